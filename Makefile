@@ -1,0 +1,52 @@
+# Targets that need packages bring .venv up to date first; nothing is done, and no network is needed, while the
+# requirements are unchanged.
+
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+# The first interpreter that is new enough and can make an environment; Debian's cannot without python3-venv.
+PYTHON ?= $(shell for python in python3.11 python3 python3.14 python3.13 python3.12; do \
+	$$python -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+.DEFAULT_GOAL := help
+.PHONY: help run test lint format bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+run: $(VENV)/runtime.stamp ## serve the application; HOST and PORT are read from the environment
+	$(BIN)/python app.py
+
+test: lint ## check style and types, then run all tests
+	$(BIN)/pytest
+
+lint: $(VENV)/dev.stamp ## check style, format and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+format: $(VENV)/dev.stamp ## bring imports and format in order
+	$(BIN)/ruff check --select I --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/bench.stamp ## measure against the peers
+	$(BIN)/python -m benchmarks
+
+clean: ## delete caches; the environment stays
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+$(VENV)/runtime.stamp: requirements.txt
+$(VENV)/dev.stamp: requirements-dev.txt requirements.txt
+$(VENV)/bench.stamp: benchmarks/requirements.txt requirements-dev.txt requirements.txt
+
+$(VENV)/%.stamp: | $(BIN)/python
+	$(PIP) install -r $<
+	@touch $@
+
+# What a failed attempt leaves behind would count as an environment the next time.
+$(BIN)/python:
+	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer with venv is needed; on Debian: apt-get install python3-venv' >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }

@@ -1,0 +1,78 @@
+"""Which tables are shown, and to whom: ``info["access"]`` of the declared tables, enforced."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from functools import wraps
+from typing import Any
+from typing import Literal
+
+from flask import current_app
+
+from auth.guards import jwt_required
+from auth.guards import role_required
+from database.connection_manager import ConnectionManager
+from database.core.clock import monotonic
+from database.core.context import acting_as
+from database.core.context import current_context
+from database.core.errors import NotFound
+from database.core.schema import TableSchema
+
+Action = Literal["read", "write", "delete"]
+View = Callable[..., Any]
+
+
+def database() -> ConnectionManager:
+    """The databases of the current app."""
+    manager: ConnectionManager = current_app.extensions["isthmus"].manager
+    return manager
+
+
+@contextmanager
+def as_application(*, within: float) -> Iterator[None]:
+    """Run the block's calls as the application itself.
+
+    :param within: seconds until they give up; less, if the request has less.
+    """
+    with acting_as(None):
+        token = current_context.set(current_context.get().until(monotonic() + within))
+        try:
+            yield
+        finally:
+            current_context.reset(token)
+
+
+def on_table(action: Action) -> Callable[[View], View]:
+    """Give a view the table that its route's ``table`` names, if the caller may do this there.
+
+    :raises NotFound: when called for a table that does not exist or is not shown.
+    :raises AuthError: when the caller is not signed in, or lacks the role.
+    """
+
+    def resolving(view: View) -> View:
+        @wraps(view)
+        def resolved(table: str, **values: Any) -> Any:
+            schema = _shown_table(table)
+            return _guarded(view, schema.source.info["access"][action])(schema, **values)
+
+        return resolved
+
+    return resolving
+
+
+def _shown_table(name: str) -> TableSchema:
+    databases = database()
+    schema = databases.adapters[databases.primary_adapter].schema.table(name)
+    if schema.internal or "access" not in schema.source.info:
+        raise NotFound(f"there is no table {name!r}")
+    return schema
+
+
+@cache
+def _guarded(view: View, access: str) -> View:
+    if access == "anyone":
+        return view
+    return jwt_required(view) if access == "user" else role_required(access)(view)

@@ -1,0 +1,39 @@
+"""JSON as the HTTP interface speaks it: orjson, and moments in UTC with all six digits of their microseconds."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from datetime import datetime
+from typing import Any
+
+import orjson
+from flask import Response
+from flask.json.provider import JSONProvider
+
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
+
+
+class OrjsonProvider(JSONProvider):
+    """What ``jsonify`` and views that return a dict are written with."""
+
+    def dumps(self, obj: Any, **kwargs: Any) -> str:
+        """``obj`` as JSON text. :raises TypeError: for a value that JSON cannot say."""
+        return _encoded(obj).decode()
+
+    def loads(self, s: str | bytes, **kwargs: Any) -> Any:
+        """The value that JSON text says. :raises orjson.JSONDecodeError: if it is none."""
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> Response:
+        """An answer with the JSON of one value, or of keyword arguments as an object."""
+        return Response(_encoded(self._prepare_response_obj(args, kwargs)), content_type="application/json")
+
+
+def _encoded(obj: Any) -> bytes:
+    return orjson.dumps(obj, _as_text, _OPTIONS)
+
+
+def _as_text(value: object) -> str:
+    if isinstance(value, datetime) and value.tzinfo is not None:
+        return value.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
+    raise TypeError(f"a value of type {type(value).__name__} has no JSON form")

@@ -1,0 +1,157 @@
+"""Every error as ``application/problem+json`` (RFC 9457), whatever raised it.
+
+``type`` is ``urn:isthmus:problem:`` and a name that stays the same, or ``about:blank`` where the status says it
+all. ``instance`` names the occurrence: the log has it beside what the answer to an unexpected error leaves out.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from dataclasses import dataclass
+from dataclasses import field
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import quote
+
+from flask import Flask
+from flask import Response
+from flask import current_app
+from flask import g
+from flask import request
+from uuid_utils import uuid7
+from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import InternalServerError
+
+from auth.errors import AuthError
+from auth.errors import InvalidRegistration
+from database.core import errors
+
+logger = logging.getLogger(__name__)
+
+MIMETYPE = "application/problem+json"
+BLANK = "about:blank"
+
+_URN = "urn:isthmus:problem:"
+
+_KINDS: dict[type[errors.DataError], tuple[int, str, str]] = {
+    errors.NotFound: (404, "not-found", "There is no such record"),
+    errors.Conflict: (409, "conflict", "The record changed meanwhile"),
+    errors.ConstraintViolated: (409, "constraint-violated", "The records do not go together"),
+    errors.InvalidRow: (422, "invalid-row", "A row does not fit its table"),
+    errors.InvalidQuery: (400, "invalid-query", "The query cannot be understood"),
+    errors.Unsupported: (400, "unsupported", "The database cannot do this"),
+    errors.PermissionDenied: (403, "permission-denied", "The database's access rules refuse this"),
+    errors.TransactionError: (409, "transaction-failed", "The transaction has failed"),
+    errors.OutcomeUnknown: (503, "outcome-unknown", "Whether the change was made is not known"),
+    errors.Throttled: (503, "throttled", "The database is busy"),
+    errors.TimedOut: (503, "timed-out", "The database did not answer in time"),
+    errors.BackendError: (503, "unavailable", "The database is not available"),
+    errors.DataError: (500, "data-error", "The data layer failed"),
+}
+"""Status, name and title; of an error's classes the most specific one counts."""
+
+_WRONG_BY_ITSELF = (errors.ConstraintKind.NOT_NULL, errors.ConstraintKind.CHECK)
+"""Unlike a duplicate, a row that these refuse could never be stored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error as it is answered.
+
+    :ivar type: a URI that names the kind of problem.
+    :ivar members: extension members beside RFC 9457's own.
+    """
+
+    status: int
+    type: str
+    title: str
+    detail: str | None = None
+    members: dict[str, Any] = field(default_factory=dict)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def response(self, instance: str | None = None) -> Response:
+        """The answer.
+
+        :param instance: a URI for this occurrence; a new one by default.
+        """
+        document = {"type": self.type, "title": self.title, "status": self.status}
+        if self.detail is not None:
+            document["detail"] = self.detail
+        document |= {"instance": instance or new_instance(), **self.members}
+        body = current_app.json.dumps(document)
+        return Response(body, self.status, self.headers, content_type=MIMETYPE)
+
+
+def init_app(app: Flask) -> None:
+    """Answer every error of ``app`` as a problem."""
+    app.register_error_handler(errors.DataError, lambda error: problem_of(error).response())
+    app.register_error_handler(AuthError, lambda error: problem_of(error).response())
+    app.register_error_handler(HTTPException, _http_error)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def new_instance() -> str:
+    """A URI for one occurrence of a problem."""
+    return f"urn:uuid:{uuid7()}"
+
+
+def problem_of(error: errors.DataError | AuthError) -> Problem:
+    """What is said of an error of the data layer or of identity."""
+    if isinstance(error, AuthError):
+        return _auth_problem(error)
+    if isinstance(error, errors.Conflict) and "If-Match" in request.headers:
+        return Problem(412, BLANK, HTTPStatus(412).phrase, error.message)
+    status, name, title = next(_KINDS[kind] for kind in type(error).__mro__ if kind in _KINDS)
+    if isinstance(error, errors.ConstraintViolated) and error.kind in _WRONG_BY_ITSELF:
+        status = 422
+    return Problem(status, _URN + name, title, error.message, _members(error), _headers(error))
+
+
+def _auth_problem(error: AuthError) -> Problem:
+    members = {}
+    if isinstance(error, InvalidRegistration):
+        members["errors"] = [{"pointer": f"#/{error.field}", "detail": error.message}]
+    name = error.code.replace("_", "-")
+    return Problem(error.status, _URN + name, HTTPStatus(error.status).phrase, error.message, members, error.headers)
+
+
+def _members(error: errors.DataError) -> dict[str, Any]:
+    if isinstance(error, errors.BackendError):
+        return {"outcome": error.outcome.value}
+    if isinstance(error, errors.InvalidRow):
+        return {"errors": [_row_error(error.row, error.column, error.message)]}
+    if isinstance(error, errors.ConstraintViolated) and error.row is not None:
+        return {"errors": [_row_error(error.row, None, error.message)]}
+    return {}
+
+
+def _row_error(row: int, column: str | None, detail: str) -> dict[str, Any]:
+    """Where in the body the fault is: ``row`` from 1, and a JSON pointer as a URI fragment."""
+    steps = [str(row)] if g.get("isthmus_bulk") else []
+    if column is not None:
+        steps.append(column.replace("~", "~0").replace("/", "~1"))
+    pointer = "".join(f"/{quote(step, safe='~')}" for step in steps)
+    return {"row": row + 1, "column": column, "pointer": f"#{pointer}", "detail": detail}
+
+
+def _headers(error: errors.DataError) -> dict[str, str]:
+    if not isinstance(error, errors.BackendError) and error.retry_after is None:
+        return {}
+    return {"Retry-After": str(max(1, math.ceil(error.retry_after or 1)))}
+
+
+def _http_error(error: HTTPException) -> Response:
+    original = error.original_exception if isinstance(error, InternalServerError) else None
+    if isinstance(original, errors.DataError | AuthError):
+        # It left a hook that ran after the view; Flask has logged it.
+        return problem_of(original).response()
+    status = error.code or 500
+    headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}
+    return Problem(status, BLANK, error.name, error.description, headers=headers).response()
+
+
+def _unexpected(error: Exception) -> Response:
+    instance = new_instance()
+    logger.error("unexpected error %s in %s %s", instance, request.method, request.path, exc_info=error)
+    return Problem(500, BLANK, HTTPStatus(500).phrase).response(instance)

@@ -1,0 +1,189 @@
+"""The declared tables as resources: lists, single records, and changes with versions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from flask import Blueprint
+from flask import Response
+from flask import jsonify
+from flask import request
+from flask import url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import Headers
+
+from api import conditions
+from api.access import database
+from api.access import on_table
+from api.bodies import read_changes
+from api.bodies import read_replacement
+from api.bodies import read_rows
+from api.idempotency import idempotent
+from api.listing import Listing
+from api.listing import read_columns
+from api.listing import read_listing
+from api.listing import refuse_parameters
+from database.core.clock import utc_now
+from database.core.errors import NotFound
+from database.core.operations import Delete
+from database.core.operations import Get
+from database.core.operations import Insert
+from database.core.operations import Select
+from database.core.operations import Update
+from database.core.records import complete_rows
+from database.core.result import Result
+from database.core.result import Row
+from database.core.schema import MANAGED
+from database.core.schema import TableSchema
+
+blueprint = Blueprint("records", __name__, url_prefix="/api")
+
+
+@blueprint.get("/<table>")
+@on_table("read")
+def list_records(schema: TableSchema) -> ResponseReturnValue:
+    """A page of records: ``{"data": […], "next_cursor": …}``, and ``count`` if it was asked for."""
+    listing = read_listing(schema, request.args)
+    result = database().run(
+        Select(
+            schema.name,
+            listing.fetched_columns,
+            listing.page_filter,
+            listing.order,
+            # One more than is shown tells whether there is a next page.
+            listing.limit + 1 if listing.limit else 0,
+            listing.offset,
+            count=listing.count and listing.last is None,
+        )
+    )
+    shown = result.rows[: listing.limit]
+    more = len(result.rows) > len(shown)
+    answer: dict[str, Any] = {
+        "data": _only(shown, listing),
+        "next_cursor": listing.cursor_after(shown[-1]) if more else None,
+    }
+    if listing.count:
+        answer["count"] = result.count if listing.last is None else _count(listing)
+    return answer, _provenance(result)
+
+
+@blueprint.post("/<table>")
+@on_table("write")
+@idempotent
+def create_records(schema: TableSchema) -> ResponseReturnValue:
+    """A new record, or several from a list, all or none."""
+    refuse_parameters(request.args)
+    rows, bulk = read_rows(schema)
+    created = database().run(Insert(schema.name, rows)).rows
+    if bulk:
+        return {"data": created}, 201
+    return _created(schema, created[0])
+
+
+@blueprint.get("/<table>/<record_id>")
+@on_table("read")
+def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
+    """One record, with its version as the entity tag; 304 if the caller has it already."""
+    columns = read_columns(schema, request.args)
+    fetched = columns if columns is None or not schema.versioned else tuple(dict.fromkeys((*columns, "version")))
+    result = database().run(Get(schema.name, record_id, fetched))
+    row = _existing(schema, result.first)
+    headers = {**conditions.etag(row), **_provenance(result)}
+    if "If-None-Match" in request.headers and conditions.is_known(row):
+        return _empty(304, headers)
+    return jsonify(row if columns is None else {name: row[name] for name in columns}), headers
+
+
+@blueprint.put("/<table>/<record_id>")
+@on_table("write")
+@idempotent
+def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
+    """The record made, or replaced: columns that the body leaves out get their defaults."""
+    refuse_parameters(request.args)
+    body = read_replacement(schema, record_id)
+    current = database().run(Get(schema.name, record_id)).first
+    conditions.require(current)
+    if current is None:
+        return _created(schema, database().run(Insert(schema.name, [body])).rows[0])
+    columns = complete_rows(schema, [body], utc_now())
+    values = {name: column[0] for name, column in columns.items() if name != "id" and name not in MANAGED}
+    return _updated(schema, Update(schema.name, values, record_id, expected_version=current.get("version")))
+
+
+@blueprint.patch("/<table>/<record_id>")
+@on_table("write")
+@idempotent
+def change_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
+    """Some columns of the record changed."""
+    refuse_parameters(request.args)
+    changes = read_changes(schema)
+    return _updated(schema, Update(schema.name, changes, record_id, expected_version=_demanded(schema, record_id)))
+
+
+@blueprint.delete("/<table>/<record_id>")
+@on_table("delete")
+@idempotent
+def delete_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
+    """The record gone."""
+    refuse_parameters(request.args)
+    demanded = _demanded(schema, record_id)
+    if not database().run(Delete(schema.name, record_id, expected_version=demanded)).count:
+        raise _missing(schema)
+    return _empty(204)
+
+
+def _empty(status: int, headers: dict[str, str] | None = None) -> Response:
+    """An answer without a body, and so without a type of it."""
+    response = Response(status=status)
+    response.headers = Headers(headers or {})
+    return response
+
+
+def _created(schema: TableSchema, row: Row) -> ResponseReturnValue:
+    location = url_for("records.read_record", table=schema.name, record_id=row["id"])
+    return jsonify(row), 201, {"Location": location, **conditions.etag(row)}
+
+
+def _updated(schema: TableSchema, operation: Update) -> ResponseReturnValue:
+    row = _existing(schema, database().run(operation).first)
+    return jsonify(row), conditions.etag(row)
+
+
+def _demanded(schema: TableSchema, record_id: str) -> int | None:
+    """The version that the record must have; None for any, as in a request without conditions."""
+    if not conditions.is_conditional():
+        return None
+    current = _existing(schema, database().run(Get(schema.name, record_id)).first)
+    conditions.require(current)
+    return current.get("version")
+
+
+def _existing(schema: TableSchema, row: Row | None) -> Row:
+    if row is None:
+        raise _missing(schema)
+    return row
+
+
+def _missing(schema: TableSchema) -> NotFound:
+    return NotFound(f"table {schema.name!r} has no record with this id")
+
+
+def _only(rows: list[Row], listing: Listing) -> list[Row]:
+    """The rows without the columns that only the cursor needs."""
+    if listing.columns is None:
+        return rows
+    return [{name: row[name] for name in listing.columns} for row in rows]
+
+
+def _count(listing: Listing) -> int | None:
+    """All rows that match: behind a cursor, they are not those that the page was taken from."""
+    return database().run(Select(listing.table, ("id",), listing.where, limit=0, count=True)).count
+
+
+def _provenance(result: Result) -> dict[str, str]:
+    """Who answered, if it was not the database that should have."""
+    if result.source is None:
+        return {}
+    stale = {} if result.stale_for is None else {"X-Data-Stale-Seconds": str(math.ceil(result.stale_for))}
+    return {"X-Data-Source": result.source, **stale}

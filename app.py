@@ -1,0 +1,83 @@
+"""The application: ``create_app()`` for servers and tests, ``python app.py`` to serve it."""
+
+from __future__ import annotations
+
+import sys
+
+from flask import Flask
+
+from api import auth
+from api import discovery
+from api import migrating
+from api import problem
+from api import records
+from api import serving
+from api import status
+from api.json import OrjsonProvider
+from auth import middleware
+from auth.bridge import AuthBridge
+from auth.commands import auth_commands
+from config.settings import ConfigurationError
+from config.settings import Settings
+from config.settings import both
+from config.settings import load_settings
+from database import flask_transactions
+from database.commands import db_commands
+from database.connection_manager import ConnectionManager
+from database.core.errors import DataError
+
+
+def create_app(settings: Settings | None = None) -> Flask:
+    """The application with its databases, identity and routes.
+
+    :param settings: from the environment by default.
+    :raises ConfigurationError: with every setting that is wrong.
+    :raises RequestError: if a database refuses to be migrated.
+    """
+    settings = settings or load_settings()
+    bridge, manager = both(lambda: AuthBridge(settings=settings), lambda: ConnectionManager(settings))
+    ConnectionManager.offer_instance(manager)
+    app = Flask(__name__, static_folder=None, instance_path=str(settings.instance_path.absolute()))
+    app.json = OrjsonProvider(app)
+    app.url_map.merge_slashes = False
+    app.config["REQUEST_TIMEOUT"] = settings.request_timeout
+    app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
+    # First, because every other hook is to run inside its unit of work.
+    flask_transactions.init_app(app, manager)
+    middleware.init_app(app, bridge)
+    if settings.db_auto_migrate:
+        migrating.init_app(app, manager)
+    auth.init_app(app, manager)
+    app.register_blueprint(records.blueprint)
+    discovery.init_app(app, bridge)
+    status.init_app(app, manager)
+    problem.init_app(app)
+    app.cli.add_command(auth_commands)
+    app.cli.add_command(db_commands)
+    return app
+
+
+def serve_app() -> Flask:
+    """The application for a process of the server that :func:`main` starts."""
+    serving.enter_worker()
+    return create_app()
+
+
+def main() -> int:
+    """Serve the application as the environment says; the exit status, 2 for wrong settings."""
+    try:
+        settings = load_settings()
+        # Made here first, so that what is wrong is said once, and no server process starts with it.
+        create_app(settings).extensions["isthmus"].manager.disconnect()
+        serving.serve("app:serve_app", settings)
+    except ConfigurationError as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    except DataError as error:
+        sys.stderr.write(f"The database cannot be used: {error}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""Accounts with e-mail and password, kept in the table ``isthmus_users`` of the active database."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from dataclasses import dataclass
+from typing import Any
+from typing import Protocol
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+
+from auth.claims import DEFAULT_ROLE
+from auth.errors import EmailTaken
+from auth.errors import InvalidCredentials
+from auth.errors import InvalidRegistration
+from auth.errors import UnknownAccount
+from auth.registration import canonical_email
+from auth.registration import valid_name
+from auth.registration import valid_password
+from database.core.context import SERVICE
+from database.core.context import acting_as
+from database.core.errors import ConstraintViolated
+from database.core.operations import Get
+from database.core.operations import Insert
+from database.core.operations import Operation
+from database.core.operations import Select
+from database.core.operations import Update
+from database.core.query import Where
+from database.core.result import Result
+from database.core.result import Row
+
+TABLE = "isthmus_users"
+
+_COLUMNS = ("id", "email", "name", "role")
+_ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
+
+
+class Executor(Protocol):
+    """What runs operations: an adapter, or the connection manager."""
+
+    def run(self, operation: Operation) -> Result:
+        """Execute ``operation`` as the current identity."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """An account, without its password.
+
+    :ivar id: the subject of its tokens.
+    :ivar role: the application's role.
+    """
+
+    id: str
+    email: str
+    name: str | None
+    role: str
+
+    @property
+    def user_data(self) -> dict[str, Any]:
+        """What :meth:`~auth.bridge.AuthBridge.generate_token` puts into a token."""
+        return {"email": self.email, "name": self.name, "role": self.role}
+
+
+class Accounts:
+    """Registration and sign-in. Make one for the application: making it costs as much as a sign-in.
+
+    :param executor: where the table is; used as the service role, because nobody is signed in yet.
+    :param hasher: argon2id with its parameters; passwords hashed with others are hashed anew at sign-in.
+    """
+
+    def __init__(self, executor: Executor, hasher: PasswordHasher | None = None) -> None:
+        self._executor = executor
+        self._hasher = hasher or PasswordHasher()
+        self._nobodys_hash = self._hasher.hash(secrets.token_urlsafe())
+
+    def register(self, email: object, password: object, name: object = None) -> Account:
+        """A new account, always with the role ``user``.
+
+        The values may come straight from a request's body; nothing else of it belongs here.
+
+        :raises InvalidRegistration: if a value is not acceptable; names the field.
+        :raises EmailTaken: if an account has the address.
+        """
+        row = {
+            "email": canonical_email(email),
+            "name": valid_name(name),
+            "password_hash": self._hasher.hash(valid_password(password)),
+            "role": DEFAULT_ROLE,
+        }
+        try:
+            return _account(self._run(Insert(TABLE, [row])).rows[0])
+        except ConstraintViolated as error:
+            if error.constraint is not None and "email" not in error.constraint:
+                raise
+            raise EmailTaken from error
+
+    def authenticate(self, email: object, password: object) -> Account:
+        """The account that the e-mail and password belong to; equal work is done if there is none.
+
+        :raises InvalidCredentials: without saying what is wrong.
+        """
+        try:
+            address, secret = canonical_email(email), valid_password(password)
+        except InvalidRegistration as error:
+            # No account can have these, so the time this takes tells nothing about one.
+            raise InvalidCredentials from error
+        row = self._run(Select(TABLE, (*_COLUMNS, "password_hash"), where=Where("email", "eq", address))).first
+        known_hash = self._nobodys_hash if row is None else row["password_hash"]
+        if not self._matches(known_hash, secret) or row is None:
+            raise InvalidCredentials
+        if self._hasher.check_needs_rehash(row["password_hash"]):
+            self._rehash(row, secret)
+        return _account(row)
+
+    def get(self, account_id: str) -> Account | None:
+        """The account with this id, or None."""
+        row = self._run(Get(TABLE, account_id, _COLUMNS)).first
+        return None if row is None else _account(row)
+
+    def grant(self, email: object, role: str) -> Account:
+        """Give the account another role; tokens that are already out keep the old one until they expire.
+
+        :raises UnknownAccount: if no account has the address.
+        :raises ValueError: if ``role`` is not a letter followed by at most 63 letters, digits, ``_``, ``.`` or ``-``.
+        """
+        if _ROLE.fullmatch(role) is None:
+            raise ValueError("a role is a letter followed by at most 63 letters, digits, _, . or -")
+        try:
+            where = Where("email", "eq", canonical_email(email))
+        except InvalidRegistration as error:
+            raise UnknownAccount from error
+        row = self._run(Update(TABLE, {"role": role}, where=where)).first
+        if row is None:
+            raise UnknownAccount
+        return _account(row)
+
+    def _rehash(self, row: Row, password: str) -> None:
+        # Only over the hash that was verified: the password may have been changed meanwhile.
+        unchanged = Where("id", "eq", row["id"]) & Where("password_hash", "eq", row["password_hash"])
+        values = {"password_hash": self._hasher.hash(password)}
+        self._run(Update(TABLE, values, where=unchanged, returning=False))
+
+    def _matches(self, password_hash: str, password: str) -> bool:
+        try:
+            return self._hasher.verify(password_hash, password)
+        except VerifyMismatchError:
+            return False
+
+    def _run(self, operation: Operation) -> Result:
+        with acting_as(SERVICE):
+            return self._executor.run(operation)
+
+
+def _account(row: Row) -> Account:
+    return Account(**{column: row[column] for column in _COLUMNS})

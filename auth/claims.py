@@ -1,0 +1,127 @@
+"""The claims of an access token: how they are made, what is demanded of them, and what they say of the user.
+
+One token serves Flask, Supabase and Convex. ``role`` is the *Postgres* role and always ``authenticated``;
+the application's own role lies in ``app_metadata``, where Supabase keeps what a user cannot change.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+from auth.errors import InvalidToken
+
+Claims = Mapping[str, Any]
+"""The claims of a token, to be read only: the same object serves every request that sends the token."""
+
+DATABASE_ROLE = "authenticated"
+DEFAULT_ROLE = "user"
+REQUIRED = ("iss", "aud", "sub", "iat", "exp", "jti")
+
+
+def make_claims(
+    user_id: str, user_data: Mapping[str, Any], *, issuer: str, audience: str, issued_at: int, expiry: int
+) -> dict[str, Any]:
+    """The claims for a new token.
+
+    :param user_data: ``email``, ``name``, ``role`` (the application's) and ``permissions`` are used where
+        present; anything else is left out of the token.
+    :param issued_at: seconds since the epoch.
+    :param expiry: the token's life in seconds.
+    """
+    app_metadata: dict[str, Any] = {"role": user_data.get("role") or DEFAULT_ROLE}
+    if permissions := user_data.get("permissions"):
+        app_metadata["permissions"] = list(permissions)
+    claims: dict[str, Any] = {
+        "iss": issuer,
+        "aud": audience,
+        "sub": user_id,
+        "iat": issued_at,
+        "exp": issued_at + expiry,
+        "jti": uuid4().hex,
+        "role": DATABASE_ROLE,
+        "app_metadata": app_metadata,
+    }
+    claims.update({name: user_data[name] for name in ("email", "name") if user_data.get(name)})
+    return {**claims, "convex": _convex_claim(claims)}
+
+
+def check_claims(claims: Claims, *, issuer: str, audience: str, now: float, leeway: float) -> None:
+    """Refuse a token whose signature is right and whose claims are not.
+
+    :param now: seconds since the epoch.
+    :param leeway: seconds by which the clocks of issuer and verifier may differ.
+    :raises InvalidToken: with the first reason found.
+    """
+    for name in REQUIRED:
+        if claims.get(name) is None:
+            raise InvalidToken(f"the claim {name} is missing")
+    if claims["iss"] != issuer:
+        raise InvalidToken("wrong issuer")
+    if not _is_for(audience, claims["aud"]):
+        raise InvalidToken("wrong audience")
+    for name in ("sub", "jti"):
+        if not isinstance(claims[name], str) or not claims[name]:
+            raise InvalidToken(f"the claim {name} is not a text")
+    # A token with another database role, such as service_role, was made for another door.
+    if claims.get("role", DATABASE_ROLE) != DATABASE_ROLE:
+        raise InvalidToken("wrong database role")
+    _check_times(claims, now, leeway)
+
+
+def _is_for(audience: str, claimed: object) -> bool:
+    return claimed == audience or (isinstance(claimed, list) and audience in claimed)
+
+
+def _check_times(claims: Claims, now: float, leeway: float) -> None:
+    if _moment(claims, "exp") + leeway <= now:
+        raise InvalidToken("expired")
+    if _moment(claims, "iat") - leeway > now:
+        raise InvalidToken("issued in the future")
+    if "nbf" in claims and _moment(claims, "nbf") - leeway > now:
+        raise InvalidToken("not valid yet")
+
+
+def _moment(claims: Claims, name: str) -> float:
+    value = claims[name]
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise InvalidToken(f"the claim {name} is not a time")
+    return value
+
+
+def user_data(claims: Claims) -> dict[str, Any]:
+    """What a token says of its user: ``email``, ``role`` (the application's), ``name``, ``permissions``."""
+    metadata = claims.get("app_metadata")
+    if not isinstance(metadata, dict):
+        metadata = {}
+    return {
+        "email": claims.get("email"),
+        "role": metadata.get("role") or DEFAULT_ROLE,
+        "name": claims.get("name") or "",
+        "permissions": list(metadata.get("permissions") or ()),
+    }
+
+
+def convex_identity(claims: Claims, token: str, user: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The identity as a Convex client wants it; ``expiry`` in seconds since the epoch.
+
+    :param user: the claims' :func:`user_data`, if it is at hand.
+    """
+    return {
+        **_convex_claim(claims, user),
+        "token": token,
+        "authType": "jwt",
+        "expiry": claims["exp"],
+    }
+
+
+def _convex_claim(claims: Claims, user: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    subject = claims["sub"]
+    user = user or user_data(claims)
+    return {
+        "identity": subject,
+        "tokenIdentifier": user["email"] or subject,
+        "traits": {"role": user["role"], "name": user["name"]},
+    }

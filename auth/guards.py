@@ -1,0 +1,85 @@
+"""Guards of routes, for apps whose callers are identified by :mod:`auth.middleware`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from functools import wraps
+from inspect import iscoroutinefunction
+from typing import Any
+from typing import ParamSpec
+
+from flask import current_app
+from flask import g
+
+from auth.errors import AccessDenied
+from auth.errors import AuthenticationFailed
+
+ADMIN = "admin"
+
+P = ParamSpec("P")
+
+
+def jwt_required(view: Callable[P, Any]) -> Callable[P, Any]:
+    """Only for signed-in callers.
+
+    :raises AuthenticationFailed: when called without a token.
+    """
+    return _guarded(view, _require_user)
+
+
+def role_required(role: str | Iterable[str]) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Only for callers with the role, or one of the roles; ``admin`` has them all.
+
+    :raises AuthenticationFailed: when called without a token.
+    :raises AccessDenied: when the caller lacks the role.
+    :raises ValueError: if no role is named.
+    """
+    roles = (role,) if isinstance(role, str) else tuple(role)
+    if not roles:
+        raise ValueError("role_required needs a role")
+
+    def require_role() -> None:
+        _require_user()
+        if g.user_data["role"] not in (*roles, ADMIN):
+            raise AccessDenied(f"Access denied. Required role: {', '.join(roles)}")
+
+    return lambda view: _guarded(view, require_role)
+
+
+def convex_identity_required(view: Callable[P, Any]) -> Callable[P, Any]:
+    """Only for callers whose token Convex can be asked with.
+
+    :raises AuthenticationFailed: when called without one; its code is ``unauthorized_convex``.
+    """
+    return _guarded(view, _require_convex_identity)
+
+
+def _require_user() -> None:
+    if g.get("user_id") is None:
+        raise AuthenticationFailed
+
+
+def _require_convex_identity() -> None:
+    if g.get("convex_identity") is None:
+        raise AuthenticationFailed("Convex authentication required", code="unauthorized_convex")
+
+
+def _guarded(view: Callable[P, Any], check: Callable[[], None]) -> Callable[P, Any]:
+    if iscoroutinefunction(view):
+        return _guarded(_run_by_flask(view), check)
+
+    @wraps(view)
+    def guarded(*args: P.args, **kwargs: P.kwargs) -> Any:
+        check()
+        return view(*args, **kwargs)
+
+    return guarded
+
+
+def _run_by_flask(view: Callable[P, Any]) -> Callable[P, Any]:
+    @wraps(view)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+        return current_app.ensure_sync(view)(*args, **kwargs)
+
+    return run

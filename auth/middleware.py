@@ -1,0 +1,116 @@
+"""Who asks: read from the request's token once, for the views and for the data layer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import NamedTuple
+
+from flask import Flask
+from flask import request
+from flask.globals import app_ctx
+from flask.typing import ResponseReturnValue
+
+from auth.bridge import AuthBridge
+from auth.claims import Claims
+from auth.claims import convex_identity
+from auth.claims import user_data
+from auth.errors import AuthenticationFailed
+from database.core.context import ANONYMOUS
+from database.core.context import Identity
+from database.core.context import current_context
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import StartResponse
+    from _typeshed.wsgi import WSGIApplication
+    from _typeshed.wsgi import WSGIEnvironment
+
+EXTENSION = "isthmus_auth"
+Preprocess = Callable[[], ResponseReturnValue | None]
+
+
+class _Caller(NamedTuple):
+    """What a request carries of its caller, under the names that views read from ``flask.g``."""
+
+    user_id: str | None = None
+    user_data: dict[str, Any] | None = None
+    convex_identity: dict[str, Any] | None = None
+    convex_token: str | None = None
+    identity: Identity = ANONYMOUS
+
+
+_NOBODY = _Caller()
+
+
+def init_app(app: Flask, bridge: AuthBridge) -> None:
+    """Identify the caller of every request of ``app``.
+
+    Before each request ``g.user_id``, ``g.user_data`` (``email``, ``role``, ``name``, ``permissions``),
+    ``g.convex_identity`` and ``g.convex_token`` are set, all None without a token, and the data layer's context
+    gets the identity, before any other hook. The bridge is kept in ``app.extensions["isthmus_auth"]``.
+
+    A request with a bad token, or another kind of ``Authorization``, is never anonymous: it ends in
+    :class:`~auth.errors.AuthenticationFailed`, for which the application registers an error handler.
+
+    :raises RuntimeError: if it was called for this app before.
+    """
+    if EXTENSION in app.extensions:
+        raise RuntimeError("auth is already set up for this app; call init_app once")
+    app.extensions[EXTENSION] = bridge
+
+    # Around Flask's own steps instead of among its hooks, of which each costs as much as the look at a known token.
+    app.preprocess_request = _identifying(app.preprocess_request, bridge)  # type: ignore[method-assign]
+    app.wsgi_app = _leaving(app.wsgi_app)  # type: ignore[method-assign, assignment]
+
+
+def _identifying(preprocess: Preprocess, bridge: AuthBridge) -> Preprocess:
+    """Before all hooks: know the caller, or refuse the request."""
+
+    def preprocess_request() -> ResponseReturnValue | None:
+        caller = _NOBODY
+        try:
+            authorization = request.environ.get("HTTP_AUTHORIZATION")
+            if authorization is not None:
+                token = _bearer_token(authorization)
+                caller = _caller(bridge.verify(token), token)
+        finally:
+            # Also when the token is refused: an error handler must not reach the database as the application.
+            _enter(caller)
+        return preprocess()
+
+    return preprocess_request
+
+
+def _leaving(inner: WSGIApplication) -> WSGIApplication:
+    """After the request: the thread's next one begins with the context that this one found."""
+
+    def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        outer = current_context.set(current_context.get())
+        try:
+            return inner(environ, start_response)
+        finally:
+            current_context.reset(outer)
+
+    return wsgi_app
+
+
+def _bearer_token(authorization: str) -> str:
+    scheme, _, token = authorization.partition(" ")
+    if scheme.lower() != "bearer":
+        raise AuthenticationFailed("The Authorization header must have the form: Bearer <token>")
+    return token.strip(" ")
+
+
+def _caller(claims: Claims, token: str) -> _Caller:
+    subject = claims["sub"]
+    identity = Identity(subject, "authenticated", claims)
+    user = user_data(claims)
+    return _Caller(subject, user, convex_identity(claims, token, user), token, identity)
+
+
+def _enter(caller: _Caller) -> None:
+    values = app_ctx.g
+    values.user_id, values.user_data, values.convex_identity, values.convex_token, identity = caller
+    current_context.set(current_context.get().acting_as(identity))

@@ -1,0 +1,1 @@
+"""What Isthmus costs, beside what others cost: ``python -m benchmarks``."""

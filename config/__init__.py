@@ -1,0 +1,1 @@
+"""Settings and the declared tables. Imports nothing of the project."""

@@ -1,0 +1,103 @@
+"""The declared tables: the one place that DDL, migrations, validation and the HTTP interface are made from.
+
+Text is compared by code point (``COLLATE "C"`` on PostgreSQL). ``info["access"]`` says who may do what
+through the HTTP interface: ``anyone``, ``user`` (signed in) or the name of a role. Tables with
+``info["internal"]`` belong to Isthmus itself and are never shown there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+metadata = sa.MetaData(
+    naming_convention={
+        "pk": "pk_%(table_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s",
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+    }
+)
+
+PUBLIC_READ = {"read": "anyone", "write": "user", "delete": "admin"}
+
+
+def text(length: int | None = None) -> sa.types.TypeEngine[str]:
+    """Text that sorts and compares by code point on every backend."""
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
+def json() -> sa.types.TypeEngine[Any]:
+    """JSON: ``jsonb`` on PostgreSQL, text on SQLite."""
+    return sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite")
+
+
+def timestamp() -> sa.types.TypeEngine[Any]:
+    """A moment: ``timestamptz`` on PostgreSQL, ISO 8601 text of fixed width on SQLite."""
+    return sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
+
+
+def record_columns() -> tuple[sa.Column[Any], ...]:
+    """The columns every table has: who it is, and what optimistic locking and caching need."""
+    return (
+        sa.Column("id", text(255), primary_key=True),
+        sa.Column("created_at", timestamp(), nullable=False),
+        sa.Column("updated_at", timestamp(), nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+    )
+
+
+molecules = sa.Table(
+    "molecules",
+    metadata,
+    *record_columns(),
+    sa.Column("name", text(), nullable=False),
+    sa.Column("formula", text(), index=True),
+    sa.Column("properties", json()),
+    info={"access": PUBLIC_READ},
+)
+
+protocols = sa.Table(
+    "protocols",
+    metadata,
+    *record_columns(),
+    sa.Column("name", text(), nullable=False),
+    sa.Column("description", text()),
+    sa.Column("steps", json()),
+    info={"access": PUBLIC_READ},
+)
+
+experiments = sa.Table(
+    "experiments",
+    metadata,
+    *record_columns(),
+    sa.Column("name", text(), nullable=False),
+    sa.Column("molecule_id", text(255), sa.ForeignKey("molecules.id"), index=True),
+    sa.Column("protocol_id", text(255), sa.ForeignKey("protocols.id"), index=True),
+    sa.Column("results", json()),
+    info={"access": PUBLIC_READ},
+)
+
+users = sa.Table(
+    "isthmus_users",
+    metadata,
+    *record_columns(),
+    sa.Column("email", text(254), nullable=False, unique=True),
+    sa.Column("password_hash", text(), nullable=False),
+    sa.Column("name", text(255)),
+    sa.Column("role", text(64), nullable=False, default="user"),
+    info={"internal": True},
+)
+
+idempotency_keys = sa.Table(
+    "isthmus_idempotency_keys",
+    metadata,
+    *record_columns(),
+    sa.Column("fingerprint", text(), nullable=False),
+    sa.Column("status", sa.BigInteger),
+    sa.Column("headers", json()),
+    sa.Column("body", text()),
+    info={"internal": True},
+)

@@ -1,0 +1,1 @@
+"""The data layer: one interface over many backends, guarded, transactional and portable."""

@@ -1,0 +1,254 @@
+"""The public face of every backend, built once on the seam.
+
+A backend implements ``execute(operation, context)``, ``open_session(context)`` where it has interactive
+transactions, and how to open, close and describe itself. Everything else is here: the pipeline around each
+call, joining the ambient unit of work, the documented methods and the query builder.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from abc import abstractmethod
+from collections.abc import Mapping
+from functools import cache
+from threading import RLock
+from typing import Any
+from typing import ClassVar
+
+from config.tables import metadata
+from database.adapters.face import Database
+from database.adapters.session import Session
+from database.adapters.session import Transaction
+from database.core.capabilities import Capabilities
+from database.core.clock import monotonic
+from database.core.context import Context
+from database.core.context import active_unit
+from database.core.context import current_context
+from database.core.errors import DataError
+from database.core.errors import Unsupported
+from database.core.operations import Batch
+from database.core.operations import Call
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.core.operations import Sql
+from database.core.result import Result
+from database.core.schema import Schema
+from database.resilience.pipeline import Pipeline
+from database.resilience.policy import ResilienceSettings
+from database.resilience.watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
+
+_RESILIENCE_KEYS = ("timeout", "retry_count", "circuit_breaker_threshold", "circuit_breaker_timeout", "max_concurrency")
+_NEEDED: Mapping[type[Operation], str] = {Sql: "sql", Call: "calls"}
+"""The capability that an operation takes."""
+
+_REFUSABLE = frozenset({Batch, *_NEEDED})
+"""Operations to look into; all others every backend can do, and they are not held up."""
+
+_adapters: weakref.WeakSet[DatabaseAdapter] = weakref.WeakSet()
+
+
+@cache
+def declared_schema() -> Schema:
+    """The tables of :mod:`config.tables`."""
+    return Schema.of(metadata)
+
+
+class DatabaseAdapter(Database):
+    """One backend.
+
+    :param config: the backend's own keys, and ``timeout``, ``retry_count``, ``circuit_breaker_threshold``,
+        ``circuit_breaker_timeout`` and ``max_concurrency`` of
+        :class:`~database.resilience.policy.ResilienceSettings`; 0 is a value.
+    :param schema: the tables it knows; those of :mod:`config.tables` by default.
+    :param name: as it appears in errors, metrics and status; the kind of adapter by default.
+    :raises TypeError: for a key that the adapter does not know.
+    """
+
+    kind: ClassVar[str]
+    capabilities: Capabilities = Capabilities()
+    config_keys: ClassVar[frozenset[str]] = frozenset()
+
+    def __init__(
+        self, config: Mapping[str, Any] | None = None, schema: Schema | None = None, name: str | None = None
+    ) -> None:
+        self.config = dict(config or {})
+        unknown = self.config.keys() - self.config_keys - set(_RESILIENCE_KEYS)
+        if unknown:
+            known = ", ".join(sorted({*self.config_keys, *_RESILIENCE_KEYS}))
+            raise TypeError(f"{type(self).__name__} does not know {', '.join(sorted(unknown))}; it knows {known}")
+        self.name = name or self.kind
+        self.schema = schema or declared_schema()
+        self.settings = ResilienceSettings(**{key: self.config[key] for key in _RESILIENCE_KEYS if key in self.config})
+        self._build()
+        _adapters.add(self)
+
+    def _build(self) -> None:
+        """Everything that must not be shared with a forked child: locks, threads, connections."""
+        self._opened = False
+        self._lock = RLock()
+        self._transactions: set[Transaction] = set()
+        self.watchdog = Watchdog()
+        self.pipeline = Pipeline(self.name, self._execute_open, self.settings)
+        self._call = self.pipeline.call
+
+    # The seam
+
+    @abstractmethod
+    def execute(self, operation: Operation, context: Context) -> Result:
+        """Carry out one operation on its own; atomic, committed when it returns."""
+
+    def open_session(self, context: Context) -> Session:
+        """Begin an interactive transaction. :raises Unsupported: where the backend has none."""
+        raise Unsupported("sessions", backend=self.name)
+
+    @abstractmethod
+    def open(self, context: Context) -> None:
+        """Make ready to connect; called once before the first operation."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all connections; the adapter may be opened again."""
+
+    @abstractmethod
+    def abandon(self) -> None:
+        """Forget connections inherited through a fork, without a word to the server they belong to."""
+
+    @abstractmethod
+    def describe(self) -> dict[str, Any]:
+        """Where this backend is, without secrets: host, port, path and the like."""
+
+    # Calls
+
+    def run(self, operation: Operation) -> Result:
+        """Carry out ``operation``: in the ambient unit of work if there is one, else on its own."""
+        unit = active_unit.get()
+        if unit is None:
+            return self._call(operation, current_context.get())
+        return unit.run(self, operation)
+
+    def run_alone(self, operation: Operation) -> Result:
+        """Carry out ``operation`` on its own, whatever unit of work is around."""
+        return self._call(operation, current_context.get())
+
+    @property
+    def adapter(self) -> DatabaseAdapter:
+        """Itself: what a transaction on this adapter is bound to."""
+        return self
+
+    # Transactions
+
+    def begin_transaction(self) -> Transaction:
+        """Open a transaction; it is rolled back by itself if it outlives its deadline.
+
+        :raises Unsupported: where the backend has no interactive transactions.
+        """
+        if not self.capabilities.sessions:
+            raise Unsupported("sessions", backend=self.name)
+        context = current_context.get()
+        if self.settings.timeout:
+            context = context.until(monotonic() + self.settings.timeout)
+        session = self.pipeline.open_session(self._open_session, context)
+        transaction = Transaction(self, session, context, self.pipeline.observe, self._transaction_ended)
+        self._transactions.add(transaction)
+        transaction.ticket = self.watchdog.watch(context.deadline, transaction.expire)
+        return transaction
+
+    def _transaction_ended(self, transaction: Transaction) -> None:
+        self._transactions.discard(transaction)
+        self.watchdog.done(transaction.ticket)
+        self.pipeline.release_session()
+
+    # Connection
+
+    def connect(self) -> bool:
+        """Open the backend and ask for a sign of life; False, and a line in the log, if there is none."""
+        try:
+            self._ensure_open()
+            self.execute(Ping(), current_context.get().until(monotonic() + (self.settings.timeout or 30)))
+        except DataError as error:
+            logger.warning("%s did not connect: %s", self.name, error)
+            return False
+        self.pipeline.guard.reset()
+        return True
+
+    def disconnect(self) -> bool:
+        """Roll back open transactions and close all connections; True also if there were none."""
+        for transaction in list(self._transactions):
+            transaction.rollback()
+        with self._lock:
+            self.pipeline.close()
+            if self._opened:
+                self._opened = False
+                self.close()
+        return True
+
+    @property
+    def connected(self) -> bool:
+        """Whether the backend is open and, as far as the last calls tell, answers."""
+        return self._opened and self.pipeline.guard.state == "closed"
+
+    def get_connection_info(self) -> dict[str, Any]:
+        """What is known of the backend without asking it: its place, its circuit, its open transactions."""
+        return {
+            "type": self.kind,
+            "adapter_type": self.kind,
+            "name": self.name,
+            "connected": self.connected,
+            "active_transactions": len(self._transactions),
+            **self.describe(),
+            **self.pipeline.snapshot(),
+        }
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask the backend for a sign of life, through the same guard as every call."""
+        try:
+            self.run_alone(Ping())
+        except DataError as error:
+            return False, f"Connection error: {error}"
+        return True, "Connection successful"
+
+    def _execute_open(self, operation: Operation, context: Context) -> Result:
+        if type(operation) in _REFUSABLE:
+            self._refuse_unsupported(operation)
+        if not self._opened:
+            self._ensure_open(context)
+        return self.execute(operation, context)
+
+    def _refuse_unsupported(self, operation: Operation) -> None:
+        if isinstance(operation, Batch):
+            for part in operation.operations:
+                self._refuse_unsupported(part)
+            return
+        capability = _NEEDED.get(type(operation))
+        if capability is not None and not getattr(self.capabilities, capability):
+            raise Unsupported(capability, backend=self.name)
+
+    def _open_session(self, context: Context) -> Session:
+        if not self._opened:
+            self._ensure_open(context)
+        return self.open_session(context)
+
+    def _ensure_open(self, context: Context | None = None) -> None:
+        with self._lock:
+            if not self._opened:
+                self.open(context or current_context.get())
+                self.pipeline.start()
+                self._opened = True
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def _after_fork() -> None:
+    """In the child: what was inherited belongs to the parent, so begin anew."""
+    for adapter in list(_adapters):
+        if adapter._opened:
+            adapter.abandon()
+        adapter._build()
+
+
+os.register_at_fork(after_in_child=_after_fork)

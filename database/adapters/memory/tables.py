@@ -1,0 +1,252 @@
+"""The operations of the seam on dictionaries.
+
+JSON is kept encoded, so that no caller can reach what is stored. A copy of the tables shares all rows with
+its original: rows are replaced, never changed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from database.adapters.memory.evaluate import Document
+from database.adapters.memory.evaluate import matches
+from database.adapters.memory.evaluate import sort
+from database.core.checks import GROUP_COUNT
+from database.core.checks import checked_columns
+from database.core.checks import checked_filter
+from database.core.checks import checked_group
+from database.core.checks import checked_group_columns
+from database.core.checks import checked_group_order
+from database.core.checks import checked_id
+from database.core.checks import checked_order
+from database.core.checks import checked_range
+from database.core.clock import utc_now
+from database.core.errors import ConstraintKind
+from database.core.errors import ConstraintViolated
+from database.core.errors import Unsupported
+from database.core.operations import Batch
+from database.core.operations import Delete
+from database.core.operations import Get
+from database.core.operations import Insert
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.core.operations import Select
+from database.core.operations import Update
+from database.core.operations import Upsert
+from database.core.query import Filter
+from database.core.records import as_rows
+from database.core.records import complete_rows
+from database.core.records import new_values
+from database.core.records import replaced_columns
+from database.core.result import Result
+from database.core.result import Row
+from database.core.schema import Schema
+from database.core.schema import TableSchema
+from database.core.targets import target
+from database.core.targets import version_conflict
+from database.core.values import JSON
+
+
+class Tables:
+    """All tables of a memory database at one moment."""
+
+    def __init__(self, schema: Schema, rows: dict[str, dict[str, Row]] | None = None) -> None:
+        self._schema = schema
+        self._rows = rows if rows is not None else {table.name: {} for table in schema}
+        self._handlers: dict[type[Operation], Callable[[Any], Result]] = {
+            Ping: lambda _: Result(),
+            Get: self._get,
+            Select: self._select,
+            Insert: self._insert,
+            Upsert: self._upsert,
+            Update: self._update,
+            Delete: self._delete,
+            Batch: self._batch,
+        }
+
+    def copy(self) -> Tables:
+        """The same tables, to be changed apart."""
+        return Tables(self._schema, {name: dict(rows) for name, rows in self._rows.items()})
+
+    def execute(self, operation: Operation) -> Result:
+        """Carry out ``operation`` on these tables; after an error they may be half changed."""
+        handler = self._handlers.get(type(operation))
+        if handler is None:
+            raise Unsupported(operation.kind, backend="memory")
+        return handler(operation)
+
+    def _get(self, operation: Get) -> Result:
+        schema = self._schema.table(operation.table)
+        columns = checked_columns(schema, operation.columns)
+        row = self._rows[schema.name].get(checked_id(operation.id))
+        return Result([] if row is None else [_shown(schema, row, columns)])
+
+    def _select(self, operation: Select) -> Result:
+        schema = self._schema.table(operation.table)
+        found = list(self._matching(schema, checked_filter(schema, operation.where)))
+        if operation.group:
+            return _select_groups(schema, operation, found)
+        columns = checked_columns(schema, operation.columns)
+        page = _page(sort(found, checked_order(schema, operation.order)), operation)
+        return Result([_shown(schema, row, columns) for row in page], len(found) if operation.count else None)
+
+    def _insert(self, operation: Insert) -> Result:
+        schema = self._schema.table(operation.table)
+        rows = as_rows(complete_rows(schema, operation.rows, utc_now()))
+        for index, row in enumerate(rows):
+            if row["id"] in self._rows[schema.name]:
+                raise _duplicate("a record with this id exists", f"{schema.name}.id", index)
+            self._store(schema, row, index)
+        return Result(rows if operation.returning else [], len(rows))
+
+    def _upsert(self, operation: Upsert) -> Result:
+        schema = self._schema.table(operation.table)
+        table = self._rows[schema.name]
+        completed = as_rows(complete_rows(schema, operation.rows, utc_now()))
+        result = []
+        for index, (given, row) in enumerate(zip(operation.rows, completed, strict=True)):
+            existing = table.get(row["id"])
+            if existing is not None:
+                changed = {name: row[name] for name in replaced_columns(tuple(row), given)}
+                result.append(self._changed(schema, _shown(schema, existing, tuple(existing)), changed))
+            else:
+                result.append(row)
+            self._store(schema, result[-1], index)
+        return Result(result if operation.returning else [], len(completed))
+
+    def _update(self, operation: Update) -> Result:
+        schema = self._schema.table(operation.table)
+        values = new_values(schema, operation.values, utc_now())
+        found = self._targeted(schema, operation)
+        result = []
+        for row in found:
+            changed = self._changed(schema, row, values)
+            self._store(schema, changed, None)
+            result.append(changed)
+        return Result(result if operation.returning else [], len(found))
+
+    def _delete(self, operation: Delete) -> Result:
+        schema = self._schema.table(operation.table)
+        found = self._targeted(schema, operation)
+        for row in found:
+            del self._rows[schema.name][row["id"]]
+        for row in found:
+            self._refuse_if_referenced(schema, row)
+        return Result(found if operation.returning else [], len(found))
+
+    def _batch(self, operation: Batch) -> Result:
+        parts = [self.execute(part) for part in operation.operations]
+        return Result(parts=parts, count=sum(part.count or 0 for part in parts))
+
+    def _targeted(self, schema: TableSchema, operation: Update | Delete) -> list[Row]:
+        """The rows an update or delete is about, by id; a stale expected version is a conflict."""
+        found = list(self._matching(schema, target(schema, operation)))
+        if not found and operation.expected_version is not None:
+            current = self._rows[schema.name].get(operation.id or "")
+            if current is not None:
+                raise version_conflict(operation, current)
+        found.sort(key=lambda row: str(row["id"]))
+        return [_shown(schema, row, tuple(row)) for row in found]
+
+    def _matching(self, schema: TableSchema, where: Filter | None) -> Iterator[Row]:
+        json_columns = [name for name, column in schema.columns.items() if column.kind is JSON]
+        for row in self._rows[schema.name].values():
+            documents = {name: Document(_decoded(row[name])) for name in json_columns if row[name] is not None}
+            if matches(where, row | documents if documents else row):
+                yield row
+
+    @staticmethod
+    def _changed(schema: TableSchema, row: Row, values: Row) -> Row:
+        version = {"version": row["version"] + 1} if schema.versioned else {}
+        return row | values | version
+
+    def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
+        self._check_unique(schema, row, index)
+        self._check_references(schema, row, index)
+        json_columns = {name for name, column in schema.columns.items() if column.kind is JSON}
+        stored = {name: _encoded(value) if name in json_columns else value for name, value in row.items()}
+        self._rows[schema.name][row["id"]] = stored
+
+    def _check_unique(self, schema: TableSchema, row: Row, index: int | None) -> None:
+        for names in _unique_columns(schema.source):
+            values = [row[name] for name in names]
+            if None in values:
+                continue
+            for other in self._rows[schema.name].values():
+                if other["id"] != row["id"] and [other[name] for name in names] == values:
+                    constraint = f"{schema.name}.{','.join(names)}"
+                    raise _duplicate("a record with this value exists", constraint, index)
+
+    def _check_references(self, schema: TableSchema, row: Row, index: int | None) -> None:
+        for key in schema.source.foreign_keys:
+            value = row[key.parent.name]
+            target_table = key.column.table.name
+            if value is not None and value not in self._rows[target_table] and value != row["id"]:
+                raise ConstraintViolated(
+                    f"there is no such record in {target_table}",
+                    kind=ConstraintKind.FOREIGN_KEY,
+                    constraint=f"{schema.name}.{key.parent.name}",
+                    row=index,
+                )
+
+    def _refuse_if_referenced(self, schema: TableSchema, row: Row) -> None:
+        for other in self._schema:
+            for key in other.source.foreign_keys:
+                if key.column.table.name == schema.name and self._refers(other.name, key, row["id"]):
+                    raise ConstraintViolated(
+                        f"records in {other.name} refer to this one",
+                        kind=ConstraintKind.FOREIGN_KEY,
+                        constraint=f"{other.name}.{key.parent.name}",
+                    )
+
+    def _refers(self, table: str, key: sa.ForeignKey, record_id: str) -> bool:
+        return any(row[key.parent.name] == record_id for row in self._rows[table].values())
+
+
+def _duplicate(message: str, constraint: str, index: int | None) -> ConstraintViolated:
+    return ConstraintViolated(message, kind=ConstraintKind.UNIQUE, constraint=constraint, row=index)
+
+
+def _shown(schema: TableSchema, row: Row, columns: Iterable[str]) -> Row:
+    """A caller's own copy of a stored row."""
+    kinds = schema.columns
+    return {name: _decoded(row[name]) if kinds[name].kind is JSON else row[name] for name in columns}
+
+
+def _select_groups(schema: TableSchema, operation: Select, found: Iterable[Row]) -> Result:
+    group = checked_group(schema, operation.group)
+    columns = (*checked_group_columns(group, operation.columns), GROUP_COUNT)
+    counts = Counter(tuple(row[name] for name in group) for row in found)
+    groups = [dict(zip(group, values, strict=True)) | {GROUP_COUNT: count} for values, count in counts.items()]
+    page = _page(sort(groups, checked_group_order(group, operation.order)), operation)
+    rows = [{name: row[name] for name in columns} for row in page]
+    return Result(rows, len(groups) if operation.count else None)
+
+
+def _page(rows: list[Row], operation: Select) -> list[Row]:
+    limit, offset = checked_range("limit", operation.limit), checked_range("offset", operation.offset) or 0
+    return rows[offset : None if limit is None else offset + limit]
+
+
+def _encoded(value: Any) -> bytes | None:
+    return None if value is None else orjson.dumps(value)
+
+
+def _decoded(value: bytes | None) -> Any:
+    return None if value is None else orjson.loads(value)
+
+
+def _unique_columns(table: sa.Table) -> Iterator[tuple[str, ...]]:
+    for constraint in table.constraints:
+        if isinstance(constraint, sa.UniqueConstraint):
+            yield tuple(column.name for column in constraint.columns)
+    for index in table.indexes:
+        if index.unique:
+            yield tuple(column.name for column in index.columns)

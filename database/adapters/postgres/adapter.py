@@ -1,0 +1,182 @@
+"""PostgreSQL through psycopg 3 and its pool."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+from typing import ClassVar
+
+from database.adapters.base import DatabaseAdapter
+from database.adapters.postgres.connection import PostgresCall
+from database.adapters.postgres.dialect import DIALECT
+from database.adapters.postgres.pool import PostgresPool
+from database.adapters.session import Session
+from database.adapters.sql.operations import SqlOperations
+from database.core.clock import monotonic
+from database.core.context import Context
+from database.core.errors import InvalidQuery
+from database.core.operations import Operation
+from database.core.operations import reads_only
+from database.core.result import Result
+
+_inherited: list[PostgresPool] = []
+"""Pools that a fork left in the child; their sockets are the parent's."""
+
+_ISOLATION = {"read committed", "repeatable read", "serializable"}
+
+
+class PostgresAdapter(DatabaseAdapter):
+    """Config: ``host``, ``port`` (5432), ``user``, ``password``, ``database`` (postgres), ``sslmode`` (prefer),
+    ``min_connections`` (1), ``max_connections`` (10), ``pool_timeout`` (5 s to wait for a free connection),
+    ``pooler`` (True behind a transaction pooler), ``isolation`` of transactions (repeatable read, under which
+    two that read and then change the same row end with ``Conflict`` for the later one).
+    """
+
+    kind: ClassVar[str] = "postgresql"
+    config_keys = frozenset(
+        {
+            "host",
+            "port",
+            "user",
+            "password",
+            "database",
+            "sslmode",
+            "min_connections",
+            "max_connections",
+            "pool_timeout",
+            "pooler",
+            "isolation",
+        }
+    )
+    copies = True
+
+    def _build(self) -> None:
+        super()._build()
+        self._operations = SqlOperations(self.schema, DIALECT)
+        self._prepare = not self.config.get("pooler")
+        self._isolation = str(self.config.get("isolation", "repeatable read"))
+        if self._isolation not in _ISOLATION:
+            raise ValueError(f"isolation is one of {', '.join(sorted(_ISOLATION))}")
+        self._pool = PostgresPool(self.config, self.settings.timeout)
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        writes = not reads_only(operation)
+        connection = self._pool.acquire(context)
+        call = self._call_on(connection, context, writes=writes)
+        try:
+            prologue = self.prologue(context)
+            if prologue:
+                return self._execute_as_caller(call, operation, prologue)
+            result = self._operations.execute(call, operation)
+            if call.in_transaction:
+                raise InvalidQuery("transactions are opened with transaction(), not with SQL text")
+            return result
+        finally:
+            self._release(call)
+
+    def open_session(self, context: Context) -> Session:
+        connection = self._pool.acquire(context)
+        call = self._call_on(connection, context, writes=True)
+        session = _PostgresSession(self, call)
+        try:
+            session.begin(context)
+        except BaseException:
+            session.rollback()
+            raise
+        return session
+
+    def open(self, context: Context) -> None:
+        self._pool.open()
+
+    def close(self) -> None:
+        self._pool.close()
+        self._pool = PostgresPool(self.config, self.settings.timeout)
+
+    def abandon(self) -> None:
+        _inherited.append(self._pool)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "host": self.config.get("host"),
+            "port": self.config.get("port", 5432),
+            "database": self.config.get("database", "postgres"),
+            "user": self.config.get("user"),
+            "pool_min_size": self.config.get("min_connections", 1),
+            "pool_max_size": self.config.get("max_connections", 10),
+            **self._pool.counts(),
+        }
+
+    def prologue(self, context: Context) -> str:
+        """SQL that makes a transaction run as the caller; empty where the server does not tell callers apart."""
+        return ""
+
+    def _execute_as_caller(self, call: PostgresCall, operation: Operation, prologue: str) -> Result:
+        call.control(f"begin; {prologue}")
+        try:
+            result = self._operations.execute(call, operation)
+        except BaseException:
+            call.undo()
+            raise
+        if reads_only(operation):
+            call.control("commit")
+        else:
+            call.commit()
+        return result
+
+    def _call_on(self, connection: Any, context: Context, *, writes: bool) -> PostgresCall:
+        return PostgresCall(
+            connection, self.watchdog, context.deadline, writes=writes, prepare=self._prepare, copies=self.copies
+        )
+
+    def _release(self, call: PostgresCall) -> None:
+        call.undo()
+        self._pool.release(call.connection)
+
+
+class _PostgresSession(Session):
+    """A transaction on a connection of its own, as the identity of each call."""
+
+    def __init__(self, adapter: PostgresAdapter, call: PostgresCall) -> None:
+        self._adapter = adapter
+        self._call = call
+        self._prologue = ""
+
+    def begin(self, context: Context) -> None:
+        self._prologue = self._adapter.prologue(context)
+        parts = [f"begin isolation level {self._adapter._isolation}"]
+        if context.deadline != math.inf:
+            milliseconds = max(1, int((context.deadline - monotonic()) * 1000))
+            parts.append(f"set local statement_timeout = {milliseconds}")
+        self._call.control("; ".join(filter(None, [*parts, self._prologue])))
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        self._call.deadline = context.deadline
+        prologue = self._adapter.prologue(context)
+        if prologue and prologue != self._prologue:
+            self._call.control(prologue)
+            self._prologue = prologue
+        result = self._adapter._operations.execute(self._call, operation)
+        if not self._call.in_transaction:
+            raise InvalidQuery("a transaction is ended by commit() or rollback(), not with SQL text")
+        return result
+
+    def savepoint(self, name: str) -> None:
+        self._call.control(f"savepoint {name}")
+
+    def release(self, name: str) -> None:
+        self._call.control(f"release savepoint {name}")
+
+    def rollback_to(self, name: str) -> None:
+        self._call.control(f"rollback to savepoint {name}")
+        # The role and the claims set since the savepoint went back with it.
+        self._prologue = "unknown"
+
+    def commit(self, context: Context) -> None:
+        self._call.deadline = context.deadline
+        try:
+            self._call.commit()
+        finally:
+            self.rollback()
+
+    def rollback(self) -> None:
+        self._adapter._release(self._call)

@@ -1,0 +1,116 @@
+"""How the portable values and conditions are spelled on PostgreSQL."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import orjson
+import sqlalchemy as sa
+from psycopg import Connection
+from psycopg.abc import AdaptContext
+from psycopg.abc import Buffer
+from psycopg.adapt import Loader
+from psycopg.pq import Format
+from psycopg.types.datetime import TimestamptzBinaryLoader
+from psycopg.types.datetime import TimestamptzLoader
+from psycopg.types.json import set_json_dumps
+from psycopg.types.json import set_json_loads
+from psycopg.types.string import TextLoader
+from sqlalchemy.dialects import postgresql
+
+from database.adapters.sql.dialect import SqlDialect
+from database.adapters.sql.placeholders import Style
+from database.core.values import JSON
+from database.core.values import TEXT
+from database.core.values import TIMESTAMP
+
+_LARGE = 1e16
+"""From here on a whole double is written with an exponent, which jsonb would read as an integer."""
+
+
+def encode_json(value: Any) -> str:
+    """JSON text whose doubles are still doubles after jsonb has stored them as decimals."""
+    return orjson.dumps(_with_exact_floats(value)).decode()
+
+
+def _with_exact_floats(value: Any) -> Any:
+    if isinstance(value, float):
+        return orjson.Fragment(f"{int(value)}.0") if abs(value) >= _LARGE else value
+    if isinstance(value, dict):
+        return {key: _with_exact_floats(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_with_exact_floats(part) for part in value]
+    return value
+
+
+def decode_timestamp(value: datetime) -> datetime:
+    """The moment in UTC, whatever zone the connection speaks."""
+    return value.astimezone(UTC)
+
+
+class _UuidAsText(Loader):
+    """Ids are text everywhere, also where the column is a uuid."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> str:
+        return str(UUID(bytes=bytes(data)))
+
+
+class _UtcLoader(TimestamptzLoader):
+    """A moment as text; a loader that does not know the connection answers in UTC."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid)
+
+
+class _UtcBinaryLoader(TimestamptzBinaryLoader):
+    """A moment as binary, in UTC for the same reason."""
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid)
+
+
+def configure(connection: Connection[Any]) -> None:
+    """Make a new connection load and dump values as the tables mean them."""
+    set_json_loads(orjson.loads, connection)
+    set_json_dumps(encode_json, connection)
+    connection.adapters.register_loader("uuid", _UuidAsText)
+    connection.adapters.register_loader("uuid", TextLoader)
+    connection.prepared_max = 500
+
+
+def configure_pooled(connection: Connection[Any]) -> None:
+    """The same for a connection to a pooler, which may speak any zone: in some the last moments overflow."""
+    configure(connection)
+    connection.adapters.register_loader("timestamptz", _UtcLoader)
+    connection.adapters.register_loader("timestamptz", _UtcBinaryLoader)
+
+
+def _ascii(operand: Any) -> Any:
+    # Under the "C" collation ILIKE folds A to Z and nothing else, wherever the server runs.
+    return sa.collate(operand, "C")
+
+
+DIALECT = SqlDialect(
+    name="postgresql",
+    compiler=postgresql.psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
+    insert=postgresql.insert,
+    style=Style.FORMAT,
+    encode={JSON: encode_json},
+    decode={TIMESTAMP: decode_timestamp},
+    operators={
+        ("like", TEXT): lambda column, operand: sa.cast(column, sa.Text()).like(sa.cast(operand, sa.Text())),
+        ("ilike", TEXT): lambda column, operand: _ascii(sa.cast(column, sa.Text())).ilike(sa.cast(operand, sa.Text())),
+        ("contains", TEXT): lambda column, operand: (
+            sa.func.strpos(sa.cast(column, sa.Text()), sa.cast(operand, sa.Text())) > sa.literal_column("0")
+        ),
+        ("contains", JSON): lambda column, operand: sa.cast(column, postgresql.JSONB()).contains(
+            sa.cast(operand, postgresql.JSONB())
+        ),
+    },
+    explicit_collation="C",
+)

@@ -1,0 +1,107 @@
+"""Adapters by the names that ``DB_ADAPTER_ORDER`` uses, made from the settings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from config.settings import ConfigurationError
+from config.settings import DatabaseSettings
+from config.settings import Settings
+from config.settings import check_database_names
+from config.settings import database_names
+from database.adapters.base import DatabaseAdapter
+from database.adapters.memory import MemoryAdapter
+from database.adapters.postgres import PostgresAdapter
+from database.adapters.postgres import SupabaseDirectAdapter
+from database.adapters.sqlite import SQLiteAdapter
+
+Factory = Callable[[Settings, str], DatabaseAdapter | None]
+"""Makes an adapter with the given name from the settings; None where they switch it off."""
+
+_factories: dict[str, Factory] = {}
+
+
+def register(name: str, factory: Factory) -> None:
+    """Offer a backend under ``name``; one of the same name is replaced."""
+    _factories[name] = factory
+    database_names.add(name)
+
+
+def unregister(name: str) -> None:
+    """Take a backend back. :raises KeyError: if there is none of that name."""
+    del _factories[name]
+    database_names.discard(name)
+
+
+def registered() -> list[str]:
+    """The names that can be used, sorted."""
+    return sorted(_factories)
+
+
+def adapters_in_order(settings: Settings) -> dict[str, DatabaseAdapter]:
+    """The adapters that ``DB_ADAPTER_ORDER`` names, best first.
+
+    :raises ConfigurationError: for unknown names, for a name without its settings, or if none is left.
+    """
+    try:
+        # Settings that were read before this module was there have not been checked for it.
+        check_database_names(settings.db_adapter_order)
+    except ValueError as error:
+        raise ConfigurationError({"DB_ADAPTER_ORDER": str(error)}) from None
+    made = {name: _factories[name](settings, name) for name in settings.db_adapter_order}
+    adapters = {name: adapter for name, adapter in made.items() if adapter is not None}
+    if not adapters:
+        raise ConfigurationError({"DB_ADAPTER_ORDER": "names only databases that are switched off"})
+    return adapters
+
+
+def _local(settings: Settings, name: str) -> DatabaseAdapter | None:
+    database = settings.local_db
+    if not database.enabled:
+        return None
+    if database.host is not None:
+        return PostgresAdapter(_server(database), name=name)
+    config = {"path": database.path, "synchronous": database.synchronous}
+    return SQLiteAdapter(config | _resilience(database), name=name)
+
+
+def _supabase(settings: Settings, name: str) -> DatabaseAdapter | None:
+    database = settings.supabase_db
+    if not database.enabled and "enabled" in database.model_fields_set:
+        return None
+    if database.host is None:
+        raise ConfigurationError({"SUPABASE_DB_HOST": f"is needed because DB_ADAPTER_ORDER names {name}"})
+    return SupabaseDirectAdapter(_server(database) | {"pooler": database.pooler}, name=name)
+
+
+def _memory(_: Settings, name: str) -> DatabaseAdapter:
+    return MemoryAdapter(name=name)
+
+
+def _server(database: DatabaseSettings) -> dict[str, Any]:
+    return {
+        "host": database.host,
+        "port": database.port,
+        "user": database.user,
+        "password": database.password.get_secret_value() if database.password else None,
+        "database": database.name,
+        "sslmode": database.sslmode,
+        "min_connections": database.min_connections,
+        "max_connections": database.max_connections,
+        **_resilience(database),
+    }
+
+
+def _resilience(database: DatabaseSettings) -> dict[str, Any]:
+    return {
+        "timeout": database.timeout,
+        "retry_count": database.retry_count,
+        "circuit_breaker_threshold": database.circuit_breaker_threshold,
+        "circuit_breaker_timeout": database.circuit_breaker_timeout,
+    }
+
+
+register("local", _local)
+register("supabase", _supabase)
+register("memory", _memory)

@@ -1,0 +1,250 @@
+"""Interactive transactions: what a backend implements, and what callers hold.
+
+An operation that fails aborts the transaction on every backend alike, as PostgreSQL does: what follows is
+refused until it is rolled back. To go on after a failure, let the part that may fail be a nested transaction.
+"""
+
+from __future__ import annotations
+
+import threading
+from abc import ABC
+from abc import abstractmethod
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+from typing import Literal
+from typing import Protocol
+
+from uuid_utils import uuid7
+
+from database.core.capabilities import Capabilities
+from database.core.context import Context
+from database.core.context import current_context
+from database.core.errors import OutcomeUnknown
+from database.core.errors import TimedOut
+from database.core.errors import TransactionError
+from database.core.operations import Operation
+from database.core.operations import reads_only
+from database.core.result import Result
+from database.core.schema import Schema
+from database.resilience.policy import Handler
+
+State = Literal["active", "aborted", "committed", "rolled_back", "expired", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Commit(Operation):
+    """The end of a transaction, as the guard and the metrics see it."""
+
+    kind: ClassVar[str] = "commit"
+
+
+_COMMIT = Commit()
+
+
+class Source(Protocol):
+    """What a call is meant for: an adapter, or the manager that chooses one."""
+
+    @property
+    def adapter(self) -> Backend:
+        """The adapter that writes go to. :raises Unavailable: when there is none."""
+
+    def run_alone(self, operation: Operation) -> Result:
+        """Carry out ``operation`` on its own, whatever unit of work is around."""
+
+
+class Backend(Source, Protocol):
+    """An adapter, as the transaction that is bound to it knows it."""
+
+    @property
+    def name(self) -> str:
+        """As it appears in errors."""
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+
+    @property
+    def schema(self) -> Schema:
+        """The tables it knows."""
+
+
+class Session(ABC):
+    """An open transaction on one backend, used by one thread at a time."""
+
+    @abstractmethod
+    def execute(self, operation: Operation, context: Context) -> Result:
+        """Carry out ``operation`` inside the transaction."""
+
+    @abstractmethod
+    def savepoint(self, name: str) -> None:
+        """Mark a point to go back to."""
+
+    @abstractmethod
+    def release(self, name: str) -> None:
+        """Forget a point; what came after it stays."""
+
+    @abstractmethod
+    def rollback_to(self, name: str) -> None:
+        """Undo what came after a point."""
+
+    @abstractmethod
+    def commit(self, context: Context) -> None:
+        """Make the changes last, and end the session whatever happens.
+
+        :raises OutcomeUnknown: when the answer was lost.
+        """
+
+    @abstractmethod
+    def rollback(self) -> None:
+        """Undo all changes and end the session; never raises a backend's error."""
+
+
+class Transaction:
+    """A transaction as callers hold it: what ``begin_transaction()`` returns and ``transaction()`` yields.
+
+    :ivar state: ``active``; ``aborted`` after a failed operation; then ``committed``, ``rolled_back``, ``expired``
+        if it outlived its deadline and was rolled back for that, or ``unknown`` if the commit's answer was lost.
+    :param observe: puts what every call inside a session passes through around a handler.
+    """
+
+    def __init__(
+        self,
+        adapter: Backend,
+        session: Session,
+        context: Context,
+        observe: Callable[[Handler], Handler],
+        ended: Callable[[Transaction], None],
+    ) -> None:
+        self.ticket = -1
+        self.adapter = adapter
+        self.state: State = "active"
+        self._session = session
+        self._context = context
+        self._observed = observe(self._carry_out)
+        self._ended = ended
+        self._depth = 0
+        self._lock = threading.RLock()
+
+    @cached_property
+    def id(self) -> str:
+        """A name for logs."""
+        return str(uuid7())
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        """Carry out ``operation`` in this transaction. :raises TransactionError: when it is over or aborted."""
+        with self._lock:
+            self._require_active()
+            try:
+                return self._observed(operation, context.until(self._context.deadline))
+            except BaseException:
+                self.state = "aborted"
+                raise
+
+    def run(self, source: Source, operation: Operation) -> Result:
+        """A plain call made while this transaction is the ambient one: joins it if it is its adapter's.
+
+        A read of another backend is answered beside it; a write to another is refused, because the two could
+        not be committed as one.
+        """
+        if source.adapter is self.adapter:
+            return self.execute(operation, current_context.get())
+        if reads_only(operation):
+            return source.run_alone(operation)
+        raise self._foreign(source)
+
+    @contextmanager
+    def nested(self, source: Source | None = None) -> Iterator[Transaction]:
+        """A savepoint: an exception undoes what the block did, and the transaction goes on.
+
+        :raises TransactionError: for a transaction of another adapter than this one's.
+        """
+        if source is not None and source.adapter is not self.adapter:
+            raise self._foreign(source)
+        with self._lock:
+            self._require_active()
+            self._depth += 1
+            name = f"isthmus_{self._depth}"
+            self._session.savepoint(name)
+        try:
+            yield self
+        except BaseException:
+            self._leave(name, undo=True)
+            raise
+        self._leave(name, undo=self.state == "aborted")
+
+    def commit(self) -> None:
+        """Make the changes last. :raises TransactionError: when it is over or aborted; it is rolled back then."""
+        with self._lock:
+            if self.state == "aborted":
+                self.rollback()
+                raise TransactionError("the transaction had failed and was rolled back", backend=self.adapter.name)
+            self._require_active()
+            try:
+                self._observed(_COMMIT, self._context)
+                self.state = "committed"
+            except OutcomeUnknown:
+                self.state = "unknown"
+                raise
+            finally:
+                if self.state == "active":
+                    # The deadline had passed, and the session was not even asked.
+                    self._session.rollback()
+                    self.state = "expired"
+                self._ended(self)
+
+    def rollback(self) -> None:
+        """Undo everything; does nothing if the transaction is already over."""
+        with self._lock:
+            if self.state in {"active", "aborted"}:
+                self._end("rolled_back")
+
+    def expire(self) -> None:
+        """Roll back a transaction that outlived its deadline; if a call is under way it has its own limit."""
+        if self._lock.acquire(blocking=False):
+            try:
+                if self.state in {"active", "aborted"}:
+                    self._end("expired")
+            finally:
+                self._lock.release()
+
+    def _carry_out(self, operation: Operation, context: Context) -> Result:
+        if operation is not _COMMIT:
+            return self._session.execute(operation, context)
+        self.state = "rolled_back"
+        self._session.commit(context)
+        return Result()
+
+    def _end(self, state: State) -> None:
+        self.state = state
+        try:
+            self._session.rollback()
+        finally:
+            self._ended(self)
+
+    def _leave(self, name: str, *, undo: bool) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self.state not in {"active", "aborted"}:
+                return
+            if undo:
+                self._session.rollback_to(name)
+                self.state = "active"
+            self._session.release(name)
+
+    def _foreign(self, source: Source) -> TransactionError:
+        name = source.adapter.name
+        return TransactionError(
+            f"this transaction belongs to {self.adapter.name}; {name} cannot be changed inside it", backend=name
+        )
+
+    def _require_active(self) -> None:
+        if self.state == "expired":
+            raise TimedOut("the transaction outlived its deadline and was rolled back", backend=self.adapter.name)
+        if self.state == "aborted":
+            raise TransactionError("the transaction has failed; roll it back", backend=self.adapter.name)
+        if self.state != "active":
+            raise TransactionError(f"the transaction is over ({self.state})", backend=self.adapter.name)

@@ -1,0 +1,43 @@
+"""What differs between SQL databases, as data: values going in, values coming out, and four expressions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+import sqlalchemy as sa
+
+from database.adapters.sql.placeholders import Style
+from database.core.values import Kind
+
+Expression = sa.ColumnElement[Any]
+Build = Callable[[Expression, Expression], Expression]
+"""Makes a condition from a column and a bound operand."""
+
+
+@dataclass(frozen=True)
+class SqlDialect:
+    """One SQL database.
+
+    :ivar compiler: SQLAlchemy's dialect, with positional parameters.
+    :ivar insert: the dialect's own ``insert``, which knows ``on conflict``.
+    :ivar encode: for the kinds whose Python value is not what the driver binds.
+    :ivar decode: for the kinds whose driver value is not the Python value.
+    :ivar operators: conditions that the databases spell differently.
+    :ivar operands: how the right-hand side of such a condition is bound.
+    :ivar explicit_collation: the collation to name where a text column does not declare it.
+    :ivar style: the placeholders that the driver takes in SQL text.
+    """
+
+    name: str
+    compiler: sa.Dialect
+    insert: Callable[[sa.Table], Any]
+    style: Style
+    encode: Mapping[Kind, Callable[[Any], Any]] = field(default_factory=dict)
+    decode: Mapping[Kind, Callable[[Any], Any]] = field(default_factory=dict)
+    operators: Mapping[tuple[str, Kind], Build] = field(default_factory=dict)
+    operands: Mapping[tuple[str, Kind], Callable[[Any], Any]] = field(default_factory=dict)
+    explicit_collation: str | None = None

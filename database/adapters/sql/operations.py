@@ -1,0 +1,290 @@
+"""The operations of the seam, carried out on a SQL connection."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from itertools import repeat
+from typing import Any
+from typing import Protocol
+
+from database.adapters.sql.dialect import SqlDialect
+from database.adapters.sql.placeholders import bind
+from database.adapters.sql.statements import Statement
+from database.adapters.sql.statements import Statements
+from database.core.checks import GROUP_COUNT
+from database.core.checks import checked_columns
+from database.core.checks import checked_filter
+from database.core.checks import checked_group
+from database.core.checks import checked_group_columns
+from database.core.checks import checked_group_order
+from database.core.checks import checked_id
+from database.core.checks import checked_order
+from database.core.checks import checked_range
+from database.core.clock import utc_now
+from database.core.errors import InvalidQuery
+from database.core.errors import SchemaMismatch
+from database.core.errors import Unsupported
+from database.core.operations import Batch
+from database.core.operations import Delete
+from database.core.operations import Get
+from database.core.operations import Insert
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.core.operations import Record
+from database.core.operations import Select
+from database.core.operations import Sql
+from database.core.operations import Update
+from database.core.operations import Upsert
+from database.core.records import Columns
+from database.core.records import as_rows
+from database.core.records import complete_row
+from database.core.records import complete_rows
+from database.core.records import new_values
+from database.core.records import replaced_columns
+from database.core.result import Result
+from database.core.result import Row
+from database.core.schema import Schema
+from database.core.schema import TableSchema
+from database.core.targets import target
+from database.core.targets import version_conflict
+
+Values = Sequence[Any]
+
+
+class SqlConnection(Protocol):
+    """What the operations ask of a driver's connection. Errors come out translated."""
+
+    def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        """Run a statement that returns rows."""
+
+    def change(self, text: str, values: Values) -> int:
+        """Run a statement that returns none; how many rows it affected."""
+
+    def change_many(self, text: str, rows: Iterable[Values]) -> None:
+        """Run a statement once per row of values."""
+
+    def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
+        """Insert many rows in the fastest way the driver has."""
+
+    def statement(self, text: str, values: Values) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
+        """Run any SQL: the names of its columns (none if it returns no rows), rows, and rows affected."""
+
+    def atomic(self) -> AbstractContextManager[None]:
+        """All or none of what happens inside; joins a transaction that is already open."""
+
+
+class SqlTable:
+    """A table with its compiled statements and the values that need converting."""
+
+    def __init__(self, schema: TableSchema, dialect: SqlDialect) -> None:
+        self.schema = schema
+        self.statements = Statements(schema, dialect)
+        kinds = {name: column.kind for name, column in schema.columns.items()}
+        self._encoders = {name: dialect.encode[kind] for name, kind in kinds.items() if kind in dialect.encode}
+        self._decoders = tuple((name, dialect.decode[kind]) for name, kind in kinds.items() if kind in dialect.decode)
+        self.every_column = tuple(schema.columns)
+        self.by_id = self.statements.get(self.every_column).text
+        self.echoes = not any(column.server_default for column in schema.columns.values())
+
+    def columns(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        """The columns to return, as :func:`~database.core.checks.checked_columns` has them."""
+        return self.every_column if names is None else checked_columns(self.schema, names)
+
+    def records(self, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> list[Row]:
+        """The driver's rows as records."""
+        # Without a comprehension, because this is most of what reading costs beside the driver.
+        records: list[Row] = list(map(dict, map(zip, repeat(columns), rows)))
+        for name, decode in self._decoders:
+            if name in columns:
+                for record in records:
+                    if record[name] is not None:
+                        record[name] = decode(record[name])
+        return records
+
+    def groups(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[Row]:
+        """The driver's groups, whose last value is the count, as records."""
+        # Apart from the columns, because the table may have a column of this name, whose values are others.
+        groups = self.records(columns, rows)
+        for record, row in zip(groups, rows, strict=True):
+            record[GROUP_COUNT] = row[-1]
+        return groups
+
+    def encoded(self, columns: Columns) -> Columns:
+        """Checked columns in the form the driver binds."""
+        encoded = dict(columns)
+        for name in self._encoders.keys() & columns.keys():
+            encoded[name] = [self.encode(name, value) for value in columns[name]]
+        return encoded
+
+    def encoded_row(self, row: Row) -> Values:
+        """A checked row in the form the driver binds."""
+        encoded = dict(row)
+        for name in self._encoders.keys() & row.keys():
+            encoded[name] = self.encode(name, row[name])
+        return tuple(encoded.values())
+
+    def encode(self, name: str, value: Any) -> Any:
+        """One checked value in the form the driver binds."""
+        encoder = self._encoders.get(name)
+        return value if encoder is None or value is None else encoder(value)
+
+
+class SqlOperations:
+    """Executes operations on any connection of one SQL dialect; holds no connection itself."""
+
+    def __init__(self, schema: Schema, dialect: SqlDialect) -> None:
+        self._schema = schema
+        self._dialect = dialect
+        self._tables: dict[str, SqlTable] = {}
+        self._handlers: dict[type[Operation], Callable[[SqlConnection, Any], Result]] = {
+            Ping: self._ping,
+            Get: self._get,
+            Select: self._select,
+            Insert: self._insert,
+            Upsert: self._upsert,
+            Update: self._update,
+            Delete: self._delete,
+            Sql: self._sql,
+            Batch: self._batch,
+        }
+
+    def execute(self, connection: SqlConnection, operation: Operation) -> Result:
+        """Carry out ``operation``. :raises Unsupported: for a kind of operation SQL backends do not have."""
+        handler = self._handlers.get(type(operation))
+        if handler is None:
+            raise Unsupported(operation.kind, backend=self._dialect.name)
+        return handler(connection, operation)
+
+    def _table(self, name: str) -> SqlTable:
+        table = self._tables.get(name)
+        if table is None:
+            table = self._tables[name] = SqlTable(self._schema.table(name), self._dialect)
+        return table
+
+    def _ping(self, connection: SqlConnection, _: Ping) -> Result:
+        connection.rows("select 1", ())
+        return Result()
+
+    def _get(self, connection: SqlConnection, operation: Get) -> Result:
+        table = self._tables.get(operation.table) or self._table(operation.table)
+        columns = table.columns(operation.columns)
+        text = table.by_id if columns is table.every_column else table.statements.get(columns).text
+        return Result(table.records(columns, connection.rows(text, (checked_id(operation.id),))))
+
+    def _select(self, connection: SqlConnection, operation: Select) -> Result:
+        table = self._table(operation.table)
+        group: tuple[str, ...] = ()
+        if operation.group:
+            group = checked_group(table.schema, operation.group)
+            columns = checked_group_columns(group, operation.columns)
+            order = checked_group_order(group, operation.order)
+        else:
+            columns, order = table.columns(operation.columns), checked_order(table.schema, operation.order)
+        limit, offset = checked_range("limit", operation.limit), checked_range("offset", operation.offset)
+        values: list[Any] = []
+        where = table.statements.shape(checked_filter(table.schema, operation.where), values)
+        total = self._count(connection, table.statements.count(where, group), values) if operation.count else None
+        statement = table.statements.select(columns, where, order, limit is not None, offset is not None, group)
+        values += [number for number in (limit, offset) if number is not None]
+        rows = connection.rows(statement.text, statement.bind(values))
+        return Result(table.groups(columns, rows) if group else table.records(columns, rows), total)
+
+    @staticmethod
+    def _count(connection: SqlConnection, statement: Statement, values: list[Any]) -> int:
+        ((total,),) = connection.rows(statement.text, statement.bind(values))
+        return int(total)
+
+    def _insert(self, connection: SqlConnection, operation: Insert) -> Result:
+        table = self._table(operation.table)
+        if len(operation.rows) == 1:
+            return self._insert_one(connection, table, operation.rows[0], returning=operation.returning)
+        columns = complete_rows(table.schema, operation.rows, utc_now())
+        names = tuple(columns)
+        rows = zip(*table.encoded(columns).values(), strict=True)
+        if operation.returning and not table.echoes:
+            statement = table.statements.insert(names, table.every_column)
+            return self._each(connection, table, statement, rows)
+        connection.insert_many(table.schema, names, table.statements.insert(names, ()).text, rows)
+        return Result(as_rows(columns) if operation.returning else [], len(operation.rows))
+
+    @staticmethod
+    def _insert_one(connection: SqlConnection, table: SqlTable, given: Record, *, returning: bool) -> Result:
+        row = complete_row(table.schema, given, utc_now())
+        names, values = tuple(row), table.encoded_row(row)
+        if returning and not table.echoes:
+            text = table.statements.insert(names, table.every_column).text
+            return Result(table.records(table.every_column, connection.rows(text, values)), 1)
+        connection.change(table.statements.insert(names, ()).text, values)
+        return Result([row] if returning else [], 1)
+
+    def _upsert(self, connection: SqlConnection, operation: Upsert) -> Result:
+        table = self._table(operation.table)
+        columns = complete_rows(table.schema, operation.rows, utc_now())
+        names, returning = tuple(columns), table.every_column if operation.returning else ()
+        result = Result(count=len(operation.rows))
+        with connection.atomic():
+            for row, values in zip(operation.rows, zip(*table.encoded(columns).values(), strict=True), strict=True):
+                statement = table.statements.upsert(names, replaced_columns(names, row), returning)
+                result.rows += self._change(connection, table, statement, values, returning).rows
+        return result
+
+    def _update(self, connection: SqlConnection, operation: Update) -> Result:
+        table = self._table(operation.table)
+        columns = new_values(table.schema, operation.values, utc_now())
+        values = [table.encode(name, value) for name, value in columns.items()]
+        where = table.statements.shape(target(table.schema, operation), values)
+        returning = table.every_column if operation.returning else ()
+        statement = table.statements.update(tuple(columns), where, returning)
+        result = self._change(connection, table, statement, statement.bind(values), returning)
+        return self._unless_conflict(connection, operation, result)
+
+    def _delete(self, connection: SqlConnection, operation: Delete) -> Result:
+        table = self._table(operation.table)
+        values: list[Any] = []
+        where = table.statements.shape(target(table.schema, operation), values)
+        returning = table.every_column if operation.returning else ()
+        statement = table.statements.delete(where, returning)
+        result = self._change(connection, table, statement, statement.bind(values), returning)
+        return self._unless_conflict(connection, operation, result)
+
+    @staticmethod
+    def _change(
+        connection: SqlConnection, table: SqlTable, statement: Statement, values: Values, returning: tuple[str, ...]
+    ) -> Result:
+        if not returning:
+            return Result([], connection.change(statement.text, values))
+        rows = table.records(returning, connection.rows(statement.text, values))
+        rows.sort(key=lambda row: str(row["id"]))
+        return Result(rows, len(rows))
+
+    def _each(self, connection: SqlConnection, table: SqlTable, statement: Statement, rows: Iterable[Values]) -> Result:
+        with connection.atomic():
+            tuples = [row for values in rows for row in connection.rows(statement.text, values)]
+        return Result(table.records(table.every_column, tuples), len(tuples))
+
+    def _unless_conflict(self, connection: SqlConnection, operation: Update | Delete, result: Result) -> Result:
+        """Tell a row that is gone from one that has another version than expected."""
+        if operation.expected_version is not None and not result.count:
+            current = self._get(connection, Get(operation.table, operation.id or "")).first
+            if current is not None:
+                raise version_conflict(operation, current)
+        return result
+
+    def _sql(self, connection: SqlConnection, operation: Sql) -> Result:
+        text, values = bind(operation.text, operation.params, self._dialect.style)
+        try:
+            names, rows, count = connection.statement(text, values)
+        except SchemaMismatch as error:
+            # The text is the caller's, and so is the mistake of naming what does not exist.
+            reason = str(error.__cause__).split("\n", maxsplit=1)[0]
+            raise InvalidQuery(f"the database refused the statement: {reason}") from error
+        records = [dict(zip(names, row, strict=True)) for row in rows]
+        return Result(records, count, returns_rows=bool(names))
+
+    def _batch(self, connection: SqlConnection, operation: Batch) -> Result:
+        with connection.atomic():
+            parts = [self.execute(connection, part) for part in operation.operations]
+        return Result(parts=parts, count=sum(part.count or 0 for part in parts))

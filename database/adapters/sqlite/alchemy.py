@@ -1,0 +1,118 @@
+"""SQLAlchemy on apsw, for migrations.
+
+SQLAlchemy's own dialect uses the standard library's ``sqlite3``, a second copy of SQLite in the process. POSIX
+drops all locks of a process on a file when any of its descriptors is closed, so the second copy would take away
+the locks of the adapter's open connections, and with them the safety of the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import apsw
+from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.base import SQLiteDialect
+
+URL_NAME = "sqlite+apsw"
+"""The URL's scheme; the database is the file's path, ``timeout`` the seconds to wait for locks."""
+
+
+class ApswDialect(SQLiteDialect):
+    """Each transaction takes the write lock at once: whoever comes with SQLAlchemy is about to change the schema."""
+
+    driver = "apsw"
+    supports_statement_cache = True
+
+    @classmethod
+    def import_dbapi(cls) -> Any:
+        return _Module
+
+    def connect(self, *arguments: Any, **_: Any) -> Any:
+        path, seconds = arguments
+        return _Connection(path, seconds)
+
+    def create_connect_args(self, url: Any) -> tuple[Sequence[Any], dict[str, Any]]:
+        return (url.database, float(url.query.get("timeout", 30.0))), {}
+
+    def _get_server_version_info(self, _connection: Any) -> tuple[int, ...]:
+        return _Module.sqlite_version_info
+
+    def do_begin(self, dbapi_connection: Any) -> None:
+        dbapi_connection.begin()
+
+
+class _Module:
+    """What SQLAlchemy asks of a DBAPI module."""
+
+    Error = apsw.Error
+    paramstyle = "qmark"
+    sqlite_version_info = tuple(map(int, apsw.sqlite_lib_version().split(".")))
+
+
+class _Connection:
+    """What SQLAlchemy asks of a DBAPI connection."""
+
+    def __init__(self, path: str, seconds: float) -> None:
+        self._db = apsw.Connection(path)
+        self._db.set_busy_timeout(int(seconds * 1000))
+
+    def cursor(self) -> _Cursor:
+        return _Cursor(self._db)
+
+    def begin(self) -> None:
+        self._db.execute("begin immediate")
+
+    def commit(self) -> None:
+        self._end("commit")
+
+    def rollback(self) -> None:
+        self._end("rollback")
+
+    def close(self) -> None:
+        self._db.close()
+
+    def _end(self, how: str) -> None:
+        if self._db.in_transaction:
+            self._db.execute(how)
+
+
+class _Cursor:
+    """What SQLAlchemy asks of a DBAPI cursor; rows are fetched at once, which frees the statement's locks."""
+
+    def __init__(self, db: apsw.Connection) -> None:
+        self._db = db
+        self._rows: list[tuple[Any, ...]] = []
+        self.description: tuple[tuple[Any, ...], ...] | None = None
+        self.rowcount = -1
+
+    def execute(self, text: str, values: Sequence[Any] = ()) -> None:
+        cursor = self._db.cursor()
+        self.description = None
+        cursor.exec_trace = self._describe
+        self._rows = cursor.execute(text, tuple(values)).fetchall()
+        self.rowcount = self._db.changes()
+
+    def executemany(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
+        self._db.executemany(text, rows)
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        return self._rows.pop(0) if self._rows else None
+
+    def fetchmany(self, size: int = 1) -> list[tuple[Any, ...]]:
+        taken, self._rows = self._rows[:size], self._rows[size:]
+        return taken
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return self.fetchmany(len(self._rows))
+
+    def close(self) -> None:
+        self._rows = []
+
+    def _describe(self, cursor: apsw.Cursor, _text: str, _values: Any) -> bool:
+        # Once a statement has no more rows, SQLite no longer tells its columns.
+        self.description = tuple((name, *[None] * 6) for name, _ in cursor.get_description()) or None
+        return True
+
+
+registry.register("sqlite.apsw", __name__, ApswDialect.__name__)

@@ -1,0 +1,170 @@
+"""One apsw connection, used by one thread at a time."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import apsw
+import orjson
+
+from database.adapters.sql.operations import Values
+from database.adapters.sqlite.dialect import contains
+from database.adapters.sqlite.dialect import encode_timestamp
+from database.adapters.sqlite.errors import translated
+from database.core.clock import monotonic
+from database.core.context import Context
+from database.core.schema import TableSchema
+
+_STATEMENT_CACHE = 256
+_STEPS_BETWEEN_CHECKS = 5000
+_LONGEST_WAIT = 24 * 3600.0
+_REFUSED = (apsw.Error, TypeError, OverflowError)
+"""What apsw raises for statements, and for values that SQLite has no room for."""
+
+
+class SQLiteConnection:
+    """A connection in WAL mode that keeps a deadline.
+
+    :param path: the database file; made if it is missing.
+    :param synchronous: ``full`` keeps every commit through a power failure, ``normal`` through a crash of the
+        process only, and is several times faster.
+    :raises DataError: if the file cannot be opened.
+    """
+
+    def __init__(self, path: Path, synchronous: str) -> None:
+        self._deadline = math.inf
+        try:
+            self._db = apsw.Connection(str(path), statementcachesize=_STATEMENT_CACHE)
+            self._set_up(synchronous)
+        except apsw.Error as error:
+            raise translated(error) from error
+        # One cursor for all statements whose rows are fetched at once: a new one for each costs a tenth of a read.
+        self._execute = self._db.cursor().execute
+
+    def _set_up(self, synchronous: str) -> None:
+        db = self._db
+        db.set_busy_timeout(5000)
+        for pragma in (
+            # 16 MiB at most instead of 2: a table of some size is not read from the file again and again.
+            "cache_size = -16384",
+            "journal_mode = wal",
+            f"synchronous = {'full' if synchronous == 'full' else 'normal'}",
+            "foreign_keys = on",
+            # Without it, "insert or replace" deletes rows behind the back of delete triggers.
+            "recursive_triggers = on",
+        ):
+            db.execute(f"pragma {pragma}")
+        db.set_progress_handler(self._expired, _STEPS_BETWEEN_CHECKS)
+        db.create_scalar_function("isthmus_contains", _contains, 2, deterministic=True)
+        db.convert_binding = _convert_binding
+
+    def limit(self, context: Context) -> None:
+        """Stop whatever runs from now on at the context's deadline."""
+        self._deadline = context.deadline
+
+    def wait_for_lock(self, context: Context) -> None:
+        """As :meth:`limit`, and wait for locks of other processes no longer than that."""
+        self._deadline = context.deadline
+        seconds = min(max(0.0, context.deadline - monotonic()), _LONGEST_WAIT)
+        self._db.set_busy_timeout(int(seconds * 1000))
+
+    def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        try:
+            return self._execute(text, values).fetchall()
+        except _REFUSED as error:
+            raise translated(error) from error
+
+    def change(self, text: str, values: Values) -> int:
+        try:
+            self._execute(text, values)
+            return self._db.changes()
+        except _REFUSED as error:
+            raise translated(error) from error
+
+    def change_many(self, text: str, rows: Iterable[Values]) -> None:
+        remaining = iter(rows if isinstance(rows, list) else list(rows))
+        total = operator.length_hint(remaining)
+        try:
+            self._db.executemany(text, remaining)
+        except _REFUSED as error:
+            # The iterator knows how far it was read, which tells the row without counting each.
+            raise translated(error, row=total - operator.length_hint(remaining) - 1) from error
+
+    def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
+        with self.atomic():
+            self.change_many(text, rows)
+
+    def statement(self, text: str, values: Values) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
+        names: list[str] = []
+
+        def trace(cursor: apsw.Cursor, _sql: str, _bindings: Any) -> bool:
+            # Once a statement has no more rows, SQLite no longer tells its columns.
+            names[:] = [column[0] for column in cursor.get_description()]
+            return True
+
+        before = self._db.total_changes()
+        try:
+            cursor = self._db.cursor()
+            cursor.exec_trace = trace
+            rows = cursor.execute(text, values).fetchall()
+        except _REFUSED as error:
+            raise translated(error) from error
+        changed = self._db.changes() if self._db.total_changes() != before else 0
+        return tuple(names), rows, changed
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        if self.in_transaction:
+            yield
+            return
+        self.control("begin immediate")
+        try:
+            yield
+            self.control("commit")
+        except BaseException:
+            self.undo()
+            raise
+
+    @property
+    def in_transaction(self) -> bool:
+        return bool(self._db.in_transaction)
+
+    def control(self, text: str) -> None:
+        """Run a transaction control statement."""
+        try:
+            self._execute(text)
+        except apsw.Error as error:
+            raise translated(error) from error
+
+    def undo(self) -> None:
+        """Roll back, if SQLite has not done so by itself."""
+        self._deadline = math.inf
+        if self._db.in_transaction:
+            self._execute("rollback")
+
+    def close(self) -> None:
+        """Close the file; the last connection to do so folds the log into the database."""
+        self._db.close()
+
+    def _expired(self) -> bool:
+        return monotonic() >= self._deadline
+
+
+def _contains(*texts: Any) -> bool | None:
+    return contains(*texts)
+
+
+def _convert_binding(_cursor: apsw.Cursor, _number: int, value: Any) -> Any:
+    """Values in SQL text that SQLite does not know, in the form the tables keep them."""
+    if isinstance(value, datetime):
+        return encode_timestamp(value)
+    if isinstance(value, dict | list):
+        return orjson.dumps(value).decode()
+    raise TypeError(f"a value of type {type(value).__name__} cannot be bound")

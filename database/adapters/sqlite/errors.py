@@ -1,0 +1,56 @@
+"""apsw's errors as those of the data layer: one table, the most specific class wins."""
+
+from __future__ import annotations
+
+import re
+
+import apsw
+
+from database.core.errors import ConnectFailed
+from database.core.errors import ConstraintKind
+from database.core.errors import ConstraintViolated
+from database.core.errors import DataError
+from database.core.errors import InvalidQuery
+from database.core.errors import PermissionDenied
+from database.core.errors import SchemaMismatch
+from database.core.errors import TimedOut
+from database.core.errors import Unavailable
+
+_FAILED_CONSTRAINT = re.compile(r"(?P<kind>\w[\w ]*?) constraint failed(?:: (?P<name>.+))?$")
+
+_KINDS = {kind.value: kind for kind in ConstraintKind}
+_MISSING = re.compile(r"no such (table|column)|has no column named")
+
+_TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[DataError], str], ...] = (
+    ((apsw.BusyError, apsw.LockedError), TimedOut, "the database stayed locked until the deadline"),
+    (apsw.InterruptError, TimedOut, "the statement ran until the deadline and was stopped"),
+    ((apsw.CantOpenError, apsw.NotADBError), ConnectFailed, "the database file cannot be opened"),
+    ((apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError), PermissionDenied, "the database file is read-only"),
+    (apsw.FullError, Unavailable, "the disk or the database is full"),
+    ((apsw.IOError, apsw.CorruptError, apsw.NoMemError), Unavailable, "the database file cannot be read or written"),
+)
+
+
+def translated(error: Exception, row: int | None = None) -> DataError:
+    """The data layer's error for one of apsw's; the caller raises it ``from`` the original.
+
+    :param row: index of the row that was being inserted.
+    """
+    if isinstance(error, apsw.ConstraintError):
+        return _constraint(error, row)
+    for types, ours, message in _TABLE:
+        if isinstance(error, types):
+            return ours(message)
+    if isinstance(error, apsw.SQLError) and _MISSING.search(str(error)):
+        return SchemaMismatch("the database lacks a table or a column; its migrations are not up to date")
+    # What is left is wrong SQL, or values that SQLite cannot bind; its message names the place, not the values.
+    return InvalidQuery(f"SQLite refused the statement: {error}")
+
+
+def _constraint(error: apsw.ConstraintError, row: int | None) -> ConstraintViolated:
+    match = _FAILED_CONSTRAINT.search(str(error))
+    words, name = (match["kind"].lower(), match["name"]) if match else ("a", None)
+    where = f" on {name}" if name else ""
+    return ConstraintViolated(
+        f"the {words} constraint{where} does not hold", kind=_KINDS.get(words), constraint=name, row=row
+    )

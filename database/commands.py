@@ -1,0 +1,91 @@
+"""Commands for the databases' tables: ``flask db …``, over the adapters in their configured order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import click
+from flask import current_app
+from flask.cli import AppGroup
+
+from database.adapters.base import DatabaseAdapter
+from database.adapters.engine import has_engine
+from database.core.errors import BackendError
+from database.migrations import runner
+
+db_commands = AppGroup("db", help="The databases' tables.")
+"""Register it with ``app.cli.add_command``; the adapters are ``app.extensions["isthmus"].manager.adapters``."""
+
+
+@db_commands.command("upgrade")
+def upgrade() -> None:
+    """Make missing tables and columns, and the access rules anew."""
+    _on_each(_upgraded)
+
+
+@db_commands.command("current")
+def current() -> None:
+    """Show the revision that each database has."""
+    _on_each(_revision)
+
+
+@db_commands.command("check")
+def check() -> None:
+    """Show where a database differs from the declared tables; fails if one does."""
+    if any(_on_each(_checked)):
+        raise click.exceptions.Exit(1)
+
+
+@db_commands.command("revision")
+@click.argument("message")
+def revision(message: str) -> None:
+    """Write a migration from what the first database lacks of the declared tables."""
+    adapter = next((adapter for adapter in _adapters().values() if has_engine(adapter)), None)
+    if adapter is None:
+        raise click.ClickException("No database has SQL tables.")
+    click.echo(f"Wrote {runner.revise(adapter, message)}; read it before it runs anywhere.")
+
+
+def _upgraded(adapter: DatabaseAdapter) -> bool:
+    applied = runner.upgrade(adapter, always=True)
+    click.echo(f"{adapter.name}: {'applied ' + ', '.join(applied) if applied else 'up to date'}")
+    return True
+
+
+def _revision(adapter: DatabaseAdapter) -> bool:
+    recorded, pending = runner.current(adapter), runner.pending(adapter)
+    behind = f"; pending: {', '.join(pending)}" if pending else ""
+    click.echo(f"{adapter.name}: {recorded or 'no revision'}{behind}")
+    return True
+
+
+def _checked(adapter: DatabaseAdapter) -> bool:
+    """Whether the database differs."""
+    lines = runner.check(adapter)
+    click.echo(f"{adapter.name}: {'differs' if lines else 'as declared'}")
+    for line in lines:
+        click.echo(f"  {line}")
+    return bool(lines)
+
+
+def _on_each(act: Callable[[DatabaseAdapter], bool]) -> list[bool]:
+    """The answers of the adapters that can be reached. :raises click.ClickException: if there is none."""
+    answers: list[bool] = []
+    unreachable = 0
+    for adapter in _adapters().values():
+        if not has_engine(adapter):
+            click.echo(f"{adapter.name}: has no SQL tables")
+            continue
+        try:
+            answers.append(act(adapter))
+        except BackendError as error:
+            unreachable += 1
+            click.echo(f"{adapter.name}: skipped: {error}", err=True)
+    if unreachable and not answers:
+        raise click.ClickException("No database could be reached.")
+    return answers
+
+
+def _adapters() -> dict[str, DatabaseAdapter]:
+    adapters: dict[str, DatabaseAdapter] = current_app.extensions["isthmus"].manager.adapters
+    return adapters

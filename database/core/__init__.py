@@ -1,0 +1,1 @@
+"""The ground floor: types, errors and the portable query. Imports nothing above it."""

@@ -1,0 +1,92 @@
+"""What travels beside an operation: its deadline, who asks, and the unit of work it belongs to."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from dataclasses import field
+from typing import TYPE_CHECKING
+from typing import Any
+from typing import NamedTuple
+from typing import Protocol
+
+if TYPE_CHECKING:
+    from database.core.operations import Operation
+    from database.core.result import Result
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Who asks, as a plain value: the data layer believes it and never reads a token to find out.
+
+    :param subject: the user's id, or None for nobody.
+    :param role: the *database* role: ``anon``, ``authenticated`` or ``service_role``.
+    :param claims: the verified claims, for row level security. Not part of ``repr``.
+    """
+
+    subject: str | None = None
+    role: str = "anon"
+    claims: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+
+ANONYMOUS = Identity()
+SERVICE = Identity(role="service_role")
+
+
+class Context(NamedTuple):
+    """The circumstances of a call.
+
+    :ivar deadline: monotonic seconds at which the caller stops waiting; ``inf`` for no limit.
+    :ivar identity: who asks; None is the application itself (``service_role`` where roles exist).
+    :ivar origin: the peer whose change this is, set by sync against echoes.
+    :ivar trace: the trace id for logs.
+    """
+
+    deadline: float = math.inf
+    identity: Identity | None = None
+    origin: str | None = None
+    trace: str | None = None
+
+    def until(self, deadline: float) -> Context:
+        """The same context with the earlier of its own deadline and ``deadline``."""
+        if deadline >= self.deadline:
+            return self
+        # Made on every call; the generated constructor would take twice as long.
+        return tuple.__new__(Context, (deadline, self.identity, self.origin, self.trace))
+
+    def acting_as(self, identity: Identity | None) -> Context:
+        """The same context for another identity."""
+        return tuple.__new__(Context, (self.deadline, identity, self.origin, self.trace))
+
+
+NO_CONTEXT = Context()
+current_context: ContextVar[Context] = ContextVar("isthmus_context", default=NO_CONTEXT)
+
+
+@contextmanager
+def acting_as(identity: Identity | None) -> Iterator[None]:
+    """Run the block's calls as ``identity``; None is the application itself."""
+    token = current_context.set(current_context.get().acting_as(identity))
+    try:
+        yield
+    finally:
+        current_context.reset(token)
+
+
+class UnitOfWork(Protocol):
+    """What an adapter needs to know of the unit of work around it."""
+
+    def run(self, source: Any, operation: Operation) -> Result:
+        """Execute an ``operation`` meant for ``source`` inside the unit, or beside it where it may not join."""
+
+    def nested(self, source: Any) -> AbstractContextManager[Any]:
+        """A savepoint of the unit, which must be on the source's adapter."""
+
+
+active_unit: ContextVar[UnitOfWork | None] = ContextVar("isthmus_unit", default=None)
+"""The unit of work that plain adapter calls of this thread join, if there is one."""

@@ -1,0 +1,197 @@
+"""Every error the data layer raises, in one tree.
+
+::
+
+    DataError
+    ├── BackendError            the backend failed; the request may be right
+    │   ├── Unavailable         nothing was applied (also a builtin ConnectionError)
+    │   │   ├── CircuitOpen     refused here, nothing was sent
+    │   │   ├── ConnectFailed   no connection could be made
+    │   │   └── PoolExhausted   no free connection or permit in time
+    │   ├── TimedOut            no answer in time, nothing was applied (also a builtin TimeoutError)
+    │   ├── OutcomeUnknown      a write was sent and its answer lost: it may have been applied
+    │   ├── Throttled           the backend asked to slow down
+    │   └── SchemaMismatch      a declared table or column is missing there
+    └── RequestError            the request was wrong or lost a race; the backend is well
+        ├── NotFound            (also a builtin KeyError)
+        ├── Conflict            the row or the snapshot changed meanwhile
+        ├── ConstraintViolated  unique, foreign key, not null or check
+        ├── InvalidQuery        unknown column, wrong type, malformed filter
+        │   └── InvalidRow      a row that does not fit its table; says which row and column
+        ├── Unsupported         a capability that the backend does not have
+        ├── PermissionDenied    the backend's own rules refuse this identity
+        └── TransactionError    the transaction is over, aborted or belongs to another backend
+
+A driver's error is always the ``__cause__``. Messages never contain credentials or row values.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class ConstraintKind(Enum):
+    """What a constraint asks of a row."""
+
+    UNIQUE = "unique"
+    FOREIGN_KEY = "foreign key"
+    NOT_NULL = "not null"
+    CHECK = "check"
+
+
+class Outcome(Enum):
+    """What is known about a write after its call ended."""
+
+    APPLIED = "applied"
+    NOT_APPLIED = "not_applied"
+    UNKNOWN = "unknown"
+
+
+class DataError(Exception):
+    """Base of the tree.
+
+    :param message: for people; free of secrets and of row values.
+    :param backend: the adapter's name, where one was involved.
+    :param operation: the operation's kind, such as ``"select"``.
+    :param retry_after: seconds the backend asked to wait, if it did.
+    """
+
+    retryable = False
+    outcome = Outcome.NOT_APPLIED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        backend: str | None = None,
+        operation: str | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.backend = backend
+        self.operation = operation
+        self.retry_after = retry_after
+
+    def __str__(self) -> str:
+        return self.message
+
+
+class BackendError(DataError):
+    """The backend failed; the same request may succeed later or elsewhere."""
+
+
+class Unavailable(BackendError, ConnectionError):
+    """The backend could not be reached; nothing was applied."""
+
+    retryable = True
+
+
+class CircuitOpen(Unavailable):
+    """The circuit breaker refused the call; nothing was sent."""
+
+    retryable = False
+
+
+class ConnectFailed(Unavailable):
+    """No connection could be made."""
+
+
+class PoolExhausted(Unavailable):
+    """No connection or permit became free within the time limit."""
+
+    retryable = False
+
+
+class TimedOut(BackendError, TimeoutError):
+    """No answer within the time limit, and certainly nothing was applied."""
+
+    retryable = True
+
+
+class OutcomeUnknown(BackendError):
+    """A write was sent and its answer lost. It may or may not have been applied."""
+
+    outcome = Outcome.UNKNOWN
+
+
+class Throttled(BackendError):
+    """The backend refused because of its load; nothing was applied."""
+
+    retryable = True
+
+
+class RequestError(DataError):
+    """The request cannot be fulfilled as it is; repeating it unchanged does not help."""
+
+
+class NotFound(RequestError, KeyError):
+    """There is no such record, table or function."""
+
+
+class Conflict(RequestError):
+    """The row or the snapshot that the request built on has changed."""
+
+
+class ConstraintViolated(RequestError):
+    """The backend's schema refused the rows.
+
+    :param kind: which kind of constraint it is, where the backend tells it.
+    :param constraint: the constraint's name, or ``table.column``, where the backend tells it.
+    :param row: the zero-based index of the refused row in a multi-row insert, where known.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        kind: ConstraintKind | None = None,
+        constraint: str | None = None,
+        row: int | None = None,
+        backend: str | None = None,
+        operation: str | None = None,
+    ) -> None:
+        super().__init__(message, backend=backend, operation=operation)
+        self.kind = kind
+        self.constraint = constraint
+        self.row = row
+
+
+class InvalidQuery(RequestError):
+    """The query or the values do not fit the declared table."""
+
+
+class InvalidRow(InvalidQuery):
+    """A row does not fit its table.
+
+    :param row: zero-based index in the list that was given.
+    :param column: the column at fault.
+    """
+
+    def __init__(self, message: str, *, row: int, column: str | None) -> None:
+        super().__init__(message)
+        self.row = row
+        self.column = column
+
+
+class Unsupported(RequestError):
+    """The backend lacks a capability; raised before any I/O.
+
+    :param capability: its name, a field of :class:`~database.core.capabilities.Capabilities`.
+    """
+
+    def __init__(self, capability: str, *, backend: str | None = None, detail: str = "") -> None:
+        super().__init__(detail or f"{backend or 'this backend'} does not support {capability}", backend=backend)
+        self.capability = capability
+
+
+class SchemaMismatch(BackendError):
+    """The database lacks a table or a column that is declared; it waits for a migration."""
+
+
+class PermissionDenied(RequestError):
+    """The backend's own access rules refuse this identity."""
+
+
+class TransactionError(RequestError):
+    """The transaction is over, aborted, or belongs to another backend."""

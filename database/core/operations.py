@@ -1,0 +1,177 @@
+"""The operations of the seam: what every backend is asked to do, as immutable values."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from typing import ClassVar
+
+from database.core.query import Filter
+from database.core.query import Order
+
+Record = Mapping[str, Any]
+SqlParams = Sequence[Any] | Mapping[str, Any] | None
+
+_READING_SQL = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|values|explain|show|table)\b", re.I | re.S)
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """Base of all operations.
+
+    ``kind`` names it in metrics and errors; ``reads`` says that it changes nothing; ``idempotent`` that
+    sending it twice leaves what sending it once does, so that it may be repeated when an answer is lost.
+    """
+
+    kind: ClassVar[str] = "operation"
+    reads: ClassVar[bool] = False
+
+    @property
+    def idempotent(self) -> bool:
+        return self.reads
+
+
+@dataclass(frozen=True, slots=True)
+class Ping(Operation):
+    """Ask the backend for a sign of life."""
+
+    kind: ClassVar[str] = "ping"
+    reads: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
+class Get(Operation):
+    """One row by its id, or none."""
+
+    kind: ClassVar[str] = "get"
+    reads: ClassVar[bool] = True
+    table: str
+    id: str
+    columns: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Select(Operation):
+    """The portable query; rows come in ``order``, with the id as last key.
+
+    :param count: also count all rows that match, without limit and offset.
+    :param group: instead of the rows that match, return one row for each combination of these columns' values,
+        null among them, with the number of its rows under ``count``. Columns, order, limit, offset and the
+        total count are those of the groups; the columns of ``group`` are the last keys, ascending, nulls last.
+    """
+
+    kind: ClassVar[str] = "select"
+    reads: ClassVar[bool] = True
+    table: str
+    columns: tuple[str, ...] | None = None
+    where: Filter | None = None
+    order: tuple[Order, ...] = ()
+    limit: int | None = None
+    offset: int | None = None
+    count: bool = False
+    group: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Insert(Operation):
+    """New rows, all or none. ``id``, ``version`` and times are filled in where the table has them."""
+
+    kind: ClassVar[str] = "insert"
+    table: str
+    rows: Sequence[Record]
+    returning: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Upsert(Operation):
+    """Rows inserted, or on an existing id updated with the columns that are given."""
+
+    kind: ClassVar[str] = "upsert"
+    table: str
+    rows: Sequence[Record]
+    returning: bool = True
+
+    @property
+    def idempotent(self) -> bool:
+        return all("id" in row for row in self.rows)
+
+
+@dataclass(frozen=True, slots=True)
+class Update(Operation):
+    """New values for one row by ``id``, or for all rows that match ``where``.
+
+    :param expected_version: with ``id``: only if the row still has this version, else ``Conflict``.
+    """
+
+    kind: ClassVar[str] = "update"
+    table: str
+    values: Record
+    id: str | None = None
+    where: Filter | None = None
+    expected_version: int | None = None
+    returning: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Delete(Operation):
+    """One row by ``id``, or all rows that match ``where``, taken away; the rows are returned on demand."""
+
+    kind: ClassVar[str] = "delete"
+    table: str
+    id: str | None = None
+    where: Filter | None = None
+    expected_version: int | None = None
+    returning: bool = False
+
+    @property
+    def idempotent(self) -> bool:
+        return self.id is not None and self.expected_version is None
+
+
+@dataclass(frozen=True, slots=True)
+class Sql(Operation):
+    """SQL text for backends that speak it; placeholders ``%s``, ``%(name)s``, ``?`` or ``:name``."""
+
+    kind: ClassVar[str] = "sql"
+    text: str
+    params: SqlParams = None
+
+    @property
+    def idempotent(self) -> bool:
+        return reads_only(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Call(Operation):
+    """A stored function by name."""
+
+    kind: ClassVar[str] = "call"
+    function: str
+    arguments: Record
+
+
+@dataclass(frozen=True, slots=True)
+class Batch(Operation):
+    """Several operations, all or none, in order."""
+
+    kind: ClassVar[str] = "batch"
+    operations: tuple[Operation, ...]
+
+    @property
+    def idempotent(self) -> bool:
+        return all(operation.idempotent for operation in self.operations)
+
+
+def reads_only(operation: Operation) -> bool:
+    """Whether ``operation`` changes nothing, so that it may be repeated or answered elsewhere.
+
+    SQL text counts as reading when it begins with ``select`` or the like; ``with`` may write and does not.
+    """
+    if operation.reads:
+        return True
+    if isinstance(operation, Sql):
+        return _READING_SQL.match(operation.text) is not None
+    return isinstance(operation, Batch) and all(reads_only(part) for part in operation.operations)

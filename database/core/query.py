@@ -1,0 +1,130 @@
+"""The portable query: filters, order and keyset paging with one meaning on every backend.
+
+* A comparison with a null column is neither true nor false (three-valued logic, as in SQL), so the row
+  is not selected, by ``Not`` neither. ``None`` is no operand: ask with ``is_null``.
+* Text compares by code point. ``like`` is case-sensitive, ``ilike`` folds the letters A to Z only; in both
+  ``%`` is any text, ``_`` one character, and a backslash makes the next character literal.
+* ``contains`` on text asks for a substring, on JSON for containment as PostgreSQL's ``@>`` defines it.
+* Nulls come last ascending and first descending unless placed. The id is always the last sort key.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+from typing import Literal
+
+Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "in", "is_null", "like", "ilike", "contains"]
+Nulls = Literal["first", "last"]
+
+COMPARISONS: tuple[Operator, ...] = ("eq", "neq", "gt", "gte", "lt", "lte")
+OPERATORS: tuple[Operator, ...] = (*COMPARISONS, "in", "is_null", "like", "ilike", "contains")
+
+
+class Filter:
+    """A condition on a row; combine with ``&``, ``|`` and ``~``."""
+
+    __slots__ = ()
+
+    def __and__(self, other: Filter) -> Filter:
+        return And((self, other))
+
+    def __or__(self, other: Filter) -> Filter:
+        return Or((self, other))
+
+    def __invert__(self) -> Filter:
+        return Not(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Where(Filter):
+    """One column compared with one value.
+
+    :param value: a value of the column's type; for ``in`` a sequence of them; for ``is_null`` True or
+        False; for ``like`` and ``ilike`` a pattern.
+    """
+
+    column: str
+    operator: Operator
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class And(Filter):
+    """All parts hold; with no parts, true."""
+
+    parts: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Or(Filter):
+    """One part holds; with no parts, false."""
+
+    parts: tuple[Filter, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Not(Filter):
+    """The part is false (not merely unknown)."""
+
+    part: Filter
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """A sort key.
+
+    :param nulls: where nulls stand; by default last ascending, first descending.
+    """
+
+    column: str
+    descending: bool = False
+    nulls: Nulls | None = None
+
+    @property
+    def nulls_first(self) -> bool:
+        return self.descending if self.nulls is None else self.nulls == "first"
+
+
+def conditions(where: Filter | None) -> Iterator[Where]:
+    """Every comparison in a filter, depth first."""
+    if isinstance(where, Where):
+        yield where
+    elif isinstance(where, And | Or):
+        for part in where.parts:
+            yield from conditions(part)
+    elif isinstance(where, Not):
+        yield from conditions(where.part)
+
+
+def complete_order(order: Sequence[Order]) -> tuple[Order, ...]:
+    """The sort keys with the id as the last one, and nothing after it."""
+    keys: list[Order] = []
+    for key in order:
+        keys.append(key)
+        if key.column == "id":
+            return tuple(keys)
+    return (*keys, Order("id"))
+
+
+def after(order: Sequence[Order], last: Sequence[Any]) -> Filter:
+    """The rows behind ``last`` in ``order``: keyset paging as an ordinary filter.
+
+    :param order: as given to :func:`complete_order`, which also says how many values ``last`` has.
+    :param last: the sort key values of the last row that was seen.
+    """
+    alternatives: list[Filter] = []
+    equal: list[Filter] = []
+    for key, value in zip(complete_order(order), last, strict=True):
+        alternatives.append(And((*equal, _beyond(key, value))))
+        equal.append(Where(key.column, "is_null", True) if value is None else Where(key.column, "eq", value))
+    return Or(tuple(alternatives))
+
+
+def _beyond(key: Order, value: Any) -> Filter:
+    if value is None:
+        return Where(key.column, "is_null", False) if key.nulls_first else Or(())
+    further = Where(key.column, "lt" if key.descending else "gt", value)
+    return further if key.nulls_first else Or((further, Where(key.column, "is_null", True)))

@@ -1,0 +1,51 @@
+"""The answer to an operation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+
+from database.core.errors import Outcome
+
+Row = dict[str, Any]
+"""A record: column name to str, int, float, bool, None, aware UTC datetime, or JSON value."""
+
+
+@dataclass(slots=True)
+class Result:
+    """Rows and what is known about them.
+
+    :ivar rows: the selected or returned rows; for ``Batch`` see ``parts``.
+    :ivar count: rows affected by a write; for a select with ``count=True`` the total without limit.
+    :ivar source: name of the adapter that answered, set when it was not the primary.
+    :ivar stale_for: upper bound, in seconds, on how far the rows may lag behind the primary.
+    :ivar returns_rows: for SQL text, whether the statement produces rows at all.
+    :ivar parts: the results of a batch's operations, in order.
+    """
+
+    rows: list[Row] = field(default_factory=list)
+    count: int | None = None
+    source: str | None = None
+    stale_for: float | None = None
+    outcome: Outcome = Outcome.APPLIED
+    returns_rows: bool = True
+    parts: Sequence[Result] = ()
+
+    @property
+    def data(self) -> list[Row]:
+        """The rows, under the name that Supabase's client uses."""
+        return self.rows
+
+    @property
+    def first(self) -> Row | None:
+        """The first row, or None."""
+        return self.rows[0] if self.rows else None
+
+    def __iter__(self) -> Iterator[Row]:
+        return iter(self.rows)
+
+    def __len__(self) -> int:
+        return len(self.rows)

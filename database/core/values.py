@@ -1,0 +1,259 @@
+"""The kinds of value a column holds, and which values each accepts.
+
+Every backend stores and returns the same Python values: ``str``, 64-bit ``int``, finite ``float``, ``bool``,
+aware UTC ``datetime`` with microseconds, and JSON. What one backend could not keep is refused for all:
+NUL and lone surrogates in text, integers beyond 64 bits, NaN and infinities, times without a zone.
+A refusal is a ``ValueError`` whose message never contains the value.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC
+from abc import abstractmethod
+from collections.abc import Sequence
+from datetime import UTC
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+INTEGER_MIN = -(2**63)
+INTEGER_MAX = 2**63 - 1
+MAX_JSON_DEPTH = 64
+
+
+class Kind(ABC):
+    """One kind of value.
+
+    :ivar name: as it appears in messages and in OpenAPI.
+    :ivar python_type: the type of a checked value.
+    :ivar comparable: whether values have an order and equality that all backends share.
+    """
+
+    name: str
+    python_type: type
+    comparable = True
+
+    @abstractmethod
+    def check(self, value: Any) -> Any:
+        """Return ``value`` in its stored form, or raise ``ValueError``."""
+
+    @abstractmethod
+    def parse(self, text: str) -> Any:
+        """Read a value from the text of a URL, or raise ``ValueError``."""
+
+    def accepts_all(self, values: Sequence[Any]) -> bool:
+        """Whether ``values``, all of ``python_type``, are certainly fine as they are.
+
+        The quick look for a whole column of a batch; False only means that each must be checked alone.
+        """
+        return False
+
+
+def check_text(value: str) -> None:
+    """Raise ``ValueError`` for characters that not every backend can store."""
+    if "\0" in value:
+        raise ValueError("must not contain NUL")
+    if not value.isascii():
+        try:
+            value.encode()
+        except UnicodeEncodeError:
+            raise ValueError("must not contain lone surrogates") from None
+
+
+class Text(Kind):
+    """Text of any length, without NUL and lone surrogates."""
+
+    name = "text"
+    python_type = str
+
+    def check(self, value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError("must be text")
+        check_text(value)
+        return value
+
+    def parse(self, text: str) -> str:
+        return self.check(text)
+
+    def accepts_all(self, values: Sequence[Any]) -> bool:
+        try:
+            check_text("".join(values))
+        except ValueError:
+            return False
+        return True
+
+
+class Integer(Kind):
+    """A 64-bit integer; a bool is none."""
+
+    name = "integer"
+    python_type = int
+
+    def check(self, value: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError("must be an integer")
+        if not INTEGER_MIN <= value <= INTEGER_MAX:
+            raise ValueError("must fit in 64 bits")
+        return value
+
+    def parse(self, text: str) -> int:
+        if len(text) > 20 or not text.removeprefix("-").isdigit() or not text.isascii():
+            raise ValueError("must be an integer")
+        return self.check(int(text))
+
+    def accepts_all(self, values: Sequence[Any]) -> bool:
+        return bool(min(values) >= INTEGER_MIN and max(values) <= INTEGER_MAX)
+
+
+class Float(Kind):
+    """A finite double; an integer only if a double holds it exactly."""
+
+    name = "number"
+    python_type = float
+
+    def check(self, value: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ValueError("must be a number")
+        try:
+            number = float(value)
+        except OverflowError:
+            raise ValueError("must fit in a double") from None
+        if not math.isfinite(number):
+            raise ValueError("must be finite")
+        if number != value:
+            raise ValueError("must be exact as a double")
+        return number
+
+    def parse(self, text: str) -> float:
+        try:
+            return self.check(float(text))
+        except ValueError:
+            raise ValueError("must be a number") from None
+
+    def accepts_all(self, values: Sequence[Any]) -> bool:
+        return math.isfinite(sum(values))
+
+
+class Boolean(Kind):
+    """True or false."""
+
+    name = "boolean"
+    python_type = bool
+
+    def check(self, value: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError("must be true or false")
+        return value
+
+    def parse(self, text: str) -> bool:
+        if text not in {"true", "false"}:
+            raise ValueError("must be true or false")
+        return text == "true"
+
+    def accepts_all(self, values: Sequence[Any]) -> bool:
+        return True
+
+
+class Timestamp(Kind):
+    """A moment: an aware datetime or ISO 8601 text with a zone, kept in UTC with microseconds."""
+
+    name = "timestamp"
+    python_type = datetime
+
+    def check(self, value: Any) -> datetime:
+        if isinstance(value, str):
+            value = self._from_text(value)
+        if not isinstance(value, datetime):
+            raise ValueError("must be a timestamp in ISO 8601")
+        if value.tzinfo is None:
+            raise ValueError("must have a time zone")
+        try:
+            return value.astimezone(UTC)
+        except OverflowError:
+            raise ValueError("must lie in the years 1 to 9999") from None
+
+    def parse(self, text: str) -> datetime:
+        return self.check(text)
+
+    @staticmethod
+    def _from_text(text: str) -> datetime:
+        try:
+            return datetime.fromisoformat(text)
+        except ValueError:
+            raise ValueError("must be a timestamp in ISO 8601") from None
+
+
+class Json(Kind):
+    """Anything JSON can say, nested at most ``MAX_JSON_DEPTH`` deep, with the limits of the other kinds."""
+
+    name = "json"
+    python_type = object
+    comparable = False
+
+    def check(self, value: Any) -> Any:
+        _check_json(value, MAX_JSON_DEPTH)
+        return value
+
+    def parse(self, text: str) -> Any:
+        try:
+            return self.check(orjson.loads(text))
+        except orjson.JSONDecodeError:
+            raise ValueError("must be JSON") from None
+
+
+def _check_json(value: Any, depth: int) -> None:
+    if isinstance(value, str):
+        check_text(value)
+    elif isinstance(value, dict | list):
+        if depth == 0:
+            raise ValueError(f"must not be nested deeper than {MAX_JSON_DEPTH}")
+        for key in value if isinstance(value, dict) else ():
+            TEXT.check(key)
+        for part in value.values() if isinstance(value, dict) else value:
+            _check_json(part, depth - 1)
+    elif isinstance(value, bool) or value is None:
+        return
+    elif isinstance(value, int):
+        INTEGER.check(value)
+    elif isinstance(value, float):
+        FLOAT.check(value)
+    else:
+        raise ValueError("must be JSON: objects, lists, text, numbers, true, false or null")
+
+
+TEXT = Text()
+INTEGER = Integer()
+FLOAT = Float()
+BOOLEAN = Boolean()
+TIMESTAMP = Timestamp()
+JSON = Json()
+
+
+def json_contains(document: Any, part: Any) -> bool:
+    """Whether ``document`` contains ``part`` as PostgreSQL's ``@>`` defines it for jsonb.
+
+    An object contains another if every key is there and its value contains the other's; a list contains
+    another if each element of it is contained in some element; a list also contains a bare scalar that is
+    one of its elements (at the top only).
+    """
+    if isinstance(document, list) and not isinstance(part, dict | list):
+        return any(_same_scalar(element, part) for element in document)
+    return _contains(document, part)
+
+
+def _contains(document: Any, part: Any) -> bool:
+    if isinstance(document, dict) and isinstance(part, dict):
+        return all(key in document and _contains(document[key], value) for key, value in part.items())
+    if isinstance(document, list) and isinstance(part, list):
+        return all(any(_contains(candidate, element) for candidate in document) for element in part)
+    return _same_scalar(document, part)
+
+
+def _same_scalar(one: Any, other: Any) -> bool:
+    if isinstance(one, dict | list) or isinstance(other, dict | list):
+        return False
+    if isinstance(one, bool) or isinstance(other, bool):
+        return one is other
+    return bool(one == other)

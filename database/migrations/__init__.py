@@ -1,0 +1,1 @@
+"""The declared tables' history: Alembic, used as a library."""

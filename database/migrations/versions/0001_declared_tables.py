@@ -1,0 +1,100 @@
+"""The first tables: molecules, protocols, experiments, users and idempotency keys."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+from alembic import op
+
+from config.tables import json
+from config.tables import text
+from config.tables import timestamp
+
+revision = "0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    """Make the tables, parents first."""
+    _create_molecules()
+    _create_protocols()
+    _create_experiments()
+    _create_users()
+    _create_idempotency_keys()
+
+
+def downgrade() -> None:
+    """Drop the tables, children first."""
+    for name in ("isthmus_idempotency_keys", "isthmus_users", "experiments", "protocols", "molecules"):
+        op.drop_table(name)
+
+
+def _create_molecules() -> None:
+    op.create_table(
+        "molecules",
+        *_record_columns("molecules"),
+        sa.Column("name", text(), nullable=False),
+        sa.Column("formula", text()),
+        sa.Column("properties", json()),
+    )
+    op.create_index("ix_molecules_formula", "molecules", ["formula"])
+
+
+def _create_protocols() -> None:
+    op.create_table(
+        "protocols",
+        *_record_columns("protocols"),
+        sa.Column("name", text(), nullable=False),
+        sa.Column("description", text()),
+        sa.Column("steps", json()),
+    )
+
+
+def _create_experiments() -> None:
+    op.create_table(
+        "experiments",
+        *_record_columns("experiments"),
+        sa.Column("name", text(), nullable=False),
+        sa.Column("molecule_id", text(255)),
+        sa.Column("protocol_id", text(255)),
+        sa.Column("results", json()),
+        sa.ForeignKeyConstraint(["molecule_id"], ["molecules.id"], name="fk_experiments_molecule_id"),
+        sa.ForeignKeyConstraint(["protocol_id"], ["protocols.id"], name="fk_experiments_protocol_id"),
+    )
+    op.create_index("ix_experiments_molecule_id", "experiments", ["molecule_id"])
+    op.create_index("ix_experiments_protocol_id", "experiments", ["protocol_id"])
+
+
+def _create_users() -> None:
+    op.create_table(
+        "isthmus_users",
+        *_record_columns("isthmus_users"),
+        sa.Column("email", text(254), nullable=False),
+        sa.Column("password_hash", text(), nullable=False),
+        sa.Column("name", text(255)),
+        sa.Column("role", text(64), nullable=False),
+        sa.UniqueConstraint("email", name="uq_isthmus_users_email"),
+    )
+
+
+def _create_idempotency_keys() -> None:
+    op.create_table(
+        "isthmus_idempotency_keys",
+        *_record_columns("isthmus_idempotency_keys"),
+        sa.Column("fingerprint", text(), nullable=False),
+        sa.Column("status", sa.BigInteger),
+        sa.Column("headers", json()),
+        sa.Column("body", text()),
+    )
+
+
+def _record_columns(table: str) -> tuple[Any, ...]:
+    """What every table has, as it was when this migration was written."""
+    return (
+        sa.Column("id", text(255), nullable=False),
+        sa.Column("created_at", timestamp(), nullable=False),
+        sa.Column("updated_at", timestamp(), nullable=False),
+        sa.Column("version", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("id", name=f"pk_{table}"),
+    )

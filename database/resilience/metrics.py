@@ -1,0 +1,104 @@
+"""Counts and durations per kind of operation, for the status page and whoever exports them."""
+
+from __future__ import annotations
+
+from typing import TypedDict
+
+from database.core.clock import Clock
+from database.core.context import Context
+from database.core.errors import DataError
+from database.core.errors import Outcome
+from database.core.errors import RequestError
+from database.core.operations import Operation
+from database.resilience.policy import Answer
+from database.resilience.policy import Step
+
+_BUCKETS = 64  # microseconds as powers of two: far more than a clock can count
+
+
+class OperationCounts(TypedDict):
+    """What happened to one kind of operation.
+
+    ``ok``, ``request_error``, ``backend_error`` and ``unknown`` add up to all calls. Unknown are calls whose
+    effect is: :class:`~database.core.errors.OutcomeUnknown`, and interruptions that the data layer did not raise.
+    ``seconds`` is the time spent in all of them; ``durations`` counts them by an
+    upper bound in seconds, as pairs of bound and count, shortest first.
+    """
+
+    ok: int
+    request_error: int
+    backend_error: int
+    unknown: int
+    seconds: float
+    durations: list[tuple[float, int]]
+
+
+class _Tally:
+    __slots__ = ("backend_error", "durations", "request_error", "seconds", "unknown")
+
+    def __init__(self) -> None:
+        self.request_error = 0
+        self.backend_error = 0
+        self.unknown = 0
+        self.seconds = 0.0
+        self.durations = [0] * _BUCKETS
+
+    def failed(self, error: BaseException) -> None:
+        if not isinstance(error, DataError) or error.outcome is Outcome.UNKNOWN:
+            self.unknown += 1
+        elif isinstance(error, RequestError):
+            self.request_error += 1
+        else:
+            self.backend_error += 1
+
+    def counts(self) -> OperationCounts:
+        calls = sum(self.durations)
+        return OperationCounts(
+            ok=calls - self.request_error - self.backend_error - self.unknown,
+            request_error=self.request_error,
+            backend_error=self.backend_error,
+            unknown=self.unknown,
+            seconds=self.seconds,
+            durations=[(2**bits / 1e6, count) for bits, count in enumerate(self.durations) if count],
+        )
+
+
+class _Tallies(dict[str, _Tally]):
+    def __missing__(self, kind: str) -> _Tally:
+        return self.setdefault(kind, _Tally())
+
+
+class Metrics:
+    """The counters of one backend.
+
+    They are counted up without a lock: an update that two threads make at once may be lost, one in very many,
+    and in exchange no call ever waits for another one's bookkeeping.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._tallies = _Tallies()
+
+    def measured(self, inner: Step[Answer]) -> Step[Answer]:
+        """The stage: counts and times every call of ``inner``."""
+        clock = self._clock
+        tallies = self._tallies
+
+        def call(operation: Operation, context: Context) -> Answer:
+            started = clock()
+            try:
+                return inner(operation, context)
+            except BaseException as error:
+                tallies[operation.kind].failed(error)
+                raise
+            finally:
+                elapsed = clock() - started
+                tally = tallies[operation.kind]
+                tally.seconds += elapsed
+                tally.durations[int(elapsed * 1e6).bit_length()] += 1
+
+        return call
+
+    def snapshot(self) -> dict[str, OperationCounts]:
+        """The counts so far, by kind of operation."""
+        return {kind: tally.counts() for kind, tally in sorted(self._tallies.copy().items())}

@@ -1,0 +1,166 @@
+"""Everything between a call and its adapter, built once per backend.
+
+Outside in: deadline, bulkhead, retry, guard, metrics, adapter. Every stage sees what the ones outside it let
+through: an attempt that waits for its retry holds a permit, every attempt is judged by the guard, and only what
+was really sent is counted in the metrics.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+from typing import ClassVar
+from typing import TypedDict
+from typing import TypeVar
+
+from database.core.clock import Clock
+from database.core.clock import monotonic
+from database.core.context import NO_CONTEXT
+from database.core.context import Context
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.resilience.bulkhead import Bulkhead
+from database.resilience.deadline import bounded
+from database.resilience.guard import Guard
+from database.resilience.metrics import Metrics
+from database.resilience.metrics import OperationCounts
+from database.resilience.policy import Answer
+from database.resilience.policy import Handler
+from database.resilience.policy import ResilienceSettings
+from database.resilience.policy import Step
+from database.resilience.probe import Prober
+from database.resilience.retry import Retry
+from database.resilience.retry import Sleep
+
+Session = TypeVar("Session")
+
+
+class PipelineSnapshot(TypedDict):
+    """A backend's pipeline for the status page.
+
+    ``in_flight`` is None without a limit on concurrency; ``retry_after`` and ``retries_left`` as in
+    :class:`~database.resilience.guard.Guard` and :class:`~database.resilience.retry.RetryBudget`.
+    """
+
+    name: str
+    circuit_state: str
+    failure_count: int
+    openings: int
+    refused: int
+    retry_after: float
+    in_flight: int | None
+    retries_left: float
+    operations: dict[str, OperationCounts]
+
+
+@dataclass(frozen=True, slots=True)
+class _Begin(Operation):
+    """Open a session. It changes nothing yet, so it may be repeated and may be a trial."""
+
+    kind: ClassVar[str] = "begin"
+    reads: ClassVar[bool] = True
+    opener: Callable[[Context], Any]
+
+
+class Pipeline:
+    """The stages around one backend.
+
+    :param name: the backend's name, for errors, listeners and the status page.
+    :param execute: the adapter's seam.
+    :param settings: the numbers; see there.
+    :param clock: the clock that deadlines are on.
+    :param sleep: waits the given seconds between attempts; by default really.
+    :param chance: a random number from 0 to 1, for the open time's jitter.
+    :param probing: whether a thread of its own asks for a sign of life while the circuit is open.
+    :ivar call: the adapter's seam with all stages around it; raises only what the adapter raises, ``TimedOut``,
+        ``PoolExhausted`` and ``CircuitOpen``.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        execute: Handler,
+        settings: ResilienceSettings | None = None,
+        *,
+        clock: Clock = monotonic,
+        sleep: Sleep | None = None,
+        chance: Callable[[], float] = random.random,
+        probing: bool = True,
+    ) -> None:
+        self.name = name
+        self.settings = settings or ResilienceSettings()
+        self.metrics = Metrics(clock)
+        self.guard = Guard(name, self.settings, clock, chance)
+        self._clock = clock
+        self._bulkhead = Bulkhead(self.settings.max_concurrency, clock)
+        self._retry = Retry(self.settings.retry_count, clock, sleep)
+        self.call: Handler = self._bounded(self._bulkhead.limited(self._retry.repeated(self._guarded(execute))))
+        self._begin: Step[Any] = self._bounded(self._bulkhead.held(self._retry.repeated(self._guarded(_open))))
+        # A ping takes no permit, or calls that hang could keep the backend from being found well again.
+        self._ping: Handler = self._bounded(self._guarded(execute))
+        self._prober = Prober(self.guard, self._probe) if probing else None
+
+    def observe(self, handler: Handler) -> Handler:
+        """A handler for operations inside a session that is open.
+
+        It has a deadline and is counted, but is neither repeated nor refused: the session holds its permit
+        already, and a transaction is repeated as a whole or not at all.
+        """
+        return self._bounded(self.guard.observed(self.metrics.measured(handler)))
+
+    def open_session(self, opener: Callable[[Context], Session], context: Context) -> Session:
+        """Open a session with all stages around ``opener``; on success it holds a permit.
+
+        Whoever ends the session calls :meth:`release_session`, once.
+
+        :raises DataError: what ``opener`` raised, or as :attr:`call` does; no permit is held then.
+        """
+        session: Session = self._begin(_Begin(opener), context)
+        return session
+
+    def release_session(self) -> None:
+        """Hand the permit of an ended session back.
+
+        :raises RuntimeError: if no permit is out.
+        """
+        self._bulkhead.release()
+
+    def snapshot(self) -> PipelineSnapshot:
+        """The state and the counts for the status page."""
+        guard = self.guard.snapshot()
+        return PipelineSnapshot(
+            name=self.name,
+            circuit_state=guard["state"],
+            failure_count=guard["failure_count"],
+            openings=guard["openings"],
+            refused=guard["refused"],
+            retry_after=guard["retry_after"],
+            in_flight=self._bulkhead.in_flight,
+            retries_left=self._retry.budget.retries,
+            operations=self.metrics.snapshot(),
+        )
+
+    def start(self) -> None:
+        """Probe again after :meth:`close`. A new pipeline needs no start."""
+        if self._prober is not None:
+            self._prober.start()
+
+    def close(self) -> None:
+        """Stop probing. Calls still work: closing ends what the pipeline does by itself."""
+        if self._prober is not None:
+            self._prober.stop()
+
+    def _bounded(self, inner: Step[Answer]) -> Step[Answer]:
+        return bounded(inner, self.name, self.settings.timeout, self._clock)
+
+    def _guarded(self, inner: Step[Answer]) -> Step[Answer]:
+        return self.guard.protected(self.metrics.measured(inner))
+
+    def _probe(self) -> None:
+        self._ping(Ping(), NO_CONTEXT.until(self._clock() + self.settings.trial_timeout))
+
+
+def _open(operation: Any, context: Context) -> Any:
+    return operation.opener(context)

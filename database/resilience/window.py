@@ -1,0 +1,61 @@
+"""Outcomes of the last seconds, in buckets of one second: memory does not grow with traffic."""
+
+from __future__ import annotations
+
+import math
+from collections import deque
+from threading import Lock
+
+
+class Window:
+    """A sliding count of calls that ended well and calls that failed.
+
+    Good calls are counted without a lock: two threads may lose a count of one in the rare moment they meet, which
+    no failure rate can show, and a call does not pay for a lock. Failures are rare and are counted exactly.
+
+    :param length: seconds that an outcome counts, rounded up to whole buckets.
+    :param now: seconds on the clock that all other times come from.
+    """
+
+    __slots__ = ("_ends", "_failed", "_length", "_lock", "_past", "_well")
+
+    def __init__(self, length: float, now: float) -> None:
+        self._well = 0
+        self._failed = 0
+        self._ends = math.floor(now) + 1.0
+        self._length = math.ceil(length)
+        self._past: deque[tuple[float, int, int]] = deque(maxlen=self._length)
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        """Buckets in memory, at most the length and one."""
+        return len(self._past) + 1
+
+    def succeed(self, now: float) -> None:
+        """Count a call that ended well."""
+        if now >= self._ends:
+            with self._lock:
+                self._advance(now)
+        self._well += 1
+
+    def fail(self, now: float) -> None:
+        """Count a call that failed."""
+        with self._lock:
+            self._advance(now)
+            self._failed += 1
+
+    def totals(self, now: float) -> tuple[int, int]:
+        """Calls that ended well, and calls that failed, in the window that ends now."""
+        with self._lock:
+            self._advance(now)
+            recent = [bucket for bucket in self._past if bucket[0] > self._ends - self._length]
+            well = self._well + sum(bucket[1] for bucket in recent)
+            return well, self._failed + sum(bucket[2] for bucket in recent)
+
+    def _advance(self, now: float) -> None:
+        if now < self._ends:
+            return
+        if self._well or self._failed:
+            self._past.append((self._ends, self._well, self._failed))
+        self._ends = math.floor(now) + 1.0
+        self._well = self._failed = 0

@@ -1,0 +1,1 @@
+"""What belongs where is written in README.md."""

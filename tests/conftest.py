@@ -1,0 +1,68 @@
+"""Fixtures for all tests: real servers, fresh databases and faulty connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings
+
+from tests import no_skips
+from tests.servers.postgres import PostgresDatabase
+from tests.servers.postgres import PostgresServer
+from tests.servers.process import ServerUnavailable
+from tests.servers.proxy import FaultProxy
+
+# Time says nothing about correctness on a shared machine.
+settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("ci", settings.get_profile("default"), derandomize=False, database=None, print_blob=True)
+settings.load_profile("ci" if no_skips.IN_CI else "default")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Allow no skips in CI."""
+    config.pluginmanager.register(no_skips, "no_skips")
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """A PostgreSQL server for all tests; leave it running."""
+    with _available_postgres(durable=False) as server:
+        yield server
+
+
+@pytest.fixture
+def postgres_database(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
+    """A database that nobody else uses."""
+    with postgres_server.database() as database:
+        yield database
+
+
+@pytest.fixture(scope="module")
+def _durable_postgres() -> Iterator[PostgresServer]:
+    with _available_postgres(durable=True) as server:
+        yield server
+
+
+@pytest.fixture
+def durable_postgres(_durable_postgres: PostgresServer) -> PostgresServer:
+    """A server of the module's own that commits to disk, running, to be stopped and killed at will."""
+    _durable_postgres.start()
+    return _durable_postgres
+
+
+@pytest.fixture
+def proxy() -> Iterator[Callable[[int], FaultProxy]]:
+    """Make proxies to ports of this machine; they end with the test."""
+    with ExitStack() as proxies:
+        yield lambda upstream: proxies.enter_context(FaultProxy(upstream))
+
+
+def _available_postgres(*, durable: bool) -> PostgresServer:
+    try:
+        return PostgresServer(durable=durable)
+    except ServerUnavailable as reason:
+        pytest.skip(str(reason))

@@ -1,0 +1,52 @@
+"""The contract's backends, each bare, through a fault adapter without faults, and through one with faults."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from database.adapters.base import DatabaseAdapter
+from database.adapters.faulty import Faults
+from database.adapters.faulty import FaultyAdapter
+from tests.contract.backends import BACKENDS
+from tests.contract.backends import Backend
+from tests.contract.tables import SCHEMA
+
+TIMEOUT = 20  # seconds; only a broken backend needs them
+
+
+@pytest.fixture(scope="session", params=BACKENDS, ids=lambda case: case.name)
+def _backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
+    case = request.param
+    config = {"timeout": TIMEOUT, "circuit_breaker_threshold": 0, **case.prepare(request)}
+    backend = Backend(case, config, case.adapter(config, SCHEMA))
+    yield backend
+    backend.adapter.disconnect()
+
+
+@pytest.fixture
+def backend(_backend: Backend) -> Backend:
+    """A backend without any rows."""
+    _backend.clear()
+    return _backend
+
+
+@pytest.fixture(params=["bare", "through"])
+def calm(request: pytest.FixtureRequest, backend: Backend) -> DatabaseAdapter:
+    """An adapter to which nothing happens."""
+    return backend.adapter if request.param == "bare" else faulty(backend)
+
+
+@pytest.fixture(params=["bare", "through", "faulty"])
+def adapter(request: pytest.FixtureRequest, backend: Backend) -> DatabaseAdapter:
+    """An adapter to which nothing happens that a caller would notice: a tenth of the attempts may fail, in vain."""
+    if request.param == "bare":
+        return backend.adapter
+    return faulty(backend, Faults(refuse=0.05, error_before=0.05) if request.param == "faulty" else None)
+
+
+def faulty(backend: Backend, faults: Faults | None = None) -> FaultyAdapter:
+    """The shared adapter with faults; it does not wait between attempts."""
+    config = {"timeout": TIMEOUT, "circuit_breaker_threshold": 0}
+    return FaultyAdapter(backend.adapter, faults=faults, config=config, sleep=lambda _: None)

@@ -1,0 +1,203 @@
+"""Random rows and random queries, out of a small world in which they often meet."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC
+from datetime import datetime
+from datetime import timedelta
+from typing import Any
+
+from hypothesis import strategies as st
+
+from database.core.operations import Delete
+from database.core.operations import Operation
+from database.core.operations import Select
+from database.core.operations import Update
+from database.core.query import COMPARISONS
+from database.core.query import And
+from database.core.query import Filter
+from database.core.query import Not
+from database.core.query import Or
+from database.core.query import Order
+from database.core.query import Where
+from database.core.query import after
+from database.core.query import complete_order
+from database.core.result import Row
+from database.core.values import INTEGER_MAX
+from database.core.values import INTEGER_MIN
+from tests.contract.tables import SCHEMA
+
+# Letters of both cases, with and without accents, composed and combining, from each length of UTF-8; and
+# whatever means something in a pattern.
+CHARACTERS = "aAbBzZ019 _%\\*?[]-^'\"éÉe\u0301\u0131İ\u017fß水\uffff😀\U0010ffff\n"
+
+text = st.text(CHARACTERS, max_size=4)
+integers = st.one_of(
+    st.integers(-3, 3),
+    st.sampled_from([INTEGER_MIN, INTEGER_MAX, 2**53, 2**53 + 1]),
+    st.integers(INTEGER_MIN, INTEGER_MAX),
+)
+floats = st.one_of(
+    st.integers(-3, 3).map(float),
+    st.sampled_from([0.1, -0.5, 1e300, -1e300, 5e-324, 1.2345678901234567e17]),
+    st.floats(allow_nan=False, allow_infinity=False),
+)
+moments = st.one_of(
+    st.integers(-2, 2).map(lambda n: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(microseconds=n)),
+    st.datetimes(timezones=st.just(UTC)),
+)
+documents = st.recursive(
+    st.one_of(st.none(), st.booleans(), st.integers(-1, 2), st.sampled_from([1.0, 0.5, 1e300, 2.0**60]), text),
+    lambda part: st.one_of(st.lists(part, max_size=3), st.dictionaries(st.sampled_from("abé"), part, max_size=3)),
+    max_leaves=6,
+)
+
+VALUES: dict[str, st.SearchStrategy[Any]] = {
+    "label": text,
+    "rank": st.integers(0, 2),
+    "title": text,
+    "amount": integers,
+    "ratio": floats,
+    "done": st.booleans(),
+    "seen": moments,
+    "data": documents.filter(lambda document: document is not None),
+}
+NULLABLE = ("title", "amount", "ratio", "done", "seen", "data")
+_STAMPS = {"created_at": datetime(2024, 1, 1, tzinfo=UTC), "updated_at": datetime(2024, 1, 2, tzinfo=UTC)}
+SORTABLE = ("id", *(name for name in VALUES if name != "data"))
+
+patterns = st.lists(st.one_of(text, st.sampled_from(["%", "_", "\\%", "\\_", "\\\\"])), max_size=4).map(
+    lambda parts: _without_open_escape("".join(parts))
+)
+
+
+@st.composite
+def rows(draw: st.DrawFn) -> list[Row]:
+    """Rows of ``things`` with ids of their own."""
+    ids = draw(st.lists(st.text(CHARACTERS, min_size=1, max_size=3), min_size=1, max_size=25, unique=True))
+    return [_STAMPS | {"id": name} | {column: draw(_value(column)) for column in VALUES} for name in ids]
+
+
+@st.composite
+def filters(draw: st.DrawFn, known: list[Row], depth: int = 3) -> Filter:
+    """A filter whose values often are those of ``known`` rows."""
+    kind = draw(st.sampled_from(["where", "where", "where", "not", "and", "or"])) if depth else "where"
+    if kind == "where":
+        return draw(_conditions(known))
+    if kind == "not":
+        return Not(draw(filters(known, depth - 1)))
+    parts = tuple(draw(st.lists(filters(known, depth - 1), max_size=3)))
+    return And(parts) if kind == "and" else Or(parts)
+
+
+@st.composite
+def selects(draw: st.DrawFn, known: list[Row]) -> Select:
+    """A query, sometimes for the page behind one of the ``known`` rows."""
+    order = draw(_orders(SORTABLE))
+    where = draw(st.one_of(st.none(), filters(known)))
+    if draw(st.integers(0, 3)) == 0:
+        last = draw(st.sampled_from(known))
+        behind = after(order, [last[key.column] for key in complete_order(order)])
+        where = behind if where is None else where & behind
+    return Select(
+        "things",
+        columns=draw(
+            st.one_of(
+                st.none(),
+                st.lists(st.sampled_from(tuple(SCHEMA.table("things").columns)), min_size=1, unique=True).map(tuple),
+            )
+        ),
+        where=where,
+        order=order,
+        limit=draw(st.one_of(st.none(), st.integers(0, 10))),
+        offset=draw(st.one_of(st.none(), st.integers(0, 5))),
+        count=draw(st.booleans()),
+    )
+
+
+@st.composite
+def groups(draw: st.DrawFn, known: list[Row]) -> Select:
+    """A query for groups."""
+    group = tuple(draw(st.lists(st.sampled_from(SORTABLE), min_size=1, max_size=3, unique=True)))
+    return Select(
+        "things",
+        columns=draw(st.one_of(st.none(), st.lists(st.sampled_from(group), min_size=1, unique=True).map(tuple))),
+        where=draw(st.one_of(st.none(), filters(known))),
+        order=draw(_orders(group)),
+        limit=draw(st.one_of(st.none(), st.integers(0, 10))),
+        offset=draw(st.one_of(st.none(), st.integers(0, 5))),
+        count=draw(st.booleans()),
+        group=group,
+    )
+
+
+@st.composite
+def changes(draw: st.DrawFn, known: list[Row]) -> Operation:
+    """An update or a delete by a random filter."""
+    where = draw(filters(known))
+    if draw(st.integers(0, 3)) == 0:
+        return Delete("things", where=where, returning=True)
+    column = draw(st.sampled_from(tuple(VALUES)))
+    return Update("things", {column: draw(_value(column)), "updated_at": draw(moments)}, where=where)
+
+
+@st.composite
+def _orders(draw: st.DrawFn, columns: tuple[str, ...]) -> tuple[Order, ...]:
+    keys = draw(st.lists(st.sampled_from(columns), max_size=3, unique=True))
+    return tuple(Order(key, draw(st.booleans()), draw(st.sampled_from([None, "first", "last"]))) for key in keys)
+
+
+@st.composite
+def _conditions(draw: st.DrawFn, known: list[Row]) -> Where:
+    column = draw(st.sampled_from(["id", *VALUES]))
+    operators: list[Any] = ["is_null"]
+    if column == "data":
+        operators += ["contains"] * 3
+    else:
+        operators += [*COMPARISONS, "in", "in"]
+    if column in {"id", "label", "title"}:
+        operators += ["like", "like", "ilike", "ilike", "contains"]
+    operator = draw(st.sampled_from(operators))
+    if operator == "is_null":
+        return Where(column, operator, draw(st.booleans()))
+    if operator in {"like", "ilike"}:
+        return Where(column, operator, draw(patterns))
+    operand = _operands(column, known)
+    return Where(column, operator, draw(st.lists(operand, max_size=5) if operator == "in" else operand))
+
+
+def _operands(column: str, known: list[Row]) -> st.SearchStrategy[Any]:
+    values = [row[column] for row in known if row[column] is not None]
+    fresh = text if column == "id" else VALUES[column]
+    if column == "data":
+        return st.one_of(fresh, *([st.sampled_from(values).map(_part)] if values else []))
+    return st.one_of(fresh, *([st.sampled_from(values)] if values else []))
+
+
+def _part(document: Any) -> Any:
+    """A document that the given one contains: without its last key, or with its first element only."""
+    if isinstance(document, dict):
+        return dict(list(document.items())[:-1])
+    return document[:1] if isinstance(document, list) else document
+
+
+def _value(column: str) -> st.SearchStrategy[Any]:
+    return st.one_of(st.none(), VALUES[column], VALUES[column]) if column in NULLABLE else VALUES[column]
+
+
+def _without_open_escape(pattern: str) -> str:
+    bare = pattern.rstrip("\\")
+    return bare + "\\" * ((len(pattern) - len(bare)) // 2 * 2)
+
+
+def typed(value: Any) -> Any:
+    """The value with its type, all the way down: True is not 1, and 1 is not 1.0."""
+    if isinstance(value, dict):
+        return {key: typed(part) for key, part in value.items()}
+    if isinstance(value, list):
+        return [typed(part) for part in value]
+    if isinstance(value, float):
+        # No backend tells the two zeros apart.
+        return (float, math.copysign(value, 1) if value == 0 else value)
+    return (type(value), value)

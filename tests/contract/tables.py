@@ -1,0 +1,68 @@
+"""The tables that the contract is tested on: every kind of column, with and without nulls, and every constraint."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from config.tables import json
+from config.tables import record_columns
+from config.tables import text
+from config.tables import timestamp
+from database.core.schema import Schema
+
+metadata = sa.MetaData()
+
+things = sa.Table(
+    "things",
+    metadata,
+    *record_columns(),
+    sa.Column("label", text(), nullable=False),
+    sa.Column("rank", sa.BigInteger, nullable=False, default=0),
+    sa.Column("code", text(16), unique=True),
+    sa.Column("title", text()),
+    sa.Column("amount", sa.BigInteger),
+    sa.Column("ratio", sa.Double),
+    sa.Column("done", sa.Boolean),
+    sa.Column("seen", timestamp()),
+    sa.Column("data", json()),
+)
+
+parts = sa.Table(
+    "parts",
+    metadata,
+    *record_columns(),
+    sa.Column("thing_id", text(255), sa.ForeignKey("things.id"), nullable=False),
+    sa.Column("name", text()),
+)
+
+notes = sa.Table(
+    "notes",
+    metadata,
+    sa.Column("id", text(255), primary_key=True),
+    sa.Column("body", text()),
+)
+
+# Columns with the names of what a query makes: the count of a group, and the rows of a joined table.
+namesakes = sa.Table(
+    "namesakes",
+    metadata,
+    sa.Column("id", text(255), primary_key=True),
+    sa.Column("count", sa.Boolean),
+    sa.Column("notes", text()),
+)
+
+SCHEMA = Schema.of(metadata)
+
+
+def create_tables(url: str) -> None:
+    """Create the tables in the database at SQLAlchemy's ``url``."""
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    metadata.create_all(engine)
+    engine.dispose()
+
+
+def thing(id: str, **values: Any) -> dict[str, Any]:  # noqa: A002
+    """A row of ``things`` whose label is its id, for tests that need no more."""
+    return {"id": id, "label": id, **values}

@@ -1,0 +1,231 @@
+"""What is refused, and that a refusal leaves everything as it was."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from database.adapters.base import DatabaseAdapter
+from database.core.checks import MAX_FILTER_DEPTH
+from database.core.checks import MAX_IN
+from database.core.checks import MAX_PATTERN
+from database.core.errors import DataError
+from database.core.errors import InvalidQuery
+from database.core.errors import InvalidRow
+from database.core.errors import NotFound
+from database.core.operations import Delete
+from database.core.operations import Get
+from database.core.operations import Insert
+from database.core.operations import Operation
+from database.core.operations import Select
+from database.core.operations import Update
+from database.core.operations import Upsert
+from database.core.query import And
+from database.core.query import Filter
+from database.core.query import Not
+from database.core.query import Or
+from database.core.query import Order
+from database.core.query import Where
+from database.core.values import MAX_JSON_DEPTH
+from tests.contract.tables import thing
+
+NAN, INFINITY = float("nan"), float("inf")
+
+
+def nested(depth: int, wrap: Any, core: Any) -> Any:
+    """``core`` inside ``depth`` layers of ``wrap``."""
+    for _ in range(depth):
+        core = wrap(core)
+    return core
+
+
+VALUES: list[tuple[str, Any, str]] = [
+    ("title", "a\0b", "NUL"),
+    ("title", "\ud83d", "surrogates"),
+    ("title", 1, "must be text"),
+    ("title", b"bytes", "must be text"),
+    ("title", ["a"], "must be text"),
+    ("label", None, "must not be null"),
+    ("code", "x" * 17, "longer than 16"),
+    ("code", uuid4(), "must be text"),
+    ("amount", True, "must be an integer"),
+    ("amount", 1.0, "must be an integer"),
+    ("amount", "1", "must be an integer"),
+    ("amount", 2**63, "64 bits"),
+    ("amount", -(2**63) - 1, "64 bits"),
+    ("ratio", NAN, "finite"),
+    ("ratio", -INFINITY, "finite"),
+    ("ratio", False, "must be a number"),
+    ("ratio", 2**53 + 1, "exact"),
+    ("ratio", 10**400, "fit in a double"),
+    ("ratio", "0.5", "must be a number"),
+    ("done", 1, "true or false"),
+    ("done", "true", "true or false"),
+    ("seen", datetime(2024, 1, 1), "time zone"),  # noqa: DTZ001
+    ("seen", "2024-01-01T00:00:00", "time zone"),
+    ("seen", "yesterday", "ISO 8601"),
+    ("seen", "0001-01-01T00:00:00+01:00", "years 1 to 9999"),
+    ("seen", 0, "ISO 8601"),
+    ("data", {"a": [NAN]}, "finite"),
+    ("data", {"a\0": 1}, "NUL"),
+    ("data", ["\udfff"], "surrogates"),
+    ("data", {1: 2}, "must be text"),
+    ("data", [2**63], "64 bits"),
+    ("data", (1, 2), "must be JSON"),
+    ("data", {"when": datetime(2024, 1, 1)}, "must be JSON"),  # noqa: DTZ001
+    ("data", nested(MAX_JSON_DEPTH + 1, lambda part: [part], 1), "nested deeper"),
+    ("id", "", "must not be empty"),
+    ("id", "x" * 256, "longer than 255"),
+    ("id", 7, "must be text"),
+    ("id", None, "must not be null"),
+    ("rank", None, "must not be null"),
+    ("nothing", 1, "does not exist"),
+    ("id; drop table things", 1, "does not exist"),
+]
+
+FILTERS: list[tuple[Any, str]] = [
+    (Where("nothing", "eq", 1), "no column 'nothing'"),
+    (Where('id" = id or "id', "eq", 1), "no column"),
+    (Where("title", "equals", 1), "no operator"),  # type: ignore[arg-type]
+    (Where("title", "eq", None), "use is_null"),
+    (Where("title", "in", ["a", None]), "use is_null"),
+    (Where("title", "in", "abc"), "takes a list"),
+    (Where("title", "in", 5), "takes a list"),
+    (Where("amount", "in", [0] * (MAX_IN + 1)), "at most"),
+    (Where("title", "is_null", 1), "true or false"),
+    (Where("title", "eq", 1), "must be text"),
+    (Where("title", "eq", "\0"), "NUL"),
+    (Where("title", "like", "a\\"), "escape character"),
+    (Where("title", "ilike", "\0"), "NUL"),
+    (Where("title", "like", "%" * (MAX_PATTERN + 1)), "at most"),
+    (Where("title", "like", 1), "a pattern is text"),
+    (Where("amount", "like", "1%"), "is not text"),
+    (Where("amount", "contains", 1), "neither text nor JSON"),
+    (Where("amount", "eq", "1"), "integer"),
+    (Where("amount", "gt", 2**63), "64 bits"),
+    (Where("ratio", "gt", NAN), "finite"),
+    (Where("done", "eq", 1), "true or false"),
+    (Where("seen", "gt", datetime(2024, 1, 1)), "time zone"),  # noqa: DTZ001
+    (Where("data", "eq", {}), "contains and is_null only"),
+    (Where("data", "in", [{}]), "contains and is_null only"),
+    (Where("data", "contains", None), "use is_null"),
+    (Where("data", "contains", [NAN]), "finite"),
+    (Where("title", "contains", 1), "must be text"),
+    (nested(MAX_FILTER_DEPTH + 1, Not, Where("id", "eq", "a")), "nested deeper"),
+    (And((Or((Where("nothing", "eq", 1),)),)), "no column"),
+    ({"id": "a"}, "made of Where"),
+]
+
+OPERATIONS: list[tuple[Operation, type[DataError], str]] = [
+    (Get("nothing", "a"), NotFound, "no table 'nothing'"),
+    (Select("things; drop table things"), NotFound, "no table"),
+    (Select("pg_catalog.pg_authid"), NotFound, "no table"),
+    (Select("sqlite_master"), NotFound, "no table"),
+    (Insert("", [{}]), NotFound, "no table"),
+    (Get("things", "a\0"), InvalidQuery, "NUL"),
+    (Get("things", 1), InvalidQuery, "must be text"),  # type: ignore[arg-type]
+    (Get("things", "a", ("nothing",)), InvalidQuery, "no column"),
+    (Select("things", columns=()), InvalidQuery, "named once"),
+    (Select("things", columns=("id", "id")), InvalidQuery, "named once"),
+    (Select("things", columns=("id", "count(*)")), InvalidQuery, "no column"),
+    (Select("things", order=(Order("nothing"),)), InvalidQuery, "no column"),
+    (Select("things", order=(Order("id desc"),)), InvalidQuery, "no column"),
+    (Select("things", order=(Order("data"),)), InvalidQuery, "no order"),
+    *[(Select("things", limit=limit), InvalidQuery, "limit") for limit in (-1, True, 2**63)],
+    (Select("things", limit="1"), InvalidQuery, "limit"),  # type: ignore[arg-type]
+    (Select("things", offset=-1), InvalidQuery, "offset"),
+    (Insert("things", []), InvalidQuery, "no rows"),
+    (Insert("things", [{"id": "x"}]), InvalidRow, "'label' of table 'things' is required"),
+    (Upsert("things", [{"id": "a"}]), InvalidRow, "is required"),
+    (Update("things", {}, id="a"), InvalidQuery, "at least one column"),
+    (Update("things", {"nothing": 1}, id="a"), InvalidQuery, "no column"),
+    (Update("things", {"id": "b"}, id="a"), InvalidQuery, "cannot be updated"),
+    (Update("things", {"version": 9}, id="a"), InvalidQuery, "cannot be updated"),
+    (Update("things", {"rank": 1}), InvalidQuery, "needs an id or a filter"),
+    (Update("things", {"rank": 1}, where=Where("id", "eq", "a"), expected_version=1), InvalidQuery, "needs an id"),
+    (Update("notes", {"body": "x"}, id="a", expected_version=1), InvalidQuery, "no column 'version'"),
+    (Delete("things"), InvalidQuery, "needs an id or a filter"),
+    (Delete("notes", id="a", expected_version=1), InvalidQuery, "no column 'version'"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _one_thing(calm: DatabaseAdapter) -> None:
+    calm.run(Insert("things", [thing("a")]))
+
+
+@pytest.mark.parametrize(("column", "value", "message"), VALUES, ids=lambda value: repr(value)[:20])
+def test_values_that_not_all_backends_could_keep(calm: DatabaseAdapter, column: str, value: Any, message: str) -> None:
+    before = calm.table("things").execute().rows
+    good, bad = thing("x"), thing("y") | {column: value}
+    for rows in ([bad], [good, bad], [good, thing("z"), *[bad] * 30]):
+        for operation in (Insert("things", rows), Upsert("things", rows)):
+            with pytest.raises(InvalidRow, match=message) as refused:
+                calm.run(operation)
+            assert (refused.value.row, refused.value.column) == (rows.index(bad), column)
+    with pytest.raises(InvalidQuery):
+        calm.run(Update("things", {column: value}, id="a"))
+    assert calm.table("things").execute().rows == before
+
+
+@pytest.mark.parametrize(("where", "message"), FILTERS, ids=lambda value: repr(value)[:40])
+def test_filters_without_one_meaning(calm: DatabaseAdapter, where: Filter, message: str) -> None:
+    before = calm.table("things").execute().rows
+    operations = (
+        Select("things", where=where),
+        Update("things", {"rank": 1}, where=where),
+        Delete("things", where=where),
+    )
+    for operation in operations:
+        with pytest.raises(InvalidQuery, match=message):
+            calm.run(operation)
+    assert calm.table("things").execute().rows == before
+
+
+@pytest.mark.parametrize(("operation", "error", "message"), OPERATIONS, ids=lambda value: repr(value)[:40])
+def test_operations_that_do_not_fit(
+    calm: DatabaseAdapter, operation: Operation, error: type[DataError], message: str
+) -> None:
+    before = calm.table("things").execute().rows
+    with pytest.raises(error, match=message) as refused:
+        calm.run(operation)
+    assert refused.value.backend == calm.name
+    assert refused.value.operation == operation.kind
+    assert calm.table("things").execute().rows == before
+
+
+def test_messages_do_not_repeat_values(calm: DatabaseAdapter) -> None:
+    for column in ("amount", "ratio", "done", "seen"):
+        with pytest.raises(InvalidRow) as refused:
+            calm.run(Insert("things", [thing("x", **{column: "secret"})]))
+        assert "secret" not in str(refused.value)
+
+
+def test_a_long_name_is_cut_short_in_the_message(calm: DatabaseAdapter) -> None:
+    with pytest.raises(NotFound) as refused:
+        calm.table("t" * 10_000).execute()
+    assert len(str(refused.value)) < 200
+
+
+def test_a_missing_table_is_a_key_error(calm: DatabaseAdapter) -> None:
+    with pytest.raises(KeyError):
+        calm.table("nothing").execute()
+
+
+def test_one_query_has_one_verb(calm: DatabaseAdapter) -> None:
+    with pytest.raises(InvalidQuery, match="already insert"):
+        calm.table("things").insert(thing("b")).delete()
+    with pytest.raises(InvalidQuery, match="without a filter"):
+        calm.table("things").delete().execute()
+    with pytest.raises(InvalidQuery, match="without a filter"):
+        calm.table("things").update({"rank": 1}).execute()
+    with pytest.raises(InvalidQuery, match="takes no filter"):
+        calm.table("things").insert(thing("b")).eq("id", "a").execute()
+    with pytest.raises(InvalidQuery, match="takes no order"):
+        calm.table("things").delete().eq("id", "a").limit(1).execute()
+    with pytest.raises(InvalidQuery, match="direction"):
+        calm.table("things").order("id", "sideways")
+    assert len(calm.table("things").execute()) == 1

@@ -1,0 +1,36 @@
+"""Running a function in a forked child."""
+
+from __future__ import annotations
+
+import os
+import traceback
+import warnings
+from collections.abc import Callable
+
+
+def answer_of_child(work: Callable[[], str]) -> str:
+    """Fork, run ``work`` in the child and return what it returned, or its traceback."""
+    receiving, sending = os.pipe()
+    with warnings.catch_warnings():
+        # Later versions of Python warn of forking beside threads, which is what is tested.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        child = os.fork()
+    if child == 0:
+        _run_and_exit(work, sending)
+    os.close(sending)
+    with os.fdopen(receiving) as answer:
+        text = answer.read()
+    os.waitpid(child, 0)
+    return text
+
+
+def _run_and_exit(work: Callable[[], str], sending: int) -> None:
+    """Run the child's part; it never returns into the test session, which is the parent's."""
+    try:
+        text = work()
+    except BaseException:  # noqa: BLE001  # whatever it is, the parent's test shall show it
+        text = traceback.format_exc()
+    finally:
+        with os.fdopen(sending, "w") as answer:
+            answer.write(text)
+        os._exit(0)

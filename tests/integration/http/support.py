@@ -1,0 +1,144 @@
+"""The application under test, and callers of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import Any
+
+import psycopg
+from flask import Flask
+
+from app import create_app
+from config.settings import load_settings
+from database.connection_manager import ConnectionManager
+from database.core.context import SERVICE
+from database.core.context import acting_as
+from database.core.operations import Select
+from tests.servers import postgres
+from tests.servers.postgres import PostgresDatabase
+
+PASSWORD = "correct horse battery staple"
+TIMEOUT = 30.0  # seconds that only a broken part needs
+PROBLEM = "application/problem+json"
+SUPABASE_ROLES = Path(postgres.__file__).parent / "supabase_roles.sql"
+
+Headers = dict[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """An application with its databases."""
+
+    app: Flask
+
+    @property
+    def manager(self) -> ConnectionManager:
+        manager: ConnectionManager = self.app.extensions["isthmus"].manager
+        return manager
+
+    def call(self, method: str, path: str, json: Any = None, headers: Headers | None = None, **more: Any) -> Any:
+        """Send one request, as a client of its own."""
+        return self.app.test_client().open(path, method=method, json=json, headers=headers, **more)
+
+    def get(self, path: str, headers: Headers | None = None, **more: Any) -> Any:
+        return self.call("GET", path, headers=headers, **more)
+
+    def post(self, path: str, json: Any, headers: Headers | None = None, **more: Any) -> Any:
+        return self.call("POST", path, json, headers, **more)
+
+    def register(self, name: str = "user") -> Headers:
+        """A new account; the headers of its requests."""
+        answer = self.post("/auth/register", {"email": f"{name}@example.org", "password": PASSWORD})
+        assert answer.status_code == 201, answer.text
+        return bearer(answer.json["access_token"])
+
+    def login(self, name: str = "user") -> Headers:
+        answer = self.post("/auth/login", {"email": f"{name}@example.org", "password": PASSWORD})
+        assert answer.status_code == 200, answer.text
+        return bearer(answer.json["access_token"])
+
+    def grant(self, name: str, role: str) -> None:
+        """Give an account a role, on the command line."""
+        result = self.app.test_cli_runner().invoke(args=["auth", "grant", f"{name}@example.org", role])
+        assert result.exit_code == 0, result.output
+
+    def admin(self) -> Headers:
+        """A new account with the role ``admin``; the headers of its requests."""
+        self.register("admin")
+        self.grant("admin", "admin")
+        return self.login("admin")
+
+    def dump(self) -> dict[str, list[dict[str, Any]]]:
+        """Everything in the active database."""
+        adapter = self.manager.adapter
+        with acting_as(SERVICE):
+            return {table.name: adapter.run_alone(Select(table.name)).rows for table in adapter.schema}
+
+    def names(self) -> list[str]:
+        """The names of all molecules, sorted."""
+        return [row["name"] for row in self.get("/api/molecules?select=name&order=name&limit=1000").json["data"]]
+
+    def close(self) -> None:
+        self.manager.disconnect()
+        ConnectionManager.set_instance(None)
+
+
+def bearer(token: str) -> Headers:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def make_site(folder: Path, **settings: object) -> Site:
+    """An application with a SQLite file in ``folder``, unless the settings say otherwise."""
+    defaults = {
+        "ENVIRONMENT": "testing",
+        "INSTANCE_PATH": folder,
+        "LOCAL_DB_PATH": folder / "isthmus.db",
+        "LOCAL_DB_SYNCHRONOUS": "normal",
+    }
+    return Site(create_app(load_settings(None, **{**defaults, **settings})))
+
+
+def supabase_settings(database: PostgresDatabase) -> dict[str, object]:
+    """Settings for a Supabase project's database before the local one."""
+    return {
+        "DB_ADAPTER_ORDER": "supabase,local",
+        "SUPABASE_DB_HOST": database.host,
+        "SUPABASE_DB_PORT": database.port,
+        "SUPABASE_DB_USER": database.user,
+        "SUPABASE_DB_PASSWORD": database.password,
+        "SUPABASE_DB_NAME": database.database,
+    }
+
+
+def add_supabase_roles(database: PostgresDatabase) -> None:
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        connection.execute(SUPABASE_ROLES.read_text())
+
+
+def assert_problem(answer: Any, status: int, name: str | None = None) -> dict[str, Any]:
+    """Check the form of an error; its members.
+
+    :param name: the end of its type; ``about:blank`` is not looked at.
+    """
+    assert answer.status_code == status, answer.text
+    assert answer.content_type == PROBLEM
+    problem: dict[str, Any] = answer.json
+    assert problem["status"] == status
+    assert problem["title"]
+    assert problem["instance"].startswith("urn:uuid:")
+    assert "Traceback" not in answer.text
+    if name is not None:
+        assert problem["type"] == f"urn:isthmus:problem:{name}"
+    return problem
+
+
+def wait_until(condition: Callable[[], bool], otherwise: str) -> None:
+    """Wait for the condition itself, as long as only a broken part needs."""
+    end = monotonic() + TIMEOUT
+    while not condition():
+        assert monotonic() < end, otherwise
+        Event().wait(0.02)

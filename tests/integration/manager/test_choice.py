@@ -1,0 +1,224 @@
+"""Which databases there are, in which order, and which one is active."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from app import create_app
+from config.settings import ConfigurationError
+from config.settings import Settings
+from config.settings import load_settings
+from database.adapters import registry
+from database.adapters.memory import MemoryAdapter
+from database.adapters.postgres import PostgresAdapter
+from database.adapters.sqlite import SQLiteAdapter
+from database.connection_manager import ConnectionManager
+from database.core.errors import Unavailable
+from tests.integration.manager.conftest import ManualClock
+from tests.servers.ports import free_port
+from tests.servers.postgres import PostgresDatabase
+
+SECRET = "hunter2-and-more"
+
+
+@pytest.fixture(autouse=True)
+def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No settings but the test's own, and the process's manager as it was."""
+    monkeypatch.chdir(tmp_path)
+    before = ConnectionManager._instance
+    ConnectionManager.set_instance(None)
+    yield
+    ConnectionManager.set_instance(before)
+
+
+def configured(**settings: str) -> Settings:
+    return load_settings(None, ENVIRONMENT="testing", **settings)
+
+
+class Counting(ConnectionManager):
+    """Counts how often one is made."""
+
+    made = 0
+
+    def __init__(self) -> None:
+        type(self).made += 1
+        super().__init__(configured(DB_ADAPTER_ORDER="memory"))
+
+
+def test_all_threads_get_the_same_manager() -> None:
+    with ThreadPoolExecutor(16) as pool:
+        managers = set(pool.map(lambda _: Counting.get_instance(), range(64)))
+    assert len(managers) == 1
+    assert Counting.made == 1
+
+
+def test_the_manager_of_the_process_can_be_set_and_forgotten() -> None:
+    mine = ConnectionManager(configured(DB_ADAPTER_ORDER="memory"))
+    ConnectionManager.set_instance(mine)
+    assert ConnectionManager.get_instance() is mine
+    ConnectionManager.set_instance(None)
+    assert ConnectionManager.get_instance() is not mine
+
+
+def test_the_order_is_trimmed_and_free_of_repetitions() -> None:
+    manager = ConnectionManager(configured(DB_ADAPTER_ORDER=" memory , local,, memory "))
+    assert [*manager.adapters] == ["memory", "local"]
+    assert isinstance(manager.adapters["memory"], MemoryAdapter)
+    assert isinstance(manager.adapters["local"], SQLiteAdapter)
+    assert manager.primary_adapter == "memory"
+
+
+def test_a_local_host_makes_local_a_postgresql_server() -> None:
+    manager = ConnectionManager(configured(LOCAL_DB_HOST="db.test"))
+    assert isinstance(manager.adapters["local"], PostgresAdapter)
+
+
+@pytest.mark.parametrize(
+    ("settings", "key", "reason"),
+    [
+        ({"DB_ADAPTER_ORDER": "local,cassandra"}, "DB_ADAPTER_ORDER", "cassandra.*known are.*local.*supabase"),
+        ({"DB_ADAPTER_ORDER": "supabase,local"}, "SUPABASE_DB_HOST", "DB_ADAPTER_ORDER names supabase"),
+        ({"LOCAL_DB_ENABLED": "no"}, "DB_ADAPTER_ORDER", "switched off"),
+    ],
+)
+def test_settings_that_name_no_database_are_refused_by_their_key(
+    settings: dict[str, str], key: str, reason: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=reason) as refused:
+        ConnectionManager(configured(**settings))
+    assert [*refused.value.problems] == [key]
+
+
+def test_a_database_that_is_switched_off_is_left_out() -> None:
+    manager = ConnectionManager(
+        configured(DB_ADAPTER_ORDER="supabase,local", SUPABASE_DB_ENABLED="off", SUPABASE_DB_HOST="db.test")
+    )
+    assert [*manager.adapters] == ["local"]
+
+
+def test_the_first_that_answers_becomes_active(tmp_path: Path) -> None:
+    manager = ConnectionManager(
+        configured(), {"down": unreachable(), "up": SQLiteAdapter({"path": str(tmp_path / "up.db")})}
+    )
+    states = [manager.active_adapter]
+    assert manager.connect()
+    states.append(manager.active_adapter)
+    assert manager.get_active_adapter() is manager.adapters["up"]
+    manager.disconnect()
+    assert [*states, manager.active_adapter] == [None, "up", None]
+
+
+def test_the_first_call_connects_by_itself() -> None:
+    manager = ConnectionManager(configured(DB_ADAPTER_ORDER="memory"))
+    assert manager.get("molecules", "none") is None
+    assert manager.active_adapter == "memory"
+
+
+def test_without_any_database_calls_fail_and_are_connection_errors() -> None:
+    manager = ConnectionManager(configured(), {"down": unreachable()})
+    assert not manager.connect()
+    assert manager.get_active_adapter() is None
+    with pytest.raises(ConnectionError, match="No active database adapter"):
+        manager.get("molecules", "x")
+    with pytest.raises(Unavailable):
+        manager.begin_transaction()
+    manager.disconnect()
+
+
+def test_what_is_known_of_the_connections(tmp_path: Path) -> None:
+    adapters = {"down": unreachable(), "up": SQLiteAdapter({"path": str(tmp_path / "up.db")}, name="up")}
+    manager = ConnectionManager(configured(), adapters)
+    manager.connect()
+    info = manager.get_connection_info()
+    assert (info["environment"], info["active_adapter"], info["primary_adapter"]) == ("testing", "up", "down")
+    assert info["connection_mode"] == "auto"
+    assert info["degraded"] is True
+    assert [*info["adapters"]] == ["down", "up"]
+    up = info["adapters"]["up"]
+    assert (up["connected"], up["circuit_state"], up["failure_count"], up["active_transactions"]) == (
+        True,
+        "closed",
+        0,
+        0,
+    )
+    assert up["type"] == up["adapter_type"] == "sqlite"
+    json.dumps(info)
+    tested = manager.test_all_connections()
+    assert tested["up"] == (True, "Connection successful")
+    assert tested["down"][0] is False
+    assert tested["down"][1].startswith("Connection error: ")
+    manager.disconnect()
+
+
+def test_no_password_is_shown_or_logged(postgres_database: PostgresDatabase, caplog: pytest.LogCaptureFixture) -> None:
+    wrong = replace(postgres_database, password=SECRET)
+    refused = PostgresAdapter({**asdict(wrong), "retry_count": 0, "pool_timeout": 0.5})
+    adapters = {"refused": refused, "unreachable": unreachable()}
+    manager = ConnectionManager(configured(LOCAL_DB_PASSWORD=SECRET, SUPABASE_DB_PASSWORD=SECRET), adapters)
+    with caplog.at_level(logging.DEBUG):
+        assert not manager.connect()
+        shown = [repr(manager), repr(manager.settings), repr(manager.adapters), *map(repr, adapters.values())]
+        shown += [str(manager.get_connection_info()), str(manager.test_all_connections())]
+        for adapter in adapters.values():
+            with pytest.raises(Unavailable) as error:
+                adapter.get("molecules", "x")
+            shown += [str(error.value), repr(error.value), str(error.value.__cause__)]
+        manager.disconnect()
+    assert caplog.records
+    assert SECRET not in "\n".join([*shown, caplog.text])
+
+
+def unreachable() -> PostgresAdapter:
+    """A server that is not there."""
+    place = {"host": "127.0.0.1", "port": free_port(), "user": "nobody", "password": SECRET}
+    return PostgresAdapter({**place, "timeout": 5, "retry_count": 0, "circuit_breaker_threshold": 0})
+
+
+def test_while_nobody_answers_calls_do_not_stand_in_line() -> None:
+    asked = []
+
+    class Down(PostgresAdapter):
+        def connect(self) -> bool:
+            asked.append(self.name)
+            return False
+
+    clock = ManualClock()
+    manager = ConnectionManager(configured(), {"down": Down({"host": "127.0.0.1"})}, clock=clock)
+    for _ in range(3):
+        with pytest.raises(Unavailable):
+            manager.get("molecules", "x")
+    assert asked == ["postgresql"]
+    clock.now += 1
+    with pytest.raises(Unavailable):
+        manager.get("molecules", "x")
+    assert asked == ["postgresql", "postgresql"]
+
+
+def test_every_wrong_setting_is_named_at_once() -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        load_settings(None, DB_ADAPTER_ORDER="mongo", PORT="abc", JWT_EXPIRY_SECONDS="-1", LOCAL_DB_TIMEOUT="soon")
+    assert refused.value.problems.keys() == {"DB_ADAPTER_ORDER", "PORT", "JWT_EXPIRY_SECONDS", "LOCAL_DB_TIMEOUT"}
+    with pytest.raises(ConfigurationError) as refused:
+        create_app(load_settings(None, DB_ADAPTER_ORDER="supabase", ENVIRONMENT="production"))
+    assert refused.value.problems.keys() == {"SUPABASE_DB_HOST", "JWT_PRIVATE_KEY_FILE"}
+
+
+def test_backends_can_be_registered_and_taken_back() -> None:
+    registry.register("spare", lambda _, name: MemoryAdapter(name=name))
+    assert "spare" in registry.registered()
+    manager = ConnectionManager(load_settings(None, DB_ADAPTER_ORDER="spare, local"))
+    assert list(manager.adapters) == ["spare", "local"]
+    assert isinstance(manager.adapters["spare"], MemoryAdapter)
+    registry.unregister("spare")
+    with pytest.raises(ConfigurationError, match="spare"):
+        load_settings(None, DB_ADAPTER_ORDER="spare")
+    with pytest.raises(KeyError):
+        registry.unregister("spare")

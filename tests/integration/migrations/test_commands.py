@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from types import SimpleNamespace
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskCliRunner
+
+from database.adapters.base import DatabaseAdapter
+from database.adapters.memory import MemoryAdapter
+from database.adapters.postgres import PostgresAdapter
+from database.adapters.sqlite import SQLiteAdapter
+from database.commands import db_commands
+from database.connection_manager import ConnectionManager
+from database.migrations import runner
+from tests.servers.ports import free_port
+
+
+@pytest.fixture
+def away() -> Iterator[PostgresAdapter]:
+    """A server that is not there."""
+    config = {"host": "127.0.0.1", "port": free_port(), "retry_count": 0, "pool_timeout": 0.5}
+    adapter = PostgresAdapter(config, name="away")
+    yield adapter
+    adapter.disconnect()
+
+
+def test_every_reachable_database_is_upgraded(sqlite: SQLiteAdapter, away: PostgresAdapter) -> None:
+    cli = _cli(away, MemoryAdapter(), sqlite)
+    first = cli.invoke(args=["db", "upgrade"])
+    assert (first.exit_code, first.stdout) == (0, "memory: has no SQL tables\nsqlite: applied 0001\n")
+    assert first.stderr == "away: skipped: the server takes no connections\n"
+    again = cli.invoke(args=["db", "upgrade"])
+    assert (again.exit_code, again.stdout) == (0, "memory: has no SQL tables\nsqlite: up to date\n")
+    assert runner.current(sqlite) == "0001"
+
+
+@pytest.mark.parametrize("command", ["upgrade", "current", "check"])
+def test_no_reachable_database_is_a_failure(away: PostgresAdapter, command: str) -> None:
+    done = _cli(away, MemoryAdapter()).invoke(args=["db", command])
+    assert done.exit_code == 1
+    assert done.stderr.endswith("Error: No database could be reached.\n")
+
+
+@pytest.mark.parametrize("command", ["upgrade", "current", "check"])
+def test_memory_alone_needs_nothing(command: str) -> None:
+    done = _cli(MemoryAdapter()).invoke(args=["db", command])
+    assert (done.exit_code, done.output) == (0, "memory: has no SQL tables\n")
+
+
+def test_revisions_are_shown(sqlite: SQLiteAdapter, postgres: PostgresAdapter) -> None:
+    runner.upgrade(postgres)
+    done = _cli(sqlite, postgres).invoke(args=["db", "current"])
+    assert (done.exit_code, done.output) == (0, "sqlite: no revision; pending: 0001\npostgresql: 0001\n")
+
+
+def test_a_difference_fails_the_check(sqlite: SQLiteAdapter, postgres: PostgresAdapter) -> None:
+    cli = _cli(sqlite, postgres)
+    cli.invoke(args=["db", "upgrade"])
+    fine = cli.invoke(args=["db", "check"])
+    assert (fine.exit_code, fine.output) == (0, "sqlite: as declared\npostgresql: as declared\n")
+    sqlite.execute_query("alter table molecules add column extra text")
+    done = cli.invoke(args=["db", "check"])
+    assert done.exit_code == 1
+    assert done.output == "sqlite: differs\n  molecules.extra: is not declared\npostgresql: as declared\n"
+
+
+def test_a_revision_needs_a_database_with_tables() -> None:
+    done = _cli(MemoryAdapter()).invoke(args=["db", "revision", "more"])
+    assert (done.exit_code, done.stderr) == (1, "Error: No database has SQL tables.\n")
+
+
+def _cli(*adapters: DatabaseAdapter) -> FlaskCliRunner:
+    app = Flask(__name__)
+    manager = ConnectionManager(adapters={adapter.name: adapter for adapter in adapters})
+    app.extensions["isthmus"] = SimpleNamespace(manager=manager)
+    app.cli.add_command(db_commands)
+    return app.test_cli_runner()

@@ -1,0 +1,31 @@
+"""A database that was never migrated: the fault is its own, unless the caller wrote the SQL."""
+
+from __future__ import annotations
+
+import pytest
+
+from database.adapters.base import DatabaseAdapter
+from database.core.errors import InvalidQuery
+from database.core.errors import SchemaMismatch
+from database.core.operations import Get
+from database.core.operations import Insert
+from database.core.operations import Operation
+from database.core.operations import Select
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [Get("molecules", "x"), Select("molecules"), Insert("molecules", [{"name": "x"}])],
+    ids=lambda o: o.kind,
+)
+def test_a_declared_table_that_is_missing_is_no_fault_of_the_caller(
+    adapter: DatabaseAdapter, operation: Operation
+) -> None:
+    with pytest.raises(SchemaMismatch, match="migrations"):
+        adapter.run(operation)
+    assert adapter.pipeline.guard.state == "closed"
+
+
+def test_sql_text_that_names_a_missing_table_is_one(adapter: DatabaseAdapter) -> None:
+    with pytest.raises(InvalidQuery, match="molekules"):
+        adapter.execute_query("select * from molekules")

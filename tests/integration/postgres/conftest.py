@@ -1,0 +1,65 @@
+"""The contract's tables on PostgreSQL, and adapters that reach them through a fault proxy or a transaction pooler."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import asdict
+from typing import Any
+
+import pytest
+
+from database.adapters.postgres import PostgresAdapter
+from database.core.schema import Schema
+from tests.contract.backends import sqlalchemy_url
+from tests.contract.tables import SCHEMA
+from tests.contract.tables import create_tables
+from tests.servers.pgbouncer import PgBouncer
+from tests.servers.postgres import PostgresDatabase
+from tests.servers.process import ServerUnavailable
+from tests.servers.proxy import FaultProxy
+
+Make = Callable[..., PostgresAdapter]
+
+
+@pytest.fixture
+def database(postgres_database: PostgresDatabase) -> PostgresDatabase:
+    """A database with the contract's tables."""
+    create_tables(sqlalchemy_url(postgres_database))
+    return postgres_database
+
+
+@pytest.fixture
+def between(proxy: Callable[[int], FaultProxy], database: PostgresDatabase) -> FaultProxy:
+    """The proxy before the database."""
+    return proxy(database.port)
+
+
+@pytest.fixture(params=[1, 2], ids=["one server connection", "two server connections"])
+def pooler(request: pytest.FixtureRequest, database: PostgresDatabase) -> Iterator[PgBouncer]:
+    """A transaction pooler before the database; its clients have fewer connections to the server than they are."""
+    try:
+        available = PgBouncer(database, pool_size=request.param)
+    except ServerUnavailable as reason:
+        pytest.skip(str(reason))
+    with available as running:
+        yield running
+
+
+@pytest.fixture
+def make() -> Iterator[Make]:
+    """Makes adapters that are disconnected at the end of the test."""
+    with ExitStack() as stack:
+
+        def adapter(
+            database: PostgresDatabase,
+            kind: type[PostgresAdapter] = PostgresAdapter,
+            schema: Schema = SCHEMA,
+            **config: Any,
+        ) -> PostgresAdapter:
+            made = kind({**asdict(database), "retry_count": 0, **config}, schema)
+            stack.callback(made.disconnect)
+            return made
+
+        yield adapter

@@ -1,0 +1,108 @@
+"""Deadlines, and files that cannot be used."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from database.adapters.sqlite import SQLiteAdapter
+from database.core.context import NO_CONTEXT
+from database.core.errors import ConnectFailed
+from database.core.errors import InvalidQuery
+from database.core.errors import PoolExhausted
+from database.core.errors import TimedOut
+from database.core.errors import TransactionError
+from database.core.operations import Get
+from database.core.operations import Insert
+from tests.contract.tables import SCHEMA
+from tests.contract.tables import thing
+from tests.integration.sqlite.conftest import Make
+
+PATIENCE = 20.0  # seconds; only a broken adapter needs them
+ENDLESS = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n"
+ENDLESS_WRITE = f"insert into notes (id) {ENDLESS}"
+
+
+@pytest.mark.parametrize("text", [ENDLESS, ENDLESS_WRITE])
+def test_a_statement_is_stopped_at_the_deadline(make: Make, text: str) -> None:
+    adapter = make(timeout=0.2)
+    with ThreadPoolExecutor(1) as thread, pytest.raises(TimedOut, match="stopped"):
+        thread.submit(adapter.execute_query, text).result(timeout=PATIENCE)
+    adapter.run(Insert("notes", [{"id": "a"}]))
+    assert len(adapter.table("notes").execute()) == 1
+
+
+def test_a_statement_in_a_transaction_is_stopped_at_its_deadline(make: Make) -> None:
+    adapter = make(timeout=0.2)
+    transaction = adapter.begin_transaction()
+    transaction.execute(Insert("notes", [{"id": "a"}]), NO_CONTEXT)
+    with pytest.raises(TimedOut):
+        adapter._execute_query_in_transaction(transaction, ENDLESS)
+    with pytest.raises((TransactionError, TimedOut)):
+        transaction.commit()
+    assert adapter.table("notes").execute().rows == []
+
+
+def test_writers_of_one_process_queue_until_the_deadline(make: Make) -> None:
+    adapter = make(timeout=0.3)
+    patient = make()
+    with patient.transaction():
+        patient.run(Insert("things", [thing("a")]))
+        for refused in (lambda: adapter.run_alone(Insert("things", [thing("b")])), adapter.begin_transaction):
+            with pytest.raises(TimedOut):
+                refused()
+        assert adapter.run_alone(Get("things", "a")).rows == []
+    assert [row["id"] for row in adapter.table("things").execute()] == ["a"]
+
+
+def test_a_busy_writer_is_no_sign_of_an_ill_database(make: Make) -> None:
+    adapter = make(timeout=0.2, circuit_breaker_threshold=1)
+    # A transaction of its own would be rolled back at the very deadline that the others wait for.
+    with adapter._writing:
+        for refused in (lambda: adapter.run_alone(Insert("things", [thing("b")])), adapter.begin_transaction):
+            with pytest.raises(PoolExhausted):
+                refused()
+        assert adapter.pipeline.guard.state == "closed"
+        assert adapter.run_alone(Get("things", "b")).rows == []
+
+
+def test_a_folder_is_made_where_it_is_missing(tmp_path: Path) -> None:
+    adapter = SQLiteAdapter({"path": str(tmp_path / "new" / "folder" / "data.db")}, SCHEMA)
+    assert adapter.connect() is True
+    adapter.disconnect()
+
+
+@pytest.mark.parametrize("place", ["file/data.db", "folder", "/proc/nobody/data.db"])
+def test_a_place_that_cannot_be_written_is_a_failed_connection(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").write_text("in the way")
+    (tmp_path / "folder").mkdir()
+    adapter = SQLiteAdapter({"path": str(tmp_path / place), "retry_count": 0}, SCHEMA)
+    for attempt in (lambda: adapter.get("things", "a"), adapter.begin_transaction):
+        with pytest.raises(ConnectFailed):
+            attempt()
+    assert adapter.connect() is False
+    adapter.disconnect()
+
+
+def test_a_file_that_is_no_database_is_a_failed_connection(tmp_path: Path) -> None:
+    path = tmp_path / "data.db"
+    path.write_text("this is a letter, not a database " * 100)
+    adapter = SQLiteAdapter({"path": str(path), "retry_count": 0}, SCHEMA)
+    with pytest.raises(ConnectFailed):
+        adapter.get("things", "a")
+    adapter.disconnect()
+
+
+def test_numbers_that_sqlite_cannot_hold_are_refused(make: Make) -> None:
+    with pytest.raises(InvalidQuery):
+        make().execute_query("select ?", [2**63])
+
+
+@pytest.mark.parametrize("synchronous", ["full", "normal"])
+def test_the_chosen_durability_is_used(make: Make, synchronous: str) -> None:
+    level = {"full": 2, "normal": 1}[synchronous]
+    assert make(synchronous=synchronous).execute_query("pragma synchronous") == [{"synchronous": level}]
+    with pytest.raises(ValueError, match="'full' or 'normal'"):
+        make(synchronous="off")

@@ -1,0 +1,178 @@
+"""Commits that fail, whose answer is lost, or that come too late: never a success, never repeated by themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from threading import Event
+
+import pytest
+from flask import Flask
+
+from config.settings import load_settings
+from database.adapters.base import DatabaseAdapter
+from database.adapters.faulty import Fault
+from database.adapters.faulty import FaultyAdapter
+from database.connection_manager import ConnectionManager
+from database.core.errors import ConstraintViolated
+from database.core.errors import OutcomeUnknown
+from database.core.errors import TimedOut
+from database.transaction import commit_anyway
+from tests.integration.transactions.ledger import NOBODY
+from tests.integration.transactions.ledger import Ledger
+from tests.integration.transactions.ledger import make_app
+from tests.integration.transactions.ledger import write
+from tests.servers.faults import LoseReply
+from tests.servers.postgres import PostgresDatabase
+from tests.servers.proxy import FaultProxy
+
+
+def managing(adapter: DatabaseAdapter) -> ConnectionManager:
+    return ConnectionManager(load_settings(None, ENVIRONMENT="testing"), {"main": adapter})
+
+
+@pytest.fixture
+def faulty(adapter: DatabaseAdapter) -> FaultyAdapter:
+    return FaultyAdapter(adapter)
+
+
+def test_a_constraint_looked_at_by_the_commit_fails_it(manager: ConnectionManager, ledger: Ledger) -> None:
+    def store() -> None:
+        with manager.transaction():
+            write(manager, "for nobody", NOBODY)
+
+    with pytest.raises(ConstraintViolated):
+        store()
+    assert ledger.notes() == []
+    assert not ledger.is_locked()
+    with manager.transaction():
+        write(manager, "for somebody")
+    assert ledger.notes() == ["for somebody"]
+
+
+@pytest.mark.parametrize(("fault", "notes"), [("cut", []), ("error_after_commit", ["x"])])
+def test_a_commit_whose_answer_is_lost_is_reported_and_not_repeated(
+    faulty: FaultyAdapter, ledger: Ledger, fault: Fault, notes: list[str]
+) -> None:
+    calls: list[str] = []
+    app = make_app(manager := managing(faulty))
+
+    @app.post("/")
+    def view() -> str:
+        calls.append("view")
+        write(manager, "x")
+        faulty.faults.next(fault)
+        return "ok"
+
+    answer = app.test_client().post("/")
+    assert (answer.status_code, answer.text) == (503, "unknown")
+    assert calls == ["view"]
+    assert ledger.notes() == notes
+    assert not ledger.is_locked()
+
+
+@pytest.fixture
+def between(
+    postgresql_ledger: Ledger, postgres_database: PostgresDatabase, proxy: Callable[[int], FaultProxy]
+) -> Iterator[tuple[FaultProxy, ConnectionManager]]:
+    """A proxy before the server, and a manager that goes through it."""
+    link = proxy(postgres_database.port)
+    adapter = postgresql_ledger.adapter(port=link.port)
+    yield link, managing(adapter)
+    adapter.disconnect()
+
+
+def test_a_lost_reply_to_a_real_commit_is_reported_and_not_repeated(
+    between: tuple[FaultProxy, ConnectionManager], postgresql_ledger: Ledger
+) -> None:
+    link, manager = between
+    calls: list[str] = []
+    app = make_app(manager)
+
+    @app.post("/")
+    def view() -> str:
+        calls.append("view")
+        write(manager, "x")
+        return "ok"
+
+    with link.suffering(LoseReply(b"commit")):
+        answer = app.test_client().post("/")
+    assert (answer.status_code, answer.text) == (503, "unknown")
+    assert calls == ["view"]
+    assert postgresql_ledger.notes() == ["x"]
+    assert app.test_client().post("/").status_code == 200
+
+
+def test_a_lost_reply_to_a_commit_that_was_wanted_anyway_has_the_same_answer(
+    between: tuple[FaultProxy, ConnectionManager],
+) -> None:
+    link, manager = between
+    app = make_app(manager)
+
+    @app.post("/")
+    def view() -> str:
+        write(manager, "x")
+        commit_anyway()
+        raise ZeroDivisionError
+
+    app.register_error_handler(ZeroDivisionError, lambda _: ("handled", 401))
+    with link.suffering(LoseReply(b"commit")):
+        answer = app.test_client().post("/")
+    assert (answer.status_code, answer.text) == (503, "unknown")
+
+
+def test_a_connection_lost_before_the_commit_is_an_error_and_nothing_is_written(
+    between: tuple[FaultProxy, ConnectionManager], postgresql_ledger: Ledger
+) -> None:
+    link, manager = between
+    app = make_app(manager)
+
+    @app.post("/")
+    def view() -> str:
+        write(manager, "x")
+        link.kill_connections()
+        write(manager, "y")
+        return "ok"
+
+    assert app.test_client().post("/").status_code == 500
+    assert postgresql_ledger.notes() == []
+
+
+def test_a_request_that_outlives_its_deadline_is_rolled_back(manager: ConnectionManager, ledger: Ledger) -> None:
+    app: Flask = make_app(manager, REQUEST_TIMEOUT=0.2)
+    app.register_error_handler(TimedOut, lambda _: ("late", 503))
+    freed = Event()
+
+    @app.post("/")
+    def view() -> str:
+        write(manager, "x")
+        while ledger.is_locked():
+            freed.wait(0.02)
+        return "ok"
+
+    answer = app.test_client().post("/")
+    assert (answer.status_code, answer.text) == (503, "late")
+    assert ledger.notes() == []
+
+
+def test_a_transaction_stays_with_its_adapter_whatever_becomes_active(ledger: Ledger, sqlite_ledger: Ledger) -> None:
+    adapters = {"first": ledger.adapter(), "second": sqlite_ledger.adapter(max_concurrency=3)}
+    manager = ConnectionManager(load_settings(None, ENVIRONMENT="testing"), adapters)
+    manager._active = "second"
+    transaction = manager.begin_transaction()
+    manager._active = "first"
+    text = "insert into entries (id, account_id, note) values ('1', 'acme', 'x')"
+    assert manager._execute_query_in_transaction(transaction, text) == 1
+    assert manager.commit_transaction(transaction)
+    assert sqlite_ledger.notes() == ["x"]
+    manager.disconnect()
+
+
+def test_an_unknown_outcome_in_plain_code_reaches_the_caller(faulty: FaultyAdapter) -> None:
+    def store() -> None:
+        with faulty.transaction():
+            write(faulty, "x")
+            faulty.faults.next("error_after_commit")
+
+    with pytest.raises(OutcomeUnknown):
+        store()

@@ -1,0 +1,227 @@
+"""A real PostgreSQL server for the tests."""
+
+from __future__ import annotations
+
+import subprocess
+from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import replace
+from itertools import count
+from pathlib import Path
+from signal import SIGINT
+from signal import SIGQUIT
+from signal import Signals
+from typing import Final
+from typing import Self
+from urllib.parse import quote
+
+import psycopg
+from psycopg import sql
+from psycopg.conninfo import make_conninfo
+from tenacity import Retrying
+from tenacity import retry_if_exception_type
+from tenacity import stop_after_delay
+from tenacity import wait_fixed
+
+from tests.servers import process
+from tests.servers.cluster import SUPERUSER
+from tests.servers.cluster import Cluster
+from tests.servers.ports import free_port
+from tests.servers.process import ServerFailed
+
+_START_TIMEOUT: Final = 30.0  # seconds; a start takes 0.1, recovery after a crash little more
+_LOG_TAIL: Final = 4_000  # characters
+
+
+@dataclass(frozen=True, slots=True)
+class PostgresDatabase:
+    """Where a database is; ``dataclasses.asdict`` makes the dictionary that an adapter is configured with."""
+
+    host: str
+    port: int
+    user: str
+    password: str = field(repr=False)
+    database: str
+
+    @property
+    def dsn(self) -> str:
+        """The connection string for psycopg."""
+        return make_conninfo(
+            host=self.host, port=self.port, user=self.user, password=self.password, dbname=self.database
+        )
+
+    @property
+    def url(self) -> str:
+        """The same as a ``postgresql://`` URL."""
+        return f"postgresql://{quote(self.user)}:{quote(self.password)}@{self.host}:{self.port}/{self.database}"
+
+    def at(self, port: int) -> PostgresDatabase:
+        """The same database behind another port, such as a proxy's."""
+        return replace(self, port=port)
+
+
+class PostgresServer:
+    """PostgreSQL on a port of 127.0.0.1, with its own data directory that lives until :meth:`close`.
+
+    Start it in a thread that outlives it: the server is shut down when that thread ends.
+
+    :param durable: commit to disk before answering, as in production. Without it, which is faster, a crash may lose
+        what was acknowledged, and the data may lie in memory.
+    :param settings: more settings for ``postgresql.conf``; they win over those made here.
+    :raises ServerUnavailable: PostgreSQL is not installed.
+    :raises ServerFailed: the data directory could not be made.
+    """
+
+    def __init__(self, *, durable: bool = False, settings: Mapping[str, str] | None = None) -> None:
+        self._cluster = Cluster(durable=durable)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._killed = False
+        self._names = count(1)
+        port = free_port()
+        self._settings = {**_settings(port, durable=durable), **(settings or {})}
+        self.maintenance = PostgresDatabase("127.0.0.1", port, SUPERUSER, self._cluster.password, "postgres")
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except ServerFailed:
+            self.close()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def port(self) -> int:
+        """The TCP port, the same for the server's whole life."""
+        return self.maintenance.port
+
+    @property
+    def dsn(self) -> str:
+        """The connection string of the maintenance database."""
+        return self.maintenance.dsn
+
+    @property
+    def pid(self) -> int | None:
+        """The id of the server's first process, also when it is gone; None before the first start."""
+        return None if self._process is None else self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the server process lives; it need not answer."""
+        return self._process is not None and self._process.poll() is None
+
+    def start(self) -> None:
+        """Start the server, also after it was stopped or killed, and wait until it answers.
+
+        :raises ServerFailed: it ended instead, or did not answer in half a minute.
+        """
+        if self.running:
+            return
+        self._process = self._cluster.account.spawn(self._cluster.serve(self._settings), self._cluster.log)
+        wait_until_it_answers(self.maintenance, self._process, self._cluster.log)
+        self._killed = False
+
+    def stop(self, how: Signals = SIGINT) -> None:
+        """Stop the server with a signal and wait until it is gone.
+
+        :param how: SIGTERM waits for clients, SIGINT cuts them off, SIGQUIT does not even write a checkpoint.
+        """
+        if self._process is not None:
+            process.stop(self._process, how)
+
+    def kill(self) -> None:
+        """End all of the server's processes with SIGKILL, at once, as a power cut would."""
+        if self._process is not None:
+            process.kill(self._process)
+            self._killed = True
+
+    def restart(self) -> None:
+        """Stop the server and start it again, on the same port and data."""
+        self.stop()
+        self.start()
+
+    def close(self) -> None:
+        """Stop the server and delete its data."""
+        try:
+            if self._killed:
+                self.start()  # its recovery frees the shared memory that the killed one could not
+            self.stop(SIGQUIT)
+        finally:
+            self._cluster.remove()
+
+    def create_database(self) -> PostgresDatabase:
+        """A new, empty database."""
+        database = replace(self.maintenance, database=f"test_{next(self._names)}")
+        # Not the default strategy, which writes every page to the log as well.
+        self._execute("create database {} strategy file_copy", database)
+        return database
+
+    def drop_database(self, database: PostgresDatabase) -> None:
+        """Delete a database; whoever is connected to it is cut off."""
+        self._execute("drop database {} with (force)", database)
+
+    @contextmanager
+    def database(self) -> Iterator[PostgresDatabase]:
+        """A new database for the time of a block."""
+        database = self.create_database()
+        try:
+            yield database
+        finally:
+            self.drop_database(database)
+
+    def log(self) -> str:
+        """The end of what the server has written."""
+        return _tail(self._cluster.log)
+
+    def _execute(self, statement: str, database: PostgresDatabase) -> None:
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(sql.SQL(statement).format(sql.Identifier(database.database)))
+
+
+def wait_until_it_answers(database: PostgresDatabase, server: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a process that was just started lets clients into ``database``.
+
+    :raises ServerFailed: it ended instead, or did not answer in half a minute; the message has the end of ``log``.
+    """
+    attempts = Retrying(
+        retry=retry_if_exception_type(psycopg.OperationalError),
+        wait=wait_fixed(0.02),
+        stop=stop_after_delay(_START_TIMEOUT),
+        reraise=True,
+    )
+    try:
+        attempts(_knock, database, server, log)
+    except psycopg.OperationalError as error:
+        raise ServerFailed(f"the server does not answer: {_tail(log)}") from error
+
+
+def _knock(database: PostgresDatabase, server: subprocess.Popen[bytes], log: Path) -> None:
+    if server.poll() is not None:
+        raise ServerFailed(f"the server ended: {_tail(log)}")
+    psycopg.connect(database.dsn, connect_timeout=2).close()
+
+
+def _tail(log: Path) -> str:
+    return log.read_text(errors="replace")[-_LOG_TAIL:]
+
+
+def _settings(port: int, *, durable: bool) -> dict[str, str]:
+    to_disk = "on" if durable else "off"
+    return {
+        "listen_addresses": "127.0.0.1",
+        "port": str(port),
+        "unix_socket_directories": "",
+        "fsync": to_disk,
+        "synchronous_commit": to_disk,
+        "full_page_writes": to_disk,
+        "wal_level": "logical",
+        "max_prepared_transactions": "20",
+        "max_connections": "100",
+        "max_wal_size": "256MB",
+        "shared_buffers": "64MB",
+    }

@@ -1,0 +1,1 @@
+"""The pipeline around a backend, stage by stage and as a whole."""

@@ -1,0 +1,12 @@
+"""What the tests of the stages share."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.resilience.support import ManualClock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()

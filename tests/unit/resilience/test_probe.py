@@ -1,0 +1,170 @@
+"""The prober: recovery without traffic, with one thread at most."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from queue import SimpleQueue
+from types import FrameType
+
+import pytest
+
+from database.core.context import NO_CONTEXT
+from database.core.errors import ConnectFailed
+from database.core.operations import Ping
+from database.resilience.guard import Guard
+from database.resilience.policy import ResilienceSettings
+from database.resilience.probe import Prober
+from tests.unit.resilience.support import PATIENCE
+from tests.unit.resilience.support import READ
+from tests.unit.resilience.support import Backend
+from tests.unit.resilience.support import ManualClock
+from tests.unit.resilience.support import outcome
+
+DOWN = ConnectFailed("down")
+
+
+class Watched:
+    """A guard with a prober whose waiting is let through one at a time."""
+
+    def __init__(self, clock: ManualClock, open_time: float = 60) -> None:
+        self.clock = clock
+        settings = ResilienceSettings(circuit_breaker_timeout=open_time)
+        self.guard = Guard("pg", settings, clock, lambda: 0.0)
+        self.backend = Backend(clock)
+        self.waiting: SimpleQueue[float] = SimpleQueue()
+        self.go: SimpleQueue[bool] = SimpleQueue()
+        trial = self.guard.protected(self.backend)
+        self.prober = Prober(self.guard, lambda: trial(Ping(), NO_CONTEXT), wait=self._wait)
+
+    def break_down(self) -> None:
+        stage = self.guard.protected(Backend(self.clock, *[DOWN] * 5))
+        for _ in range(5):
+            outcome(lambda: stage(READ, NO_CONTEXT))
+
+    def next_wait(self) -> float:
+        return self.waiting.get(timeout=PATIENCE)
+
+    def end_wait(self, seconds: float, *, stopping: bool = False) -> None:
+        self.clock.advance(seconds)
+        self.go.put(stopping)
+
+    def join(self) -> None:
+        for thread in self.threads():
+            thread.join(PATIENCE)
+        assert not self.prober.running
+
+    @staticmethod
+    def threads() -> list[threading.Thread]:
+        return [thread for thread in threading.enumerate() if thread.name == "isthmus-probe-pg"]
+
+    def _wait(self, seconds: float) -> bool:
+        self.waiting.put(seconds)
+        return self.go.get(timeout=PATIENCE)
+
+
+@pytest.fixture
+def watched(clock: ManualClock) -> Iterator[Watched]:
+    watched = Watched(clock)
+    yield watched
+    watched.prober.stop(timeout=0)
+    watched.go.put(True)
+    watched.join()
+
+
+def test_recovers_without_traffic_and_ends(watched: Watched) -> None:
+    assert watched.threads() == []
+    watched.backend.script.extend([DOWN, None])
+    watched.break_down()
+    for expected in (60, 120):
+        assert watched.next_wait() == expected
+        watched.end_wait(expected)
+    watched.join()
+    assert watched.guard.state == "closed"
+    assert watched.backend.sent == [Ping(), Ping()]
+
+
+def test_every_opening_has_one_thread(watched: Watched) -> None:
+    for _ in range(3):
+        watched.break_down()
+        watched.next_wait()
+        assert len(watched.threads()) == 1
+        watched.end_wait(60)
+        watched.join()
+    assert len(watched.backend.sent) == 3
+
+
+def test_an_opening_during_a_wait_keeps_the_thread(watched: Watched) -> None:
+    watched.break_down()
+    watched.next_wait()
+    watched.guard.reset()
+    watched.break_down()
+    assert len(watched.threads()) == 1
+    watched.end_wait(60)
+    watched.join()
+    assert watched.guard.state == "closed"
+
+
+def test_an_opening_while_the_thread_is_leaving_starts_another(watched: Watched) -> None:
+    leaving, leave = threading.Event(), threading.Event()
+
+    def hold(frame: FrameType, event: str, value: object) -> None:
+        if event == "return" and frame.f_code is Prober._goes_on.__code__ and value is False:
+            leaving.set()
+            assert leave.wait(PATIENCE)
+
+    threading.setprofile(hold)
+    watched.break_down()
+    threading.setprofile(None)
+    watched.next_wait()
+    watched.end_wait(60)
+    assert leaving.wait(PATIENCE)
+    watched.break_down()
+    assert watched.next_wait() == 60
+    leave.set()
+    watched.end_wait(60)
+    watched.join()
+    assert watched.guard.state == "closed"
+
+
+def test_stopping_ends_the_thread_and_starting_watches_again(watched: Watched) -> None:
+    watched.break_down()
+    watched.next_wait()
+    watched.prober.stop(timeout=0)
+    watched.end_wait(0, stopping=True)
+    watched.join()
+    watched.guard.reset()
+    watched.break_down()
+    assert not watched.prober.running
+    watched.prober.start()
+    assert watched.next_wait() == 60
+    watched.end_wait(60)
+    watched.join()
+    assert watched.guard.state == "closed"
+
+
+def test_starting_needs_no_thread_while_the_circuit_is_closed(watched: Watched) -> None:
+    watched.prober.start()
+    assert not watched.prober.running
+
+
+def test_stopping_wakes_a_thread_that_waits(clock: ManualClock) -> None:
+    guard = Guard("pg", ResilienceSettings(), clock)
+    backend = Backend(clock, *[DOWN] * 5)
+    prober = Prober(guard, lambda: None)
+    for _ in range(5):
+        outcome(lambda: guard.protected(backend)(READ, NO_CONTEXT))
+    assert prober.running
+    prober.stop(timeout=PATIENCE)
+    assert not prober.running
+
+
+def test_an_open_time_of_zero_does_not_spin(clock: ManualClock) -> None:
+    watched = Watched(clock, open_time=0)
+    watched.backend.script.append(DOWN)
+    watched.break_down()
+    for _ in range(2):
+        assert watched.next_wait() == 0.1
+        watched.end_wait(0)
+    watched.join()
+    assert watched.guard.state == "closed"
