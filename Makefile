@@ -1,8 +1,9 @@
-# Targets that need packages bring .venv up to date first; nothing is done, and no network is needed, while the
-# requirements are unchanged.
+# Targets that need packages bring .venv and node_modules up to date first; nothing is done, and no network is needed,
+# while the requirements are unchanged.
 
 VENV := .venv
 BIN := $(VENV)/bin
+PACKAGES := tests/servers/node_modules
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
 # The first interpreter that is new enough and can make an environment; Debian's cannot without python3-venv.
@@ -11,15 +12,21 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.14 python3.13 python3
 	&& echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run test lint format bench clean
+.PHONY: help run convex-dev supabase-dev test lint format bench clean
 
 help: ## list the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: $(VENV)/runtime.stamp ## serve the application; HOST and PORT are read from the environment
 	$(BIN)/python app.py
 
-test: lint ## check style and types, then run all tests
+convex-dev: $(PACKAGES)/stamp ## serve the Convex functions on this machine, for `make run`; CONVEX_DEV_PORT is read
+	$(BIN)/python -m tests.servers.convex_deployment
+
+supabase-dev: $(PACKAGES)/stamp ## serve a Supabase project on this machine, for `make run`; SUPABASE_DEV_PORT is read
+	$(BIN)/python -m tests.servers.supabase_api
+
+test: lint $(PACKAGES)/stamp ## check style and types, then run all tests
 	$(BIN)/pytest
 
 lint: $(VENV)/dev.stamp ## check style, format and types
@@ -44,6 +51,10 @@ $(VENV)/bench.stamp: benchmarks/requirements.txt requirements-dev.txt requiremen
 
 $(VENV)/%.stamp: | $(BIN)/python
 	$(PIP) install -r $<
+	@touch $@
+
+$(PACKAGES)/stamp: tests/servers/package-lock.json | $(VENV)/dev.stamp
+	$(BIN)/python -m tests.servers.node ci
 	@touch $@
 
 # What a failed attempt leaves behind would count as an environment the next time.

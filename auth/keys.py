@@ -27,7 +27,7 @@ from auth.key_files import AsymmetricKey
 from auth.key_files import ensure_private_key
 from auth.key_files import read_private_key
 from auth.key_files import readable_by_others
-from config.settings import JwtAlgorithm
+from config.fields import JwtAlgorithm
 from config.settings import Settings
 
 logger = logging.getLogger(__name__)

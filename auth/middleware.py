@@ -105,7 +105,7 @@ def _bearer_token(authorization: str) -> str:
 
 def _caller(claims: Claims, token: str) -> _Caller:
     subject = claims["sub"]
-    identity = Identity(subject, "authenticated", claims)
+    identity = Identity(subject, "authenticated", claims, token)
     user = user_data(claims)
     return _Caller(subject, user, convex_identity(claims, token, user), token, identity)
 

@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 from typing import Any
-from typing import Literal
 from typing import TypeVar
 
 from pydantic import BaseModel
 from pydantic import BeforeValidator
-from pydantic import ConfigDict
 from pydantic import Field
 from pydantic import SecretStr
 from pydantic import ValidationError
@@ -25,35 +23,19 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 from pydantic_settings import SettingsConfigDict
 
-
-def _lower(value: object) -> object:
-    return value.strip().lower() if isinstance(value, str) else value
-
-
-def _upper(value: object) -> object:
-    return value.strip().upper() if isinstance(value, str) else value
-
-
-def _names(value: object) -> object:
-    """Split at commas, trim, and drop empty and repeated names."""
-    if not isinstance(value, str):
-        return value
-    return tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip())))
-
+from config.databases import ConvexSettings
+from config.databases import LocalDatabaseSettings
+from config.databases import SupabaseDatabaseSettings
+from config.databases import SupabaseSettings
+from config.fields import Environment
+from config.fields import JwtAlgorithm
+from config.fields import Names
+from config.fields import Positive
+from config.fields import Seconds
+from config.fields import upper
 
 First = TypeVar("First")
 Second = TypeVar("Second")
-JwtAlgorithm = Literal["ES256", "RS256", "HS256"]
-Environment = Annotated[Literal["development", "testing", "production"], BeforeValidator(_lower)]
-SslMode = Annotated[
-    Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"], BeforeValidator(_lower)
-]
-Synchronous = Annotated[Literal["full", "normal"], BeforeValidator(_lower)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_names), Field(min_length=1)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
-Port = Annotated[int, Field(ge=1, le=65535)]
 
 
 class ConfigurationError(Exception):
@@ -129,7 +111,7 @@ class TokenSettings(BaseModel):
     """How access tokens are signed. ``JWT_SECRET`` alone implies ``HS256``."""
 
     jwt_secret: SecretStr | None = Field(None, description="Shared secret for `HS256`, at least 32 bytes.")
-    jwt_algorithm: Annotated[JwtAlgorithm, BeforeValidator(_upper)] = Field(
+    jwt_algorithm: Annotated[JwtAlgorithm, BeforeValidator(upper)] = Field(
         "ES256", description="`ES256`, `RS256` or `HS256`; `HS256` if only `JWT_SECRET` is set."
     )
     jwt_private_key_file: Path | None = Field(None, description="Private key in PEM form, for `ES256` and `RS256`.")
@@ -154,59 +136,6 @@ class TokenSettings(BaseModel):
         return value
 
 
-class DatabaseSettings(BaseModel):
-    """What every database has: where it is, how many connections, and how its failures are handled."""
-
-    model_config = ConfigDict(frozen=True, validate_default=True)
-
-    enabled: bool = Field(False, description="Whether this database is used.")
-    host: str | None = Field(None, description="Host of the PostgreSQL server.")
-    port: Port = Field(5432, description="Port of the PostgreSQL server.")
-    name: str = Field("postgres", description="Name of the database.")
-    user: str | None = Field(None, description="User to connect as.")
-    password: SecretStr | None = Field(None, description="Password of the user.")
-    sslmode: SslMode = Field("prefer", description="TLS as libpq knows it, from `disable` to `verify-full`.")
-    min_connections: Count = Field(1, description="Connections kept open.")
-    max_connections: Positive = Field(10, description="Most connections open at once.")
-    # Less than a request may take, so that a silent database leaves time to ask another one.
-    timeout: Seconds = Field(10.0, description="Seconds a call may take; 0 for no limit of its own.")
-    retry_count: Count = Field(3, description="Repetitions of a failed call; 0 tries once.")
-    circuit_breaker_threshold: Count = Field(5, description="Failures that open the circuit; 0 never opens it.")
-    circuit_breaker_timeout: Seconds = Field(60.0, description="Seconds the circuit stays open; 0 tries at once.")
-
-    @field_validator("max_connections")
-    @classmethod
-    def _not_below_minimum(cls, value: int, info: ValidationInfo) -> int:
-        if value < info.data.get("min_connections", 0):
-            raise ValueError("must not be less than the number of connections kept open")
-        return value
-
-
-class LocalDatabaseSettings(DatabaseSettings):
-    """The machine's own database: an SQLite file, or a PostgreSQL server where ``host`` is set."""
-
-    enabled: bool = Field(True, description="Whether this database is used.")
-    host: str | None = Field(None, description="Host of a PostgreSQL server, used instead of the SQLite file.")
-    path: Path = Field(Path("instance/isthmus.db"), description="SQLite file.")
-    synchronous: Synchronous = Field(
-        "full", description="`full` survives a power cut; `normal` is faster and may lose the last commits then."
-    )
-
-
-class SupabaseDatabaseSettings(DatabaseSettings):
-    """Supabase's PostgreSQL server."""
-
-    user: str | None = Field("postgres", description="User to connect as.")
-    pooler: bool = Field(False, description="Whether a transaction pooler is in between.")
-
-    @field_validator("host")
-    @classmethod
-    def _needed_when_enabled(cls, value: str | None, info: ValidationInfo) -> str | None:
-        if value is None and info.data.get("enabled"):
-            raise ValueError("is needed when SUPABASE_DB_ENABLED is set")
-        return value
-
-
 class Settings(TokenSettings, FailoverSettings, ServerSettings, BaseSettings):
     """All settings, immutable. Make them with :func:`load_settings`, which explains what is wrong.
 
@@ -228,6 +157,8 @@ class Settings(TokenSettings, FailoverSettings, ServerSettings, BaseSettings):
 
     local_db: LocalDatabaseSettings = Field(default_factory=LocalDatabaseSettings)
     supabase_db: SupabaseDatabaseSettings = Field(default_factory=SupabaseDatabaseSettings)
+    supabase: SupabaseSettings = Field(default_factory=SupabaseSettings)
+    convex: ConvexSettings = Field(default_factory=ConvexSettings)
 
 
 def load_settings(env_file: Path | str | None = ".env", /, **overrides: object) -> Settings:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from config.tables import metadata
+from database import convex_schema
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import has_engine
 from database.core.errors import BackendError
 from database.migrations import runner
+from database.migrations import sql_script
 
 db_commands = AppGroup("db", help="The databases' tables.")
 """Register it with ``app.cli.add_command``; the adapters are ``app.extensions["isthmus"].manager.adapters``."""
@@ -44,6 +48,35 @@ def revision(message: str) -> None:
     if adapter is None:
         raise click.ClickException("No database has SQL tables.")
     click.echo(f"Wrote {runner.revise(adapter, message)}; read it before it runs anywhere.")
+
+
+@db_commands.command("convex-schema")
+@click.option("--check", "only_check", is_flag=True, help="Write nothing; fail if a file differs from the tables.")
+@click.option(
+    "--folder",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    default=convex_schema.FUNCTIONS,
+    help="The folder of the Convex functions.",
+)
+def write_convex_schema(only_check: bool, folder: Path) -> None:
+    """Write the declared tables for Convex."""
+    act = convex_schema.stale if only_check else convex_schema.write
+    try:
+        names = act(metadata, folder)
+    except ValueError as error:
+        raise click.ClickException(str(error)) from None
+    for name in names:
+        click.echo(f"{name}: {'differs from the declared tables' if only_check else 'written'}")
+    if not names:
+        click.echo("as declared")
+    elif only_check:
+        raise click.exceptions.Exit(1)
+
+
+@db_commands.command("supabase-sql")
+def show_supabase_sql() -> None:
+    """Show the SQL that brings a Supabase project up to date, for its SQL editor; it may be run again."""
+    click.echo(sql_script.supabase_script(), nl=False)
 
 
 def _upgraded(adapter: DatabaseAdapter) -> bool:

@@ -11,10 +11,12 @@ from hypothesis import HealthCheck
 from hypothesis import settings
 
 from tests import no_skips
+from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
 from tests.servers.process import ServerUnavailable
 from tests.servers.proxy import FaultProxy
+from tests.servers.tokens import TokenSigner
 
 # Time says nothing about correctness on a shared machine.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -52,6 +54,23 @@ def durable_postgres(_durable_postgres: PostgresServer) -> PostgresServer:
     """A server of the module's own that commits to disk, running, to be stopped and killed at will."""
     _durable_postgres.start()
     return _durable_postgres
+
+
+@pytest.fixture(scope="session")
+def token_signer() -> TokenSigner:
+    """Makes the tokens that the servers accept."""
+    return TokenSigner()
+
+
+@pytest.fixture(scope="session")
+def convex_deployment(token_signer: TokenSigner) -> Iterator[ConvexDeployment]:
+    """A Convex deployment of the application's functions for all tests; reset it, and leave it running."""
+    try:
+        deployment = ConvexDeployment(provider=token_signer.provider)
+    except ServerUnavailable as reason:
+        pytest.skip(str(reason))
+    with deployment:
+        yield deployment
 
 
 @pytest.fixture

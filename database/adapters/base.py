@@ -21,28 +21,38 @@ from config.tables import metadata
 from database.adapters.face import Database
 from database.adapters.session import Session
 from database.adapters.session import Transaction
+from database.changes.feed import MAX_PAGE
+from database.changes.feed import Changes
+from database.changes.feed import ReadChanges
+from database.changes.subscription import Callback
+from database.changes.subscription import ErrorCallback
+from database.changes.subscription import LiveQuery
+from database.changes.subscription import Subscription
+from database.changes.subscriptions import Subscriptions
 from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.context import active_unit
 from database.core.context import current_context
 from database.core.errors import DataError
+from database.core.errors import InvalidQuery
 from database.core.errors import Unsupported
 from database.core.operations import Batch
 from database.core.operations import Call
 from database.core.operations import Operation
 from database.core.operations import Ping
-from database.core.operations import Sql
+from database.core.operations import QueryCall
 from database.core.result import Result
 from database.core.schema import Schema
 from database.resilience.pipeline import Pipeline
+from database.resilience.policy import Handler
 from database.resilience.policy import ResilienceSettings
 from database.resilience.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
 _RESILIENCE_KEYS = ("timeout", "retry_count", "circuit_breaker_threshold", "circuit_breaker_timeout", "max_concurrency")
-_NEEDED: Mapping[type[Operation], str] = {Sql: "sql", Call: "calls"}
+_NEEDED: Mapping[type[Operation], str] = {Call: "calls", QueryCall: "calls", ReadChanges: "changes"}
 """The capability that an operation takes."""
 
 _REFUSABLE = frozenset({Batch, *_NEEDED})
@@ -94,6 +104,7 @@ class DatabaseAdapter(Database):
         self.watchdog = Watchdog()
         self.pipeline = Pipeline(self.name, self._execute_open, self.settings)
         self._call = self.pipeline.call
+        self._subscriptions = Subscriptions(self.name, self.changes)
 
     # The seam
 
@@ -139,6 +150,27 @@ class DatabaseAdapter(Database):
         """Itself: what a transaction on this adapter is bound to."""
         return self
 
+    # Changes
+
+    def changes(self, cursor: str | None = None, limit: int = MAX_PAGE) -> Changes:
+        """The committed changes behind a cursor, in the order of their commits.
+
+        :param cursor: of an earlier page; None for the present end of the feed, without any changes.
+        :param limit: the most changes to return, from 1 to :data:`~database.changes.feed.MAX_PAGE`.
+        :raises Unsupported: where the backend has no feed, before any I/O.
+        :raises InvalidQuery: for a cursor that is none of this backend's, and for another limit.
+        """
+        if not 1 <= limit <= MAX_PAGE:
+            raise InvalidQuery(f"the limit of a page of changes is from 1 to {MAX_PAGE}")
+        page: Changes = self._call(ReadChanges(cursor, limit), current_context.get()).value
+        return page
+
+    def subscribe(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
+        """Do for a finished query what :meth:`~database.adapters.builder.TableQuery.subscribe` does."""
+        if not self.capabilities.changes:
+            raise Unsupported("changes", backend=self.name)
+        return self._subscriptions.add(query, callback, on_error)
+
     # Transactions
 
     def begin_transaction(self) -> Transaction:
@@ -151,11 +183,18 @@ class DatabaseAdapter(Database):
         context = current_context.get()
         if self.settings.timeout:
             context = context.until(monotonic() + self.settings.timeout)
-        session = self.pipeline.open_session(self._open_session, context)
-        transaction = Transaction(self, session, context, self.pipeline.observe, self._transaction_ended)
+        session = self._begin(context)
+        transaction = Transaction(self, session, context, self._stages_inside, self._transaction_ended)
         self._transactions.add(transaction)
         transaction.ticket = self.watchdog.watch(context.deadline, transaction.expire)
         return transaction
+
+    def _begin(self, context: Context) -> Session:
+        return self.pipeline.open_session(self._open_session, context)
+
+    def _stages_inside(self, handler: Handler) -> Handler:
+        """What every call of a session passes through."""
+        return self.pipeline.observe(handler)
 
     def _transaction_ended(self, transaction: Transaction) -> None:
         self._transactions.discard(transaction)
@@ -176,7 +215,8 @@ class DatabaseAdapter(Database):
         return True
 
     def disconnect(self) -> bool:
-        """Roll back open transactions and close all connections; True also if there were none."""
+        """End subscriptions, roll back open transactions and close all connections; True also if there were none."""
+        self._subscriptions.end()
         for transaction in list(self._transactions):
             transaction.rollback()
         with self._lock:

@@ -15,6 +15,10 @@ from typing import Self
 from database.adapters.embedding import Join
 from database.adapters.embedding import embedded
 from database.adapters.session import Backend
+from database.changes.subscription import Callback
+from database.changes.subscription import ErrorCallback
+from database.changes.subscription import LiveQuery
+from database.changes.subscription import Subscription
 from database.core.errors import InvalidQuery
 from database.core.operations import Delete
 from database.core.operations import Insert
@@ -30,6 +34,7 @@ from database.core.query import Operator
 from database.core.query import Order
 from database.core.query import Where
 from database.core.result import Result
+from database.core.result import Row
 
 Rows = Record | Sequence[Record]
 
@@ -206,6 +211,32 @@ class TableQuery:
             return embedded(self._runner.run, self._runner.adapter.schema, self._selection(), self._joins)
         return self._runner.run(self.operation())
 
+    def subscribe(self, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
+        """Have ``callback(rows)`` called with the present result, and again after a commit that changed it.
+
+        It is called in a thread of the subscription's own, as the present identity, within a second of the
+        commit; commits that come faster than it returns are delivered as one. Rows of joined tables are part of
+        the result. Of a connection manager, it follows the adapter that is active now, and no other one later.
+
+        A backend that does not answer is waited for. What ``callback`` raises is logged, and so is a later refusal
+        of the query; the subscription goes on after both. It ends by
+        :meth:`~database.changes.subscription.Subscription.unsubscribe` or when the adapter disconnects.
+
+        :param on_error: is called with what was logged, too.
+        :raises Unsupported: where the backend has no feed of changes, before any I/O.
+        :raises InvalidQuery: for a verb that writes or a total count, and as by :meth:`execute`.
+        """
+        selection, joins = self._followed(), self._joins
+        adapter = self._runner.adapter
+
+        def rows() -> list[Row]:
+            if joins:
+                return embedded(adapter.run_alone, adapter.schema, selection, joins).rows
+            return adapter.run_alone(selection).rows
+
+        tables = frozenset({selection.table, *[join.table for join in joins]})
+        return adapter.subscribe(LiveQuery(tables, rows), callback, on_error)
+
     def operation(self) -> Operation:
         """The finished operation, for a batch or for :meth:`~database.adapters.base.DatabaseAdapter.run`.
 
@@ -215,6 +246,13 @@ class TableQuery:
             return self._change(self._write)
         if self._joins:
             raise InvalidQuery("a query that joins is several operations and can only be executed")
+        return self._selection()
+
+    def _followed(self) -> Select:
+        if self._write is not None:
+            raise InvalidQuery(f"{self._write.kind} has no result that could be followed")
+        if self._count:
+            raise InvalidQuery("a subscription delivers rows and no total count")
         return self._selection()
 
     def _selection(self) -> Select:

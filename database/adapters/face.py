@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC
 from abc import abstractmethod
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -14,14 +16,19 @@ from database.adapters.session import Backend
 from database.adapters.session import Transaction
 from database.core.context import active_unit
 from database.core.context import current_context
-from database.core.errors import Unsupported
+from database.core.errors import InvalidQuery
 from database.core.operations import Batch
+from database.core.operations import Call
 from database.core.operations import Get
 from database.core.operations import Operation
+from database.core.operations import Record
 from database.core.operations import Sql
 from database.core.operations import SqlParams
 from database.core.result import Result
 from database.core.result import Row
+
+_FUNCTION = re.compile(r"[A-Za-z]\w*(?:[./][A-Za-z]\w*)*[.:][A-Za-z]\w*", re.ASCII)
+"""The name of a stored function, as in ``api.molecules.list`` or ``molecules:list``."""
 
 
 class Database(ABC):
@@ -54,13 +61,26 @@ class Database(ABC):
         return TableQuery(self, name)
 
     def execute_query(self, query: str, params: SqlParams = None) -> Any:
-        """Run SQL text: a list of rows if the statement returns rows, else the number of rows affected."""
-        return _answer(self.run(self._sql(query, params)))
+        """Run SQL text: a list of rows if the statement returns rows, else the number of rows affected.
+
+        A name such as ``api.molecules.list`` calls that function with ``params`` and returns what it returns.
+
+        :raises Unsupported: for a construct that a backend without SQL of its own cannot carry out, and for a
+            function on a backend that has none.
+        """
+        return _answer(self.run(_operation(query, params)))
+
+    def call(self, function: str, arguments: Record | None = None) -> Any:
+        """Call a stored function by name and return what it returns.
+
+        :raises Unsupported: on a backend that has none.
+        """
+        return self.run(Call(function, arguments or {})).value
 
     def execute_batch(self, queries: Iterable[str | tuple[str, SqlParams]]) -> list[Any]:
         """Run several statements, all or none; an answer as of :meth:`execute_query` for each."""
         pairs = [(query, None) if isinstance(query, str) else query for query in queries]
-        batch = Batch(tuple(self._sql(text, params) for text, params in pairs))
+        batch = Batch(tuple(_operation(text, params) for text, params in pairs))
         return [_answer(part) for part in self.run(batch).parts]
 
     def commit_transaction(self, transaction: Transaction) -> bool:
@@ -96,15 +116,20 @@ class Database(ABC):
         transaction.commit()
 
     def _execute_query_in_transaction(self, transaction: Transaction, query: str, params: SqlParams = None) -> Any:
-        """Run SQL text in a transaction that :meth:`begin_transaction` returned."""
-        return _answer(transaction.execute(self._sql(query, params), current_context.get()))
+        """Do as :meth:`execute_query` in a transaction that :meth:`begin_transaction` returned."""
+        return _answer(transaction.execute(_operation(query, params), current_context.get()))
 
-    def _sql(self, text: str, params: SqlParams) -> Operation:
-        adapter = self.adapter
-        if not adapter.capabilities.sql:
-            raise Unsupported("sql", backend=adapter.name)
-        return Sql(text, params)
+
+def _operation(query: str, params: SqlParams) -> Operation:
+    # SQL has a space in it, so that it does not pay for the look.
+    if " " in query or not _FUNCTION.fullmatch(query):
+        return Sql(query, params)
+    if params is not None and not isinstance(params, Mapping):
+        raise InvalidQuery("a function takes its arguments by name")
+    return Call(query, params or {})
 
 
 def _answer(result: Result) -> Any:
-    return result.rows if result.returns_rows else result.count
+    if result.returns_rows:
+        return result.rows
+    return result.value if result.count is None else result.count

@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from pydantic import SecretStr
+
+from config.databases import CallSettings
+from config.databases import DatabaseSettings
 from config.settings import ConfigurationError
-from config.settings import DatabaseSettings
 from config.settings import Settings
 from config.settings import check_database_names
 from config.settings import database_names
@@ -70,9 +73,31 @@ def _supabase(settings: Settings, name: str) -> DatabaseAdapter | None:
     database = settings.supabase_db
     if not database.enabled and "enabled" in database.model_fields_set:
         return None
-    if database.host is None:
-        raise ConfigurationError({"SUPABASE_DB_HOST": f"is needed because DB_ADAPTER_ORDER names {name}"})
-    return SupabaseDirectAdapter(_server(database) | {"pooler": database.pooler}, name=name)
+    if database.host is not None:
+        return SupabaseDirectAdapter(_server(database) | {"pooler": database.pooler}, name=name)
+    project = settings.supabase
+    if project.url is None or project.key is None:
+        missing = "SUPABASE_KEY" if project.url else "SUPABASE_URL"
+        reason = f"is needed because DB_ADAPTER_ORDER names {name}, or SUPABASE_DB_HOST"
+        raise ConfigurationError({missing: reason})
+    from database.adapters.supabase import SupabaseAdapter  # noqa: PLC0415  # its client takes long to load
+
+    config = {"url": project.url, "key": _secret(project.key), "anon_key": _secret(project.anon_key)}
+    return SupabaseAdapter(config | _resilience(project), name=name)
+
+
+def _convex(settings: Settings, name: str) -> DatabaseAdapter | None:
+    deployment = settings.convex
+    if not deployment.db_enabled:
+        return None
+    needed = {"CONVEX_URL": deployment.url, "CONVEX_DEPLOYMENT_KEY": deployment.deployment_key}
+    missing = [setting for setting, value in needed.items() if value is None]
+    if missing:
+        raise ConfigurationError(dict.fromkeys(missing, f"is needed because DB_ADAPTER_ORDER names {name}"))
+    from database.adapters.convex import ConvexAdapter  # noqa: PLC0415  # its client takes long to load
+
+    config = {"url": deployment.url, "key": _secret(deployment.deployment_key)}
+    return ConvexAdapter(config | _resilience(deployment), name=name)
 
 
 def _memory(_: Settings, name: str) -> DatabaseAdapter:
@@ -84,7 +109,7 @@ def _server(database: DatabaseSettings) -> dict[str, Any]:
         "host": database.host,
         "port": database.port,
         "user": database.user,
-        "password": database.password.get_secret_value() if database.password else None,
+        "password": _secret(database.password),
         "database": database.name,
         "sslmode": database.sslmode,
         "min_connections": database.min_connections,
@@ -93,7 +118,11 @@ def _server(database: DatabaseSettings) -> dict[str, Any]:
     }
 
 
-def _resilience(database: DatabaseSettings) -> dict[str, Any]:
+def _secret(value: SecretStr | None) -> str | None:
+    return None if value is None else value.get_secret_value()
+
+
+def _resilience(database: CallSettings) -> dict[str, Any]:
     return {
         "timeout": database.timeout,
         "retry_count": database.retry_count,
@@ -104,4 +133,5 @@ def _resilience(database: DatabaseSettings) -> dict[str, Any]:
 
 register("local", _local)
 register("supabase", _supabase)
+register("convex", _convex)
 register("memory", _memory)

@@ -20,6 +20,10 @@ from typing import Protocol
 
 from uuid_utils import uuid7
 
+from database.changes.subscription import Callback
+from database.changes.subscription import ErrorCallback
+from database.changes.subscription import LiveQuery
+from database.changes.subscription import Subscription
 from database.core.capabilities import Capabilities
 from database.core.context import Context
 from database.core.context import current_context
@@ -70,6 +74,9 @@ class Backend(Source, Protocol):
     @property
     def schema(self) -> Schema:
         """The tables it knows."""
+
+    def subscribe(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
+        """Have a query's result delivered, now and whenever it changes."""
 
 
 class Session(ABC):

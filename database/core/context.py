@@ -27,11 +27,13 @@ class Identity:
     :param subject: the user's id, or None for nobody.
     :param role: the *database* role: ``anon``, ``authenticated`` or ``service_role``.
     :param claims: the verified claims, for row level security. Not part of ``repr``.
+    :param token: the access token that says so, for backends that check it themselves. Not part of ``repr``.
     """
 
     subject: str | None = None
     role: str = "anon"
     claims: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    token: str | None = field(default=None, repr=False, compare=False)
 
 
 ANONYMOUS = Identity()

@@ -11,7 +11,8 @@
     │   ├── TimedOut            no answer in time, nothing was applied (also a builtin TimeoutError)
     │   ├── OutcomeUnknown      a write was sent and its answer lost: it may have been applied
     │   ├── Throttled           the backend asked to slow down
-    │   └── SchemaMismatch      a declared table or column is missing there
+    │   ├── SchemaMismatch      a declared table or column is missing there
+    │   └── CredentialsRefused  the application's own key or password is not accepted
     └── RequestError            the request was wrong or lost a race; the backend is well
         ├── NotFound            (also a builtin KeyError)
         ├── Conflict            the row or the snapshot changed meanwhile
@@ -187,6 +188,10 @@ class Unsupported(RequestError):
 
 class SchemaMismatch(BackendError):
     """The database lacks a table or a column that is declared; it waits for a migration."""
+
+
+class CredentialsRefused(BackendError):
+    """The backend does not accept the application's own key or password; the message names the setting."""
 
 
 class PermissionDenied(RequestError):

@@ -15,7 +15,7 @@ from database.core.query import Order
 Record = Mapping[str, Any]
 SqlParams = Sequence[Any] | Mapping[str, Any] | None
 
-_READING_SQL = re.compile(r"\s*(?:--[^\n]*\n\s*|/\*.*?\*/\s*)*(select|values|explain|show|table)\b", re.I | re.S)
+_READING_SQL = re.compile(r"\s*(?:--[^\n]*\n\s*)*(select|values|explain|show|table)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,13 @@ class Operation:
     """Base of all operations.
 
     ``kind`` names it in metrics and errors; ``reads`` says that it changes nothing; ``idempotent`` that
-    sending it twice leaves what sending it once does, so that it may be repeated when an answer is lost.
+    sending it twice leaves what sending it once does, so that it may be repeated when an answer is lost;
+    ``exactly_once`` that the backend recognises the repetition, so that its refusal speaks for every attempt.
     """
 
     kind: ClassVar[str] = "operation"
     reads: ClassVar[bool] = False
+    exactly_once: ClassVar[bool] = False
 
     @property
     def idempotent(self) -> bool:
@@ -154,6 +156,13 @@ class Call(Operation):
 
 
 @dataclass(frozen=True, slots=True)
+class QueryCall(Call):
+    """A stored function that changes nothing."""
+
+    reads: ClassVar[bool] = True
+
+
+@dataclass(frozen=True, slots=True)
 class Batch(Operation):
     """Several operations, all or none, in order."""
 
@@ -168,7 +177,8 @@ class Batch(Operation):
 def reads_only(operation: Operation) -> bool:
     """Whether ``operation`` changes nothing, so that it may be repeated or answered elsewhere.
 
-    SQL text counts as reading when it begins with ``select`` or the like; ``with`` may write and does not.
+    SQL text counts as reading when it begins with ``select`` or the like; ``with`` may write and does not, nor does
+    what begins with a comment in ``/* */``, which may hide another.
     """
     if operation.reads:
         return True

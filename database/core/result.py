@@ -24,6 +24,7 @@ class Result:
     :ivar stale_for: upper bound, in seconds, on how far the rows may lag behind the primary.
     :ivar returns_rows: for SQL text, whether the statement produces rows at all.
     :ivar parts: the results of a batch's operations, in order.
+    :ivar value: what a called function returned.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -33,6 +34,7 @@ class Result:
     outcome: Outcome = Outcome.APPLIED
     returns_rows: bool = True
     parts: Sequence[Result] = ()
+    value: Any = None
 
     @property
     def data(self) -> list[Row]:

@@ -75,9 +75,16 @@ def statements(metadata: sa.MetaData) -> list[str]:
     return [text for table in _protected(metadata) for text in _statements(table)]
 
 
+def has_roles(connection: sa.Connection) -> bool:
+    """Whether the database's server has Supabase's roles."""
+    if connection.dialect.name != "postgresql":
+        return False
+    return set(connection.scalars(_FIND_ROLES, {"names": list(ROLES)})) == set(ROLES)
+
+
 def apply(connection: sa.Connection, metadata: sa.MetaData) -> bool:
     """Make the rules on ``connection``'s database; False, and nothing done, where the roles do not exist."""
-    if not _has_roles(connection):
+    if not has_roles(connection):
         return False
     for text in statements(metadata):
         connection.exec_driver_sql(text, execution_options={"no_parameters": True})
@@ -86,7 +93,7 @@ def apply(connection: sa.Connection, metadata: sa.MetaData) -> bool:
 
 def differences(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
     """Where the database's rules are not the declared ones, a line each; none where the roles do not exist."""
-    if not _has_roles(connection):
+    if not has_roles(connection):
         return []
     tables = {table.name: table for table in _protected(metadata)}
     names = {"names": list(tables)}
@@ -158,9 +165,3 @@ def _condition(policy: Policy) -> sql.Composable:
 
 def _text(template: str, *parts: sql.Composable) -> str:
     return sql.SQL(template).format(*parts).as_string(None)
-
-
-def _has_roles(connection: sa.Connection) -> bool:
-    if connection.dialect.name != "postgresql":
-        return False
-    return set(connection.scalars(_FIND_ROLES, {"names": list(ROLES)})) == set(ROLES)

@@ -25,6 +25,7 @@ from database.core.errors import RequestError
 from database.core.operations import Sql
 from database.migrations import comparison
 from database.migrations import row_security
+from database.migrations.supabase import functions
 
 _RECORDED = Sql(f"select version_num from {comparison.VERSION_TABLE}")  # noqa: S608  # a constant
 _LOCK = sa.select(sa.func.pg_advisory_xact_lock(int.from_bytes(b"isthmus")))
@@ -67,7 +68,7 @@ def upgrade(adapter: DatabaseAdapter, *, always: bool = False) -> list[str]:
 
     Of several processes one does the work, and the others wait for it.
 
-    :param always: make the access rules anew even if no revision is missing.
+    :param always: make the access rules and Supabase's functions anew even if no revision is missing.
     :raises UnknownRevision: if the database has a revision that is not known here.
     :raises OutcomeUnknown: if the answer was lost; upgrading again is safe.
     :raises DataError: if the database cannot be reached or refuses; nothing was applied then.
@@ -79,15 +80,17 @@ def upgrade(adapter: DatabaseAdapter, *, always: bool = False) -> list[str]:
         missing = _missing(_context(connection).get_current_revision())
         command.upgrade(_config(connection), "head")
         row_security.apply(connection, metadata)
+        functions.apply(connection)
     return missing
 
 
 def check(adapter: DatabaseAdapter) -> list[str]:
-    """Where the database is not as declared, in tables or in access rules, a line each."""
+    """Where the database is not as declared, in tables, access rules or Supabase's functions, a line each."""
     if not has_engine(adapter):
         return []
     with connected(adapter, writes=False) as connection:
-        return comparison.differences(connection) + row_security.differences(connection, metadata)
+        rules = row_security.differences(connection, metadata) + functions.differences(connection)
+        return comparison.differences(connection) + rules
 
 
 def revise(adapter: DatabaseAdapter, message: str, folder: Path | None = None) -> Path:
@@ -108,6 +111,11 @@ def revise(adapter: DatabaseAdapter, message: str, folder: Path | None = None) -
     return Path(script.path)
 
 
+def scripts() -> list[Script]:
+    """All migrations, oldest first."""
+    return list(reversed(list(ScriptDirectory.from_config(_config(None)).walk_revisions())))
+
+
 def _missing(revision: str | None) -> list[str]:
     known = _revisions()
     if revision is None:
@@ -120,8 +128,7 @@ def _missing(revision: str | None) -> list[str]:
 @cache
 def _revisions() -> tuple[str, ...]:
     """All revisions, oldest first."""
-    scripts = ScriptDirectory.from_config(_config(None)).walk_revisions()
-    return tuple(reversed([script.revision for script in scripts]))
+    return tuple(script.revision for script in scripts())
 
 
 def _config(connection: sa.Connection | None) -> Config:

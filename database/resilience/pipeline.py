@@ -120,6 +120,14 @@ class Pipeline:
         session: Session = self._begin(_Begin(opener), context)
         return session
 
+    def hold(self, context: Context) -> None:
+        """Take the permit of a session that needs no call to begin. :raises PoolExhausted: as :attr:`call` does."""
+        self._bounded(self._bulkhead.held(_nothing))(Ping(), context)
+
+    def inside(self, handler: Handler) -> Handler:
+        """All stages but the permit around ``handler``: for the calls of a session that holds one already."""
+        return self._bounded(self._retry.repeated(self._guarded(handler)))
+
     def release_session(self) -> None:
         """Hand the permit of an ended session back.
 
@@ -160,6 +168,10 @@ class Pipeline:
 
     def _probe(self) -> None:
         self._ping(Ping(), NO_CONTEXT.until(self._clock() + self.settings.trial_timeout))
+
+
+def _nothing(_: Operation, __: Context) -> None:
+    """What a session does to begin that consists of its calls only."""
 
 
 def _open(operation: Any, context: Context) -> Any:

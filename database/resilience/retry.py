@@ -22,6 +22,7 @@ from database.core.context import Context
 from database.core.errors import DataError
 from database.core.errors import Outcome
 from database.core.errors import OutcomeUnknown
+from database.core.errors import RequestError
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.resilience.policy import Answer
@@ -107,7 +108,8 @@ class Retry:
         """The stage: repeats ``inner`` where :func:`may_repeat` allows it and deadline, count and budget do.
 
         :raises DataError: the last attempt's own error; but if an earlier attempt at a write had an unknown
-            outcome, that ``OutcomeUnknown``, because the last error's "not applied" does not speak for it.
+            outcome, that ``OutcomeUnknown``, because the last error's "not applied" does not speak for it, unless the
+            backend refused a request that it carries out exactly once.
         """
         budget = self.budget
 
@@ -130,7 +132,8 @@ class Retry:
             return self._retrying(attempts, operation, context)
         except DataError as last:
             doubt = attempts.doubt
-            if doubt is None or last.outcome is Outcome.UNKNOWN or reads_only(operation):
+            settled = operation.exactly_once and isinstance(last, RequestError)
+            if doubt is None or last.outcome is Outcome.UNKNOWN or reads_only(operation) or settled:
                 raise
             raise doubt from last
 

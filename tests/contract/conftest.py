@@ -11,6 +11,8 @@ from database.adapters.faulty import Faults
 from database.adapters.faulty import FaultyAdapter
 from tests.contract.backends import BACKENDS
 from tests.contract.backends import Backend
+from tests.contract.following import Inbox
+from tests.contract.following import threads
 from tests.contract.tables import SCHEMA
 
 TIMEOUT = 20  # seconds; only a broken backend needs them
@@ -44,6 +46,13 @@ def adapter(request: pytest.FixtureRequest, backend: Backend) -> DatabaseAdapter
     if request.param == "bare":
         return backend.adapter
     return faulty(backend, Faults(refuse=0.05, error_before=0.05) if request.param == "faulty" else None)
+
+
+@pytest.fixture
+def inbox(backend: Backend) -> Iterator[Inbox]:
+    """A callback of subscriptions; when the test ends, they have ended, and their threads with them."""
+    yield Inbox()
+    assert threads() == []
 
 
 def faulty(backend: Backend, faults: Faults | None = None) -> FaultyAdapter:

@@ -191,12 +191,14 @@ def _without_open_escape(pattern: str) -> str:
     return bare + "\\" * ((len(pattern) - len(bare)) // 2 * 2)
 
 
-def typed(value: Any) -> Any:
-    """The value with its type, all the way down: True is not 1, and 1 is not 1.0."""
+def typed(value: Any, *, exact: bool = True) -> Any:
+    """The value with its type, all the way down: True is not 1, and 1 is not 1.0 if that is ``exact``."""
     if isinstance(value, dict):
-        return {key: typed(part) for key, part in value.items()}
+        return {key: typed(part, exact=exact) for key, part in value.items()}
     if isinstance(value, list):
-        return [typed(part) for part in value]
+        return [typed(part, exact=exact) for part in value]
+    if not exact and type(value) is int:
+        return typed(float(value)) if float(value) == value else (int, value)
     if isinstance(value, float):
         # No backend tells the two zeros apart.
         return (float, math.copysign(value, 1) if value == 0 else value)

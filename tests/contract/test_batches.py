@@ -91,6 +91,6 @@ def test_a_failed_batch_aborts_the_transaction_around_it(calm: DatabaseAdapter) 
     with calm.transaction() as transaction:
         calm.run(Insert("things", [thing("b")]))
         with pytest.raises(ConstraintViolated), transaction.nested():
-            calm.run(Batch((Insert("things", [thing("c")]), Insert("things", [thing("a")]))))
+            calm.run(Batch((Insert("things", [thing("c")]), Insert("things", [thing("b")]))))
         calm.run(Batch((Insert("things", [thing("d")]), Insert("things", [thing("e")]))))
     assert [row["id"] for row in calm.table("things").execute()] == ["a", "b", "d", "e"]

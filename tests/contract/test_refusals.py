@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
 from database.core.errors import NotFound
+from database.core.errors import Unsupported
 from database.core.operations import Delete
 from database.core.operations import Get
 from database.core.operations import Insert
@@ -30,6 +32,7 @@ from database.core.query import Or
 from database.core.query import Order
 from database.core.query import Where
 from database.core.values import MAX_JSON_DEPTH
+from tests.contract.backends import BACKENDS
 from tests.contract.tables import thing
 
 NAN, INFINITY = float("nan"), float("inf")
@@ -151,6 +154,104 @@ OPERATIONS: list[tuple[Operation, type[DataError], str]] = [
     (Delete("notes", id="a", expected_version=1), InvalidQuery, "no column 'version'"),
 ]
 
+UNTRANSLATED: list[tuple[str, str]] = [
+    *[(f"{word} table things", word.upper()) for word in ("create", "drop", "truncate", "alter", "explain")],
+    *[(f"{word} a", word.upper()) for word in ("begin", "commit", "rollback", "savepoint", "set", "vacuum")],
+    ("with a as (select 1) select id from things", "WITH"),
+    ("values (1)", "VALUES"),
+    ("table things", "TABLE"),
+    ("select 1; delete from things", "more than one statement"),
+    ("delete from things; select 1", "more than one statement"),
+    ("select id from things union select id from parts", "a set operation"),
+    ("select things.id from things join parts on true", "a join"),
+    ("select things.id from things, parts", "a join"),
+    ("select id from (select id from things) as t", "a subquery"),
+    ("select (select 1)", "a subquery"),
+    ("select id from things where id in (select thing_id from parts)", "a subquery"),
+    ("select id from things where id = (select 'a')", "a subquery"),
+    ("select id from things where exists (select 1)", "a subquery"),
+    ("insert into things (id, label) select id, id from parts", "a subquery"),
+    ("select id from things having true", "HAVING"),
+    ("select id from things for update", "FOR UPDATE"),
+    ("select distinct on (rank) id from things", "DISTINCT ON"),
+    ("select id into others from things", "INTO"),
+    ("select id from only things", "ONLY"),
+    ("select id from things tablesample system (1)", "TABLESAMPLE"),
+    ("select id from things fetch first 1 row only", "FETCH"),
+    ("select id from pg_catalog.things", "a schema other than public"),
+    ("select max(rank) from things", "the function max"),
+    ("select pg_sleep(1)", "the function pg_sleep"),
+    ("select count(distinct rank) from things", "a count of anything but *"),
+    ("select count(title) from things", "a count of anything but *"),
+    ("select row_number() over (order by id) from things", "WINDOW"),
+    ("select rank + 1 from things", "arithmetic and concatenation"),
+    ("select '{}'::jsonb", "JSON as an output"),
+    *[(f"select {literal}", "this kind of literal") for literal in ("$$a$$", "E'a'", "B'1'", "X'ff'", "U&'a'")],
+    ("select array[1]", "the function array"),
+    ("select current_date", "the function current_date"),
+    ("select rank::text from things", "a column as a value"),
+    ("select '2024-01-01'::date", "a cast to DATE"),
+    ("select 'abc'::varchar(2)", "EXPRESSIONS"),
+    ("select data ->> 'a' from things", "an operator into JSON"),
+    ("select id from things where data ? 'a'", "an operator into JSON"),
+    ("select id from things where label ~ 'a'", "a regular expression"),
+    ("select id from things where label like 'a!%' escape '!'", "ESCAPE with another character than the backslash"),
+    ("select id from things where id = label", "a comparison of two columns"),
+    ("select id from things where 1 = 1", "a condition without a column"),
+    ("select id from things where rank between symmetric 2 and 1", "SYMMETRIC"),
+    ("select id from things where lower(id) = 'a'", "the function lower"),
+    ("select id from things where rank::text = '1'", "this cast"),
+    ("select id from things where (id, label) = ('a', 'b')", "a row of values"),
+    ("select id from things order by lower(id)", "the function lower"),
+    ("select rank, count(*) from things group by rank order by 2", "ORDER BY or GROUP BY a count"),
+    ("select distinct rank from things group by rank", "DISTINCT with GROUP BY"),
+    ("select 'x', count(*) from things group by 1", "GROUP BY a constant"),
+    ("select rank from things group by rollup (rank)", "ROLLUP"),
+    ("update things set rank = rank + 1", "arithmetic and concatenation"),
+    ("update things set label = title", "a column as a value"),
+    ("update things set rank = default", "a column as a value"),
+    ("update things set (rank, label) = (1, 'x')", "SET of several columns at once"),
+    ("update things set rank = 1 from parts", "FROM in an UPDATE"),
+    ("delete from things using parts", "USING"),
+    ("insert into things default values", "DEFAULT VALUES"),
+    ("insert into things (id, label) values ('a', 'x') on conflict do nothing", "ON CONFLICT DO NOTHING"),
+    (
+        "insert into things (code, label) values ('a', 'x') on conflict (code) do update set label = excluded.label",
+        "ON CONFLICT of anything but (id)",
+    ),
+    (
+        "insert into things (id, label) values ('a', 'x') on conflict (id) do update set label = 'y'",
+        "ON CONFLICT with SET label to anything but excluded.label",
+    ),
+    *[
+        (
+            f"insert into things (id, label, {name}) values ('a', 'x', now()) on conflict (id) do update set {changed}",
+            construct,
+        )
+        for name, changed, construct in (
+            (
+                "created_at",
+                "label = excluded.label, created_at = excluded.created_at",
+                "ON CONFLICT with SET created_at",
+            ),
+            ("updated_at", "label = excluded.label", "ON CONFLICT with SET of other columns than are inserted"),
+            (
+                "updated_at",
+                "label = excluded.label, updated_at = now()",
+                "ON CONFLICT with SET of other columns than are inserted",
+            ),
+        )
+    ],
+    (
+        "insert into things (id, label, rank) values ('a', 'x', 1) on conflict (id) do update set rank = excluded.rank",
+        "ON CONFLICT with SET of other columns than are inserted",
+    ),
+    (
+        "insert into things (id, rank) values ('a', 1) on conflict (id) do update set rank = excluded.rank where true",
+        "WHERE",
+    ),
+]
+
 
 @pytest.fixture(autouse=True)
 def _one_thing(calm: DatabaseAdapter) -> None:
@@ -229,3 +330,24 @@ def test_one_query_has_one_verb(calm: DatabaseAdapter) -> None:
     with pytest.raises(InvalidQuery, match="direction"):
         calm.table("things").order("id", "sideways")
     assert len(calm.table("things").execute()) == 1
+
+
+@pytest.mark.parametrize(("text", "construct"), UNTRANSLATED, ids=lambda value: value[:40])
+@pytest.mark.parametrize(
+    "_backend",
+    [case for case in BACKENDS if case.capabilities.sql == "translated"],
+    indirect=True,
+    scope="session",
+    ids=lambda case: case.name,
+)
+def test_sql_that_is_no_operation(
+    calm: DatabaseAdapter, text: str, construct: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = calm.table("things").execute().rows
+    with pytest.raises(Unsupported, match=f"^{re.escape(construct)} cannot be translated") as refused:
+        calm.execute_query(text)
+    assert (refused.value.capability, refused.value.backend) == ("sql", calm.name)
+    with pytest.raises(Unsupported):
+        calm.execute_batch(["delete from things", text])
+    assert calm.table("things").execute().rows == before
+    assert not caplog.records

@@ -90,7 +90,7 @@ def test_a_transaction_that_is_over_is_over(adapter: DatabaseAdapter, finish: st
 @pytest.mark.parametrize(
     ("operation", "error"),
     [
-        (Insert("things", [thing("old")]), ConstraintViolated),
+        (Insert("things", [thing("a")]), ConstraintViolated),
         (Insert("things", [thing("c", amount="1")]), InvalidQuery),
         (Update("things", {"rank": 1}, id="old", expected_version=7), Conflict),
     ],

@@ -8,8 +8,10 @@ from typing import Any
 from typing import ClassVar
 
 from database.adapters.base import DatabaseAdapter
-from database.adapters.memory.tables import Tables
+from database.adapters.memory.log import ChangeLog
+from database.adapters.memory.log import LoggedTables
 from database.adapters.session import Session
+from database.changes.feed import ReadChanges
 from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
 from database.core.context import Context
@@ -24,21 +26,24 @@ class MemoryAdapter(DatabaseAdapter):
     """Keeps everything in this process, one writer at a time; gone when the process ends."""
 
     kind: ClassVar[str] = "memory"
-    capabilities = Capabilities(sql=False, durable=False)
+    capabilities = Capabilities(sql="translated", changes=True, durable=False)
 
     def _build(self) -> None:
         super()._build()
-        self._tables = Tables(self.schema)
+        self._tables = LoggedTables(self.schema)
+        self._log = ChangeLog()
         self._writing = threading.Lock()
 
     def execute(self, operation: Operation, context: Context) -> Result:
+        if isinstance(operation, ReadChanges):
+            return Result(value=self._log.page(operation.cursor, operation.limit))
         if reads_only(operation):
             return self._tables.execute(operation)
         self._acquire(context)
         try:
             changed = self._tables.copy()
             result = changed.execute(operation)
-            self._tables = changed
+            self._publish(changed)
             return result
         finally:
             self._writing.release()
@@ -59,10 +64,15 @@ class MemoryAdapter(DatabaseAdapter):
     def describe(self) -> dict[str, Any]:
         return {"tables": sorted(table.name for table in self.schema)}
 
-    def _end(self, tables: Tables | None) -> None:
+    def _end(self, tables: LoggedTables | None) -> None:
         if tables is not None:
-            self._tables = tables
+            self._publish(tables)
         self._writing.release()
+
+    def _publish(self, tables: LoggedTables) -> None:
+        # In this order: who has read of a change finds it in the tables.
+        self._tables = tables
+        self._log.append(tables.take_changes())
 
     def _acquire(self, context: Context) -> None:
         seconds = remaining(context, monotonic)
@@ -74,10 +84,10 @@ class MemoryAdapter(DatabaseAdapter):
 class _MemorySession(Session):
     """Works on a copy of the tables, which takes their place at commit."""
 
-    def __init__(self, tables: Tables, end: Callable[[Tables | None], None]) -> None:
+    def __init__(self, tables: LoggedTables, end: Callable[[LoggedTables | None], None]) -> None:
         self._tables = tables
         self._end = end
-        self._points: dict[str, Tables] = {}
+        self._points: dict[str, LoggedTables] = {}
 
     def execute(self, operation: Operation, context: Context) -> Result:
         return self._tables.execute(operation)

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ import sqlalchemy as sa
 from database.adapters.memory.evaluate import Document
 from database.adapters.memory.evaluate import matches
 from database.adapters.memory.evaluate import sort
+from database.adapters.translation import run_sql
 from database.core.checks import GROUP_COUNT
 from database.core.checks import checked_columns
 from database.core.checks import checked_filter
@@ -38,6 +40,7 @@ from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.operations import Select
+from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.query import Filter
@@ -68,6 +71,7 @@ class Tables:
             Upsert: self._upsert,
             Update: self._update,
             Delete: self._delete,
+            Sql: self._sql,
             Batch: self._batch,
         }
 
@@ -86,7 +90,7 @@ class Tables:
         schema = self._schema.table(operation.table)
         columns = checked_columns(schema, operation.columns)
         row = self._rows[schema.name].get(checked_id(operation.id))
-        return Result([] if row is None else [_shown(schema, row, columns)])
+        return Result([] if row is None else [shown(schema, row, columns)])
 
     def _select(self, operation: Select) -> Result:
         schema = self._schema.table(operation.table)
@@ -94,8 +98,8 @@ class Tables:
         if operation.group:
             return _select_groups(schema, operation, found)
         columns = checked_columns(schema, operation.columns)
-        page = _page(sort(found, checked_order(schema, operation.order)), operation)
-        return Result([_shown(schema, row, columns) for row in page], len(found) if operation.count else None)
+        wanted = page(sort(found, checked_order(schema, operation.order)), operation)
+        return Result([shown(schema, row, columns) for row in wanted], len(found) if operation.count else None)
 
     def _insert(self, operation: Insert) -> Result:
         schema = self._schema.table(operation.table)
@@ -115,7 +119,7 @@ class Tables:
             existing = table.get(row["id"])
             if existing is not None:
                 changed = {name: row[name] for name in replaced_columns(tuple(row), given)}
-                result.append(self._changed(schema, _shown(schema, existing, tuple(existing)), changed))
+                result.append(self._changed(schema, shown(schema, existing, tuple(existing)), changed))
             else:
                 result.append(row)
             self._store(schema, result[-1], index)
@@ -136,10 +140,13 @@ class Tables:
         schema = self._schema.table(operation.table)
         found = self._targeted(schema, operation)
         for row in found:
-            del self._rows[schema.name][row["id"]]
+            self._erase(schema, row["id"])
         for row in found:
             self._refuse_if_referenced(schema, row)
         return Result(found if operation.returning else [], len(found))
+
+    def _sql(self, operation: Sql) -> Result:
+        return run_sql(operation, self._schema, self.execute)
 
     def _batch(self, operation: Batch) -> Result:
         parts = [self.execute(part) for part in operation.operations]
@@ -153,7 +160,7 @@ class Tables:
             if current is not None:
                 raise version_conflict(operation, current)
         found.sort(key=lambda row: str(row["id"]))
-        return [_shown(schema, row, tuple(row)) for row in found]
+        return [shown(schema, row, tuple(row)) for row in found]
 
     def _matching(self, schema: TableSchema, where: Filter | None) -> Iterator[Row]:
         json_columns = [name for name, column in schema.columns.items() if column.kind is JSON]
@@ -170,9 +177,18 @@ class Tables:
     def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
         self._check_unique(schema, row, index)
         self._check_references(schema, row, index)
+        self._put(schema, row)
+
+    def _put(self, schema: TableSchema, row: Row) -> None:
         json_columns = {name for name, column in schema.columns.items() if column.kind is JSON}
         stored = {name: _encoded(value) if name in json_columns else value for name, value in row.items()}
         self._rows[schema.name][row["id"]] = stored
+
+    def _erase(self, schema: TableSchema, record_id: str) -> None:
+        del self._rows[schema.name][record_id]
+
+    def _exists(self, table: str, record_id: str) -> bool:
+        return record_id in self._rows[table]
 
     def _check_unique(self, schema: TableSchema, row: Row, index: int | None) -> None:
         for names in _unique_columns(schema.source):
@@ -188,7 +204,7 @@ class Tables:
         for key in schema.source.foreign_keys:
             value = row[key.parent.name]
             target_table = key.column.table.name
-            if value is not None and value not in self._rows[target_table] and value != row["id"]:
+            if value is not None and value != row["id"] and not self._exists(target_table, value):
                 raise ConstraintViolated(
                     f"there is no such record in {target_table}",
                     kind=ConstraintKind.FOREIGN_KEY,
@@ -214,7 +230,7 @@ def _duplicate(message: str, constraint: str, index: int | None) -> ConstraintVi
     return ConstraintViolated(message, kind=ConstraintKind.UNIQUE, constraint=constraint, row=index)
 
 
-def _shown(schema: TableSchema, row: Row, columns: Iterable[str]) -> Row:
+def shown(schema: TableSchema, row: Row, columns: Iterable[str]) -> Row:
     """A caller's own copy of a stored row."""
     kinds = schema.columns
     return {name: _decoded(row[name]) if kinds[name].kind is JSON else row[name] for name in columns}
@@ -222,15 +238,24 @@ def _shown(schema: TableSchema, row: Row, columns: Iterable[str]) -> Row:
 
 def _select_groups(schema: TableSchema, operation: Select, found: Iterable[Row]) -> Result:
     group = checked_group(schema, operation.group)
+    return group_rows(group, operation, Counter(tuple(row[name] for name in group) for row in found))
+
+
+def group_rows(group: tuple[str, ...], operation: Select, counts: Mapping[tuple[Any, ...], int]) -> Result:
+    """The answer to a query for groups.
+
+    :param group: the checked columns that are grouped by.
+    :param counts: the number of rows by the values of these columns.
+    """
     columns = (*checked_group_columns(group, operation.columns), GROUP_COUNT)
-    counts = Counter(tuple(row[name] for name in group) for row in found)
     groups = [dict(zip(group, values, strict=True)) | {GROUP_COUNT: count} for values, count in counts.items()]
-    page = _page(sort(groups, checked_group_order(group, operation.order)), operation)
-    rows = [{name: row[name] for name in columns} for row in page]
+    wanted = page(sort(groups, checked_group_order(group, operation.order)), operation)
+    rows = [{name: row[name] for name in columns} for row in wanted]
     return Result(rows, len(groups) if operation.count else None)
 
 
-def _page(rows: list[Row], operation: Select) -> list[Row]:
+def page(rows: list[Row], operation: Select) -> list[Row]:
+    """The part of all rows that limit and offset leave."""
     limit, offset = checked_range("limit", operation.limit), checked_range("offset", operation.offset) or 0
     return rows[offset : None if limit is None else offset + limit]
 

@@ -23,8 +23,8 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq import TransactionStatus
 
-from database.adapters.postgres.errors import lost
 from database.adapters.postgres.errors import translated
+from database.adapters.postgres.sqlstates import lost
 from database.adapters.sql.operations import Values
 from database.core.clock import monotonic
 from database.core.errors import DataError

@@ -256,7 +256,8 @@ def test_a_downgrade_goes_back_to_an_empty_database(adapter: DatabaseAdapter) ->
         command.downgrade(runner._config(connection), "base")
     assert runner.current(adapter) is None
     with connected(adapter, writes=False) as connection:
-        assert sa.inspect(connection).get_table_names() == ["isthmus_version"]
+        # The record of commits over HTTP belongs to Supabase's functions, which are no migration's.
+        assert set(sa.inspect(connection).get_table_names()) - {"isthmus_commits"} == {"isthmus_version"}
     assert runner.upgrade(adapter) == ["0001"]
     assert runner.check(adapter) == []
 

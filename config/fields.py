@@ -1,0 +1,39 @@
+"""The types of settings: how their text is read, and which values they allow."""
+
+from __future__ import annotations
+
+from typing import Annotated
+from typing import Literal
+
+from pydantic import BeforeValidator
+from pydantic import Field
+
+
+def lower(value: object) -> object:
+    """Trim text and make it lower case."""
+    return value.strip().lower() if isinstance(value, str) else value
+
+
+def upper(value: object) -> object:
+    """Trim text and make it upper case."""
+    return value.strip().upper() if isinstance(value, str) else value
+
+
+def names(value: object) -> object:
+    """Split at commas, trim, and drop empty and repeated names."""
+    if not isinstance(value, str):
+        return value
+    return tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip())))
+
+
+JwtAlgorithm = Literal["ES256", "RS256", "HS256"]
+Environment = Annotated[Literal["development", "testing", "production"], BeforeValidator(lower)]
+SslMode = Annotated[
+    Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"], BeforeValidator(lower)
+]
+Synchronous = Annotated[Literal["full", "normal"], BeforeValidator(lower)]
+Names = Annotated[tuple[str, ...], BeforeValidator(names), Field(min_length=1)]
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Port = Annotated[int, Field(ge=1, le=65535)]

@@ -1,0 +1,117 @@
+"""The base of adapters whose backend knows reads and commits, and no open transactions."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from random import random
+from threading import Event
+
+from database.adapters.base import DatabaseAdapter
+from database.adapters.buffered.session import BufferedSession
+from database.adapters.session import Session
+from database.adapters.translation import run_sql
+from database.core.clock import monotonic
+from database.core.context import Context
+from database.core.errors import Conflict
+from database.core.errors import ConstraintViolated
+from database.core.errors import Unsupported
+from database.core.operations import Batch
+from database.core.operations import Call
+from database.core.operations import Insert
+from database.core.operations import Operation
+from database.core.operations import Sql
+from database.core.operations import Upsert
+from database.core.operations import reads_only
+from database.core.result import Result
+from database.resilience.deadline import bounded
+from database.resilience.pipeline import Pipeline
+from database.resilience.policy import Handler
+
+_PAUSE = 0.01
+"""Seconds within which a write that lost a race is made anew; the bound doubles with every time it loses."""
+
+_LONGEST_PAUSE = 0.5
+_MOST_TURNS = 50
+
+
+class BufferedAdapter(DatabaseAdapter):
+    """Carries out every operation by round trips of its own kind, each with the whole pipeline around it.
+
+    A write on its own is a transaction of one operation: it reads what it changes, commits, and begins anew if
+    somebody else was faster. Its commit has a key, so it is made at most once even if an answer is lost.
+    """
+
+    @abstractmethod
+    def transmit(self, operation: Operation, context: Context) -> Result:
+        """One round trip for ``Get``, ``Select``, ``Call``, ``Ping`` or a
+        :class:`~database.adapters.buffered.request.CommitRequest`, whose result's ``value`` lists what its calls
+        returned.
+        """
+
+    def call_inside(self, session: BufferedSession, operation: Call, context: Context) -> Result:
+        """A function called inside a transaction. :raises Unsupported: unless the backend can have it take part."""
+        raise Unsupported(
+            "calls", backend=self.name, detail=f"a function cannot take part in a transaction on {self.name}"
+        )
+
+    def _build(self) -> None:
+        super()._build()
+        self.pipeline = Pipeline(self.name, self._transmit_open, self.settings)
+        self._call = bounded(self._guarded, self.name, self.settings.timeout, monotonic)
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        return self._carry_out(self.transmit, operation, context)
+
+    def open_session(self, context: Context) -> Session:
+        return self._session(self.pipeline.inside(self._transmit_open))
+
+    def _begin(self, context: Context) -> Session:
+        self.pipeline.hold(context)
+        return self.open_session(context)
+
+    def _stages_inside(self, handler: Handler) -> Handler:
+        # The session's round trips are guarded one by one.
+        return bounded(handler, self.name, self.settings.timeout, monotonic)
+
+    def _session(self, send: Handler) -> BufferedSession:
+        return BufferedSession(self.schema, send, self.call_inside)
+
+    def _guarded(self, operation: Operation, context: Context) -> Result:
+        self._refuse_unsupported(operation)
+        return self._carry_out(self.pipeline.call, operation, context)
+
+    def _transmit_open(self, operation: Operation, context: Context) -> Result:
+        if not self._opened:
+            self._ensure_open(context)
+        return self.transmit(operation, context)
+
+    def _carry_out(self, send: Handler, operation: Operation, context: Context) -> Result:
+        if isinstance(operation, Call):
+            return send(operation, context)
+        if not reads_only(operation):
+            return self._write(send, operation, context)
+        if isinstance(operation, Sql):
+            return run_sql(operation, self.schema, lambda part: self._carry_out(send, part, context))
+        if isinstance(operation, Batch):
+            parts = [self._carry_out(send, part, context) for part in operation.operations]
+            return Result(parts=parts, count=sum(part.count or 0 for part in parts))
+        return send(operation, context)
+
+    def _write(self, send: Handler, operation: Operation, context: Context) -> Result:
+        for turn in range(_MOST_TURNS):
+            session = self._session(send)
+            result = session.execute(operation, context)
+            pause = random() * min(_LONGEST_PAUSE, _PAUSE * 2**turn)
+            try:
+                session.flush(context)
+            except Conflict:
+                if turn == _MOST_TURNS - 1 or monotonic() + pause >= context.deadline:
+                    raise
+            except ConstraintViolated as error:
+                if not isinstance(operation, Insert | Upsert):
+                    error.row = None
+                raise
+            else:
+                return result
+            Event().wait(pause)
+        raise AssertionError("the last turn returns or raises")

@@ -1,0 +1,167 @@
+"""What a transaction sends when it commits: one request, carried out by the backend as a whole or not at all.
+
+The backend looks the key up first, so that a request whose answer was lost can be sent again: a known key is
+answered without doing anything. Then it compares what the transaction has read with what is there now, takes the
+steps, checks the constraints, runs the calls, and stores the key in the same transaction.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from typing import ClassVar
+from typing import Literal
+
+import orjson
+
+from database.core.operations import Call
+from database.core.operations import Operation
+from database.core.operations import Select
+from database.core.query import And
+from database.core.query import Filter
+from database.core.query import Not
+from database.core.query import Or
+from database.core.query import Order
+from database.core.query import Where
+from database.core.result import Row
+from database.core.schema import Column
+from database.core.schema import Schema
+from database.core.schema import TableSchema
+
+Encode = Callable[[Column, Any], Any]
+"""Brings a checked value into the backend's form; JSON columns are given as they are."""
+
+Wire = dict[str, Any]
+
+_LARGEST_LIMIT = 2**53
+"""No table has so many rows, and beyond it a double is not exact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A record as the transaction has read it; None if there was none."""
+
+    table: str
+    id: str
+    row: Row | None
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A query that the transaction has made and the rows it got, against rows that come in later."""
+
+    query: Select
+    rows: tuple[Row, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A change of one record.
+
+    :ivar row: the whole new row; None for a deletion.
+    """
+
+    kind: Literal["insert", "update", "delete"]
+    table: str
+    id: str
+    row: Row | None
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRequest(Operation):
+    """Everything a transaction has read and changed. Carried out at most once, however often it is sent.
+
+    :ivar key: identifies the request.
+    :ivar calls: functions to run in the same transaction after the steps, on backends that have them.
+    """
+
+    kind: ClassVar[str] = "commit"
+    exactly_once: ClassVar[bool] = True
+    key: str
+    seen: tuple[Seen, ...]
+    ranges: tuple[Range, ...]
+    steps: tuple[Step, ...]
+    calls: tuple[Call, ...] = ()
+
+    @property
+    def idempotent(self) -> bool:
+        return True
+
+
+class Encoder:
+    """Writes requests and queries in the form that the backends' own functions read.
+
+    :param schema: the tables.
+    :param encode: the backend's form of a value.
+    """
+
+    def __init__(self, schema: Schema, encode: Encode) -> None:
+        self._schema = schema
+        self._encode = encode
+
+    def commit(self, request: CommitRequest, actor: str | None) -> Wire:
+        """A commit with its key and fingerprint.
+
+        :param actor: the subject on whose behalf it is made.
+        """
+        body = {
+            "reads": [
+                {"table": seen.table, "id": seen.id, "expected": self._row_or_none(seen)} for seen in request.seen
+            ],
+            "ranges": [self._range(part) for part in request.ranges],
+            "steps": [
+                {"kind": step.kind, "table": step.table, "id": step.id, "row": self._row_or_none(step)}
+                for step in request.steps
+            ],
+        }
+        return {"key": request.key, "fingerprint": fingerprint(body), "actor": actor, **body}
+
+    def select(self, query: Select) -> Wire:
+        """A checked query's table, filter, order and the last row wanted, as ``limit``."""
+        table = self._schema.table(query.table)
+        limit = None if query.limit is None else min(query.limit + (query.offset or 0), _LARGEST_LIMIT)
+        where = None if query.where is None else self.filter(table, query.where)
+        return {"table": query.table, "where": where, "order": [_order(key) for key in query.order], "limit": limit}
+
+    def row(self, table: TableSchema, row: Mapping[str, Any]) -> Wire:
+        """A row with its values in the backend's form."""
+        return {name: self._value(table.columns[name], value) for name, value in row.items()}
+
+    def filter(self, table: TableSchema, where: Filter) -> Wire:
+        """A checked filter as nested objects."""
+        match where:
+            case And(parts) | Or(parts):
+                kind = "and" if isinstance(where, And) else "or"
+                return {"op": kind, "parts": [self.filter(table, part) for part in parts]}
+            case Not(part):
+                return {"op": "not", "part": self.filter(table, part)}
+            case Where(column, "in", values):
+                encoded = [self._value(table.columns[column], value) for value in values]
+                return {"op": "in", "column": column, "values": encoded}
+            case Where(column, "is_null" | "like" | "ilike" as operator, value):
+                return {"op": operator, "column": column, "value": value}
+            case Where(column, operator, value):
+                return {"op": operator, "column": column, "value": self._value(table.columns[column], value)}
+        raise TypeError(where)
+
+    def _range(self, part: Range) -> Wire:
+        table = self._schema.table(part.query.table)
+        return {**self.select(part.query), "expected": [self.row(table, row) for row in part.rows]}
+
+    def _row_or_none(self, change: Seen | Step) -> Wire | None:
+        return None if change.row is None else self.row(self._schema.table(change.table), change.row)
+
+    def _value(self, column: Column, value: Any) -> Any:
+        return None if value is None else self._encode(column, value)
+
+
+def fingerprint(body: object) -> str:
+    """A digest that tells two requests with one key apart; values that JSON does not know count as their text."""
+    return hashlib.sha256(orjson.dumps(body, default=str, option=orjson.OPT_SORT_KEYS)).hexdigest()
+
+
+def _order(key: Order) -> Wire:
+    return {"column": key.column, "descending": key.descending, "nulls_first": key.nulls_first}

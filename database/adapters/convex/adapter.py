@@ -1,0 +1,193 @@
+"""A Convex deployment as a backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from typing import ClassVar
+from urllib.parse import urlsplit
+
+from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.buffered.request import CommitRequest
+from database.adapters.buffered.request import Encoder
+from database.adapters.buffered.session import BufferedSession
+from database.adapters.convex.changes import ChangeReader
+from database.adapters.convex.client import ConvexClient
+from database.adapters.convex.codec import encode
+from database.adapters.convex.codec import plain
+from database.adapters.convex.errors import function_error
+from database.adapters.convex.errors import internal_error
+from database.adapters.convex.functions import API_SPEC
+from database.adapters.convex.functions import FunctionKinds
+from database.adapters.convex.functions import function_path
+from database.adapters.convex.identity import Authorization
+from database.adapters.convex.limits import MAX_DEPTH
+from database.adapters.convex.limits import check_commit
+from database.adapters.convex.reading import Reader
+from database.adapters.convex.record_functions import record_operation
+from database.adapters.convex.record_functions import record_value
+from database.changes.feed import ReadChanges
+from database.core.capabilities import Capabilities
+from database.core.context import Context
+from database.core.errors import InvalidQuery
+from database.core.errors import Unsupported
+from database.core.operations import Call
+from database.core.operations import Get
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.core.operations import QueryCall
+from database.core.operations import Select
+from database.core.result import Result
+from database.resilience.policy import Handler
+
+_DEFAULT_CONNECTIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class _ListFunctions(Operation):
+    """Ask for the deployment's functions and their kinds."""
+
+    kind: ClassVar[str] = "functions"
+    reads: ClassVar[bool] = True
+
+
+class ConvexAdapter(BufferedAdapter):
+    """Talks to a deployment that has the functions of ``database/convex_functions``.
+
+    :param config: ``url``; ``key``, the deploy key; ``user_token``, who asks where the context names nobody;
+        ``functions``, kinds of functions by path, for those that need not be asked for; and the keys of every adapter.
+    """
+
+    kind: ClassVar[str] = "convex"
+    capabilities = Capabilities(
+        sql="translated",
+        calls=True,
+        immediate_constraints=False,
+        changes=True,
+        json_depth=MAX_DEPTH,
+        json_number_types=False,
+    )
+    config_keys: ClassVar[frozenset[str]] = frozenset({"url", "key", "user_token", "functions"})
+
+    def _build(self) -> None:
+        super()._build()
+        self._url = str(self.config.get("url") or "")
+        if urlsplit(self._url).scheme not in {"http", "https"}:
+            raise TypeError("ConvexAdapter needs the deployment's url")
+        self._client = ConvexClient(self._url, self.settings.max_concurrency or _DEFAULT_CONNECTIONS)
+        self._authorization = Authorization(self.config.get("key"), self.config.get("user_token"))
+        self._kinds = FunctionKinds(self.config.get("functions") or {})
+        self._encoder = Encoder(self.schema, encode)
+        reader = Reader(self.schema, self._encoder, self._ask)
+        self._handlers: dict[type[Operation], Callable[[Any, Context], Result]] = {
+            Ping: self._ping,
+            Get: reader.get,
+            Select: reader.select,
+            ReadChanges: ChangeReader(self._ask).read,
+            CommitRequest: self._commit,
+            Call: self._function,
+            QueryCall: self._function,
+            _ListFunctions: self._list_functions,
+        }
+
+    def transmit(self, operation: Operation, context: Context) -> Result:
+        handler = self._handlers.get(type(operation))
+        if handler is None:
+            raise Unsupported(operation.kind, backend=self.name)
+        return handler(operation, context)
+
+    def call_inside(self, session: BufferedSession, operation: Call, context: Context) -> Result:
+        """A query is answered by the deployment until the transaction has changed something that it could not see. A
+        function on records becomes an operation of the transaction. Any other mutation runs when the transaction
+        commits, and its ``value`` is a :class:`~database.adapters.buffered.session.Deferred`.
+        """
+        call = self._resolved(session.read, operation, context)
+        if call.reads and not session.changed:
+            return session.read(call, context)
+        known = record_operation(call, self.schema, context.identity)
+        if known is not None and self._kinds.known(call.function):
+            return Result(value=record_value(call, self.schema, session.execute(known, context)), returns_rows=False)
+        if self._kinds.known(call.function) == "mutation":
+            return Result(value=session.defer(call), returns_rows=False)
+        reason = "it would not see the transaction's own changes" if call.reads else "what it does cannot be undone"
+        raise Unsupported("calls", backend=self.name, detail=f"{call.function} cannot run here: {reason}")
+
+    def open(self, context: Context) -> None:
+        """Nothing to do: connections are made by the first requests."""
+
+    def close(self) -> None:
+        self._client.close()
+
+    def abandon(self) -> None:
+        """Nothing to forget: the child gets a client of its own."""
+
+    def describe(self) -> dict[str, Any]:
+        return {"url": self._url}
+
+    def _carry_out(self, send: Handler, operation: Operation, context: Context) -> Result:
+        if type(operation) is Call:
+            operation = self._resolved(send, operation, context)
+        return super()._carry_out(send, operation, context)
+
+    def _resolved(self, send: Handler, operation: Call, context: Context) -> Call:
+        """The call under its function's path; as a reading one if the function is a query."""
+        path = function_path(operation.function)
+        if not isinstance(operation.arguments, Mapping):
+            raise InvalidQuery(f"{path} takes its arguments by name")
+        kind = self._kinds.kind(path, lambda: send(_ListFunctions(), context).value)
+        return (QueryCall if kind == "query" else Call)(path, operation.arguments)
+
+    # Round trips
+
+    def _ping(self, _: Ping, context: Context) -> Result:
+        # The cheapest call that finds out whether the key is accepted and the functions are there.
+        self._ask("get", {"table": next(iter(self.schema)).name, "id": ""}, context)
+        return Result()
+
+    def _commit(self, request: CommitRequest, context: Context) -> Result:
+        check_commit(request, self.schema)
+        identity = context.identity
+        answer = self._client.call(
+            "mutation",
+            "isthmus:commit",
+            {
+                **self._encoder.commit(request, identity.subject if identity else None),
+                "calls": [{"path": call.function, "args": dict(call.arguments)} for call in request.calls],
+            },
+            context,
+            authorization=self._authorization.acting(identity) if request.calls else self._authorization.admin(),
+            reads=False,
+            failed=internal_error,
+        )
+        return Result(value=[plain(value) for value in answer["values"]])
+
+    def _function(self, call: Call, context: Context) -> Result:
+        value = self._client.call(
+            self._kinds.known(call.function) or f"run/{call.function.replace(':', '/')}",
+            call.function,
+            call.arguments,
+            context,
+            authorization=self._authorization.caller(context.identity),
+            reads=call.reads,
+            failed=function_error,
+        )
+        return Result(value=plain(value), returns_rows=False)
+
+    def _list_functions(self, _: _ListFunctions, context: Context) -> Result:
+        return Result(value=self._query(API_SPEC, {}, context))
+
+    def _ask(self, function: str, arguments: Mapping[str, Any], context: Context) -> Any:
+        return self._query(f"isthmus:{function}", arguments, context)
+
+    def _query(self, path: str, arguments: Mapping[str, Any], context: Context) -> Any:
+        authorization = self._authorization.admin()
+        return self._client.call(
+            "query", path, arguments, context, authorization=authorization, reads=True, failed=internal_error
+        )
+
+
+def create_convex_adapter(config: Mapping[str, Any]) -> ConvexAdapter:
+    """An adapter from a configuration as :class:`ConvexAdapter` takes it."""
+    return ConvexAdapter(config)

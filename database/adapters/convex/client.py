@@ -1,0 +1,152 @@
+"""One HTTP request to a Convex deployment: pooled, with a deadline, and with every outcome told apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from collections.abc import Mapping
+from typing import Any
+from typing import Final
+
+import orjson
+import urllib3
+from convex import convex_to_json
+from convex import json_to_convex
+from urllib3.exceptions import ConnectTimeoutError
+from urllib3.exceptions import HTTPError
+from urllib3.exceptions import NewConnectionError
+from urllib3.exceptions import ReadTimeoutError
+
+from database.adapters.convex.errors import http_error
+from database.adapters.http import retry_after
+from database.core.clock import monotonic
+from database.core.context import Context
+from database.core.errors import ConnectFailed
+from database.core.errors import DataError
+from database.core.errors import InvalidQuery
+from database.core.errors import OutcomeUnknown
+from database.core.errors import TimedOut
+from database.core.errors import Unavailable
+
+FORMAT: Final = "convex_encoded_json"
+_CONNECT_TIMEOUT: Final = 5.0
+_CHUNK: Final = 65_536
+_FUNCTION_STATUS: Final = (200, 560)
+"""Convex answers a failing function with 200; its clients take 560 for the same."""
+
+FunctionError = Callable[[str, Any], DataError]
+"""Makes an error of a failed function's message and data."""
+
+
+class ConvexClient:
+    """Connections to one deployment, shared by all threads. It keeps no identity: that goes with each request.
+
+    :param url: of the deployment.
+    :param connections: how many are kept open.
+    """
+
+    def __init__(self, url: str, connections: int) -> None:
+        self._url = url.rstrip("/")
+        self._pool = urllib3.PoolManager(maxsize=connections, retries=False)
+
+    def close(self) -> None:
+        """Close the connections that are not in use."""
+        self._pool.clear()
+
+    def call(
+        self,
+        route: str,
+        path: str,
+        arguments: Mapping[str, Any],
+        context: Context,
+        *,
+        authorization: str | None,
+        reads: bool,
+        failed: FunctionError,
+    ) -> Any:
+        """What a function returns, in Convex's types.
+
+        :param route: ``query``, ``mutation``, ``action`` or ``run/...``.
+        :param path: such as ``molecules:list``.
+        :param reads: whether the function certainly changes nothing.
+        :raises DataError: ``failed``'s for an error of the function; else by what became of the request.
+        """
+        answer = self._post(f"{self._url}/api/{route}", _body(path, arguments), context, authorization, reads)
+        if answer.get("status") == "success":
+            return json_to_convex(answer.get("value"))
+        data = answer.get("errorData")
+        raise failed(str(answer.get("errorMessage", "")), None if data is None else json_to_convex(data))
+
+    def _post(
+        self, url: str, body: bytes, context: Context, authorization: str | None, reads: bool
+    ) -> Mapping[str, Any]:
+        headers = {"Content-Type": "application/json", "Convex-Client": "python-0.8.1"}
+        if authorization is not None:
+            headers["Authorization"] = authorization
+        try:
+            response = self._pool.request(
+                "POST", url, body=body, headers=headers, timeout=_timeout(context), preload_content=False
+            )
+            content = _read(response, context)
+        except (NewConnectionError, ConnectTimeoutError) as error:
+            raise ConnectFailed("no connection to Convex could be made") from error
+        except ReadTimeoutError as error:
+            raise _late(reads) from error
+        except (HTTPError, OSError) as error:
+            raise _lost(reads) from error
+        return _answer(response, content, reads)
+
+
+def _body(path: str, arguments: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps({"path": path, "args": convex_to_json(dict(arguments)), "format": FORMAT})
+    except (TypeError, ValueError) as error:
+        # The package's message quotes the value.
+        raise InvalidQuery(f"an argument of {path} is no value that Convex takes") from error
+
+
+def _timeout(context: Context) -> urllib3.Timeout:
+    seconds = context.deadline - monotonic()
+    if seconds <= 0:
+        raise TimedOut("the deadline had passed before the request was sent")
+    if math.isinf(seconds):
+        return urllib3.Timeout(connect=_CONNECT_TIMEOUT, read=None)
+    return urllib3.Timeout(connect=min(_CONNECT_TIMEOUT, seconds), read=seconds)
+
+
+def _read(response: urllib3.BaseHTTPResponse, context: Context) -> bytes:
+    """The body, given up at the deadline however slowly it trickles."""
+    parts = []
+    while part := response.read1(_CHUNK):
+        parts.append(part)
+        if monotonic() >= context.deadline:
+            response.close()
+            raise ReadTimeoutError(None, "", "the answer was not complete at the deadline")  # type: ignore[arg-type]
+    response.release_conn()
+    return b"".join(parts)
+
+
+def _answer(response: urllib3.BaseHTTPResponse, content: bytes, reads: bool) -> Mapping[str, Any]:
+    try:
+        answer = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        answer = None
+    if response.status in _FUNCTION_STATUS:
+        if isinstance(answer, dict) and "status" in answer:
+            return answer
+        raise _lost(reads)
+    said = answer if isinstance(answer, dict) else {}
+    wait = retry_after(response.headers.get("Retry-After"))
+    raise http_error(response.status, str(said.get("code", "")), str(said.get("message", "")), wait, reads=reads)
+
+
+def _late(reads: bool) -> DataError:
+    if reads:
+        return TimedOut("Convex did not answer in time")
+    return OutcomeUnknown("Convex did not confirm the write in time")
+
+
+def _lost(reads: bool) -> DataError:
+    if reads:
+        return Unavailable("the connection to Convex was lost before the answer came")
+    return OutcomeUnknown("the connection to Convex was lost before the write was confirmed")

@@ -1,0 +1,103 @@
+"""The portable query on a deployment's ``isthmus:get`` and ``isthmus:select``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from database.adapters.buffered.request import Encoder
+from database.adapters.convex.codec import decode_row
+from database.adapters.convex.codec import plain
+from database.adapters.memory.evaluate import sort
+from database.adapters.memory.tables import group_rows
+from database.adapters.memory.tables import page
+from database.core.checks import GROUP_COUNT
+from database.core.checks import checked_columns
+from database.core.checks import checked_filter
+from database.core.checks import checked_group
+from database.core.checks import checked_id
+from database.core.checks import checked_order
+from database.core.checks import checked_range
+from database.core.context import Context
+from database.core.operations import Get
+from database.core.operations import Select
+from database.core.result import Result
+from database.core.result import Row
+from database.core.schema import Schema
+from database.core.schema import TableSchema
+
+Ask = Callable[[str, Mapping[str, Any], Context], Any]
+"""Calls one of Isthmus' own queries by name."""
+
+
+class Reader:
+    """Answers reading operations.
+
+    A query that scans more than Convex lets one function read takes several calls, which see the table at different
+    moments; so does one that finds more rows than fit in an answer.
+    """
+
+    def __init__(self, schema: Schema, encoder: Encoder, ask: Ask) -> None:
+        self._schema = schema
+        self._encoder = encoder
+        self._ask = ask
+
+    def get(self, operation: Get, context: Context) -> Result:
+        """One record by its id."""
+        table = self._schema.table(operation.table)
+        columns = checked_columns(table, operation.columns)
+        document = self._ask("get", {"table": table.name, "id": checked_id(operation.id)}, context)
+        return Result([] if document is None else [_projected(decode_row(table, document), columns)])
+
+    def select(self, operation: Select, context: Context) -> Result:
+        """The rows of a query, or its groups."""
+        table = self._schema.table(operation.table)
+        if operation.group:
+            return self._select_groups(table, operation, context)
+        columns = checked_columns(table, operation.columns)
+        checked_range("limit", operation.limit)
+        checked_range("offset", operation.offset)
+        where, order = checked_filter(table, operation.where), checked_order(table, operation.order)
+        query = replace(operation, where=where, order=order)
+        rows, total = self._found(table, query, context)
+        return Result([_projected(row, columns) for row in page(rows, query)], total if operation.count else None)
+
+    def _select_groups(self, table: TableSchema, operation: Select, context: Context) -> Result:
+        group = checked_group(table, operation.group)
+        counts: Counter[tuple[Any, ...]] = Counter()
+        query = Select(table.name, where=checked_filter(table, operation.where), group=group)
+        for answer in self._answers(query, context):
+            for document in answer["rows"]:
+                values = decode_row(table, document)
+                counts[tuple(values[name] for name in group)] += plain(document[GROUP_COUNT])
+        return group_rows(group, operation, counts)
+
+    def _found(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int]:
+        """The rows up to the last one wanted, in order, and how many match."""
+        wanted = self._encoder.select(query)["limit"]
+        rows: list[Row] = []
+        total = 0
+        for number, answer in enumerate(self._answers(query, context)):
+            rows += [decode_row(table, document) for document in answer["rows"]]
+            total += plain(answer["total"] or 0)
+            if number:
+                rows = sort(rows, query.order)[:wanted]
+        return rows, total
+
+    def _answers(self, query: Select, context: Context) -> Iterator[Mapping[str, Any]]:
+        arguments = {**self._encoder.select(query), "count": query.count, "group": list(query.group) or None}
+        after = None
+        while True:
+            answer = self._ask("select", {**arguments, "after": after}, context)
+            yield answer
+            after = answer["next"]
+            if after is None:
+                return
+
+
+def _projected(row: Row, columns: tuple[str, ...]) -> Row:
+    return {name: row[name] for name in columns}

@@ -1,0 +1,77 @@
+"""What PostgreSQL's error codes mean, whichever way they arrive: one table, the longest prefix wins."""
+
+from __future__ import annotations
+
+from database.core.errors import Conflict
+from database.core.errors import ConnectFailed
+from database.core.errors import ConstraintKind
+from database.core.errors import ConstraintViolated
+from database.core.errors import DataError
+from database.core.errors import OutcomeUnknown
+from database.core.errors import PermissionDenied
+from database.core.errors import SchemaMismatch
+from database.core.errors import Throttled
+from database.core.errors import TimedOut
+from database.core.errors import TransactionError
+from database.core.errors import Unavailable
+
+_TABLE: dict[str, tuple[type[DataError], str]] = {
+    "40001": (Conflict, "another transaction changed the same rows; run this one again"),
+    "40P01": (Conflict, "two transactions waited for each other; run this one again"),
+    "42501": (PermissionDenied, "the database's access rules refuse this"),
+    "55P03": (TimedOut, "a lock was not free in time"),
+    "57014": (TimedOut, "the statement ran until the deadline and was stopped"),
+    "53300": (Throttled, "the server has no free connection slots"),
+    "53": (Unavailable, "the server is out of resources"),
+    "58": (Unavailable, "the server has an input or output error"),
+    "XX": (Unavailable, "the server has an internal error"),
+    "25P02": (TransactionError, "the transaction has failed; roll it back"),
+    "25006": (Unavailable, "the server takes no writes now"),
+    "28": (ConnectFailed, "the server refused the user or the password"),
+    "3D": (ConnectFailed, "there is no such database"),
+    "42P01": (SchemaMismatch, "the database lacks a table; its migrations are not up to date"),
+    "42703": (SchemaMismatch, "the database lacks a column; its migrations are not up to date"),
+}
+
+_KINDS = {
+    "23502": ConstraintKind.NOT_NULL,
+    "23503": ConstraintKind.FOREIGN_KEY,
+    "23505": ConstraintKind.UNIQUE,
+    "23514": ConstraintKind.CHECK,
+}
+
+_LOST = ("08", "57P")
+"""The connection or the server went away; what was under way may have happened."""
+
+
+def error_for(state: str, *, may_have_applied: bool) -> DataError | None:
+    """The data layer's error for a code outside class 23; None if the statement itself is wrong.
+
+    :param may_have_applied: whether a write was on its way, so that losing its answer leaves it unknown.
+    """
+    if state.startswith(_LOST):
+        return lost(may_have_applied=may_have_applied)
+    for length in (5, 2):
+        ours = _TABLE.get(state[:length])
+        if ours is not None:
+            return ours[0](ours[1])
+    return None
+
+
+def lost(*, may_have_applied: bool) -> DataError:
+    """The connection broke while a statement was under way."""
+    if may_have_applied:
+        return OutcomeUnknown("the connection was lost before the write was confirmed")
+    return Unavailable("the connection to the server was lost")
+
+
+def violation(state: str, constraint: str | None, row: int | None) -> ConstraintViolated:
+    """The error for a code of class 23.
+
+    :param constraint: its name, or ``table.column``, where known.
+    :param row: the zero-based index of the refused row, where known.
+    """
+    kind = _KINDS.get(state)
+    where = f" on {constraint}" if constraint else ""
+    words = kind.value if kind else "integrity"
+    return ConstraintViolated(f"the {words} constraint{where} does not hold", kind=kind, constraint=constraint, row=row)

@@ -1,0 +1,125 @@
+"""A Supabase project over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from typing import ClassVar
+
+import httpx
+
+from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.buffered.request import CommitRequest
+from database.adapters.buffered.request import Encoder
+from database.adapters.supabase.auth import SupabaseAuth
+from database.adapters.supabase.client import PageRequest
+from database.adapters.supabase.client import SupabaseClient
+from database.adapters.supabase.keys import ApiKeys
+from database.adapters.supabase.reading import Reader
+from database.adapters.supabase.rows import body
+from database.adapters.supabase.rows import encode
+from database.core.capabilities import Capabilities
+from database.core.context import Context
+from database.core.errors import Unsupported
+from database.core.operations import Call
+from database.core.operations import Get
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.core.operations import QueryCall
+from database.core.operations import Select
+from database.core.result import Result
+
+_COMMIT = "isthmus_commit"
+_CAPABILITIES = Capabilities(sql="translated", calls=True, immediate_constraints=False, json_number_types=False)
+
+
+class SupabaseAdapter(BufferedAdapter):
+    """Config: ``url`` of the project, its API ``key`` (secret or publishable), and ``anon_key``, the publishable one
+    beside a secret ``key``.
+
+    With a publishable key each user's calls carry that user's token and row level security decides; the
+    application's own calls take a secret key. With a secret key alone all calls are the service's, and only the
+    application's rules protect the rows.
+
+    :raises ValueError: if the URL or a key is missing or of the wrong kind.
+    """
+
+    kind: ClassVar[str] = "supabase"
+    capabilities = _CAPABILITIES
+    config_keys = frozenset({"url", "key", "anon_key"})
+
+    def _build(self) -> None:
+        super()._build()
+        self._keys = ApiKeys(self.config.get("key"), self.config.get("anon_key"))
+        self._url = _checked_url(self.config.get("url"))
+        self.capabilities = replace(_CAPABILITIES, row_security=self._keys.row_security)
+        self._encoder = Encoder(self.schema, encode)
+        self._handlers: dict[type[Operation], Callable[[Any, Context], Result]] = {
+            Ping: self._ping,
+            Call: self._called,
+            QueryCall: self._called,
+            CommitRequest: self._commit,
+        }
+        self._connect()
+
+    def transmit(self, operation: Operation, context: Context) -> Result:
+        handler = self._handlers.get(type(operation))
+        if handler is None:
+            raise Unsupported(operation.kind, backend=self.name)
+        return handler(operation, context)
+
+    def auth(self) -> SupabaseAuth:
+        """Signing in and up with the project's own users."""
+        self._ensure_open()
+        return SupabaseAuth(self._client, self.settings.timeout)
+
+    def open(self, context: Context) -> None:
+        """Nothing to do: each request finds or makes its connection."""
+
+    def close(self) -> None:
+        self._client.close()
+        self._connect()
+
+    def abandon(self) -> None:
+        _inherited.append(self._client)
+
+    def describe(self) -> dict[str, Any]:
+        by_caller = "each caller's token, checked by the project"
+        by_service = "none: every call has the service's rights, only the application's own rules apply"
+        return {"url": self._url, "row_security": by_caller if self._keys.row_security else by_service}
+
+    def _connect(self) -> None:
+        self._client = SupabaseClient(self._url, self._keys, self.settings.max_concurrency)
+        reader = Reader(self.schema, self._client)
+        self._handlers |= {Get: reader.get, Select: reader.select}
+
+    def _ping(self, _: Ping, context: Context) -> Result:
+        table = next(iter(self.schema)).name
+        page = self._client.builder(PageRequest(table, ("id",), None, (), limit=1))
+        self._client.fetch(page, context.acting_as(self._keys.application))
+        return Result()
+
+    def _called(self, operation: Call, context: Context) -> Result:
+        value = self._client.call(operation.function, operation.arguments, context, reads=operation.reads)
+        return Result(value=value, returns_rows=False)
+
+    def _commit(self, operation: CommitRequest, context: Context) -> Result:
+        actor = None if context.identity is None else context.identity.subject
+        request = body(self._encoder.commit(operation, actor))
+        self._client.call(_COMMIT, {"request": request}, context)
+        return Result()
+
+
+_inherited: list[SupabaseClient] = []
+"""Clients that a fork left in the child; their sockets are the parent's."""
+
+
+def _checked_url(url: Any) -> str:
+    try:
+        parsed = httpx.URL(url or "")
+    except (httpx.InvalidURL, TypeError):
+        parsed = httpx.URL()
+    if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.userinfo:
+        raise ValueError("SUPABASE_URL is needed: the project's address, such as https://<project>.supabase.co")
+    return str(parsed).rstrip("/")

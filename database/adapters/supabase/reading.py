@@ -1,0 +1,179 @@
+"""Gets and selects over HTTP: through PostgREST's URLs where they can say it, else through ``isthmus_groups``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from postgrest import SyncSelectRequestBuilder
+
+from database.adapters.buffered.request import Encoder
+from database.adapters.supabase.client import Page
+from database.adapters.supabase.client import PageRequest
+from database.adapters.supabase.client import SupabaseClient
+from database.adapters.supabase.errors import PastTheEnd
+from database.adapters.supabase.filters import fits_url
+from database.adapters.supabase.rows import body
+from database.adapters.supabase.rows import decode_groups
+from database.adapters.supabase.rows import decode_returned
+from database.adapters.supabase.rows import decode_selected
+from database.adapters.supabase.rows import encode
+from database.adapters.supabase.rows import selected
+from database.core.checks import GROUP_COUNT
+from database.core.checks import checked_columns
+from database.core.checks import checked_filter
+from database.core.checks import checked_group
+from database.core.checks import checked_group_columns
+from database.core.checks import checked_group_order
+from database.core.checks import checked_id
+from database.core.checks import checked_order
+from database.core.checks import checked_range
+from database.core.context import Context
+from database.core.errors import InvalidQuery
+from database.core.errors import Unavailable
+from database.core.operations import Get
+from database.core.operations import Select
+from database.core.query import And
+from database.core.query import Filter
+from database.core.query import Where
+from database.core.query import after
+from database.core.result import Result
+from database.core.result import Row
+from database.core.schema import Schema
+from database.core.schema import TableSchema
+
+LONGEST_URL = 4_000
+"""Characters of a query that a URL takes; gateways refuse lines from 8 000 on, and the token needs room as well."""
+
+_GROUPS = "isthmus_groups"
+
+
+class Reader:
+    """Carries out gets and selects.
+
+    PostgREST cuts every answer off at a number of rows that only the project knows (``max-rows``), and does not say
+    when it has done so. A page that may have been cut is therefore followed by another, from behind its last row:
+    a page counted by offset would lose or repeat rows when others are written meanwhile.
+    """
+
+    def __init__(self, schema: Schema, client: SupabaseClient) -> None:
+        self._schema = schema
+        self._client = client
+        self._encoder = Encoder(schema, encode)
+        self._widest = 0
+
+    def get(self, operation: Get, context: Context) -> Result:
+        """The row with an id, or none."""
+        where = Where("id", "eq", checked_id(operation.id))
+        return self.select(Select(operation.table, operation.columns, where, limit=1), context)
+
+    def select(self, operation: Select, context: Context) -> Result:
+        """The rows, or the groups, that a query asks for."""
+        table = self._schema.table(operation.table)
+        query = replace(
+            operation,
+            where=checked_filter(table, operation.where),
+            limit=checked_range("limit", operation.limit),
+            offset=checked_range("offset", operation.offset),
+        )
+        if operation.group:
+            return self._groups(table, query, context)
+        if query.limit == 0:
+            # PostgREST takes no offset with it, and of no rows none are passed over.
+            query = replace(query, offset=None)
+        query = replace(query, columns=checked_columns(table, query.columns), order=checked_order(table, query.order))
+        return self._rows(table, query, context)
+
+    def _rows(self, table: TableSchema, query: Select, context: Context) -> Result:
+        wanted = tuple(query.columns or ())
+        # The sort keys are needed to go on behind the last row.
+        names = tuple(dict.fromkeys((*wanted, *[key.column for key in query.order])))
+        query = replace(query, columns=names)
+        rows, total, complete = self._part(table, query, context)
+        while not complete:
+            more, _, complete = self._part(table, _behind(query, rows), context)
+            rows += more
+        if names != wanted:
+            rows = [{name: row[name] for name in wanted} for row in rows]
+        return Result(rows, total)
+
+    def _part(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int | None, bool]:
+        """Some of the rows from the first on, the total, and whether these are all."""
+        builder = self._builder(table, query)
+        if builder is None:
+            return *self._called(table, query, context), True
+        try:
+            page = self._client.fetch(builder, context)
+        except PastTheEnd as error:
+            return [], error.total, True
+        rows = _decoded(decode_selected, table, query.columns or (), page.rows)
+        return rows, page.total, self._is_all(query, page)
+
+    def _builder(self, table: TableSchema, query: Select) -> SyncSelectRequestBuilder | None:
+        """The request for a query; None if no URL can say it, or none that is short enough."""
+        if not fits_url(table, query.where, query.order):
+            return None
+        columns = selected(table, query.columns or ())
+        builder = self._client.builder(
+            PageRequest(table.name, columns, query.where, query.order, query.limit, query.offset, query.count)
+        )
+        return builder if len(str(builder.request.params)) <= LONGEST_URL else None
+
+    def _is_all(self, query: Select, page: Page) -> bool:
+        got = len(page.rows)
+        # What the project has once returned in one piece, it does not cut off.
+        known = got < self._widest
+        self._widest = max(self._widest, got)
+        if known or got in {0, query.limit}:
+            return True
+        return page.total is not None and (query.offset or 0) + got >= page.total
+
+    def _called(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int | None]:
+        """The rows of a query that no URL can say: as groups of one row each, because the id is in all of them."""
+        names = tuple(query.columns or ())
+        if GROUP_COUNT in names:
+            raise InvalidQuery(f"Supabase cannot answer this filter for a table with a column {GROUP_COUNT!r}")
+        answer = self._ask(replace(query, group=tuple(dict.fromkeys((*names, "id")))), context)
+        return _decoded(decode_returned, table, names, answer["rows"]), answer["total"]
+
+    def _groups(self, table: TableSchema, query: Select, context: Context) -> Result:
+        group = checked_group(table, query.group)
+        names = checked_group_columns(group, query.columns)
+        order = checked_group_order(group, query.order)
+        answer = self._ask(replace(query, group=group, order=order), context)
+        return Result(_decoded(decode_groups, table, names, answer["rows"]), answer["total"])
+
+    def _ask(self, query: Select, context: Context) -> dict[str, Any]:
+        request = {
+            **self._encoder.select(query),
+            "group": list(query.group),
+            "limit": query.limit,
+            "offset": query.offset,
+            "count": query.count,
+        }
+        answer = self._client.call(_GROUPS, {"request": body(request)}, context, reads=True)
+        if not isinstance(answer, dict) or not isinstance(answer.get("rows"), list):
+            raise Unavailable(f"{_GROUPS} answered something else than groups")
+        return {"rows": answer["rows"], "total": answer.get("total")}
+
+
+def _behind(query: Select, rows: Sequence[Row]) -> Select:
+    """The same query for what comes after ``rows``."""
+    further: Filter = after(query.order, [rows[-1][key.column] for key in query.order])
+    return replace(
+        query,
+        where=further if query.where is None else And((query.where, further)),
+        limit=None if query.limit is None else query.limit - len(rows),
+        offset=None,
+        count=False,
+    )
+
+
+def _decoded(decode: Any, table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    try:
+        decoded: list[Row] = decode(table, names, rows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unavailable(f"a row of {table.name} came back in another form than its table has") from error
+    return decoded

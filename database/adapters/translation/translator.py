@@ -1,0 +1,84 @@
+"""One SQL statement carried out as one operation.
+
+Names are read as PostgreSQL reads them, in lower case unless quoted. What the data layer fills in for an
+operation (``id``, ``version``, times, declared defaults), it fills in here, too, and rows come in the order of
+their ids unless another is asked for. A text is parsed once; its values are never part of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any
+from typing import NamedTuple
+
+from sqlglot import exp
+
+from database.adapters.sql.placeholders import Style
+from database.adapters.sql.placeholders import bind
+from database.adapters.translation.changes import delete_plan
+from database.adapters.translation.changes import insert_plan
+from database.adapters.translation.changes import update_plan
+from database.adapters.translation.plan import Plan
+from database.adapters.translation.plan import Translation
+from database.adapters.translation.selects import select_plan
+from database.adapters.translation.syntax import parse
+from database.adapters.translation.syntax import refused_node
+from database.adapters.translation.terms import Bindings
+from database.core.clock import utc_now
+from database.core.errors import InvalidQuery
+from database.core.operations import Operation
+from database.core.operations import Sql
+from database.core.operations import reads_only
+from database.core.result import Result
+from database.core.schema import Schema
+
+_PLANS: dict[type[exp.Expr], Callable[[Any], Plan]] = {
+    exp.Select: select_plan,
+    exp.Insert: insert_plan,
+    exp.Update: update_plan,
+    exp.Delete: delete_plan,
+}
+
+
+class Prepared(NamedTuple):
+    """A statement's plan, and how many placeholders it has."""
+
+    plan: Plan
+    places: int
+
+
+def run_sql(operation: Sql, schema: Schema, execute: Callable[[Operation], Result]) -> Result:
+    """Carry out SQL text by one call of ``execute``; rows and counts are as SQL backends give them.
+
+    :raises Unsupported: for a construct that is no operation; ``execute`` is not called then.
+    :raises NotFound: for an unknown table.
+    :raises InvalidQuery: for text that is no SQL, for unknown columns, and for parameters that do not fit.
+    """
+    translation = translate(operation, schema)
+    return translation.answer(execute(translation.operation))
+
+
+def translate(operation: Sql, schema: Schema) -> Translation:
+    """The operation that SQL text stands for; errors as of :func:`run_sql`."""
+    text, values = bind(operation.text, operation.params, Style.QUESTION)
+    prepared = _prepared(text)
+    if prepared.places != len(values):
+        raise InvalidQuery(f"the statement has {prepared.places} placeholders")
+    translation = prepared.plan.bound(schema, Bindings(values, utc_now()))
+    if reads_only(operation) and not reads_only(translation.operation):
+        # A nested comment can hide the beginning of a statement from those who only look there.
+        raise InvalidQuery("a statement that writes must not begin like one that reads")
+    return translation
+
+
+@lru_cache(maxsize=512)
+def _prepared(text: str) -> Prepared:
+    try:
+        tree = parse(text)
+        plan = _PLANS.get(type(tree.root))
+        if plan is None:
+            raise refused_node(tree.root)
+        return Prepared(plan(tree.root), tree.places)
+    except RecursionError:
+        raise InvalidQuery("the statement is nested too deeply") from None

@@ -1,0 +1,164 @@
+"""A query whose result is delivered, and delivered again whenever it has become another one."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from collections.abc import Set
+from dataclasses import dataclass
+from threading import Event
+from threading import Thread
+from threading import current_thread
+from typing import Self
+
+import orjson
+
+from database.changes.outage import Outage
+from database.changes.poller import INTERVAL
+from database.core.context import NO_CONTEXT
+from database.core.context import current_context
+from database.core.errors import BackendError
+from database.core.errors import RequestError
+from database.core.result import Row
+
+logger = logging.getLogger(__name__)
+
+Callback = Callable[[list[Row]], object]
+"""Takes the rows of a result; they are its own."""
+
+ErrorCallback = Callable[[Exception], object]
+"""Takes what a callback raised, or why the query was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveQuery:
+    """A query and what its result depends on.
+
+    :ivar tables: it cannot have another result unless one of them has changed.
+    :ivar rows: makes the query, as the current context's identity.
+    """
+
+    tables: Set[str]
+    rows: Callable[[], list[Row]]
+
+
+class Subscription:
+    """Delivers the results of a query, one after another, in a thread of its own.
+
+    A callback that takes its time delays nobody else's; it is given the newest result then, and none of those
+    in between. As a context manager it ends with the block.
+
+    :param backend: its name, for the thread and the log.
+    :param outage: is told when the backend does not answer; the query is made again until it does.
+    :param leave: is called when it is over, however it ended.
+    """
+
+    def __init__(
+        self,
+        backend: str,
+        query: LiveQuery,
+        callback: Callback,
+        on_error: ErrorCallback | None,
+        outage: Outage,
+        leave: Callable[[Subscription], None],
+    ) -> None:
+        self.tables = query.tables
+        self._backend = backend
+        self._rows = query.rows
+        self._callback = callback
+        self._on_error = on_error
+        self._outage = outage
+        self._leave = leave
+        # The subscriber's deadline is that of a request that is over long before.
+        self._context = NO_CONTEXT.acting_as(current_context.get().identity)
+        self._delivered: bytes | None = None
+        self._waiting = False
+        self._stopped = False
+        self._due = Event()
+        self._due.set()
+        self._thread = Thread(target=self._run, name=f"isthmus-subscription-{backend}", daemon=True)
+
+    @property
+    def active(self) -> bool:
+        """Whether results are still delivered; never in a process that was forked off."""
+        return not self._stopped and self._thread.is_alive()
+
+    def unsubscribe(self) -> None:
+        """End it. Nothing is delivered after this has returned; it may be called again.
+
+        It waits for a callback or a query that is under way, unless it is called by the callback itself.
+        """
+        self._stopped = True
+        # After a fork the event may be locked for good, by a thread that is not here.
+        if self._thread.is_alive():
+            self._due.set()
+            if self._thread is not current_thread():
+                self._thread.join()
+
+    def start(self) -> None:
+        """Begin to deliver; a subscription begins once."""
+        self._thread.start()
+
+    def wake(self) -> None:
+        """Have the query made again soon."""
+        self._due.set()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.unsubscribe()
+
+    def _run(self) -> None:
+        current_context.set(self._context)
+        try:
+            while self._is_due():
+                self._refresh()
+        finally:
+            self._outage.leave(self)
+            self._leave(self)
+
+    def _is_due(self) -> bool:
+        """Wait until the query is to be made; False if never again."""
+        self._due.wait(INTERVAL if self._waiting else None)
+        # Before the query is made: a change that comes during it has it made once more.
+        self._due.clear()
+        return not self._stopped
+
+    def _refresh(self) -> None:
+        try:
+            rows = self._rows()
+        except BackendError as error:
+            self._waiting = True
+            self._outage.begin(self, error)
+        except RequestError as error:
+            self._answered()
+            logger.exception("the query of a subscription on %s was refused", self._backend)
+            self._tell(error)
+        else:
+            self._answered()
+            self._deliver(rows)
+
+    def _answered(self) -> None:
+        self._waiting = False
+        self._outage.end(self)
+
+    def _deliver(self, rows: list[Row]) -> None:
+        # Compared as text: to Python 1, 1.0 and True are equal, and a callback may change its rows.
+        text = orjson.dumps(rows, option=orjson.OPT_SORT_KEYS)
+        if self._stopped or text == self._delivered:
+            return
+        self._delivered = text
+        try:
+            self._callback(rows)
+        except Exception as error:
+            logger.exception("the callback of a subscription on %s failed", self._backend)
+            self._tell(error)
+
+    def _tell(self, error: Exception) -> None:
+        if self._on_error is None:
+            return
+        try:
+            self._on_error(error)
+        except Exception:
+            logger.exception("the error callback of a subscription on %s failed", self._backend)

@@ -1,0 +1,76 @@
+"""All subscriptions on one adapter, and the one poller that they share."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from contextlib import suppress
+from threading import Lock
+
+from database.changes.outage import Outage
+from database.changes.poller import Poller
+from database.changes.poller import ReadFeed
+from database.changes.subscription import Callback
+from database.changes.subscription import ErrorCallback
+from database.changes.subscription import LiveQuery
+from database.changes.subscription import Subscription
+from database.core.errors import BackendError
+
+
+class Subscriptions:
+    """Starts the poller with the first subscription and ends it with the last.
+
+    :param backend: the adapter's name.
+    :param read: reads the adapter's feed.
+    """
+
+    def __init__(self, backend: str, read: ReadFeed) -> None:
+        self._backend = backend
+        self._read = read
+        self._outage = Outage(backend)
+        self._members: set[Subscription] = set()
+        self._poller: Poller | None = None
+        self._lock = Lock()
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._members)
+
+    def add(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None) -> Subscription:
+        """A subscription that has begun, as the current identity.
+
+        :raises RequestError: what the query itself raises, which is made once to find out.
+        """
+        # A backend that does not answer is waited for by the subscription, as it is later on.
+        with suppress(BackendError):
+            query.rows()
+        subscription = Subscription(self._backend, query, callback, on_error, self._outage, self._remove)
+        with self._lock:
+            self._members.add(subscription)
+            subscription.start()
+            if self._poller is None:
+                self._poller = Poller(self._backend, self._read, self._wake, self._outage)
+                self._poller.start()
+        return subscription
+
+    def end(self) -> None:
+        """End all of them."""
+        with self._lock:
+            members = list(self._members)
+        for subscription in members:
+            subscription.unsubscribe()
+
+    def _remove(self, subscription: Subscription) -> None:
+        with self._lock:
+            self._members.discard(subscription)
+            poller = None
+            if not self._members:
+                poller, self._poller = self._poller, None
+        # Not under the lock: the poller needs it to come to its end.
+        if poller is not None:
+            poller.stop()
+
+    def _wake(self, tables: Set[str] | None) -> None:
+        with self._lock:
+            concerned = [one for one in self._members if tables is None or tables & one.tables]
+        for subscription in concerned:
+            subscription.wake()

@@ -1,0 +1,103 @@
+import { internalMutationGeneric as internalMutation, internalQueryGeneric as internalQuery } from "convex/server";
+import { v } from "convex/values";
+import { internal } from "./_generated/api";
+import { Budget } from "./lib/budget";
+import { changesAfter } from "./lib/changes";
+import { commit as commitRequest } from "./lib/commit";
+import { recordById } from "./lib/database";
+import { grouped } from "./lib/groups";
+import { rowOf, tableNamed } from "./lib/metadata";
+import { BY_ID } from "./lib/order";
+import { purgeChunk } from "./lib/purge";
+import { select as selectRows } from "./lib/select";
+
+// Only who has the deploy key can call these: they know nothing of users.
+
+const MIB = 1024 * 1024;
+const PAGE = { records: 4_000, bytes: 6 * MIB };
+
+const order = v.array(v.object({ column: v.string(), descending: v.boolean(), nulls_first: v.boolean() }));
+const limit = v.union(v.null(), v.number());
+const row = v.record(v.string(), v.any());
+const rowOrNull = v.union(v.null(), row);
+
+/** The record of that id, or null. */
+export const get = internalQuery({
+  args: { table: v.string(), id: v.string() },
+  handler: async (ctx, { table, id }) => {
+    const declared = tableNamed(table);
+    const document = await recordById(ctx.db, table, id);
+    return document && rowOf(declared, document);
+  },
+});
+
+/**
+ * One page of work on a query: `rows` sorted and cut to `limit` (or, with `group`, the groups in no order), with
+ * `count` their number as `total`, and `next` to go on with if not all was read. The caller merges the pages.
+ */
+export const select = internalQuery({
+  args: {
+    table: v.string(),
+    where: v.any(),
+    order,
+    limit,
+    count: v.boolean(),
+    group: v.union(v.null(), v.array(v.string())),
+    after: v.union(v.null(), v.string()),
+  },
+  handler: async (ctx, { table, where, order, limit, count, group, after }) => {
+    const budget = new Budget(PAGE.records, PAGE.bytes);
+    if (group === null) {
+      const { rows, total, next } = await selectRows(ctx.db, { table, where, order, limit }, { count, after, budget });
+      return { rows, total: count ? BigInt(total) : null, next };
+    }
+    const all = { table, where, order: BY_ID, limit: null };
+    const { rows, next } = await selectRows(ctx.db, all, { count: true, after, budget });
+    return { rows: grouped(table, rows, group), total: null, next };
+  },
+});
+
+/** Carry out a prepared transaction. */
+export const commit = internalMutation({
+  args: {
+    key: v.string(),
+    fingerprint: v.string(),
+    actor: v.union(v.null(), v.string()),
+    reads: v.array(v.object({ table: v.string(), id: v.string(), expected: rowOrNull })),
+    ranges: v.array(v.object({ table: v.string(), where: v.any(), order, limit, expected: v.array(row) })),
+    steps: v.array(
+      v.object({
+        kind: v.union(v.literal("insert"), v.literal("update"), v.literal("delete")),
+        table: v.string(),
+        id: v.string(),
+        row: rowOrNull,
+      }),
+    ),
+    calls: v.array(v.object({ path: v.string(), args: v.record(v.string(), v.any()) })),
+  },
+  handler: commitRequest,
+});
+
+/** The change log behind a cursor. */
+export const changes = internalQuery({
+  args: { rev: v.int64(), seq: v.int64(), limit: v.number() },
+  handler: async (ctx, { rev, seq, limit }) => await changesAfter(ctx.db, { rev, seq }, limit),
+});
+
+/** Where the change log ends, as the `rev` of a cursor: what is not in it yet will come behind it. */
+export const head = internalQuery({
+  args: {},
+  handler: (ctx) => ctx.meta.getSnapshotTs(),
+});
+
+/** Delete answers and log entries that are older, in as many transactions as it takes. */
+export const purge = internalMutation({
+  args: { keep_seconds: v.number() },
+  handler: async (ctx, { keep_seconds }): Promise<null> => {
+    const until = ctx.meta.getSnapshotTs() - BigInt(Math.round(keep_seconds * 1e9));
+    if (await purgeChunk(ctx.db, until)) {
+      await ctx.scheduler.runAfter(0, internal.isthmus.purge, { keep_seconds });
+    }
+    return null;
+  },
+});

@@ -1,0 +1,21 @@
+import { ConvexError } from "convex/values";
+
+/** Why nothing was done. `step` is the zero-based place of the step that cannot be carried out. */
+export type Refusal =
+  | { code: "NO_TABLE"; table: string }
+  | { code: "NO_COLUMN"; table: string; column: string }
+  | { code: "STALE"; table: string; id: string | null }
+  | { code: "KEY_REUSED" }
+  | { code: "UNIQUE"; table: string; columns: string[]; step: number }
+  | { code: "FOREIGN_KEY"; table: string; column: string; step: number }
+  | { code: "REFERENCED"; table: string; column: string }
+  | { code: "LIMIT"; message: string }
+  | { code: "NOT_FOUND"; table: string; id: string }
+  | { code: "INVALID"; message: string }
+  | { code: "UNAUTHENTICATED" }
+  | { code: "FORBIDDEN" };
+
+/** End the function; its transaction is rolled back. */
+export function refuse(refusal: Refusal): never {
+  throw new ConvexError(refusal);
+}

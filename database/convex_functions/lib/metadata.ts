@@ -1,0 +1,75 @@
+import type { Value } from "convex/values";
+import { TABLES } from "../tables";
+import { refuse } from "./errors";
+
+export type Kind = "text" | "integer" | "number" | "boolean" | "timestamp" | "json";
+
+/** A record with its declared columns only, all of them present. */
+export type Row = Record<string, Value>;
+
+/** One declared table. */
+export interface Table {
+  columns: Record<string, { kind: Kind; nullable: boolean }>;
+  /** Sets of columns that no two records have in common; the id is one of them. */
+  unique: string[][];
+  /** The table that a column refers to, by column. */
+  references: Record<string, string>;
+  /** The columns of an index, by its name. */
+  indexes: Record<string, string[]>;
+}
+
+/** A column of another table that refers to this one. */
+export interface Referrer {
+  table: string;
+  column: string;
+}
+
+/** The declared table of that name; any other table is out of reach. */
+export function tableNamed(name: string): Table {
+  if (!Object.hasOwn(TABLES, name)) {
+    return refuse({ code: "NO_TABLE", table: name });
+  }
+  return TABLES[name];
+}
+
+/** The kind of a declared column. */
+export function kindOf(tableName: string, column: string): Kind {
+  const { columns } = tableNamed(tableName);
+  if (!Object.hasOwn(columns, column)) {
+    return refuse({ code: "NO_COLUMN", table: tableName, column });
+  }
+  return columns[column].kind;
+}
+
+/** The name of the index that begins with the column, if there is one. */
+export function indexOn(table: Table, column: string): string | undefined {
+  return Object.keys(table.indexes).find((name) => {
+    const columns = table.indexes[name];
+    return columns[0] === column && (columns.length === 1 || columns[1] === "id");
+  });
+}
+
+/** The name of the index that begins with all of the columns of a unique set. */
+export function indexOver(table: Table, columns: string[]): string {
+  const found = Object.keys(table.indexes).find((name) =>
+    columns.every((column, position) => table.indexes[name][position] === column),
+  );
+  if (found === undefined) {
+    throw new Error(`No index over ${columns.join(", ")}.`);
+  }
+  return found;
+}
+
+/** Every column that refers to the table. */
+export function referrersOf(tableName: string): Referrer[] {
+  return Object.entries(TABLES).flatMap(([table, { references }]) =>
+    Object.keys(references)
+      .filter((column) => references[column] === tableName)
+      .map((column) => ({ table, column })),
+  );
+}
+
+/** The declared columns of a document; one that it lacks, because the column is younger, is null. */
+export function rowOf(table: Table, document: Row): Row {
+  return Object.fromEntries(Object.keys(table.columns).map((column) => [column, document[column] ?? null]));
+}

@@ -1,0 +1,111 @@
+import type { SystemFields } from "convex/server";
+import type { Doc, TableNames } from "../_generated/dataModel";
+import type { MutationCtx, QueryCtx } from "../_generated/server";
+import { Budget } from "./budget";
+import { recordKey, type Step } from "./changeset";
+import { applySteps } from "./commit";
+import { type Document, type Reader, recordById, type Writer } from "./database";
+import { refuse } from "./errors";
+import { type Caller, requireAdmin, requireCaller } from "./identity";
+import { type Row, rowOf, tableNamed } from "./metadata";
+import { BY_ID } from "./order";
+import { select } from "./select";
+import { checkTexts } from "./texts";
+
+/** What an application's functions return of a table: the declared columns. */
+export type RecordOf<Name extends TableNames> = Omit<Doc<Name>, "_id" | keyof SystemFields>;
+
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 1_000;
+const MAX_BYTES = 6 * 1024 * 1024;
+
+/** The first records by id, which is by age; at most 1,000. */
+export async function listRecords<Name extends TableNames>(
+  ctx: QueryCtx,
+  table: Name,
+  limit: number = DEFAULT_LIMIT,
+): Promise<RecordOf<Name>[]> {
+  const query = { table, where: null, order: BY_ID, limit: Math.max(0, Math.min(limit, MAX_LIMIT)) };
+  const budget = new Budget(MAX_LIMIT, MAX_BYTES);
+  const { rows } = await select(reader(ctx), query, { count: false, after: null, budget });
+  return rows as RecordOf<Name>[];
+}
+
+/** The record of that id, or null. */
+export async function getRecord<Name extends TableNames>(
+  ctx: QueryCtx,
+  table: Name,
+  id: string,
+): Promise<RecordOf<Name> | null> {
+  const document = await recordById(reader(ctx), table, id);
+  return document && shown<Name>(table, document);
+}
+
+/** Make a record for a caller who is signed in; columns that are left out are null. */
+export async function createRecord<Name extends TableNames>(
+  ctx: MutationCtx,
+  table: Name,
+  data: Partial<RecordOf<Name>>,
+): Promise<RecordOf<Name>> {
+  const caller = await requireCaller(ctx);
+  const [id, now] = [newId(), timestamp()];
+  const row: Row = { ...blank(table), ...data, id, created_at: now, updated_at: now, version: 1n };
+  await apply(ctx, { kind: "insert", table, id, row }, null, caller);
+  return shown<Name>(table, row);
+}
+
+/** Change columns of a record for a caller who is signed in. */
+export async function updateRecord<Name extends TableNames>(
+  ctx: MutationCtx,
+  table: Name,
+  id: string,
+  data: Partial<RecordOf<Name>>,
+): Promise<RecordOf<Name>> {
+  const caller = await requireCaller(ctx);
+  const before = await existing(ctx, table, id);
+  const version = (before.version as bigint) + 1n;
+  const row: Row = { ...rowOf(tableNamed(table), before), ...data, updated_at: timestamp(), version };
+  await apply(ctx, { kind: "update", table, id, row }, before, caller);
+  return shown<Name>(table, row);
+}
+
+/** Delete a record for an administrator. */
+export async function removeRecord(ctx: MutationCtx, table: TableNames, id: string): Promise<null> {
+  const caller = await requireAdmin(ctx);
+  const before = await existing(ctx, table, id);
+  await apply(ctx, { kind: "delete", table, id, row: null }, before, caller);
+  return null;
+}
+
+async function apply(ctx: MutationCtx, step: Step, before: Document | null, caller: Caller): Promise<void> {
+  checkTexts(step.row);
+  const records = new Map([[recordKey(step.table, step.id), before]]);
+  await applySteps(ctx.db as unknown as Writer, [step], records, caller.subject);
+}
+
+async function existing(ctx: MutationCtx, table: TableNames, id: string): Promise<Document> {
+  return (await recordById(reader(ctx), table, id)) ?? refuse({ code: "NOT_FOUND", table, id });
+}
+
+function shown<Name extends TableNames>(table: Name, row: Row): RecordOf<Name> {
+  return rowOf(tableNamed(table), row) as RecordOf<Name>;
+}
+
+function reader(ctx: QueryCtx): Reader {
+  return ctx.db as unknown as Reader;
+}
+
+function blank(table: string): Row {
+  return Object.fromEntries(Object.keys(tableNamed(table).columns).map((column) => [column, null]));
+}
+
+/** A UUID of version 7: 48 bits of time, then what is random in one of version 4. */
+function newId(): string {
+  const time = Date.now().toString(16).padStart(12, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${crypto.randomUUID().slice(15)}`;
+}
+
+/** The present moment as all backends write it, with microseconds. */
+function timestamp(): string {
+  return new Date().toISOString().replace("Z", "000Z");
+}

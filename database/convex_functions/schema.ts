@@ -1,0 +1,78 @@
+// Made from the declared tables by `flask db convex-schema`; changes belong there.
+
+import { defineSchema, defineTable } from "convex/server";
+import { v } from "convex/values";
+
+export default defineSchema({
+  isthmus_idempotency_keys: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    fingerprint: v.string(),
+    status: v.optional(v.union(v.null(), v.int64())),
+    headers: v.optional(v.any()),
+    body: v.optional(v.union(v.null(), v.string())),
+  }).index("on_id", ["id"]),
+  isthmus_users: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    email: v.string(),
+    password_hash: v.string(),
+    name: v.optional(v.union(v.null(), v.string())),
+    role: v.string(),
+  })
+    .index("on_email", ["email", "id"])
+    .index("on_id", ["id"]),
+  molecules: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    name: v.string(),
+    formula: v.optional(v.union(v.null(), v.string())),
+    properties: v.optional(v.any()),
+  })
+    .index("on_formula", ["formula", "id"])
+    .index("on_id", ["id"]),
+  protocols: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    name: v.string(),
+    description: v.optional(v.union(v.null(), v.string())),
+    steps: v.optional(v.any()),
+  }).index("on_id", ["id"]),
+  experiments: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    name: v.string(),
+    molecule_id: v.optional(v.union(v.null(), v.string())),
+    protocol_id: v.optional(v.union(v.null(), v.string())),
+    results: v.optional(v.any()),
+  })
+    .index("on_id", ["id"])
+    .index("on_molecule_id", ["molecule_id", "id"])
+    .index("on_protocol_id", ["protocol_id", "id"]),
+  isthmusCommits: defineTable({
+    key: v.string(),
+    fingerprint: v.string(),
+    answer: v.any(),
+    rev: v.commitTs(),
+  })
+    .index("by_key", ["key"])
+    .index("by_rev", ["rev"]),
+  isthmusChanges: defineTable({
+    rev: v.commitTs(),
+    seq: v.int64(),
+    table: v.string(),
+    id: v.string(),
+    op: v.string(),
+    actor: v.union(v.null(), v.string()),
+  }).index("by_rev", ["rev", "seq"]),
+});

@@ -1,0 +1,249 @@
+"""The declared tables in TypeScript: what ``schema.ts`` and ``tables.ts`` of the Convex functions say.
+
+Convex has no constraints of its own. ``schema.ts`` declares types and indexes; ``tables.ts`` tells the functions
+what they have to keep: unique columns and references. Both are made from the same declarations as the SQL tables.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+
+from database.core.schema import Column
+from database.core.schema import Schema
+from database.core.schema import TableSchema
+from database.core.values import BOOLEAN
+from database.core.values import FLOAT
+from database.core.values import INTEGER
+from database.core.values import JSON
+from database.core.values import TEXT
+from database.core.values import TIMESTAMP
+from database.core.values import Kind
+
+FUNCTIONS: Final = Path(__file__).parent / "convex_functions"
+"""The folder that is deployed to Convex."""
+
+MAX_COLUMNS: Final = 1024
+MAX_INDEXES: Final = 32
+MAX_INDEX_COLUMNS: Final = 16
+OWN_TABLES: Final = frozenset({"isthmusCommits", "isthmusChanges"})
+
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+
+_VALIDATORS: Mapping[Kind, str] = {
+    TEXT: "v.string()",
+    INTEGER: "v.int64()",
+    FLOAT: "v.float64()",
+    BOOLEAN: "v.boolean()",
+    TIMESTAMP: "v.string()",
+    JSON: "v.any()",
+}
+
+_HEADER = """\
+// Made from the declared tables by `flask db convex-schema`; changes belong there.
+
+"""
+
+_SCHEMA_IMPORTS = """\
+import { defineSchema, defineTable } from "convex/server";
+import { v } from "convex/values";
+
+"""
+
+_OWN_SCHEMAS = """\
+  isthmusCommits: defineTable({
+    key: v.string(),
+    fingerprint: v.string(),
+    answer: v.any(),
+    rev: v.commitTs(),
+  })
+    .index("by_key", ["key"])
+    .index("by_rev", ["rev"]),
+  isthmusChanges: defineTable({
+    rev: v.commitTs(),
+    seq: v.int64(),
+    table: v.string(),
+    id: v.string(),
+    op: v.string(),
+    actor: v.union(v.null(), v.string()),
+  }).index("by_rev", ["rev", "seq"]),
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What Convex has to know of one table.
+
+    :ivar unique: sets of columns that no two records have in common; the id is one of them.
+    :ivar references: the table that a column refers to, by column.
+    :ivar indexes: columns by the name of the index.
+    """
+
+    schema: TableSchema
+    unique: tuple[tuple[str, ...], ...]
+    references: Mapping[str, str]
+    indexes: Mapping[str, tuple[str, ...]]
+
+
+def files(metadata: sa.MetaData) -> dict[str, str]:
+    """The contents of ``schema.ts`` and ``tables.ts``, by file name; the same text for the same tables.
+
+    :raises ValueError: names the table and what Convex cannot keep of it.
+    """
+    tables = [_table(table) for table in Schema.of(metadata)]
+    return {"schema.ts": _schema_file(tables), "tables.ts": _tables_file(tables)}
+
+
+def write(metadata: sa.MetaData, folder: Path = FUNCTIONS) -> list[str]:
+    """Write the files into ``folder`` and return the names of those that changed.
+
+    :raises ValueError: as :func:`files`.
+    """
+    changed = stale(metadata, folder)
+    texts = files(metadata)
+    for name in changed:
+        (folder / name).write_text(texts[name], encoding="utf-8")
+    return changed
+
+
+def stale(metadata: sa.MetaData, folder: Path = FUNCTIONS) -> list[str]:
+    """The names of the files in ``folder`` that differ from the declared tables or are missing.
+
+    :raises ValueError: as :func:`files`.
+    """
+    return [name for name, text in files(metadata).items() if _content(folder / name) != text]
+
+
+def _content(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+def _table(schema: TableSchema) -> _Table:
+    _check_name(schema.name, f"table {schema.name!r}")
+    if schema.name in OWN_TABLES:
+        raise ValueError(f"table {schema.name!r} has the name of a table that Isthmus keeps on Convex itself")
+    for column in schema.columns:
+        _check_name(column, f"column {column!r} of table {schema.name!r}")
+    if len(schema.columns) > MAX_COLUMNS:
+        raise ValueError(f"table {schema.name!r} has more than the {MAX_COLUMNS} columns that Convex allows")
+    unique = _unique(schema)
+    references = dict(_references(schema))
+    return _Table(schema, unique, references, _indexes(schema, unique, references))
+
+
+def _check_name(name: str, what: str) -> None:
+    if not _IDENTIFIER.fullmatch(name):
+        raise ValueError(
+            f"{what} cannot be kept on Convex: names start with a letter and have at most 64 letters, digits and '_'"
+        )
+
+
+def _unique(schema: TableSchema) -> tuple[tuple[str, ...], ...]:
+    constraints = [
+        constraint.columns
+        for constraint in (*schema.source.constraints, *schema.source.indexes)
+        if isinstance(constraint, sa.UniqueConstraint) or (isinstance(constraint, sa.Index) and constraint.unique)
+    ]
+    sets = {_names(columns) for columns in constraints} - {("id",)}
+    if any(schema.columns[name].kind is JSON for columns in sets for name in columns):
+        raise ValueError(f"table {schema.name!r} has a unique JSON column, which Convex cannot keep")
+    return (("id",), *sorted(sets))
+
+
+def _references(schema: TableSchema) -> Iterator[tuple[str, str]]:
+    for key in sorted(schema.source.foreign_keys, key=lambda key: str(key.parent.name)):
+        if key.column.name != "id":
+            raise ValueError(f"{schema.name}.{key.parent.name} refers to {key.target_fullname}; Convex needs an id")
+        yield str(key.parent.name), str(key.column.table.name)
+
+
+def _indexes(
+    schema: TableSchema, unique: Iterable[tuple[str, ...]], references: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """The indexes by name. An index on one column ends with the id, so that equal values come in its order."""
+    declared = [_names(index.columns) for index in schema.source.indexes]
+    sets = {*unique, *declared, *[(column,) for column in references]}
+    indexes: dict[str, tuple[str, ...]] = {}
+    for columns in sorted(sets):
+        if any(schema.columns[name].kind is JSON for name in columns):
+            continue
+        name = _index_name(schema, columns)
+        if name in indexes:
+            raise ValueError(f"table {schema.name!r} needs two indexes with the name {name!r} on Convex")
+        indexes[name] = (*columns, "id") if len(columns) == 1 and columns != ("id",) else columns
+    if len(indexes) > MAX_INDEXES:
+        raise ValueError(f"table {schema.name!r} needs more than the {MAX_INDEXES} indexes that Convex allows")
+    return indexes
+
+
+def _index_name(schema: TableSchema, columns: tuple[str, ...]) -> str:
+    # Not ``by_…``: Convex itself has ``by_id`` and ``by_creation_time``.
+    name = f"on_{'_'.join(columns)}"
+    what = f"the index {name!r} of table {schema.name!r}"
+    _check_name(name, what)
+    if len(columns) > MAX_INDEX_COLUMNS:
+        raise ValueError(f"{what} has more than the {MAX_INDEX_COLUMNS} columns that Convex allows")
+    return name
+
+
+def _names(columns: Iterable[sa.Column[object]]) -> tuple[str, ...]:
+    return tuple(str(column.name) for column in columns)
+
+
+def _schema_file(tables: Iterable[_Table]) -> str:
+    declared = "".join(map(_table_schema, tables))
+    return f"{_HEADER}{_SCHEMA_IMPORTS}export default defineSchema({{\n{declared}{_OWN_SCHEMAS}}});\n"
+
+
+def _table_schema(table: _Table) -> str:
+    columns = "".join(f"    {column.name}: {_validator(column)},\n" for column in table.schema.columns.values())
+    indexes = [f'.index("{name}", {_strings(columns)})' for name, columns in table.indexes.items()]
+    chain = indexes[0] if len(indexes) == 1 else "".join(f"\n    {index}" for index in indexes)
+    return f"  {table.schema.name}: defineTable({{\n{columns}  }}){chain},\n"
+
+
+def _validator(column: Column) -> str:
+    """A column that may be null may be missing, too, as in records that are older than the column."""
+    validator = _VALIDATORS[column.kind]
+    if not column.nullable:
+        return validator
+    return f"v.optional({validator if column.kind is JSON else f'v.union(v.null(), {validator})'})"
+
+
+def _tables_file(tables: Iterable[_Table]) -> str:
+    described = "".join(map(_description, tables))
+    head = 'import type { Table } from "./lib/metadata";\n\n'
+    return f"{_HEADER}{head}export const TABLES: Record<string, Table> = {{\n{described}}};\n"
+
+
+def _description(table: _Table) -> str:
+    columns = "".join(
+        f'      {column.name}: {{ kind: "{column.kind.name}", nullable: {str(column.nullable).lower()} }},\n'
+        for column in table.schema.columns.values()
+    )
+    references = "".join(f'      {column}: "{target}",\n' for column, target in table.references.items())
+    indexes = "".join(f"      {name}: {_strings(columns)},\n" for name, columns in table.indexes.items())
+    return (
+        f"  {table.schema.name}: {{\n"
+        f"    columns: {{\n{columns}    }},\n"
+        f"    unique: [{', '.join(map(_strings, table.unique))}],\n"
+        f"    references: {_object(references)},\n"
+        f"    indexes: {_object(indexes)},\n"
+        "  },\n"
+    )
+
+
+def _object(lines: str) -> str:
+    return f"{{\n{lines}    }}" if lines else "{}"
+
+
+def _strings(texts: Iterable[str]) -> str:
+    quoted = [f'"{text}"' for text in texts]
+    return f"[{', '.join(quoted)}]"

@@ -1,0 +1,63 @@
+"""All that a Supabase project needs as one SQL script, for where no connection to its database can be made."""
+
+from __future__ import annotations
+
+from io import StringIO
+from typing import Final
+
+from alembic.operations import Operations
+from alembic.runtime.migration import MigrationContext
+from alembic.script import Script
+from psycopg import sql
+from sqlalchemy.dialects import postgresql
+
+from config.tables import metadata
+from database.migrations import row_security
+from database.migrations import runner
+from database.migrations.comparison import VERSION_TABLE
+from database.migrations.supabase import functions
+
+_QUOTE: Final = "$isthmus$"
+_RECORD: Final = f"create table if not exists {VERSION_TABLE} (version_num varchar(32) primary key)"
+_REVISION: Final = sql.SQL("""\
+do {quote}
+begin
+if coalesce((select max(version_num) from {recorded}), '') < {revision} then
+
+{statements}
+
+delete from {recorded};
+insert into {recorded} values ({revision});
+end if;
+end
+{quote};
+""")
+
+
+def supabase_script() -> str:
+    """Migrations, access rules and functions. Run again, it applies the migrations that are missing."""
+    rules = "".join(f"{statement};\n" for statement in row_security.statements(metadata))
+    parts = [f"{_RECORD};\n", *map(_guarded, runner.scripts()), rules, functions.script()]
+    return "begin;\n\n" + "\n".join(parts) + "\ncommit;\n"
+
+
+def _guarded(script: Script) -> str:
+    """A migration that is skipped where it, or a later one, was applied; revisions count upwards."""
+    return _REVISION.format(
+        quote=sql.SQL(_QUOTE),
+        recorded=sql.Identifier(VERSION_TABLE),
+        revision=sql.Literal(script.revision),
+        statements=sql.SQL(_statements(script)),
+    ).as_string(None)
+
+
+def _statements(script: Script) -> str:
+    """What a migration would execute on PostgreSQL."""
+    output = StringIO()
+    context = MigrationContext.configure(
+        dialect=postgresql.psycopg.dialect(),  # type: ignore[no-untyped-call]
+        opts={"as_sql": True, "output_buffer": output},
+    )
+    with Operations.context(context):
+        script.module.upgrade()
+    return output.getvalue().strip()

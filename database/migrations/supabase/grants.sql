@@ -1,0 +1,9 @@
+-- Who may call what; Supabase lets everybody call every new function, other servers may have taken that away.
+
+grant execute on all functions in schema isthmus to anon, authenticated, service_role;
+revoke all on function public.isthmus_commit(jsonb), public.isthmus_groups(jsonb) from public;
+grant execute on function public.isthmus_commit(jsonb), public.isthmus_groups(jsonb)
+    to anon, authenticated, service_role;
+
+-- PostgREST learns of the functions.
+notify pgrst, 'reload schema';

@@ -1,0 +1,95 @@
+-- The schema of the functions behind isthmus_commit and isthmus_groups. PostgREST exposes public only, so nobody
+-- calls these over HTTP. All run with the rights of their caller: row level security decides, as for any query.
+
+create schema if not exists isthmus;
+grant usage on schema isthmus to anon, authenticated, service_role;
+
+-- Who commits: the database role and the subject of the token.
+create or replace function isthmus.caller() returns text
+language sql stable
+as $$
+    select concat(current_user, ':', coalesce(
+        nullif(current_setting('request.jwt.claims', true), '')::jsonb ->> 'sub',
+        nullif(current_setting('request.jwt.claim.sub', true), '')
+    ))
+$$;
+
+-- The commits that were made, so that one that is sent again is not made again.
+create table if not exists public.isthmus_commits (
+    key text primary key,
+    fingerprint text not null,
+    subject text not null,
+    answer jsonb not null,
+    created_at timestamptz not null default now()
+);
+create index if not exists ix_isthmus_commits_created_at on public.isthmus_commits (created_at);
+
+alter table public.isthmus_commits enable row level security;
+revoke all on table public.isthmus_commits from public, anon, authenticated, service_role;
+grant select, insert on table public.isthmus_commits to anon, authenticated, service_role;
+drop policy if exists isthmus_select on public.isthmus_commits;
+drop policy if exists isthmus_insert on public.isthmus_commits;
+-- In a sub-select, the caller is found out once a statement and not once a row.
+create policy isthmus_select on public.isthmus_commits for select
+    to anon, authenticated, service_role using (subject = (select isthmus.caller()));
+create policy isthmus_insert on public.isthmus_commits for insert
+    to anon, authenticated, service_role with check (subject = (select isthmus.caller()));
+
+-- Delete the keys that are older than `keep`; how many they were.
+create or replace function public.isthmus_purge(keep interval) returns bigint
+language sql volatile security definer set search_path = ''
+as $$
+    with gone as (delete from public.isthmus_commits where created_at < now() - keep returning 1)
+    select count(*) from gone
+$$;
+revoke all on function public.isthmus_purge(interval) from public, anon, authenticated;
+grant execute on function public.isthmus_purge(interval) to service_role;
+
+-- A request as an object. Gateways written in JavaScript would round 64-bit integers, so it may come as JSON text.
+create or replace function isthmus.parsed(request jsonb) returns jsonb
+language sql immutable
+as $$
+    select case jsonb_typeof(request) when 'string' then (request #>> '{}')::jsonb else request end
+$$;
+
+create or replace function isthmus.refuse_malformed(what text) returns void
+language plpgsql
+as $$
+begin
+    raise exception using errcode = 'invalid_parameter_value', message = format('malformed request: %s', what);
+end
+$$;
+
+create or replace function isthmus.refuse_stale(table_name text, record_id text) returns void
+language plpgsql
+as $$
+begin
+    raise exception using
+        errcode = 'IS409',
+        message = 'what the commit builds on has changed',
+        detail = jsonb_build_object('table', table_name, 'id', record_id);
+end
+$$;
+
+-- The table of that name in the exposed schema; never one that keeps the books of Isthmus.
+create or replace function isthmus.relation(table_name text) returns regclass
+language plpgsql stable
+as $$
+declare
+    found oid;
+begin
+    select oid into found
+    from pg_catalog.pg_class
+    where relname = table_name
+        and relnamespace = 'public'::regnamespace
+        and relkind in ('r', 'p')
+        and relname not in ('isthmus_commits', 'isthmus_version');
+    if found is null then
+        raise exception using
+            errcode = 'undefined_table',
+            message = 'there is no such table',
+            detail = jsonb_build_object('table', table_name);
+    end if;
+    return found;
+end
+$$;

@@ -1,0 +1,236 @@
+-- The steps of a commit: consecutive ones that are alike are one statement.
+
+-- Apply the steps in runs. If a constraint does not hold, do it again one by one, to tell which step it was.
+create or replace function isthmus.apply(body jsonb) returns void
+language plpgsql
+as $$
+declare
+    run record;
+begin
+    for run in select * from isthmus.runs(body, false) loop
+        perform isthmus.apply_run(run.kind, run.table_name, run.columns, run.records);
+    end loop;
+    set constraints all immediate;
+exception when integrity_constraint_violation then
+    perform isthmus.apply_singly(body);
+end
+$$;
+
+create or replace function isthmus.apply_singly(body jsonb) returns void
+language plpgsql
+as $$
+declare
+    run record;
+    step bigint;
+    state text;
+    violated text;
+    at_schema text;
+    at_table text;
+    at_column text;
+begin
+    for run in select * from isthmus.runs(body, true) loop
+        step := run.step;
+        perform isthmus.apply_run(run.kind, run.table_name, run.columns, run.records);
+    end loop;
+    step := null;
+    set constraints all immediate;
+exception when integrity_constraint_violation then
+    get stacked diagnostics
+        state = returned_sqlstate,
+        violated = constraint_name,
+        at_schema = schema_name,
+        at_table = table_name,
+        at_column = column_name;
+    perform isthmus.refuse_duplicate_of_absent(body, step, state, violated);
+    raise exception using
+        errcode = state,
+        message = rtrim(format('a constraint does not hold: %s', violated), ': '),
+        detail = isthmus.violation(step, at_schema, at_table, at_column, violated);
+end
+$$;
+
+-- The steps in runs of the same kind, table and columns, in which no record stands twice. `columns` are those of the
+-- new rows or, of a deletion, of the expected ones; `records` is a list of {id, row, expected}, of which `expected`
+-- is there if the step is the record's first.
+create or replace function isthmus.runs(body jsonb, singly boolean)
+returns table (step bigint, kind text, table_name text, columns text[], records jsonb)
+language sql stable
+as $$
+    with given as (
+        select
+            position - 1 as step,
+            item ->> 'kind' as kind,
+            item ->> 'table' as table_name,
+            item ->> 'id' as id,
+            nullif(item -> 'row', 'null') || jsonb_build_object('id', item -> 'id') as content,
+            row_number() over (partition by item ->> 'table', item ->> 'id' order by position) as visit
+        from jsonb_array_elements(body -> 'steps') with ordinality as steps (item, position)
+    ), expected as (
+        select distinct on (1, 2) item ->> 'table' as table_name, item ->> 'id' as id, item -> 'expected' as expected
+        from jsonb_array_elements(body -> 'reads') as item
+        where item -> 'expected' <> 'null'
+    ), complete as (
+        select
+            given.*,
+            isthmus.keys(case given.kind when 'delete' then expected.expected else given.content end) as columns,
+            jsonb_build_object('id', given.id, 'row', given.content, 'expected', expected.expected) as record
+        from given
+        left join expected on visit = 1 and (expected.table_name, expected.id) = (given.table_name, given.id)
+    ), labelled as (
+        select *, format('%L %L %s %L', kind, table_name, visit, columns) as label from complete
+    ), marked as (
+        select *, singly or label is distinct from lag(label) over (order by step) as begins from labelled
+    ), numbered as (
+        select *, count(*) filter (where begins) over (order by step) as run from marked
+    )
+    select min(step), min(kind), min(table_name), min(columns), jsonb_agg(record order by step)
+    from numbered
+    group by run
+    order by run
+$$;
+
+create or replace function isthmus.apply_run(kind text, table_name text, columns text[], records jsonb) returns void
+language plpgsql
+as $$
+declare
+    written bigint;
+begin
+    execute isthmus.statement(kind, table_name, columns) using records;
+    get diagnostics written = row_count;
+    if kind <> 'insert' and written < jsonb_array_length(records) then
+        perform isthmus.refuse_untouched(kind, table_name, columns, records);
+    end if;
+end
+$$;
+
+-- The SQL that applies a run to the records in $1.
+create or replace function isthmus.statement(kind text, table_name text, columns text[]) returns text
+language plpgsql stable
+as $$
+declare
+    rows constant text := format(
+        'jsonb_array_elements($1) as w(item) cross join lateral'
+        ' jsonb_populate_record(null::public.%I, w.item -> ''row'') as e',
+        table_name
+    );
+begin
+    case kind
+        when 'insert' then
+            return format(
+                'insert into public.%I (%s) select %s from %s', table_name,
+                isthmus.listed('%I', columns), isthmus.listed('e.%I', columns), rows
+            );
+        when 'update' then
+            return format(
+                'update public.%I as t set %s from %s where t.id = e.id', table_name,
+                coalesce(isthmus.listed('%1$I = e.%1$I', array_remove(columns, 'id')), 'id = e.id'), rows
+            );
+        when 'delete' then
+            return format(
+                'delete from public.%I as t using %s where t.id = e.id and (w.expected is null or %s)', table_name,
+                isthmus.given(table_name), isthmus.unchanged(table_name, columns)
+            );
+        else
+            perform isthmus.refuse_malformed('a step is of an unknown kind');
+    end case;
+end
+$$;
+
+create or replace function isthmus.listed(template text, names text[]) returns text
+language sql immutable
+as $$
+    select string_agg(format(template, name), ', ') from unnest(names) as name
+$$;
+
+-- Whether a record is as expected, as SQL.
+create or replace function isthmus.unchanged(table_name text, columns text[]) returns text
+language sql stable
+as $$
+    select format(
+        '%s is not distinct from %s',
+        isthmus.content(table_name, 't', columns),
+        isthmus.content(table_name, 'e', columns)
+    )
+$$;
+
+-- Say why an update or a deletion left out some of its records: they have changed, or the caller may not touch them.
+create or replace function isthmus.refuse_untouched(kind text, table_name text, columns text[], records jsonb)
+returns void
+language plpgsql
+as $$
+declare
+    changed text;
+    visible bigint;
+begin
+    execute format(
+        'select min(w.id) filter (where %3$s), count(t.id) from %2$s left join public.%1$I as t on t.id = e.id',
+        table_name,
+        isthmus.given(table_name),
+        -- What was deleted is gone; what an update needs is there.
+        case kind
+            when 'update' then 't.id is null'
+            else format('t.id is not null and w.expected is not null and not %s', isthmus.unchanged(table_name, columns))
+        end
+    ) into changed, visible using records;
+    if changed is null and visible > 0 then
+        raise exception using
+            errcode = 'insufficient_privilege',
+            message = format('permission denied for a record of table %I', table_name),
+            detail = jsonb_build_object('table', table_name);
+    end if;
+    perform isthmus.refuse_stale(table_name, changed);
+end
+$$;
+
+-- A record that was read as absent and exists by now is no duplicate: the reading is out of date.
+create or replace function isthmus.refuse_duplicate_of_absent(body jsonb, step bigint, state text, violated text)
+returns void
+language plpgsql
+as $$
+declare
+    failed constant jsonb := body -> 'steps' -> step::integer;
+    absent constant jsonb := jsonb_build_object('table', failed -> 'table', 'id', failed -> 'id', 'expected', null);
+begin
+    if state = '23505' and body -> 'reads' @> jsonb_build_array(absent) and exists (
+        select from pg_catalog.pg_constraint
+        where conrelid = isthmus.relation(failed ->> 'table') and conname = violated and contype = 'p'
+    ) then
+        perform isthmus.refuse_stale(failed ->> 'table', failed ->> 'id');
+    end if;
+end
+$$;
+
+create or replace function isthmus.column_names(relation oid, numbers smallint[]) returns text[]
+language sql stable
+as $$
+    select array_agg(attname::text order by position)
+    from unnest(numbers) with ordinality as wanted (number, position)
+    join pg_catalog.pg_attribute on attrelid = relation and attnum = number
+$$;
+
+-- What is known about a violated constraint, without values.
+create or replace function isthmus.violation(
+    step bigint, schema_name text, table_name text, column_name text, constraint_name text
+) returns jsonb
+language sql stable
+as $$
+    with known as (
+        select coalesce(
+            nullif(array[column_name], '{""}'),
+            (select conkey_names.names from pg_catalog.pg_constraint
+                cross join lateral isthmus.column_names(conrelid, conkey) as conkey_names (names)
+                where conrelid = relation and conname = constraint_name),
+            (select isthmus.column_names(indrelid, indkey::smallint[]) from pg_catalog.pg_index
+                where indexrelid = to_regclass(format('%I.%I', schema_name, constraint_name)))
+        ) as columns
+        from to_regclass(format('%I.%I', schema_name, table_name)) as relation
+    )
+    select jsonb_build_object(
+        'step', step,
+        'constraint', nullif(constraint_name, ''),
+        'table', nullif(table_name, ''),
+        'column', columns[1],
+        'columns', to_jsonb(columns)
+    )
+    from known
+$$;

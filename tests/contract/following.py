@@ -1,0 +1,60 @@
+"""What the tests of subscriptions have in common: a callback that keeps what it is given, and which backends."""
+
+from __future__ import annotations
+
+from queue import SimpleQueue
+from threading import enumerate as all_threads
+
+import pytest
+
+from database.adapters.base import DatabaseAdapter
+from database.adapters.builder import TableQuery
+from database.core.result import Row
+from tests.contract.backends import BACKENDS
+
+AT_MOST = 1.0
+"""Seconds after a commit within which its result is delivered."""
+
+PATIENCE = 20.0
+"""Seconds after which a test that hangs fails; nothing is measured by it."""
+
+FOLLOWED = [case for case in BACKENDS if case.capabilities.changes]
+OTHERS = [case for case in BACKENDS if not case.capabilities.changes]
+
+with_a_feed = pytest.mark.parametrize("_backend", FOLLOWED, indirect=True, ids=lambda case: case.name)
+without_a_feed = pytest.mark.parametrize("_backend", OTHERS, indirect=True, ids=lambda case: case.name)
+
+
+class Inbox:
+    """A callback that keeps what was delivered."""
+
+    def __init__(self) -> None:
+        self._queue: SimpleQueue[list[Row]] = SimpleQueue()
+        self.count = 0
+
+    def __call__(self, rows: list[Row]) -> None:
+        self.count += 1
+        self._queue.put(rows)
+
+    def next(self, seconds: float = AT_MOST) -> list[Row]:
+        """The next result. :raises Empty: if none is delivered in time."""
+        return self._queue.get(timeout=seconds)
+
+    def next_ids(self, seconds: float = AT_MOST) -> list[str]:
+        """The ids in the next result."""
+        return [row["id"] for row in self.next(seconds)]
+
+    @property
+    def empty(self) -> bool:
+        return self._queue.empty()
+
+
+def threads() -> list[str]:
+    """The names of the threads of all subscriptions, sorted."""
+    names = [one.name.removeprefix("isthmus-") for one in all_threads()]
+    return sorted(name for name in names if name.startswith(("changes", "subscription")))
+
+
+def things(adapter: DatabaseAdapter) -> TableQuery:
+    """A query that is followed."""
+    return adapter.table("things").select("id", "rank")

@@ -1,0 +1,45 @@
+"""The sources as Convex' tools see them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from database.convex_schema import FUNCTIONS
+from tests.integration.convex_functions.support import deployed
+from tests.servers.node import installed_node
+from tests.servers.node import installed_packages
+from tests.servers.process import ServerUnavailable
+
+
+def test_types_are_right(tmp_path: Path) -> None:
+    """For the declared tables; the application's own functions are about those."""
+    _link_packages(tmp_path)
+    functions = deployed(tmp_path)
+    for name in ("schema.ts", "tables.ts"):
+        (functions / name).write_bytes((FUNCTIONS / name).read_bytes())
+    assert _compile(functions) == ""
+
+
+def test_generated_types_name_every_module() -> None:
+    named = re.findall(r'from "\.\./(.+)\.js"', (FUNCTIONS / "_generated" / "api.d.ts").read_text())
+    modules = [path.relative_to(FUNCTIONS).with_suffix("").as_posix() for path in FUNCTIONS.rglob("*.ts")]
+    own = {name for name in modules if not name.startswith("_generated/")} - {"schema", "auth.config"}
+    assert named == sorted(own)
+
+
+def _link_packages(folder: Path) -> None:
+    try:
+        (folder / "node_modules").symlink_to(installed_packages())
+    except ServerUnavailable as reason:
+        pytest.skip(str(reason))
+
+
+def _compile(functions: Path) -> str:
+    """What the compiler complains about."""
+    compiler = installed_packages() / "typescript" / "bin" / "tsc"
+    command = [installed_node().binary, str(compiler), "--project", str(functions)]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout

@@ -1,0 +1,71 @@
+"""A Supabase project with the application's tables, over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from dataclasses import asdict
+
+import httpx
+import psycopg
+import pytest
+from supabase import Client
+from supabase import ClientOptions
+from supabase import create_client
+
+from database.adapters.postgres import PostgresAdapter
+from database.migrations import runner
+from tests.contract.backends import supabase_database
+from tests.servers.postgres import PostgresServer
+from tests.servers.process import ServerUnavailable
+from tests.servers.supabase_api import SupabaseApi
+
+_TABLES = """
+create table numbers (id text primary key, whole bigint, exact numeric, moment timestamptz, document jsonb);
+create table notes (id text primary key, owner uuid not null, body text);
+alter table notes enable row level security;
+create policy own on notes to authenticated using (owner = auth.uid()) with check (owner = auth.uid());
+create function fails(state text) returns void language plpgsql as
+    $$ begin raise exception using errcode = state, message = 'failed', detail = '{"n": 1}'; end $$;
+"""
+
+Connect = Callable[..., Client]
+
+
+@pytest.fixture(scope="package")
+def api(postgres_server: PostgresServer) -> Iterator[SupabaseApi]:
+    database = supabase_database(postgres_server)
+    adapter = PostgresAdapter(asdict(database))
+    runner.upgrade(adapter)
+    adapter.disconnect()
+    try:
+        available = SupabaseApi(database, max_rows=50)
+    except ServerUnavailable as reason:
+        pytest.skip(str(reason))
+    with available as running:
+        with psycopg.connect(database.dsn, autocommit=True) as connection:
+            connection.execute(_TABLES.encode())
+        running.reload()
+        yield running
+    postgres_server.drop_database(database)
+
+
+@pytest.fixture
+def connect(api: SupabaseApi) -> Iterator[Connect]:
+    """Make clients of the official package for a key and, if given, a user's token; nothing is left of them."""
+    with httpx.Client(trust_env=False) as http:
+
+        def client(key: str, token: str | None = None, url: str = api.url) -> Client:
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            return create_client(url, key, ClientOptions(headers=headers, httpx_client=http))
+
+        yield client
+
+
+@pytest.fixture
+def service(api: SupabaseApi, connect: Connect) -> Client:
+    """The application itself, in an empty project."""
+    client = connect(api.service_key)
+    for table in ("numbers", "notes", "molecules"):
+        client.table(table).delete().neq("id", "").execute()
+    return client

@@ -1,0 +1,53 @@
+"""Subscriptions through the connection manager, and at the end of a program."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+from queue import SimpleQueue
+
+import pytest
+
+from config.settings import load_settings
+from database.adapters.memory import MemoryAdapter
+from database.adapters.sqlite import SQLiteAdapter
+from database.connection_manager import ConnectionManager
+from database.core.errors import Unsupported
+from database.core.result import Row
+from tests.unit.changes.support import PATIENCE
+
+PROGRAM = """
+from queue import SimpleQueue
+from database.adapters.memory import MemoryAdapter
+
+results = SimpleQueue()
+subscription = MemoryAdapter().table("molecules").subscribe(results.put)
+print(results.get(timeout=10), subscription.active)
+"""
+
+
+def test_a_subscription_keeps_no_program_from_ending() -> None:
+    command = [sys.executable, "-W", "error", "-c", PROGRAM]
+    root = Path(__file__).parents[3]
+    ended = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("[] True\n", "", 0)
+
+
+def test_a_manager_subscribes_at_its_active_adapter() -> None:
+    results = SimpleQueue[list[Row]]()
+    manager = ConnectionManager(load_settings(None), {"main": MemoryAdapter(), "spare": MemoryAdapter()})
+    subscription = manager.table("molecules").select("name").subscribe(results.put)
+    assert results.get(timeout=PATIENCE) == []
+    manager.table("molecules").insert({"name": "water"}).execute()
+    assert results.get(timeout=PATIENCE) == [{"name": "water"}]
+    manager.disconnect()
+    assert not subscription.active
+
+
+def test_a_manager_refuses_what_its_active_adapter_cannot(tmp_path: Path) -> None:
+    adapter = SQLiteAdapter({"path": str(tmp_path / "empty.db")}, name="main")
+    manager = ConnectionManager(load_settings(None), {"main": adapter, "spare": MemoryAdapter()})
+    with pytest.raises(Unsupported, match="main does not support changes"):
+        manager.table("molecules").subscribe(lambda _: None)
+    manager.disconnect()
