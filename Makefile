@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.14 python3.13 python3
 	&& echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run convex-dev supabase-dev test lint format bench clean
+.PHONY: help run convex-dev supabase-dev test lint format conformance bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -37,6 +37,9 @@ lint: $(VENV)/dev.stamp ## check style, format and types
 format: $(VENV)/dev.stamp ## bring imports and format in order
 	$(BIN)/ruff check --select I --fix
 	$(BIN)/ruff format
+
+conformance: $(VENV)/dev.stamp ## write into README.md what each backend can do
+	$(BIN)/python -m tests.contract.conformance
 
 bench: $(VENV)/bench.stamp ## measure against the peers
 	$(BIN)/python -m benchmarks

@@ -50,6 +50,8 @@ def enter_worker() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     logging.basicConfig(level=logging.INFO, format="[%(levelname)s] %(name)s: %(message)s")
+    # It would log the whole URL of every request to a database, and with it what was looked for.
+    logging.getLogger("httpx").setLevel(logging.WARNING)
     threading.Thread(target=_stop_with_parent, name="isthmus-parent", daemon=True).start()
 
 

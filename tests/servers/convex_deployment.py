@@ -41,6 +41,9 @@ from tests.servers.tokens import TokenSigner
 
 FUNCTIONS: Final = Path(__file__).parents[2] / "database" / "convex_functions"
 DEPLOY_KEY: Final = "dev:isthmus|only-for-development"
+DEV_DEPLOY_KEY: Final = "isthmus-only-for-development"
+"""Printed for a shell to read, in which the bar of a real key has a meaning."""
+
 DEV_PORT: Final = 3210
 
 _MAIN: Final = FOLDER / "convex" / "main.mjs"
@@ -121,13 +124,14 @@ class ConvexDeployment:
         port: int | None = None,
         production: bool = False,
         control: bool = True,
+        deploy_key: str = DEPLOY_KEY,
     ) -> None:
         installed_packages()
         self.functions = functions
         self.port = port or free_port()
-        self.deploy_key = DEPLOY_KEY
+        self.deploy_key = deploy_key
         flags = [*(["--prod"] if production else []), *(["--control"] if control else [])]
-        self._command = [*_command(functions, self.port, provider or TokenSigner().provider), *flags]
+        self._command = [*_command(functions, self.port, deploy_key, provider or TokenSigner().provider), *flags]
         self._client = httpx.Client(base_url=self.url, timeout=_START_TIMEOUT, trust_env=False)
         self.faults = ConvexFaults(self._client)
         self._process: subprocess.Popen[bytes] | None = None
@@ -205,9 +209,9 @@ class ConvexDeployment:
             raise _NotReadyError
 
 
-def _command(functions: Path, port: int, provider: JwtProvider) -> list[str]:
+def _command(functions: Path, port: int, deploy_key: str, provider: JwtProvider) -> list[str]:
     environment = [f"--env={name}={value}" for name, value in provider.environment().items()]
-    address = [f"--functions={functions}", f"--port={port}", f"--deploy-key={DEPLOY_KEY}"]
+    address = [f"--functions={functions}", f"--port={port}", f"--deploy-key={deploy_key}"]
     return [installed_node().binary, str(_MAIN), *address, *environment]
 
 
@@ -225,7 +229,8 @@ def serve(port: int) -> None:
 
     The settings for the application are written to the standard output.
     """
-    with ConvexDeployment(provider=_provider_of_the_application(), port=port, control=False) as deployment:
+    provider = _provider_of_the_application()
+    with ConvexDeployment(provider=provider, port=port, control=False, deploy_key=DEV_DEPLOY_KEY) as deployment:
         sys.stderr.write("A Convex deployment for development; its documents are lost when it ends (Ctrl-C).\n")
         sys.stdout.write(f"CONVEX_URL={deployment.url}\nCONVEX_DEPLOYMENT_KEY={deployment.deploy_key}\n")
         sys.stdout.flush()

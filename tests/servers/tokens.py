@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import base64
-import json
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key
 
 from auth.keys import SigningKey
 from auth.keys import asymmetric_signing_key
+from auth.sharing import data_uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +61,3 @@ class TokenSigner:
         payload = {name: value for name, value in members.items() if value is not None}
         headers = {"kid": self.key.kid} if self.key.kid else {}
         return jwt.encode(payload, self.key.private, self.key.algorithm, headers=headers)
-
-
-def data_uri(jwks: Mapping[str, Any]) -> str:
-    """A JSON Web Key Set as a ``data:`` URI."""
-    return f"data:application/json;base64,{base64.b64encode(json.dumps(jwks).encode()).decode()}"

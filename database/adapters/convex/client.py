@@ -17,6 +17,7 @@ from urllib3.exceptions import HTTPError
 from urllib3.exceptions import NewConnectionError
 from urllib3.exceptions import ReadTimeoutError
 
+from database.adapters.convex.connections import connection_pool
 from database.adapters.convex.errors import http_error
 from database.adapters.http import retry_after
 from database.core.clock import monotonic
@@ -30,7 +31,6 @@ from database.core.errors import Unavailable
 
 FORMAT: Final = "convex_encoded_json"
 _CONNECT_TIMEOUT: Final = 5.0
-_CHUNK: Final = 65_536
 _FUNCTION_STATUS: Final = (200, 560)
 """Convex answers a failing function with 200; its clients take 560 for the same."""
 
@@ -47,7 +47,7 @@ class ConvexClient:
 
     def __init__(self, url: str, connections: int) -> None:
         self._url = url.rstrip("/")
-        self._pool = urllib3.PoolManager(maxsize=connections, retries=False)
+        self._pool = connection_pool(connections)
 
     def close(self) -> None:
         """Close the connections that are not in use."""
@@ -84,17 +84,14 @@ class ConvexClient:
         if authorization is not None:
             headers["Authorization"] = authorization
         try:
-            response = self._pool.request(
-                "POST", url, body=body, headers=headers, timeout=_timeout(context), preload_content=False
-            )
-            content = _read(response, context)
+            response = self._pool.request("POST", url, body=body, headers=headers, timeout=_timeout(context))
         except (NewConnectionError, ConnectTimeoutError) as error:
             raise ConnectFailed("no connection to Convex could be made") from error
         except ReadTimeoutError as error:
             raise _late(reads) from error
         except (HTTPError, OSError) as error:
             raise _lost(reads) from error
-        return _answer(response, content, reads)
+        return _answer(response, reads)
 
 
 def _body(path: str, arguments: Mapping[str, Any]) -> bytes:
@@ -111,24 +108,12 @@ def _timeout(context: Context) -> urllib3.Timeout:
         raise TimedOut("the deadline had passed before the request was sent")
     if math.isinf(seconds):
         return urllib3.Timeout(connect=_CONNECT_TIMEOUT, read=None)
-    return urllib3.Timeout(connect=min(_CONNECT_TIMEOUT, seconds), read=seconds)
+    return urllib3.Timeout(total=seconds, connect=min(_CONNECT_TIMEOUT, seconds))
 
 
-def _read(response: urllib3.BaseHTTPResponse, context: Context) -> bytes:
-    """The body, given up at the deadline however slowly it trickles."""
-    parts = []
-    while part := response.read1(_CHUNK):
-        parts.append(part)
-        if monotonic() >= context.deadline:
-            response.close()
-            raise ReadTimeoutError(None, "", "the answer was not complete at the deadline")  # type: ignore[arg-type]
-    response.release_conn()
-    return b"".join(parts)
-
-
-def _answer(response: urllib3.BaseHTTPResponse, content: bytes, reads: bool) -> Mapping[str, Any]:
+def _answer(response: urllib3.BaseHTTPResponse, reads: bool) -> Mapping[str, Any]:
     try:
-        answer = orjson.loads(content)
+        answer = orjson.loads(response.data)
     except orjson.JSONDecodeError:
         answer = None
     if response.status in _FUNCTION_STATUS:

@@ -99,7 +99,7 @@ def _stale(data: Mapping[str, Any]) -> DataError:
 
 
 def _key_reused(_: Mapping[str, Any]) -> DataError:
-    return Conflict("another request was committed under this key")
+    return InvalidQuery("the key of this commit was used for another one")
 
 
 def _unique(data: Mapping[str, Any]) -> DataError:

@@ -6,7 +6,6 @@ import re
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
-from threading import Lock
 from typing import Any
 from typing import Literal
 
@@ -49,7 +48,6 @@ class FunctionKinds:
         self._learnt: dict[str, Kind] = {}
         self._asked: float | None = None
         self._clock = clock
-        self._lock = Lock()
 
     def known(self, path: str) -> Kind | None:
         """The function's kind, as far as it is known without asking."""
@@ -58,15 +56,15 @@ class FunctionKinds:
     def kind(self, path: str, ask: Callable[[], Iterable[Mapping[str, Any]]]) -> Kind | None:
         """The function's kind; None if the deployment knows no such function.
 
-        :param ask: fetches the deployment's list; called when the path is unknown, at most once a minute.
+        :param ask: fetches the deployment's list; called when the path is unknown, unless it was within a minute.
         """
         if known := self.known(path):
             return known
-        with self._lock:
-            if path not in self._learnt and (self._asked is None or self._clock() >= self._asked + _REFRESH):
-                self._learnt = dict(_kinds(ask()))
-                self._asked = self._clock()
-            return self._learnt.get(path)
+        # Without a lock: whoever waited for another's answer would wait beyond its own deadline.
+        if self._asked is None or self._clock() >= self._asked + _REFRESH:
+            self._learnt = dict(_kinds(ask()))
+            self._asked = self._clock()
+        return self._learnt.get(path)
 
 
 def _kinds(spec: Iterable[Mapping[str, Any]]) -> Iterable[tuple[str, Kind]]:

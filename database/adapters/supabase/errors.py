@@ -82,7 +82,7 @@ def translated(error: APIError, answer: Exchange, function: str | None = None) -
         return PastTheEnd(int(total[1]))
     if code in _POSTGREST:
         kind, message = _POSTGREST[code]
-        return kind(message)
+        return kind(message, retry_after=_wait(answer))
     if code.startswith("PGRST"):
         return _other(code, error, answer)
     if _SQLSTATE.fullmatch(code):
@@ -96,9 +96,7 @@ def by_status(answer: Exchange) -> DataError:
     if status == 401:
         return CredentialsRefused("the Supabase project refuses the API key in SUPABASE_KEY or SUPABASE_ANON_KEY")
     if status == _TOO_MANY:
-        return Throttled(
-            "the Supabase project asked to slow down", retry_after=retry_after(answer.headers.get("retry-after"))
-        )
+        return Throttled("the Supabase project asked to slow down", retry_after=_wait(answer))
     if status in _NOT_APPLIED_STATUSES:
         kind, message = _NOT_APPLIED_STATUSES[status]
         return kind(message)
@@ -112,7 +110,14 @@ def garbled(answer: Exchange) -> DataError:
 
 def _failed(answer: Exchange, text: str) -> DataError:
     text = f"{text} (HTTP status {answer.status})"
-    return OutcomeUnknown(f"the write was not confirmed: {text}") if answer.writes else Unavailable(text)
+    if answer.writes:
+        return OutcomeUnknown(f"the write was not confirmed: {text}", retry_after=_wait(answer))
+    return Unavailable(text, retry_after=_wait(answer))
+
+
+def _wait(answer: Exchange) -> float | None:
+    """The seconds after which the project wants to be asked again, if it says so."""
+    return retry_after(answer.headers.get("retry-after"))
 
 
 def _missing_function(function: str) -> DataError:

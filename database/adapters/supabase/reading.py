@@ -97,7 +97,7 @@ class Reader:
             rows += more
         if names != wanted:
             rows = [{name: row[name] for name in wanted} for row in rows]
-        return Result(rows, total)
+        return Result(rows, total if query.count else None)
 
     def _part(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int | None, bool]:
         """Some of the rows from the first on, the total, and whether these are all."""
@@ -116,8 +116,10 @@ class Reader:
         if not fits_url(table, query.where, query.order):
             return None
         columns = selected(table, query.columns or ())
+        # Without a limit all rows are read anyway, and their number tells whether the page was cut.
+        count = query.count or query.limit is None
         builder = self._client.builder(
-            PageRequest(table.name, columns, query.where, query.order, query.limit, query.offset, query.count)
+            PageRequest(table.name, columns, query.where, query.order, query.limit, query.offset, count)
         )
         return builder if len(str(builder.request.params)) <= LONGEST_URL else None
 
@@ -126,9 +128,9 @@ class Reader:
         # What the project has once returned in one piece, it does not cut off.
         known = got < self._widest
         self._widest = max(self._widest, got)
-        if known or got in {0, query.limit}:
-            return True
-        return page.total is not None and (query.offset or 0) + got >= page.total
+        if page.total is not None:
+            return got == query.limit or (query.offset or 0) + got >= page.total
+        return known or got in {0, query.limit}
 
     def _called(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int | None]:
         """The rows of a query that no URL can say: as groups of one row each, because the id is in all of them."""

@@ -11,6 +11,7 @@ import pytest
 
 from tests.integration.convex_server.support import Caller
 from tests.servers.convex_deployment import DEPLOY_KEY
+from tests.servers.convex_deployment import DEV_DEPLOY_KEY
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.node import FOLDER
 from tests.servers.node import installed_node
@@ -95,7 +96,7 @@ def test_the_program_for_development_says_where_it_is_and_ends_when_interrupted(
     ) as program:
         assert program.stdout is not None
         lines = [program.stdout.readline().strip() for _ in range(2)]
-        assert lines == [f"CONVEX_URL=http://127.0.0.1:{port}", f"CONVEX_DEPLOYMENT_KEY={DEPLOY_KEY}"]
+        assert lines == [f"CONVEX_URL=http://127.0.0.1:{port}", f"CONVEX_DEPLOYMENT_KEY={DEV_DEPLOY_KEY}"]
         assert httpx.get(f"http://127.0.0.1:{port}/instance_name", trust_env=False).text == "isthmus"
         program.send_signal(signal.SIGINT)
         assert program.wait(30) == 0

@@ -20,12 +20,12 @@ from jwt.utils import base64url_encode
 
 from auth.keys import SigningKey
 from auth.keys import asymmetric_signing_key
+from auth.sharing import data_uri
 from tests.integration.convex_server.support import Caller
 from tests.integration.convex_server.support import deploy_key
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.tokens import JwtProvider
 from tests.servers.tokens import TokenSigner
-from tests.servers.tokens import data_uri
 
 SUBJECT = "018f5c3e-0000-7000-8000-000000000001"
 MINUTE = 60

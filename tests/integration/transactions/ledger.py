@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from abc import ABC
+from abc import abstractmethod
 from collections.abc import Callable
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from typing import ClassVar
 
 import apsw
 import psycopg
 import sqlalchemy as sa
 from flask import Flask
 
+from api import problem
+from config.settings import load_settings
+from config.tables import idempotency_keys
 from config.tables import text
 from database import flask_transactions
 from database.adapters.base import DatabaseAdapter
@@ -23,6 +30,7 @@ from database.adapters.sqlite import SQLiteAdapter
 from database.connection_manager import ConnectionManager
 from database.core.errors import Conflict
 from database.core.errors import OutcomeUnknown
+from database.core.result import Row
 from database.core.schema import Schema
 from tests.servers.postgres import PostgresDatabase
 
@@ -51,6 +59,8 @@ entries = sa.Table(
     sa.Column("note", text(), nullable=False),
 )
 
+idempotency_keys.to_metadata(metadata)
+
 SCHEMA = Schema.of(metadata)
 
 ACCOUNT = "acme"
@@ -59,37 +69,106 @@ NOBODY = "nobody"
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
-    """A database with the two tables and one account.
+class Wire:
+    """How adapters reach a server.
 
-    :ivar adapter: another adapter for it, with the given additions to its configuration.
-    :ivar outside: runs a statement on a connection that has nothing to do with the adapters and waits for no lock.
+    :ivar port: where it listens on this machine.
+    :ivar redirected: the configuration of an adapter that connects to another port instead.
+    :ivar commit: bytes that are in the request of a commit and in no other.
     """
 
-    adapter: Callable[..., DatabaseAdapter]
-    outside: Callable[[str], list[tuple[Any, ...]]]
+    port: int
+    redirected: Callable[[int], dict[str, Any]]
+    commit: bytes
+
+
+class Ledger(ABC):
+    """A database with the tables and one account, and a look at it that has nothing to do with the adapters.
+
+    :cvar buffered: whether a transaction is collected by its adapter and sent when it commits, so that it keeps nobody
+        waiting; else the server holds it open, with locks.
+    :ivar strict: the configuration of an adapter whose transactions are as if they ran one after the other.
+    :ivar wire: how the server is reached; None for a file.
+    """
+
+    buffered: ClassVar[bool]
+    strict: Mapping[str, Any] = {}
+    wire: Wire | None = None
+
+    @abstractmethod
+    def adapter(self, **config: Any) -> DatabaseAdapter:
+        """Another adapter for the database, with the given additions to its configuration."""
+
+    @abstractmethod
+    def rows(self, table: str) -> list[Row]:
+        """All committed rows of a table."""
+
+    @abstractmethod
+    def write(self, note: str) -> bool:
+        """Do as :func:`write`, from outside; False if an open transaction keeps others from it."""
+
+    @abstractmethod
+    def has_open_transaction(self) -> bool:
+        """Whether a transaction that has changed the account is still open."""
 
     def notes(self) -> list[str]:
         """The notes of all committed entries, sorted."""
-        return sorted(note for (note,) in self.outside("select note from entries"))
+        return sorted(row["note"] for row in self.rows("entries"))
 
     def balance(self) -> int:
         """The committed balance of the account."""
-        ((balance,),) = self.outside("select balance from accounts")
+        (balance,) = (row["balance"] for row in self.rows("accounts") if row["id"] == ACCOUNT)
         return int(balance)
 
-    def is_locked(self) -> bool:
-        """Whether a transaction that has changed the account is still open."""
+
+class SqlLedger(Ledger):
+    """A ledger whose server holds transactions open.
+
+    :param make: makes an adapter.
+    :param outside: runs a statement on a connection of its own that waits for no lock.
+    """
+
+    buffered = False
+
+    def __init__(
+        self,
+        make: Callable[..., DatabaseAdapter],
+        outside: Callable[[str], list[tuple[Any, ...]]],
+        *,
+        strict: Mapping[str, Any] | None = None,
+        wire: Wire | None = None,
+    ) -> None:
+        self._make = make
+        self.outside = outside
+        self.strict = strict or {}
+        self.wire = wire
+
+    def adapter(self, **config: Any) -> DatabaseAdapter:
+        return self._make(**config)
+
+    def rows(self, table: str) -> list[Row]:
+        names = [column.name for column in metadata.tables[table].columns]
+        return [dict(zip(names, row, strict=True)) for row in self.outside(f"select {', '.join(names)} from {table}")]
+
+    def write(self, note: str) -> bool:
+        entered = f"insert into entries (id, account_id, note) values ('{note}', '{ACCOUNT}', '{note}') returning id"
+        added = f"update accounts set balance = balance + 1 where id = '{ACCOUNT}' returning id"
+        return self._admits(added) and self._admits(entered)
+
+    def has_open_transaction(self) -> bool:
+        return not self._admits("update accounts set balance = balance returning id")
+
+    def _admits(self, statement: str) -> bool:
         try:
-            self.outside("update accounts set balance = balance returning id")
+            self.outside(statement)
         except (apsw.BusyError, psycopg.errors.LockNotAvailable):
-            return True
-        return False
+            return False
+        return True
 
 
-def sqlite_ledger(path: Path) -> Ledger:
+def sqlite_ledger(path: Path) -> SqlLedger:
     """A new ledger in an SQLite file."""
-    _create_tables(f"sqlite:///{path}")
+    create_tables(f"sqlite:///{path}")
 
     def adapter(**config: Any) -> DatabaseAdapter:
         return SQLiteAdapter({"path": str(path), "synchronous": "normal", "timeout": TIMEOUT, **config}, SCHEMA)
@@ -99,24 +178,32 @@ def sqlite_ledger(path: Path) -> Ledger:
         with closing(apsw.Connection(str(path))) as connection:
             return connection.execute(statement).fetchall()
 
-    return Ledger(adapter, outside)
+    return SqlLedger(adapter, outside)
 
 
-def postgresql_ledger(database: PostgresDatabase) -> Ledger:
+def postgresql_ledger(database: PostgresDatabase) -> SqlLedger:
     """A new ledger in an empty PostgreSQL database."""
-    _create_tables(database.url.replace("postgresql://", "postgresql+psycopg://"))
+    create_tables(database.url.replace("postgresql://", "postgresql+psycopg://"))
 
     def adapter(**config: Any) -> DatabaseAdapter:
         return PostgresAdapter({**asdict(database), "timeout": TIMEOUT, **config}, SCHEMA)
 
+    wire = Wire(database.port, lambda port: {"port": port}, b"commit")
+    return SqlLedger(adapter, outside_postgresql(database), strict={"isolation": "serializable"}, wire=wire)
+
+
+def outside_postgresql(database: PostgresDatabase) -> Callable[[str], list[tuple[Any, ...]]]:
+    """Runs a statement on a connection of its own that waits for no lock."""
+
     def outside(statement: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(database.dsn, options="-c lock_timeout=1ms") as connection:
-            return connection.execute(statement).fetchall()
+            return connection.execute(statement.encode()).fetchall()
 
-    return Ledger(adapter, outside)
+    return outside
 
 
-def _create_tables(url: str) -> None:
+def create_tables(url: str) -> None:
+    """Create the tables and the account in the database at SQLAlchemy's ``url``."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     metadata.create_all(engine)
     with engine.begin() as connection:
@@ -149,3 +236,17 @@ def make_app(manager: ConnectionManager, **config: object) -> Flask:
     app.register_error_handler(OutcomeUnknown, lambda _: ("unknown", 503))
     app.register_error_handler(Conflict, lambda _: ("conflict", 409))
     return app
+
+
+def make_api(manager: ConnectionManager, **config: object) -> Flask:
+    """An app with the unit of work that answers its errors as the application does."""
+    app = Flask(__name__)
+    app.config.update(config)
+    flask_transactions.init_app(app, manager)
+    problem.init_app(app)
+    return app
+
+
+def managing(adapter: DatabaseAdapter) -> ConnectionManager:
+    """A manager of nothing but ``adapter``."""
+    return ConnectionManager(load_settings(None, ENVIRONMENT="testing"), {"main": adapter})

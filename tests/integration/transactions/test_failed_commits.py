@@ -21,14 +21,11 @@ from database.transaction import commit_anyway
 from tests.integration.transactions.ledger import NOBODY
 from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import make_app
+from tests.integration.transactions.ledger import managing
 from tests.integration.transactions.ledger import write
 from tests.servers.faults import LoseReply
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.proxy import FaultProxy
-
-
-def managing(adapter: DatabaseAdapter) -> ConnectionManager:
-    return ConnectionManager(load_settings(None, ENVIRONMENT="testing"), {"main": adapter})
 
 
 @pytest.fixture
@@ -44,7 +41,7 @@ def test_a_constraint_looked_at_by_the_commit_fails_it(manager: ConnectionManage
     with pytest.raises(ConstraintViolated):
         store()
     assert ledger.notes() == []
-    assert not ledger.is_locked()
+    assert not ledger.has_open_transaction()
     with manager.transaction():
         write(manager, "for somebody")
     assert ledger.notes() == ["for somebody"]
@@ -68,74 +65,7 @@ def test_a_commit_whose_answer_is_lost_is_reported_and_not_repeated(
     assert (answer.status_code, answer.text) == (503, "unknown")
     assert calls == ["view"]
     assert ledger.notes() == notes
-    assert not ledger.is_locked()
-
-
-@pytest.fixture
-def between(
-    postgresql_ledger: Ledger, postgres_database: PostgresDatabase, proxy: Callable[[int], FaultProxy]
-) -> Iterator[tuple[FaultProxy, ConnectionManager]]:
-    """A proxy before the server, and a manager that goes through it."""
-    link = proxy(postgres_database.port)
-    adapter = postgresql_ledger.adapter(port=link.port)
-    yield link, managing(adapter)
-    adapter.disconnect()
-
-
-def test_a_lost_reply_to_a_real_commit_is_reported_and_not_repeated(
-    between: tuple[FaultProxy, ConnectionManager], postgresql_ledger: Ledger
-) -> None:
-    link, manager = between
-    calls: list[str] = []
-    app = make_app(manager)
-
-    @app.post("/")
-    def view() -> str:
-        calls.append("view")
-        write(manager, "x")
-        return "ok"
-
-    with link.suffering(LoseReply(b"commit")):
-        answer = app.test_client().post("/")
-    assert (answer.status_code, answer.text) == (503, "unknown")
-    assert calls == ["view"]
-    assert postgresql_ledger.notes() == ["x"]
-    assert app.test_client().post("/").status_code == 200
-
-
-def test_a_lost_reply_to_a_commit_that_was_wanted_anyway_has_the_same_answer(
-    between: tuple[FaultProxy, ConnectionManager],
-) -> None:
-    link, manager = between
-    app = make_app(manager)
-
-    @app.post("/")
-    def view() -> str:
-        write(manager, "x")
-        commit_anyway()
-        raise ZeroDivisionError
-
-    app.register_error_handler(ZeroDivisionError, lambda _: ("handled", 401))
-    with link.suffering(LoseReply(b"commit")):
-        answer = app.test_client().post("/")
-    assert (answer.status_code, answer.text) == (503, "unknown")
-
-
-def test_a_connection_lost_before_the_commit_is_an_error_and_nothing_is_written(
-    between: tuple[FaultProxy, ConnectionManager], postgresql_ledger: Ledger
-) -> None:
-    link, manager = between
-    app = make_app(manager)
-
-    @app.post("/")
-    def view() -> str:
-        write(manager, "x")
-        link.kill_connections()
-        write(manager, "y")
-        return "ok"
-
-    assert app.test_client().post("/").status_code == 500
-    assert postgresql_ledger.notes() == []
+    assert not ledger.has_open_transaction()
 
 
 def test_a_request_that_outlives_its_deadline_is_rolled_back(manager: ConnectionManager, ledger: Ledger) -> None:
@@ -146,7 +76,7 @@ def test_a_request_that_outlives_its_deadline_is_rolled_back(manager: Connection
     @app.post("/")
     def view() -> str:
         write(manager, "x")
-        while ledger.is_locked():
+        while ledger.has_open_transaction():
             freed.wait(0.02)
         return "ok"
 

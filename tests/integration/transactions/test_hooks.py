@@ -77,7 +77,7 @@ def test_a_hook_that_fails_before_the_commit_prevents_it(
     assert post(app, view) == 500
     assert ledger.notes() == []
     assert later == []
-    assert not ledger.is_locked()
+    assert not ledger.has_open_transaction()
 
 
 def test_a_hook_that_fails_after_the_commit_is_logged_and_changes_nothing(
@@ -118,7 +118,7 @@ def test_after_the_commit_a_hook_reads_and_has_transactions_of_its_own_but_write
 ) -> None:
     def hook() -> None:
         assert balance(manager) == 1
-        assert not ledger.is_locked()
+        assert not ledger.has_open_transaction()
         with pytest.raises(TransactionError, match="over"):
             write(manager, "in passing")
         with manager.transaction():
@@ -162,7 +162,7 @@ def test_a_failed_commit_of_an_after_request_hook_is_a_500(
 
     assert post(app, lambda: "ok") == 500
     assert ledger.notes() == []
-    assert not ledger.is_locked()
+    assert not ledger.has_open_transaction()
 
 
 def test_an_error_handler_may_keep_a_record_of_the_error(

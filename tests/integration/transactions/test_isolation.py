@@ -106,7 +106,7 @@ def test_a_request_inside_a_request_is_a_unit_of_its_own(
     assert ledger.notes() == ["inner 200"]
     assert client.post("/outer/200").status_code == 200
     assert ledger.notes() == ["inner 200", "inner 200", "outer 200"]
-    assert not ledger.is_locked()
+    assert not ledger.has_open_transaction()
 
 
 def test_a_request_to_another_app_inside_a_request_is_a_unit_of_its_own(

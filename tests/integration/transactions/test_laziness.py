@@ -49,14 +49,17 @@ def test_a_get_reads_without_a_transaction(app: Flask, manager: ConnectionManage
     assert sent(adapter) == {"get": 1}
 
 
-def test_a_post_begins_with_its_first_read(app: Flask, manager: ConnectionManager, adapter: DatabaseAdapter) -> None:
+def test_a_post_begins_with_its_first_read(
+    app: Flask, manager: ConnectionManager, adapter: DatabaseAdapter, ledger: Ledger
+) -> None:
     @app.post("/")
     def view() -> str:
         before = begun()
         return f"{before} {balance(manager)} {begun()}"
 
     assert app.test_client().post("/").text == "False 0 True"
-    assert sent(adapter) == {"begin": 1, "commit": 1, "get": 1}
+    around = {} if ledger.buffered else {"begin": 1, "commit": 1}
+    assert sent(adapter) == {**around, "get": 1}
 
 
 def test_a_lazy_post_begins_with_its_first_write(app: Flask, manager: ConnectionManager, ledger: Ledger) -> None:
@@ -99,18 +102,18 @@ def test_the_lock_is_free_while_the_answer_is_built_and_while_hooks_run(
 
     class Observing(DefaultJSONProvider):
         def dumps(self, obj: object, **_: object) -> str:
-            locked["serializer"] = ledger.is_locked()
+            locked["serializer"] = ledger.has_open_transaction()
             return json.dumps(obj)
 
     @app.after_request
     def hook(response: Response) -> Response:
-        locked["hook"] = ledger.is_locked()
+        locked["hook"] = ledger.has_open_transaction()
         return response
 
     @app.post("/")
     def view() -> dict[str, str]:
         deposit(manager, 1)
-        locked["view"] = ledger.is_locked()
+        locked["view"] = ledger.has_open_transaction()
         return {"stored": "yes"}
 
     app.json = Observing(app)

@@ -83,7 +83,7 @@ def test_an_inner_transaction_begins_the_unit_even_of_a_get(
     def view() -> str:
         with manager.transaction():
             deposit(manager, 1)
-            assert ledger.is_locked()
+            assert ledger.has_open_transaction()
         return "ok"
 
     assert app.test_client().get("/").status_code == 200
@@ -111,7 +111,7 @@ def test_in_plain_code_an_error_of_the_outermost_undoes_all(manager: ConnectionM
     with pytest.raises(InnerError):
         fail_outside()
     assert ledger.notes() == []
-    assert not ledger.is_locked()
+    assert not ledger.has_open_transaction()
 
 
 def test_plain_calls_of_the_adapter_and_the_manager_join_the_same_transaction(

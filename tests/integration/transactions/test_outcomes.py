@@ -93,14 +93,14 @@ def ending(app: Flask, manager: ConnectionManager) -> Callable[..., Any]:
 def test_only_a_success_lasts(case: Case, ending: Callable[..., Any], ledger: Ledger) -> None:
     assert ending(case.end).status_code == case.status
     assert ledger.notes() == (["in the view"] if case.commits else [])
-    assert not ledger.is_locked()
+    assert not ledger.has_open_transaction()
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 def test_a_commit_that_fails_is_never_a_success(case: Case, ending: Callable[..., Any], ledger: Ledger) -> None:
     assert ending(case.end, NOBODY).status_code == (500 if case.commits else case.status)
     assert ledger.notes() == []
-    assert not ledger.is_locked()
+    assert not ledger.has_open_transaction()
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -108,7 +108,7 @@ def test_reading_leaves_nothing_open(app: Flask, manager: ConnectionManager, led
     app.add_url_rule("/", "view", lambda: str(balance(manager)), methods=[method])
     answer = app.test_client().open("/", method=method)
     assert (answer.status_code, answer.text) == (200, "0")
-    assert not ledger.is_locked()
+    assert not ledger.has_open_transaction()
 
 
 @pytest.mark.parametrize(("status", "notes"), [(401, []), (200, ["at the door"])])

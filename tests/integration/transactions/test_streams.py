@@ -41,7 +41,7 @@ def test_what_the_view_wrote_is_there_before_the_first_byte(
 ) -> None:
     def pieces() -> Iterator[str]:
         yield ",".join(ledger.notes())
-        yield f" {ledger.is_locked()}"
+        yield f" {ledger.has_open_transaction()}"
 
     @app.post("/stored")
     def view() -> Response:
@@ -95,7 +95,7 @@ def test_a_stream_that_is_given_up_undoes_its_own_transaction(
     answer = stream(app, pieces, wrap)
     answer.close()
     assert ledger.notes() == []
-    assert not ledger.is_locked()
+    assert not ledger.has_open_transaction()
 
 
 def test_a_stream_that_nobody_closes_ends_when_it_is_forgotten(
@@ -109,7 +109,7 @@ def test_a_stream_that_nobody_closes_ends_when_it_is_forgotten(
     answer = stream(app, pieces, wrap)
     del answer
     gc.collect()
-    assert not ledger.is_locked()
+    assert not ledger.has_open_transaction()
     assert ledger.notes() == []
 
 

@@ -23,10 +23,9 @@ export class Authenticator {
 
   /**
    * @param {object[]} providers those of `auth.config.ts`; all of type `customJwt`
-   * @param {string} deployKey like `dev:name|secret`; the type before the colon is not compared
+   * @param {string} deployKey like `dev:name|secret`, of which the type before the colon is not compared, or any other text without a colon
    */
   constructor(providers, deployKey) {
-    if (!deployKey.includes("|")) throw new Error("a deploy key has the form name|secret");
     this.#providers = providers.map(readProvider);
     this.#deployKey = withoutType(deployKey);
   }

@@ -270,7 +270,7 @@ def test_a_text_that_was_parsed_takes_other_values() -> None:
         "",
         ";",
         "-- nothing",
-        "/* /* */ select 1 */ delete from things",
+        "select 1 /* /* */ */ */ from things",
         "select id from things where " + "(" * 2000 + "done" + ")" * 2000,
         "select id from things where " + "not " * 2000 + "done",
         "select id from things where rank = " + "9" * 5000,

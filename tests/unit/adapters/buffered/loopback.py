@@ -31,13 +31,13 @@ class LoopbackAdapter(BufferedAdapter):
     def _build(self) -> None:
         super()._build()
         self.sent: list[Operation] = []
-        self._lock = threading.Lock()
+        self._committing = threading.Lock()
         self._tables = Tables(self.schema)
         self._keys: set[str] = set()
 
     def transmit(self, operation: Operation, context: Context) -> Result:
         self.sent.append(operation)
-        with self._lock:
+        with self._committing:
             if isinstance(operation, CommitRequest):
                 return self._commit(operation)
             return self._tables.execute(operation)

@@ -71,12 +71,13 @@ def test_a_buffered_transaction_is_like_any_other(before: list[dict[str, Any]], 
     expected = _run(ordinary, script)
     found = _run(buffered, script)
     if expected[-1] is ConstraintViolated:
-        # What an ordinary transaction is told at once, a buffered one may be told at its end.
-        assert found[-1] is ConstraintViolated
+        # What an ordinary transaction is told at once, a buffered one is told at its end, unless it holds by then.
         assert found[: len(expected) - 1] == expected[:-1]
+        assert found[-1] in {ConstraintViolated, None}
     else:
         assert found == expected
-    assert _rows(buffered) == _rows(ordinary)
+    if found[-1] is expected[-1]:
+        assert _rows(buffered) == _rows(ordinary)
 
 
 def _run(adapter: DatabaseAdapter, script: list[Any]) -> list[Any]:

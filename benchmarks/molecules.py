@@ -1,0 +1,114 @@
+"""The table that the HTTP benchmarks work on, and the three things that every contender does with it.
+
+It is the shipped table ``molecules``. A get is by id, a page is the first hundred rows by id, an insert is one row.
+The peers send what Isthmus sends, so that both ask the same of the server; they check nothing and convert nothing.
+"""
+
+from __future__ import annotations
+
+from abc import ABC
+from abc import abstractmethod
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+
+from benchmarks.harness import per_item
+from benchmarks.harness import report
+from config.tables import molecules
+from database.adapters.base import DatabaseAdapter
+from database.core.operations import Insert
+from database.core.operations import Select
+from database.core.schema import new_id
+
+Record = dict[str, Any]
+
+TABLE = molecules.name
+COLUMNS = tuple(molecules.columns.keys())
+
+PAGE = 100
+"""Rows of a page."""
+
+MOMENT = "2026-01-01T00:00:00.000000Z"
+"""When the peers' records are made."""
+
+_ROWS = 2 * PAGE
+_GETS = 50
+_PAGES = 10
+_INSERTS = 30
+_numbers = count()
+
+
+class Contender(ABC):
+    """One way to work on the table."""
+
+    @abstractmethod
+    def get(self, key: str) -> Any:
+        """The record with this id."""
+
+    @abstractmethod
+    def page(self, size: int) -> Sequence[Any]:
+        """The first ``size`` records by id."""
+
+    @abstractmethod
+    def insert(self, record: Record) -> object:
+        """Add a record."""
+
+
+class Isthmus(Contender):
+    """Operations handed to the adapter."""
+
+    def __init__(self, adapter: DatabaseAdapter) -> None:
+        self._adapter = adapter
+
+    def get(self, key: str) -> Any:
+        return self._adapter.get(TABLE, key)
+
+    def page(self, size: int) -> Sequence[Any]:
+        return self._adapter.run(Select(TABLE, limit=size)).rows
+
+    def insert(self, record: Record) -> object:
+        return self._adapter.run(Insert(TABLE, [record]))
+
+
+def fill(adapter: DatabaseAdapter) -> list[str]:
+    """Add rows enough for more than a page; returns their ids."""
+    return [row["id"] for row in adapter.run(Insert(TABLE, new_records(_ROWS))).rows]
+
+
+def new_records(number: int) -> list[Record]:
+    """Records that nobody has, without what an adapter fills in."""
+    return [
+        {"id": new_id(), "name": f"molecule {next(_numbers)}", "formula": "C8H10N4O2", "properties": {"mass": 194.19}}
+        for _ in range(number)
+    ]
+
+
+def measure(
+    where: str, contenders: Mapping[str, Contender], keys: Sequence[str], *, baseline: str, rounds: int
+) -> None:
+    """Check that all contenders do the same, then measure them, a table for each of the three things.
+
+    :param where: the backend, for the titles.
+    :param keys: ids of records that are there.
+    """
+    for name, contender in contenders.items():
+        _check(name, contender, keys)
+    things: tuple[tuple[str, Callable[[Contender], Callable[[Any], object]], Callable[[], Sequence[Any]]], ...] = (
+        ("get", lambda one: one.get, lambda: keys[:_GETS]),
+        (f"{PAGE} rows", lambda one: one.page, lambda: [PAGE] * _PAGES),
+        ("insert", lambda one: one.insert, lambda: new_records(_INSERTS)),
+    )
+    for title, method, arguments in things:
+        cases = {name: per_item(method(contender), arguments) for name, contender in contenders.items()}
+        report(f"{where}: {title}", cases, baseline=baseline, rounds=rounds)
+
+
+def _check(name: str, contender: Contender, keys: Sequence[str]) -> None:
+    assert contender.get(keys[0])["id"] == keys[0], name
+    assert [record["id"] for record in contender.page(PAGE)] == sorted(keys)[:PAGE], name
+    [record] = new_records(1)
+    contender.insert(record)
+    found = contender.get(record["id"])
+    assert (found["name"], found["formula"]) == (record["name"], record["formula"]), name

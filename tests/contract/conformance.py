@@ -1,0 +1,178 @@
+"""What each of the contract's backends can do, for README.md: ``python -m tests.contract.conformance`` writes it there.
+
+The contract's tests hold every backend to its capabilities: what it has must work, what it lacks must be refused.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from database.adapters.buffered.adapter import BufferedAdapter
+from tests.contract.backends import BACKENDS
+from tests.contract.backends import BackendCase
+
+README: Final = Path(__file__).parents[2] / "README.md"
+START: Final = "<!-- conformance -->"
+END: Final = "<!-- /conformance -->"
+
+UNTRANSLATED: Final = {
+    "a join": "joins",
+    "a subquery": "subqueries",
+    "a set operation": "set operations",
+    "WITH": "`WITH`",
+    "HAVING": "`HAVING`",
+    "WINDOW": "window functions",
+    "FOR UPDATE": "`FOR UPDATE`",
+    "ON CONFLICT DO NOTHING": "`ON CONFLICT DO NOTHING`",
+    "arithmetic and concatenation": "arithmetic",
+    "a comparison of two columns": "comparisons of two columns",
+    "a regular expression": "regular expressions",
+    "an operator into JSON": "operators into JSON",
+    "CREATE": "DDL",
+}
+"""The most usual SQL that is not translated: the construct as the refusal names it, and in the plural."""
+
+_INTRODUCTION: Final = """\
+## What each backend can do
+
+One set of tests, `tests/contract`, runs on every backend, against real servers, and holds it to this table. The
+columns are the adapters' classes without `Adapter`; `Supabase` is the project's HTTP interface with its publishable
+key, as with a secret key alone nothing applies row level security. `make conformance` writes this section."""
+
+_LACKING: Final = """\
+What they cannot do, of which SQL, functions and subscriptions are refused with `Unsupported`, unsent:"""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the table: one capability in plain words.
+
+    :ivar capability: the field of :class:`~database.core.capabilities.Capabilities`.
+    :ivar tell: what a backend has of it.
+    :ivar lacks: what a backend cannot do for want of it; empty if there is nothing.
+    """
+
+    capability: str
+    title: str
+    tell: Callable[[BackendCase], str]
+    lacks: Callable[[BackendCase], str]
+
+
+def section() -> str:
+    """The section of README.md with its markers: the table, and below it what each backend cannot do."""
+    untranslated = f"Translated SQL is that of one operation on one table, without {', '.join(UNTRANSLATED.values())}."
+    lacking = "\n".join(map(_lacking, BACKENDS))
+    return f"{START}\n\n{_INTRODUCTION}\n\n{_table()}\n\n{untranslated}\n\n{_LACKING}\n\n{lacking}\n\n{END}"
+
+
+def replaced(text: str) -> str:
+    """``text`` with the section between its markers up to date. :raises ValueError: if it lacks a marker."""
+    before, _, rest = text.partition(START)
+    _, end, after = rest.partition(END)
+    if not end:
+        raise ValueError(f"there is no section from {START} to {END}")
+    return before + section() + after
+
+
+def main() -> None:
+    """Bring README.md up to date."""
+    README.write_text(replaced(README.read_text()))
+
+
+def _table() -> str:
+    rows = [
+        ["", *map(_column, BACKENDS)],
+        ["---"] * (len(BACKENDS) + 1),
+        *([line.title, *map(line.tell, BACKENDS)] for line in LINES),
+    ]
+    return "\n".join(f"| {' | '.join(row)} |" for row in rows)
+
+
+def _column(case: BackendCase) -> str:
+    return case.adapter.__name__.removesuffix("Adapter")
+
+
+def _lacking(case: BackendCase) -> str:
+    lacks = [text for line in LINES if (text := line.lacks(case))]
+    return f"* `{_column(case)}`: {'; '.join(lacks)}."
+
+
+def _switch(capability: str, title: str, lacks: str, *, yes: str = "yes", no: str = "no") -> Line:
+    """A capability that a backend has or has not."""
+
+    def has(case: BackendCase) -> bool:
+        return bool(getattr(case.capabilities, capability))
+
+    return Line(capability, title, lambda case: yes if has(case) else no, lambda case: "" if has(case) else lacks)
+
+
+def _transactions(case: BackendCase) -> str:
+    if not case.capabilities.sessions:
+        return "no"
+    return "buffered" if issubclass(case.adapter, BufferedAdapter) else "interactive"
+
+
+def _lacks_of_transactions(case: BackendCase) -> str:
+    return {
+        "no": "transactions",
+        "buffered": "locking what a transaction reads (its commit fails with `Conflict` if that has changed)",
+        "interactive": "",
+    }[_transactions(case)]
+
+
+def _lacks_of_sql(case: BackendCase) -> str:
+    return "SQL that is not translated" if case.capabilities.sql == "translated" else ""
+
+
+def _functions(case: BackendCase) -> str:
+    if not case.capabilities.calls:
+        return "no"
+    joins = getattr(case.adapter, "call_inside", None) is not BufferedAdapter.call_inside
+    return "yes" if joins else "outside transactions"
+
+
+def _lacks_of_functions(case: BackendCase) -> str:
+    return {
+        "no": "calling functions by name",
+        "outside transactions": "functions inside a transaction",
+        "yes": "",
+    }[_functions(case)]
+
+
+LINES: Final = (
+    Line("sessions", "transactions", _transactions, _lacks_of_transactions),
+    _switch("savepoints", "nested transactions that roll back alone", "nested transactions"),
+    _switch(
+        "immediate_constraints",
+        "a transaction is told of a violated constraint",
+        "telling a transaction of a violated constraint before its commit",
+        yes="at once",
+        no="at its commit",
+    ),
+    Line("sql", "SQL text", lambda case: case.capabilities.sql, _lacks_of_sql),
+    Line("calls", "functions by name", _functions, _lacks_of_functions),
+    _switch("row_security", "applies row level security to each caller", "applying row level security by itself"),
+    _switch("changes", "change feed and subscriptions", "subscriptions"),
+    Line(
+        "json_depth",
+        "depth of a JSON document",
+        lambda case: f"{case.capabilities.json_depth} levels",
+        lambda case: f"JSON deeper than {case.capabilities.json_depth} levels",
+    ),
+    _switch(
+        "json_number_types",
+        "`1.0` in a JSON document",
+        "telling `1.0` from `1` in JSON",
+        yes="stays a float",
+        no="may become the integer `1`",
+    ),
+    _switch("durable", "keeps its rows when the process ends", "keeping its rows when the process ends"),
+)
+"""A line for every capability."""
+
+
+if __name__ == "__main__":
+    main()
