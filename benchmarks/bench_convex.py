@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
+from typing import TypeVar
 
 import orjson
 import urllib3
@@ -21,8 +22,9 @@ from convex import json_to_convex
 from convex.http_client import ConvexHttpClient
 
 from benchmarks import molecules
-from benchmarks.harness import per_item
 from benchmarks.harness import report
+from benchmarks.harness import typical
+from benchmarks.molecules import INSERTS
 from benchmarks.molecules import MOMENT
 from benchmarks.molecules import TABLE
 from benchmarks.molecules import Contender
@@ -33,13 +35,17 @@ from database.core.operations import Insert
 from database.core.schema import new_id
 from tests.servers.convex_deployment import ConvexDeployment
 
+FUNCTION = f"{TABLE}:get"
+"""Returns the record with an id."""
+
 _BASELINE = "urllib3"
 _TARGET = 1.15
-_FUNCTION = f"{TABLE}:get"
 _CALLS = 50
 _WRITES = 10
-_TRANSACTIONS = 10
+_TRANSACTIONS = 5
 _MOST_ROUND_TRIPS = 2
+
+Item = TypeVar("Item")
 
 Send = Callable[[str, Any], Any]
 """Calls a function by its path and arguments."""
@@ -59,7 +65,7 @@ def run(rounds: int) -> None:
             "Isthmus": _Isthmus(adapter),
             "ConvexHttpClient": _OneByOne(official.query, official.mutation),
         }
-        _measure(contenders, molecules.fill(adapter), rounds)
+        _measure(deployment, contenders, molecules.fill(adapter), rounds)
         _count_round_trips(deployment, contenders["Isthmus"])
 
 
@@ -112,7 +118,7 @@ class _Isthmus(molecules.Isthmus, _ConvexContender):
     """One call after the other, which the transaction joins."""
 
     def call(self, key: str) -> Any:
-        return self._adapter.call(_FUNCTION, {"id": key})
+        return self._adapter.call(FUNCTION, {"id": key})
 
     def transaction(self, records: Sequence[Record]) -> None:
         with self._adapter.transaction():
@@ -128,7 +134,7 @@ class _Requests(_ConvexContender):
         self._mutation = mutation
 
     def call(self, key: str) -> Any:
-        return self._query(_FUNCTION, {"id": key})
+        return self._query(FUNCTION, {"id": key})
 
     def get(self, key: str) -> Any:
         return self._query("isthmus:get", {"table": TABLE, "id": key})
@@ -170,13 +176,22 @@ def _row(record: Record) -> Record:
     return {**record, "created_at": MOMENT, "updated_at": MOMENT, "version": ConvexInt64(1)}
 
 
-def _measure(contenders: Mapping[str, _ConvexContender], keys: Sequence[str], rounds: int) -> None:
+def _measure(
+    deployment: ConvexDeployment, contenders: Mapping[str, _ConvexContender], keys: Sequence[str], rounds: int
+) -> None:
+    def emptied(items: list[Item]) -> list[Item]:
+        # The deployment for development takes longer, the more documents it has.
+        deployment.reset()
+        return items
+
     where = f"Convex, target {_TARGET}"
-    calls = {name: per_item(one.call, lambda: keys[:_CALLS]) for name, one in contenders.items()}
+    calls = {name: typical(one.call, lambda: keys[:_CALLS]) for name, one in contenders.items()}
     report(f"{where}: function call", calls, baseline=_BASELINE, rounds=rounds)
-    molecules.measure(where, contenders, keys, baseline=_BASELINE, rounds=rounds)
+    molecules.measure(
+        where, contenders, keys, baseline=_BASELINE, rounds=rounds, inserts=lambda: emptied(new_records(INSERTS))
+    )
     transactions = {
-        name: per_item(one.transaction, lambda: [new_records(_WRITES) for _ in range(_TRANSACTIONS)])
+        name: typical(one.transaction, lambda: emptied([new_records(_WRITES) for _ in range(_TRANSACTIONS)]))
         for name, one in contenders.items()
     }
     title = f"{where}: {_WRITES} inserts in one transaction (ConvexHttpClient: in {_WRITES})"

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter
 from typing import TypeVar
 
@@ -69,6 +70,18 @@ def per_item(function: Callable[[Item], object], items: Callable[[], Sequence[It
     return measure
 
 
+def typical(function: Callable[[Item], object], items: Callable[[], Sequence[Item]]) -> Measure:
+    """A measure of ``function``: the median of one call per item, for calls to a server, of which some have to wait.
+
+    :param items: as of :func:`per_item`.
+    """
+
+    def measure() -> float:
+        return statistics.median(_seconds(partial(function, item)) for item in items())
+
+    return measure
+
+
 def wall(function: Callable[[], object]) -> Measure:
     """A measure of ``function`` run once, as when it starts threads of its own."""
     return per_call(function, 1)
@@ -105,7 +118,7 @@ def report(title: str, cases: Mapping[str, Measure], *, baseline: str, rounds: i
         print(f"| {row.name} | {_readable(row.median)} | {spread} | {ratio} |")
 
 
-def _seconds(run: Callable[[], None]) -> float:
+def _seconds(run: Callable[[], object]) -> float:
     enabled = gc.isenabled()
     gc.disable()
     try:

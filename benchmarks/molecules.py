@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-from benchmarks.harness import per_item
 from benchmarks.harness import report
+from benchmarks.harness import typical
 from config.tables import molecules
 from database.adapters.base import DatabaseAdapter
 from database.core.operations import Insert
@@ -33,10 +33,12 @@ PAGE = 100
 MOMENT = "2026-01-01T00:00:00.000000Z"
 """When the peers' records are made."""
 
+INSERTS = 30
+"""Records that are added in a round."""
+
 _ROWS = 2 * PAGE
 _GETS = 50
 _PAGES = 10
-_INSERTS = 30
 _numbers = count()
 
 
@@ -86,22 +88,29 @@ def new_records(number: int) -> list[Record]:
 
 
 def measure(
-    where: str, contenders: Mapping[str, Contender], keys: Sequence[str], *, baseline: str, rounds: int
+    where: str,
+    contenders: Mapping[str, Contender],
+    keys: Sequence[str],
+    *,
+    baseline: str,
+    rounds: int,
+    inserts: Callable[[], Sequence[Record]] = lambda: new_records(INSERTS),
 ) -> None:
     """Check that all contenders do the same, then measure them, a table for each of the three things.
 
     :param where: the backend, for the titles.
     :param keys: ids of records that are there.
+    :param inserts: makes the records that are added in a round.
     """
     for name, contender in contenders.items():
         _check(name, contender, keys)
     things: tuple[tuple[str, Callable[[Contender], Callable[[Any], object]], Callable[[], Sequence[Any]]], ...] = (
         ("get", lambda one: one.get, lambda: keys[:_GETS]),
         (f"{PAGE} rows", lambda one: one.page, lambda: [PAGE] * _PAGES),
-        ("insert", lambda one: one.insert, lambda: new_records(_INSERTS)),
+        ("insert", lambda one: one.insert, inserts),
     )
     for title, method, arguments in things:
-        cases = {name: per_item(method(contender), arguments) for name, contender in contenders.items()}
+        cases = {name: typical(method(contender), arguments) for name, contender in contenders.items()}
         report(f"{where}: {title}", cases, baseline=baseline, rounds=rounds)
 
 

@@ -8,33 +8,24 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import random
 import statistics
-import subprocess
-import sys
-import threading
-from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
-from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection
 from importlib.util import find_spec
-from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Barrier
-from time import monotonic
-from time import sleep
 from typing import Any
 
-from tests.servers.ports import free_port
+from benchmarks.load import Load
+from benchmarks.load import Request
+from benchmarks.load import connect
+from benchmarks.load import keep_busy
+from benchmarks.load import serving
+from benchmarks.load import status
 
 CLIENTS = 8
-TIMEOUT = 30.0
-
-Request = Callable[[HTTPConnection], int]
-"""Sends one request on an open connection and returns the answer's status."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +56,6 @@ def _granian(workers: int, threads: int) -> Server:
 SERVERS = (_gunicorn(1, 8), _gunicorn(2, 4), _granian(1, 8), _granian(2, 4))
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What the clients of a round saw.
-
-    :ivar rate: answers a second.
-    :ivar slow: the 99th percentile of an answer's time in seconds.
-    """
-
-    rate: float
-    slow: float
-
-
 def main() -> None:
     """Measure every server that is installed, in interleaved rounds, and print a Markdown table."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.servers", description=__doc__)
@@ -99,16 +78,17 @@ def main() -> None:
 
 def _measure(server: Server, seconds: float) -> Iterator[tuple[str, Load]]:
     with _serving(server) as port:
-        token = _call(HTTPConnection("127.0.0.1", port, timeout=TIMEOUT), "POST", "/auth/register", _ACCOUNT)
+        token = _call(connect(port), "POST", "/auth/register", _ACCOUNT)
         headers = {"Authorization": f"Bearer {token['access_token']}", "Content-Type": "application/json"}
-        record = _call(HTTPConnection("127.0.0.1", port, timeout=TIMEOUT), "POST", "/api/molecules", _RECORD, headers)
+        record = _call(connect(port), "POST", "/api/molecules", _RECORD, headers)
         path = f"/api/molecules/{record['id']}"
-        yield "GET record", _load(port, seconds, lambda connection: _status(connection, "GET", path))
         body = json.dumps(_RECORD)
-        yield (
-            "POST create",
-            _load(port, seconds, lambda connection: _status(connection, "POST", "/api/molecules", body, headers)),
-        )
+        requests: dict[str, Request] = {
+            "GET record": lambda connection: status(connection, "GET", path),
+            "POST create": lambda connection: status(connection, "POST", "/api/molecules", body, headers),
+        }
+        for name, request in requests.items():
+            yield name, keep_busy(port, seconds, request, clients=CLIENTS)
 
 
 _ACCOUNT = {"email": "load@example.org", "password": "correct horse battery"}
@@ -118,70 +98,10 @@ _JSON = {"Content-Type": "application/json"}
 
 @contextmanager
 def _serving(server: Server) -> Iterator[int]:
-    """The server, answering on a port of this machine, until the block ends."""
-    port = free_port()
     with TemporaryDirectory() as folder:
         files = {"LOCAL_DB_PATH": f"{folder}/load.db", "INSTANCE_PATH": folder}
-        command = [sys.executable, *(argument.format(port=port) for argument in server.arguments)]
-        process = subprocess.Popen(
-            command,
-            env={**os.environ, **files, "ENVIRONMENT": "testing"},
-            cwd=Path(__file__).parents[1],
-            stderr=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-        )
-        try:
-            _wait_for(port)
+        with serving(server.arguments, {**files, "ENVIRONMENT": "testing"}, "/livez") as port:
             yield port
-        finally:
-            process.terminate()
-            process.wait(TIMEOUT)
-
-
-def _wait_for(port: int) -> None:
-    give_up = monotonic() + TIMEOUT
-    while monotonic() < give_up:
-        with suppress(OSError):
-            if _status(HTTPConnection("127.0.0.1", port, timeout=1), "GET", "/livez") == 200:
-                return
-        sleep(0.05)
-    raise TimeoutError("the server does not answer")
-
-
-def _load(port: int, seconds: float, request: Request) -> Load:
-    """Let all clients repeat ``request`` for a while. :raises RuntimeError: if an answer is an error."""
-    times: list[float] = []
-    failures: list[str] = []
-    barrier = Barrier(CLIENTS)
-
-    def client() -> None:
-        connection = HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
-        own: list[float] = []
-        barrier.wait(TIMEOUT)
-        end = monotonic() + seconds
-        while (started := monotonic()) < end:
-            status = request(connection)
-            own.append(monotonic() - started)
-            if status >= 400:
-                failures.append(f"status {status}")
-                return
-        times.extend(own)
-
-    threads = [threading.Thread(target=client) for _ in range(CLIENTS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise RuntimeError(failures[0])
-    return Load(len(times) / seconds, statistics.quantiles(times, n=100)[98])
-
-
-def _status(connection: HTTPConnection, method: str, path: str, body: str | None = None, headers: Any = None) -> int:
-    connection.request(method, path, body, headers or {})
-    with connection.getresponse() as response:
-        response.read()
-        return response.status
 
 
 def _call(connection: HTTPConnection, method: str, path: str, body: Any, headers: Any = None) -> Any:

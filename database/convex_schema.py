@@ -219,7 +219,7 @@ def _validator(column: Column) -> str:
 
 def _tables_file(tables: Iterable[_Table]) -> str:
     described = "".join(map(_description, tables))
-    head = 'import type { Table } from "./lib/metadata";\n\n'
+    head = 'import type { Table } from "./lib/types";\n\n'
     return f"{_HEADER}{head}export const TABLES: Record<string, Table> = {{\n{described}}};\n"
 
 

@@ -1,6 +1,6 @@
 // Made from the declared tables by `flask db convex-schema`; changes belong there.
 
-import type { Table } from "./lib/metadata";
+import type { Table } from "./lib/types";
 
 export const TABLES: Record<string, Table> = {
   isthmus_idempotency_keys: {

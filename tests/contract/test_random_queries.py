@@ -22,7 +22,7 @@ from tests.contract.backends import Backend
 from tests.contract.tables import SCHEMA
 
 TIMEOUT = 20  # seconds; only a broken backend needs them
-TABLES = 60
+TABLES = 110
 QUERIES = 25
 CHANGES = 4
 WANTED = 1000

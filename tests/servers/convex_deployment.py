@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 from typing import Final
 from typing import Literal
-from typing import Self
 
 import httpx
 from tenacity import Retrying
@@ -36,6 +35,7 @@ from tests.servers.ports import free_port
 from tests.servers.process import Account
 from tests.servers.process import ServerFailed
 from tests.servers.process import ServerUnavailable
+from tests.servers.server import Server
 from tests.servers.tokens import JwtProvider
 from tests.servers.tokens import TokenSigner
 
@@ -103,7 +103,7 @@ class ConvexFaults:
         self._client.delete("/__faults").raise_for_status()
 
 
-class ConvexDeployment:
+class ConvexDeployment(Server):
     """A deployment on a port of 127.0.0.1, until the end of a ``with`` block.
 
     Start it in a thread that outlives it: it is shut down when that thread ends.
@@ -137,18 +137,6 @@ class ConvexDeployment:
         self._process: subprocess.Popen[bytes] | None = None
         self._folders = ExitStack()
         self._log = Path(self._folders.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-convex-"))) / "log"
-
-    def __enter__(self) -> Self:
-        """Start it. :raises ServerFailed: it does not answer; the message has what it said instead."""
-        try:
-            self.start()
-        except ServerFailed:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def url(self) -> str:

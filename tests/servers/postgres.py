@@ -15,7 +15,6 @@ from signal import SIGINT
 from signal import SIGQUIT
 from signal import Signals
 from typing import Final
-from typing import Self
 from urllib.parse import quote
 
 import psycopg
@@ -31,6 +30,7 @@ from tests.servers.cluster import SUPERUSER
 from tests.servers.cluster import Cluster
 from tests.servers.ports import free_port
 from tests.servers.process import ServerFailed
+from tests.servers.server import Server
 
 _START_TIMEOUT: Final = 30.0  # seconds; a start takes 0.1, recovery after a crash little more
 _LOG_TAIL: Final = 4_000  # characters
@@ -63,7 +63,7 @@ class PostgresDatabase:
         return replace(self, port=port)
 
 
-class PostgresServer:
+class PostgresServer(Server):
     """PostgreSQL on a port of 127.0.0.1, with its own data directory that lives until :meth:`close`.
 
     Start it in a thread that outlives it: the server is shut down when that thread ends.
@@ -83,17 +83,6 @@ class PostgresServer:
         port = free_port()
         self._settings = {**_settings(port, durable=durable), **(settings or {})}
         self.maintenance = PostgresDatabase("127.0.0.1", port, SUPERUSER, self._cluster.password, "postgres")
-
-    def __enter__(self) -> Self:
-        try:
-            self.start()
-        except ServerFailed:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def port(self) -> int:

@@ -19,7 +19,6 @@ from pathlib import Path
 from socket import create_connection
 from typing import Any
 from typing import Final
-from typing import Self
 
 import jwt
 import psycopg
@@ -40,6 +39,7 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.process import Account
 from tests.servers.process import ServerFailed
 from tests.servers.process import ServerUnavailable
+from tests.servers.server import Server
 
 ANON_KEY: Final = "sb_publishable_isthmus_only-for-development"
 SERVICE_KEY: Final = "sb_secret_isthmus_only-for-development"
@@ -55,7 +55,7 @@ _TIMEOUT: Final = 30.0  # seconds; a start takes half of one
 _LOG_TAIL: Final = 4_000  # characters
 
 
-class SupabaseApi:
+class SupabaseApi(Server):
     """A project's HTTP interface on a port of 127.0.0.1, until the end of a ``with`` block.
 
     Start it in a thread that outlives it: it is shut down when that thread ends.
@@ -80,18 +80,6 @@ class SupabaseApi:
         self._process: subprocess.Popen[bytes] | None = None
         self._folders = ExitStack()
         self._folder = Path(self._folders.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-supabase-")))
-
-    def __enter__(self) -> Self:
-        """Start it. :raises ServerFailed: it does not answer; the message has what it said instead."""
-        try:
-            self.start()
-        except ServerFailed:
-            self.close()
-            raise
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     @property
     def url(self) -> str:

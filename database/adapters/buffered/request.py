@@ -36,7 +36,7 @@ Encode = Callable[[Column, Any], Any]
 
 Wire = dict[str, Any]
 
-_LARGEST_LIMIT = 2**53
+LARGEST_LIMIT = 2**53
 """No table has so many rows, and beyond it a double is not exact."""
 
 
@@ -122,7 +122,7 @@ class Encoder:
     def select(self, query: Select) -> Wire:
         """A checked query's table, filter, order and the last row wanted, as ``limit``."""
         table = self._schema.table(query.table)
-        limit = None if query.limit is None else min(query.limit + (query.offset or 0), _LARGEST_LIMIT)
+        limit = None if query.limit is None else min(query.limit + (query.offset or 0), LARGEST_LIMIT)
         where = None if query.where is None else self.filter(table, query.where)
         return {"table": query.table, "where": where, "order": [_order(key) for key in query.order], "limit": limit}
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 from typing import Final
+from urllib.parse import urlsplit
 
 import orjson
 import urllib3
@@ -46,12 +48,14 @@ class ConvexClient:
     """
 
     def __init__(self, url: str, connections: int) -> None:
-        self._url = url.rstrip("/")
-        self._pool = connection_pool(connections)
+        self._path = f"{urlsplit(url).path.rstrip('/')}/api"
+        self._connect = partial(connection_pool, url, connections)
+        self._pool = self._connect()
 
     def close(self) -> None:
-        """Close the connections that are not in use."""
-        self._pool.clear()
+        """Close the connections that are not in use; a later request makes its own."""
+        closed, self._pool = self._pool, self._connect()
+        closed.close()
 
     def call(
         self,
@@ -71,20 +75,20 @@ class ConvexClient:
         :param reads: whether the function certainly changes nothing.
         :raises DataError: ``failed``'s for an error of the function; else by what became of the request.
         """
-        answer = self._post(f"{self._url}/api/{route}", _body(path, arguments), context, authorization, reads)
+        answer = self._post(f"{self._path}/{route}", _body(path, arguments), context, authorization, reads)
         if answer.get("status") == "success":
             return json_to_convex(answer.get("value"))
         data = answer.get("errorData")
         raise failed(str(answer.get("errorMessage", "")), None if data is None else json_to_convex(data))
 
     def _post(
-        self, url: str, body: bytes, context: Context, authorization: str | None, reads: bool
+        self, target: str, body: bytes, context: Context, authorization: str | None, reads: bool
     ) -> Mapping[str, Any]:
         headers = {"Content-Type": "application/json", "Convex-Client": "python-0.8.1"}
         if authorization is not None:
             headers["Authorization"] = authorization
         try:
-            response = self._pool.request("POST", url, body=body, headers=headers, timeout=_timeout(context))
+            response = self._pool.urlopen("POST", target, body, headers, redirect=False, timeout=_timeout(context))
         except (NewConnectionError, ConnectTimeoutError) as error:
             raise ConnectFailed("no connection to Convex could be made") from error
         except ReadTimeoutError as error:

@@ -39,7 +39,7 @@ def encode(column: Column, value: Any) -> Any:
     if column.kind is INTEGER:
         return ConvexInt64(value)
     if column.kind is TIMESTAMP:
-        return value.strftime("%Y-%m-%dT%H:%M:%S.%fZ").rjust(27, "0")
+        return value.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
     return encode_document(value) if column.kind is JSON else value
 
 

@@ -45,7 +45,7 @@ class SupabaseAdapter(BufferedAdapter):
     :raises ValueError: if the URL or a key is missing or of the wrong kind.
     """
 
-    kind: ClassVar[str] = "supabase"
+    kind: ClassVar[str] = "supabase_http"
     capabilities = _CAPABILITIES
     config_keys = frozenset({"url", "key", "anon_key"})
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from postgrest import SyncSelectRequestBuilder
 
+from database.adapters.buffered.request import LARGEST_LIMIT
 from database.adapters.buffered.request import Encoder
 from database.adapters.supabase.client import Page
 from database.adapters.supabase.client import PageRequest
@@ -75,8 +76,8 @@ class Reader:
         query = replace(
             operation,
             where=checked_filter(table, operation.where),
-            limit=checked_range("limit", operation.limit),
-            offset=checked_range("offset", operation.offset),
+            limit=_passable("limit", operation.limit),
+            offset=_passable("offset", operation.offset),
         )
         if operation.group:
             return self._groups(table, query, context)
@@ -159,6 +160,12 @@ class Reader:
         if not isinstance(answer, dict) or not isinstance(answer.get("rows"), list):
             raise Unavailable(f"{_GROUPS} answered something else than groups")
         return {"rows": answer["rows"], "total": answer.get("total")}
+
+
+def _passable(name: str, value: int | None) -> int | None:
+    """A limit or offset that gateways written in JavaScript pass on as it is."""
+    checked = checked_range(name, value)
+    return None if checked is None else min(checked, LARGEST_LIMIT)
 
 
 def _behind(query: Select, rows: Sequence[Row]) -> Select:

@@ -1,6 +1,7 @@
 import type { Document } from "./database";
 import { refuse } from "./errors";
-import { type Row, tableNamed } from "./metadata";
+import { tableNamed } from "./metadata";
+import type { Row } from "./types";
 
 /** One change of one record, in the order of a transaction's operations. */
 export interface Step {

@@ -7,7 +7,8 @@ import { type Change, netChanges, type Records, recordKey, type Step } from "./c
 import { checkConstraints } from "./constraints";
 import { inIndex, type MutationContext, type Reader, recordById, type Writer } from "./database";
 import { refuse } from "./errors";
-import { kindOf, type Row, rowOf, tableNamed } from "./metadata";
+import { kindOf, rowOf, tableNamed } from "./metadata";
+import type { Row } from "./types";
 import { type Query, select } from "./select";
 import { canonical, sameJson } from "./values";
 

@@ -3,7 +3,8 @@ import { inBatches } from "./batches";
 import type { Change } from "./changeset";
 import { inIndex, type Range, type Reader, recordById } from "./database";
 import { type Refusal, refuse } from "./errors";
-import { indexOver, type Referrer, type Row, referrersOf, tableNamed } from "./metadata";
+import { indexOver, type Referrer, referrersOf, tableNamed } from "./metadata";
+import type { Row } from "./types";
 
 /** Looks a constraint up: the reason to refuse, if there is one. */
 type Check = () => Promise<Refusal | null>;

@@ -1,6 +1,6 @@
 import type { GenericDatabaseReader, GenericDatabaseWriter, GenericMutationCtx } from "convex/server";
 import type { Value } from "convex/values";
-import type { Row } from "./metadata";
+import type { Row } from "./types";
 
 // The functions serve all declared tables alike, so that a table's name and type are known at run time only.
 

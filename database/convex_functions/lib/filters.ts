@@ -1,5 +1,6 @@
 import type { Value } from "convex/values";
-import { type Kind, kindOf, type Row } from "./metadata";
+import { kindOf } from "./metadata";
+import type { Kind, Row } from "./types";
 import { foldAscii, matcher } from "./patterns";
 import { compareScalars, containsJson, type Scalar } from "./values";
 

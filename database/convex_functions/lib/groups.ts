@@ -1,5 +1,6 @@
 import { convexToJson, type Value } from "convex/values";
-import { kindOf, type Row } from "./metadata";
+import { kindOf } from "./metadata";
+import type { Row } from "./types";
 
 /** The different values that rows have in some columns, each with the number of its rows as `count`. */
 export function grouped(tableName: string, rows: Row[], columns: string[]): Row[] {

@@ -1,4 +1,5 @@
-import { kindOf, type Row } from "./metadata";
+import { kindOf } from "./metadata";
+import type { Row } from "./types";
 import { compareScalars, type Scalar } from "./values";
 
 /** A sort key. */

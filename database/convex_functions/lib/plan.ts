@@ -1,6 +1,7 @@
 import { type Bounds, boundsOf, pointsOf } from "./bounds";
 import type { Filter } from "./filters";
-import { indexOn, type Table } from "./metadata";
+import { indexOn } from "./metadata";
+import type { Table } from "./types";
 import type { Order } from "./order";
 import { compareScalars, type Scalar } from "./values";
 

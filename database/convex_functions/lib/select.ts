@@ -1,7 +1,8 @@
 import type { Budget } from "./budget";
 import type { Reader } from "./database";
 import { type Filter, selector } from "./filters";
-import { type Row, rowOf, tableNamed } from "./metadata";
+import { rowOf, tableNamed } from "./metadata";
+import type { Row } from "./types";
 import { comparator, type Order } from "./order";
 import { type Plan, planned } from "./plan";
 import { decodedPosition, documents, encodedPosition, positionOf } from "./scan";

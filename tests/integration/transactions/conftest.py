@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from flask import Flask
 from database.adapters.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from tests.contract.backends import supabase_database
+from tests.integration.convex_functions.support import Functions
 from tests.integration.transactions import http_ledgers
 from tests.integration.transactions import ledger as ledgers
 from tests.integration.transactions.http_ledgers import ConvexLedger
@@ -34,14 +36,29 @@ def ledger(request: pytest.FixtureRequest) -> Ledger:
     return made
 
 
-@pytest.fixture
-def sqlite_ledger(tmp_path: Path) -> Ledger:
-    return ledgers.sqlite_ledger(tmp_path / "ledger.db")
+@pytest.fixture(scope="package")
+def _template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("sqlite") / "template.db"
+    ledgers.sqlite_ledger(path)
+    return path
 
 
 @pytest.fixture
-def postgresql_ledger(postgres_database: PostgresDatabase) -> Ledger:
-    return ledgers.postgresql_ledger(postgres_database)
+def sqlite_ledger(_template: Path, tmp_path: Path) -> Ledger:
+    return ledgers.sqlite_ledger(shutil.copy(_template, tmp_path / "ledger.db"))
+
+
+@pytest.fixture(scope="package")
+def _database(postgres_server: PostgresServer) -> Iterator[tuple[PostgresDatabase, Ledger]]:
+    with postgres_server.database() as database:
+        yield database, ledgers.postgresql_ledger(database)
+
+
+@pytest.fixture
+def postgresql_ledger(_database: tuple[PostgresDatabase, Ledger]) -> Ledger:
+    database, ledger = _database
+    ledgers.empty_postgresql(database)
+    return ledger
 
 
 @pytest.fixture(scope="package")
@@ -54,12 +71,17 @@ def _deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexDepl
         yield deployment
 
 
+@pytest.fixture(scope="package")
+def _functions(_deployment: ConvexDeployment) -> Iterator[Functions]:
+    functions = Functions(_deployment.url, f"Convex {_deployment.deploy_key}")
+    yield functions
+    functions.close()
+
+
 @pytest.fixture
-def convex_ledger(_deployment: ConvexDeployment) -> Iterator[ConvexLedger]:
+def convex_ledger(_deployment: ConvexDeployment, _functions: Functions) -> ConvexLedger:
     _deployment.reset()
-    ledger = ConvexLedger(_deployment)
-    yield ledger
-    ledger.close()
+    return ConvexLedger(_deployment, _functions)
 
 
 @pytest.fixture(scope="package")
@@ -77,7 +99,7 @@ def _project(postgres_server: PostgresServer) -> Iterator[SupabaseApi]:
 
 @pytest.fixture
 def supabase_http_ledger(_project: SupabaseApi) -> SupabaseLedger:
-    http_ledgers.empty_project(_project.database)
+    ledgers.empty_postgresql(_project.database)
     return SupabaseLedger(_project)
 
 

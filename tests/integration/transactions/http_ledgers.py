@@ -18,6 +18,7 @@ from database.migrations.supabase import functions
 from tests.contract.backends import sqlalchemy_url
 from tests.integration.convex_functions.support import Functions
 from tests.integration.convex_functions.support import insert
+from tests.integration.convex_functions.support import read
 from tests.integration.convex_functions.support import update
 from tests.integration.transactions.ledger import ACCOUNT
 from tests.integration.transactions.ledger import SCHEMA
@@ -56,30 +57,31 @@ class BufferedLedger(Ledger):
 
 
 class ConvexLedger(BufferedLedger):
-    """A ledger in a deployment that has the tables and no rows."""
+    """A ledger in a deployment that has the tables and no rows.
 
-    def __init__(self, deployment: ConvexDeployment) -> None:
+    :param functions: those of the deployment, as a client calls them.
+    """
+
+    def __init__(self, deployment: ConvexDeployment, functions: Functions) -> None:
         def make(**config: Any) -> DatabaseAdapter:
             known = {"url": deployment.url, "key": deployment.deploy_key, "timeout": TIMEOUT}
             return ConvexAdapter({**known, **config}, SCHEMA)
 
         super().__init__(make, Wire(deployment.port, _redirected, b"isthmus:commit"))
         self.deployment = deployment
-        self._functions = Functions(deployment.url, f"Convex {deployment.deploy_key}")
+        self._functions = functions
         self._functions.commit(insert("accounts", {"id": ACCOUNT, "balance": 0}))
-
-    def close(self) -> None:
-        """Close the connections of the look from outside."""
-        self._functions.close()
 
     def rows(self, table: str) -> list[Row]:
         rows: list[Row] = self._functions.select(table)["rows"]
         return rows
 
     def write(self, note: str) -> bool:
+        (account,) = (row for row in self.rows("accounts") if row["id"] == ACCOUNT)
         self._functions.commit(
             insert("entries", {"id": note, "account_id": ACCOUNT, "note": note}),
-            update("accounts", {"id": ACCOUNT, "balance": self.balance() + 1}),
+            update("accounts", {**account, "balance": account["balance"] + 1}),
+            reads=[read("accounts", ACCOUNT, account)],
         )
         return True
 
@@ -114,14 +116,6 @@ def prepare_project(database: PostgresDatabase) -> None:
     create_tables(sqlalchemy_url(database))
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute(functions.script().encode())
-
-
-def empty_project(database: PostgresDatabase) -> None:
-    """Delete everything but the account."""
-    tables = ", ".join([*metadata.tables, "isthmus_commits"])
-    with psycopg.connect(database.dsn) as connection:
-        connection.execute(f"truncate {tables}".encode())
-        connection.execute("insert into accounts (id, balance) values (%s, 0)", [ACCOUNT])
 
 
 def _redirected(port: int) -> dict[str, Any]:

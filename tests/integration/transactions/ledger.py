@@ -167,8 +167,9 @@ class SqlLedger(Ledger):
 
 
 def sqlite_ledger(path: Path) -> SqlLedger:
-    """A new ledger in an SQLite file."""
-    create_tables(f"sqlite:///{path}")
+    """A ledger in an SQLite file, which is made if there is none."""
+    if not path.exists():
+        create_tables(f"sqlite:///{path}")
 
     def adapter(**config: Any) -> DatabaseAdapter:
         return SQLiteAdapter({"path": str(path), "synchronous": "normal", "timeout": TIMEOUT, **config}, SCHEMA)
@@ -190,6 +191,13 @@ def postgresql_ledger(database: PostgresDatabase) -> SqlLedger:
 
     wire = Wire(database.port, lambda port: {"port": port}, b"commit")
     return SqlLedger(adapter, outside_postgresql(database), strict={"isolation": "serializable"}, wire=wire)
+
+
+def empty_postgresql(database: PostgresDatabase) -> None:
+    """Delete everything but the account, whose balance is 0 again."""
+    with psycopg.connect(database.dsn) as connection:
+        connection.execute(f"truncate {', '.join(metadata.tables)}".encode())
+        connection.execute("insert into accounts (id, balance) values (%s, 0)", [ACCOUNT])
 
 
 def outside_postgresql(database: PostgresDatabase) -> Callable[[str], list[tuple[Any, ...]]]:

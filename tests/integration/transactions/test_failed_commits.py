@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Iterator
 from threading import Event
 
 import pytest
@@ -17,15 +15,11 @@ from database.connection_manager import ConnectionManager
 from database.core.errors import ConstraintViolated
 from database.core.errors import OutcomeUnknown
 from database.core.errors import TimedOut
-from database.transaction import commit_anyway
 from tests.integration.transactions.ledger import NOBODY
 from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import make_app
 from tests.integration.transactions.ledger import managing
 from tests.integration.transactions.ledger import write
-from tests.servers.faults import LoseReply
-from tests.servers.postgres import PostgresDatabase
-from tests.servers.proxy import FaultProxy
 
 
 @pytest.fixture

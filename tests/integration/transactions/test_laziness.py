@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -16,6 +20,7 @@ from database.connection_manager import ConnectionManager
 from database.flask_transactions import transactional
 from database.transaction import UnitOfWork
 from database.transaction import current_unit
+from tests.integration.transactions.http_ledgers import ConvexLedger
 from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import balance
 from tests.integration.transactions.ledger import deposit
@@ -27,6 +32,12 @@ def sent(adapter: DatabaseAdapter) -> dict[str, int]:
     """How many operations of each kind have reached the database."""
     operations: dict[str, Any] = adapter.get_connection_info()["operations"]
     return {kind: counts["ok"] for kind, counts in operations.items()}
+
+
+def begun() -> bool:
+    unit = current_unit()
+    assert isinstance(unit, UnitOfWork)
+    return unit.begun
 
 
 @pytest.mark.parametrize("method", ["GET", "POST"])
@@ -137,7 +148,81 @@ def test_two_apps_may_share_a_manager(app: Flask, manager: ConnectionManager, le
     assert ledger.balance() == 2
 
 
-def begun() -> bool:
-    unit = current_unit()
-    assert isinstance(unit, UnitOfWork)
-    return unit.begun
+Ask = Callable[[ConnectionManager], object]
+
+
+def _insert(database: ConnectionManager) -> None:
+    database.table("entries").insert({"account_id": "acme", "note": "x"}).execute()
+
+
+def _both_ways(database: ConnectionManager) -> None:
+    """Read a record twice and entries twice, and write."""
+    for _ in range(2):
+        balance(database)
+        database.table("entries").eq("note", "x").execute()
+    write(database, "x")
+    balance(database)
+
+
+def _in_vain(database: ConnectionManager) -> None:
+    with suppress(ZeroDivisionError), database.transaction():
+        write(database, "x")
+        raise ZeroDivisionError
+
+
+@dataclass(frozen=True, slots=True)
+class Trip:
+    """A request and what it costs.
+
+    :ivar functions: calls of the deployment's functions.
+    """
+
+    name: str
+    ask: Ask
+    functions: dict[str, int]
+    path: str = "/200"
+
+
+TRIPS = (
+    Trip("nothing", lambda _: None, {}),
+    Trip("a read", balance, {"get": 1}),
+    Trip("a record read twice", lambda db: (balance(db), balance(db)), {"get": 1}),
+    Trip("an insert", _insert, {"commit": 1}),
+    Trip("a read and a change", lambda db: deposit(db, 1), {"get": 1, "select": 1, "commit": 1}),
+    Trip("reads and writes", _both_ways, {"get": 1, "select": 2, "commit": 1}),
+    Trip("a savepoint undone", _in_vain, {"get": 1, "select": 1}),
+    Trip("an error", _both_ways, {"get": 1, "select": 2}, path="/409"),
+)
+
+
+@pytest.mark.parametrize("ledger", ["convex"], indirect=True)
+@pytest.mark.parametrize("trip", TRIPS, ids=lambda trip: trip.name)
+def test_a_request_sends_what_it_must_and_one_commit(
+    app: Flask, manager: ConnectionManager, ledger: ConvexLedger, trip: Trip
+) -> None:
+    def view(status: int) -> tuple[str, int]:
+        trip.ask(manager)
+        return "", status
+
+    app.add_url_rule("/<int:status>", "view", view, methods=["POST"])
+    manager.connect()
+    before = Counter(ledger.deployment.requests().functions)
+    app.test_client().post(trip.path)
+    after = Counter(ledger.deployment.requests().functions)
+    assert after - before == {f"isthmus:{function}": count for function, count in trip.functions.items()}
+
+
+def test_a_request_that_is_rolled_back_commits_nothing(
+    app: Flask, manager: ConnectionManager, adapter: DatabaseAdapter, ledger: Ledger
+) -> None:
+    @app.post("/<int:status>")
+    def view(status: int) -> tuple[str, int]:
+        _insert(manager)
+        return "", status
+
+    for status in (422, 500):
+        app.test_client().post(f"/{status}")
+    assert "commit" not in sent(adapter)
+    app.test_client().post("/200")
+    assert sent(adapter)["commit"] == 1
+    assert ledger.notes() == ["x"]

@@ -104,7 +104,7 @@ def test_a_commit_whose_replies_are_all_lost_is_reported_and_made_once(line: Lin
 @on_every_server
 def test_a_lost_reply_to_a_commit_that_was_wanted_anyway_has_the_same_answer(line: Line, ledger: Ledger) -> None:
     @line.app.post("/anyway")
-    def view() -> str:
+    def anyway() -> str:
         write(line.manager, "x")
         commit_anyway()
         raise ZeroDivisionError
@@ -119,7 +119,7 @@ def test_a_lost_reply_to_a_commit_that_was_wanted_anyway_has_the_same_answer(lin
 @on_every_server
 def test_a_connection_lost_before_the_commit_matters_only_if_it_was_the_transaction(line: Line, ledger: Ledger) -> None:
     @line.app.post("/cut")
-    def view() -> str:
+    def cut() -> str:
         write(line.manager, "x")
         line.proxy.kill_connections()
         write(line.manager, "y")

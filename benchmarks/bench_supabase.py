@@ -1,0 +1,115 @@
+"""Supabase over HTTP: Isthmus beside the official client, which Isthmus itself goes through, to a project of its own.
+
+The first peer is the official client with the requests that Isthmus sends; the second is the official client as its
+documentation shows it, whose insert is neither exactly once nor joined with what else a transaction does.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import ExitStack
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import psycopg
+from supabase import Client
+from supabase import create_client
+
+from benchmarks import molecules
+from benchmarks.molecules import COLUMNS
+from benchmarks.molecules import MOMENT
+from benchmarks.molecules import TABLE
+from benchmarks.molecules import Contender
+from benchmarks.molecules import Record
+from database.adapters.postgres import PostgresAdapter
+from database.adapters.supabase import SupabaseAdapter
+from database.core.schema import new_id
+from database.migrations import runner
+from tests.servers.postgres import PostgresDatabase
+from tests.servers.postgres import PostgresServer
+from tests.servers.supabase_api import ROLES
+from tests.servers.supabase_api import SupabaseApi
+
+_BASELINE = "supabase, the same requests"
+
+
+def run(rounds: int) -> None:
+    """Print a table for each thing that is done."""
+    with _project() as project, ExitStack() as resources:
+        adapter = SupabaseAdapter({"url": project.url, "key": project.service_key})
+        resources.callback(adapter.disconnect)
+        client = create_client(project.url, project.service_key)
+        contenders = {
+            _BASELINE: _SameRequests(client),
+            "Isthmus": molecules.Isthmus(adapter),
+            "supabase, as documented": _Documented(client),
+        }
+        keys = molecules.fill(adapter)
+        molecules.measure("Supabase over HTTP", contenders, keys, baseline=_BASELINE, rounds=rounds)
+
+
+@contextmanager
+def _project() -> Iterator[SupabaseApi]:
+    """A project with the application's tables, commits on disk."""
+    with PostgresServer(durable=True) as server, server.database() as database:
+        _prepare(database)
+        with SupabaseApi(database) as project:
+            yield project
+
+
+def _prepare(database: PostgresDatabase) -> None:
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        connection.execute(ROLES.read_bytes())
+    adapter = PostgresAdapter(asdict(database))
+    runner.upgrade(adapter)
+    adapter.disconnect()
+
+
+class _Documented(Contender):
+    """Rows of the table, as the official documentation gets and adds them."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def get(self, key: str) -> Any:
+        return self._client.table(TABLE).select("*").eq("id", key).limit(1).execute().data[0]
+
+    def page(self, size: int) -> Sequence[Any]:
+        return self._client.table(TABLE).select("*").order("id").limit(size).execute().data
+
+    def insert(self, record: Record) -> object:
+        return self._client.table(TABLE).insert(_row(record)).execute()
+
+
+class _SameRequests(Contender):
+    """What Isthmus sends: columns by name with JSON as text, rows in order, an insert as a commit."""
+
+    _columns = tuple(f"{name}::text" if name == "properties" else name for name in COLUMNS)
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def get(self, key: str) -> Any:
+        found = self._client.table(TABLE).select(*self._columns).or_(f'id.eq."{key}"')
+        return found.order("id", nullsfirst=False).limit(1).execute().data[0]
+
+    def page(self, size: int) -> Sequence[Any]:
+        return self._client.table(TABLE).select(*self._columns).order("id", nullsfirst=False).limit(size).execute().data
+
+    def insert(self, record: Record) -> object:
+        commit = {
+            "key": new_id(),
+            "fingerprint": new_id(),
+            "actor": None,
+            "reads": [{"table": TABLE, "id": record["id"], "expected": None}],
+            "ranges": [],
+            "steps": [{"kind": "insert", "table": TABLE, "id": record["id"], "row": _row(record)}],
+        }
+        return self._client.rpc("isthmus_commit", {"request": json.dumps(commit)}).execute()
+
+
+def _row(record: Record) -> Record:
+    return {**record, "created_at": MOMENT, "updated_at": MOMENT, "version": 1}

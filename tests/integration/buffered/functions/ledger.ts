@@ -1,0 +1,18 @@
+import { v } from "convex/values";
+import { mutation, query } from "./_generated/server";
+import { createRecord } from "./lib/records";
+
+/** Make another memo, every time it is called. */
+export const add = mutation({
+  args: { owner: v.string() },
+  handler: async (ctx, { owner }) => {
+    await createRecord(ctx, "memos" as never, { owner } as never);
+    return owner;
+  },
+});
+
+/** How many memos there are. */
+export const count = query({
+  args: {},
+  handler: async (ctx) => (await ctx.db.query("memos" as never).collect()).length,
+});

@@ -1,0 +1,36 @@
+"""Accounts with money that must not be lost, and memos that belong to somebody."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from config.tables import record_columns
+from config.tables import text
+from database.core.schema import Schema
+
+metadata = sa.MetaData()
+
+accounts = sa.Table(
+    "accounts",
+    metadata,
+    *record_columns(),
+    sa.Column("balance", sa.BigInteger, nullable=False, default=0),
+)
+
+transfers = sa.Table(
+    "transfers",
+    metadata,
+    *record_columns(),
+    sa.Column("source_id", text(255), sa.ForeignKey("accounts.id"), nullable=False),
+    sa.Column("target_id", text(255), sa.ForeignKey("accounts.id"), nullable=False),
+)
+
+memos = sa.Table("memos", metadata, *record_columns(), sa.Column("owner", text(), nullable=False))
+
+SCHEMA = Schema.of(metadata)
+
+
+def account(id: str, balance: int = 0) -> dict[str, Any]:  # noqa: A002
+    return {"id": id, "balance": balance}
