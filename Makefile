@@ -41,7 +41,7 @@ format: $(VENV)/dev.stamp ## bring imports and format in order
 conformance: $(VENV)/dev.stamp ## write into README.md what each backend can do
 	$(BIN)/python -m tests.contract.conformance
 
-bench: $(VENV)/bench.stamp ## measure against the peers
+bench: $(VENV)/bench.stamp $(PACKAGES)/stamp ## measure against the peers
 	$(BIN)/python -m benchmarks
 
 clean: ## delete caches; the environment stays

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import ExitStack
+from secrets import token_hex
 from typing import Any
 from typing import TypeVar
 
@@ -22,8 +23,8 @@ from convex import json_to_convex
 from convex.http_client import ConvexHttpClient
 
 from benchmarks import molecules
-from benchmarks.harness import report
-from benchmarks.harness import typical
+from benchmarks.harness import compare_by_turns
+from benchmarks.harness import print_table
 from benchmarks.molecules import INSERTS
 from benchmarks.molecules import MOMENT
 from benchmarks.molecules import TABLE
@@ -40,7 +41,7 @@ FUNCTION = f"{TABLE}:get"
 
 _BASELINE = "urllib3"
 _TARGET = 1.15
-_CALLS = 50
+_CALLS = 30
 _WRITES = 10
 _TRANSACTIONS = 5
 _MOST_ROUND_TRIPS = 2
@@ -127,7 +128,7 @@ class _Isthmus(molecules.Isthmus, _ConvexContender):
 
 
 class _Requests(_ConvexContender):
-    """The requests that Isthmus sends, written down."""
+    """The requests that Isthmus sends, written down; only its function calls say as well who asks."""
 
     def __init__(self, query: Send, mutation: Send) -> None:
         self._query = query
@@ -163,9 +164,9 @@ class _OneByOne(_Requests):
 def _commit(records: Sequence[Record]) -> dict[str, Any]:
     return {
         "key": new_id(),
-        "fingerprint": new_id(),
+        "fingerprint": token_hex(32),
         "actor": None,
-        "reads": [{"table": TABLE, "id": record["id"], "expected": None} for record in records],
+        "reads": [],
         "ranges": [],
         "steps": [{"kind": "insert", "table": TABLE, "id": record["id"], "row": _row(record)} for record in records],
         "calls": [],
@@ -184,18 +185,22 @@ def _measure(
         deployment.reset()
         return items
 
+    def print_measured(
+        title: str, functions: Mapping[str, Callable[[Item], object]], items: Callable[[], Sequence[Item]]
+    ) -> None:
+        rows = compare_by_turns(functions, items, baseline=_BASELINE, rounds=rounds)
+        print_table(f"{where}: {title}", rows, _BASELINE)
+
     where = f"Convex, target {_TARGET}"
-    calls = {name: typical(one.call, lambda: keys[:_CALLS]) for name, one in contenders.items()}
-    report(f"{where}: function call", calls, baseline=_BASELINE, rounds=rounds)
+    print_measured("function call", {name: one.call for name, one in contenders.items()}, lambda: keys[:_CALLS])
     molecules.measure(
         where, contenders, keys, baseline=_BASELINE, rounds=rounds, inserts=lambda: emptied(new_records(INSERTS))
     )
-    transactions = {
-        name: typical(one.transaction, lambda: emptied([new_records(_WRITES) for _ in range(_TRANSACTIONS)]))
-        for name, one in contenders.items()
-    }
-    title = f"{where}: {_WRITES} inserts in one transaction (ConvexHttpClient: in {_WRITES})"
-    report(title, transactions, baseline=_BASELINE, rounds=rounds)
+    print_measured(
+        f"{_WRITES} inserts in one transaction (ConvexHttpClient: in {_WRITES})",
+        {name: one.transaction for name, one in contenders.items()},
+        lambda: emptied([new_records(_WRITES) for _ in range(_TRANSACTIONS)]),
+    )
 
 
 def _count_round_trips(deployment: ConvexDeployment, contender: _ConvexContender) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from contextlib import contextmanager
 from dataclasses import asdict
+from secrets import token_hex
 from typing import Any
 
 import psycopg
@@ -102,9 +103,9 @@ class _SameRequests(Contender):
     def insert(self, record: Record) -> object:
         commit = {
             "key": new_id(),
-            "fingerprint": new_id(),
+            "fingerprint": token_hex(32),
             "actor": None,
-            "reads": [{"table": TABLE, "id": record["id"], "expected": None}],
+            "reads": [],
             "ranges": [],
             "steps": [{"kind": "insert", "table": TABLE, "id": record["id"], "row": _row(record)}],
         }

@@ -11,6 +11,7 @@ import gc
 import random
 import statistics
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -70,18 +71,6 @@ def per_item(function: Callable[[Item], object], items: Callable[[], Sequence[It
     return measure
 
 
-def typical(function: Callable[[Item], object], items: Callable[[], Sequence[Item]]) -> Measure:
-    """A measure of ``function``: the median of one call per item, for calls to a server, of which some have to wait.
-
-    :param items: as of :func:`per_item`.
-    """
-
-    def measure() -> float:
-        return statistics.median(_seconds(partial(function, item)) for item in items())
-
-    return measure
-
-
 def wall(function: Callable[[], object]) -> Measure:
     """A measure of ``function`` run once, as when it starts threads of its own."""
     return per_call(function, 1)
@@ -95,27 +84,67 @@ def compare(cases: Mapping[str, Measure], *, baseline: str, rounds: int) -> list
     :raises KeyError: if there is no case of the baseline's name.
     :raises ValueError: for less than one round.
     """
-    if rounds < 1:
-        raise ValueError("at least one round is needed")
-    seconds: dict[str, list[float]] = {name: [] for name in cases}
-    base = seconds[baseline]
-    for measure in cases.values():
-        measure()
-    for _ in range(rounds):
-        for name in random.sample(list(cases), len(cases)):
-            seconds[name].append(cases[name]())
-    return [_row(name, times, base) for name, times in seconds.items()]
+    return _rows(lambda: {name: cases[name]() for name in _shuffled(cases)}, cases, baseline, rounds)
+
+
+def compare_by_turns(
+    functions: Mapping[str, Callable[[Item], object]],
+    items: Callable[[], Sequence[Item]],
+    *,
+    baseline: str,
+    rounds: int,
+) -> list[Row]:
+    """Measure calls to a server in rounds in which the cases take turns call by call.
+
+    The server shares the machine, and what disturbs it for a moment then disturbs all cases. What a round says of a
+    case is the median of its calls.
+
+    :param items: makes the items of one case for a round, which is not measured; as many each time.
+    """
+    return _rows(lambda: _by_turns(functions, items), functions, baseline, rounds)
 
 
 def report(title: str, cases: Mapping[str, Measure], *, baseline: str, rounds: int) -> None:
     """Measure all cases as :func:`compare` does, and print them as a Markdown table."""
-    rows = compare(cases, baseline=baseline, rounds=rounds)
+    print_table(title, compare(cases, baseline=baseline, rounds=rounds), baseline)
+
+
+def print_table(title: str, rows: Sequence[Row], baseline: str) -> None:
+    """Print what was measured as a Markdown table."""
     print(f"\n### {title}\n")
     print(f"| case | median | p25-p75 | ratio to *{baseline}* (range) |\n|---|---:|---:|---:|")
     for row in rows:
         spread = f"{_readable(row.low)} - {_readable(row.high)}"
         ratio = f"{row.ratio:.2f} ({row.least:.2f}-{row.most:.2f})"
         print(f"| {row.name} | {_readable(row.median)} | {spread} | {ratio} |")
+
+
+def _rows(measure: Callable[[], Mapping[str, float]], names: Iterable[str], baseline: str, rounds: int) -> list[Row]:
+    if rounds < 1:
+        raise ValueError("at least one round is needed")
+    seconds: dict[str, list[float]] = {name: [] for name in names}
+    base = seconds[baseline]
+    measure()
+    for _ in range(rounds):
+        for name, time in measure().items():
+            seconds[name].append(time)
+    return [_row(name, times, base) for name, times in seconds.items()]
+
+
+def _by_turns(
+    functions: Mapping[str, Callable[[Item], object]], items: Callable[[], Sequence[Item]]
+) -> dict[str, float]:
+    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    for turn in zip(*[items() for _ in functions], strict=True):
+        given = dict(zip(functions, turn, strict=True))
+        for name in _shuffled(functions):
+            seconds[name].append(_seconds(partial(functions[name], given[name])))
+    return {name: statistics.median(times) for name, times in seconds.items()}
+
+
+def _shuffled(names: Iterable[str]) -> list[str]:
+    ordered = list(names)
+    return random.sample(ordered, len(ordered))
 
 
 def _seconds(run: Callable[[], object]) -> float:

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
-from benchmarks.harness import report
-from benchmarks.harness import typical
+from benchmarks.harness import compare_by_turns
+from benchmarks.harness import print_table
 from config.tables import molecules
 from database.adapters.base import DatabaseAdapter
 from database.core.operations import Insert
@@ -37,7 +37,7 @@ INSERTS = 30
 """Records that are added in a round."""
 
 _ROWS = 2 * PAGE
-_GETS = 50
+_GETS = 30
 _PAGES = 10
 _numbers = count()
 
@@ -110,8 +110,9 @@ def measure(
         ("insert", lambda one: one.insert, inserts),
     )
     for title, method, arguments in things:
-        cases = {name: typical(method(contender), arguments) for name, contender in contenders.items()}
-        report(f"{where}: {title}", cases, baseline=baseline, rounds=rounds)
+        functions = {name: method(contender) for name, contender in contenders.items()}
+        rows = compare_by_turns(functions, arguments, baseline=baseline, rounds=rounds)
+        print_table(f"{where}: {title}", rows, baseline)
 
 
 def _check(name: str, contender: Contender, keys: Sequence[str]) -> None:

@@ -76,10 +76,11 @@ def _supabase(settings: Settings, name: str) -> DatabaseAdapter | None:
     if database.host is not None:
         return SupabaseDirectAdapter(_server(database) | {"pooler": database.pooler}, name=name)
     project = settings.supabase
-    if project.url is None or project.key is None:
-        missing = "SUPABASE_KEY" if project.url else "SUPABASE_URL"
-        reason = f"is needed because DB_ADAPTER_ORDER names {name}, or SUPABASE_DB_HOST"
-        raise ConfigurationError({missing: reason})
+    if project.url is None:
+        reason = f"is needed because DB_ADAPTER_ORDER names {name}, or SUPABASE_URL with SUPABASE_KEY"
+        raise ConfigurationError({"SUPABASE_DB_HOST": reason})
+    if project.key is None:
+        raise ConfigurationError({"SUPABASE_KEY": "is needed with SUPABASE_URL"})
     from database.adapters.supabase import SupabaseAdapter  # noqa: PLC0415  # its client takes long to load
 
     config = {"url": project.url, "key": _secret(project.key), "anon_key": _secret(project.anon_key)}

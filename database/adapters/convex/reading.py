@@ -100,4 +100,4 @@ class Reader:
 
 
 def _projected(row: Row, columns: tuple[str, ...]) -> Row:
-    return {name: row[name] for name in columns}
+    return row if tuple(row) == columns else {name: row[name] for name in columns}

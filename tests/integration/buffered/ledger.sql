@@ -1,8 +1,4 @@
--- Memos that belong to somebody, and functions that do on a project what ledger.ts does on a deployment.
-
-alter table memos enable row level security;
-create policy own on memos to authenticated using (owner = auth.uid()::text) with check (owner = auth.uid()::text);
-create policy nobodys on memos to anon using (owner = 'nobody') with check (owner = 'nobody');
+-- What ledger.ts does on a deployment, on a project.
 
 create function ledger_add(owner text) returns text
 language sql volatile

@@ -34,6 +34,8 @@ from tests.servers.supabase_api import SupabaseApi
 from tests.servers.tokens import TokenSigner
 
 _HERE = Path(__file__).parent
+_FUNCTIONS = _HERE / "ledger.sql"
+_POLICIES = _HERE / "policies.sql"
 
 Config = dict[str, Any]
 
@@ -86,8 +88,9 @@ class Server(ABC):
     def viewer(self, adapter: BufferedAdapter) -> str:
         """As whom it carries out a function: a user's subject, ``nobody`` or ``service``."""
 
+    @abstractmethod
     def lose_a_race(self) -> None:
-        """Let the next commit fail as if it had lost a race inside the server, where there is such a thing."""
+        """Let the next commit fail as if it had lost a race inside the server, where that is told to clients."""
 
 
 class ConvexServer(Server):
@@ -171,13 +174,24 @@ class SupabaseServer(Server):
         return lambda **headers: Answered(503, **headers)
 
     def clear(self) -> None:
-        with psycopg.connect(self.project.database.dsn, autocommit=True) as connection:
-            connection.execute("truncate accounts, transfers, memos")
+        self.execute("truncate accounts, transfers, memos")
 
     def restart(self) -> bool:
+        # A project that starts makes its own function for who asks anew, on which the policies rest.
+        self.execute("drop policy own on memos; drop policy nobodys on memos")
         self.project.stop()
         self.project.start()
+        self.protect()
         return True
+
+    def protect(self) -> None:
+        """Let row level security decide on memos."""
+        self.execute(_POLICIES.read_text())
+
+    def execute(self, statements: str) -> None:
+        """Run SQL on the project's database."""
+        with psycopg.connect(self.project.database.dsn, autocommit=True) as connection:
+            connection.execute(statements.encode())
 
     def token(self, subject: str, **claims: Any) -> str:
         return self.project.user_token(subject, **claims)
@@ -186,6 +200,9 @@ class SupabaseServer(Server):
         caller = adapter.call("ledger_viewer")
         roles = {"anon": "nobody", "service_role": "service", "authenticated": caller["subject"]}
         return str(roles[caller["role"]])
+
+    def lose_a_race(self) -> None:
+        """Nothing: PostgreSQL lets one of two commits wait."""
 
 
 @contextmanager
@@ -207,8 +224,9 @@ def running_project(postgres: PostgresServer) -> Iterator[Server]:
     engine.dispose()
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute(functions.script().encode())
-    with SupabaseApi(database) as project, psycopg.connect(database.dsn, autocommit=True) as connection:
-        # The project has its own function for who asks, on which the policies rest.
-        connection.execute((_HERE / "ledger.sql").read_bytes())
+    with SupabaseApi(database) as project:
+        server = SupabaseServer(project)
+        server.execute(_FUNCTIONS.read_text())
+        server.protect()
         project.reload()
-        yield SupabaseServer(project)
+        yield server

@@ -26,7 +26,7 @@ from tests.integration.buffered.remote import only_supabase
 from tests.integration.buffered.servers import ConvexServer
 
 THREADS = 16
-ROUNDS = 10
+ROUNDS = 6
 USERS = [str(UUID(int=number)) for number in range(1, 5)]
 
 

@@ -101,6 +101,14 @@ def requests_of(adapter: BufferedAdapter, remote: Remote, way: Way) -> int:
     return remote.traffic.count() - before
 
 
+def closes(adapter: BufferedAdapter) -> bool:
+    """Whether the circuit closes by itself."""
+    until = monotonic() + TIMEOUT
+    while not adapter.connected and monotonic() < until:
+        Event().wait(0.01)
+    return adapter.connected
+
+
 @pytest.mark.parametrize("opener", [by_table, by_sql_insert, by_writing_function, by_transaction])
 def test_with_the_circuit_open_nothing_is_sent(remote: Remote, opener: Way) -> None:
     """Whatever has opened it."""
@@ -151,10 +159,7 @@ def test_the_circuit_closes_when_the_server_is_back(remote: Remote) -> None:
         fail(adapter, remote, by_transaction)
     assert not adapter.connected
     remote.traffic.calm()
-    until = monotonic() + TIMEOUT
-    while adapter.pipeline.guard.state != "closed" and monotonic() < until:
-        Event().wait(0.01)
-    assert adapter.connected
+    assert closes(adapter)
     for way in WAYS:
         way(adapter, remote)
     assert adapter.pipeline.snapshot()["openings"] == 1

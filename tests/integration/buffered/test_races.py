@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from threading import Barrier
 
 import pytest
@@ -52,7 +53,9 @@ def transact(adapter: BufferedAdapter, read: Operation, meanwhile: Callable[[], 
     transaction.commit()
 
 
-@pytest.mark.parametrize(("read", "rival"), zip(READS, RIVALS, strict=True), ids=["row", "absence", "phantom", "limit"])
+@pytest.mark.parametrize(
+    ("read", "rival"), list(zip(READS, RIVALS, strict=True)), ids=["row", "absence", "phantom", "limit"]
+)
 def test_a_read_that_is_stale(remote: Remote, adapter: BufferedAdapter, read: Operation, rival: Operation) -> None:
     with pytest.raises(Conflict):
         transact(adapter, read, lambda: remote.direct.run(rival))
@@ -102,17 +105,23 @@ def test_a_transaction_that_only_reads_commits_nothing(remote: Remote, adapter: 
         adapter.run(POOR)
         adapter.get("accounts", "b")
         assert adapter.execute_query("SELECT id FROM accounts WHERE balance < 10") == [{"id": "a"}]
-        remote.direct.run(Update("accounts", {"balance": 5}, id="a"))
+        remote.direct.run_alone(Update("accounts", {"balance": 5}, id="a"))
     assert remote.commits() == []
 
 
 def test_what_is_undone_is_not_committed(remote: Remote, adapter: BufferedAdapter) -> None:
-    with adapter.transaction():
-        with pytest.raises(ZeroDivisionError), adapter.transaction():
-            adapter.run(Delete("accounts", id="a"))
-            raise ZeroDivisionError
-        assert adapter.get("accounts", "a") is not None
-    with pytest.raises(ZeroDivisionError), adapter.transaction():
+    transaction = adapter.begin_transaction()
+    with suppress(_UndoneError), transaction.nested():
+        transaction.execute(Delete("accounts", id="a"), NO_CONTEXT)
+        raise _UndoneError
+    assert transaction.execute(Get("accounts", "a"), NO_CONTEXT).first is not None
+    transaction.commit()
+    with suppress(_UndoneError), adapter.transaction():
         adapter.run(Delete("accounts", id="a"))
-        raise ZeroDivisionError
+        raise _UndoneError
     assert remote.commits() == []
+    assert ids(remote.direct, "accounts") == ["a", "b"]
+
+
+class _UndoneError(Exception):
+    """Ends a block."""

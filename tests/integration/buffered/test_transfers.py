@@ -25,7 +25,7 @@ EACH = 25
 TOTAL = THREADS * EACH
 FAULTS = 25
 SOME = 8
-PAUSE = 0.06  # seconds; without any, nearly all transfers lose
+PAUSE = 0.15  # seconds; without any, nearly all transfers lose
 
 
 def transfer(adapter: BufferedAdapter) -> None:

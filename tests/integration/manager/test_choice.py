@@ -17,9 +17,12 @@ from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import load_settings
 from database.adapters import registry
+from database.adapters.convex import ConvexAdapter
 from database.adapters.memory import MemoryAdapter
 from database.adapters.postgres import PostgresAdapter
+from database.adapters.postgres import SupabaseDirectAdapter
 from database.adapters.sqlite import SQLiteAdapter
+from database.adapters.supabase import SupabaseAdapter
 from database.connection_manager import ConnectionManager
 from database.core.errors import Unavailable
 from tests.integration.manager.conftest import ManualClock
@@ -82,10 +85,43 @@ def test_a_local_host_makes_local_a_postgresql_server() -> None:
 
 
 @pytest.mark.parametrize(
+    ("settings", "chosen"),
+    [
+        ({"SUPABASE_DB_HOST": "db.test"}, SupabaseDirectAdapter),
+        ({"SUPABASE_URL": "https://p.test", "SUPABASE_KEY": "sb_secret_x"}, SupabaseAdapter),
+        (
+            {"SUPABASE_DB_HOST": "db.test", "SUPABASE_URL": "https://p.test", "SUPABASE_KEY": "sb_secret_x"},
+            SupabaseDirectAdapter,
+        ),
+    ],
+    ids=["host", "url", "both"],
+)
+def test_a_database_host_is_preferred_to_the_http_interface(
+    settings: dict[str, str], chosen: type[DatabaseAdapter]
+) -> None:
+    manager = ConnectionManager(configured(DB_ADAPTER_ORDER="supabase", **settings))
+    assert type(manager.adapters["supabase"]) is chosen
+    manager.disconnect()
+
+
+def test_convex_takes_its_settings() -> None:
+    settings = {"CONVEX_URL": "https://c.test", "CONVEX_DEPLOYMENT_KEY": "x", "CONVEX_TIMEOUT": "3"}
+    manager = ConnectionManager(configured(DB_ADAPTER_ORDER="convex,local", CONVEX_RETRY_COUNT="0", **settings))
+    convex = manager.adapters["convex"]
+    assert isinstance(convex, ConvexAdapter)
+    assert (convex.settings.timeout, convex.settings.retry_count) == (3, 0)
+    off = configured(DB_ADAPTER_ORDER="convex,local", CONVEX_DB_ENABLED="false", **settings)
+    assert [*ConnectionManager(off).adapters] == ["local"]
+
+
+@pytest.mark.parametrize(
     ("settings", "key", "reason"),
     [
         ({"DB_ADAPTER_ORDER": "local,cassandra"}, "DB_ADAPTER_ORDER", "cassandra.*known are.*local.*supabase"),
         ({"DB_ADAPTER_ORDER": "supabase,local"}, "SUPABASE_DB_HOST", "DB_ADAPTER_ORDER names supabase"),
+        ({"DB_ADAPTER_ORDER": "supabase", "SUPABASE_URL": "https://p.test"}, "SUPABASE_KEY", "SUPABASE_URL"),
+        ({"DB_ADAPTER_ORDER": "convex", "CONVEX_URL": "https://c.test"}, "CONVEX_DEPLOYMENT_KEY", "names convex"),
+        ({"DB_ADAPTER_ORDER": "convex", "CONVEX_DEPLOYMENT_KEY": "x"}, "CONVEX_URL", "names convex"),
         ({"LOCAL_DB_ENABLED": "no"}, "DB_ADAPTER_ORDER", "switched off"),
     ],
 )

@@ -45,7 +45,9 @@ def _template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def sqlite_ledger(_template: Path, tmp_path: Path) -> Ledger:
-    return ledgers.sqlite_ledger(shutil.copy(_template, tmp_path / "ledger.db"))
+    path = tmp_path / "ledger.db"
+    shutil.copy(_template, path)
+    return ledgers.sqlite_ledger(path)
 
 
 @pytest.fixture(scope="package")

@@ -19,6 +19,7 @@ from database.transaction import commit_anyway
 from tests.integration.transactions.http_ledgers import ConvexLedger
 from tests.integration.transactions.ledger import TIMEOUT
 from tests.integration.transactions.ledger import Ledger
+from tests.integration.transactions.ledger import balance
 from tests.integration.transactions.ledger import make_app
 from tests.integration.transactions.ledger import managing
 from tests.integration.transactions.ledger import write
@@ -114,6 +115,22 @@ def test_a_lost_reply_to_a_commit_that_was_wanted_anyway_has_the_same_answer(lin
         answer = line.app.test_client().post("/anyway")
     assert (answer.status_code, answer.text) == (503, "unknown")
     assert ledger.notes() == ["x"]
+
+
+@on_every_server
+def test_a_refusal_whose_reply_was_lost_is_a_refusal(line: Line, ledger: Ledger) -> None:
+    @line.app.post("/stale")
+    def stale() -> str:
+        balance(line.manager)
+        ledger.write("rival")
+        write(line.manager, "mine")
+        return "ok"
+
+    with line.proxy.suffering(LoseFirstReply(line.commit)):
+        answer = line.app.test_client().post("/stale")
+    assert (answer.status_code, answer.text) == (409, "conflict")
+    assert ledger.notes() == ["rival"]
+    assert ledger.balance() == 1
 
 
 @on_every_server

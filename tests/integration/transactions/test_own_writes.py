@@ -45,6 +45,10 @@ def sorted_notes(database: ConnectionManager) -> Any:
     return database.table("entries").select("note").order("note", desc=True)
 
 
+def by_id(database: ConnectionManager) -> Any:
+    return database.table("entries").select("note").order("id")
+
+
 def counted(database: ConnectionManager) -> Any:
     result = database.table("entries").select("id", count=True).gt("note", "a").limit(1).execute()
     return len(result), result.count
@@ -58,9 +62,7 @@ QUESTIONS = (
     Question("filter what left", lambda db: notes(db.table("entries").eq("note", "c")), ["c"], []),
     Question("order and limit", lambda db: notes(sorted_notes(db).limit(2)), ["d", "c"], ["z", "new"]),
     Question("offset", lambda db: notes(sorted_notes(db).offset(2).limit(2)), ["b", "a"], ["d", "a"]),
-    Question(
-        "limit past what left", lambda db: notes(db.table("entries").order("id").limit(2)), ["a", "b"], ["a", "z"]
-    ),
+    Question("limit past what left", lambda db: notes(by_id(db).offset(1).limit(2)), ["b", "c"], ["z", "d"]),
     Question("count", counted, (1, 3), (1, 3)),
     Question(
         "group",
