@@ -17,6 +17,7 @@ from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import load_settings
 from database.adapters import registry
+from database.adapters.base import DatabaseAdapter
 from database.adapters.convex import ConvexAdapter
 from database.adapters.memory import MemoryAdapter
 from database.adapters.postgres import PostgresAdapter
