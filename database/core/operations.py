@@ -24,7 +24,7 @@ class Operation:
 
     ``kind`` names it in metrics and errors; ``reads`` says that it changes nothing; ``idempotent`` that
     sending it twice leaves what sending it once does, so that it may be repeated when an answer is lost;
-    ``exactly_once`` that the backend recognises the repetition, so that its refusal speaks for every attempt.
+    ``exactly_once`` that the backend recognises the repetition, so that its judgement speaks for every attempt.
     """
 
     kind: ClassVar[str] = "operation"

@@ -19,16 +19,20 @@ from tenacity import wait_random_exponential
 
 from database.core.clock import Clock
 from database.core.context import Context
+from database.core.errors import Conflict
+from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
 from database.core.errors import Outcome
 from database.core.errors import OutcomeUnknown
-from database.core.errors import RequestError
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.resilience.policy import Answer
 from database.resilience.policy import Step
 
 Sleep = Callable[[float], None]
+
+_JUDGED = (Conflict, ConstraintViolated)
+"""Refusals by those who would know of an earlier attempt; a gateway, which refuses a token, does not."""
 
 BASE_WAIT = 0.1
 """Seconds within which the first retry comes; the bound doubles from one retry to the next."""
@@ -109,7 +113,7 @@ class Retry:
 
         :raises DataError: the last attempt's own error; but if an earlier attempt at a write had an unknown
             outcome, that ``OutcomeUnknown``, because the last error's "not applied" does not speak for it, unless the
-            backend refused a request that it carries out exactly once.
+            backend judged a request that it carries out exactly once.
         """
         budget = self.budget
 
@@ -132,7 +136,7 @@ class Retry:
             return self._retrying(attempts, operation, context)
         except DataError as last:
             doubt = attempts.doubt
-            settled = operation.exactly_once and isinstance(last, RequestError)
+            settled = operation.exactly_once and isinstance(last, _JUDGED)
             if doubt is None or last.outcome is Outcome.UNKNOWN or reads_only(operation) or settled:
                 raise
             raise doubt from last

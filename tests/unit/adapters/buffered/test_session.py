@@ -12,7 +12,9 @@ from database.core.context import Context
 from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
+from database.core.errors import InvalidQuery
 from database.core.errors import OutcomeUnknown
+from database.core.errors import PermissionDenied
 from database.core.errors import Unavailable
 from database.core.operations import Batch
 from database.core.operations import Delete
@@ -217,9 +219,20 @@ def test_an_outcome_that_stays_unknown_is_told(monkeypatch: pytest.MonkeyPatch) 
     assert transaction.state == "unknown"
 
 
-def test_a_refusal_after_a_lost_answer_is_believed(adapter: LoopbackAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The backend would have recognised a commit that it had made, so nothing was applied."""
-    answers: list[DataError] = [OutcomeUnknown("lost"), ConstraintViolated("refused")]
+@pytest.mark.parametrize(
+    ("refusal", "told"),
+    [
+        (ConstraintViolated("refused"), ConstraintViolated),
+        (PermissionDenied("the token has expired"), OutcomeUnknown),
+        (InvalidQuery("the request is too large"), OutcomeUnknown),
+    ],
+    ids=["judged", "refused", "malformed"],
+)
+def test_a_refusal_after_a_lost_answer_is_believed_if_the_commit_was_judged(
+    adapter: LoopbackAdapter, monkeypatch: pytest.MonkeyPatch, refusal: DataError, told: type[DataError]
+) -> None:
+    """A backend would have recognised a commit that it had made; who only looks at the token would not."""
+    answers: list[DataError] = [OutcomeUnknown("lost"), refusal]
     transmit = adapter.transmit
 
     def refuse(operation: Operation, context: Context) -> Result:
@@ -228,7 +241,7 @@ def test_a_refusal_after_a_lost_answer_is_believed(adapter: LoopbackAdapter, mon
         return transmit(operation, context)
 
     monkeypatch.setattr(adapter, "transmit", refuse)
-    with pytest.raises(ConstraintViolated):
+    with pytest.raises(told):
         adapter.run(Insert("things", [thing("d")]))
     assert answers == []
 
