@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import httpx
 import psycopg
 import pytest
 
@@ -39,23 +38,34 @@ from tests.servers.supabase_api import SupabaseApi
 SUPABASE_ROLES = Path(__file__).parents[1] / "servers" / "supabase_roles.sql"
 
 PART = 1_000
+TIMEOUT = 20  # seconds; only a broken backend needs them
 
 Config = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A database with the tests' tables.
+
+    :ivar config: the adapter's configuration.
+    :ivar reset: a quicker way to delete all rows than the adapter's.
+    """
+
+    config: Config
+    reset: Callable[[], object] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class BackendCase:
     """One kind of backend.
 
-    :ivar prepare: makes a database with the tests' tables and returns the adapter's configuration.
-    :ivar reset: a quicker way to delete all rows than the adapter's.
+    :ivar prepare: makes a database with the tests' tables.
     """
 
     name: str
     adapter: type[DatabaseAdapter]
     capabilities: Capabilities
-    prepare: Callable[[pytest.FixtureRequest], Config]
-    reset: Callable[[Config], None] | None = None
+    prepare: Callable[[pytest.FixtureRequest], Prepared]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +78,14 @@ class Backend:
     case: BackendCase
     config: Config
     adapter: DatabaseAdapter
+    reset: Callable[[], object] | None
+
+    @classmethod
+    def prepared(cls, case: BackendCase, request: pytest.FixtureRequest) -> Backend:
+        """A backend of this kind with a new database; its adapter is for the caller to disconnect."""
+        prepared = case.prepare(request)
+        config = {"timeout": TIMEOUT, "circuit_breaker_threshold": 0, **prepared.config}
+        return cls(case, config, case.adapter(config, SCHEMA), prepared.reset)
 
     def another(self, **config: Any) -> DatabaseAdapter:
         """An adapter of the test's own; memory is empty, the others see the same database."""
@@ -75,8 +93,8 @@ class Backend:
 
     def clear(self) -> None:
         """Delete all rows."""
-        if self.case.reset is not None:
-            self.case.reset(self.config)
+        if self.reset is not None:
+            self.reset()
             return
         for table in reversed(metadata.sorted_tables):
             # In parts, because not every backend deletes any number of rows at once.
@@ -97,30 +115,30 @@ def supabase_database(server: PostgresServer) -> PostgresDatabase:
     return database
 
 
-def _memory(_: pytest.FixtureRequest) -> Config:
-    return {}
+def _memory(_: pytest.FixtureRequest) -> Prepared:
+    return Prepared({})
 
 
-def _sqlite(request: pytest.FixtureRequest) -> Config:
+def _sqlite(request: pytest.FixtureRequest) -> Prepared:
     folder: Path = request.getfixturevalue("tmp_path_factory").mktemp("contract")
     path = folder / "contract.db"
     create_tables(f"sqlite:///{path}")
-    return {"path": str(path), "synchronous": "normal"}
+    return Prepared({"path": str(path), "synchronous": "normal"})
 
 
-def _postgresql(request: pytest.FixtureRequest) -> Config:
+def _postgresql(request: pytest.FixtureRequest) -> Prepared:
     database = request.getfixturevalue("postgres_server").create_database()
     create_tables(sqlalchemy_url(database))
-    return asdict(database)
+    return Prepared(asdict(database))
 
 
-def _supabase_direct(request: pytest.FixtureRequest) -> Config:
+def _supabase_direct(request: pytest.FixtureRequest) -> Prepared:
     database = supabase_database(request.getfixturevalue("postgres_server"))
     create_tables(sqlalchemy_url(database))
-    return asdict(database)
+    return Prepared(asdict(database))
 
 
-def _convex(request: pytest.FixtureRequest) -> Config:
+def _convex(request: pytest.FixtureRequest) -> Prepared:
     folder: Path = request.getfixturevalue("tmp_path_factory").mktemp("contract") / "functions"
     shutil.copytree(FUNCTIONS, folder)
     write(metadata, folder)
@@ -130,10 +148,10 @@ def _convex(request: pytest.FixtureRequest) -> Config:
         pytest.skip(str(reason))
     deployment.__enter__()
     request.addfinalizer(deployment.close)
-    return {"url": deployment.url, "key": deployment.deploy_key}
+    return Prepared({"url": deployment.url, "key": deployment.deploy_key}, deployment.reset)
 
 
-def _supabase_http(request: pytest.FixtureRequest) -> Config:
+def _supabase_http(request: pytest.FixtureRequest) -> Prepared:
     database = supabase_database(request.getfixturevalue("postgres_server"))
     create_tables(sqlalchemy_url(database))
     with psycopg.connect(database.dsn, autocommit=True) as connection:
@@ -144,11 +162,11 @@ def _supabase_http(request: pytest.FixtureRequest) -> Config:
         pytest.skip(str(reason))
     project.__enter__()
     request.addfinalizer(project.close)
-    return {"url": project.url, "key": project.service_key, "anon_key": project.anon_key}
-
-
-def _reset_convex(config: Config) -> None:
-    httpx.post(f"{config['url']}/__reset", trust_env=False).raise_for_status()
+    connection = psycopg.connect(database.dsn, autocommit=True)
+    request.addfinalizer(connection.close)
+    statements = "; ".join(f"delete from {table.name}" for table in reversed(metadata.sorted_tables))
+    config = {"url": project.url, "key": project.service_key, "anon_key": project.anon_key}
+    return Prepared(config, lambda: connection.execute(statements.encode()))
 
 
 _BUFFERED = Capabilities(sql="translated", calls=True, immediate_constraints=False, json_number_types=False)
@@ -163,7 +181,6 @@ BACKENDS = (
         ConvexAdapter,
         replace(_BUFFERED, changes=True, json_depth=14),
         _convex,
-        _reset_convex,
     ),
     BackendCase("supabase_http", SupabaseAdapter, replace(_BUFFERED, row_security=True), _supabase_http),
 )

@@ -11,12 +11,10 @@ from database.adapters.buffered.adapter import BufferedAdapter
 from database.adapters.faulty import Faults
 from database.adapters.faulty import FaultyAdapter
 from tests.contract.backends import BACKENDS
+from tests.contract.backends import TIMEOUT
 from tests.contract.backends import Backend
 from tests.contract.following import Inbox
 from tests.contract.following import threads
-from tests.contract.tables import SCHEMA
-
-TIMEOUT = 20  # seconds; only a broken backend needs them
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -36,9 +34,7 @@ def _is_repetition(item: pytest.Item) -> bool:
 
 @pytest.fixture(scope="session", params=BACKENDS, ids=lambda case: case.name)
 def _backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
-    case = request.param
-    config = {"timeout": TIMEOUT, "circuit_breaker_threshold": 0, **case.prepare(request)}
-    backend = Backend(case, config, case.adapter(config, SCHEMA))
+    backend = Backend.prepared(request.param, request)
     yield backend
     backend.adapter.disconnect()
 

@@ -19,9 +19,7 @@ from database.core.result import Row
 from tests.contract import queries
 from tests.contract.backends import BACKENDS
 from tests.contract.backends import Backend
-from tests.contract.tables import SCHEMA
 
-TIMEOUT = 20  # seconds; only a broken backend needs them
 TABLES = 110
 QUERIES = 25
 CHANGES = 4
@@ -34,8 +32,7 @@ def backends(request: pytest.FixtureRequest) -> Iterator[list[Backend]]:
     with ExitStack() as stack:
         backends = []
         for case in BACKENDS:
-            config = {"timeout": TIMEOUT, "circuit_breaker_threshold": 0, **case.prepare(request)}
-            backends.append(Backend(case, config, case.adapter(config, SCHEMA)))
+            backends.append(Backend.prepared(case, request))
             stack.callback(backends[-1].adapter.disconnect)
         yield backends
 

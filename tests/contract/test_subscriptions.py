@@ -26,8 +26,8 @@ from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.result import Row
+from tests.contract.backends import TIMEOUT
 from tests.contract.backends import Backend
-from tests.contract.conftest import TIMEOUT
 from tests.contract.following import PATIENCE
 from tests.contract.following import Inbox
 from tests.contract.following import things
