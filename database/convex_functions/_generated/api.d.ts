@@ -37,6 +37,7 @@ import type * as lib_records from "../lib/records.js";
 import type * as lib_scan from "../lib/scan.js";
 import type * as lib_select from "../lib/select.js";
 import type * as lib_texts from "../lib/texts.js";
+import type * as lib_types from "../lib/types.js";
 import type * as lib_values from "../lib/values.js";
 import type * as molecules from "../molecules.js";
 import type * as protocols from "../protocols.js";
@@ -76,6 +77,7 @@ declare const fullApi: ApiFromModules<{
   "lib/scan": typeof lib_scan;
   "lib/select": typeof lib_select;
   "lib/texts": typeof lib_texts;
+  "lib/types": typeof lib_types;
   "lib/values": typeof lib_values;
   molecules: typeof molecules;
   protocols: typeof protocols;
