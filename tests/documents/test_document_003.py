@@ -19,6 +19,8 @@ from config.tables import metadata
 from database.adapters.convex import ConvexAdapter
 from database.core.errors import BackendError
 from database.core.errors import RequestError
+from tests.contract.backends import sqlalchemy_url
+from tests.contract.backends import supabase_database
 from tests.documents import pending
 from tests.documents.blocks import Block
 from tests.documents.blocks import blocks
@@ -27,6 +29,7 @@ from tests.integration.flask_convex.support import names_in
 from tests.servers.convex_deployment import DEPLOY_KEY
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.postgres import PostgresDatabase
+from tests.servers.postgres import PostgresServer
 from tests.servers.tokens import TokenSigner
 
 DOCUMENT = Path(__file__).with_name("003.txt")
@@ -181,15 +184,16 @@ def test_the_manager_tries_the_adapters_in_order(
 
 
 @pytest.fixture
-def supabase_environment(postgres_database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> PostgresDatabase:
-    """PostgreSQL with the tables, as the environment names it."""
-    engine = create_engine(postgres_database.url.replace("postgresql://", "postgresql+psycopg://"))
+def supabase_environment(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> PostgresDatabase:
+    """A Supabase database with the tables, as the environment names it."""
+    database = supabase_database(postgres_server)
+    engine = create_engine(sqlalchemy_url(database))
     metadata.create_all(engine)
     engine.dispose()
     for name in ("host", "port", "user", "password"):
-        monkeypatch.setenv(f"SUPABASE_DB_{name.upper()}", str(getattr(postgres_database, name)))
-    monkeypatch.setenv("SUPABASE_DB_NAME", postgres_database.database)
-    return postgres_database
+        monkeypatch.setenv(f"SUPABASE_DB_{name.upper()}", str(getattr(database, name)))
+    monkeypatch.setenv("SUPABASE_DB_NAME", database.database)
+    return database
 
 
 # Bidirectional sync
