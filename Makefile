@@ -27,7 +27,7 @@ supabase-dev: $(PACKAGES)/stamp ## serve a Supabase project on this machine, for
 	$(BIN)/python -m tests.servers.supabase_api
 
 test: lint $(PACKAGES)/stamp ## check style and types, then run all tests
-	$(BIN)/pytest --numprocesses 3
+	$(BIN)/pytest --numprocesses 2
 
 lint: $(VENV)/dev.stamp ## check style, format and types
 	$(BIN)/ruff check
