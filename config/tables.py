@@ -101,3 +101,72 @@ idempotency_keys = sa.Table(
     sa.Column("body", text()),
     info={"internal": True},
 )
+
+sessions = sa.Table(
+    "isthmus_sessions",
+    metadata,
+    *record_columns(),
+    sa.Column("user_id", text(255), nullable=False, index=True),
+    sa.Column("last_used_at", timestamp(), nullable=False),
+    sa.Column("expires_at", timestamp(), nullable=False),
+    sa.Column("ended_at", timestamp(), index=True),
+    sa.Column("end_reason", text(64)),
+    sa.Column("user_agent", text(255)),
+    info={"internal": True},
+)
+
+refresh_tokens = sa.Table(
+    "isthmus_refresh_tokens",
+    metadata,
+    # The id is the token's hash.
+    *record_columns(),
+    sa.Column("session_id", text(255), nullable=False, index=True),
+    sa.Column("used_at", timestamp()),
+    sa.Column("sealed_successor", text()),
+    info={"internal": True},
+)
+
+identities = sa.Table(
+    "isthmus_identities",
+    metadata,
+    # The id is the hash of the issuer and its subject.
+    *record_columns(),
+    sa.Column("issuer", text(), nullable=False),
+    sa.Column("subject", text(), nullable=False),
+    sa.Column("user_id", text(255), nullable=False, index=True),
+    info={"internal": True},
+)
+
+sync_cursors = sa.Table(
+    "isthmus_sync_cursors",
+    metadata,
+    *record_columns(),
+    sa.Column("session", text(64), nullable=False),
+    sa.Column("cursors", json(), nullable=False),
+    info={"internal": True},
+)
+
+sync_records = sa.Table(
+    "isthmus_sync_records",
+    metadata,
+    *record_columns(),
+    sa.Column("pair", text(255), nullable=False),
+    sa.Column("table_name", text(255), nullable=False),
+    sa.Column("record_id", text(255), nullable=False),
+    sa.Column("row", json()),
+    info={"internal": True},
+)
+
+sync_conflicts = sa.Table(
+    "isthmus_sync_conflicts",
+    metadata,
+    *record_columns(),
+    sa.Column("pair", text(255), nullable=False),
+    sa.Column("table_name", text(255), nullable=False, index=True),
+    sa.Column("record_id", text(255), nullable=False),
+    sa.Column("rule", text(64), nullable=False),
+    sa.Column("base", json()),
+    sa.Column("versions", json(), nullable=False),
+    sa.Column("result", json()),
+    info={"internal": True},
+)

@@ -14,6 +14,76 @@ export default defineSchema({
     headers: v.optional(v.any()),
     body: v.optional(v.union(v.null(), v.string())),
   }).index("on_id", ["id"]),
+  isthmus_identities: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    issuer: v.string(),
+    subject: v.string(),
+    user_id: v.string(),
+  })
+    .index("on_id", ["id"])
+    .index("on_user_id", ["user_id", "id"]),
+  isthmus_refresh_tokens: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    session_id: v.string(),
+    used_at: v.optional(v.union(v.null(), v.string())),
+    sealed_successor: v.optional(v.union(v.null(), v.string())),
+  })
+    .index("on_id", ["id"])
+    .index("on_session_id", ["session_id", "id"]),
+  isthmus_sessions: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    user_id: v.string(),
+    last_used_at: v.string(),
+    expires_at: v.string(),
+    ended_at: v.optional(v.union(v.null(), v.string())),
+    end_reason: v.optional(v.union(v.null(), v.string())),
+    user_agent: v.optional(v.union(v.null(), v.string())),
+  })
+    .index("on_ended_at", ["ended_at", "id"])
+    .index("on_id", ["id"])
+    .index("on_user_id", ["user_id", "id"]),
+  isthmus_sync_conflicts: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    pair: v.string(),
+    table_name: v.string(),
+    record_id: v.string(),
+    rule: v.string(),
+    base: v.optional(v.any()),
+    versions: v.any(),
+    result: v.optional(v.any()),
+  })
+    .index("on_id", ["id"])
+    .index("on_table_name", ["table_name", "id"]),
+  isthmus_sync_cursors: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    session: v.string(),
+    cursors: v.any(),
+  }).index("on_id", ["id"]),
+  isthmus_sync_records: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    pair: v.string(),
+    table_name: v.string(),
+    record_id: v.string(),
+    row: v.optional(v.any()),
+  }).index("on_id", ["id"]),
   isthmus_users: defineTable({
     id: v.string(),
     created_at: v.string(),

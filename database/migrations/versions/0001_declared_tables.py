@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import sqlalchemy as sa
 from alembic import op
 
 from config.tables import json
 from config.tables import text
-from config.tables import timestamp
+from database.migrations.columns import record_columns
 
 revision = "0001"
 down_revision = None
@@ -33,7 +31,7 @@ def downgrade() -> None:
 def _create_molecules() -> None:
     op.create_table(
         "molecules",
-        *_record_columns("molecules"),
+        *record_columns("molecules"),
         sa.Column("name", text(), nullable=False),
         sa.Column("formula", text()),
         sa.Column("properties", json()),
@@ -44,7 +42,7 @@ def _create_molecules() -> None:
 def _create_protocols() -> None:
     op.create_table(
         "protocols",
-        *_record_columns("protocols"),
+        *record_columns("protocols"),
         sa.Column("name", text(), nullable=False),
         sa.Column("description", text()),
         sa.Column("steps", json()),
@@ -54,7 +52,7 @@ def _create_protocols() -> None:
 def _create_experiments() -> None:
     op.create_table(
         "experiments",
-        *_record_columns("experiments"),
+        *record_columns("experiments"),
         sa.Column("name", text(), nullable=False),
         sa.Column("molecule_id", text(255)),
         sa.Column("protocol_id", text(255)),
@@ -69,7 +67,7 @@ def _create_experiments() -> None:
 def _create_users() -> None:
     op.create_table(
         "isthmus_users",
-        *_record_columns("isthmus_users"),
+        *record_columns("isthmus_users"),
         sa.Column("email", text(254), nullable=False),
         sa.Column("password_hash", text(), nullable=False),
         sa.Column("name", text(255)),
@@ -81,20 +79,9 @@ def _create_users() -> None:
 def _create_idempotency_keys() -> None:
     op.create_table(
         "isthmus_idempotency_keys",
-        *_record_columns("isthmus_idempotency_keys"),
+        *record_columns("isthmus_idempotency_keys"),
         sa.Column("fingerprint", text(), nullable=False),
         sa.Column("status", sa.BigInteger),
         sa.Column("headers", json()),
         sa.Column("body", text()),
-    )
-
-
-def _record_columns(table: str) -> tuple[Any, ...]:
-    """What every table has, as it was when this migration was written."""
-    return (
-        sa.Column("id", text(255), nullable=False),
-        sa.Column("created_at", timestamp(), nullable=False),
-        sa.Column("updated_at", timestamp(), nullable=False),
-        sa.Column("version", sa.BigInteger, nullable=False),
-        sa.PrimaryKeyConstraint("id", name=f"pk_{table}"),
     )

@@ -14,7 +14,11 @@ from database.adapters.sqlite import SQLiteAdapter
 from database.commands import db_commands
 from database.connection_manager import ConnectionManager
 from database.migrations import runner
+from tests.integration.migrations.revisions import NEWEST
+from tests.integration.migrations.revisions import REVISIONS
 from tests.servers.ports import free_port
+
+ALL = ", ".join(REVISIONS)
 
 
 @pytest.fixture
@@ -29,11 +33,11 @@ def away() -> Iterator[PostgresAdapter]:
 def test_every_reachable_database_is_upgraded(sqlite: SQLiteAdapter, away: PostgresAdapter) -> None:
     cli = _cli(away, MemoryAdapter(), sqlite)
     first = cli.invoke(args=["db", "upgrade"])
-    assert (first.exit_code, first.stdout) == (0, "memory: has no SQL tables\nsqlite: applied 0001\n")
+    assert (first.exit_code, first.stdout) == (0, f"memory: has no SQL tables\nsqlite: applied {ALL}\n")
     assert first.stderr == "away: skipped: the server takes no connections\n"
     again = cli.invoke(args=["db", "upgrade"])
     assert (again.exit_code, again.stdout) == (0, "memory: has no SQL tables\nsqlite: up to date\n")
-    assert runner.current(sqlite) == "0001"
+    assert runner.current(sqlite) == NEWEST
 
 
 @pytest.mark.parametrize("command", ["upgrade", "current", "check"])
@@ -52,7 +56,7 @@ def test_memory_alone_needs_nothing(command: str) -> None:
 def test_revisions_are_shown(sqlite: SQLiteAdapter, postgres: PostgresAdapter) -> None:
     runner.upgrade(postgres)
     done = _cli(sqlite, postgres).invoke(args=["db", "current"])
-    assert (done.exit_code, done.output) == (0, "sqlite: no revision; pending: 0001\npostgresql: 0001\n")
+    assert (done.exit_code, done.output) == (0, f"sqlite: no revision; pending: {ALL}\npostgresql: {NEWEST}\n")
 
 
 def test_a_difference_fails_the_check(sqlite: SQLiteAdapter, postgres: PostgresAdapter) -> None:

@@ -24,7 +24,13 @@ PRETENDER = Identity("7d8f6f9e-0000-4000-8000-000000000003", "authenticated", {"
 CALLERS = (ANONYMOUS, USER, ADMIN, PRETENDER)
 
 PUBLIC = ("molecules", "protocols", "experiments")
-INTERNAL = ("isthmus_users", "isthmus_idempotency_keys", "isthmus_version")
+INTERNAL = (
+    "isthmus_users",
+    "isthmus_idempotency_keys",
+    "isthmus_sessions",
+    "isthmus_refresh_tokens",
+    "isthmus_version",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -27,6 +27,9 @@ from database.core.errors import ConstraintViolated
 from database.core.errors import InvalidQuery
 from database.migrations import runner
 from tests.integration.migrations import workers
+from tests.integration.migrations.revisions import NEWEST
+from tests.integration.migrations.revisions import NEXT
+from tests.integration.migrations.revisions import REVISIONS
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
 
@@ -34,9 +37,9 @@ PROCESSES = 4
 
 
 def test_an_empty_database_gets_the_declared_tables(adapter: DatabaseAdapter) -> None:
-    assert (runner.current(adapter), runner.pending(adapter)) == (None, ["0001"])
-    assert runner.upgrade(adapter) == ["0001"]
-    assert (runner.current(adapter), runner.pending(adapter)) == ("0001", [])
+    assert (runner.current(adapter), runner.pending(adapter)) == (None, REVISIONS)
+    assert runner.upgrade(adapter) == REVISIONS
+    assert (runner.current(adapter), runner.pending(adapter)) == (NEWEST, [])
     assert runner.check(adapter) == []
     molecule = adapter.table("molecules").insert({"name": "water", "properties": {"mass": 18.0}}).execute().rows[0]
     assert adapter.get("molecules", molecule["id"]) == molecule
@@ -45,7 +48,7 @@ def test_an_empty_database_gets_the_declared_tables(adapter: DatabaseAdapter) ->
 
 
 def test_a_second_upgrade_changes_nothing(adapter: DatabaseAdapter) -> None:
-    assert runner.upgrade(adapter) == ["0001"]
+    assert runner.upgrade(adapter) == REVISIONS
     adapter.table("protocols").insert({"name": "kept"}).execute()
     assert runner.upgrade(adapter) == []
     assert runner.upgrade(adapter, always=True) == []
@@ -73,7 +76,7 @@ def test_an_upgrade_inside_a_transaction_of_the_caller_does_not_join_it(postgres
 
     with pytest.raises(ZeroDivisionError):
         upgrade_and_fail()
-    assert runner.current(postgres) == "0001"
+    assert runner.current(postgres) == NEWEST
 
 
 def test_text_compares_by_code_point_in_the_database_itself(postgres: PostgresAdapter) -> None:
@@ -100,7 +103,7 @@ def test_of_several_processes_one_does_the_work_and_all_succeed(kind: str, reque
     for process in processes:
         process.join(60)
     answers.close()
-    assert sorted(results, key=len) == [*[[]] * (PROCESSES - 1), ["0001"]]
+    assert sorted(results, key=len) == [*[[]] * (PROCESSES - 1), REVISIONS]
     assert runner.check(adapter) == []
 
 
@@ -122,7 +125,7 @@ def test_threads_upgrade_different_databases_one_after_another(
     obstacle.rollback()
     for thread in (first, second):
         thread.join(60)
-    assert applied == {"sqlite": ["0001"], "postgresql": ["0001"]}
+    assert applied == {"sqlite": REVISIONS, "postgresql": REVISIONS}
     assert runner.check(sqlite) == runner.check(postgres) == []
 
 
@@ -134,7 +137,7 @@ def test_a_failed_upgrade_leaves_nothing_behind(adapter: DatabaseAdapter) -> Non
     missing = [line for line in runner.check(adapter) if line.endswith(": is missing")]
     assert {"molecules: is missing", "experiments: is missing"} <= set(missing)
     _run_as_owner(adapter, "drop table isthmus_users")
-    assert runner.upgrade(adapter) == ["0001"]
+    assert runner.upgrade(adapter) == REVISIONS
 
 
 def test_a_database_of_a_newer_version_is_refused(adapter: DatabaseAdapter) -> None:
@@ -150,7 +153,7 @@ def test_an_alembic_of_the_application_is_left_alone(postgres: PostgresAdapter) 
         ["create table alembic_version (version_num text)", "insert into alembic_version values ('theirs')"]
     )
     postgres.execute_query("create table theirs (id integer)")
-    assert runner.upgrade(postgres) == ["0001"]
+    assert runner.upgrade(postgres) == REVISIONS
     assert postgres.execute_query("select version_num from alembic_version") == [{"version_num": "theirs"}]
     assert runner.check(postgres) == []
 
@@ -241,10 +244,10 @@ def test_the_next_migration_is_written_from_the_difference(sqlite: SQLiteAdapter
     runner.upgrade(sqlite)
     sqlite.execute_query("drop index ix_molecules_formula")
     path = runner.revise(sqlite, "Index of formulas", tmp_path)
-    assert path == tmp_path / "0002_index_of_formulas.py"
+    assert path == tmp_path / f"{NEXT}_index_of_formulas.py"
     written: dict[str, Any] = {}
     exec(compile(path.read_text(), path, "exec"), written)  # noqa: S102  # our own template's output
-    assert (written["revision"], written["down_revision"]) == ("0002", "0001")
+    assert (written["revision"], written["down_revision"]) == (NEXT, NEWEST)
     assert written["__doc__"] == "Index of formulas."
     assert "create_index(batch_op.f('ix_molecules_formula'), ['formula']" in path.read_text()
     assert runner.pending(sqlite) == []
@@ -258,7 +261,7 @@ def test_a_downgrade_goes_back_to_an_empty_database(adapter: DatabaseAdapter) ->
     with connected(adapter, writes=False) as connection:
         # The record of commits over HTTP belongs to Supabase's functions, which are no migration's.
         assert set(sa.inspect(connection).get_table_names()) - {"isthmus_commits"} == {"isthmus_version"}
-    assert runner.upgrade(adapter) == ["0001"]
+    assert runner.upgrade(adapter) == REVISIONS
     assert runner.check(adapter) == []
 
 

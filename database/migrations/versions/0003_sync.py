@@ -1,0 +1,53 @@
+"""What sync remembers: how far it has read, what both sides agreed on, and the conflicts that it settled."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from config.tables import json
+from config.tables import text
+from database.migrations.columns import record_columns
+
+revision = "0003"
+down_revision = "0002"
+
+
+def upgrade() -> None:
+    """Make the tables."""
+    op.create_table(
+        "isthmus_sync_cursors",
+        *record_columns("isthmus_sync_cursors"),
+        sa.Column("session", text(64), nullable=False),
+        sa.Column("cursors", json(), nullable=False),
+    )
+    op.create_table(
+        "isthmus_sync_records",
+        *record_columns("isthmus_sync_records"),
+        sa.Column("pair", text(255), nullable=False),
+        sa.Column("table_name", text(255), nullable=False),
+        sa.Column("record_id", text(255), nullable=False),
+        sa.Column("row", json()),
+    )
+    _create_conflicts()
+
+
+def downgrade() -> None:
+    """Drop the tables."""
+    for name in ("isthmus_sync_conflicts", "isthmus_sync_records", "isthmus_sync_cursors"):
+        op.drop_table(name)
+
+
+def _create_conflicts() -> None:
+    op.create_table(
+        "isthmus_sync_conflicts",
+        *record_columns("isthmus_sync_conflicts"),
+        sa.Column("pair", text(255), nullable=False),
+        sa.Column("table_name", text(255), nullable=False),
+        sa.Column("record_id", text(255), nullable=False),
+        sa.Column("rule", text(64), nullable=False),
+        sa.Column("base", json()),
+        sa.Column("versions", json(), nullable=False),
+        sa.Column("result", json()),
+    )
+    op.create_index("ix_isthmus_sync_conflicts_table_name", "isthmus_sync_conflicts", ["table_name"])

@@ -1,0 +1,7 @@
+"""The migrations that there are, in order."""
+
+from __future__ import annotations
+
+REVISIONS = ["0001", "0002", "0003"]
+NEWEST = REVISIONS[-1]
+NEXT = f"{int(NEWEST) + 1:04}"
