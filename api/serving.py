@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import signal
@@ -38,6 +39,7 @@ def serve(target: str, settings: Settings) -> None:
         # A request that ignores its own time limit shall not keep the process from stopping.
         workers_kill_timeout=int(settings.request_timeout) + _GRACE if settings.request_timeout else None,
     )
+    _wake_for_signals()
     server.serve()
 
 
@@ -49,10 +51,23 @@ def enter_worker() -> None:
     # Until Granian has its own handlers, the main process's inherited ones would swallow the order to stop.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
+    _wake_for_signals()
     logging.basicConfig(level=logging.INFO, format="[%(levelname)s] %(name)s: %(message)s")
     # It would log the whole URL of every request to a database, and with it what was looked for.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     threading.Thread(target=_stop_with_parent, name="isthmus-parent", daemon=True).start()
+
+
+def _wake_for_signals() -> None:
+    """Have the main thread wake up every second, and with it what waits there for a signal.
+
+    Python runs handlers in the main thread alone, and a signal does not wake it while it is about to fall asleep on a
+    lock: the order to stop would never be heard.
+    """
+    signal.signal(signal.SIGALRM, lambda *_: None)
+    signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)
+    # Without a handler, which Python takes away at its end, the next alarm would kill the process.
+    atexit.register(signal.setitimer, signal.ITIMER_REAL, 0)
 
 
 def _stop_with_parent() -> None:

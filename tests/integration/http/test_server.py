@@ -147,6 +147,23 @@ def test_a_request_under_way_is_finished_before_it_stops(tmp_path: Path) -> None
         other_writer.close()
 
 
+def test_the_order_to_stop_is_heard_by_a_sleeping_process() -> None:
+    # Taken by another thread, the signal does not wake the main one, just as when that is about to fall asleep.
+    program = """if True:
+        import signal, threading
+        from api import serving
+
+        serving.enter_worker()
+        stopped = threading.Event()
+        signal.signal(signal.SIGTERM, lambda *_: stopped.set())
+        order = lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+        threading.Timer(0.2, order).start()
+        stopped.wait()
+    """
+    done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, timeout=TIMEOUT, check=False)
+    assert done.returncode == 0
+
+
 def test_no_process_is_left_when_the_server_is_killed(tmp_path: Path) -> None:
     with serving(tmp_path) as (process, port):
         call(port, "GET", "/livez")
