@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
-from contextlib import ExitStack
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from socket import create_connection
@@ -22,24 +19,16 @@ from typing import Final
 
 import jwt
 import psycopg
-from tenacity import Retrying
-from tenacity import retry_if_exception_type
-from tenacity import stop_after_delay
-from tenacity import wait_fixed
 
 from database.adapters.postgres import PostgresAdapter
 from database.migrations import runner
-from tests.servers import process
 from tests.servers.node import FOLDER
-from tests.servers.node import installed_node
-from tests.servers.node import installed_packages
-from tests.servers.ports import free_port
+from tests.servers.node_server import TIMEOUT
+from tests.servers.node_server import NodeServer
+from tests.servers.node_server import announce
+from tests.servers.node_server import run_in_foreground
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import Account
-from tests.servers.process import ServerFailed
-from tests.servers.process import ServerUnavailable
-from tests.servers.server import Server
 
 ANON_KEY: Final = "sb_publishable_isthmus_only-for-development"
 SERVICE_KEY: Final = "sb_secret_isthmus_only-for-development"
@@ -51,40 +40,27 @@ _MAIN: Final = FOLDER / "supabase" / "main.mjs"
 _PROJECT: Final = FOLDER / "supabase" / "project.sql"
 # The server makes it anew, and for ids that are a uuid.
 _REPLACED: Final = "drop function if exists auth.uid()"
-_TIMEOUT: Final = 30.0  # seconds; a start takes half of one
-_LOG_TAIL: Final = 4_000  # characters
 
 
-class SupabaseApi(Server):
-    """A project's HTTP interface on a port of 127.0.0.1, until the end of a ``with`` block.
-
-    Start it in a thread that outlives it: it is shut down when that thread ends.
+class SupabaseApi(NodeServer):
+    """A project's HTTP interface; the database stays as it is when it ends.
 
     :param database: one with Supabase's roles. Only the schema public is served.
-    :param port: a free one by default.
     :param max_rows: the most rows of one answer, as in a new project.
     :ivar anon_key: the publishable key.
     :ivar service_key: the secret key.
     :ivar jwt_secret: signs tokens of users, by HS256.
-    :raises ServerUnavailable: Node.js or the npm packages are not installed.
     """
 
+    title = "the project"
+
     def __init__(self, database: PostgresDatabase, *, port: int | None = None, max_rows: int = 1000) -> None:
-        installed_packages()
+        super().__init__(port)
         self.database = database
-        self.port = port or free_port()
         self.max_rows = max_rows
         self.anon_key = ANON_KEY
         self.service_key = SERVICE_KEY
         self.jwt_secret = JWT_SECRET
-        self._process: subprocess.Popen[bytes] | None = None
-        self._folders = ExitStack()
-        self._folder = Path(self._folders.enter_context(tempfile.TemporaryDirectory(prefix="isthmus-supabase-")))
-
-    @property
-    def url(self) -> str:
-        """The project's URL."""
-        return f"http://127.0.0.1:{self.port}"
 
     def user_token(self, subject: str, **claims: Any) -> str:
         """An access token that is good for a quarter of an hour; a claim of None is left out.
@@ -102,34 +78,8 @@ class SupabaseApi(Server):
         :raises ServerFailed: it ended instead, or did not answer in half a minute.
         """
         self._execute(_REPLACED)
-        # The packages lie in a folder that another user may not be allowed to enter.
-        self._process = Account().spawn([installed_node().binary, str(_MAIN), str(self._settings())], self._log)
-        attempts = Retrying(
-            retry=retry_if_exception_type(ConnectionRefusedError),
-            wait=wait_fixed(0.02),
-            stop=stop_after_delay(_TIMEOUT),
-            reraise=True,
-        )
-        try:
-            attempts(self._knock, self._process)
-        except ConnectionRefusedError as error:
-            raise ServerFailed(f"the project does not answer: {self.log()}") from error
+        super().start()
         self._execute(_PROJECT.read_text())
-
-    def stop(self) -> None:
-        """End it; the database stays as it is."""
-        if self._process is not None:
-            process.kill(self._process)
-
-    def close(self) -> None:
-        """End it for good."""
-        self.stop()
-        self._folders.close()
-
-    def wait(self) -> None:
-        """Wait until it ends by itself. :raises ServerFailed: it ended with an error."""
-        if self._process is not None and self._process.wait():
-            raise ServerFailed(f"the project ended: {self.log()}")
 
     def reload(self) -> None:
         """Have it look at the database's tables and functions, and wait until it has.
@@ -137,15 +87,15 @@ class SupabaseApi(Server):
         ``notify pgrst, 'reload schema'`` does the same and does not wait.
         """
         request = urllib.request.Request(f"{self.url}/__reload", method="POST")  # noqa: S310  # our own address
-        urllib.request.urlopen(request, timeout=_TIMEOUT).close()  # noqa: S310
+        urllib.request.urlopen(request, timeout=TIMEOUT).close()  # noqa: S310
 
-    def log(self) -> str:
-        """The end of what it has written."""
-        return self._log.read_text(errors="replace")[-_LOG_TAIL:]
+    def _arguments(self) -> list[str]:
+        return [str(_MAIN), str(self._settings())]
 
-    @property
-    def _log(self) -> Path:
-        return self._folder / "log"
+    def _is_ready(self) -> bool:
+        with suppress(ConnectionRefusedError), create_connection(("127.0.0.1", self.port), timeout=TIMEOUT):
+            return True
+        return False
 
     def _settings(self) -> Path:
         """Write the server's settings; they have passwords, and nobody else may enter the folder."""
@@ -155,28 +105,19 @@ class SupabaseApi(Server):
         path.write_text(json.dumps(settings))
         return path
 
-    def _knock(self, server: subprocess.Popen[bytes]) -> None:
-        if server.poll() is not None:
-            raise ServerFailed(f"the project ended: {self.log()}")
-        create_connection(("127.0.0.1", self.port), timeout=_TIMEOUT).close()
-
     def _execute(self, statements: str) -> None:
         with psycopg.connect(self.database.dsn, autocommit=True) as connection:
             connection.execute(statements.encode())
 
 
-def serve(port: int) -> None:
-    """Serve a project with the application's tables in the foreground until an interrupt.
-
-    The settings for the application are written to the standard output.
-    """
+def serve() -> None:
+    """Serve a project with the application's tables in the foreground until an interrupt."""
+    port = int(os.environ.get("SUPABASE_DEV_PORT", DEV_PORT))
     with PostgresServer() as server, server.database() as database:
         _prepare(database)
         with SupabaseApi(database, port=port) as api:
-            sys.stderr.write("A Supabase project for development; its data is lost when it ends (Ctrl-C).\n")
             sys.stderr.write("SUPABASE_DB_... choose the direct connection instead of SUPABASE_URL.\n")
-            sys.stdout.writelines(f"{name}={value}\n" for name, value in _settings_for(api).items())
-            sys.stdout.flush()
+            announce("A Supabase project", _settings_for(api))
             api.wait()
 
 
@@ -206,18 +147,5 @@ def _settings_for(api: SupabaseApi) -> dict[str, str]:
     }
 
 
-def main() -> int:
-    """``make supabase-dev``; the exit status."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        serve(int(os.environ.get("SUPABASE_DEV_PORT", DEV_PORT)))
-    except KeyboardInterrupt:
-        return 0
-    except (ServerFailed, ServerUnavailable) as error:
-        sys.stderr.write(f"{error}\n")
-        return 1
-    return 0
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run_in_foreground(serve))
