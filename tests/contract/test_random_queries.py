@@ -50,8 +50,10 @@ def test_random_queries_have_one_answer(
         _fill(backends, rows)
         for _ in range(QUERIES):
             query = data.draw(queried(rows))
-            asked.add(f"{rows} {query}")
-            _assert_same_answer(backends, query)
+            # Half of what is drawn was drawn before. What fails is not remembered, so that it fails again.
+            if (question := f"{rows} {query}") not in asked:
+                _assert_same_answer(backends, query)
+                asked.add(question)
 
     ask()
     assert len(asked) >= WANTED
