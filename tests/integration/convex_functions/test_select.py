@@ -83,13 +83,13 @@ orders = st.lists(
 )
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), world=rows)
 def test_every_plan_gives_the_rows_in_the_order_of_the_definition(
     store: Functions, data: st.DataObject, world: tuple[Row, ...]
 ) -> None:
     _replace_all(store, world)
-    for _ in range(5):
+    for _ in range(15):
         query = _drawn(data, world)
         found = [row for row in world if matches(query.where, row)]
         expected = sort(found, query.order)[: query.limit]
