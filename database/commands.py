@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import Final
 
 import click
 from flask import current_app
@@ -16,6 +20,20 @@ from database.adapters.engine import has_engine
 from database.core.errors import BackendError
 from database.migrations import runner
 from database.migrations import sql_script
+from database.migrations.capture import install as capture
+
+_UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_MOST_DAYS: Final = 36_500
+
+
+def _age(_: click.Context, __: click.Parameter, text: str) -> timedelta:
+    """A length of time such as ``7d``. :raises click.BadParameter: if it is none."""
+    match = re.fullmatch(r"(\d{1,8})([smhd])", text, re.ASCII)
+    age = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else timedelta.max
+    if age > timedelta(days=_MOST_DAYS):
+        raise click.BadParameter(f"{text!r} is no length of time such as 7d, 12h, 30m or 45s")
+    return age
+
 
 db_commands = AppGroup("db", help="The databases' tables.")
 """Register it with ``app.cli.add_command``; the adapters are ``app.extensions["isthmus"].manager.adapters``."""
@@ -77,6 +95,18 @@ def write_convex_schema(only_check: bool, folder: Path) -> None:
 def show_supabase_sql() -> None:
     """Show the SQL that brings a Supabase project up to date, for its SQL editor; it may be run again."""
     click.echo(sql_script.supabase_script(), nl=False)
+
+
+@db_commands.command("purge-changes")
+@click.option("--older-than", callback=_age, default="7d", show_default=True, help="Such as 7d, 12h, 30m or 45s.")
+def purge_changes(older_than: timedelta) -> None:
+    """Forget old changes; a follower that has not read them compares everything."""
+    _on_each(partial(_purged, older_than))
+
+
+def _purged(older_than: timedelta, adapter: DatabaseAdapter) -> bool:
+    click.echo(f"{adapter.name}: {capture.purge(adapter, older_than)} changes forgotten")
+    return True
 
 
 def _upgraded(adapter: DatabaseAdapter) -> bool:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 from typing import Literal
 
+from database.core.errors import SchemaMismatch
 from database.core.operations import Operation
 
 MAX_PAGE = 1_000
@@ -52,3 +53,8 @@ class ReadChanges(Operation):
     reads: ClassVar[bool] = True
     cursor: str | None
     limit: int
+
+
+def no_log() -> SchemaMismatch:
+    """The error of a SQL database whose changes are not logged."""
+    return SchemaMismatch("the database lacks the log of changes; `flask db upgrade` makes it")

@@ -9,6 +9,8 @@ import pytest
 
 from database.adapters.base import DatabaseAdapter
 from database.adapters.builder import TableQuery
+from database.changes.feed import MAX_PAGE
+from database.changes.feed import Change
 from database.core.result import Row
 from tests.contract.backends import BACKENDS
 
@@ -19,10 +21,8 @@ PATIENCE = 20.0
 """Seconds after which a test that hangs fails; nothing is measured by it."""
 
 FOLLOWED = [case for case in BACKENDS if case.capabilities.changes]
-OTHERS = [case for case in BACKENDS if not case.capabilities.changes]
 
 with_a_feed = pytest.mark.parametrize("_backend", FOLLOWED, indirect=True, ids=lambda case: case.name)
-without_a_feed = pytest.mark.parametrize("_backend", OTHERS, indirect=True, ids=lambda case: case.name)
 
 
 class Inbox:
@@ -47,6 +47,24 @@ class Inbox:
     @property
     def empty(self) -> bool:
         return self._queue.empty()
+
+
+def in_pages(adapter: DatabaseAdapter, cursor: str, limit: int = MAX_PAGE) -> tuple[list[Change], str]:
+    """All changes behind a cursor, read in pages without a gap, and the cursor behind them."""
+    found: list[Change] = []
+    while True:
+        page = adapter.changes(cursor, limit)
+        assert len(page.changes) <= limit
+        assert not page.gap
+        found += page.changes
+        cursor = page.cursor
+        if not page.more:
+            return found, cursor
+
+
+def told(adapter: DatabaseAdapter, cursor: str) -> list[tuple[str, str]]:
+    """What was done to which record since a cursor: kind and id."""
+    return [(change.kind, change.id) for change in in_pages(adapter, cursor)[0]]
 
 
 def threads() -> list[str]:

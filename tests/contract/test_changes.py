@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from database.adapters.base import DatabaseAdapter
@@ -15,6 +13,7 @@ from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
 from tests.contract.backends import Backend
+from tests.contract.following import in_pages
 from tests.contract.following import with_a_feed
 from tests.contract.tables import thing
 
@@ -40,18 +39,17 @@ def test_a_feed_tells_every_change_once_and_in_order(calm: DatabaseAdapter) -> N
     ]
     assert not page.more
     assert calm.changes(page.cursor).changes == ()
-    assert _in_pages(calm, start.cursor, 2) == list(page.changes)
+    assert in_pages(calm, start.cursor, 2)[0] == list(page.changes)
 
 
-def _in_pages(adapter: DatabaseAdapter, cursor: str, limit: int) -> list[Any]:
-    found: list[Any] = []
-    while True:
-        page = adapter.changes(cursor, limit)
-        assert len(page.changes) <= limit
-        found += page.changes
-        cursor = page.cursor
-        if not page.more:
-            return found
+@with_a_feed
+def test_a_full_page_is_followed_by_another_only_if_there_is_more(calm: DatabaseAdapter) -> None:
+    calm.run(Insert("things", [thing("before")]))
+    start = calm.changes()
+    calm.run(Insert("things", [thing("a"), thing("b"), thing("c")]))
+    assert [calm.changes(start.cursor, limit).more for limit in (1, 2, 4)] == [True, True, False]
+    rest = calm.changes(calm.changes(start.cursor, 2).cursor, 1)
+    assert [change.id for change in rest.changes] == ["c"]
 
 
 @with_a_feed

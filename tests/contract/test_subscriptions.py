@@ -13,26 +13,22 @@ from typing import Any
 import pytest
 
 from database.adapters.base import DatabaseAdapter
-from database.adapters.faulty import FaultyAdapter
 from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
-from database.core.context import Identity
 from database.core.context import acting_as
 from database.core.context import current_context
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
-from database.core.errors import Unsupported
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.result import Row
-from tests.contract.backends import TIMEOUT
 from tests.contract.backends import Backend
+from tests.contract.callers import caller
 from tests.contract.following import PATIENCE
 from tests.contract.following import Inbox
 from tests.contract.following import things
 from tests.contract.following import with_a_feed
-from tests.contract.following import without_a_feed
 from tests.contract.tables import thing
 
 
@@ -190,7 +186,7 @@ def test_a_slow_callback_delays_only_itself_and_gets_the_newest(backend: Backend
 @pytest.mark.usefixtures("inbox")
 def test_it_runs_as_who_subscribed_and_without_their_deadline(backend: Backend) -> None:
     contexts = SimpleQueue[Any]()
-    user = Identity("01890a5d-ac96-774b-bcce-b302099a8057", "authenticated")
+    user = caller("01890a5d-ac96-774b-bcce-b302099a8057")
     token = current_context.set(NO_CONTEXT.until(monotonic() + PATIENCE))
     try:
         with acting_as(user):
@@ -218,14 +214,3 @@ def test_what_cannot_be_followed_is_refused(backend: Backend, inbox: Inbox) -> N
         things("nothing").subscribe(inbox)
     assert inbox.empty
     assert backend.adapter.table("things").execute().rows == []
-
-
-@without_a_feed
-def test_a_backend_without_a_feed_refuses_before_any_io(backend: Backend, inbox: Inbox) -> None:
-    inner = backend.another()
-    for adapter in (inner, FaultyAdapter(inner, config={"timeout": TIMEOUT})):
-        for attempt in (lambda one=adapter: things(one).subscribe(inbox), adapter.changes):
-            with pytest.raises(Unsupported) as refused:
-                attempt()
-            assert (refused.value.capability, refused.value.backend) == ("changes", adapter.name)
-        assert not adapter.connected

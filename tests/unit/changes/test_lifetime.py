@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from queue import SimpleQueue
 
@@ -11,11 +12,17 @@ import pytest
 
 from config.settings import load_settings
 from database.adapters.memory import MemoryAdapter
-from database.adapters.sqlite import SQLiteAdapter
 from database.connection_manager import ConnectionManager
 from database.core.errors import Unsupported
 from database.core.result import Row
 from tests.unit.changes.support import PATIENCE
+
+
+class WithoutFeed(MemoryAdapter):
+    """A backend that tells nobody of its changes."""
+
+    capabilities = replace(MemoryAdapter.capabilities, changes=False)
+
 
 PROGRAM = """
 from queue import SimpleQueue
@@ -45,8 +52,8 @@ def test_a_manager_subscribes_at_its_active_adapter() -> None:
     assert not subscription.active
 
 
-def test_a_manager_refuses_what_its_active_adapter_cannot(tmp_path: Path) -> None:
-    adapter = SQLiteAdapter({"path": str(tmp_path / "empty.db")}, name="main")
+def test_a_manager_refuses_what_its_active_adapter_cannot() -> None:
+    adapter = WithoutFeed(name="main")
     manager = ConnectionManager(load_settings(None), {"main": adapter, "spare": MemoryAdapter()})
     with pytest.raises(Unsupported, match="main does not support changes"):
         manager.table("molecules").subscribe(lambda _: None)

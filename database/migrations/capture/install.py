@@ -1,0 +1,68 @@
+"""The log of changes made, looked for and purged, on every SQL database.
+
+Every declared table that is not Isthmus' own gets triggers, so that the log has also what other programs change.
+Like the access rules, all this is state and not history: it is made anew after the migrations have run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Protocol
+
+import sqlalchemy as sa
+
+from database.adapters.base import DatabaseAdapter
+from database.adapters.engine import connected
+from database.changes.feed import no_log
+from database.migrations.capture import postgres
+from database.migrations.capture import sqlite
+from database.migrations.capture.tables import captured
+
+
+class _Log(Protocol):
+    """What there is for each kind of database."""
+
+    def apply(self, connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
+        """Make the log, and the triggers of the tables."""
+
+    def differences(self, connection: sa.Connection, tables: Sequence[sa.Table]) -> list[str]:
+        """What is missing of them, a line each."""
+
+    def exists(self, connection: sa.Connection) -> bool:
+        """Whether there is a log."""
+
+    def purge(self, connection: sa.Connection, older_than: timedelta) -> int:
+        """Forget entries that are older; how many they were."""
+
+
+def apply(connection: sa.Connection, metadata: sa.MetaData) -> None:
+    """Make the log on ``connection``'s database, and the triggers of the declared tables; it may be run again."""
+    _log(connection).apply(connection, captured(metadata))
+
+
+def differences(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
+    """What the database lacks of the log, a line each; nothing for tables that it does not have either."""
+    return _log(connection).differences(connection, captured(metadata))
+
+
+def supabase_statements(metadata: sa.MetaData) -> list[str]:
+    """The SQL that makes the same in a Supabase project; it may be run again."""
+    return postgres.statements(captured(metadata), roles=True)
+
+
+def purge(adapter: DatabaseAdapter, older_than: timedelta) -> int:
+    """Forget changes that are older; how many they were. A follower that has not read them has a gap.
+
+    :raises Unsupported: for a backend without SQL tables.
+    :raises SchemaMismatch: if the database has no log.
+    """
+    with connected(adapter, writes=True) as connection:
+        log = _log(connection)
+        if not log.exists(connection):
+            raise no_log()
+        return log.purge(connection, older_than)
+
+
+def _log(connection: sa.Connection) -> _Log:
+    return sqlite if connection.dialect.name == "sqlite" else postgres

@@ -1,0 +1,88 @@
+-- The log of changes, which triggers write and followers read in pages. It has a schema of its own, which no role
+-- but the owner may use, and which PostgREST does not expose.
+
+create schema if not exists isthmus_changes;
+
+create table if not exists isthmus_changes.entries (
+    seq bigint generated always as identity primary key,
+    xid xid8 not null default pg_current_xact_id(),
+    table_name text not null,
+    record_id text not null,
+    kind text not null,
+    at timestamptz not null default clock_timestamp()
+);
+create index if not exists entries_xid on isthmus_changes.entries (xid);
+
+-- What a cursor must belong to: one row, or none before the first follower comes. A cursor tells of transactions by
+-- their numbers, and those of a moment before a crash, a promotion or a physical restore may be given once more. All
+-- of these empty an unlogged table. What a dump brings back was not `written` by the transaction that wrote the row.
+create unlogged table if not exists isthmus_changes.log (
+    one boolean primary key default true check (one),
+    id uuid not null default gen_random_uuid(),
+    written xid8 not null default pg_current_xact_id(),
+    -- The last transaction of which a purge has taken something.
+    purged xid8
+);
+
+-- The identity of the log in this database; null if it has none.
+create or replace function isthmus_changes.identity() returns text
+language sql stable
+as $$
+    select replace(log.id::text, '-', '') || to_hex(pg_database.oid::bigint)
+    from isthmus_changes.log, pg_catalog.pg_database
+    where datname = current_database() and log.xmin::text = (written::text::numeric % 4294967296)::text
+$$;
+
+-- For each row that was changed. The argument is the table's name. The row is locked until the end of its
+-- transaction, so `seq` counts on in the order in which transactions change the same row.
+create or replace function isthmus_changes.capture() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    if tg_op = 'INSERT' then
+        insert into isthmus_changes.entries (table_name, record_id, kind) values (tg_argv[0], new.id, 'insert');
+    elsif tg_op = 'DELETE' then
+        insert into isthmus_changes.entries (table_name, record_id, kind) values (tg_argv[0], old.id, 'delete');
+    elsif new.id = old.id then
+        insert into isthmus_changes.entries (table_name, record_id, kind) values (tg_argv[0], new.id, 'update');
+    else
+        insert into isthmus_changes.entries (table_name, record_id, kind)
+        values (tg_argv[0], old.id, 'delete'), (tg_argv[0], new.id, 'insert');
+    end if;
+    return null;
+end
+$$;
+
+-- Before a table is truncated: all its rows are deleted.
+create or replace function isthmus_changes.capture_truncate() returns trigger
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    execute format(
+        'insert into isthmus_changes.entries (table_name, record_id, kind) select $1, id, ''delete'' from %s',
+        tg_relid::regclass
+    ) using tg_argv[0];
+    return null;
+end
+$$;
+
+-- Forget what is older than `keep`; how many entries they were. A transaction that still runs may be in the way: as
+-- long as it does, what is purged lies before all that a present cursor has not seen.
+create or replace function isthmus_changes.purge(keep interval) returns bigint
+language plpgsql security definer set search_path = pg_catalog, pg_temp
+as $$
+declare
+    number bigint;
+    last bigint;
+begin
+    with gone as (
+        delete from isthmus_changes.entries
+        where at < now() - keep and xid < pg_snapshot_xmin(pg_current_snapshot())
+        returning xid::text::bigint as xid
+    )
+    select count(*), max(xid) into number, last from gone;
+    update isthmus_changes.log set purged = greatest(purged, last::text::xid8), written = pg_current_xact_id()
+    where last is not null;
+    return number;
+end
+$$;

@@ -1,0 +1,104 @@
+-- Reading the log. Numbers of the sequence do not follow the order of commits, and neither do those of transactions,
+-- so a cursor is a snapshot: what had ended by then was told. A page has changes of the window between that snapshot
+-- and a later one, in the order of `seq`. Windows follow the order of commits, and within one the order of the
+-- changes of a row is that of `seq`.
+--
+-- A cursor is identity/snapshot or, within a window, identity/its beginning/its end/the last `seq` that was told.
+
+-- The changes behind a cursor, at most that many; for null, the present end. The answer is
+-- {"changes": [[table, id, kind], ...], "cursor": ..., "more": ..., "gap": ...}, or {"standby": true}.
+create or replace function isthmus_changes.read(after text, most integer) returns jsonb
+language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- The snapshots of a standby do not know which transactions run, and would pass over them.
+    if pg_is_in_recovery() then
+        return '{"standby": true}';
+    end if;
+    if isthmus_changes.identity() is null then
+        delete from isthmus_changes.log;
+        insert into isthmus_changes.log default values on conflict do nothing;
+    end if;
+    return isthmus_changes.page(after, most);
+end
+$$;
+
+create or replace function isthmus_changes.page(after text, most integer) returns jsonb
+-- Stable: all of it sees the log at one moment, so that a purge comes before the page or after it.
+language plpgsql stable
+-- Within a window, go along the primary key, instead of sorting the rest of a large transaction for every page.
+set enable_sort = off
+as $$
+declare
+    identity constant text := isthmus_changes.identity();
+    present constant pg_snapshot := pg_current_snapshot();
+    since pg_snapshot;
+    until pg_snapshot;
+    passed bigint;
+    running xid8[];
+    answer jsonb;
+begin
+    select parts.since, coalesce(parts.until, present), parts.passed into since, until, passed
+    from isthmus_changes.parts(after, identity) as parts;
+    if since is null or pg_snapshot_xmax(until) > pg_snapshot_xmax(present) or exists (
+        select from isthmus_changes.log where purged >= pg_snapshot_xmin(since)
+    ) then
+        return jsonb_build_object(
+            'changes', '[]'::jsonb, 'cursor', concat_ws('/', identity, present),
+            'more', false, 'gap', after is not null
+        );
+    end if;
+    if passed is null and since::text <> until::text then
+        running := array(select pg_snapshot_xip(since));
+        -- Materialised, because the smallest would otherwise be looked for from the beginning of the log.
+        with fresh as materialized (
+            select seq from isthmus_changes.entries
+            where (xid >= pg_snapshot_xmax(since) and xid < pg_snapshot_xmax(until) or xid = any (running))
+                and pg_visible_in_snapshot(xid, until)
+        )
+        select min(seq) - 1 into passed from fresh;
+    end if;
+    with fetched as (
+        select seq, table_name, record_id, kind from isthmus_changes.entries
+        where seq > passed and not pg_visible_in_snapshot(xid, since) and pg_visible_in_snapshot(xid, until)
+        order by seq
+        limit most + 1
+    ), numbered as (
+        select *, row_number() over (order by seq) as place, count(*) over () > most as more from fetched
+    )
+    select jsonb_build_object(
+        'changes', coalesce(jsonb_agg(jsonb_build_array(table_name, record_id, kind) order by seq), '[]'),
+        'cursor', case when bool_or(more) then concat_ws('/', identity, since, until, max(seq))
+            else concat_ws('/', identity, until) end,
+        -- Behind a window that was begun some time ago there may be another one.
+        'more', coalesce(bool_or(more), false) or until::text <> present::text,
+        'gap', false
+    ) into answer
+    from numbered
+    where place <= most;
+    return answer;
+end
+$$;
+
+-- The parts of a cursor; nothing for none, and for one of another log.
+create or replace function isthmus_changes.parts(after text, identity text)
+returns table (since pg_snapshot, until pg_snapshot, passed bigint)
+language plpgsql immutable
+as $$
+declare
+    snapshot constant text := '[0-9]{1,18}:[0-9]{1,18}:([0-9]{1,18}(,[0-9]{1,18})*)?';
+    given constant text[] := string_to_array(after, '/');
+begin
+    if after !~ format('^[0-9a-f]{33,40}/%1$s(/%1$s/[0-9]{1,18})?$', snapshot) then
+        raise exception using errcode = 'invalid_parameter_value', message = 'this is no cursor of this feed';
+    end if;
+    if given[1] = identity then
+        return query select given[2]::pg_snapshot, given[3]::pg_snapshot, given[4]::bigint;
+    end if;
+end
+$$;
+
+-- Closed to all but the owner.
+revoke all on schema isthmus_changes from public;
+revoke all on all tables in schema isthmus_changes from public;
+revoke all on all functions in schema isthmus_changes from public;
