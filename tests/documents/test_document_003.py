@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from configparser import ConfigParser
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import psycopg
@@ -13,15 +14,15 @@ from sqlalchemy import create_engine
 
 from api.flask_convex import init_flask_convex
 from auth.bridge import AuthBridge
-from config.settings import ConfigurationError
 from config.settings import load_settings
 from config.tables import metadata
 from database.adapters.convex import ConvexAdapter
+from database.adapters.postgres import SupabaseDirectAdapter
 from database.core.errors import BackendError
 from database.core.errors import RequestError
+from database.migrations import runner
 from tests.contract.backends import sqlalchemy_url
 from tests.contract.backends import supabase_database
-from tests.documents import pending
 from tests.documents.blocks import Block
 from tests.documents.blocks import blocks
 from tests.documents.conftest import Run
@@ -73,8 +74,8 @@ def adapted(section: str, **values: Any) -> Block:
     return block.with_replaced({text: other.format(**values) for text, other in found.items()})
 
 
-def test_every_block_of_the_document_is_run_or_pending() -> None:
-    assert _covered | pending.BLOCKS[DOCUMENT.name].keys() == PYTHON.keys()
+def test_every_block_of_the_document_is_run() -> None:
+    assert _covered == PYTHON.keys()
     assert len(PYTHON) == DOCUMENT.read_text().count("```python")
 
 
@@ -198,15 +199,44 @@ def supabase_environment(postgres_server: PostgresServer, monkeypatch: pytest.Mo
 
 # Bidirectional sync
 
+SYNC = "Bidirectional Sync"
+_CREDENTIALS = ("host", "port", "database", "user", "password")
+_covered.add(SYNC)
 
-@pytest.mark.xfail(raises=ImportError, reason="pending: create_sync_manager")
-@pytest.mark.parametrize("section", pending.BLOCKS[DOCUMENT.name])
-def test_pending_blocks(
-    section: str, run: Run, deployment: ConvexDeployment, supabase_environment: PostgresDatabase
-) -> None:
-    there = supabase_environment
-    values = {name: getattr(there, name) for name in ("host", "port", "database", "user", "password")}
-    run(adapted(section, url=deployment.url, **values))
+
+@pytest.fixture
+def sync_block(deployment: ConvexDeployment, supabase_to_sync: PostgresDatabase) -> Block:
+    values = {name: getattr(supabase_to_sync, name) for name in _CREDENTIALS}
+    return adapted(SYNC, url=deployment.url, **values)
+
+
+@pytest.fixture
+def supabase_to_sync(postgres_server: PostgresServer) -> PostgresDatabase:
+    """A Supabase database with the tables and the log of their changes, and two records."""
+    database = supabase_database(postgres_server)
+    adapter = SupabaseDirectAdapter({name: getattr(database, name) for name in _CREDENTIALS})
+    runner.upgrade(adapter)
+    adapter.table("molecules").insert(
+        [{"id": "molecule-id-123", "name": "Water"}, {"id": "m", "name": "Salt"}]
+    ).execute()
+    adapter.disconnect()
+    return database
+
+
+def test_a_record_is_synced_by_force(sync_block: Block, run: Run, store: ConvexAdapter) -> None:
+    names = run(sync_block)
+    assert names["sync_manager"].get_sync_status()["running"] is False
+    assert store.get("molecules", "molecule-id-123") == names["supabase"].get("molecules", "molecule-id-123")
+
+
+def test_data_is_kept_consistent_in_the_background(sync_block: Block, run: Run, store: ConvexAdapter) -> None:
+    store.table("experiments").insert({"id": "e", "name": "Boiling"}).execute()
+    complete = Event()
+    told = {"sync_manager.start_sync": "sync_manager.set_callbacks(on_sync_complete=TOLD)\nsync_manager.start_sync"}
+    waited = {"sync_manager.stop_sync_thread()": "COMPLETE.wait(20)\nsync_manager.stop_sync_thread()"}
+    names = run(sync_block.with_replaced(told | waited), TOLD=lambda _: complete.set(), COMPLETE=complete)
+    assert names_in(store, "molecules") == ["Salt", "Water"]
+    assert names_in(names["supabase"], "experiments") == ["Boiling"]
 
 
 # Resilience features
@@ -353,22 +383,19 @@ def settings_of_the_document() -> dict[str, str]:
     return dict(parser["settings"])
 
 
-def test_every_setting_is_accepted_or_pending() -> None:
-    settings = settings_of_the_document()
-    with pytest.raises(ConfigurationError) as refused:
-        load_settings(None, **settings)
-    assert refused.value.problems.keys() == set(pending.SETTINGS[DOCUMENT.name])
-
-
 def test_the_settings_mean_what_they_say(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in settings_of_the_document().items():
         monkeypatch.setenv(name, value)
     settings = load_settings(None)
+    assert settings == load_settings(None, **settings_of_the_document()), "which refuses a setting that does not exist"
     convex = settings.convex
     assert convex.url == "https://dynamic-mink-63.convex.cloud"
     assert convex.deployment_key is not None
     assert convex.deployment_key.get_secret_value() == "your-deployment-key"
     assert (convex.db_enabled, convex.timeout, convex.retry_count) == (True, 30, 3)
     assert (convex.circuit_breaker_threshold, convex.circuit_breaker_timeout) == (5, 60)
+    assert convex.sync_interval == 60
+    assert convex.sync_tables == ("molecules", "experiments", "protocols")
+    assert convex.conflict_resolution == "last_modified"
     bridge = AuthBridge(settings=settings)
     assert (bridge.key.algorithm, bridge.expiry) == ("HS256", 86400)

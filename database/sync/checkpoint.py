@@ -1,0 +1,113 @@
+"""How far two databases have been brought together, written on both of them.
+
+A checkpoint is moved in three transactions: on the first side, where it says that it is unsettled; on the second; and
+on the first again. Whatever is lost in between, the second side's is then the one to go on from. Any other difference
+means that a side was restored or emptied, and that what is remembered of the records is void: a new session begins,
+with a comparison of everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import replace
+from threading import Lock
+from typing import Any
+from typing import Final
+
+from database.core.errors import Conflict
+from database.core.result import Row
+from database.core.schema import new_id
+from database.sync.decision import SIDES
+from database.sync.decision import SideName
+from database.sync.side import Pair
+
+CURSORS: Final = "isthmus_sync_cursors"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What has been settled.
+
+    :ivar session: what is remembered of records belongs to one, and counts in no other.
+    :ivar round: how often it was moved, counted over all sessions.
+    :ivar cursors: where each side's feed is to be read on.
+    :ivar tables: those that are kept equal.
+    :ivar comparing: whether all records have to be compared, because the feeds alone do not tell what has changed.
+    """
+
+    session: str
+    round: int
+    cursors: Mapping[SideName, str]
+    tables: tuple[str, ...]
+    comparing: bool
+
+    def as_row(self, pair: str, *, unsettled: bool) -> dict[str, Any]:
+        """The row that says so."""
+        place = {"tables": list(self.tables), "comparing": self.comparing, "unsettled": unsettled}
+        return {"id": pair, "version": self.round, "session": self.session, "cursors": {**place, **self.cursors}}
+
+
+class Checkpoints:
+    """Reads and moves the checkpoint of a pair."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair.name
+        self._sides = pair.sides
+        self._tables = pair.tables
+        self._lock = Lock()
+
+    def load(self) -> Checkpoint:
+        """The present checkpoint; that of a new session if there is none that both sides agree on.
+
+        :raises Conflict: if another process does the same at this moment.
+        """
+        with self._lock:
+            rows = self.rows()
+            checkpoint = agreed(*rows)
+            if checkpoint is None:
+                # The cursors are read before anything is compared, so that no change falls in between.
+                last = max((row["version"] for row in rows if row), default=0)
+                return self._move(rows, Checkpoint(new_id(), last, self.ends(), self._tables, comparing=True))
+            if not set(self._tables) <= set(checkpoint.tables):
+                return self._move(rows, replace(checkpoint, tables=self._tables, comparing=True))
+            return checkpoint
+
+    def rows(self) -> tuple[Row | None, Row | None]:
+        """What is written on either side."""
+        first, second = self._sides
+        return first.row(CURSORS, self._pair), second.row(CURSORS, self._pair)
+
+    def advance(self, known: Checkpoint, cursors: Mapping[SideName, str], *, comparing: bool = False) -> Checkpoint:
+        """Move the checkpoint. :raises Conflict: if it is not the known one any more."""
+        with self._lock:
+            rows = self.rows()
+            if agreed(*rows) != known:
+                raise Conflict("another process has gone on with the sync")
+            return self._move(rows, replace(known, cursors=cursors, tables=self._tables, comparing=comparing))
+
+    def ends(self) -> dict[SideName, str]:
+        """The present end of each feed."""
+        return {side.name: side.changes(None, 1).cursor for side in self._sides}
+
+    def _move(self, rows: tuple[Row | None, Row | None], checkpoint: Checkpoint) -> Checkpoint:
+        first, second = self._sides
+        moved = replace(checkpoint, round=checkpoint.round + 1)
+        unsettled, settled = (moved.as_row(self._pair, unsettled=flag) for flag in (True, False))
+        first.replace(CURSORS, rows[0], unsettled)
+        second.replace(CURSORS, rows[1], settled)
+        first.replace(CURSORS, unsettled, settled)
+        return moved
+
+
+def agreed(first: Row | None, second: Row | None) -> Checkpoint | None:
+    """The checkpoint that two sides' rows stand for; None if they contradict each other."""
+    if first is None or second is None or first["session"] != second["session"]:
+        return None
+    # The first may be one ahead, if what came after was lost.
+    ahead = 1 if first["cursors"]["unsettled"] else 0
+    if first["version"] - second["version"] not in {0, ahead}:
+        return None
+    place = second["cursors"]
+    cursors = {side: place[side] for side in SIDES}
+    return Checkpoint(second["session"], second["version"], cursors, tuple(place["tables"]), place["comparing"])

@@ -1,0 +1,63 @@
+"""Records that could not be written: remembered on the first side, to be tried again and to be looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Final
+
+from database.core.errors import RequestError
+from database.core.query import Where
+from database.sync.decision import Key
+from database.sync.side import Pair
+
+FAILURES: Final = "isthmus_sync_failures"
+PAGE: Final = 500
+
+
+class Failures:
+    """The failures of a pair, with their reasons."""
+
+    def __init__(self, pair: Pair) -> None:
+        self._pair = pair.name
+        self._side = pair.sides[0]
+        self._tables = frozenset(pair.tables)
+        self._reasons: dict[Key, str] = {}
+
+    def load(self) -> None:
+        """Read what is kept, which another process may have changed."""
+        found: dict[Key, str] = {}
+        where, last = Where("pair", "eq", self._pair), ""
+        while rows := self._side.rows(FAILURES, where & Where("id", "gt", last), PAGE):
+            found |= {Key(row["table_name"], row["record_id"]): row["reason"] for row in rows}
+            last = rows[-1]["id"]
+        self._reasons = {key: reason for key, reason in found.items() if key.table in self._tables}
+
+    def keys(self) -> list[Key]:
+        """The records that failed last time."""
+        return list(self._reasons)
+
+    def reasons(self) -> Mapping[Key, str]:
+        """Why each of them failed."""
+        return dict(self._reasons)
+
+    def note(self, looked_at: Iterable[Key], failed: Mapping[Key, RequestError]) -> list[Key]:
+        """Keep what has failed and forget what has not, of the records that were looked at; what is new of it."""
+        reasons = {key: f"{type(error).__name__}: {error}" for key, error in failed.items()}
+        news = {key: reason for key, reason in reasons.items() if self._reasons.get(key) != reason}
+        healed = [key for key in looked_at if key in self._reasons and key not in reasons]
+        if news:
+            self._side.store(FAILURES, [self._row(key, reason) for key, reason in news.items()])
+        if healed:
+            self._side.remove(FAILURES, [self._side.record_id(key) for key in healed])
+        self._reasons = {key: text for key, text in self._reasons.items() if key not in healed} | reasons
+        return list(news)
+
+    def _row(self, key: Key, reason: str) -> dict[str, str]:
+        return {
+            "id": self._side.record_id(key),
+            "pair": self._pair,
+            "table_name": key.table,
+            "record_id": key.id,
+            "reason": reason,
+        }

@@ -1,0 +1,294 @@
+"""Keeps two databases equal, in both directions: the face of sync."""
+
+from __future__ import annotations
+
+import logging
+import os
+import weakref
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from threading import Event
+from threading import Lock
+from threading import Thread
+from threading import current_thread
+from typing import Any
+from typing import Literal
+from typing import Self
+
+from database.adapters.base import DatabaseAdapter
+from database.core.errors import Conflict
+from database.core.errors import DataError
+from database.sync.checkpoint import Checkpoints
+from database.sync.cycle import Cycle
+from database.sync.decision import SIDES
+from database.sync.decision import Decide
+from database.sync.decision import Key
+from database.sync.decision import View
+from database.sync.decision import decide
+from database.sync.decision import decide_for
+from database.sync.failures import Failures
+from database.sync.options import DEFAULT_INTERVAL
+from database.sync.options import DEFAULT_RESOLUTION
+from database.sync.options import checked
+from database.sync.options import from_config
+from database.sync.progress import Progress
+from database.sync.settling import Settler
+from database.sync.settling import StoppedError
+from database.sync.side import Pair
+from database.sync.strategies import Resolver
+from database.sync.strategies import resolve_with
+
+logger = logging.getLogger(__name__)
+
+Callback = Callable[..., object]
+Target = Literal["both", "supabase", "convex"]
+
+_managers: weakref.WeakSet[SyncManager] = weakref.WeakSet()
+
+_ATTEMPTS = 3
+"""How often a cycle begins anew because another process was at work on the same pair."""
+
+
+class SyncManager:
+    """Keeps the same tables of two databases equal.
+
+    Either side may be any adapter with a feed of changes; they go by the names ``supabase`` and ``convex``. What both
+    sides agree on is remembered on them, under their adapters' names, so that deletions are told from rows that are
+    new, and a restart goes on where the last run ended.
+
+    :param sync_interval: seconds between two cycles.
+    :param sync_tables: all declared tables that are not internal by default.
+    :param conflict_resolution: see :mod:`database.sync.strategies`.
+    :raises ConfigurationError: names every option that is wrong.
+    :raises Unsupported: for an adapter without a feed.
+    """
+
+    def __init__(
+        self,
+        supabase_adapter: DatabaseAdapter,
+        convex_adapter: DatabaseAdapter,
+        sync_interval: float = DEFAULT_INTERVAL,
+        sync_tables: Sequence[str] | None = None,
+        conflict_resolution: str | Resolver = DEFAULT_RESOLUTION,
+    ) -> None:
+        self._options = checked(supabase_adapter, convex_adapter, sync_interval, sync_tables, conflict_resolution)
+        self.interval = self._options.interval
+        self.tables = self._options.tables
+        self.pair = Pair.of(supabase_adapter, convex_adapter, self.tables)
+        self._callbacks: dict[str, Callback | None] = {}
+        self._build()
+        _managers.add(self)
+
+    def _build(self) -> None:
+        """Everything that must not be shared with a forked child: locks and the thread."""
+        tables = {name: self.pair.sides[0].adapter.schema.table(name) for name in self.tables}
+        resolve = resolve_with(self._options.resolution, tables)
+        self._decide: Decide = lambda view: decide(view, resolve)
+        self._progress = Progress(self.tables)
+        self._failures = Failures(self.pair)
+        self._checkpoints = Checkpoints(self.pair)
+        told = (self._told("on_conflict"), self._told("on_sync_error"))
+        self._settler = Settler(self.pair, self._failures, self._progress, *told)
+        self._cycle = Cycle(self.pair, self._checkpoints, self._settler, self._decide, self._failures, self._progress)
+        self._cycling = Lock()
+        self._starting = Lock()
+        self._stop = Event()
+        self._thread: Thread | None = None
+        self._out = False
+
+    def set_callbacks(
+        self,
+        on_sync_start: Callable[[], object] | None = None,
+        on_sync_complete: Callable[[dict[str, Any]], object] | None = None,
+        on_conflict: Callable[[str, str, Any, Any], object] | None = None,
+        on_sync_error: Callable[[Exception], object] | None = None,
+    ) -> None:
+        """Have functions told what happens; what they return is not used, and what they raise is logged.
+
+        :param on_sync_start: a cycle begins.
+        :param on_sync_complete: a cycle has ended; takes :meth:`get_sync_status`.
+        :param on_conflict: a conflict was settled; takes the table, the record id, and both sides' rows as they were.
+        :param on_sync_error: a cycle was broken off or a record could not be written; takes the error.
+        """
+        self._callbacks = {
+            "on_sync_start": on_sync_start,
+            "on_sync_complete": on_sync_complete,
+            "on_conflict": on_conflict,
+            "on_sync_error": on_sync_error,
+        }
+
+    @property
+    def running(self) -> bool:
+        """Whether cycles run in the background."""
+        thread = self._thread
+        return thread is not None and thread.is_alive()
+
+    def start_sync(self, background: bool = True) -> bool:
+        """Run cycles in a thread until :meth:`stop_sync_thread`, or else one cycle here.
+
+        :returns: False if the thread runs already; in the foreground as :meth:`sync_all`.
+        """
+        with self._starting:
+            if self.running:
+                return False
+            if background:
+                self._stop = Event()
+                self._thread = Thread(
+                    target=self._run, args=(self._stop,), name=f"isthmus-sync-{self.pair.name}", daemon=True
+                )
+                self._thread.start()
+                return True
+        return self.sync_all()
+
+    def stop_sync_thread(self) -> None:
+        """End the thread and wait for it; it finishes the records that it is at. It may be called again."""
+        self._stop.set()
+        thread = self._thread
+        if thread is not None and thread is not current_thread():
+            thread.join()
+
+    def sync_all(self) -> bool:
+        """Run one cycle; whether both sides were reached and every record is settled."""
+        return self._run_cycle(lambda: False)
+
+    def force_sync_record(self, table: str, record_id: str, target: Target = "both") -> bool:
+        """Settle one record now.
+
+        :param target: ``both`` as a cycle does. With ``supabase`` or ``convex`` only that side is written: it gets
+            the other side's row, or loses its own if the other side has deleted it. If its own had changed as well,
+            that goes into the journal.
+        :returns: whether both sides hold the same row now, or have both lost it; False for a record that neither has.
+        :raises ValueError: for a table that is not kept equal, and for another target.
+        """
+        if table not in self.tables:
+            raise ValueError(f"{table!r} is not one of the tables that are kept equal: {', '.join(self.tables)}")
+        if target not in {"both", *SIDES}:
+            raise ValueError(f"the target is both, {' or '.join(SIDES)}, not {target!r}")
+        try:
+            return self._force(Key(table, record_id), target)
+        except DataError as error:
+            self._report(error)
+            return False
+
+    def get_sync_status(self) -> dict[str, Any]:
+        """What is known without asking the databases.
+
+        Counts are of this manager's life; ``failures`` are the records that wait to be written. ``cursors_age`` is the
+        seconds since both feeds were last read to their ends.
+        """
+        status = self._progress.snapshot()
+        failures = self._failures.reasons()
+        for table, counts in status["tables"].items():
+            counts["failures"] = sum(key.table == table for key in failures)
+        return {
+            "running": self.running,
+            "sync_in_progress": self._cycling.locked(),
+            "sync_interval": self.interval,
+            **status,
+            "failures": [{"table": key.table, "id": key.id, "reason": reason} for key, reason in failures.items()],
+        }
+
+    def __enter__(self) -> Self:
+        self.start_sync()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop_sync_thread()
+
+    def _force(self, key: Key, target: Target) -> bool:
+        session = self._checkpoints.load().session
+        first = self._view(key, session)
+        if first.supabase.row is None and first.convex.row is None and first.newest_base() is None:
+            return False
+        one_way: Decide = lambda view: decide_for(view, target)  # type: ignore[arg-type]  # noqa: E731
+        _, failed = self._settler.settle([key], session, self._decide if target == "both" else one_way, lambda: False)
+        last = self._view(key, session)
+        return not failed and last.supabase.text == last.convex.text
+
+    def _view(self, key: Key, session: str) -> View:
+        supabase, convex = (side.held([key], session)[key] for side in self.pair.sides)
+        return View(key, supabase, convex)
+
+    def _run(self, stop: Event) -> None:
+        while not stop.is_set():
+            self._run_cycle(stop.is_set)
+            stop.wait(self.interval)
+
+    def _run_cycle(self, stopped: Callable[[], bool]) -> bool:
+        with self._cycling:
+            self._tell("on_sync_start")
+            self._progress.begin()
+            error: DataError | None = None
+            complete = False
+            try:
+                complete = self._attempt(stopped)
+                self._recovered()
+            except StoppedError:
+                logger.info("the sync of %s was stopped", self.pair.name)
+            except DataError as caught:
+                error = caught
+                self._report(caught)
+            finally:
+                self._progress.end(error)
+        if error is None:
+            self._tell("on_sync_complete", self.get_sync_status())
+        return complete
+
+    def _attempt(self, stopped: Callable[[], bool]) -> bool:
+        for _ in range(_ATTEMPTS - 1):
+            try:
+                return self._cycle.run(stopped)
+            except Conflict as error:
+                logger.info("the sync of %s begins anew: %s", self.pair.name, error)
+        return self._cycle.run(stopped)
+
+    def _report(self, error: DataError) -> None:
+        if not self._out:
+            logger.warning("%s cannot be synced; it is tried again: %s", self.pair.name, error)
+        self._out = True
+        self._tell("on_sync_error", error)
+
+    def _recovered(self) -> None:
+        if self._out:
+            logger.warning("%s is synced again", self.pair.name)
+        self._out = False
+
+    def _told(self, name: str) -> Callback:
+        return lambda *values: self._tell(name, *values)
+
+    def _tell(self, name: str, *values: object) -> None:
+        callback = self._callbacks.get(name)
+        if callback is None:
+            return
+        try:
+            callback(*values)
+        except Exception:
+            logger.exception("a callback of the sync of %s failed: %s", self.pair.name, name)
+
+
+def create_sync_manager(
+    supabase: DatabaseAdapter, convex: DatabaseAdapter, config: Mapping[str, Any] | None = None
+) -> SyncManager:
+    """A manager that has not begun.
+
+    :param config: ``sync_interval``, ``sync_tables`` and ``conflict_resolution``, as :class:`SyncManager` takes them;
+        what it lacks comes from the settings ``CONVEX_SYNC_INTERVAL``, ``CONVEX_SYNC_TABLES`` and
+        ``CONVEX_CONFLICT_RESOLUTION``.
+    :raises ConfigurationError: names every option that is wrong.
+    :raises Unsupported: for an adapter without a feed.
+    """
+    return SyncManager(supabase, convex, **from_config(config or {}))
+
+
+ConvexSyncManager = SyncManager
+"""The name that it has in the documents."""
+
+
+def _after_fork() -> None:
+    """In the child: the thread is the parent's, and whoever held a lock is not here."""
+    for manager in list(_managers):
+        manager._build()
+
+
+os.register_at_fork(after_in_child=_after_fork)

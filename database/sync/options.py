@@ -1,0 +1,99 @@
+"""The options of a sync, checked before anything begins."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from typing import Final
+
+from config.fields import names
+from config.settings import ConfigurationError
+from config.settings import load_settings
+from database.adapters.base import DatabaseAdapter
+from database.core.errors import Unsupported
+from database.sync.strategies import Resolver
+from database.sync.strategies import resolve_with
+
+DEFAULT_INTERVAL: Final = 60.0
+DEFAULT_RESOLUTION: Final = "last_modified"
+
+_KEYS: Final = ("sync_interval", "sync_tables", "conflict_resolution")
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Checked options.
+
+    :ivar interval: seconds between two cycles.
+    :ivar tables: those that are kept equal, parents first.
+    """
+
+    interval: float
+    tables: tuple[str, ...]
+    resolution: str | Resolver
+
+
+def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The documents' configuration, completed from the settings.
+
+    :raises ConfigurationError: for a key that does not exist, and for wrong settings.
+    """
+    if unknown := [str(key) for key in config if key not in _KEYS]:
+        raise ConfigurationError(dict.fromkeys(unknown, f"is no option of sync; these are {', '.join(_KEYS)}"))
+    if all(key in config for key in _KEYS):
+        return dict(config)
+    settings = load_settings().convex
+    defaults = (settings.sync_interval, settings.sync_tables, settings.conflict_resolution)
+    return {**dict(zip(_KEYS, defaults, strict=True)), **config}
+
+
+def checked(
+    supabase: DatabaseAdapter, convex: DatabaseAdapter, interval: object, tables: object, resolution: Any
+) -> Options:
+    """The options, if these two databases can be kept equal with them.
+
+    :raises ConfigurationError: names every option that is wrong.
+    :raises Unsupported: for a database without a feed of its changes.
+    """
+    for adapter in (supabase, convex):
+        if not adapter.capabilities.changes:
+            raise Unsupported("changes", backend=adapter.name)
+    problems: dict[str, str] = {}
+    for option, check, value in (
+        ("sync_interval", _check_interval, interval),
+        ("sync_tables", lambda value: _tables(supabase, convex, value), tables),
+        ("conflict_resolution", lambda value: resolve_with(value, {}), resolution),
+    ):
+        try:
+            check(value)
+        except ValueError as error:
+            problems[option] = str(error)
+    if problems:
+        raise ConfigurationError(problems)
+    return Options(float(interval), _tables(supabase, convex, tables), resolution)  # type: ignore[arg-type]
+
+
+def _check_interval(value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not (value > 0 and math.isfinite(value)):
+        raise ValueError("is a number of seconds above 0")
+
+
+def _tables(supabase: DatabaseAdapter, convex: DatabaseAdapter, wanted: object) -> tuple[str, ...]:
+    known = [table.name for table in supabase.schema if not table.internal]
+    chosen = known if wanted is None else names(wanted)
+    if isinstance(chosen, str) or not isinstance(chosen, Iterable) or not (chosen := list(chosen)):
+        raise ValueError("is a list of tables")
+    if unknown := [str(name) for name in chosen if name not in known]:
+        raise ValueError(f"does not know {', '.join(unknown)}; tables are {', '.join(known)}")
+    for name in chosen:
+        _compare_columns(name, supabase, convex)
+    return tuple(name for name in known if name in chosen)
+
+
+def _compare_columns(table: str, supabase: DatabaseAdapter, convex: DatabaseAdapter) -> None:
+    there = convex.schema.table(table).columns if table in convex.schema else {}
+    if supabase.schema.table(table).columns.keys() != there.keys():
+        raise ValueError(f"{table} is not the same table on {supabase.name} and {convex.name}")

@@ -1,0 +1,76 @@
+"""What sync has done so far, counted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from collections.abc import Sequence
+from datetime import datetime
+from threading import Lock
+from typing import Any
+from typing import Final
+
+from database.core.clock import monotonic
+from database.core.clock import utc_now
+from database.core.errors import DataError
+from database.sync.decision import Key
+from database.sync.decision import Step
+
+COUNTS: Final = ("compared", "copied_to_supabase", "copied_to_convex", "deleted", "conflicts")
+
+
+class Progress:
+    """Counts by table since it was made, and the times of the last cycle."""
+
+    def __init__(self, tables: Sequence[str]) -> None:
+        self._counts = {table: Counter(dict.fromkeys(COUNTS, 0)) for table in tables}
+        self._lock = Lock()
+        self._started: datetime | None = None
+        self._ended: datetime | None = None
+        self._error: str | None = None
+        self._caught_up: float | None = None
+
+    def begin(self) -> None:
+        """A cycle begins."""
+        with self._lock:
+            self._started, self._ended = utc_now(), None
+
+    def end(self, error: DataError | None) -> None:
+        """The cycle ends; with an error if it was broken off."""
+        with self._lock:
+            self._ended = utc_now()
+            self._error = None if error is None else f"{type(error).__name__}: {error}"
+
+    def caught_up(self) -> None:
+        """Both feeds have been read to their ends."""
+        with self._lock:
+            self._caught_up = monotonic()
+
+    def compared(self, keys: Iterable[Key]) -> None:
+        """Records were looked at on both sides."""
+        with self._lock:
+            for key in keys:
+                self._counts[key.table]["compared"] += 1
+
+    def carried_out(self, steps: Iterable[Step]) -> None:
+        """Steps were carried out."""
+        with self._lock:
+            for step in steps:
+                counts = self._counts[step.key.table]
+                counts["conflicts"] += step.conflict is not None
+                if step.deletes:
+                    counts["deleted"] += 1
+                elif step.writes:
+                    counts[f"copied_to_{step.side}"] += 1
+
+    def snapshot(self) -> dict[str, Any]:
+        """All of it, for the status."""
+        with self._lock:
+            age = None if self._caught_up is None else monotonic() - self._caught_up
+            return {
+                "last_sync_started": self._started,
+                "last_sync_ended": self._ended,
+                "last_error": self._error,
+                "cursors_age": age,
+                "tables": {table: dict(counts) for table, counts in self._counts.items()},
+            }

@@ -1,0 +1,106 @@
+"""Pairs of databases for the tests of sync."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from database.adapters.base import DatabaseAdapter
+from database.adapters.memory import MemoryAdapter
+from database.adapters.memory.log import ChangeLog
+from database.adapters.memory.log import LoggedTables
+from database.adapters.session import Session
+from database.core.context import Context
+from database.core.operations import Insert
+from database.core.result import Row
+from database.sync import SyncManager
+
+TABLES = ("molecules", "protocols", "experiments")
+"""The declared ones, parents first."""
+
+
+class Killed(BaseException):
+    """The process has ended here."""
+
+
+class MortalMemory(MemoryAdapter):
+    """Tables in memory, in a process that may be killed before any of its writes.
+
+    :ivar writes: how many transactions have changed anything.
+    :ivar life: how many more will; None for any number.
+    :ivar interruption: happens once, before the next transaction is begun.
+    """
+
+    def _build(self) -> None:
+        super()._build()
+        self.writes = 0
+        self.life: int | None = None
+        self.interruption: Callable[[], object] | None = None
+
+    def open_session(self, context: Context) -> Session:
+        interruption, self.interruption = self.interruption, None
+        if interruption is not None:
+            interruption()
+        return super().open_session(context)
+
+    def _publish(self, tables: LoggedTables) -> None:
+        if self.life == 0:
+            raise Killed
+        if self.life is not None:
+            self.life -= 1
+        self.writes += 1
+        super()._publish(tables)
+
+    def _end(self, tables: LoggedTables | None) -> None:
+        try:
+            if tables is not None:
+                self._publish(tables)
+        finally:
+            self._writing.release()
+
+
+class ForgetfulMemory(MemoryAdapter):
+    """Tables in memory whose feed keeps three changes."""
+
+    def _build(self) -> None:
+        super()._build()
+        self._log = ChangeLog(3)
+
+
+def insert(adapter: DatabaseAdapter, record_id: str, table: str = "molecules", **values: Any) -> Row:
+    """A new record, named after its id unless it is given a name."""
+    (row,) = adapter.run(Insert(table, [{"id": record_id, "name": record_id, **values}]))
+    return row
+
+
+def contents(adapter: DatabaseAdapter) -> dict[str, list[Row]]:
+    """All rows of the tables that are kept equal."""
+    return {table: adapter.table(table).select().execute().rows for table in TABLES}
+
+
+def journal(*adapters: DatabaseAdapter) -> list[Row]:
+    """The settled conflicts, with their rows."""
+    return [
+        entry | {name: _row(entry[name]) for name in ("base", "supabase_row", "convex_row", "result")}
+        for adapter in adapters
+        for entry in adapter.table("isthmus_sync_conflicts").select().execute()
+    ]
+
+
+def lost_rows(*adapters: DatabaseAdapter) -> Iterator[Row]:
+    """All rows of both sides in the journal."""
+    for entry in journal(*adapters):
+        yield from (row for row in (entry["supabase_row"], entry["convex_row"]) if row is not None)
+
+
+def assert_in_sync(manager: SyncManager, supabase: DatabaseAdapter, convex: DatabaseAdapter) -> None:
+    """A cycle goes through, and both sides hold the same."""
+    assert manager.sync_all(), manager.get_sync_status()
+    assert contents(supabase) == contents(convex)
+
+
+def _row(text: str | None) -> Any:
+    return None if text is None else orjson.loads(text)

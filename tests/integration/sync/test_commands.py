@@ -1,0 +1,94 @@
+"""``flask sync``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from flask import Flask
+
+from app import create_app
+from config.settings import load_settings
+from database.adapters.base import DatabaseAdapter
+from database.connection_manager import ConnectionManager
+from tests.integration.sync.support import contents
+from tests.integration.sync.support import insert
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    """The application on an SQLite file and memory, whose tables are made with its first request."""
+    app = application(tmp_path, "local,memory")
+    assert app.test_client().get("/api/molecules").status_code == 200
+    yield app
+    app.extensions["isthmus"].manager.disconnect()
+    ConnectionManager.set_instance(None)
+
+
+def application(folder: Path, order: str) -> Flask:
+    settings = load_settings(
+        None,
+        ENVIRONMENT="testing",
+        DB_ADAPTER_ORDER=order,
+        LOCAL_DB_PATH=folder / "local.db",
+        INSTANCE_PATH=folder,
+        CONVEX_SYNC_TABLES="molecules,experiments",
+        CONVEX_CONFLICT_RESOLUTION="supabase_wins",
+    )
+    return create_app(settings)
+
+
+def databases(app: Flask) -> tuple[DatabaseAdapter, DatabaseAdapter]:
+    first, second = app.extensions["isthmus"].manager.adapters.values()
+    return first, second
+
+
+def test_one_cycle_runs_and_says_what_it_did(app: Flask) -> None:
+    local, memory = databases(app)
+    insert(local, "a", name="ours")
+    insert(memory, "a", name="theirs")
+    insert(memory, "b")
+    done = app.test_cli_runner().invoke(args=["sync", "run", "--once"])
+    assert done.exit_code == 0, done.output
+    assert done.output.splitlines()[0].startswith("molecules: compared ")
+    assert ", conflicts 1, failures 0\n" in done.output
+    assert [row["name"] for row in contents(local)["molecules"]] == ["ours", "b"]
+    assert contents(local) == contents(memory)
+
+
+def test_a_record_that_cannot_be_written_is_a_failure(app: Flask) -> None:
+    local, memory = databases(app)
+    insert(local, "p", "protocols")
+    insert(local, "e", "experiments", protocol_id="p")
+    done = app.test_cli_runner().invoke(args=["sync", "run", "--once"])
+    assert done.exit_code == 1
+    assert done.stderr.splitlines() == [
+        "experiments e: ConstraintViolated: there is no such record in protocols",
+        "Error: Not every record could be written.",
+    ]
+    shown = app.test_cli_runner().invoke(args=["sync", "status"])
+    assert shown.stderr == done.stderr.splitlines(keepends=True)[0]
+    assert memory.get("experiments", "e") is None
+
+
+def test_the_status_is_what_both_databases_remember(app: Flask) -> None:
+    local, memory = databases(app)
+    cli = app.test_cli_runner()
+    never = "local:memory: never synced, or a side was restored; the next cycle compares everything\n"
+    assert cli.invoke(args=["sync", "status"]).output.startswith(never)
+    insert(local, "a", name="ours")
+    insert(memory, "a", name="theirs")
+    insert(memory, "b")
+    assert cli.invoke(args=["sync", "run", "--once"]).exit_code == 0
+    first, *others = cli.invoke(args=["sync", "status"]).output.splitlines()
+    assert first.startswith("local:memory: following the changes; last moved ")
+    assert others == ["local: 2 agreements, 1 settled conflicts", "memory: 1 agreements, 0 settled conflicts"]
+
+
+def test_one_database_cannot_be_synced(tmp_path: Path) -> None:
+    app = application(tmp_path, "memory")
+    done = app.test_cli_runner().invoke(args=["sync", "run", "--once"])
+    ConnectionManager.set_instance(None)
+    assert done.exit_code == 1
+    assert done.stderr == "Error: DB_ADAPTER_ORDER has to name two databases.\n"
