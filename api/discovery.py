@@ -10,22 +10,32 @@ from flask import jsonify
 from flask.typing import ResponseReturnValue
 
 from auth.bridge import AuthBridge
+from auth.cookies import without_cookies
+from auth.keyring import JWKS_MAX_AGE
+from auth.sharing import JWKS_PATH
+from auth.sharing import jwks_url
 
-JWKS_PATH = "/.well-known/jwks.json"
+__all__ = ["CONFIGURATION_PATH", "JWKS_PATH", "init_app"]
+
 CONFIGURATION_PATH = "/.well-known/openid-configuration"
 
-_CACHED = {"Cache-Control": "public, max-age=300"}
+_CACHED = {"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"}
 
 
 def init_app(app: Flask, bridge: AuthBridge) -> None:
-    """Publish ``bridge``'s keys at the root, and below the issuer's path, where OpenID Connect looks for them."""
-    keys, configuration = bridge.jwks(), _configuration(bridge)
+    """Publish ``bridge``'s keys at the root, and below the issuer's path, where OpenID Connect looks for them.
 
+    Both documents are ``application/json``, and say what is true at the moment of the request.
+    """
+
+    # An old cookie must not hide them.
+    @without_cookies
     def jwks() -> ResponseReturnValue:
-        return jsonify(keys), _CACHED
+        return jsonify(bridge.jwks()), _CACHED
 
+    @without_cookies
     def openid_configuration() -> ResponseReturnValue:
-        return jsonify(configuration), _CACHED
+        return jsonify(_configuration(bridge)), _CACHED
 
     for prefix in sorted({"", urlsplit(bridge.issuer).path.rstrip("/")}):
         app.add_url_rule(prefix + JWKS_PATH, "jwks", jwks)
@@ -33,10 +43,11 @@ def init_app(app: Flask, bridge: AuthBridge) -> None:
 
 
 def _configuration(bridge: AuthBridge) -> dict[str, Any]:
+    algorithms = sorted({jwk["alg"] for jwk in bridge.jwks()["keys"]})
     return {
         "issuer": bridge.issuer,
-        "jwks_uri": bridge.issuer.rstrip("/") + JWKS_PATH,
-        "id_token_signing_alg_values_supported": [bridge.key.algorithm],
+        "jwks_uri": jwks_url(bridge),
+        "id_token_signing_alg_values_supported": algorithms or [bridge.key.algorithm],
         "response_types_supported": ["token"],
         "subject_types_supported": ["public"],
     }

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from copy import deepcopy
 from datetime import datetime
+from datetime import timedelta
 from typing import Any
 
 import orjson
@@ -14,17 +17,30 @@ from auth.claims import Claims
 from auth.claims import convex_identity
 from auth.claims import make_claims
 from auth.errors import InvalidToken
+from auth.keyring import JWKS_MAX_AGE
+from auth.keyring import KeyRing
+from auth.keyring import fixed_ring
+from auth.keyring import load_keyring
+from auth.keyring_rotation import Schedule
 from auth.keys import SigningKey
-from auth.keys import load_signing_key
+from auth.keys import known_algorithm
 from auth.keys import secret_signing_key
 from auth.verification import TokenVerifier
 from auth.verification import signature_scheme
+from config.settings import MAX_TOKEN_SECONDS
 from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import load_settings
+from database.core.access import ADMIN
 from database.core.clock import utc_now
 
+logger = logging.getLogger(__name__)
+
 MAX_LEEWAY = 30.0
+LONG_EXPIRY = 3600
+"""Seconds; what is revoked or rotated away may be in use for that long."""
+
+MAX_ADMIN_MINUTES = 15
 
 
 class AuthBridge:
@@ -38,10 +54,11 @@ class AuthBridge:
     :param expiry: life of a token in seconds.
     :param issuer: ``iss``, compared letter for letter.
     :param audience: ``aud``.
-    :param key: a key instead of a secret.
+    :param key: a key, or a ring of keys, instead of a secret.
     :param leeway: seconds by which the clocks of issuer and verifier may differ, at most 30.
     :param settings: what the other parameters leave open; read from the environment by default.
     :param now: the wall clock, aware.
+    :ivar ring: the keys.
     :raises ConfigurationError: if the settings, the key or ``expiry`` cannot be used.
     """
 
@@ -53,7 +70,7 @@ class AuthBridge:
         *,
         issuer: str | None = None,
         audience: str | None = None,
-        key: SigningKey | None = None,
+        key: SigningKey | KeyRing | None = None,
         leeway: float = 10.0,
         settings: Settings | None = None,
         now: Callable[[], datetime] = utc_now,
@@ -62,22 +79,47 @@ class AuthBridge:
         self.expiry = _valid_expiry(settings.jwt_expiry_seconds if expiry is None else expiry)
         self.issuer = settings.jwt_issuer if issuer is None else issuer
         self.audience = settings.jwt_audience if audience is None else audience
-        self.key = _choose_key(secret_key, algorithm, key, settings)
-        self._scheme = signature_scheme(self.key.algorithm)
+        self.ring = _choose_ring(secret_key, algorithm, key, settings, now)
         self._verifier = TokenVerifier(
-            self.key, issuer=self.issuer, audience=self.audience, leeway=_valid_leeway(leeway), now=now
+            self.ring, issuer=self.issuer, audience=self.audience, leeway=_valid_leeway(leeway), now=now
         )
+        self._algorithm = known_algorithm(algorithm or settings.jwt_algorithm)
+        self._publish = timedelta(seconds=settings.jwt_key_publish_seconds)
+        self._leeway = leeway
         self._now = now
 
-    def generate_token(self, user_id: str, user_data: Mapping[str, Any] | None = None) -> str:
+    @property
+    def key(self) -> SigningKey:
+        """The key that signs now."""
+        return self.ring.current
+
+    def rotate_key(self, *, at_once: bool = False, revoke: bool = False) -> None:
+        """Make a new key that is published now and signs later. No token is refused for it, unless it is to revoke.
+
+        :param at_once: have it sign now or, if a key waits already, that one.
+        :param revoke: drop all other keys at once, with their tokens; only together with ``at_once``.
+        :raises RotationRefused: if a key waits already, or the key is not one of a file of keys.
+        :raises KeyConfigurationError: if the file cannot be read or written.
+        :raises ValueError: to revoke later.
+        """
+        if revoke and not at_once:
+            raise ValueError("keys are revoked at once, or not at all")
+        longest = max(self.expiry, MAX_ADMIN_MINUTES * 60)
+        schedule = Schedule(self._publish, timedelta(seconds=longest + JWKS_MAX_AGE + self._leeway))
+        self.ring.rotate(schedule, self._algorithm, at_once=at_once, revoke=revoke)
+
+    def generate_token(
+        self, user_id: str, user_data: Mapping[str, Any] | None = None, *, session_id: str | None = None
+    ) -> str:
         """A signed access token.
 
         :param user_id: the subject; Supabase wants a UUID.
         :param user_data: ``email``, ``name``, ``role`` (the application's, ``user`` by default) and
             ``permissions``; other members are not put into the token.
-        :raises ValueError: if ``user_id`` is empty or no text.
+        :param session_id: the claim ``sid``, for a token that belongs to a session.
+        :raises ValueError: if ``user_id`` or ``session_id`` is empty or no text.
         """
-        return self._sign(self._claims_for(user_id, user_data))
+        return self._sign(self._claims_for(user_id, user_data, session_id))
 
     def create_convex_identity(self, user_id: str, user_data: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """A new token with what a Convex client wants to know beside it.
@@ -88,6 +130,28 @@ class AuthBridge:
         """
         claims = self._claims_for(user_id, user_data)
         return convex_identity(claims, self._sign(claims))
+
+    def get_admin_token(
+        self, *, reason: str, subject: str = "admin", minutes: int = MAX_ADMIN_MINUTES, permissions: Sequence[str] = ()
+    ) -> str:
+        """A token with the application's role ``admin``, for an operator's errand; no session goes on with it.
+
+        It is logged as a warning, with its ``jti`` and the reason.
+
+        :param reason: what it is for, on one line.
+        :param subject: who acts; Supabase wants a UUID.
+        :param minutes: its life, at most 15.
+        :param permissions: these and no others.
+        :raises ValueError: if there is no reason, or another parameter is not acceptable.
+        """
+        if not reason.strip() or not reason.isprintable():
+            raise ValueError("an admin token needs a reason, on one line")
+        if not 0 < minutes <= MAX_ADMIN_MINUTES:
+            raise ValueError(f"an admin token lives for 1 to {MAX_ADMIN_MINUTES} minutes")
+        user = {"role": ADMIN, "permissions": permissions}
+        claims = self._claims_for(subject, user, expiry=minutes * 60)
+        logger.warning("made an admin token, jti %s, for %d minutes: %s", claims["jti"], minutes, reason)
+        return self._sign(claims)
 
     def verify(self, token: str) -> Claims:
         """The claims of a valid token, to be read only: they are shared by all who send it.
@@ -107,32 +171,43 @@ class AuthBridge:
 
     def jwks(self) -> dict[str, Any]:
         """The public keys as a JSON Web Key Set; empty for ``HS256``."""
-        return self.key.jwks()
+        return self.ring.keys(self._now()).jwks()
 
-    def _claims_for(self, user_id: str, user_data: Mapping[str, Any] | None) -> dict[str, Any]:
+    def _claims_for(
+        self,
+        user_id: str,
+        user_data: Mapping[str, Any] | None,
+        session_id: str | None = None,
+        expiry: int | None = None,
+    ) -> dict[str, Any]:
         return make_claims(
-            _valid_subject(user_id),
+            _valid_id(user_id, "user"),
             user_data or {},
             issuer=self.issuer,
             audience=self.audience,
             issued_at=int(self._now().timestamp()),
-            expiry=self.expiry,
+            expiry=self.expiry if expiry is None else expiry,
+            session_id=None if session_id is None else _valid_id(session_id, "session"),
         )
 
     def _sign(self, claims: Claims) -> str:
-        headers = {} if self.key.kid is None else {"kid": self.key.kid}
-        return self._scheme.encode(orjson.dumps(claims), self.key.private, self.key.algorithm, headers)
+        key = self.key
+        headers = {} if key.kid is None else {"kid": key.kid}
+        return signature_scheme(key.algorithm).encode(orjson.dumps(claims), key.private, key.algorithm, headers)
 
 
-def _valid_subject(user_id: object) -> str:
-    if not isinstance(user_id, str) or not user_id:
-        raise ValueError("the user's id must be a text that is not empty")
-    return user_id
+def _valid_id(value: object, owner: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise ValueError(f"the {owner}'s id must be a text that is not empty")
+    return value
 
 
 def _valid_expiry(seconds: int) -> int:
-    if seconds <= 0:
-        raise ConfigurationError({"JWT_EXPIRY_SECONDS": "must be greater than 0, or no token would ever be valid"})
+    if not 0 < seconds <= MAX_TOKEN_SECONDS:
+        raise ConfigurationError({"JWT_EXPIRY_SECONDS": f"must be greater than 0 and at most {MAX_TOKEN_SECONDS}"})
+    if seconds > LONG_EXPIRY:
+        advice = "JWT_EXPIRY_SECONDS=%d: it takes that long until a role or a key that was taken away has no effect"
+        logger.warning(advice, seconds)
     return seconds
 
 
@@ -142,11 +217,18 @@ def _valid_leeway(seconds: float) -> float:
     return seconds
 
 
-def _choose_key(secret: str | None, algorithm: str | None, key: SigningKey | None, settings: Settings) -> SigningKey:
-    if key is None and secret is None:
-        return load_signing_key(settings, algorithm)
-    if key is None and secret is not None:
-        return secret_signing_key(secret, production=settings.production, algorithm=algorithm)
-    if key is None or secret is not None or algorithm not in (None, key.algorithm):
+def _choose_ring(
+    secret: str | None,
+    algorithm: str | None,
+    key: SigningKey | KeyRing | None,
+    settings: Settings,
+    now: Callable[[], datetime],
+) -> KeyRing:
+    if secret is None and key is None:
+        return load_keyring(settings, algorithm, now=now)
+    if secret is not None and key is None:
+        return fixed_ring(secret_signing_key(secret, production=settings.production, algorithm=algorithm), now=now)
+    ring = key if key is None or isinstance(key, KeyRing) else fixed_ring(key, now=now)
+    if ring is None or secret is not None or algorithm not in (None, ring.current.algorithm):
         raise ValueError("a key brings its own secret and algorithm; give it alone")
-    return key
+    return ring

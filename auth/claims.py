@@ -19,10 +19,18 @@ Claims = Mapping[str, Any]
 DATABASE_ROLE = "authenticated"
 DEFAULT_ROLE = "user"
 REQUIRED = ("iss", "aud", "sub", "iat", "exp", "jti")
+_TEXTS = ("sub", "jti", "sid")
 
 
 def make_claims(
-    user_id: str, user_data: Mapping[str, Any], *, issuer: str, audience: str, issued_at: int, expiry: int
+    user_id: str,
+    user_data: Mapping[str, Any],
+    *,
+    issuer: str,
+    audience: str,
+    issued_at: int,
+    expiry: int,
+    session_id: str | None = None,
 ) -> dict[str, Any]:
     """The claims for a new token.
 
@@ -30,6 +38,7 @@ def make_claims(
         present; anything else is left out of the token.
     :param issued_at: seconds since the epoch.
     :param expiry: the token's life in seconds.
+    :param session_id: ``sid``, the session that the token belongs to.
     """
     app_metadata: dict[str, Any] = {"role": user_data.get("role") or DEFAULT_ROLE}
     if permissions := user_data.get("permissions"):
@@ -45,6 +54,8 @@ def make_claims(
         "app_metadata": app_metadata,
     }
     claims.update({name: user_data[name] for name in ("email", "name") if user_data.get(name)})
+    if session_id is not None:
+        claims["sid"] = session_id
     return {**claims, "convex": _convex_claim(claims)}
 
 
@@ -62,8 +73,8 @@ def check_claims(claims: Claims, *, issuer: str, audience: str, now: float, leew
         raise InvalidToken("wrong issuer")
     if not _is_for(audience, claims["aud"]):
         raise InvalidToken("wrong audience")
-    for name in ("sub", "jti"):
-        if not isinstance(claims[name], str) or not claims[name]:
+    for name in _TEXTS:
+        if name in claims and (not isinstance(claims[name], str) or not claims[name]):
             raise InvalidToken(f"the claim {name} is not a text")
     # A token with another database role, such as service_role, was made for another door.
     if claims.get("role", DATABASE_ROLE) != DATABASE_ROLE:

@@ -1,11 +1,13 @@
-"""Private keys on disk: read with a clear complaint, made once even by workers that start together."""
+"""Private keys on disk: read with a clear complaint, written as a whole or not at all."""
 
 from __future__ import annotations
 
-import logging
+import fcntl
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -15,14 +17,13 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa_key
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization import NoEncryption
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from auth.errors import KeyConfigurationError
-
-logger = logging.getLogger(__name__)
 
 MIN_RSA_BITS = 2048
 
@@ -37,23 +38,36 @@ def read_private_key(path: Path, algorithm: str, setting: str) -> AsymmetricKey:
     :raises KeyConfigurationError: if the file cannot be read, is no plain private key, or does not fit.
     """
     try:
-        key = load_pem_private_key(path.read_bytes(), password=None)
+        pem = path.read_bytes()
     except OSError as error:
         raise KeyConfigurationError(setting, f"{path} cannot be read: {error.strerror}") from error
+    return opened_private_key(pem, None, algorithm, str(path), setting)
+
+
+def opened_private_key(pem: bytes, password: bytes | None, algorithm: str, source: str, setting: str) -> AsymmetricKey:
+    """The private key of a PEM text, fit for ``algorithm``.
+
+    :param algorithm: ``ES256`` or ``RS256``.
+    :param source: where the text is from, and ``setting`` what names it, for a complaint.
+    :raises KeyConfigurationError: if it is no private key, is locked with another password, or does not fit.
+    """
+    try:
+        key = load_pem_private_key(pem, password)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        raise KeyConfigurationError(setting, f"{path} holds no unencrypted private key in PEM form") from error
-    return _fit_for(algorithm, key, path, setting)
+        kind = "unencrypted private key" if password is None else "private key for this password"
+        raise KeyConfigurationError(setting, f"{source} holds no {kind} in PEM form") from error
+    return _fit_for(algorithm, key, source, setting)
 
 
-def _fit_for(algorithm: str, key: PrivateKeyTypes, path: Path, setting: str) -> AsymmetricKey:
-    if algorithm == "ES256" and isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1):
-        return key
-    if algorithm == "RS256" and isinstance(key, RSAPrivateKey):
-        if key.key_size < MIN_RSA_BITS:
-            raise KeyConfigurationError(setting, f"{path} holds an RSA key of less than {MIN_RSA_BITS} bits")
-        return key
-    wanted = "a P-256 key" if algorithm == "ES256" else "an RSA key"
-    raise KeyConfigurationError(setting, f"{path} does not hold {wanted}, which JWT_ALGORITHM={algorithm} needs")
+def new_private_key(algorithm: str) -> AsymmetricKey:
+    """A random key for ``ES256`` or ``RS256``."""
+    return generate_ec_key(SECP256R1()) if algorithm == "ES256" else generate_rsa_key(65537, MIN_RSA_BITS)
+
+
+def private_pem(key: AsymmetricKey, password: bytes | None) -> bytes:
+    """A private key as PKCS 8 in PEM form, locked with ``password`` if there is one."""
+    encryption = NoEncryption() if password is None else BestAvailableEncryption(password)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
 def readable_by_others(path: Path) -> bool:
@@ -61,28 +75,51 @@ def readable_by_others(path: Path) -> bool:
     return bool(stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXO)
 
 
-def ensure_private_key(path: Path, algorithm: str) -> None:
-    """Make a key in ``path``, readable by its owner only, unless there is one.
+@contextmanager
+def locked_for_writing(path: Path) -> Iterator[None]:
+    """Be the only process that replaces ``path``; readers need not wait, they see the old file or the new one.
 
-    Processes that do this at the same time end up with the same key.
+    :raises OSError: if no lock file can be made beside it.
     """
-    if not path.exists():
-        key = generate_ec_key(SECP256R1()) if algorithm == "ES256" else generate_rsa_key(65537, MIN_RSA_BITS)
-        _create_once(path, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-
-
-def _create_once(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    # Not on the file itself, which is another one after each change.
+    descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put ``content`` in the place of ``path``, as a whole and on the disk, readable by its owner only."""
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        # Unlike a rename, a link never replaces a key that another process has put there and signed with.
-        os.link(draft, path)
-        logger.info("made a signing key in %s", path)
-    except FileExistsError:
-        logger.info("another process made the signing key in %s first", path)
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
     finally:
-        Path(draft).unlink()
+        os.close(descriptor)
+
+
+def _fit_for(algorithm: str, key: PrivateKeyTypes, source: str, setting: str) -> AsymmetricKey:
+    if algorithm == "ES256" and isinstance(key, EllipticCurvePrivateKey) and isinstance(key.curve, SECP256R1):
+        return key
+    if algorithm == "RS256" and isinstance(key, RSAPrivateKey):
+        if key.key_size < MIN_RSA_BITS:
+            raise KeyConfigurationError(setting, f"{source} holds an RSA key of less than {MIN_RSA_BITS} bits")
+        return key
+    wanted = "a P-256 key" if algorithm == "ES256" else "an RSA key"
+    raise KeyConfigurationError(setting, f"{source} does not hold {wanted}, which {algorithm} needs")

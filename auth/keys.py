@@ -1,6 +1,6 @@
-"""The key that signs access tokens: chosen from the settings, judged, and published.
+"""A key that signs access tokens: its name, its public half, and what the settings say of it.
 
-Outside production a missing key is made and a weak secret is only complained about; production refuses both.
+Outside production a weak secret is only complained about; production refuses it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from jwt.utils import base64url_encode
 
 from auth.errors import KeyConfigurationError
 from auth.key_files import AsymmetricKey
-from auth.key_files import ensure_private_key
 from auth.key_files import read_private_key
 from auth.key_files import readable_by_others
 from config.fields import JwtAlgorithm
@@ -65,42 +64,51 @@ class SigningKey:
         return {"keys": [{**members, "kid": self.kid, "use": "sig", "alg": self.algorithm}]}
 
 
-def load_signing_key(settings: Settings, algorithm: str | None = None) -> SigningKey:
-    """The key that the settings ask for.
+def configured_key(settings: Settings, algorithm: JwtAlgorithm) -> SigningKey | None:
+    """The one key that the settings name, or None if there is to be a ring of keys in a file.
 
-    :param algorithm: instead of the settings' own.
     :raises KeyConfigurationError: if it is missing, unreadable, or too weak for production; says what to set.
     """
-    chosen = _known(algorithm or settings.jwt_algorithm)
-    if chosen == "HS256":
+    if algorithm == "HS256":
         if settings.jwt_secret is None:
             raise KeyConfigurationError("JWT_SECRET", "is needed for HS256; set it to 32 random bytes or more")
         return secret_signing_key(settings.jwt_secret.get_secret_value(), production=settings.production)
-    if settings.jwt_private_key_file is not None:
-        return _configured_key(settings.jwt_private_key_file, chosen, production=settings.production)
-    if settings.production:
-        raise KeyConfigurationError(
-            "JWT_PRIVATE_KEY_FILE",
-            "production does not make its own key; set this to a PEM file, or JWT_SECRET to use HS256",
-        )
-    return _instance_key(settings.instance_path / f"jwt_{chosen.lower()}.pem", chosen)
+    if settings.jwt_private_key_file is None:
+        return None
+    key = read_private_key(settings.jwt_private_key_file, algorithm, "JWT_PRIVATE_KEY_FILE")
+    refuse_open_file(settings.jwt_private_key_file, "JWT_PRIVATE_KEY_FILE", production=settings.production)
+    return asymmetric_signing_key(key, algorithm)
 
 
-def secret_signing_key(secret: str, *, production: bool, algorithm: str | None = None) -> SigningKey:
+def previous_secrets(settings: Settings) -> tuple[SigningKey, ...]:
+    """The shared secrets of which tokens may still be out.
+
+    :raises KeyConfigurationError: if one is no secret, or too weak for production.
+    """
+    if settings.jwt_previous_secrets is None:
+        return ()
+    name, production = "JWT_PREVIOUS_SECRETS", settings.production
+    texts = [text.strip() for text in settings.jwt_previous_secrets.get_secret_value().split(",")]
+    return tuple(secret_signing_key(text, production=production, setting=name) for text in texts if text)
+
+
+def secret_signing_key(
+    secret: str, *, production: bool, algorithm: str | None = None, setting: str = "JWT_SECRET"
+) -> SigningKey:
     """A shared secret as a key for ``HS256``.
 
     :param production: whether weakness is refused rather than logged.
     :param algorithm: what the caller wants to use it with, to complain if that is not ``HS256``.
+    :param setting: what names the secret, for a complaint.
     :raises KeyConfigurationError: if the secret is empty, a key of another kind, or too weak for production.
     """
-    if algorithm is not None and _known(algorithm) != "HS256":
-        raise KeyConfigurationError("JWT_SECRET", f"is not used with {algorithm}, which needs a private key")
+    if algorithm is not None and known_algorithm(algorithm) != "HS256":
+        raise KeyConfigurationError(setting, f"is not used with {algorithm}, which needs a private key")
     try:
         material = HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
     except InvalidKeyError as error:
-        raise KeyConfigurationError("JWT_SECRET", "must be random text, not empty and not a key file") from error
-    if weakness := _weakness(secret):
-        _complain("JWT_SECRET", f"{weakness}; set it to {MIN_SECRET_BYTES} random bytes or more", refuse=production)
+        raise KeyConfigurationError(setting, "must be random text, not empty and not a key file") from error
+    refuse_weak_secret(secret, setting, production=production)
     return SigningKey("HS256", None, material, material)
 
 
@@ -124,34 +132,39 @@ def _public_members(public: EllipticCurvePublicKey | RSAPublicKey) -> dict[str, 
     return {name: jwk[name] for name in ("kty", "crv", "x", "y")}
 
 
-def _known(algorithm: str) -> JwtAlgorithm:
+def known_algorithm(algorithm: str) -> JwtAlgorithm:
+    """The algorithm of this name. :raises KeyConfigurationError: if it is not known here."""
     known = _ALGORITHMS.get(algorithm)
     if known is None:
         raise KeyConfigurationError("JWT_ALGORITHM", f"must be one of {', '.join(_ALGORITHMS)}")
     return known
 
 
-def _configured_key(path: Path, algorithm: JwtAlgorithm, *, production: bool) -> SigningKey:
-    key = read_private_key(path, algorithm, "JWT_PRIVATE_KEY_FILE")
-    if readable_by_others(path):
-        _complain("JWT_PRIVATE_KEY_FILE", f"{path} is open to other users; run chmod o-rwx on it", refuse=production)
-    return asymmetric_signing_key(key, algorithm)
+def refuse_weak_secret(secret: str, setting: str, *, production: bool) -> None:
+    """Complain of a secret that can be guessed.
 
-
-def _instance_key(path: Path, algorithm: JwtAlgorithm) -> SigningKey:
-    ensure_private_key(path, algorithm)
-    return asymmetric_signing_key(read_private_key(path, algorithm, "INSTANCE_PATH"), algorithm)
-
-
-def _weakness(secret: str) -> str | None:
+    :raises KeyConfigurationError: in production; elsewhere it is logged.
+    """
+    weakness = None
     if secret.lower().startswith(PLACEHOLDERS):
-        return "is a well-known example"
-    if len(secret.encode()) < MIN_SECRET_BYTES:
-        return f"is shorter than {MIN_SECRET_BYTES} bytes"
-    return None
+        weakness = "is a well-known example"
+    elif len(secret.encode()) < MIN_SECRET_BYTES:
+        weakness = f"is shorter than {MIN_SECRET_BYTES} bytes"
+    if weakness:
+        complain(setting, f"{weakness}; set it to {MIN_SECRET_BYTES} random bytes or more", refuse=production)
 
 
-def _complain(setting: str, advice: str, *, refuse: bool) -> None:
+def refuse_open_file(path: Path, setting: str, *, production: bool) -> None:
+    """Complain of a file of keys that other users may touch.
+
+    :raises KeyConfigurationError: in production; elsewhere it is logged.
+    """
+    if readable_by_others(path):
+        complain(setting, f"{path} is open to other users; run chmod o-rwx on it", refuse=production)
+
+
+def complain(setting: str, advice: str, *, refuse: bool) -> None:
+    """Log what is wrong with a setting or, to refuse, raise :class:`~auth.errors.KeyConfigurationError`."""
     if refuse:
         raise KeyConfigurationError(setting, advice)
     logger.warning("%s %s", setting, advice)

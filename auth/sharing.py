@@ -6,6 +6,7 @@ import base64
 import json
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from jwt.algorithms import ECAlgorithm
@@ -16,21 +17,36 @@ from auth.errors import KeyConfigurationError
 from auth.key_files import AsymmetricKey
 from auth.keys import SigningKey
 
+JWKS_PATH = "/.well-known/jwks.json"
+
 
 def convex_environment(bridge: AuthBridge) -> dict[str, str]:
     """The environment variables that ``database/convex_functions/auth.config.ts`` reads, by name.
 
-    The public keys are in a ``data:`` URI, so that the deployment asks nobody for them.
+    The public keys are in a ``data:`` URI, so that the deployment asks nobody for them; it does not follow a rotation.
+    They are those of the current key's algorithm, because Convex is told of one.
 
     :raises KeyConfigurationError: for ``HS256``, which Convex does not know.
     """
-    _private(bridge.key, "Convex")
+    current = bridge.key
+    _private(current, "Convex")
+    keys = [jwk for jwk in bridge.jwks()["keys"] if jwk["alg"] == current.algorithm]
     return {
         "CONVEX_JWT_ISSUER": bridge.issuer,
         "CONVEX_JWT_AUDIENCE": bridge.audience,
-        "CONVEX_JWT_JWKS": data_uri(bridge.jwks()),
-        "CONVEX_JWT_ALGORITHM": bridge.key.algorithm,
+        "CONVEX_JWT_JWKS": data_uri({"keys": keys}),
+        "CONVEX_JWT_ALGORITHM": current.algorithm,
     }
+
+
+def convex_key_url(bridge: AuthBridge) -> str | None:
+    """Where Convex can fetch the keys by itself, in place of the ``data:`` URI; None unless the issuer has https."""
+    return jwks_url(bridge) if urlsplit(bridge.issuer).scheme == "https" else None
+
+
+def jwks_url(bridge: AuthBridge) -> str:
+    """Where the keys are published, below the issuer."""
+    return bridge.issuer.rstrip("/") + JWKS_PATH
 
 
 def private_jwk(key: SigningKey) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Verification of access tokens, after RFC 8725: the key decides everything, the token's header nothing."""
+"""Verification of access tokens, after RFC 8725: the header names a key at most, and the key decides the rest."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from datetime import UTC
 from datetime import datetime
+from functools import cache
 from threading import Lock
 from typing import Any
 
@@ -19,11 +20,14 @@ from jwt.utils import base64url_decode
 from auth.claims import Claims
 from auth.claims import check_claims
 from auth.errors import InvalidToken
+from auth.keyring import KeyRing
+from auth.keyring_states import KeySet
 from auth.keys import SigningKey
 from database.core.clock import utc_now
 
 MAX_TOKEN_BYTES = 8192
 MAX_CACHED = 1024
+MAX_HEADERS = 64
 CACHE_SECONDS = 60.0
 
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
@@ -38,6 +42,7 @@ class _JudgedHmac(HMACAlgorithm):
         return None
 
 
+@cache
 def signature_scheme(algorithm: str) -> PyJWS:
     """Signing and verifying with one algorithm; all others, ``none`` among them, do not exist in it."""
     scheme = PyJWS(algorithms=[algorithm])
@@ -47,8 +52,23 @@ def signature_scheme(algorithm: str) -> PyJWS:
     return scheme
 
 
+class _Memory:
+    """What is known of tokens as long as the same keys are in force; with the keys it is forgotten as a whole.
+
+    :ivar passed: the claims of tokens that passed, and until when they are good.
+    :ivar headers: the keys that the headers of tokens that passed may name, as most tokens have the same one.
+    """
+
+    __slots__ = ("headers", "keys", "passed")
+
+    def __init__(self, keys: KeySet) -> None:
+        self.keys = keys
+        self.passed: dict[str, tuple[datetime, Claims]] = {}
+        self.headers: dict[str, tuple[SigningKey, ...]] = {}
+
+
 class TokenVerifier:
-    """Verifies tokens of one key, issuer and audience, and remembers for a short time those that passed.
+    """Verifies tokens of a ring's keys, one issuer and audience, and remembers for a short time those that passed.
 
     :param leeway: seconds by which the clocks of issuer and verifier may differ.
     :param now: the wall clock, aware.
@@ -56,20 +76,19 @@ class TokenVerifier:
 
     def __init__(
         self,
-        key: SigningKey,
+        ring: KeyRing,
         *,
         issuer: str,
         audience: str,
         leeway: float,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
-        self._key = key
-        self._scheme = signature_scheme(key.algorithm)
+        self._ring = ring
         self._issuer = issuer
         self._audience = audience
         self._leeway = leeway
         self._now = now
-        self._passed: dict[str, tuple[datetime, Claims]] = {}
+        self._memory = _Memory(ring.keys(now()))
         self._lock = Lock()
 
     def verify(self, token: str) -> Claims:
@@ -77,51 +96,91 @@ class TokenVerifier:
 
         :raises InvalidToken: for any other text, with a reason that repeats nothing of it.
         """
-        # Reading needs no lock: one look-up in a dict is atomic, and entries are never changed.
-        known = self._passed.get(token)
         now = self._now()
+        # Reading needs no lock: one look-up in a dict is atomic, and entries are never changed.
+        memory = self._memory_of(self._ring.keys(now))
+        known = memory.passed.get(token)
         if known is not None and now < known[0]:
             return known[1]
-        claims = self._examine(token, now.timestamp())
-        self._remember(token, claims, now)
+        return self._verify_anew(token, memory, now)
+
+    def _memory_of(self, keys: KeySet) -> _Memory:
+        memory = self._memory
+        if memory.keys is not keys:
+            memory = self._memory = _Memory(keys)
+        return memory
+
+    def _verify_anew(self, token: str, memory: _Memory, now: datetime) -> Claims:
+        try:
+            claims = self._examine(token, memory, now.timestamp())
+        except _UnknownKeyError:
+            # Another process may have made the key a moment ago.
+            newer = self._ring.look(now)
+            if newer is memory.keys:
+                raise
+            memory = self._memory_of(newer)
+            claims = self._examine(token, memory, now.timestamp())
+        self._remember(token, claims, memory, now)
         return claims
 
-    def _examine(self, token: str, now: float) -> Claims:
+    def _examine(self, token: str, memory: _Memory, now: float) -> Claims:
         if len(token) > MAX_TOKEN_BYTES:
             raise InvalidToken("too long")
         if _SHAPE.fullmatch(token) is None:
             raise InvalidToken("malformed")
-        self._check_header(_header(token))
-        try:
-            signed = self._scheme.decode_complete(token, self._key.public, algorithms=[self._key.algorithm])
-        except InvalidTokenError as error:
-            raise InvalidToken("wrong signature") from error
-        claims = _claims(signed["payload"])
+        header = token.partition(".")[0]
+        candidates = memory.headers.get(header) or _candidates(_parsed_header(header), memory.keys)
+        claims = _claims(_signed_payload(token, candidates))
         check_claims(claims, issuer=self._issuer, audience=self._audience, now=now, leeway=self._leeway)
+        if len(memory.headers) < MAX_HEADERS:
+            memory.headers[header] = candidates
         return claims
 
-    def _check_header(self, header: dict[str, Any]) -> None:
-        if header.get("alg") != self._key.algorithm:
-            raise InvalidToken("wrong algorithm")
-        if not _REFUSED_HEADERS.isdisjoint(header):
-            raise InvalidToken("a header that is not supported")
-        if header.get("typ", "JWT") != "JWT":
-            raise InvalidToken("wrong type")
-        if header.get("kid") != self._key.kid:
-            raise InvalidToken("unknown key")
-
-    def _remember(self, token: str, claims: Claims, now: datetime) -> None:
+    def _remember(self, token: str, claims: Claims, memory: _Memory, now: datetime) -> None:
         until = min(claims["exp"], now.timestamp() + CACHE_SECONDS)
         with self._lock:
-            self._passed.pop(token, None)
-            if len(self._passed) >= MAX_CACHED:
-                del self._passed[next(iter(self._passed))]
-            self._passed[token] = (datetime.fromtimestamp(until, UTC), claims)
+            memory.passed.pop(token, None)
+            if len(memory.passed) >= MAX_CACHED:
+                del memory.passed[next(iter(memory.passed))]
+            memory.passed[token] = (datetime.fromtimestamp(until, UTC), claims)
 
 
-def _header(token: str) -> dict[str, Any]:
+class _UnknownKeyError(InvalidToken):
+    def __init__(self) -> None:
+        super().__init__("unknown key")
+
+
+def _candidates(header: dict[str, Any], keys: KeySet) -> tuple[SigningKey, ...]:
+    """The keys of which the token may be: the one that it names, or those that have no name."""
+    if not _REFUSED_HEADERS.isdisjoint(header):
+        raise InvalidToken("a header that is not supported")
+    if header.get("typ", "JWT") != "JWT":
+        raise InvalidToken("wrong type")
+    kid = header.get("kid")
+    candidates = keys.accepted.get(kid) if kid is None or isinstance(kid, str) else None
+    if not candidates:
+        raise _UnknownKeyError
+    if header.get("alg") != candidates[0].algorithm:
+        raise InvalidToken("wrong algorithm")
+    return candidates
+
+
+def _signed_payload(token: str, candidates: tuple[SigningKey, ...]) -> bytes:
+    refusal: InvalidTokenError | None = None
+    for key in candidates:
+        try:
+            signed = signature_scheme(key.algorithm).decode_complete(token, key.public, algorithms=[key.algorithm])
+        except InvalidTokenError as error:
+            refusal = error
+        else:
+            payload: bytes = signed["payload"]
+            return payload
+    raise InvalidToken("wrong signature") from refusal
+
+
+def _parsed_header(segment: str) -> dict[str, Any]:
     try:
-        header = json.loads(base64url_decode(token.partition(".")[0]), object_pairs_hook=_without_repetition)
+        header = json.loads(base64url_decode(segment), object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
         raise InvalidToken("malformed") from error
     if not isinstance(header, dict):

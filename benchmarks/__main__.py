@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from importlib import import_module
 
-SECTIONS = ("pipeline", "sqlite", "postgres", "flask", "convex", "supabase", "gunicorn")
+SECTIONS = ("pipeline", "auth", "sqlite", "postgres", "flask", "convex", "supabase", "gunicorn")
 """Each is a module ``bench_<name>`` with a function ``run(rounds: int) -> None``."""
 
 

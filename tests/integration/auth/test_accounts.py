@@ -82,7 +82,7 @@ def stored(adapter: MemoryAdapter) -> list[dict[str, Any]]:
 def test_register_and_sign_in(accounts: Accounts) -> None:
     account = accounts.register("ada@example.com", PASSWORD, " Ada ")
     assert (account.email, account.name, account.role) == ("ada@example.com", "Ada", "user")
-    assert account.user_data == {"email": "ada@example.com", "name": "Ada", "role": "user"}
+    assert account.user_data == {"email": "ada@example.com", "name": "Ada", "role": "user", "permissions": []}
     assert accounts.authenticate("ada@example.com", PASSWORD) == account
     assert accounts.get(account.id) == account
     assert accounts.get("nobody") is None

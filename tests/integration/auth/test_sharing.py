@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -36,29 +39,69 @@ def output(runner: FlaskCliRunner, *command: str) -> str:
     return result.stdout
 
 
-@pytest.mark.parametrize("runner", [{}, {"jwt_algorithm": "RS256"}], ids=["ES256", "RS256"], indirect=True)
-def test_convex_believes_the_application(runner: FlaskCliRunner) -> None:
-    lines = output(runner, "convex-config").splitlines()
-    variables = dict(line.split("=", 1) for line in lines)
-    provider = JwtProvider(*[variables[f"CONVEX_JWT_{name}"] for name in ("ISSUER", "AUDIENCE", "JWKS", "ALGORITHM")])
-    token = runner.app.extensions["isthmus_auth"].generate_token(SUBJECT, {"email": "ada@example.com"})
-    headers = {"Authorization": f"Bearer {token}"}
-    assert runner.app.test_client().get("/auth/me", headers=headers).status_code in {200, 404}
+def convex_provider(runner: FlaskCliRunner) -> JwtProvider:
+    """What the command prints for a deployment."""
+    variables = dict(line.split("=", 1) for line in output(runner, "convex-config").splitlines())
+    return JwtProvider(*[variables[f"CONVEX_JWT_{name}"] for name in ("ISSUER", "AUDIENCE", "JWKS", "ALGORITHM")])
+
+
+@contextmanager
+def deployed(provider: JwtProvider) -> Iterator[ConvexDeployment]:
     try:
         deployment = ConvexDeployment(provider=provider)
     except ServerUnavailable as reason:
         pytest.skip(str(reason))
     with deployment:
+        yield deployment
+
+
+def status(deployment: ConvexDeployment, token: str) -> int:
+    """What the deployment says to a caller with this token."""
+    body = {"path": "users:viewer", "args": {}}
+    bearer = {"Authorization": f"Bearer {token}"}
+    return httpx.post(f"{deployment.url}/api/query", json=body, headers=bearer, trust_env=False).status_code
+
+
+@pytest.mark.parametrize("runner", [{}, {"jwt_algorithm": "RS256"}], ids=["ES256", "RS256"], indirect=True)
+def test_convex_believes_the_application(runner: FlaskCliRunner) -> None:
+    provider = convex_provider(runner)
+    token = runner.app.extensions["isthmus_auth"].generate_token(SUBJECT, {"email": "ada@example.com"})
+    headers = {"Authorization": f"Bearer {token}"}
+    assert runner.app.test_client().get("/auth/me", headers=headers).status_code in {200, 404}
+    with deployed(provider) as deployment:
         adapter = ConvexAdapter({"url": deployment.url, "key": deployment.deploy_key})
         with acting_as(Identity(SUBJECT, "authenticated", token=token)):
             viewer = adapter.execute_query("api.users.viewer")
         adapter.disconnect()
-        forged = token[:-4] + "AAAA"
-        body = {"path": "users:viewer", "args": {}}
-        bearer = {"Authorization": f"Bearer {forged}"}
-        refused = httpx.post(f"{deployment.url}/api/query", json=body, headers=bearer, trust_env=False)
-    assert viewer["subject"] == SUBJECT
-    assert refused.status_code == 401
+        assert viewer["subject"] == SUBJECT
+        assert status(deployment, token[:-4] + "AAAA") == 401
+
+
+def test_convex_believes_tokens_from_before_and_after_a_rotation_once_it_was_told(runner: FlaskCliRunner) -> None:
+    bridge = runner.app.extensions["isthmus_auth"]
+    former, before = convex_provider(runner), bridge.generate_token(SUBJECT)
+    output(runner, "rotate")
+    told = convex_provider(runner)
+    output(runner, "rotate", "--now")
+    after = bridge.generate_token(SUBJECT)
+    with deployed(former) as deployment:
+        assert (status(deployment, before), status(deployment, after)) == (200, 401)
+    with deployed(told) as deployment:
+        assert (status(deployment, before), status(deployment, after)) == (200, 200)
+
+
+def test_convex_is_told_the_keys_of_the_algorithm_that_it_is_told(tmp_path: Path) -> None:
+    rings = {"instance_path": tmp_path, "local_db_path": tmp_path / "data.db", "jwt_issuer": "https://api.example/v1"}
+    create_app(load_settings(None, **rings))
+    runner = create_app(load_settings(None, **rings, jwt_algorithm="RS256")).test_cli_runner()
+    output(runner, "rotate")
+    result = runner.invoke(args=["auth", "convex-config"])
+    provider = convex_provider(runner)
+    keys = json.loads(base64.b64decode(provider.jwks.partition(",")[2]))["keys"]
+    assert {provider.algorithm, *(key["alg"] for key in keys)} == {"ES256"}
+    assert "after `flask auth rotate`" in result.stderr
+    assert "CONVEX_JWT_JWKS=https://api.example/v1/.well-known/jwks.json" in result.stderr
+    assert "next key is for RS256" in result.stderr
 
 
 @pytest.mark.parametrize("runner", [{}, {"jwt_algorithm": "RS256"}], ids=["ES256", "RS256"], indirect=True)
@@ -69,6 +112,19 @@ def test_what_supabase_imports_signs_the_same_tokens(runner: FlaskCliRunner) -> 
     claims = bridge.verify(bridge.generate_token(SUBJECT, {}))
     token = jwt.encode(dict(claims), key.key, key.algorithm_name, headers={"kid": key.key_id})
     assert bridge.verify(token)["sub"] == SUBJECT
+
+
+def test_supabase_imports_the_key_that_waits_before_it_signs(runner: FlaskCliRunner) -> None:
+    result = runner.invoke(args=["auth", "supabase-key", "--next"])
+    assert (result.exit_code, "No key waits" in result.output) == (1, True)
+    output(runner, "rotate")
+    bridge = runner.app.extensions["isthmus_auth"]
+    jwk = json.loads(output(runner, "supabase-key", "--next"))
+    members = {"kty", "crv", "x", "y", "d", "kid", "alg", "use", "key_ops", "ext"}
+    assert (jwk.keys(), jwk["alg"], jwk["key_ops"]) == (members, "ES256", ["sign", "verify"])
+    assert jwk["kid"] == bridge.ring.next.kid != json.loads(output(runner, "supabase-key"))["kid"]
+    output(runner, "rotate", "--now")
+    assert bridge.key.kid == jwk["kid"]
 
 
 @pytest.mark.parametrize("runner", [{"jwt_secret": "s" * 40}], ids=["HS256"], indirect=True)

@@ -14,6 +14,7 @@ from jwt import PyJWS
 from jwt.utils import base64url_encode
 
 from auth.bridge import AuthBridge
+from auth.keyring import KeyRing
 from auth.keys import SigningKey
 from auth.keys import asymmetric_signing_key
 from config.settings import load_settings
@@ -39,7 +40,7 @@ class HandClock:
         self.time += timedelta(seconds=seconds)
 
 
-def make_bridge(clock: HandClock | None = None, key: SigningKey = KEY, **arguments: Any) -> AuthBridge:
+def make_bridge(clock: HandClock | None = None, key: SigningKey | KeyRing = KEY, **arguments: Any) -> AuthBridge:
     settings = load_settings(None, ENVIRONMENT="testing")
     return AuthBridge(key=key, issuer=ISSUER, settings=settings, now=clock or HandClock(), **arguments)
 

@@ -41,9 +41,9 @@ def counting_examinations(bridge: AuthBridge, monkeypatch: pytest.MonkeyPatch) -
     verifier = bridge._verifier
     examine = verifier._examine
 
-    def counted(token: str, now: float) -> Any:
+    def counted(token: str, memory: Any, now: float) -> Any:
         examined.append(token)
-        return examine(token, now)
+        return examine(token, memory, now)
 
     monkeypatch.setattr(verifier, "_examine", counted)
     return examined
@@ -145,10 +145,64 @@ def test_a_user_without_an_id(user_id: Any) -> None:
         make_bridge().generate_token(user_id)
 
 
-@pytest.mark.parametrize("expiry", [0, -1])
-def test_a_token_that_would_never_be_valid(expiry: int) -> None:
+@pytest.mark.parametrize("expiry", [0, -1, 86401])
+def test_a_life_that_no_token_has(expiry: int) -> None:
     with pytest.raises(ConfigurationError, match="JWT_EXPIRY_SECONDS"):
         make_bridge(expiry=expiry)
+    with pytest.raises(ConfigurationError, match="JWT_EXPIRY_SECONDS"):
+        some_settings(JWT_EXPIRY_SECONDS=expiry)
+
+
+@pytest.mark.parametrize(("expiry", "complains"), [(3600, False), (3601, True), (86400, True)])
+def test_a_long_life_is_complained_about(expiry: int, complains: bool, caplog: pytest.LogCaptureFixture) -> None:
+    assert make_bridge(expiry=expiry).expiry == expiry
+    assert ("JWT_EXPIRY_SECONDS" in caplog.text) is complains
+
+
+def test_a_token_of_a_session_says_which() -> None:
+    bridge = make_bridge()
+    assert bridge.verify(bridge.generate_token("user_123", USER, session_id="s1"))["sid"] == "s1"
+    assert "sid" not in bridge.verify(bridge.generate_token("user_123", {"sid": "s1"}))
+
+
+@pytest.mark.parametrize("session_id", ["", 5, b"x"])
+def test_a_session_without_an_id(session_id: Any) -> None:
+    with pytest.raises(ValueError, match="session's id"):
+        make_bridge().generate_token("user_123", session_id=session_id)
+
+
+def test_an_admin_token_is_short_and_has_no_permission_that_was_not_named(caplog: pytest.LogCaptureFixture) -> None:
+    clock = HandClock()
+    bridge = make_bridge(clock, expiry=60)
+    token = bridge.get_admin_token(reason="repair of order 7", permissions=["orders:write"])
+    claims = bridge.verify(token)
+    assert (claims["sub"], claims["role"], claims["exp"] - claims["iat"]) == ("admin", "authenticated", 900)
+    assert claims["app_metadata"] == {"role": "admin", "permissions": ["orders:write"]}
+    assert bridge.verify(bridge.get_admin_token(reason="x"))["app_metadata"] == {"role": "admin"}
+    [record, _] = caplog.records
+    assert record.levelno == logging.WARNING
+    assert claims["jti"] in record.getMessage()
+    assert "repair of order 7" in record.getMessage()
+    assert token not in caplog.text
+    clock.advance(911)
+    assert bridge.validate_token(token) is None
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"reason": ""},
+        {"reason": "  "},
+        {"reason": "two\nlines"},
+        {"reason": "x", "minutes": 16},
+        {"reason": "x", "minutes": 0},
+        {"reason": "x", "subject": ""},
+    ],
+)
+def test_admin_tokens_that_are_not_made(arguments: Any, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(ValueError, match=r"admin token|id must be"):
+        make_bridge().get_admin_token(**arguments)
+    assert not caplog.records
 
 
 @pytest.mark.parametrize("leeway", [-1, 31, float("nan")])
@@ -239,7 +293,7 @@ def test_memory_is_bounded_and_forgets_the_oldest(monkeypatch: pytest.MonkeyPatc
     tokens = [bridge.generate_token(f"user_{number}") for number in range(5)]
     for token in tokens:
         bridge.verify(token)
-    assert len(bridge._verifier._passed) == 3
+    assert len(bridge._verifier._memory.passed) == 3
     examined = counting_examinations(bridge, monkeypatch)
     for token in reversed(tokens):
         assert bridge.verify(token)["sub"] == f"user_{tokens.index(token)}"
@@ -277,4 +331,4 @@ def test_many_threads_get_their_own_claims(monkeypatch: pytest.MonkeyPatch) -> N
     for thread in threads:
         thread.join(timeout=60)
     assert wrong == []
-    assert len(bridge._verifier._passed) == 4
+    assert len(bridge._verifier._memory.passed) == 4

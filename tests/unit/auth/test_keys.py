@@ -1,11 +1,8 @@
-"""The signing key: made once, published under its thumbprint, refused in production if it is weak."""
+"""A signing key: published under its thumbprint, refused in production if it is weak."""
 
 from __future__ import annotations
 
 import logging
-import stat
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,9 +22,9 @@ from jwt import PyJWK
 from jwt.utils import from_base64url_uint
 
 from auth.errors import KeyConfigurationError
+from auth.keyring import load_keyring
 from auth.keys import SigningKey
 from auth.keys import asymmetric_signing_key
-from auth.keys import load_signing_key
 from auth.keys import secret_signing_key
 from auth.keys import thumbprint
 from config.settings import ConfigurationError
@@ -35,7 +32,6 @@ from config.settings import Settings
 from config.settings import load_settings
 from tests.unit.auth.forging import SECRET
 
-ROOT = Path(__file__).parents[3]
 EC_KEY = generate_ec_key(SECP256R1())
 RSA_KEY = generate_rsa_key(65537, 2048)
 
@@ -55,9 +51,13 @@ def write_key(path: Path, key: Any = EC_KEY, mode: int = 0o600, password: bytes 
     return path
 
 
+def signing_key(wanted: Settings) -> SigningKey:
+    return load_keyring(wanted).current
+
+
 def refused(wanted: Settings) -> dict[str, str]:
     with pytest.raises(KeyConfigurationError) as caught:
-        load_signing_key(wanted)
+        load_keyring(wanted)
     assert isinstance(caught.value, ConfigurationError)
     return caught.value.problems
 
@@ -96,67 +96,6 @@ def test_a_shared_secret_is_never_published_nor_shown() -> None:
     assert SECRET not in repr(key)
 
 
-def test_a_key_is_made_once_for_its_owner_only(tmp_path: Path) -> None:
-    first = load_signing_key(settings(tmp_path))
-    file = tmp_path / "instance" / "jwt_es256.pem"
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert first.algorithm == "ES256"
-    assert load_signing_key(settings(tmp_path, ENVIRONMENT="testing")).kid == first.kid
-    assert [path.name for path in file.parent.iterdir()] == [file.name]
-
-
-def test_each_algorithm_has_its_own_file(tmp_path: Path) -> None:
-    key = load_signing_key(settings(tmp_path, JWT_ALGORITHM="RS256"))
-    assert key.algorithm == "RS256"
-    assert (tmp_path / "instance" / "jwt_rs256.pem").exists()
-    assert load_signing_key(settings(tmp_path)).algorithm == "ES256"
-
-
-def test_processes_that_start_together_agree_on_one_key(tmp_path: Path) -> None:
-    program = (
-        "import sys\n"
-        "from auth.keys import load_signing_key\n"
-        "from config.settings import load_settings\n"
-        "settings = load_settings(None, INSTANCE_PATH=sys.argv[1])\n"
-        "print('ready', flush=True)\n"
-        "sys.stdin.readline()\n"
-        "print(load_signing_key(settings).kid)\n"
-    )
-    command = [sys.executable, "-c", program, str(tmp_path / "instance")]
-    workers = [
-        subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) for _ in range(4)
-    ]
-    for worker in workers:
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == "ready\n"
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-    answers = [worker.communicate(timeout=60)[0].strip() for worker in workers]
-    assert [worker.returncode for worker in workers] == [0] * 4
-    assert len(set(answers)) == 1
-    assert answers[0] == load_signing_key(settings(tmp_path)).kid
-
-
-def test_a_key_that_appears_in_between_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    file = tmp_path / "instance" / "jwt_es256.pem"
-    file.parent.mkdir()
-    write_key(file)
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "exists", lambda _path: False)
-        key = load_signing_key(settings(tmp_path))
-    assert key.kid == thumbprint(EC_KEY.public_key())
-    assert [path.name for path in file.parent.iterdir()] == [file.name]
-
-
-def test_production_demands_a_key(tmp_path: Path) -> None:
-    assert "JWT_SECRET" in refused(production(tmp_path))["JWT_PRIVATE_KEY_FILE"]
-    assert refused(production(tmp_path, JWT_ALGORITHM="HS256")).keys() == {"JWT_SECRET"}
-    assert refused(settings(tmp_path, JWT_ALGORITHM="HS256")).keys() == {"JWT_SECRET"}
-    assert not (tmp_path / "instance").exists()
-
-
 @pytest.mark.parametrize(
     "secret",
     [
@@ -177,12 +116,12 @@ def test_production_refuses_a_weak_secret_and_others_complain(
     assert problems.keys() == {"JWT_SECRET"}
     assert secret not in problems["JWT_SECRET"].split("secret")
     with caplog.at_level(logging.WARNING):
-        assert load_signing_key(settings(tmp_path, JWT_SECRET=secret)).algorithm == "HS256"
+        assert signing_key(settings(tmp_path, JWT_SECRET=secret)).algorithm == "HS256"
     assert "JWT_SECRET" in caplog.text
 
 
 def test_production_takes_a_strong_secret_without_a_word(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    assert load_signing_key(production(tmp_path, JWT_SECRET="é" * 16)).algorithm == "HS256"
+    assert signing_key(production(tmp_path, JWT_SECRET="é" * 16)).algorithm == "HS256"
     assert not caplog.records
 
 
@@ -194,12 +133,36 @@ def test_secrets_that_cannot_be_used_anywhere(tmp_path: Path, open_environment: 
             secret_signing_key(secret, production=open_environment == "production")
 
 
+@pytest.mark.parametrize("algorithm", ["ES256", "RS256", "HS256"])
+def test_production_demands_a_key(tmp_path: Path, algorithm: str) -> None:
+    missing = "JWT_SECRET" if algorithm == "HS256" else "JWT_KEYRING_PASSWORD"
+    assert refused(production(tmp_path, JWT_ALGORITHM=algorithm)).keys() == {missing}
+    assert not (tmp_path / "instance").exists()
+
+
+def test_hs256_needs_a_secret_everywhere(tmp_path: Path) -> None:
+    assert refused(settings(tmp_path, JWT_ALGORITHM="HS256")).keys() == {"JWT_SECRET"}
+
+
+@pytest.mark.parametrize("former", ["brief", "changeme" * 8, f"{SECRET},brief", f"brief, {SECRET}"])
+def test_former_secrets_are_judged_like_the_present_one(
+    tmp_path: Path, former: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    weak = {"JWT_SECRET": SECRET, "JWT_PREVIOUS_SECRETS": former}
+    problems = refused(production(tmp_path, **weak))
+    assert problems.keys() == {"JWT_PREVIOUS_SECRETS"}
+    assert "brief" not in problems["JWT_PREVIOUS_SECRETS"]
+    with caplog.at_level(logging.WARNING):
+        assert signing_key(settings(tmp_path, **weak)).algorithm == "HS256"
+    assert "JWT_PREVIOUS_SECRETS" in caplog.text
+
+
 def test_a_configured_key_file(tmp_path: Path) -> None:
     file = write_key(tmp_path / "key.pem")
-    key = load_signing_key(production(tmp_path, JWT_PRIVATE_KEY_FILE=file))
+    key = signing_key(production(tmp_path, JWT_PRIVATE_KEY_FILE=file))
     assert key.kid == thumbprint(EC_KEY.public_key())
     rsa = write_key(tmp_path / "rsa.pem", RSA_KEY, mode=0o640)
-    assert load_signing_key(production(tmp_path, JWT_PRIVATE_KEY_FILE=rsa, JWT_ALGORITHM="RS256")).algorithm == "RS256"
+    assert signing_key(production(tmp_path, JWT_PRIVATE_KEY_FILE=rsa, JWT_ALGORITHM="RS256")).algorithm == "RS256"
 
 
 @pytest.mark.parametrize("mode", [0o604, 0o644, 0o602])
@@ -208,7 +171,7 @@ def test_production_refuses_a_key_file_open_to_others(
 ) -> None:
     file = write_key(tmp_path / "key.pem", mode=mode)
     assert "chmod" in refused(production(tmp_path, JWT_PRIVATE_KEY_FILE=file))["JWT_PRIVATE_KEY_FILE"]
-    load_signing_key(settings(tmp_path, JWT_PRIVATE_KEY_FILE=file))
+    signing_key(settings(tmp_path, JWT_PRIVATE_KEY_FILE=file))
     assert "chmod" in caplog.text
 
 
@@ -235,14 +198,6 @@ def test_files_that_hold_no_private_key(tmp_path: Path) -> None:
     for name in ("public.pem", "empty.pem", "locked.pem", "missing.pem", "."):
         problems = refused(settings(tmp_path, JWT_PRIVATE_KEY_FILE=tmp_path / name))
         assert problems.keys() == {"JWT_PRIVATE_KEY_FILE"}
-
-
-def test_a_damaged_instance_key_is_not_replaced(tmp_path: Path) -> None:
-    load_signing_key(settings(tmp_path))
-    file = tmp_path / "instance" / "jwt_es256.pem"
-    file.write_bytes(b"damaged")
-    assert refused(settings(tmp_path)).keys() == {"INSTANCE_PATH"}
-    assert file.read_bytes() == b"damaged"
 
 
 def test_a_key_shows_neither_half_in_its_text() -> None:

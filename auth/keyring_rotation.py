@@ -1,0 +1,66 @@
+"""How a ring of keys gets a new one: published first, signing later; the former key stays until its tokens are gone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from dataclasses import replace
+from datetime import datetime
+from datetime import timedelta
+
+from auth.errors import RotationRefused
+from auth.keyring_states import Ring
+from auth.keyring_states import RingKey
+from auth.keyring_states import State
+from auth.keyring_states import states
+from auth.keys import SigningKey
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Times of a rotation.
+
+    :ivar publish: how long a key is published before it signs.
+    :ivar retain: how long a key is accepted after it has signed for the last time: the longest life of a token, the
+        time for which others may keep the published keys, and the leeway between clocks.
+    """
+
+    publish: timedelta
+    retain: timedelta
+
+
+def rotated(ring: Ring, key: SigningKey, schedule: Schedule, now: datetime) -> Ring:
+    """The ring with ``key`` as the next one.
+
+    :raises RotationRefused: if one waits already.
+    """
+    if waiting := _waiting(ring, now):
+        raise RotationRefused(
+            f"The key {waiting.key.kid} waits already and signs from {waiting.signs_from:%Y-%m-%d %H:%M:%S} UTC. "
+            "With --now it signs at once; if a key was stolen, --now --revoke replaces it and all others."
+        )
+    return _followed_by(RingKey(key, now, now + schedule.publish), ring, schedule, now)
+
+
+def rotated_now(ring: Ring, key: SigningKey, schedule: Schedule, now: datetime) -> Ring:
+    """The ring with a key that signs at once: the one that waits, which others know already, or else ``key``."""
+    waiting = _waiting(ring, now)
+    if waiting is None:
+        return _followed_by(RingKey(key, now, now), ring, schedule, now)
+    return _followed_by(replace(waiting, signs_from=now), ring[:-1], schedule, now)
+
+
+def revoked(key: SigningKey, now: datetime) -> Ring:
+    """A ring of ``key`` alone. One that waits goes, too: it lay where the stolen one did."""
+    return (RingKey(key, now, now),)
+
+
+def _waiting(ring: Ring, now: datetime) -> RingKey | None:
+    return ring[-1] if states(ring, now)[-1] is State.NEXT else None
+
+
+def _followed_by(successor: RingKey, ring: Ring, schedule: Schedule, now: datetime) -> Ring:
+    kept = [entry for entry, state in zip(ring, states(ring, now), strict=True) if state is not State.GONE]
+    # The order stays as it is, also for a clock that is behind the one that made the last key.
+    signs_from = max(successor.signs_from, kept[-1].signs_from)
+    last = replace(kept[-1], accepted_until=signs_from + schedule.retain)
+    return (*kept[:-1], last, replace(successor, signs_from=signs_from))
