@@ -2,90 +2,98 @@
 
 from __future__ import annotations
 
-from typing import Any
+from datetime import timedelta
 
 from flask import Blueprint
 from flask import Flask
-from flask import current_app
 from flask import g
 from flask import jsonify
+from flask import request
 from flask.typing import ResponseReturnValue
 
-from api.bodies import read_object
-from auth.accounts import Account
+from api import cookies
+from api import sessions
+from api.signing_in import ACCOUNTS
+from api.signing_in import SESSIONS
+from api.signing_in import UNCACHED
+from api.signing_in import accounts
+from api.signing_in import flag
+from api.signing_in import read_fields
+from api.signing_in import shown
+from api.signing_in import signed_in
+from auth import middleware
 from auth.accounts import Accounts
 from auth.bridge import AuthBridge
-from auth.errors import InvalidRegistration
+from auth.cookies import SessionCookies
+from auth.cookies import without_cookies
 from auth.errors import UnknownAccount
 from auth.guards import jwt_required
-from auth.middleware import EXTENSION
+from auth.limits import sign_in_limits
+from auth.revocation import Revocation
+from auth.sessions import Sessions
 from database.connection_manager import ConnectionManager
 from database.flask_transactions import transactional
 
-blueprint = Blueprint("auth", __name__, url_prefix="/auth")
-
-_ACCOUNTS = "isthmus_accounts"
-_UNCACHED = {"Cache-Control": "no-store"}
+blueprint = Blueprint("auth", __name__, url_prefix=cookies.PATH)
 
 
-def init_app(app: Flask, manager: ConnectionManager) -> None:
-    """Give ``app`` the accounts in ``manager``'s databases, and the routes to them."""
-    app.extensions[_ACCOUNTS] = Accounts(manager)
+def init_app(app: Flask, manager: ConnectionManager, bridge: AuthBridge) -> Revocation:
+    """Have ``app`` know its callers, and give it the accounts and sessions in ``manager``'s databases.
+
+    :returns: what is known of ended sessions.
+    """
+    settings = manager.settings
+    revocation = Revocation(
+        manager,
+        token_life=timedelta(seconds=bridge.expiry),
+        policy=settings.auth_revocation_policy,
+        max_stale=settings.auth_revocation_max_stale_seconds,
+    )
+    app.extensions[cookies.EXTENSION] = SessionCookies(secure=settings.auth_cookie_secure)
+    app.extensions[ACCOUNTS] = Accounts(manager)
+    app.extensions[SESSIONS] = Sessions(
+        manager,
+        idle=timedelta(seconds=settings.auth_session_idle_seconds),
+        lifetime=timedelta(seconds=settings.auth_session_seconds),
+        on_end=revocation.add,
+        stands_in=lambda: manager.adapter is not manager.adapters[manager.primary_adapter],
+    )
+    middleware.init_app(app, bridge, revocation=revocation, cookies=app.extensions[cookies.EXTENSION])
     app.register_blueprint(blueprint)
+    app.register_blueprint(sessions.blueprint)
+    return revocation
 
 
 # Hashing a password takes long on purpose: not while others wait for the write lock.
 @blueprint.post("/register")
+@without_cookies
 @transactional(lazy=True)
 def register() -> ResponseReturnValue:
     """A new account, signed in."""
-    fields = _read_fields("email", "password", "name")
-    account = _accounts().register(fields.get("email"), fields.get("password"), fields.get("name"))
-    return _signed_in(account), 201, _UNCACHED
+    fields = read_fields("email", "password", "name", "cookies")
+    in_cookies = flag(fields, "cookies")
+    sign_in_limits().register(request.remote_addr)
+    account = accounts().register(fields.get("email"), fields.get("password"), fields.get("name"))
+    return signed_in(account, status=201, in_cookies=in_cookies)
 
 
 @blueprint.post("/login")
+@without_cookies
 @transactional(lazy=True)
 def login() -> ResponseReturnValue:
-    """A token for an e-mail address and its password."""
-    fields = _read_fields("email", "password")
-    account = _accounts().authenticate(fields.get("email"), fields.get("password"))
-    return _signed_in(account), 200, _UNCACHED
+    """A new session for an e-mail address and its password."""
+    fields = read_fields("email", "password", "cookies")
+    in_cookies = flag(fields, "cookies")
+    with sign_in_limits().sign_in(request.remote_addr, fields.get("email")):
+        account = accounts().authenticate(fields.get("email"), fields.get("password"))
+    return signed_in(account, in_cookies=in_cookies)
 
 
 @blueprint.get("/me")
 @jwt_required
 def me() -> ResponseReturnValue:
     """The account that the token belongs to, as it is now."""
-    account = _accounts().get(g.user_id)
+    account = accounts().get(g.user_id)
     if account is None:
         raise UnknownAccount
-    return jsonify(_shown(account)), _UNCACHED
-
-
-def _read_fields(*names: str) -> dict[str, Any]:
-    """The body, which must have no other members: whoever sends a role shall not believe that it was granted."""
-    body = read_object()
-    unknown = next((name for name in body if name not in names), None)
-    if unknown is not None:
-        raise InvalidRegistration(unknown[:64], f"There is no such field; known are {', '.join(names)}")
-    return body
-
-
-def _signed_in(account: Account) -> dict[str, Any]:
-    bridge: AuthBridge = current_app.extensions[EXTENSION]
-    return {
-        "access_token": bridge.generate_token(account.id, account.user_data),
-        "token_type": "Bearer",
-        "expires_in": bridge.expiry,
-        "user": _shown(account),
-    }
-
-
-def _shown(account: Account) -> dict[str, Any]:
-    return {"id": account.id, **account.user_data}
-
-
-def _accounts() -> Accounts:
-    accounts: Accounts = current_app.extensions[_ACCOUNTS]
-    return accounts
+    return jsonify(shown(account)), UNCACHED

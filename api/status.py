@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from collections.abc import Mapping
 
 from flask import Flask
 from flask import Response
@@ -14,6 +16,7 @@ from prometheus_client import generate_latest
 
 from api.access import as_application
 from api.metrics import AdapterCollector
+from auth.cookies import without_cookies
 from database.connection_manager import ConnectionManager
 from database.core.clock import Clock
 from database.core.clock import monotonic
@@ -61,8 +64,16 @@ class Readiness:
             return any(adapter.test_connection()[0] for adapter in self._manager.adapters.values())
 
 
-def init_app(app: Flask, manager: ConnectionManager, ready: Readiness | None = None) -> None:
-    """Give ``app`` ``/livez``, ``/readyz``, ``/status`` and ``/metrics``."""
+def init_app(
+    app: Flask,
+    manager: ConnectionManager,
+    others: Mapping[str, Callable[[], object]] | None = None,
+    ready: Readiness | None = None,
+) -> None:
+    """Give ``app`` ``/livez``, ``/readyz``, ``/status`` and ``/metrics``.
+
+    :param others: what tells of the other parts of the application, by the names that ``/status`` has for them.
+    """
     is_ready = ready or Readiness(manager)
     registry = CollectorRegistry()
     registry.register(AdapterCollector(manager))
@@ -76,12 +87,14 @@ def init_app(app: Flask, manager: ConnectionManager, ready: Readiness | None = N
         return ({"status": "ready"}, 200, _UNCACHED) if is_ready() else ({"status": "not ready"}, 503, _UNCACHED)
 
     def status() -> ResponseReturnValue:
-        """What is known of every database, without asking it."""
-        return jsonify(manager.get_connection_info()), _UNCACHED
+        """What is known of every database and the other parts, without asking."""
+        known = {name: tell() for name, tell in (others or {}).items()}
+        return jsonify(manager.get_connection_info() | known), _UNCACHED
 
     def metrics() -> ResponseReturnValue:
         """The counters of this process, in Prometheus' text format."""
         return Response(generate_latest(registry), headers=_UNCACHED, content_type=CONTENT_TYPE_LATEST)
 
     for view in (livez, readyz, status, metrics):
-        app.add_url_rule(f"/{view.__name__}", view.__name__, view)
+        # An old cookie must not hide them.
+        app.add_url_rule(f"/{view.__name__}", view.__name__, without_cookies(view))

@@ -17,10 +17,15 @@ from auth.bridge import AuthBridge
 from auth.claims import Claims
 from auth.claims import convex_identity
 from auth.claims import user_data
+from auth.cookies import CSRF_HEADER
+from auth.cookies import SessionCookies
+from auth.cookies import ignores_cookies
 from auth.errors import AuthenticationFailed
+from auth.revocation import Revocation
 from database.core.context import ANONYMOUS
 from database.core.context import Identity
 from database.core.context import current_context
+from database.flask_transactions import SAFE_METHODS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
@@ -44,7 +49,9 @@ class _Caller(NamedTuple):
 _NOBODY = _Caller()
 
 
-def init_app(app: Flask, bridge: AuthBridge) -> None:
+def init_app(
+    app: Flask, bridge: AuthBridge, *, revocation: Revocation | None = None, cookies: SessionCookies | None = None
+) -> None:
     """Identify the caller of every request of ``app``.
 
     Before each request ``g.user_id``, ``g.user_data`` (``email``, ``role``, ``name``, ``permissions``),
@@ -54,6 +61,8 @@ def init_app(app: Flask, bridge: AuthBridge) -> None:
     A request with a bad token, or another kind of ``Authorization``, is never anonymous: it ends in
     :class:`~auth.errors.AuthenticationFailed`, for which the application registers an error handler.
 
+    :param revocation: refuses tokens whose session has ended; without it no session is looked at.
+    :param cookies: where the token is, if there is no ``Authorization``; without it no cookie is.
     :raises RuntimeError: if it was called for this app before.
     """
     if EXTENSION in app.extensions:
@@ -61,20 +70,60 @@ def init_app(app: Flask, bridge: AuthBridge) -> None:
     app.extensions[EXTENSION] = bridge
 
     # Around Flask's own steps instead of among its hooks, of which each costs as much as the look at a known token.
-    app.preprocess_request = _identifying(app.preprocess_request, bridge)  # type: ignore[method-assign]
+    app.preprocess_request = _identifying(  # type: ignore[method-assign]
+        app.preprocess_request, bridge, revocation, None if cookies is None else _CookieReader(app, cookies)
+    )
     app.wsgi_app = _leaving(app.wsgi_app)  # type: ignore[method-assign, assignment]
 
 
-def _identifying(preprocess: Preprocess, bridge: AuthBridge) -> Preprocess:
+class _CookieReader:
+    """Finds the token of a request that has no ``Authorization``."""
+
+    def __init__(self, app: Flask, cookies: SessionCookies) -> None:
+        self._views = app.view_functions
+        self._cookies = cookies
+
+    def token(self) -> str | None:
+        """The access token, if the request has one and its view goes by it."""
+        if self._cookies.access not in request.environ["HTTP_COOKIE"]:
+            return None
+        if ignores_cookies(self._views.get(request.endpoint or "")):
+            return None
+        return request.cookies.get(self._cookies.access) or None
+
+    def check(self) -> None:
+        """Look whether a change is the page's own wish. :raises CsrfRejected: if it is not."""
+        if request.method not in SAFE_METHODS:
+            self._cookies.check_change(request.cookies, request.headers.get(CSRF_HEADER))
+
+
+def _identifying(
+    preprocess: Preprocess, bridge: AuthBridge, revocation: Revocation | None, cookies: _CookieReader | None
+) -> Preprocess:
     """Before all hooks: know the caller, or refuse the request."""
+
+    def verified(token: str) -> Claims:
+        claims = bridge.verify(token)
+        if revocation is not None and (session_id := claims.get("sid")) is not None:
+            revocation.check(session_id, request.method)
+        return claims
+
+    def identified() -> _Caller:
+        environ = request.environ
+        authorization = environ.get("HTTP_AUTHORIZATION")
+        if authorization is not None:
+            token = _bearer_token(authorization)
+            return _caller(verified(token), token)
+        if cookies is not None and "HTTP_COOKIE" in environ and (cookie := cookies.token()) is not None:
+            claims = verified(cookie)
+            cookies.check()
+            return _caller(claims, cookie)
+        return _NOBODY
 
     def preprocess_request() -> ResponseReturnValue | None:
         caller = _NOBODY
         try:
-            authorization = request.environ.get("HTTP_AUTHORIZATION")
-            if authorization is not None:
-                token = _bearer_token(authorization)
-                caller = _caller(bridge.verify(token), token)
+            caller = identified()
         finally:
             # Also when the token is refused: an error handler must not reach the database as the application.
             _enter(caller)

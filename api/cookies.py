@@ -1,0 +1,74 @@
+"""The session's cookies in answers: given, renewed, and taken away."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from flask import Response
+from flask import after_this_request
+from flask import current_app
+from flask import request
+
+from auth.cookies import CSRF_HEADER
+from auth.cookies import SessionCookies
+from auth.cookies import csrf_token
+from auth.sessions import Grant
+from database.core.clock import utc_now
+
+EXTENSION: Final = "isthmus_cookies"
+PATH: Final = "/auth"
+"""Where the refresh token is sent to, and to nowhere else."""
+
+
+def session_cookies() -> SessionCookies:
+    """The cookies of the current app."""
+    cookies: SessionCookies = current_app.extensions[EXTENSION]
+    return cookies
+
+
+def refresh_cookie() -> str | None:
+    """The refresh token in the request's cookie; none beside an ``Authorization``."""
+    return None if "Authorization" in request.headers else request.cookies.get(session_cookies().refresh)
+
+
+def check_exchange() -> None:
+    """Look whether an exchange of that token is our page's own wish. :raises CsrfRejected: if it is not."""
+    session_cookies().check_exchange(request.cookies, request.headers.get(CSRF_HEADER))
+
+
+def proof(grant: Grant, access_token: str) -> str:
+    """The CSRF token of a session and the access token that is given out with it."""
+    return csrf_token(access_token, grant.refresh_token.text)
+
+
+def give(response: Response, grant: Grant, access_token: str, expires_in: int) -> None:
+    """Put a session into cookies.
+
+    :param expires_in: life of the access token in seconds.
+    """
+    names, secure = session_cookies(), session_cookies().secure
+    refresh_token = grant.refresh_token.text
+    lasts = int((grant.lasts_until - utc_now()).total_seconds())
+    response.set_cookie(names.access, access_token, expires_in, secure=secure, httponly=True, samesite="Lax")
+    response.set_cookie(
+        names.refresh, refresh_token, lasts, path=_refresh_path(), secure=secure, httponly=True, samesite="Strict"
+    )
+    response.set_cookie(names.csrf, proof(grant, access_token), lasts, secure=secure, samesite="Lax")
+
+
+def take_away() -> None:
+    """Have this request's answer, whatever it will be, delete the cookies, if the request went by any."""
+    if "Authorization" in request.headers or "Cookie" not in request.headers:
+        return
+
+    @after_this_request
+    def delete(response: Response) -> Response:
+        names, secure = session_cookies(), session_cookies().secure
+        response.delete_cookie(names.access, secure=secure, httponly=True, samesite="Lax")
+        response.delete_cookie(names.refresh, path=_refresh_path(), secure=secure, httponly=True, samesite="Strict")
+        response.delete_cookie(names.csrf, secure=secure, samesite="Lax")
+        return response
+
+
+def _refresh_path() -> str:
+    return f"{request.script_root}{PATH}"

@@ -1,0 +1,84 @@
+"""Sessions on a database of each kind, and a look at what is stored of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC
+from datetime import datetime
+from datetime import timedelta
+from typing import Any
+
+import psycopg
+import sqlalchemy as sa
+
+from auth.sessions import SESSIONS
+from auth.sessions import TOKENS
+from auth.sessions import Sessions
+from config.tables import metadata
+from database.adapters.base import DatabaseAdapter
+from database.core.context import SERVICE
+from database.core.context import acting_as
+from database.core.operations import Select
+from database.core.result import Row
+from tests.contract.backends import sqlalchemy_url
+from tests.servers.postgres import PostgresDatabase
+
+TIMEOUT = 20  # seconds; only a broken database needs them
+IDLE = timedelta(days=14)
+LIFETIME = timedelta(days=90)
+START = datetime(2030, 1, 1, tzinfo=UTC)
+
+
+class HandClock:
+    """A wall clock that is moved by hand."""
+
+    def __init__(self) -> None:
+        self.time = START
+
+    def __call__(self) -> datetime:
+        return self.time
+
+    def advance(self, seconds: float) -> None:
+        self.time += timedelta(seconds=seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """A database with the application's tables and no rows.
+
+    :ivar connect: makes another adapter for it.
+    """
+
+    connect: Callable[[], DatabaseAdapter]
+
+
+def make_sessions(adapter: DatabaseAdapter, clock: Callable[[], datetime], **more: Any) -> Sessions:
+    return Sessions(adapter, idle=IDLE, lifetime=LIFETIME, now=clock, **more)
+
+
+def stored(adapter: DatabaseAdapter, table: str) -> list[Row]:
+    """All rows of a table, as the service sees them."""
+    with acting_as(SERVICE):
+        return adapter.run_alone(Select(table)).rows
+
+
+def session_row(adapter: DatabaseAdapter, session_id: str) -> Row:
+    (row,) = (row for row in stored(adapter, SESSIONS) if row["id"] == session_id)
+    return row
+
+
+def unused_tokens(adapter: DatabaseAdapter) -> list[str]:
+    """The ids of the refresh tokens that have not been exchanged."""
+    return [row["id"] for row in stored(adapter, TOKENS) if row["used_at"] is None]
+
+
+def create_tables(database: PostgresDatabase) -> None:
+    engine = sa.create_engine(sqlalchemy_url(database), poolclass=sa.NullPool)
+    metadata.create_all(engine)
+    engine.dispose()
+
+
+def empty(database: PostgresDatabase) -> None:
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        connection.execute(f"truncate {SESSIONS}, {TOKENS}, isthmus_users".encode())
