@@ -70,7 +70,9 @@ def test_another_algorithm_in_the_header(algorithm: Any) -> None:
 
 
 def test_asymmetric_token_for_a_shared_secret() -> None:
-    assert refusal(forge(), key=secret_signing_key(SECRET, production=True)) == "wrong algorithm"
+    key = secret_signing_key(SECRET, production=True)
+    assert refusal(forge(), key=key) == "unknown key"
+    assert refusal(forge(kid=None), key=key) == "wrong algorithm"
 
 
 def test_key_of_a_stranger_under_our_name() -> None:
@@ -146,7 +148,7 @@ def test_each_claim_that_is_missing_or_null(name: str) -> None:
     assert refusal(forge({**good_claims(), name: None})) == f"the claim {name} is missing"
 
 
-@pytest.mark.parametrize("name", ["sub", "jti"])
+@pytest.mark.parametrize("name", ["sub", "jti", "sid"])
 @pytest.mark.parametrize("value", ["", 5, True, ["x"], {"x": 1}])
 def test_texts_that_are_none(name: str, value: Any) -> None:
     assert refusal(forge(good_claims(**{name: value}))) == f"the claim {name} is not a text"

@@ -1,0 +1,43 @@
+"""Sign-in over HTTP with the token of another issuer."""
+
+from __future__ import annotations
+
+from flask import Flask
+from flask import request
+from flask.typing import ResponseReturnValue
+
+from api.signing_in import ACCOUNTS
+from api.signing_in import flag
+from api.signing_in import read_fields
+from api.signing_in import signed_in
+from auth.cookies import without_cookies
+from auth.foreign import ForeignAccounts
+from auth.foreign import foreign_tokens
+from auth.limits import sign_in_limits
+from config.settings import Settings
+from database.connection_manager import ConnectionManager
+from database.flask_transactions import transactional
+
+
+def init_app(app: Flask, manager: ConnectionManager, settings: Settings) -> None:
+    """Give ``app``, which has its accounts, ``POST /auth/exchange`` if ``AUTH_FOREIGN_ISSUERS`` names anybody.
+
+    :raises ConfigurationError: if it names this application.
+    """
+    if not settings.auth_foreign_issuers:
+        return
+    tokens = foreign_tokens(settings.auth_foreign_issuers, settings.jwt_issuer)
+    accounts = ForeignAccounts(manager, app.extensions[ACCOUNTS])
+
+    # Another issuer may be slow to answer: not while others wait for the write lock.
+    @without_cookies
+    @transactional(lazy=True)
+    def exchange() -> ResponseReturnValue:
+        """Our tokens for another issuer's token; at the user's first time with a new account."""
+        fields = read_fields("token", "cookies")
+        in_cookies = flag(fields, "cookies")
+        with sign_in_limits().sign_in(request.remote_addr):
+            user = tokens.verify(fields.get("token"))
+        return signed_in(accounts.account_of(user), in_cookies=in_cookies)
+
+    app.add_url_rule("/auth/exchange", "exchange", exchange, methods=["POST"])

@@ -1,0 +1,223 @@
+"""The public keys of another issuer: fetched over HTTP with every precaution, kept while the issuer is away.
+
+PyJWT's ``PyJWKClient`` forgets its keys when they are due and cannot be fetched, asks a dead issuer again for every
+token, and reads an answer of any length.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+from jwt import PyJWK
+from jwt.exceptions import PyJWTError
+
+from auth.errors import InvalidToken
+from auth.errors import IssuerUnavailable
+from config.sign_in import ForeignIssuer
+from config.sign_in import is_loopback
+from config.sign_in import is_safe_origin
+from database.core.clock import Clock
+from database.core.clock import monotonic
+
+logger = logging.getLogger(__name__)
+
+FRESH_SECONDS = 300.0
+"""How long fetched keys are used without asking again."""
+STALE_SECONDS = 24 * 3600.0
+"""How long keys are used that cannot be fetched anew."""
+UNKNOWN_KEY_PAUSE = 30.0
+"""Seconds between two fetches because of a key that is not known: anybody can name one."""
+FAILURE_PAUSE = 5.0
+"""Seconds after a failed fetch before the next one."""
+
+TIMEOUT = 5.0
+"""Seconds for an answer as a whole."""
+MAX_BYTES = 256 * 1024
+
+DISCOVERY_PATH = "/.well-known/openid-configuration"
+
+Fetch = Callable[[str], bytes]
+
+
+class FetchFailed(Exception):
+    """The keys could not be had; says why, for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Keys:
+    """What one fetch has brought. :ivar at: monotonic seconds."""
+
+    by_kid: Mapping[str, dict[str, Any]] = field(default_factory=dict)
+    at: float = float("-inf")
+
+
+class IssuerKeys:
+    """The keys of one issuer by their ``kid``; nothing is fetched before the first one is needed.
+
+    :param issuer: with ``jwks_url``, or with OpenID Connect discovery below its ``issuer``.
+    :param fetch: gets the document at a URL.
+    :param clock: a monotonic clock.
+    """
+
+    def __init__(self, issuer: ForeignIssuer, fetch: Fetch | None = None, clock: Clock = monotonic) -> None:
+        self._issuer = issuer
+        self._fetch = fetch or fetch_document
+        self._clock = clock
+        self._keys = _Keys()
+        self._not_before = self._unknown_not_before = float("-inf")
+        self._failing = False
+        self._fetching = threading.Lock()
+
+    def key(self, kid: object, algorithm: str) -> Any:
+        """The public key with this name, for PyJWT.
+
+        :param algorithm: what it is to be used with; a key that is meant for another one is not found.
+        :raises InvalidToken: if the issuer has no such key.
+        :raises IssuerUnavailable: if the issuer cannot be asked for its keys, and none that are known are fresh enough.
+        """
+        if not isinstance(kid, str):
+            raise InvalidToken("the header kid is missing")
+        before = self._keys
+        keys = self._current()
+        if kid not in keys.by_kid and keys is before:
+            keys = self._looked_up_again()
+        jwk = keys.by_kid.get(kid)
+        if jwk is None or jwk.get("alg", algorithm) != algorithm:
+            raise InvalidToken("unknown key")
+        try:
+            return PyJWK(jwk, algorithm).key
+        except PyJWTError as error:
+            raise InvalidToken("unknown key") from error
+
+    def _current(self) -> _Keys:
+        """The keys, fetched anew if it is time; while somebody does that the others use what is there."""
+        if self._age() >= FRESH_SECONDS and self._clock() >= self._not_before:
+            self._refresh(self._keys, wait=self._age() >= STALE_SECONDS)
+        if self._age() >= STALE_SECONDS:
+            raise IssuerUnavailable(int(FAILURE_PAUSE))
+        return self._keys
+
+    def _looked_up_again(self) -> _Keys:
+        """The keys after a look at what the issuer has now, if the last such look was long enough ago."""
+        seen = self._keys
+        if self._clock() >= max(self._unknown_not_before, self._not_before):
+            self._refresh(seen, wait=True, unknown=True)
+        return self._keys
+
+    def _refresh(self, seen: _Keys, *, wait: bool, unknown: bool = False) -> None:
+        if not self._fetching.acquire(blocking=wait):
+            return
+        try:
+            # Whoever waited meanwhile has the same wish, which has been granted or refused.
+            due = self._unknown_not_before if unknown else self._not_before
+            if self._keys is seen and self._clock() >= due:
+                if unknown:
+                    self._unknown_not_before = self._clock() + UNKNOWN_KEY_PAUSE
+                self._fetch_all()
+        finally:
+            self._fetching.release()
+
+    def _fetch_all(self) -> None:
+        try:
+            keys = self._fetched_keys()
+        except FetchFailed as error:
+            self._not_before = self._clock() + FAILURE_PAUSE
+            if not self._failing:
+                logger.warning("the keys of issuer %s cannot be fetched: %s", self._issuer.name, error)
+            self._failing = True
+            return
+        self._keys = _Keys(keys, self._clock())
+        if self._failing:
+            logger.warning("the keys of issuer %s can be fetched again", self._issuer.name)
+        self._failing = False
+
+    def _fetched_keys(self) -> dict[str, dict[str, Any]]:
+        url = self._issuer.jwks_url or self._discovered_url()
+        found = _object(self._fetch(url)).get("keys")
+        if not isinstance(found, list):
+            raise FetchFailed("there is no list of keys")
+        return {jwk["kid"]: jwk for jwk in found if _is_public_signing_key(jwk)}
+
+    def _discovered_url(self) -> str:
+        issuer = self._issuer.issuer
+        document = _object(self._fetch(issuer.rstrip("/") + DISCOVERY_PATH))
+        if document.get("issuer") != issuer:
+            raise FetchFailed("the discovery document is another issuer's")
+        url = document.get("jwks_uri")
+        if not isinstance(url, str) or not _may_lead_to(url, issuer):
+            raise FetchFailed("the discovery document names no usable jwks_uri")
+        return url
+
+    def _age(self) -> float:
+        return self._clock() - self._keys.at
+
+
+def fetch_document(url: str) -> bytes:
+    """The body of a document, by one request that follows nothing.
+
+    :raises FetchFailed: for anything but a 200 of at most ``MAX_BYTES`` within ``TIMEOUT``.
+    """
+    # Not compressed, so that what is counted is what there is.
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
+    end = monotonic() + TIMEOUT
+    try:
+        with (
+            httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client,
+            client.stream("GET", url, headers=headers) as response,
+        ):
+            return _read(response, end)
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
+        raise FetchFailed(type(error).__name__) from error
+
+
+def _read(response: httpx.Response, end: float) -> bytes:
+    if response.status_code != 200:
+        raise FetchFailed(f"status {response.status_code}")
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        raise FetchFailed("the answer is compressed")
+    body = bytearray()
+    for chunk in response.iter_raw():
+        body += chunk
+        if len(body) > MAX_BYTES:
+            raise FetchFailed(f"the answer has more than {MAX_BYTES} bytes")
+        if monotonic() > end:
+            raise FetchFailed("the answer takes too long")
+    return bytes(body)
+
+
+def _object(body: bytes) -> dict[str, Any]:
+    try:
+        document = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise FetchFailed("the answer is not JSON") from error
+    if not isinstance(document, dict):
+        raise FetchFailed("the answer is no JSON object")
+    return document
+
+
+def _may_lead_to(url: str, issuer: str) -> bool:
+    """Whether an issuer may send us there: another machine must not reach the services of this one through us."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return is_safe_origin(parts) and (is_loopback(urlsplit(issuer).hostname) or not is_loopback(parts.hostname))
+
+
+def _is_public_signing_key(jwk: object) -> bool:
+    """Whether a member of the list can be used: never a shared secret, whatever the issuer publishes."""
+    return (
+        isinstance(jwk, dict)
+        and isinstance(jwk.get("kid"), str)
+        and jwk.get("kty") in ("RSA", "EC", "OKP")
+        and jwk.get("use", "sig") == "sig"
+    )

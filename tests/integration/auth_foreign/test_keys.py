@@ -1,0 +1,140 @@
+"""The keys of a real issuer: its rotation, its outages, and answers that are not to be trusted."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from collections.abc import Iterator
+from threading import Event
+from typing import Any
+
+import pytest
+from werkzeug import Request
+from werkzeug import Response
+
+from auth import jwks_cache
+from auth.jwks_cache import DISCOVERY_PATH
+from auth.jwks_cache import MAX_BYTES
+from auth.jwks_cache import FetchFailed
+from auth.jwks_cache import fetch_document
+from tests.integration.auth_foreign.conftest import MakeSite
+from tests.integration.auth_foreign.conftest import exchange
+from tests.integration.auth_foreign.issuer import KEYS_PATH
+from tests.integration.auth_foreign.issuer import Issuer
+from tests.integration.auth_foreign.issuer import new_key
+from tests.integration.http.support import assert_problem
+from tests.servers.faults import Blackhole
+from tests.servers.faults import CutAfter
+from tests.servers.faults import Refuse
+from tests.servers.proxy import FaultProxy
+
+
+def test_a_rotation_at_the_issuer_is_followed_at_once(issuer: Issuer, site_for: MakeSite) -> None:
+    site = site_for(issuer.entry())
+    assert exchange(site, issuer.token("ada")).status_code == 200
+    issuer.keys.insert(0, new_key())
+    assert exchange(site, issuer.token("ada")).status_code == 200
+    assert exchange(site, issuer.token("ada", key=issuer.keys[1])).status_code == 200
+    assert issuer.asked == {DISCOVERY_PATH: 2, KEYS_PATH: 2}
+
+
+def test_many_tokens_with_unknown_keys_are_two_questions(issuer: Issuer, site_for: MakeSite) -> None:
+    site = site_for(issuer.entry())
+    assert exchange(site, issuer.token("ada")).status_code == 200
+    for _ in range(30):
+        assert_problem(exchange(site, issuer.token("ada", key=new_key())), 401, "invalid-token")
+    assert issuer.asked[KEYS_PATH] == 2
+    assert exchange(site, issuer.token("ada")).status_code == 200
+
+
+def test_where_the_settings_say_where_the_keys_are_nothing_is_discovered(issuer: Issuer, site_for: MakeSite) -> None:
+    site = site_for(issuer.entry(jwks_url=issuer.name + KEYS_PATH))
+    assert exchange(site, issuer.token("ada")).status_code == 200
+    assert issuer.asked == {KEYS_PATH: 1}
+
+
+def test_supabase_is_one_entry(site_for: MakeSite) -> None:
+    with Issuer("/auth/v1") as supabase:
+        entry = supabase.entry(audience="authenticated")
+        claims: dict[str, Any] = {"aud": "authenticated", "role": "authenticated", "email_verified": None}
+        # Its users can write this themselves, so that it verifies nothing.
+        token = supabase.token("ada", user_metadata={"email_verified": True}, **claims)
+        assert_problem(exchange(site_for(entry), token), 403, "email-not-verified")
+        assert exchange(site_for({**entry, "confirms_email": True}), token).status_code == 200
+
+
+@pytest.mark.parametrize("fault", [Refuse, lambda: CutAfter(20)], ids=["refused", "cut"])
+def test_an_issuer_that_is_away_is_503_until_its_keys_are_known(
+    issuer: Issuer, site_for: MakeSite, proxy: Callable[[int], FaultProxy], fault: Callable[[], Any]
+) -> None:
+    between = proxy(issuer.port)
+    name = issuer.name_at(between.port)
+    site = site_for(issuer.entry(issuer=name))
+    with between.suffering(fault()):
+        answer = exchange(site, issuer.token("ada", iss=name))
+        assert_problem(answer, 503, "issuer-unavailable")
+        assert answer.headers["Retry-After"] == "5"
+    other = site_for(issuer.entry(issuer=name))
+    assert exchange(other, issuer.token("ada", iss=name)).status_code == 200
+    with between.suffering(fault()):
+        assert exchange(other, issuer.token("ada", iss=name)).status_code == 200
+        assert_problem(exchange(other, issuer.token("ada", key=new_key(), iss=name)), 401, "invalid-token")
+
+
+def test_nobody_waits_long_for_a_silent_issuer(
+    issuer: Issuer, proxy: Callable[[int], FaultProxy], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(jwks_cache, "TIMEOUT", 0.2)
+    between = proxy(issuer.port)
+    with between.suffering(Blackhole()), pytest.raises(FetchFailed, match="ReadTimeout"):
+        fetch_document(issuer.name_at(between.port) + KEYS_PATH)
+
+
+def redirect(request: Request) -> Response:
+    return Response(status=302, headers={"Location": f"http://{request.host}/elsewhere"})
+
+
+def too_long(_: Request) -> Response:
+    return Response(json.dumps({"keys": [], "more": "x" * MAX_BYTES}))
+
+
+def endless(_: Request) -> Response:
+    def pieces() -> Iterator[bytes]:
+        while True:
+            yield b" " * 4096
+
+    return Response(pieces())
+
+
+def compressed(_: Request) -> Response:
+    return Response(gzip.compress(b" " * 100 * MAX_BYTES), headers={"Content-Encoding": "gzip"})
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        (redirect, "status 302"),
+        (too_long, "more than"),
+        (endless, "more than"),
+        (compressed, "compressed"),
+        (lambda _: Response(status=404), "status 404"),
+        (lambda _: Response(b"{}", status=206), "status 206"),
+    ],
+)
+def test_an_answer_that_is_not_to_be_trusted_is_none(
+    issuer: Issuer, answer: Callable[[Request], Response], reason: str
+) -> None:
+    issuer.pages[KEYS_PATH] = answer
+    with pytest.raises(FetchFailed, match=reason):
+        fetch_document(issuer.name + KEYS_PATH)
+    assert issuer.asked == {KEYS_PATH: 1}
+
+
+def test_an_answer_that_trickles_is_given_up(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks_cache, "TIMEOUT", 0.2)
+    given_up = Event()
+    issuer.pages[KEYS_PATH] = lambda _: Response(b" " for _ in range(200) if not given_up.wait(0.05))
+    with pytest.raises(FetchFailed, match="too long"):
+        fetch_document(issuer.name + KEYS_PATH)
+    given_up.set()
