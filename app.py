@@ -8,13 +8,14 @@ from flask import Flask
 
 from api import auth
 from api import discovery
+from api import exchange
 from api import migrating
 from api import problem
 from api import records
 from api import serving
 from api import status
 from api.json import OrjsonProvider
-from auth import middleware
+from auth import limits
 from auth.bridge import AuthBridge
 from auth.commands import auth_commands
 from config.settings import ConfigurationError
@@ -25,6 +26,7 @@ from database import flask_transactions
 from database.commands import db_commands
 from database.connection_manager import ConnectionManager
 from database.core.errors import DataError
+from database.sync.commands import sync_commands
 
 
 def create_app(settings: Settings | None = None) -> Flask:
@@ -44,16 +46,18 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     # First, because every other hook is to run inside its unit of work.
     flask_transactions.init_app(app, manager)
-    middleware.init_app(app, bridge)
+    revocation = auth.init_app(app, manager, bridge)
     if settings.db_auto_migrate:
         migrating.init_app(app, manager)
-    auth.init_app(app, manager)
+    limits.init_app(app, settings)
+    exchange.init_app(app, manager, settings)
     app.register_blueprint(records.blueprint)
     discovery.init_app(app, bridge)
-    status.init_app(app, manager)
+    status.init_app(app, manager, {"revocation": revocation.snapshot, "keys": bridge.ring.snapshot})
     problem.init_app(app)
     app.cli.add_command(auth_commands)
     app.cli.add_command(db_commands)
+    app.cli.add_command(sync_commands)
     return app
 
 

@@ -8,20 +8,21 @@ from contextlib import contextmanager
 from functools import cache
 from functools import wraps
 from typing import Any
-from typing import Literal
 
 from flask import current_app
 
 from auth.guards import jwt_required
+from auth.guards import permission_required
 from auth.guards import role_required
 from database.connection_manager import ConnectionManager
+from database.core.access import Action
+from database.core.access import Rule
 from database.core.clock import monotonic
 from database.core.context import acting_as
 from database.core.context import current_context
 from database.core.errors import NotFound
 from database.core.schema import TableSchema
 
-Action = Literal["read", "write", "delete"]
 View = Callable[..., Any]
 
 
@@ -46,17 +47,18 @@ def as_application(*, within: float) -> Iterator[None]:
 
 
 def on_table(action: Action) -> Callable[[View], View]:
-    """Give a view the table that its route's ``table`` names, if the caller may do this there.
+    """Give a view the table that its route's ``table`` names, if the caller may do this there; which rows are theirs
+    is for the data layer to say.
 
     :raises NotFound: when called for a table that does not exist or is not shown.
-    :raises AuthError: when the caller is not signed in, or lacks the role.
+    :raises AuthError: when the caller is not signed in, or lacks the role or the permission.
     """
 
     def resolving(view: View) -> View:
         @wraps(view)
         def resolved(table: str, **values: Any) -> Any:
             schema = _shown_table(table)
-            return _guarded(view, schema.source.info["access"][action])(schema, **values)
+            return _guarded(view, schema.rules.of(action))(schema, **values)
 
         return resolved
 
@@ -66,13 +68,18 @@ def on_table(action: Action) -> Callable[[View], View]:
 def _shown_table(name: str) -> TableSchema:
     databases = database()
     schema = databases.adapters[databases.primary_adapter].schema.table(name)
-    if schema.internal or "access" not in schema.source.info:
+    if schema.internal or not schema.rules.declared:
         raise NotFound(f"there is no table {name!r}")
     return schema
 
 
 @cache
-def _guarded(view: View, access: str) -> View:
-    if access == "anyone":
-        return view
-    return jwt_required(view) if access == "user" else role_required(access)(view)
+def _guarded(view: View, rule: Rule) -> View:
+    match rule:
+        case Rule("anyone"):
+            return view
+        case Rule("role", name):
+            return role_required(name)(view)
+        case Rule("permission", name):
+            return permission_required(name)(view)
+    return jwt_required(view)

@@ -86,7 +86,7 @@ class Problem:
 def init_app(app: Flask) -> None:
     """Answer every error of ``app`` as a problem."""
     app.register_error_handler(errors.DataError, lambda error: problem_of(error).response())
-    app.register_error_handler(AuthError, lambda error: problem_of(error).response())
+    app.register_error_handler(AuthError, _refused)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
 
@@ -139,6 +139,12 @@ def _headers(error: errors.DataError) -> dict[str, str]:
     if not isinstance(error, errors.BackendError) and error.retry_after is None:
         return {}
     return {"Retry-After": str(max(1, math.ceil(error.retry_after or 1)))}
+
+
+def _refused(error: AuthError) -> Response:
+    # Quoted: the path is the caller's text, and a line of the log must stay one.
+    logger.info("refused %s %s from %s: %s", request.method, quote(request.path), request.remote_addr, error.message)
+    return problem_of(error).response()
 
 
 def _http_error(error: HTTPException) -> Response:

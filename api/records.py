@@ -106,7 +106,7 @@ def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     conditions.require(current)
     if current is None:
         return _created(schema, database().run(Insert(schema.name, [body])).rows[0])
-    columns = complete_rows(schema, [body], utc_now())
+    columns = complete_rows(schema, [_with_owner(schema, body, current)], utc_now())
     values = {name: column[0] for name, column in columns.items() if name != "id" and name not in MANAGED}
     return _updated(schema, Update(schema.name, values, record_id, expected_version=current.get("version")))
 
@@ -131,6 +131,12 @@ def delete_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     if not database().run(Delete(schema.name, record_id, expected_version=demanded)).count:
         raise _missing(schema)
     return _empty(204)
+
+
+def _with_owner(schema: TableSchema, body: Row, current: Row) -> Row:
+    """The body, in which the owner need not stand, because that stays the same."""
+    owner = schema.rules.owner
+    return body if owner is None else {owner: current[owner], **body}
 
 
 def _empty(status: int, headers: dict[str, str] | None = None) -> Response:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 from typing import Protocol
@@ -15,13 +16,16 @@ from auth.claims import DEFAULT_ROLE
 from auth.errors import EmailTaken
 from auth.errors import InvalidCredentials
 from auth.errors import InvalidRegistration
+from auth.errors import NoPassword
 from auth.errors import UnknownAccount
+from auth.permissions import permissions_of
 from auth.registration import canonical_email
 from auth.registration import valid_name
 from auth.registration import valid_password
 from database.core.context import SERVICE
 from database.core.context import acting_as
 from database.core.errors import ConstraintViolated
+from database.core.errors import Unavailable
 from database.core.operations import Get
 from database.core.operations import Insert
 from database.core.operations import Operation
@@ -32,6 +36,8 @@ from database.core.result import Result
 from database.core.result import Row
 
 TABLE = "isthmus_users"
+UNUSABLE_HASH = "!"
+"""Stands for the hash of accounts that have no password; no password hashes to it."""
 
 _COLUMNS = ("id", "email", "name", "role")
 _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
@@ -60,7 +66,8 @@ class Account:
     @property
     def user_data(self) -> dict[str, Any]:
         """What :meth:`~auth.bridge.AuthBridge.generate_token` puts into a token."""
-        return {"email": self.email, "name": self.name, "role": self.role}
+        permissions = permissions_of(self.role)
+        return {"email": self.email, "name": self.name, "role": self.role, "permissions": permissions}
 
 
 class Accounts:
@@ -83,41 +90,67 @@ class Accounts:
         :raises InvalidRegistration: if a value is not acceptable; names the field.
         :raises EmailTaken: if an account has the address.
         """
-        row = {
-            "email": canonical_email(email),
-            "name": valid_name(name),
-            "password_hash": self._hasher.hash(valid_password(password)),
-            "role": DEFAULT_ROLE,
-        }
-        try:
-            return _account(self._run(Insert(TABLE, [row])).rows[0])
-        except ConstraintViolated as error:
-            if error.constraint is not None and "email" not in error.constraint:
-                raise
-            raise EmailTaken from error
+        return self._add(canonical_email(email), valid_name(name), self._hasher.hash(valid_password(password)))
+
+    def register_without_password(self, email: object, name: object = None) -> Account:
+        """A new account for someone who is vouched for elsewhere: nobody can sign in to it with a password.
+
+        :raises InvalidRegistration: as :meth:`register`.
+        :raises EmailTaken: as :meth:`register`.
+        """
+        return self._add(canonical_email(email), valid_name(name), UNUSABLE_HASH)
 
     def authenticate(self, email: object, password: object) -> Account:
         """The account that the e-mail and password belong to; equal work is done if there is none.
 
         :raises InvalidCredentials: without saying what is wrong.
+        :raises Unavailable: if only a stand-in could be asked, whose passwords may be old.
         """
         try:
             address, secret = canonical_email(email), valid_password(password)
         except InvalidRegistration as error:
             # No account can have these, so the time this takes tells nothing about one.
             raise InvalidCredentials from error
-        row = self._run(Select(TABLE, (*_COLUMNS, "password_hash"), where=Where("email", "eq", address))).first
-        known_hash = self._nobodys_hash if row is None else row["password_hash"]
-        if not self._matches(known_hash, secret) or row is None:
+        row = self._secret_row(Select(TABLE, (*_COLUMNS, "password_hash"), where=Where("email", "eq", address)))
+        if not self._matches(row, secret) or row is None:
             raise InvalidCredentials
         if self._hasher.check_needs_rehash(row["password_hash"]):
-            self._rehash(row, secret)
+            self._replace_hash(row, self._hasher.hash(secret))
         return _account(row)
 
+    def new_password(self, account_id: str, current: object, new: object) -> Callable[[], None]:
+        """Check a change of password, which takes long, and return what carries it out, which does not.
+
+        :returns: stores the new password; raises ``InvalidCredentials`` if it was changed meanwhile.
+        :raises UnknownAccount: if the account is gone.
+        :raises NoPassword: if the account has none.
+        :raises InvalidCredentials: if ``current`` is not its password; equal work is done whatever it is.
+        :raises InvalidRegistration: if ``new`` is not acceptable; the field is ``new_password``.
+        :raises Unavailable: as :meth:`authenticate`.
+        """
+        row = self._secret_row(Get(TABLE, account_id))
+        if row is None:
+            raise UnknownAccount
+        if row["password_hash"] == UNUSABLE_HASH:
+            raise NoPassword
+        accepted = _named(new, "new_password")
+        if not self._matches(row, current if isinstance(current, str) else ""):
+            raise InvalidCredentials
+        new_hash = self._hasher.hash(accepted)
+
+        def store() -> None:
+            if not self._replace_hash(row, new_hash):
+                raise InvalidCredentials
+
+        return store
+
     def get(self, account_id: str) -> Account | None:
-        """The account with this id, or None."""
-        row = self._run(Get(TABLE, account_id, _COLUMNS)).first
-        return None if row is None else _account(row)
+        """The account with this id, or None. :raises Unavailable: if only a stand-in was asked, and has none."""
+        result = self._run(Get(TABLE, account_id, _COLUMNS))
+        if result.first is None:
+            _refuse_stand_in(result)
+            return None
+        return _account(result.first)
 
     def grant(self, email: object, role: str) -> Account:
         """Give the account another role; tokens that are already out keep the old one until they expire.
@@ -136,13 +169,33 @@ class Accounts:
             raise UnknownAccount
         return _account(row)
 
-    def _rehash(self, row: Row, password: str) -> None:
+    def _add(self, email: str, name: str | None, password_hash: str) -> Account:
+        row = {"email": email, "name": name, "password_hash": password_hash, "role": DEFAULT_ROLE}
+        try:
+            return _account(self._run(Insert(TABLE, [row])).rows[0])
+        except ConstraintViolated as error:
+            if error.constraint is not None and "email" not in error.constraint:
+                raise
+            raise EmailTaken from error
+
+    def _secret_row(self, query: Operation) -> Row | None:
+        result = self._run(query)
+        _refuse_stand_in(result)
+        return result.first
+
+    def _replace_hash(self, row: Row, password_hash: str) -> bool:
         # Only over the hash that was verified: the password may have been changed meanwhile.
         unchanged = Where("id", "eq", row["id"]) & Where("password_hash", "eq", row["password_hash"])
-        values = {"password_hash": self._hasher.hash(password)}
-        self._run(Update(TABLE, values, where=unchanged, returning=False))
+        return bool(self._run(Update(TABLE, {"password_hash": password_hash}, where=unchanged)).rows)
 
-    def _matches(self, password_hash: str, password: str) -> bool:
+    def _matches(self, row: Row | None, password: str) -> bool:
+        """Whether it is the row's password; equal work is done if there is no row, or no password in it."""
+        if row is None or row["password_hash"] == UNUSABLE_HASH:
+            self._verify(self._nobodys_hash, password)
+            return False
+        return self._verify(row["password_hash"], password)
+
+    def _verify(self, password_hash: str, password: str) -> bool:
         try:
             return self._hasher.verify(password_hash, password)
         except VerifyMismatchError:
@@ -151,6 +204,18 @@ class Accounts:
     def _run(self, operation: Operation) -> Result:
         with acting_as(SERVICE):
             return self._executor.run(operation)
+
+
+def _refuse_stand_in(result: Result) -> None:
+    if result.source is not None:
+        raise Unavailable("the database that has the accounts is not available", retry_after=1)
+
+
+def _named(password: object, field: str) -> str:
+    try:
+        return valid_password(password)
+    except InvalidRegistration as error:
+        raise InvalidRegistration(field, error.message) from error
 
 
 def _account(row: Row) -> Account:

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import json
-
 import click
 from flask import current_app
 from flask.cli import AppGroup
 
 from auth.accounts import Accounts
-from auth.errors import KeyConfigurationError
 from auth.errors import UnknownAccount
-from auth.middleware import EXTENSION
-from auth.sharing import convex_environment
-from auth.sharing import private_jwk
+from auth.keyring_commands import convex_config
+from auth.keyring_commands import keys
+from auth.keyring_commands import rotate
+from auth.keyring_commands import supabase_key
+from auth.purging import purge_sessions
 
-auth_commands = AppGroup("auth", help="Accounts, their roles, and the signing key.")
+auth_commands = AppGroup("auth", help="Accounts, their roles, and the keys that sign.")
 """Register it with ``app.cli.add_command``; the database is ``app.extensions["isthmus"].manager``."""
+
+for command in (keys, rotate, convex_config, supabase_key, purge_sessions):
+    auth_commands.add_command(command)
 
 
 @auth_commands.command("grant")
@@ -35,27 +37,3 @@ def grant(email: str, role: str) -> None:
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="ROLE") from error
     click.echo(f"{account.email} now has the role {account.role}.")
-
-
-@auth_commands.command("convex-config")
-def convex_config() -> None:
-    """Print the environment variables with which a Convex deployment believes our tokens.
-
-    Set each with: npx convex env set NAME VALUE
-    """
-    try:
-        variables = convex_environment(current_app.extensions[EXTENSION])
-    except KeyConfigurationError as error:
-        raise click.ClickException(str(error)) from error
-    for name, value in variables.items():
-        click.echo(f"{name}={value}")
-
-
-@auth_commands.command("supabase-key")
-def supabase_key() -> None:
-    """Print the PRIVATE signing key as a JSON Web Key, for a Supabase project to import."""
-    try:
-        jwk = private_jwk(current_app.extensions[EXTENSION].key)
-    except KeyConfigurationError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(json.dumps(jwk))

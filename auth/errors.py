@@ -7,12 +7,17 @@
     │   ├── InvalidToken        401  a token was sent, and it is not to be believed
     │   └── InvalidCredentials  401  wrong e-mail or password, without saying which
     ├── AccessDenied            403  who asks is known, and may not
+    ├── EmailNotVerified        403  another issuer does not vouch for the address
     ├── UnknownAccount          404
     ├── EmailTaken              409
-    └── InvalidRegistration     422  names the field at fault
+    ├── InvalidRegistration     422  names the field at fault
+    ├── TooManyAttempts         429  says when to try again
+    └── IssuerUnavailable       503  another issuer's keys cannot be had
 
     ConfigurationError
     └── KeyConfigurationError        the signing key is missing, weak or unreadable
+
+    RotationRefused                  the signing key cannot be changed now, or not by this application
 
 Messages are safe to show: they hold no token, password, key or e-mail address.
 """
@@ -33,6 +38,10 @@ class KeyConfigurationError(ConfigurationError):
 
     def __init__(self, setting: str, advice: str) -> None:
         super().__init__({setting: advice})
+
+
+class RotationRefused(Exception):
+    """The signing key cannot be changed now, or not by this application; the message says why, to an operator."""
 
 
 class AuthError(Exception):
@@ -95,11 +104,46 @@ class InvalidCredentials(AuthenticationFailed):
         super().__init__("Wrong e-mail or password", code="invalid_credentials")
 
 
+class InvalidRefreshToken(AuthenticationFailed):
+    """No session goes on with this refresh token."""
+
+    def __init__(self) -> None:
+        super().__init__("This is not a refresh token of a session", code="invalid_refresh_token")
+
+
+class SessionEnded(AuthenticationFailed):
+    """The session is over for good; sign in anew."""
+
+    def __init__(self) -> None:
+        super().__init__("The session has ended", code="session_ended")
+
+
+class SessionExpired(AuthenticationFailed):
+    """The session was not used for too long, or has lasted its time; sign in anew."""
+
+    def __init__(self) -> None:
+        super().__init__("The session has expired", code="session_expired")
+
+
 class AccessDenied(AuthError):
-    """Who asks is known, and lacks the role."""
+    """Who asks is known, and lacks the role or the permission."""
 
     status = 403
     code = "forbidden"
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"WWW-Authenticate": 'Bearer error="insufficient_scope"'}
+
+
+class CsrfRejected(AuthError):
+    """A change was asked for with cookies, and without the proof that our own page asks for it."""
+
+    status = 403
+    code = "csrf"
+
+    def __init__(self) -> None:
+        super().__init__("With cookies, a change needs the header X-CSRF-Token with the value of the CSRF cookie")
 
 
 class UnknownAccount(AuthError):
@@ -112,6 +156,16 @@ class UnknownAccount(AuthError):
         super().__init__("There is no such account")
 
 
+class UnknownSession(AuthError):
+    """The caller has no such session."""
+
+    status = 404
+    code = "unknown_session"
+
+    def __init__(self) -> None:
+        super().__init__("There is no such session")
+
+
 class EmailTaken(AuthError):
     """An account with this e-mail address exists."""
 
@@ -122,10 +176,20 @@ class EmailTaken(AuthError):
         super().__init__("An account with this e-mail address exists")
 
 
+class NoPassword(AuthError):
+    """The account has no password that could be changed."""
+
+    status = 409
+    code = "no_password"
+
+    def __init__(self) -> None:
+        super().__init__("The account has no password")
+
+
 class InvalidRegistration(AuthError):
     """A field of the registration is not acceptable.
 
-    :param field: ``email``, ``password`` or ``name``.
+    :param field: its name in the request's body, such as ``email``.
     """
 
     status = 422
@@ -134,3 +198,49 @@ class InvalidRegistration(AuthError):
     def __init__(self, field: str, message: str) -> None:
         super().__init__(message)
         self.field = field
+
+
+class EmailNotVerified(AuthError):
+    """Another issuer's token has no e-mail address, or none that the issuer has verified."""
+
+    status = 403
+    code = "email_not_verified"
+
+    def __init__(self) -> None:
+        super().__init__("The token has no verified e-mail address, which a new account needs")
+
+
+class TooManyAttempts(AuthError):
+    """Sign-in failed too often, or too many registered, for now.
+
+    :param retry_after: seconds until one more is allowed.
+    """
+
+    status = 429
+    code = "too_many_attempts"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("Too many attempts; try again later")
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)}
+
+
+class IssuerUnavailable(AuthError):
+    """The keys of another issuer cannot be had, so that its tokens can be neither believed nor refused.
+
+    :param retry_after: seconds until they are asked for again.
+    """
+
+    status = 503
+    code = "issuer_unavailable"
+
+    def __init__(self, retry_after: int) -> None:
+        super().__init__("The keys of the token's issuer cannot be had at the moment")
+        self.retry_after = retry_after
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": str(self.retry_after)}

@@ -14,8 +14,10 @@ from flask import g
 
 from auth.errors import AccessDenied
 from auth.errors import AuthenticationFailed
+from database.core import access
+from database.core.context import current_context
 
-ADMIN = "admin"
+ADMIN = access.ADMIN
 
 P = ParamSpec("P")
 
@@ -45,6 +47,30 @@ def role_required(role: str | Iterable[str]) -> Callable[[Callable[P, Any]], Cal
             raise AccessDenied(f"Access denied. Required role: {', '.join(roles)}")
 
     return lambda view: _guarded(view, require_role)
+
+
+def permission_required(*permissions: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Only for callers with the permission, or one of the permissions, themselves or under a wildcard; ``admin`` has
+    them all.
+
+    They are those in the token's ``app_metadata.permissions``, such as ``molecules:write``, ``molecules:*``,
+    ``*:read`` and ``*``.
+
+    :raises AuthenticationFailed: when called without a token.
+    :raises AccessDenied: when the caller lacks the permission.
+    :raises ValueError: if no permission is named, or one is not of the form ``area:action``.
+    """
+    rules = [access.permission_rule(permission) for permission in permissions]
+    if not rules:
+        raise ValueError("permission_required needs a permission")
+
+    def require_permission() -> None:
+        _require_user()
+        identity = current_context.get().identity
+        if identity is None or not any(rule.admits(identity) for rule in rules):
+            raise AccessDenied(f"Access denied. Required permission: {', '.join(permissions)}")
+
+    return lambda view: _guarded(view, require_permission)
 
 
 def convex_identity_required(view: Callable[P, Any]) -> Callable[P, Any]:

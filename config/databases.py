@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+from typing import Literal
 
 from pydantic import BaseModel
+from pydantic import BeforeValidator
 from pydantic import ConfigDict
 from pydantic import Field
 from pydantic import SecretStr
@@ -12,11 +15,16 @@ from pydantic import ValidationInfo
 from pydantic import field_validator
 
 from config.fields import Count
+from config.fields import Names
 from config.fields import Port
 from config.fields import Positive
 from config.fields import Seconds
 from config.fields import SslMode
 from config.fields import Synchronous
+from config.fields import lower
+from config.tables import metadata
+
+ConflictResolution = Literal["last_modified", "supabase_wins", "convex_wins"]
 
 
 class CallSettings(BaseModel):
@@ -93,3 +101,21 @@ class ConvexSettings(CallSettings):
     url: str | None = Field(None, description="URL of the Convex deployment.")
     deployment_key: SecretStr | None = Field(None, description="Deploy key of the Convex deployment.")
     db_enabled: bool = Field(True, description="Whether this database is used.")
+    sync_interval: float = Field(
+        60.0, gt=0, allow_inf_nan=False, description="Seconds between two cycles of two-way sync."
+    )
+    sync_tables: Names | None = Field(
+        None, description="Tables that two-way sync keeps equal, with commas; all but internal ones if not set."
+    )
+    conflict_resolution: Annotated[ConflictResolution, BeforeValidator(lower)] = Field(
+        "last_modified",
+        description="Which side's change two-way sync keeps: `last_modified`, `supabase_wins` or `convex_wins`.",
+    )
+
+    @field_validator("sync_tables")
+    @classmethod
+    def _declared(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        tables = {str(table.name) for table in metadata.sorted_tables if not table.info.get("internal")}
+        if unknown := [name for name in value or () if name not in tables]:
+            raise ValueError(f"does not know {', '.join(unknown)}; tables are {', '.join(sorted(tables))}")
+        return value

@@ -23,6 +23,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 from pydantic_settings import SettingsConfigDict
 
+from config.auth import SessionSettings
 from config.databases import ConvexSettings
 from config.databases import LocalDatabaseSettings
 from config.databases import SupabaseDatabaseSettings
@@ -33,9 +34,13 @@ from config.fields import Names
 from config.fields import Positive
 from config.fields import Seconds
 from config.fields import upper
+from config.sign_in import SignInSettings
 
 First = TypeVar("First")
 Second = TypeVar("Second")
+
+MAX_TOKEN_SECONDS = 86400
+MIN_PASSWORD_LENGTH = 32
 
 
 class ConfigurationError(Exception):
@@ -114,8 +119,24 @@ class TokenSettings(BaseModel):
     jwt_algorithm: Annotated[JwtAlgorithm, BeforeValidator(upper)] = Field(
         "ES256", description="`ES256`, `RS256` or `HS256`; `HS256` if only `JWT_SECRET` is set."
     )
-    jwt_private_key_file: Path | None = Field(None, description="Private key in PEM form, for `ES256` and `RS256`.")
-    jwt_expiry_seconds: Positive = Field(900, description="Life of an access token in seconds.")
+    jwt_previous_secrets: SecretStr | None = Field(
+        None, description="Former values of `JWT_SECRET`, with commas; tokens signed with them are still accepted."
+    )
+    jwt_private_key_file: Path | None = Field(
+        None, description="One private key in PEM form, for `ES256` and `RS256`, instead of keys that rotate."
+    )
+    jwt_keyring_file: Path | None = Field(
+        None, description="File of the keys that rotate; `keyring.json` in `INSTANCE_PATH` if it is not set."
+    )
+    jwt_keyring_password: SecretStr | None = Field(
+        None, description="Locks the private keys in that file, at least 32 characters; production demands it."
+    )
+    jwt_key_publish_seconds: Seconds = Field(
+        3600.0, description="Seconds for which a new key is published before it signs."
+    )
+    jwt_expiry_seconds: Positive = Field(
+        900, le=MAX_TOKEN_SECONDS, description="Life of an access token in seconds, at most a day."
+    )
     jwt_issuer: str = Field(
         "http://127.0.0.1:8000/auth/v1", description="`iss` of the tokens, compared letter for letter."
     )
@@ -128,15 +149,24 @@ class TokenSettings(BaseModel):
             return {**values, "jwt_algorithm": "HS256"}
         return values
 
-    @field_validator("jwt_private_key_file")
+    @field_validator("jwt_private_key_file", "jwt_keyring_file", "jwt_keyring_password")
     @classmethod
-    def _no_unused_key_file(cls, value: Path | None, info: ValidationInfo) -> Path | None:
+    def _no_unused_keys(cls, value: Path | SecretStr | None, info: ValidationInfo) -> Path | SecretStr | None:
         if value is not None and info.data.get("jwt_algorithm") == "HS256":
             raise ValueError("is not used with HS256; leave it out, or set JWT_ALGORITHM to ES256 or RS256")
+        if value is not None and info.data.get("jwt_private_key_file") is not None:
+            raise ValueError("is not used with JWT_PRIVATE_KEY_FILE; leave out one of them")
+        return value
+
+    @field_validator("jwt_keyring_password")
+    @classmethod
+    def _long_password(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None and len(value) < MIN_PASSWORD_LENGTH:
+            raise ValueError(f"must have at least {MIN_PASSWORD_LENGTH} characters")
         return value
 
 
-class Settings(TokenSettings, FailoverSettings, ServerSettings, BaseSettings):
+class Settings(SessionSettings, SignInSettings, TokenSettings, FailoverSettings, ServerSettings, BaseSettings):
     """All settings, immutable. Make them with :func:`load_settings`, which explains what is wrong.
 
     An environment variable is the upper-case name of its field, and that of a group's field begins with the
@@ -224,7 +254,7 @@ def _problems(error: ValidationError) -> dict[str, str]:
 
 
 def _shown(default: object) -> str:
-    if default is None:
+    if default is None or default == ():
         return ""
     if isinstance(default, bool):
         return f"`{str(default).lower()}`"

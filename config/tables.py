@@ -1,8 +1,9 @@
 """The declared tables: the one place that DDL, migrations, validation and the HTTP interface are made from.
 
-Text is compared by code point (``COLLATE "C"`` on PostgreSQL). ``info["access"]`` says who may do what
-through the HTTP interface: ``anyone``, ``user`` (signed in) or the name of a role. Tables with
-``info["internal"]`` belong to Isthmus itself and are never shown there.
+Text is compared by code point (``COLLATE "C"`` on PostgreSQL). ``info["access"]`` says who may do what:
+``anyone``, ``user`` (signed in), ``owner`` (signed in, and only with rows of whom ``info["owner"]`` names the
+column), ``permission:<area>:<action>``, or the name of a role. A table without it is closed to callers, and so is
+one with ``info["internal"]``, which belongs to Isthmus itself.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ metadata = sa.MetaData(
 )
 
 PUBLIC_READ = {"read": "anyone", "write": "user", "delete": "admin"}
+OWN_ROWS = {"read": "owner", "write": "owner", "delete": "owner"}
 
 
 def text(length: int | None = None) -> sa.types.TypeEngine[str]:
@@ -78,6 +80,16 @@ experiments = sa.Table(
     sa.Column("protocol_id", text(255), sa.ForeignKey("protocols.id"), index=True),
     sa.Column("results", json()),
     info={"access": PUBLIC_READ},
+)
+
+notes = sa.Table(
+    "notes",
+    metadata,
+    *record_columns(),
+    sa.Column("owner_id", text(255), nullable=False, index=True),
+    sa.Column("title", text(255), nullable=False),
+    sa.Column("body", text()),
+    info={"access": OWN_ROWS, "owner": "owner_id"},
 )
 
 users = sa.Table(
@@ -149,11 +161,14 @@ sync_cursors = sa.Table(
 sync_records = sa.Table(
     "isthmus_sync_records",
     metadata,
+    # The id is a hash of the pair, the table and the record; the version counts what the sides have agreed on.
     *record_columns(),
     sa.Column("pair", text(255), nullable=False),
+    sa.Column("session", text(64), nullable=False),
     sa.Column("table_name", text(255), nullable=False),
     sa.Column("record_id", text(255), nullable=False),
-    sa.Column("row", json()),
+    # As text, which every backend returns letter for letter.
+    sa.Column("row", text()),
     info={"internal": True},
 )
 
@@ -165,8 +180,21 @@ sync_conflicts = sa.Table(
     sa.Column("table_name", text(255), nullable=False, index=True),
     sa.Column("record_id", text(255), nullable=False),
     sa.Column("rule", text(64), nullable=False),
-    sa.Column("base", json()),
-    sa.Column("versions", json(), nullable=False),
-    sa.Column("result", json()),
+    sa.Column("base", text()),
+    sa.Column("supabase_row", text()),
+    sa.Column("convex_row", text()),
+    sa.Column("result", text()),
+    info={"internal": True},
+)
+
+sync_failures = sa.Table(
+    "isthmus_sync_failures",
+    metadata,
+    # The id is that of the record in isthmus_sync_records.
+    *record_columns(),
+    sa.Column("pair", text(255), nullable=False),
+    sa.Column("table_name", text(255), nullable=False),
+    sa.Column("record_id", text(255), nullable=False),
+    sa.Column("reason", text(), nullable=False),
     info={"internal": True},
 )

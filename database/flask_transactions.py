@@ -47,7 +47,8 @@ if TYPE_CHECKING:
 View = TypeVar("View", bound=Callable[..., Any])
 AnswerHook = Callable[[Response], None]
 
-_SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+"""Those that change nothing, so that a request needs no transaction."""
 _OPTIONS = "isthmus_transaction"
 _HEADERS = (Headers, dict, tuple, list)
 _BODIES = (str, bytes, dict, list, Iterator)
@@ -179,7 +180,7 @@ def _in_unit(app: Flask, timeout: float) -> WSGIApplication:
 
 def _is_lazy(app: Flask, method: str) -> bool:
     view = app.view_functions.get(request.endpoint or "") if has_request_context() else None
-    return bool(getattr(view, _OPTIONS, method in _SAFE_METHODS))
+    return bool(getattr(view, _OPTIONS, method in SAFE_METHODS))
 
 
 def _committing(app: Flask, dispatch: Callable[[], ResponseReturnValue]) -> Callable[[], ResponseReturnValue]:

@@ -18,9 +18,11 @@ from typing import Any
 from typing import ClassVar
 
 from config.tables import metadata
+from database.adapters.access import AccessRules
 from database.adapters.face import Database
 from database.adapters.session import Session
 from database.adapters.session import Transaction
+from database.adapters.translation.uses import SqlDialectName
 from database.changes.feed import MAX_PAGE
 from database.changes.feed import Changes
 from database.changes.feed import ReadChanges
@@ -81,6 +83,7 @@ class DatabaseAdapter(Database):
     kind: ClassVar[str]
     capabilities: Capabilities = Capabilities()
     config_keys: ClassVar[frozenset[str]] = frozenset()
+    sql_dialect: SqlDialectName = "postgres"
 
     def __init__(
         self, config: Mapping[str, Any] | None = None, schema: Schema | None = None, name: str | None = None
@@ -93,8 +96,14 @@ class DatabaseAdapter(Database):
         self.name = name or self.kind
         self.schema = schema or declared_schema()
         self.settings = ResilienceSettings(**{key: self.config[key] for key in _RESILIENCE_KEYS if key in self.config})
-        self._build()
+        self.access = AccessRules(self)
+        self._begin_anew()
         _adapters.add(self)
+
+    def _begin_anew(self) -> None:
+        self._build()
+        # Around whatever the adapter has made of its pipeline, so that no call of a caller passes the rules by.
+        self._call = self.access.enforced(self._stages())
 
     def _build(self) -> None:
         """Everything that must not be shared with a forked child: locks, threads, connections."""
@@ -103,7 +112,6 @@ class DatabaseAdapter(Database):
         self._transactions: set[Transaction] = set()
         self.watchdog = Watchdog()
         self.pipeline = Pipeline(self.name, self._execute_open, self.settings)
-        self._call = self.pipeline.call
         self._subscriptions = Subscriptions(self.name, self.changes)
 
     # The seam
@@ -131,6 +139,12 @@ class DatabaseAdapter(Database):
     @abstractmethod
     def describe(self) -> dict[str, Any]:
         """Where this backend is, without secrets: host, port, path and the like."""
+
+    # Callers
+
+    def judges(self, operation: Operation) -> bool:
+        """Whether the backend itself applies rules of its own to a caller's ``operation``."""
+        return self.capabilities.row_security
 
     # Calls
 
@@ -184,7 +198,7 @@ class DatabaseAdapter(Database):
         if self.settings.timeout:
             context = context.until(monotonic() + self.settings.timeout)
         session = self._begin(context)
-        transaction = Transaction(self, session, context, self._stages_inside, self._transaction_ended)
+        transaction = Transaction(self, session, context, self._observed_inside, self._transaction_ended)
         self._transactions.add(transaction)
         transaction.ticket = self.watchdog.watch(context.deadline, transaction.expire)
         return transaction
@@ -192,9 +206,16 @@ class DatabaseAdapter(Database):
     def _begin(self, context: Context) -> Session:
         return self.pipeline.open_session(self._open_session, context)
 
+    def _observed_inside(self, handler: Handler) -> Handler:
+        return self.access.enforced(self._stages_inside(handler))
+
     def _stages_inside(self, handler: Handler) -> Handler:
-        """What every call of a session passes through."""
+        """What every call of a session passes through, below the access rules."""
         return self.pipeline.observe(handler)
+
+    def _stages(self) -> Handler:
+        """What every other call passes through, below the access rules."""
+        return self.pipeline.call
 
     def _transaction_ended(self, transaction: Transaction) -> None:
         self._transactions.discard(transaction)
@@ -288,7 +309,7 @@ def _after_fork() -> None:
     for adapter in list(_adapters):
         if adapter._opened:
             adapter.abandon()
-        adapter._build()
+        adapter._begin_anew()
 
 
 os.register_at_fork(after_in_child=_after_fork)

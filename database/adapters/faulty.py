@@ -124,6 +124,7 @@ class FaultyAdapter(DatabaseAdapter):
         self.inner = inner
         self.faults = faults or Faults()
         self.capabilities = inner.capabilities
+        self.sql_dialect = inner.sql_dialect
         self._seed = seed
         self._sleep = sleep
         super().__init__(config, inner.schema, name or f"faulty {inner.name}")
@@ -132,7 +133,9 @@ class FaultyAdapter(DatabaseAdapter):
         super()._build()
         self._random = Random(self._seed)
         self.pipeline = Pipeline(self.name, self._execute_open, self.settings, sleep=self._sleep)
-        self._call = self.pipeline.call
+
+    def judges(self, operation: Operation) -> bool:
+        return self.inner.judges(operation)
 
     def execute(self, operation: Operation, context: Context) -> Result:
         fault = self._suffer(_ON_CALL, context)

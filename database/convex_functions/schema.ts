@@ -60,9 +60,10 @@ export default defineSchema({
     table_name: v.string(),
     record_id: v.string(),
     rule: v.string(),
-    base: v.optional(v.any()),
-    versions: v.any(),
-    result: v.optional(v.any()),
+    base: v.optional(v.union(v.null(), v.string())),
+    supabase_row: v.optional(v.union(v.null(), v.string())),
+    convex_row: v.optional(v.union(v.null(), v.string())),
+    result: v.optional(v.union(v.null(), v.string())),
   })
     .index("on_id", ["id"])
     .index("on_table_name", ["table_name", "id"]),
@@ -74,7 +75,7 @@ export default defineSchema({
     session: v.string(),
     cursors: v.any(),
   }).index("on_id", ["id"]),
-  isthmus_sync_records: defineTable({
+  isthmus_sync_failures: defineTable({
     id: v.string(),
     created_at: v.string(),
     updated_at: v.string(),
@@ -82,7 +83,18 @@ export default defineSchema({
     pair: v.string(),
     table_name: v.string(),
     record_id: v.string(),
-    row: v.optional(v.any()),
+    reason: v.string(),
+  }).index("on_id", ["id"]),
+  isthmus_sync_records: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    pair: v.string(),
+    session: v.string(),
+    table_name: v.string(),
+    record_id: v.string(),
+    row: v.optional(v.union(v.null(), v.string())),
   }).index("on_id", ["id"]),
   isthmus_users: defineTable({
     id: v.string(),
@@ -107,6 +119,17 @@ export default defineSchema({
   })
     .index("on_formula", ["formula", "id"])
     .index("on_id", ["id"]),
+  notes: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    owner_id: v.string(),
+    title: v.string(),
+    body: v.optional(v.union(v.null(), v.string())),
+  })
+    .index("on_id", ["id"])
+    .index("on_owner_id", ["owner_id", "id"]),
   protocols: defineTable({
     id: v.string(),
     created_at: v.string(),

@@ -85,9 +85,10 @@ export const TABLES: Record<string, Table> = {
       table_name: { kind: "text", nullable: false },
       record_id: { kind: "text", nullable: false },
       rule: { kind: "text", nullable: false },
-      base: { kind: "json", nullable: true },
-      versions: { kind: "json", nullable: false },
-      result: { kind: "json", nullable: true },
+      base: { kind: "text", nullable: true },
+      supabase_row: { kind: "text", nullable: true },
+      convex_row: { kind: "text", nullable: true },
+      result: { kind: "text", nullable: true },
     },
     unique: [["id"]],
     references: {},
@@ -111,7 +112,7 @@ export const TABLES: Record<string, Table> = {
       on_id: ["id"],
     },
   },
-  isthmus_sync_records: {
+  isthmus_sync_failures: {
     columns: {
       id: { kind: "text", nullable: false },
       created_at: { kind: "timestamp", nullable: false },
@@ -120,7 +121,25 @@ export const TABLES: Record<string, Table> = {
       pair: { kind: "text", nullable: false },
       table_name: { kind: "text", nullable: false },
       record_id: { kind: "text", nullable: false },
-      row: { kind: "json", nullable: true },
+      reason: { kind: "text", nullable: false },
+    },
+    unique: [["id"]],
+    references: {},
+    indexes: {
+      on_id: ["id"],
+    },
+  },
+  isthmus_sync_records: {
+    columns: {
+      id: { kind: "text", nullable: false },
+      created_at: { kind: "timestamp", nullable: false },
+      updated_at: { kind: "timestamp", nullable: false },
+      version: { kind: "integer", nullable: false },
+      pair: { kind: "text", nullable: false },
+      session: { kind: "text", nullable: false },
+      table_name: { kind: "text", nullable: false },
+      record_id: { kind: "text", nullable: false },
+      row: { kind: "text", nullable: true },
     },
     unique: [["id"]],
     references: {},
@@ -161,6 +180,23 @@ export const TABLES: Record<string, Table> = {
     indexes: {
       on_formula: ["formula", "id"],
       on_id: ["id"],
+    },
+  },
+  notes: {
+    columns: {
+      id: { kind: "text", nullable: false },
+      created_at: { kind: "timestamp", nullable: false },
+      updated_at: { kind: "timestamp", nullable: false },
+      version: { kind: "integer", nullable: false },
+      owner_id: { kind: "text", nullable: false },
+      title: { kind: "text", nullable: false },
+      body: { kind: "text", nullable: true },
+    },
+    unique: [["id"]],
+    references: {},
+    indexes: {
+      on_id: ["id"],
+      on_owner_id: ["owner_id", "id"],
     },
   },
   protocols: {

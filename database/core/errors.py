@@ -20,7 +20,7 @@
         ├── InvalidQuery        unknown column, wrong type, malformed filter
         │   └── InvalidRow      a row that does not fit its table; says which row and column
         ├── Unsupported         a capability that the backend does not have
-        ├── PermissionDenied    the backend's own rules refuse this identity
+        ├── PermissionDenied    the access rules refuse this identity
         └── TransactionError    the transaction is over, aborted or belongs to another backend
 
 A driver's error is always the ``__cause__``. Messages never contain credentials or row values.
@@ -195,7 +195,7 @@ class CredentialsRefused(BackendError):
 
 
 class PermissionDenied(RequestError):
-    """The backend's own access rules refuse this identity."""
+    """The tables' access rules, or the backend's own, refuse this identity."""
 
 
 class TransactionError(RequestError):

@@ -89,12 +89,20 @@ class Insert(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Upsert(Operation):
-    """Rows inserted, or on an existing id updated with the columns that are given."""
+    """Rows inserted, or on an existing id updated with the columns that are given.
+
+    :param verbatim: the rows are stored exactly as given, with version and times of their own, and replace existing
+        ones as a whole; what they lack is filled in as for new rows.
+    :param same: columns that all rows give, and in which a row that exists must equal the one given for it, else
+        ``PermissionDenied``.
+    """
 
     kind: ClassVar[str] = "upsert"
     table: str
     rows: Sequence[Record]
     returning: bool = True
+    verbatim: bool = False
+    same: tuple[str, ...] = ()
 
     @property
     def idempotent(self) -> bool:
@@ -103,7 +111,7 @@ class Upsert(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Update(Operation):
-    """New values for one row by ``id``, or for all rows that match ``where``.
+    """New values for one row by ``id``, or for all rows that match ``where``; with both, for the row if it matches.
 
     :param expected_version: with ``id``: only if the row still has this version, else ``Conflict``.
     """
@@ -119,7 +127,10 @@ class Update(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Delete(Operation):
-    """One row by ``id``, or all rows that match ``where``, taken away; the rows are returned on demand."""
+    """One row by ``id``, or all rows that match ``where``, taken away; with both, the row if it matches.
+
+    The rows are returned on demand.
+    """
 
     kind: ClassVar[str] = "delete"
     table: str

@@ -16,6 +16,9 @@ from typing import Final
 import sqlalchemy as sa
 from uuid_utils import uuid7
 
+from database.core.access import UNDECLARED
+from database.core.access import TableRules
+from database.core.access import rules_of
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
 from database.core.values import BOOLEAN
@@ -86,12 +89,14 @@ class TableSchema:
     :ivar columns: by name, in declared order.
     :ivar source: the SQLAlchemy table it was built from.
     :ivar internal: belongs to Isthmus; never shown by the records interface.
+    :ivar rules: who may do what with its rows.
     """
 
     name: str
     columns: Mapping[str, Column]
     source: sa.Table
     internal: bool = False
+    rules: TableRules = UNDECLARED
 
     def column(self, name: str) -> Column:
         """The column of that name, or ``InvalidQuery``."""
@@ -131,12 +136,12 @@ class Schema:
 
 
 def table_schema(table: sa.Table) -> TableSchema:
-    """One SQLAlchemy table as a :class:`TableSchema`."""
+    """One SQLAlchemy table as a :class:`TableSchema`; ``ValueError`` if its access makes no sense."""
     # SQLAlchemy's names are a text type of its own, which not every encoder takes for text.
     columns = {str(column.name): _column(table, column) for column in table.columns}
     if "id" not in columns or columns["id"].kind is not TEXT or not table.columns["id"].primary_key:
         raise ValueError(f"table {table.name!r} needs a text column 'id' as its primary key")
-    return TableSchema(str(table.name), columns, table, internal=bool(table.info.get("internal")))
+    return TableSchema(str(table.name), columns, table, bool(table.info.get("internal")), rules_of(table))
 
 
 def _column(table: sa.Table, column: sa.Column[Any]) -> Column:

@@ -9,8 +9,10 @@ from database.core.checks import checked_filter
 from database.core.checks import checked_id
 from database.core.errors import Conflict
 from database.core.errors import InvalidQuery
+from database.core.errors import PermissionDenied
 from database.core.operations import Delete
 from database.core.operations import Update
+from database.core.operations import Upsert
 from database.core.query import And
 from database.core.query import Filter
 from database.core.query import Where
@@ -31,14 +33,27 @@ def target(schema: TableSchema, operation: Update | Delete) -> Filter:
         if operation.expected_version is not None:
             raise InvalidQuery("an expected version needs an id")
         return where
-    by_id = Where("id", "eq", checked_id(operation.id))
+    row = one_row(schema, operation)
     if operation.expected_version is None:
-        return by_id
+        return row
     if type(operation.expected_version) is not int or not 0 <= operation.expected_version <= INTEGER_MAX:
         raise InvalidQuery("an expected version is an integer from 0")
     if not schema.versioned:
         raise InvalidQuery(f"table {schema.name!r} has no column 'version'")
-    return And((by_id, Where("version", "eq", operation.expected_version)))
+    return And((row, Where("version", "eq", operation.expected_version)))
+
+
+def one_row(schema: TableSchema, operation: Update | Delete) -> Filter:
+    """The checked filter for the row with the operation's id, if it matches the operation's filter, in any version."""
+    by_id = Where("id", "eq", checked_id(operation.id))
+    where = checked_filter(schema, operation.where)
+    return by_id if where is None else And((by_id, where))
+
+
+def not_same(operation: Upsert) -> PermissionDenied:
+    """The error for an upsert of a row that exists and differs in a column in which it must not."""
+    message = f"a record of table {operation.table!r} with this id belongs to somebody else"
+    return PermissionDenied(message, operation=operation.kind)
 
 
 def version_conflict(operation: Update | Delete, current: Mapping[str, Any]) -> Conflict:

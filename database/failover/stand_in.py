@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from database.adapters.base import DatabaseAdapter
-from database.core.context import SERVICE
+from database.core.access import is_caller
 from database.core.context import current_context
 from database.core.operations import Get
 from database.core.operations import Operation
@@ -14,14 +14,12 @@ def may_stand_in(adapter: DatabaseAdapter, absent: DatabaseAdapter, operation: O
     """Whether ``adapter`` shows the current caller no more than ``absent`` would.
 
     Where the absent one applies row level security and the other does not, only what everybody may read
-    (``info["access"]["read"] == "anyone"``) is answered, and anything to the application itself.
+    is answered, and anything to the application itself.
     """
     if adapter.capabilities.row_security or not absent.capabilities.row_security:
         return True
-    identity = current_context.get().identity
-    if identity is None or identity.role == SERVICE.role:
+    if not is_caller(current_context.get().identity):
         return True
     if not isinstance(operation, Get | Select) or operation.table not in absent.schema:
         return False
-    access = absent.schema.table(operation.table).source.info.get("access", {})
-    return bool(access.get("read") == "anyone")
+    return absent.schema.table(operation.table).rules.read.audience == "anyone"

@@ -1,25 +1,39 @@
-"""Row level security on a server with Supabase's roles, made from what the tables declare.
+"""Row level security on a server with Supabase's roles, made from the tables' own access rules.
 
 Supabase offers every table of its public schema to the world through HTTP; what keeps the world out is this. A
-table with ``info["access"]`` gets a policy per verb; any other, those of Isthmus itself first, is closed to all
-but ``service_role``. The rules are state, not history: they are made anew after the migrations have run.
+table with ``info["access"]`` gets a policy per verb, which says the same as :mod:`database.core.access`; any other,
+those of Isthmus itself first, is closed to all but ``service_role``. The rules are state, not history: they are made
+anew after the migrations have run.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 import sqlalchemy as sa
 from psycopg import sql
 
+from database.core.access import ADMIN
+from database.core.access import NOBODY
+from database.core.access import SIGNED_IN
+from database.core.access import Action
+from database.core.access import Rule
+from database.core.access import covering
+from database.core.access import rules_of
 from database.migrations.comparison import VERSION_TABLE
 
 ROLES: Final = ("anon", "authenticated", "service_role")
 _CALLERS: Final = ("anon", "authenticated")
-_VERBS: Final = {"read": ("select",), "write": ("insert", "update"), "delete": ("delete",)}
+_VERBS: Final[Mapping[Action, tuple[str, ...]]] = {
+    "read": ("select",),
+    "write": ("insert", "update"),
+    "delete": ("delete",),
+}
 _CLAUSES: Final = {
     "select": "using ({0})",
     "insert": "with check ({0})",
@@ -27,16 +41,23 @@ _CLAUSES: Final = {
     "delete": "using ({0})",
 }
 # In a sub-select, the claims are parsed once a statement and not once a row; an unset claim may read as ''.
-_APP_ROLE: Final = sql.SQL(
-    "(select nullif(current_setting('request.jwt.claims', true), '')::jsonb -> 'app_metadata' ->> 'role')"
+_CLAIMS: Final = "nullif(current_setting('request.jwt.claims', true), '')::jsonb"
+_SUBJECT: Final = sql.SQL(f"(select nullif({_CLAIMS} ->> 'sub', ''))")
+_APP_ROLE: Final = sql.SQL(f"(select {_CLAIMS} -> 'app_metadata' ->> 'role')")
+_PERMITTED: Final = (
+    f"(select jsonb_typeof(permissions) = 'array' and permissions ?| array[{{}}]"  # noqa: S608  # all constants
+    f" from (select {_CLAIMS} -> 'app_metadata' -> 'permissions') as claims (permissions))"
 )
+_COMPARED: Final = "isthmus_compared"
 _FIND_ROLES: Final = sa.text("select rolname from pg_roles where rolname = any(:names)")
 _FIND_TABLES: Final = sa.text(
     "select relname, relrowsecurity from pg_class where relname = any(:names)"
     " and relnamespace = current_schema()::regnamespace"
 )
 _FIND_POLICIES: Final = sa.text(
-    "select tablename, policyname from pg_policies where tablename = any(:names) and schemaname = current_schema()"
+    "select tablename, policyname, (permissive, roles, cmd, qual, with_check)::text from pg_policies"
+    " where tablename = any(:names)"
+    " and schemaname = any(array[current_schema(), pg_my_temp_schema()::regnamespace::text])"
 )
 _FIND_GRANTS: Final = sa.text(
     "select relname, grantee::regrole::text, lower(privilege_type) from pg_class, aclexplode(relacl)"
@@ -50,13 +71,18 @@ class Policy:
     """Who may do one thing with the rows of a table.
 
     :ivar verb: ``select``, ``insert``, ``update`` or ``delete``.
-    :ivar roles: the database roles it is for.
-    :ivar app_role: the application's role that the caller's claims must name, or None for any.
+    :ivar rule: whom it is for.
+    :ivar owner: the column with the owner of a row, where the rule asks for it.
     """
 
     verb: str
-    roles: tuple[str, ...]
-    app_role: str | None = None
+    rule: Rule
+    owner: str | None = None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The database roles it is for."""
+        return _CALLERS if self.rule.audience == "anyone" else (SIGNED_IN,)
 
     @property
     def name(self) -> str:
@@ -66,13 +92,34 @@ class Policy:
 
 def policies(table: sa.Table) -> list[Policy]:
     """The policies for those who come with a token or without; none for a table that declares no access."""
-    access = {} if table.info.get("internal") else table.info.get("access", {})
-    return [_policy(verb, access[right]) for right in _VERBS if right in access for verb in _VERBS[right]]
+    rules = rules_of(table)
+    return [
+        Policy(verb, rules.of(action), rules.owner)
+        for action, verbs in _VERBS.items()
+        if rules.of(action) != NOBODY
+        for verb in verbs
+    ]
 
 
 def statements(metadata: sa.MetaData) -> list[str]:
     """The SQL that gives every declared table its rules; it may be run again."""
-    return [text for table in _protected(metadata) for text in _statements(table)]
+    return [text for table in _protected(metadata) for text in table_statements(table)]
+
+
+def table_statements(table: sa.Table) -> Iterator[str]:
+    """The SQL that gives one table its rules; it may be run again."""
+    name = sql.Identifier(table.name)
+    yield _text("alter table {} enable row level security", name)
+    # Supabase grants everything on a new table to everybody.
+    yield _text("revoke all on table {} from public, anon, authenticated", name)
+    yield _text("grant all on table {} to service_role", name)
+    for verb in _CLAUSES:
+        yield _text("drop policy if exists {} on {}", sql.Identifier(f"isthmus_{verb}"), name)
+    yield _text("drop policy if exists isthmus_service on {}", name)
+    yield _text("create policy isthmus_service on {} to service_role using (true) with check (true)", name)
+    for policy in policies(table):
+        yield _grant_statement(policy, name)
+        yield _policy_statement(policy, name)
 
 
 def has_roles(connection: sa.Connection) -> bool:
@@ -98,16 +145,17 @@ def differences(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
     tables = {table.name: table for table in _protected(metadata)}
     names = {"names": list(tables)}
     secured = {name: bool(on) for name, on in connection.execute(_FIND_TABLES, names)}
-    made: defaultdict[str, set[str]] = defaultdict(set)
-    for name, policy in connection.execute(_FIND_POLICIES, names):
-        made[name].add(policy)
+    made = _policies_of(connection, tables)
     granted: defaultdict[str, set[str]] = defaultdict(set)
     for name, role, verb in connection.execute(_FIND_GRANTS, {**names, "roles": list(_CALLERS)}):
         granted[name].add(f"{verb} to {role}")
     return [
         line
         for name, on in sorted(secured.items())
-        for line in _compared(tables[name], on=on, made=made[name], granted=granted[name])
+        for line in (
+            *_compared(tables[name], on=on, made=set(made[name]), granted=granted[name]),
+            *_changed(connection, tables[name], made[name]),
+        )
     ]
 
 
@@ -124,43 +172,74 @@ def _compared(table: sa.Table, *, on: bool, made: set[str], granted: set[str]) -
         yield from (f"{table.name}: {kind} {one} is not declared" for one in sorted(found - wanted))
 
 
+def _changed(connection: sa.Connection, table: sa.Table, made: Mapping[str, str]) -> Iterator[str]:
+    """The policies of a table that have another condition than it declares.
+
+    The server writes conditions in its own way, so it is asked to write the declared ones, too: on a table that is
+    rolled back.
+    """
+    declared = policies(table)
+    if not declared:
+        return
+    with connection.begin_nested() as savepoint:
+        for text in _comparison(table, declared):
+            connection.exec_driver_sql(text, execution_options={"no_parameters": True})
+        wanted = _policies_of(connection, [_COMPARED])[_COMPARED]
+        savepoint.rollback()
+    for name in sorted(wanted.keys() & made.keys()):
+        if wanted[name] != made[name]:
+            yield f"{table.name}: policy {name} is not as declared"
+
+
+def _comparison(table: sa.Table, declared: Iterable[Policy]) -> Iterator[str]:
+    """The SQL for a table that has nothing but the policies."""
+    compared = sql.Identifier(_COMPARED)
+    yield _text("create temporary table {} (like {})", compared, sql.Identifier(table.name))
+    for policy in declared:
+        yield _policy_statement(policy, compared)
+
+
+def _policies_of(connection: sa.Connection, tables: Iterable[str]) -> defaultdict[str, dict[str, str]]:
+    """What there is of policies: by table and name, as the server writes them."""
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for table, name, definition in connection.execute(_FIND_POLICIES, {"names": list(tables)}):
+        found[table][name] = definition
+    return found
+
+
 def _protected(metadata: sa.MetaData) -> list[sa.Table]:
     """The declared tables, and the one that keeps the revision, which is nobody's business either."""
     return [*metadata.sorted_tables, sa.Table(VERSION_TABLE, sa.MetaData(), info={"internal": True})]
 
 
-def _policy(verb: str, audience: str) -> Policy:
-    if audience == "anyone":
-        return Policy(verb, _CALLERS)
-    return Policy(verb, ("authenticated",), None if audience == "user" else audience)
+def _grant_statement(policy: Policy, table: sql.Identifier) -> str:
+    return _text("grant {} on table {} to {}", sql.SQL(policy.verb), table, _roles(policy))
 
 
-def _statements(table: sa.Table) -> Iterator[str]:
-    name = sql.Identifier(table.name)
-    yield _text("alter table {} enable row level security", name)
-    # Supabase grants everything on a new table to everybody.
-    yield _text("revoke all on table {} from public, anon, authenticated", name)
-    yield _text("grant all on table {} to service_role", name)
-    for verb in _CLAUSES:
-        yield _text("drop policy if exists {} on {}", sql.Identifier(f"isthmus_{verb}"), name)
-    yield _text("drop policy if exists isthmus_service on {}", name)
-    yield _text("create policy isthmus_service on {} to service_role using (true) with check (true)", name)
-    for policy in policies(table):
-        yield from _policy_statements(policy, name)
-
-
-def _policy_statements(policy: Policy, table: sql.Identifier) -> Iterator[str]:
-    verb = sql.SQL(policy.verb)
-    roles = sql.SQL(", ").join(map(sql.Identifier, policy.roles))
+def _policy_statement(policy: Policy, table: sql.Identifier) -> str:
+    name, verb = sql.Identifier(policy.name), sql.SQL(policy.verb)
     clause = sql.SQL(_CLAUSES[policy.verb]).format(_condition(policy))
-    yield _text("grant {} on table {} to {}", verb, table, roles)
-    yield _text("create policy {} on {} for {} to {} {}", sql.Identifier(policy.name), table, verb, roles, clause)
+    return _text("create policy {} on {} for {} to {} {}", name, table, verb, _roles(policy), clause)
+
+
+def _roles(policy: Policy) -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Identifier, policy.roles))
 
 
 def _condition(policy: Policy) -> sql.Composable:
-    if policy.app_role is None:
-        return sql.SQL("true")
-    return sql.SQL("{} = {}").format(_APP_ROLE, sql.Literal(policy.app_role))
+    rule = policy.rule
+    if rule.audience == "owner":
+        return sql.SQL("{} = {}").format(sql.Identifier(policy.owner or ""), _SUBJECT)
+    if rule.audience == "role":
+        return sql.SQL("{} = any(array[{}])").format(_APP_ROLE, _literals({rule.name, ADMIN}))
+    if rule.audience == "permission":
+        permitted = sql.SQL(_PERMITTED).format(_literals(covering(rule.name)))
+        return sql.SQL("{} = {} or {}").format(_APP_ROLE, sql.Literal(ADMIN), permitted)
+    return sql.SQL("true")
+
+
+def _literals(texts: Iterable[str]) -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Literal, sorted(texts)))
 
 
 def _text(template: str, *parts: sql.Composable) -> str:

@@ -25,6 +25,7 @@ from database.core.errors import RequestError
 from database.core.operations import Sql
 from database.migrations import comparison
 from database.migrations import row_security
+from database.migrations.capture import install as capture
 from database.migrations.supabase import functions
 
 _RECORDED = Sql(f"select version_num from {comparison.VERSION_TABLE}")  # noqa: S608  # a constant
@@ -68,7 +69,8 @@ def upgrade(adapter: DatabaseAdapter, *, always: bool = False) -> list[str]:
 
     Of several processes one does the work, and the others wait for it.
 
-    :param always: make the access rules and Supabase's functions anew even if no revision is missing.
+    :param always: make the access rules, Supabase's functions and the log of changes anew even if no revision is
+        missing.
     :raises UnknownRevision: if the database has a revision that is not known here.
     :raises OutcomeUnknown: if the answer was lost; upgrading again is safe.
     :raises DataError: if the database cannot be reached or refuses; nothing was applied then.
@@ -81,16 +83,17 @@ def upgrade(adapter: DatabaseAdapter, *, always: bool = False) -> list[str]:
         command.upgrade(_config(connection), "head")
         row_security.apply(connection, metadata)
         functions.apply(connection)
+        capture.apply(connection, metadata)
     return missing
 
 
 def check(adapter: DatabaseAdapter) -> list[str]:
-    """Where the database is not as declared, in tables, access rules or Supabase's functions, a line each."""
+    """Where the database is not as declared: tables, access rules, Supabase's functions, the log; a line each."""
     if not has_engine(adapter):
         return []
     with connected(adapter, writes=False) as connection:
         rules = row_security.differences(connection, metadata) + functions.differences(connection)
-        return comparison.differences(connection) + rules
+        return comparison.differences(connection) + rules + capture.differences(connection, metadata)
 
 
 def revise(adapter: DatabaseAdapter, message: str, folder: Path | None = None) -> Path:

@@ -14,6 +14,7 @@ from sqlalchemy.dialects import postgresql
 from config.tables import metadata
 from database.migrations import row_security
 from database.migrations import runner
+from database.migrations.capture import install as capture
 from database.migrations.comparison import VERSION_TABLE
 from database.migrations.supabase import functions
 
@@ -35,9 +36,10 @@ end
 
 
 def supabase_script() -> str:
-    """Migrations, access rules and functions. Run again, it applies the migrations that are missing."""
+    """Migrations, access rules, functions and the log of changes. Run again, it applies what is missing."""
     rules = "".join(f"{statement};\n" for statement in row_security.statements(metadata))
-    parts = [f"{_RECORD};\n", *map(_guarded, runner.scripts()), rules, functions.script()]
+    log = "".join(f"{statement.rstrip().rstrip(';')};\n" for statement in capture.supabase_statements(metadata))
+    parts = [f"{_RECORD};\n", *map(_guarded, runner.scripts()), rules, functions.script(), log]
     return "begin;\n\n" + "\n".join(parts) + "\ncommit;\n"
 
 

@@ -25,10 +25,13 @@ from database.convex_schema import write
 from database.core.capabilities import Capabilities
 from database.core.operations import Delete
 from database.core.query import Where
+from database.migrations import row_security
 from database.migrations.supabase import functions
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import create_tables
+from tests.contract.tables import diaries
 from tests.contract.tables import metadata
+from tests.contract.tables import prices
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
@@ -115,6 +118,14 @@ def supabase_database(server: PostgresServer) -> PostgresDatabase:
     return database
 
 
+def protect(database: PostgresDatabase) -> None:
+    """Give the tables that are not for everybody the policies that a migration gives them."""
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        for table in (diaries, prices):
+            for statement in row_security.table_statements(table):
+                connection.execute(statement.encode())
+
+
 def _memory(_: pytest.FixtureRequest) -> Prepared:
     return Prepared({})
 
@@ -135,6 +146,7 @@ def _postgresql(request: pytest.FixtureRequest) -> Prepared:
 def _supabase_direct(request: pytest.FixtureRequest) -> Prepared:
     database = supabase_database(request.getfixturevalue("postgres_server"))
     create_tables(sqlalchemy_url(database))
+    protect(database)
     return Prepared(asdict(database))
 
 
@@ -154,6 +166,7 @@ def _convex(request: pytest.FixtureRequest) -> Prepared:
 def _supabase_http(request: pytest.FixtureRequest) -> Prepared:
     database = supabase_database(request.getfixturevalue("postgres_server"))
     create_tables(sqlalchemy_url(database))
+    protect(database)
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute(functions.script().encode())
     try:
@@ -169,18 +182,17 @@ def _supabase_http(request: pytest.FixtureRequest) -> Prepared:
     return Prepared(config, lambda: connection.execute(statements.encode()))
 
 
-_BUFFERED = Capabilities(sql="translated", calls=True, immediate_constraints=False, json_number_types=False)
+_BUFFERED = Capabilities(
+    sql="translated", calls=True, immediate_constraints=False, changes=True, json_number_types=False
+)
 
 BACKENDS = (
     BackendCase("memory", MemoryAdapter, Capabilities(sql="translated", changes=True, durable=False), _memory),
-    BackendCase("sqlite", SQLiteAdapter, Capabilities(), _sqlite),
-    BackendCase("postgresql", PostgresAdapter, Capabilities(), _postgresql),
-    BackendCase("supabase_direct", SupabaseDirectAdapter, Capabilities(row_security=True), _supabase_direct),
+    BackendCase("sqlite", SQLiteAdapter, Capabilities(changes=True), _sqlite),
+    BackendCase("postgresql", PostgresAdapter, Capabilities(changes=True), _postgresql),
     BackendCase(
-        "convex",
-        ConvexAdapter,
-        replace(_BUFFERED, changes=True, json_depth=14),
-        _convex,
+        "supabase_direct", SupabaseDirectAdapter, Capabilities(row_security=True, changes=True), _supabase_direct
     ),
+    BackendCase("convex", ConvexAdapter, replace(_BUFFERED, json_depth=14), _convex),
     BackendCase("supabase_http", SupabaseAdapter, replace(_BUFFERED, row_security=True), _supabase_http),
 )

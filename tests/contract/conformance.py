@@ -39,11 +39,12 @@ _INTRODUCTION: Final = """\
 ## What each backend can do
 
 One set of tests, `tests/contract`, runs on every backend, against real servers, and holds it to this table. The
-columns are the adapters' classes without `Adapter`; `Supabase` is the project's HTTP interface with its publishable
-key, as with a secret key alone nothing applies row level security. `make conformance` writes this section."""
+columns are the adapters' classes without `Adapter`; `Supabase` is the project's HTTP interface with both keys: without
+the publishable one nothing applies row level security, and without the secret one there is no change feed.
+`make conformance` writes this section."""
 
 _LACKING: Final = """\
-What they cannot do, of which SQL, functions and subscriptions are refused with `Unsupported`, unsent:"""
+What they cannot do, of which SQL and functions are refused with `Unsupported`, unsent:"""
 
 
 @dataclass(frozen=True, slots=True)

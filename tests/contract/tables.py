@@ -6,11 +6,14 @@ from typing import Any
 
 import sqlalchemy as sa
 
+from config.tables import OWN_ROWS
+from config.tables import PUBLIC_READ
 from config.tables import json
 from config.tables import record_columns
 from config.tables import text
 from config.tables import timestamp
 from database.core.schema import Schema
+from database.migrations.capture import install as capture
 
 metadata = sa.MetaData()
 
@@ -27,6 +30,7 @@ things = sa.Table(
     sa.Column("done", sa.Boolean),
     sa.Column("seen", timestamp()),
     sa.Column("data", json()),
+    info={"access": PUBLIC_READ},
 )
 
 parts = sa.Table(
@@ -53,13 +57,33 @@ namesakes = sa.Table(
     sa.Column("notes", text()),
 )
 
+# Tables for some callers and not for others.
+diaries = sa.Table(
+    "diaries",
+    metadata,
+    *record_columns(),
+    sa.Column("owner_id", text(255), nullable=False),
+    sa.Column("title", text(), nullable=False),
+    info={"access": OWN_ROWS, "owner": "owner_id"},
+)
+
+prices = sa.Table(
+    "prices",
+    metadata,
+    *record_columns(),
+    sa.Column("amount", sa.BigInteger),
+    info={"access": {"read": "permission:prices:read", "write": "seller", "delete": "permission:prices:delete"}},
+)
+
 SCHEMA = Schema.of(metadata)
 
 
 def create_tables(url: str) -> None:
-    """Create the tables in the database at SQLAlchemy's ``url``."""
+    """Create the tables, and the log of their changes, in the database at SQLAlchemy's ``url``."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
-    metadata.create_all(engine)
+    with engine.begin() as connection:
+        metadata.create_all(connection)
+        capture.apply(connection, metadata)
     engine.dispose()
 
 

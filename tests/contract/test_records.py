@@ -166,6 +166,30 @@ def test_an_upsert_leaves_managed_columns_alone(adapter: DatabaseAdapter) -> Non
     assert (new["version"], new["created_at"]) == (2, old["created_at"])
 
 
+def test_rows_are_stored_verbatim_whatever_was_there(adapter: DatabaseAdapter) -> None:
+    adapter.run(Insert("things", [thing("a", rank=1, code="x", title="gone", data={"a": 1})]))
+    moment = datetime(2001, 2, 3, 4, 5, 6, 7, UTC)
+    own = {"version": 40, "created_at": moment, "updated_at": moment + timedelta(microseconds=1)}
+    given = [thing("a", rank=2, code="x", **own), thing("b", **own)]
+    for operation in (Upsert("things", given, verbatim=True), Upsert("things", given[:1], verbatim=True)):
+        stored = adapter.run(operation)
+        rows = adapter.table("things").select().execute().rows
+        assert rows[: len(stored)] == stored.rows
+        assert [row | given for row, given in zip(rows, given, strict=True)] == rows
+    assert [(row["title"], row["data"], row["rank"]) for row in rows] == [(None, None, 2), (None, None, 0)]
+
+
+def test_a_verbatim_row_in_a_transaction_is_as_verbatim(adapter: DatabaseAdapter) -> None:
+    adapter.run(Insert("things", [thing("a")]))
+    with adapter.transaction():
+        adapter.run(Update("things", {"rank": 1}, id="a"))
+        adapter.run(Upsert("things", [thing("a", rank=2, version=1)], returning=False, verbatim=True))
+        adapter.run(Upsert("notes", [{"id": "n"}], verbatim=True))
+    assert adapter.get("things", "a", ("rank", "version")) == {"rank": 2, "version": 1}
+    adapter.run(Upsert("notes", [{"id": "n", "body": "x"}], verbatim=True))
+    assert adapter.get("notes", "n") == {"id": "n", "body": "x"}
+
+
 def test_an_upsert_on_a_plain_table(adapter: DatabaseAdapter) -> None:
     adapter.run(Upsert("notes", [{"id": "a"}, {"id": "b", "body": "x"}]))
     adapter.run(Upsert("notes", [{"id": "a", "body": "y"}, {"id": "b"}]))

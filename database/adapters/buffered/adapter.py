@@ -57,7 +57,6 @@ class BufferedAdapter(DatabaseAdapter):
     def _build(self) -> None:
         super()._build()
         self.pipeline = Pipeline(self.name, self._transmit_open, self.settings)
-        self._call = bounded(self._guarded, self.name, self.settings.timeout, monotonic)
 
     def execute(self, operation: Operation, context: Context) -> Result:
         return self._carry_out(self.transmit, operation, context)
@@ -72,6 +71,9 @@ class BufferedAdapter(DatabaseAdapter):
     def _stages_inside(self, handler: Handler) -> Handler:
         # The session's round trips are guarded one by one.
         return bounded(handler, self.name, self.settings.timeout, monotonic)
+
+    def _stages(self) -> Handler:
+        return bounded(self._guarded, self.name, self.settings.timeout, monotonic)
 
     def _session(self, send: Handler) -> BufferedSession:
         return BufferedSession(self.schema, send, self.call_inside)

@@ -29,6 +29,7 @@ from database.adapters.convex.reading import Reader
 from database.adapters.convex.record_functions import record_operation
 from database.adapters.convex.record_functions import record_value
 from database.changes.feed import ReadChanges
+from database.core.access import is_caller
 from database.core.capabilities import Capabilities
 from database.core.context import Context
 from database.core.errors import InvalidQuery
@@ -108,11 +109,17 @@ class ConvexAdapter(BufferedAdapter):
             return session.read(call, context)
         known = record_operation(call, self.schema, context.identity)
         if known is not None and self._kinds.known(call.function):
+            if is_caller(context.identity):
+                known = self.access.permitted(known, context.identity).operation
             return Result(value=record_value(call, self.schema, session.execute(known, context)), returns_rows=False)
         if self._kinds.known(call.function) == "mutation":
             return Result(value=session.defer(call), returns_rows=False)
         reason = "it would not see the transaction's own changes" if call.reads else "what it does cannot be undone"
         raise Unsupported("calls", backend=self.name, detail=f"{call.function} cannot run here: {reason}")
+
+    def judges(self, operation: Operation) -> bool:
+        """Of an application's functions, which see the caller's own token; rows are read with the deploy key."""
+        return isinstance(operation, Call)
 
     def open(self, context: Context) -> None:
         """Nothing to do: connections are made by the first requests."""

@@ -52,6 +52,8 @@ from database.core.result import Result
 from database.core.result import Row
 from database.core.schema import Schema
 from database.core.schema import TableSchema
+from database.core.targets import not_same
+from database.core.targets import one_row
 from database.core.targets import target
 from database.core.targets import version_conflict
 from database.core.values import JSON
@@ -117,7 +119,9 @@ class Tables:
         result = []
         for index, (given, row) in enumerate(zip(operation.rows, completed, strict=True)):
             existing = table.get(row["id"])
-            if existing is not None:
+            if existing is not None and any(existing[name] != row[name] for name in operation.same):
+                raise not_same(operation)
+            if existing is not None and not operation.verbatim:
                 changed = {name: row[name] for name in replaced_columns(tuple(row), given)}
                 result.append(self._changed(schema, shown(schema, existing, tuple(existing)), changed))
             else:
@@ -156,7 +160,7 @@ class Tables:
         """The rows an update or delete is about, by id; a stale expected version is a conflict."""
         found = list(self._matching(schema, target(schema, operation)))
         if not found and operation.expected_version is not None:
-            current = self._rows[schema.name].get(operation.id or "")
+            current = next(self._matching(schema, one_row(schema, operation)), None)
             if current is not None:
                 raise version_conflict(operation, current)
         found.sort(key=lambda row: str(row["id"]))

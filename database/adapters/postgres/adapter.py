@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 from typing import ClassVar
 
 from database.adapters.base import DatabaseAdapter
+from database.adapters.postgres import changes
 from database.adapters.postgres.connection import PostgresCall
 from database.adapters.postgres.dialect import DIALECT
 from database.adapters.postgres.pool import PostgresPool
 from database.adapters.session import Session
 from database.adapters.sql.operations import SqlOperations
+from database.changes.feed import ReadChanges
+from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.errors import InvalidQuery
@@ -21,6 +25,9 @@ from database.core.result import Result
 
 _inherited: list[PostgresPool] = []
 """Pools that a fork left in the child; their sockets are the parent's."""
+
+Handler = Callable[[PostgresCall, Any], Result]
+"""Carries out an operation on a connection."""
 
 _ISOLATION = {"read committed", "repeatable read", "serializable"}
 
@@ -33,6 +40,7 @@ class PostgresAdapter(DatabaseAdapter):
     """
 
     kind: ClassVar[str] = "postgresql"
+    capabilities = Capabilities(changes=True)
     config_keys = frozenset(
         {
             "host",
@@ -60,14 +68,20 @@ class PostgresAdapter(DatabaseAdapter):
         self._pool = PostgresPool(self.config, self.settings.timeout)
 
     def execute(self, operation: Operation, context: Context) -> Result:
+        if type(operation) is ReadChanges:
+            # The log is the application's to read, whoever asks.
+            return self._carry_out(changes.read, operation, context.acting_as(None))
+        return self._carry_out(self._operations.execute, operation, context)
+
+    def _carry_out(self, handler: Handler, operation: Any, context: Context) -> Result:
         writes = not reads_only(operation)
         connection = self._pool.acquire(context)
         call = self._call_on(connection, context, writes=writes)
         try:
             prologue = self.prologue(context)
             if prologue:
-                return self._execute_as_caller(call, operation, prologue)
-            result = self._operations.execute(call, operation)
+                return self._execute_as_caller(call, handler, operation, prologue)
+            result = handler(call, operation)
             if call.in_transaction:
                 raise InvalidQuery("transactions are opened with transaction(), not with SQL text")
             return result
@@ -110,10 +124,10 @@ class PostgresAdapter(DatabaseAdapter):
         """SQL that makes a transaction run as the caller; empty where the server does not tell callers apart."""
         return ""
 
-    def _execute_as_caller(self, call: PostgresCall, operation: Operation, prologue: str) -> Result:
+    def _execute_as_caller(self, call: PostgresCall, handler: Handler, operation: Any, prologue: str) -> Result:
         call.control(f"begin; {prologue}")
         try:
-            result = self._operations.execute(call, operation)
+            result = handler(call, operation)
         except BaseException:
             call.undo()
             raise

@@ -12,6 +12,9 @@ from database.adapters.postgres.adapter import PostgresAdapter
 from database.core.capabilities import Capabilities
 from database.core.context import Context
 from database.core.context import Identity
+from database.core.context import current_context
+from database.core.operations import Operation
+from database.core.operations import Ping
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +30,7 @@ class SupabaseDirectAdapter(PostgresAdapter):
     """
 
     kind: ClassVar[str] = "supabase_direct"
-    capabilities = Capabilities(row_security=True)
+    capabilities = Capabilities(row_security=True, changes=True)
     # COPY is refused on tables with row level security.
     copies = False
 
@@ -45,6 +48,12 @@ class SupabaseDirectAdapter(PostgresAdapter):
         self._has_roles = found >= ROLES
         if not self._has_roles:
             logger.warning("%s has no roles anon, authenticated and service_role: only claims are set", self.name)
+
+    def judges(self, operation: Operation) -> bool:
+        if self._has_roles is None:
+            # Only an open connection tells, and what opens it is guarded like every call.
+            self.pipeline.call(Ping(), current_context.get())
+        return bool(self._has_roles)
 
     def describe(self) -> dict[str, object]:
         security = {True: "roles and claims", False: "claims only: the server lacks Supabase's roles"}

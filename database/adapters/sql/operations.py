@@ -48,6 +48,8 @@ from database.core.result import Result
 from database.core.result import Row
 from database.core.schema import Schema
 from database.core.schema import TableSchema
+from database.core.targets import not_same
+from database.core.targets import one_row
 from database.core.targets import target
 from database.core.targets import version_conflict
 
@@ -227,8 +229,12 @@ class SqlOperations:
         result = Result(count=len(operation.rows))
         with connection.atomic():
             for row, values in zip(operation.rows, zip(*table.encoded(columns).values(), strict=True), strict=True):
-                statement = table.statements.upsert(names, replaced_columns(names, row), returning)
-                result.rows += self._change(connection, table, statement, values, returning).rows
+                changed = names if operation.verbatim else replaced_columns(names, row)
+                statement = table.statements.upsert(names, changed, returning, operation.same)
+                part = self._change(connection, table, statement, values, returning)
+                if not part.count:
+                    raise not_same(operation)
+                result.rows += part.rows
         return result
 
     def _update(self, connection: SqlConnection, operation: Update) -> Result:
@@ -268,7 +274,8 @@ class SqlOperations:
     def _unless_conflict(self, connection: SqlConnection, operation: Update | Delete, result: Result) -> Result:
         """Tell a row that is gone from one that has another version than expected."""
         if operation.expected_version is not None and not result.count:
-            current = self._get(connection, Get(operation.table, operation.id or "")).first
+            where = one_row(self._schema.table(operation.table), operation)
+            current = self._select(connection, Select(operation.table, where=where)).first
             if current is not None:
                 raise version_conflict(operation, current)
         return result

@@ -108,19 +108,25 @@ class Statements:
 
         return self._cached(("insert", columns, returning), build)
 
-    def upsert(self, columns: tuple[str, ...], changed: tuple[str, ...], returning: tuple[str, ...]) -> Statement:
-        """Insert, or where the id exists update ``changed``; a value per column."""
+    def upsert(
+        self, columns: tuple[str, ...], changed: tuple[str, ...], returning: tuple[str, ...], same: tuple[str, ...] = ()
+    ) -> Statement:
+        """Insert, or where the id exists update ``changed``, and the version unless it is one of them; a value per
+        column. A row that differs in a column of ``same`` is left as it is.
+        """
 
         def build() -> Any:
             statement = self._insert(columns, _Params())
-            values: dict[str, Any] = {name: statement.excluded[name] for name in changed}
-            values |= self._next_version()
+            values = self._next_version() | {name: statement.excluded[name] for name in changed}
             if not values:
                 values = {"id": statement.excluded["id"]}
-            statement = statement.on_conflict_do_update(index_elements=[self._source.c.id], set_=values)
+            equal = [self._source.c[name] == statement.excluded[name] for name in same]
+            statement = statement.on_conflict_do_update(
+                index_elements=[self._source.c.id], set_=values, where=sa.and_(*equal) if equal else None
+            )
             return self._returning(statement, returning)
 
-        return self._cached(("upsert", columns, changed, returning), build)
+        return self._cached(("upsert", columns, changed, returning, same), build)
 
     def update(self, columns: tuple[str, ...], where: Shape | None, returning: tuple[str, ...]) -> Statement:
         """Update; a value per column, then the filter's values."""

@@ -11,8 +11,12 @@ from typing import ClassVar
 from database.adapters.base import DatabaseAdapter
 from database.adapters.session import Session
 from database.adapters.sql.operations import SqlOperations
+from database.adapters.sqlite import changes
 from database.adapters.sqlite.connection import SQLiteConnection
 from database.adapters.sqlite.dialect import DIALECT
+from database.adapters.translation.uses import SqlDialectName
+from database.changes.feed import ReadChanges
+from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.errors import ConnectFailed
@@ -35,7 +39,9 @@ class SQLiteAdapter(DatabaseAdapter):
     """
 
     kind: ClassVar[str] = "sqlite"
+    capabilities = Capabilities(changes=True)
     config_keys = frozenset({"path", "synchronous"})
+    sql_dialect: SqlDialectName = "sqlite"
 
     def _build(self) -> None:
         self._path = Path(self.config.get("path", "instance/isthmus.db"))
@@ -53,6 +59,8 @@ class SQLiteAdapter(DatabaseAdapter):
         try:
             if reading:
                 connection.limit(context)
+                if type(operation) is ReadChanges:
+                    return changes.read(connection, operation)
                 return self._operations.execute(connection, operation)
             return self._write(connection, operation, context)
         finally:

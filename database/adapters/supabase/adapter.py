@@ -12,6 +12,7 @@ import httpx
 from database.adapters.buffered.adapter import BufferedAdapter
 from database.adapters.buffered.request import CommitRequest
 from database.adapters.buffered.request import Encoder
+from database.adapters.postgres.changes import page
 from database.adapters.supabase.auth import SupabaseAuth
 from database.adapters.supabase.client import PageRequest
 from database.adapters.supabase.client import SupabaseClient
@@ -19,6 +20,11 @@ from database.adapters.supabase.keys import ApiKeys
 from database.adapters.supabase.reading import Reader
 from database.adapters.supabase.rows import body
 from database.adapters.supabase.rows import encode
+from database.changes.feed import ReadChanges
+from database.changes.subscription import Callback
+from database.changes.subscription import ErrorCallback
+from database.changes.subscription import LiveQuery
+from database.changes.subscription import Subscription
 from database.core.capabilities import Capabilities
 from database.core.context import Context
 from database.core.errors import Unsupported
@@ -31,6 +37,7 @@ from database.core.operations import Select
 from database.core.result import Result
 
 _COMMIT = "isthmus_commit"
+_CHANGES = "isthmus_changes"
 _CAPABILITIES = Capabilities(sql="translated", calls=True, immediate_constraints=False, json_number_types=False)
 
 
@@ -53,13 +60,14 @@ class SupabaseAdapter(BufferedAdapter):
         super()._build()
         self._keys = ApiKeys(self.config.get("key"), self.config.get("anon_key"))
         self._url = _checked_url(self.config.get("url"))
-        self.capabilities = replace(_CAPABILITIES, row_security=self._keys.row_security)
+        self.capabilities = replace(_CAPABILITIES, row_security=self._keys.row_security, changes=self._keys.has_secret)
         self._encoder = Encoder(self.schema, encode)
         self._handlers: dict[type[Operation], Callable[[Any, Context], Result]] = {
             Ping: self._ping,
             Call: self._called,
             QueryCall: self._called,
             CommitRequest: self._commit,
+            ReadChanges: self._read_changes,
         }
         self._connect()
 
@@ -73,6 +81,10 @@ class SupabaseAdapter(BufferedAdapter):
         """Signing in and up with the project's own users."""
         self._ensure_open()
         return SupabaseAuth(self._client, self.settings.timeout)
+
+    def subscribe(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
+        self._refuse_unsupported(ReadChanges(None, 1))
+        return super().subscribe(query, callback, on_error)
 
     def open(self, context: Context) -> None:
         """Nothing to do: each request finds or makes its connection."""
@@ -89,6 +101,12 @@ class SupabaseAdapter(BufferedAdapter):
         by_service = "none: every call has the service's rights, only the application's own rules apply"
         return {"url": self._url, "row_security": by_caller if self._keys.row_security else by_service}
 
+    def _refuse_unsupported(self, operation: Operation) -> None:
+        if isinstance(operation, ReadChanges) and not self._keys.has_secret:
+            detail = "the feed of changes is for the application itself, which needs the secret key in SUPABASE_KEY"
+            raise Unsupported("changes", backend=self.name, detail=detail)
+        super()._refuse_unsupported(operation)
+
     def _connect(self) -> None:
         self._client = SupabaseClient(self._url, self._keys, self.settings.max_concurrency)
         reader = Reader(self.schema, self._client)
@@ -103,6 +121,11 @@ class SupabaseAdapter(BufferedAdapter):
     def _called(self, operation: Call, context: Context) -> Result:
         value = self._client.call(operation.function, operation.arguments, context, reads=operation.reads)
         return Result(value=value, returns_rows=False)
+
+    def _read_changes(self, operation: ReadChanges, context: Context) -> Result:
+        # The log is the application's to read, whoever asks.
+        arguments = {"after": operation.cursor, "most": operation.limit}
+        return Result(value=page(self._client.call(_CHANGES, arguments, context.acting_as(None), reads=True)))
 
     def _commit(self, operation: CommitRequest, context: Context) -> Result:
         actor = None if context.identity is None else context.identity.subject

@@ -54,9 +54,14 @@ class ApiKeys:
         return self._publishable is not None
 
     @property
+    def has_secret(self) -> bool:
+        """Whether the application can speak for itself."""
+        return self._secret is not None
+
+    @property
     def application(self) -> Identity | None:
         """The identity for the application's own sign of life: the service if it has a key, else nobody."""
-        return ANONYMOUS if self._secret is None else None
+        return None if self.has_secret else ANONYMOUS
 
     @property
     def public(self) -> str:

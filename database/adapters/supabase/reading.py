@@ -169,7 +169,10 @@ def _passable(name: str, value: int | None) -> int | None:
 
 
 def _behind(query: Select, rows: Sequence[Row]) -> Select:
-    """The same query for what comes after ``rows``."""
+    """The same query for what comes after ``rows``; the query itself while there are none."""
+    if not rows:
+        # The total, by which some are missing, was counted after the first of them had come.
+        return query
     further: Filter = after(query.order, [rows[-1][key.column] for key in query.order])
     return replace(
         query,

@@ -66,7 +66,7 @@ class _Dialect(Postgres):
         KEYWORDS = {text: kind for text, kind in Postgres.Tokenizer.KEYWORDS.items() if text != "?::"}  # noqa: RUF012
 
 
-_DIALECT = _Dialect()
+POSTGRES = _Dialect()
 
 
 class Tree(NamedTuple):
@@ -83,10 +83,10 @@ def parse(text: str) -> Tree:
     :raises Unsupported: for several statements, and for kinds of statement that are no operations.
     """
     try:
-        tokens = _statement(_DIALECT.tokenize(text))
-        numbered = list(_numbered(tokens))
-        places = len(numbered) - len(tokens)
-        (root,) = _DIALECT.parser().parse(numbered, text)
+        tokens = _statement(POSTGRES.tokenize(text))
+        with_names = list(numbered(tokens))
+        places = len(with_names) - len(tokens)
+        (root,) = POSTGRES.parser().parse(with_names, text)
     except ParseError as error:
         place = error.errors[0]
         # The parser's own message quotes the text, in which there may be values.
@@ -175,7 +175,7 @@ def _statement(tokens: Sequence[Token]) -> Sequence[Token]:
     return tokens[:end]
 
 
-def _numbered(tokens: Sequence[Token]) -> Iterator[Token]:
+def numbered(tokens: Sequence[Token]) -> Iterator[Token]:
     """The tokens with each question mark replaced by a colon and a numbered name."""
     number = 0
     before = None

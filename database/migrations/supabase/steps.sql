@@ -182,7 +182,8 @@ begin
 end
 $$;
 
--- A record that was read as absent and exists by now is no duplicate: the reading is out of date.
+-- A record that was read as absent and exists by now is no duplicate: the reading is out of date. One that the caller
+-- still does not see is, as it would be the next time.
 create or replace function isthmus.refuse_duplicate_of_absent(body jsonb, step bigint, state text, violated text)
 returns void
 language plpgsql
@@ -190,12 +191,19 @@ as $$
 declare
     failed constant jsonb := body -> 'steps' -> step::integer;
     absent constant jsonb := jsonb_build_object('table', failed -> 'table', 'id', failed -> 'id', 'expected', null);
+    visible boolean;
 begin
     if state = '23505' and body -> 'reads' @> jsonb_build_array(absent) and exists (
         select from pg_catalog.pg_constraint
         where conrelid = isthmus.relation(failed ->> 'table') and conname = violated and contype = 'p'
     ) then
-        perform isthmus.refuse_stale(failed ->> 'table', failed ->> 'id');
+        execute format(
+            'select exists (select from public.%1$I as t where t.id = (jsonb_populate_record(null::public.%1$I, $1)).id)',
+            failed ->> 'table'
+        ) into visible using jsonb_build_object('id', failed -> 'id');
+        if visible or not row_security_active(isthmus.relation(failed ->> 'table')) then
+            perform isthmus.refuse_stale(failed ->> 'table', failed ->> 'id');
+        end if;
     end if;
 end
 $$;

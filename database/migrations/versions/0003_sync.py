@@ -1,4 +1,4 @@
-"""What sync remembers: how far it has read, what both sides agreed on, and the conflicts that it settled."""
+"""What sync remembers: its cursors, what both sides agreed on, settled conflicts, and records it could not write."""
 
 from __future__ import annotations
 
@@ -25,17 +25,26 @@ def upgrade() -> None:
         "isthmus_sync_records",
         *record_columns("isthmus_sync_records"),
         sa.Column("pair", text(255), nullable=False),
+        sa.Column("session", text(64), nullable=False),
         sa.Column("table_name", text(255), nullable=False),
         sa.Column("record_id", text(255), nullable=False),
-        sa.Column("row", json()),
+        sa.Column("row", text()),
     )
     _create_conflicts()
+    op.create_table(
+        "isthmus_sync_failures",
+        *record_columns("isthmus_sync_failures"),
+        sa.Column("pair", text(255), nullable=False),
+        sa.Column("table_name", text(255), nullable=False),
+        sa.Column("record_id", text(255), nullable=False),
+        sa.Column("reason", text(), nullable=False),
+    )
 
 
 def downgrade() -> None:
     """Drop the tables."""
-    for name in ("isthmus_sync_conflicts", "isthmus_sync_records", "isthmus_sync_cursors"):
-        op.drop_table(name)
+    for name in ("failures", "conflicts", "records", "cursors"):
+        op.drop_table(f"isthmus_sync_{name}")
 
 
 def _create_conflicts() -> None:
@@ -46,8 +55,9 @@ def _create_conflicts() -> None:
         sa.Column("table_name", text(255), nullable=False),
         sa.Column("record_id", text(255), nullable=False),
         sa.Column("rule", text(64), nullable=False),
-        sa.Column("base", json()),
-        sa.Column("versions", json(), nullable=False),
-        sa.Column("result", json()),
+        sa.Column("base", text()),
+        sa.Column("supabase_row", text()),
+        sa.Column("convex_row", text()),
+        sa.Column("result", text()),
     )
     op.create_index("ix_isthmus_sync_conflicts_table_name", "isthmus_sync_conflicts", ["table_name"])

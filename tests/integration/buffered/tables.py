@@ -27,7 +27,14 @@ transfers = sa.Table(
     sa.Column("target_id", text(255), sa.ForeignKey("accounts.id"), nullable=False),
 )
 
-memos = sa.Table("memos", metadata, *record_columns(), sa.Column("owner", text(), nullable=False))
+# The servers' own functions and policies are what is tested with them.
+memos = sa.Table(
+    "memos",
+    metadata,
+    *record_columns(),
+    sa.Column("owner", text(), nullable=False),
+    info={"access": dict.fromkeys(("read", "write", "delete"), "anyone")},
+)
 
 SCHEMA = Schema.of(metadata)
 

@@ -106,7 +106,7 @@ def test_wrong_settings_are_named_a_line_each(tmp_path: Path) -> None:
 
 
 def test_production_refuses_to_make_its_own_key(tmp_path: Path) -> None:
-    assert refused(tmp_path, ENVIRONMENT="production").startswith("JWT_PRIVATE_KEY_FILE: ")
+    assert refused(tmp_path, ENVIRONMENT="production").startswith("JWT_KEYRING_PASSWORD: ")
 
 
 def test_an_unknown_database_is_refused(tmp_path: Path) -> None:

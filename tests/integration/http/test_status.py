@@ -24,6 +24,7 @@ from database.core.result import Result
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
 from tests.integration.http.support import make_site
+from tests.integration.http.support import wait_until
 from tests.servers.faults import Refuse
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.proxy import FaultProxy
@@ -143,6 +144,17 @@ def test_status_has_the_documented_keys(site: Site) -> None:
     assert adapter["circuit_state"] == "closed"
     assert adapter["active_transactions"] == 0
     assert adapter["operations"]["select"]["ok"] >= 1
+
+
+def test_the_status_names_the_keys_and_what_is_wrong_with_their_file(sqlite_site: Site, tmp_path: Path) -> None:
+    keys = sqlite_site.get("/status").json["keys"]
+    kid = sqlite_site.get("/.well-known/jwks.json").json["keys"][0]["kid"]
+    assert keys == {"keys": [{"kid": kid, "algorithm": "ES256", "state": "current"}], "problem": None}
+    (tmp_path / "keyring.json").write_text("{")
+    wait_until(
+        lambda: sqlite_site.get("/status").json["keys"]["problem"] is not None, "the damaged file is not noticed"
+    )
+    assert sqlite_site.get("/status").json["keys"]["keys"] == keys["keys"]
 
 
 def test_metrics_are_read_by_prometheus(site: Site) -> None:

@@ -245,7 +245,7 @@ def test_every_wrong_setting_is_named_at_once() -> None:
     assert refused.value.problems.keys() == {"DB_ADAPTER_ORDER", "PORT", "JWT_EXPIRY_SECONDS", "LOCAL_DB_TIMEOUT"}
     with pytest.raises(ConfigurationError) as refused:
         create_app(load_settings(None, DB_ADAPTER_ORDER="supabase", ENVIRONMENT="production"))
-    assert refused.value.problems.keys() == {"SUPABASE_DB_HOST", "JWT_PRIVATE_KEY_FILE"}
+    assert refused.value.problems.keys() == {"SUPABASE_DB_HOST", "JWT_KEYRING_PASSWORD"}
 
 
 def test_backends_can_be_registered_and_taken_back() -> None:

@@ -14,6 +14,7 @@ from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity
 from database.core.context import acting_as
+from database.core.errors import PermissionDenied
 from database.core.errors import Unavailable
 from database.core.operations import Get
 from database.core.operations import Operation
@@ -32,10 +33,16 @@ def manager(tmp_path: Path) -> ConnectionManager:
     return manager
 
 
+@pytest.mark.parametrize("read", [Select("notes"), Get("notes", "x")], ids=["select", "get"])
+def test_rows_that_are_not_public_stay_away(manager: ConnectionManager, read: Operation) -> None:
+    with acting_as(USER), pytest.raises(Unavailable):
+        manager.run(read)
+
+
 @pytest.mark.parametrize("identity", [ANONYMOUS, USER], ids=["anonymous", "user"])
 @pytest.mark.parametrize("read", [Select("isthmus_users"), Get("isthmus_users", "x")], ids=["select", "get"])
-def test_rows_that_are_not_public_stay_away(manager: ConnectionManager, identity: Identity, read: Operation) -> None:
-    with acting_as(identity), pytest.raises(Unavailable):
+def test_rows_that_are_nobodys_are_refused(manager: ConnectionManager, identity: Identity, read: Operation) -> None:
+    with acting_as(identity), pytest.raises(PermissionDenied):
         manager.run(read)
 
 

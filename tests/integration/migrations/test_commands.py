@@ -70,6 +70,33 @@ def test_a_difference_fails_the_check(sqlite: SQLiteAdapter, postgres: PostgresA
     assert done.output == "sqlite: differs\n  molecules.extra: is not declared\npostgresql: as declared\n"
 
 
+def test_old_changes_are_forgotten(sqlite: SQLiteAdapter, postgres: PostgresAdapter) -> None:
+    cli = _cli(MemoryAdapter(), sqlite, postgres)
+    cli.invoke(args=["db", "upgrade"])
+    for adapter in (sqlite, postgres):
+        adapter.table("protocols").insert([{"name": "a"}, {"name": "b"}]).execute()
+    young = cli.invoke(args=["db", "purge-changes"])
+    assert (young.exit_code, young.output) == (0, _PURGED.format(0))
+    old = cli.invoke(args=["db", "purge-changes", "--older-than", "0s"])
+    assert (old.exit_code, old.output) == (0, _PURGED.format(2))
+
+
+_PURGED = "memory: has no SQL tables\nsqlite: {0} changes forgotten\npostgresql: {0} changes forgotten\n"
+
+
+@pytest.mark.parametrize("age", ["", "7", "d", "-1d", "1.5d", "7 days", "1w", "99999999d", "\u0661d"])
+def test_an_age_has_a_number_and_a_unit(age: str) -> None:
+    done = _cli(MemoryAdapter()).invoke(args=["db", "purge-changes", "--older-than", age])
+    assert done.exit_code == 2
+    assert "7d, 12h, 30m or 45s" in done.stderr
+
+
+def test_without_a_log_there_is_nothing_to_forget(sqlite: SQLiteAdapter) -> None:
+    done = _cli(sqlite).invoke(args=["db", "purge-changes"])
+    assert done.exit_code == 1
+    assert "flask db upgrade" in done.stderr
+
+
 def test_a_revision_needs_a_database_with_tables() -> None:
     done = _cli(MemoryAdapter()).invoke(args=["db", "revision", "more"])
     assert (done.exit_code, done.stderr) == (1, "Error: No database has SQL tables.\n")

@@ -13,6 +13,7 @@ from database.core.context import SERVICE
 from database.core.context import Identity
 from database.core.context import acting_as
 from database.core.errors import PermissionDenied
+from database.core.errors import Unsupported
 from database.core.operations import Sql
 from database.migrations import row_security
 from database.migrations import runner
@@ -106,8 +107,10 @@ def test_deleting_needs_the_role_admin(supabase: SupabaseDirectAdapter, table: s
         supabase.table(table).delete().eq("id", "1").execute()
     for caller in (USER, PRETENDER, Identity(USER.subject, "authenticated")):
         with acting_as(caller):
+            with pytest.raises(PermissionDenied):
+                supabase.table(table).delete().eq("id", "1").execute()
             # To a policy, a row that may not be deleted is not there.
-            assert supabase.table(table).delete().eq("id", "1").execute().rows == []
+            assert supabase.run(Sql(f"delete from {table}")).count == 0  # a constant
     with acting_as(ADMIN):
         assert [row["id"] for row in supabase.table(table).delete().eq("id", "1").execute().rows] == ["1"]
     assert [row["id"] for row in supabase.table(table).select("id").execute().rows] == ["2"]
@@ -134,6 +137,9 @@ def test_an_admin_of_the_application_is_none_of_the_database(supabase: SupabaseD
         ("grant select on isthmus_users to anon", "isthmus_users: grant of select to anon is not declared"),
         ("create policy open on isthmus_users using (true)", "isthmus_users: policy open is not declared"),
         ("drop policy isthmus_delete on molecules", "molecules: policy isthmus_delete is missing"),
+        ("alter policy isthmus_select on notes using (true)", "notes: policy isthmus_select is not as declared"),
+        ("alter policy isthmus_update on notes with check (true)", "notes: policy isthmus_update is not as declared"),
+        ("alter policy isthmus_delete on molecules to public", "molecules: policy isthmus_delete is not as declared"),
         ("revoke select on molecules from anon", "molecules: grant of select to anon is missing"),
         ("grant all on isthmus_version to authenticated", "isthmus_version: grant of delete to authenticated"),
     ],
@@ -166,6 +172,18 @@ def test_without_the_roles_nothing_is_done(postgres: PostgresAdapter) -> None:
     runner.upgrade(postgres)
     assert postgres.execute_query("select relname from pg_class where relrowsecurity") == []
     assert postgres.execute_query("select * from pg_policies") == []
+
+
+def test_without_the_roles_the_server_judges_nobody(postgres: PostgresAdapter) -> None:
+    runner.upgrade(postgres)
+    adapter = SupabaseDirectAdapter(postgres.config)
+    with acting_as(USER):
+        with pytest.raises(Unsupported, match="acting_as"):
+            adapter.execute_query("select * from notes")
+        adapter.table("notes").insert({"id": "1", "title": "mine"}).execute()
+    with acting_as(ADMIN):
+        assert adapter.table("notes").execute().rows == []
+    adapter.disconnect()
 
 
 def test_names_and_roles_are_quoted(supabase: SupabaseDirectAdapter, owner: PostgresAdapter) -> None:

@@ -26,6 +26,13 @@ def test_a_declared_table_that_is_missing_is_no_fault_of_the_caller(
     assert adapter.pipeline.guard.state == "closed"
 
 
+def test_without_a_log_the_feed_says_what_to_do(adapter: DatabaseAdapter) -> None:
+    for cursor in (None, "1:0123456789abcdef"):
+        with pytest.raises(SchemaMismatch, match="flask db upgrade"):
+            adapter.changes(cursor)
+    assert adapter.pipeline.guard.state == "closed"
+
+
 def test_sql_text_that_names_a_missing_table_is_one(adapter: DatabaseAdapter) -> None:
     with pytest.raises(InvalidQuery, match="molekules"):
         adapter.execute_query("select * from molekules")

@@ -22,9 +22,9 @@ from tests.servers.supabase_api import SupabaseApi
 
 _TABLES = """
 create table numbers (id text primary key, whole bigint, exact numeric, moment timestamptz, document jsonb);
-create table notes (id text primary key, owner uuid not null, body text);
-alter table notes enable row level security;
-create policy own on notes to authenticated using (owner = auth.uid()) with check (owner = auth.uid());
+create table memos (id text primary key, owner uuid not null, body text);
+alter table memos enable row level security;
+create policy own on memos to authenticated using (owner = auth.uid()) with check (owner = auth.uid());
 create function fails(state text) returns void language plpgsql as
     $$ begin raise exception using errcode = state, message = 'failed', detail = '{"n": 1}'; end $$;
 """
@@ -66,6 +66,6 @@ def connect(api: SupabaseApi) -> Iterator[Connect]:
 def service(api: SupabaseApi, connect: Connect) -> Client:
     """The application itself, in an empty project."""
     client = connect(api.service_key)
-    for table in ("numbers", "notes", "molecules"):
+    for table in ("numbers", "memos", "molecules"):
         client.table(table).delete().neq("id", "").execute()
     return client

@@ -79,12 +79,12 @@ def test_no_answer_has_more_rows_than_the_project_allows(service: Client) -> Non
 
 def test_users_have_their_own_rows(api: SupabaseApi, service: Client, connect: Connect) -> None:
     alice, bob = (connect(api.anon_key, api.user_token(user)) for user in (ALICE, BOB))
-    alice.table("notes").insert({"id": "a", "owner": ALICE}).execute()
-    assert code_of(bob.table("notes").insert({"id": "b", "owner": ALICE})) == "42501"
-    assert alice.table("notes").select("id").execute().data == [{"id": "a"}]
-    assert bob.table("notes").select("id").execute().data == []
-    assert connect(api.anon_key).table("notes").select("id").execute().data == []
-    assert service.table("notes").select("id").execute().data == [{"id": "a"}]
+    alice.table("memos").insert({"id": "a", "owner": ALICE}).execute()
+    assert code_of(bob.table("memos").insert({"id": "b", "owner": ALICE})) == "42501"
+    assert alice.table("memos").select("id").execute().data == [{"id": "a"}]
+    assert bob.table("memos").select("id").execute().data == []
+    assert connect(api.anon_key).table("memos").select("id").execute().data == []
+    assert service.table("memos").select("id").execute().data == [{"id": "a"}]
 
 
 def test_users_sign_up_and_in(api: SupabaseApi, connect: Connect) -> None:
@@ -109,10 +109,10 @@ def test_what_is_not_declared_as_open_is_closed(api: SupabaseApi, connect: Conne
 
 
 def test_legacy_keys_are_accepted(api: SupabaseApi, service: Client, connect: Connect) -> None:
-    service.table("notes").insert({"id": "a", "owner": ALICE}).execute()
+    service.table("memos").insert({"id": "a", "owner": ALICE}).execute()
     for role, seen in (("anon", []), ("service_role", [{"id": "a"}])):
         key = jwt.encode({"role": role, "iss": "supabase"}, api.jwt_secret, "HS256")
-        assert connect(key).table("notes").select("id").execute().data == seen
+        assert connect(key).table("memos").select("id").execute().data == seen
 
 
 def test_foreign_keys_and_tokens_are_not(api: SupabaseApi, connect: Connect) -> None:
@@ -161,8 +161,8 @@ def test_many_callers_at_once_keep_their_identities(api: SupabaseApi, service: C
     def work(user: str) -> None:
         client = connect(api.anon_key, api.user_token(user))
         for turn in range(5):
-            client.table("notes").insert({"id": f"{user}-{turn}", "owner": user}).execute()
-            owners = {row["owner"] for row in data_of(client.table("notes").select("owner"))}
+            client.table("memos").insert({"id": f"{user}-{turn}", "owner": user}).execute()
+            owners = {row["owner"] for row in data_of(client.table("memos").select("owner"))}
             assert owners == {user}
 
     with ThreadPoolExecutor(8) as workers:

@@ -1,0 +1,121 @@
+"""What SQL text does with which tables, for backends that run it as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import lru_cache
+from typing import Final
+from typing import Literal
+from typing import NamedTuple
+
+from sqlglot import exp
+from sqlglot.dialects import SQLite
+from sqlglot.errors import SqlglotError
+from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
+
+from database.adapters.translation.syntax import POSTGRES
+from database.adapters.translation.syntax import numbered
+from database.core.access import Action
+from database.core.errors import Unsupported
+
+SqlDialectName = Literal["postgres", "sqlite"]
+
+_DIALECTS: Final = {"postgres": POSTGRES, "sqlite": SQLite()}
+_SCHEMAS: Final = {"postgres": {"", "public"}, "sqlite": {"", "main"}}
+"""Where declared tables are, if anywhere is named."""
+
+_FIRST: Final = frozenset({"select", "with", "insert", "update", "delete", "("})
+_CHANGES: Final = (exp.Insert, exp.Update, exp.Delete)
+_OPAQUE: Final = (exp.Anonymous, exp.AnonymousAggFunc, exp.Command, exp.Into, exp.Merge, exp.XMLTable)
+"""A function that is none of SQL's own may read anything, and the others make tables or change them."""
+
+
+class Use(NamedTuple):
+    """An action on a table, by its name as the database reads it."""
+
+    table: str
+    action: Action
+
+
+@lru_cache(maxsize=512)
+def uses(text: str, dialect: SqlDialectName) -> frozenset[Use]:
+    """What one statement does with which tables; rather too much than too little.
+
+    :raises Unsupported: ``row_security``, for a statement of which that cannot be told for certain.
+    """
+    try:
+        root = normalize_identifiers(_parsed(text, dialect), dialect=dialect)
+        return frozenset(_uses(root, dialect))
+    except (SqlglotError, RecursionError):
+        # The parser's own message quotes the text, in which there may be values.
+        raise not_judged("the statement cannot be read") from None
+
+
+def not_judged(reason: str) -> Unsupported:
+    """The error for a caller's SQL text that cannot be held to the access rules."""
+    way_out = "use table(), or run it as the application: with acting_as(None)"
+    return Unsupported("row_security", detail=f"{reason}, so that a caller must not run it as SQL text; {way_out}")
+
+
+def _parsed(text: str, dialect: SqlDialectName) -> exp.Expr:
+    speaker = _DIALECTS[dialect]
+    tokens = speaker.tokenize(text)
+    if not tokens or tokens[0].text.lower() not in _FIRST:
+        raise not_judged("the statement is no SELECT, INSERT, UPDATE or DELETE")
+    roots = [root for root in speaker.parser().parse(list(numbered(tokens)), text) if root is not None]
+    if len(roots) != 1 or not isinstance(roots[0], exp.Query | exp.Insert | exp.Update | exp.Delete):
+        raise not_judged("the text is not one SELECT, INSERT, UPDATE or DELETE")
+    return roots[0]
+
+
+def _uses(root: exp.Expr, dialect: SqlDialectName) -> Iterator[Use]:
+    opaque = root.find(*_OPAQUE)
+    if opaque is not None:
+        raise not_judged(f"what {opaque.name[:64] or type(opaque).__name__} does is not known")
+    changed = {id(_target(change)): _actions(change) for change in root.find_all(*_CHANGES)}
+    reading: tuple[Action, ...] = ("read", "write") if root.find(exp.Lock) else ("read",)
+    for table in root.find_all(exp.Table):
+        actions = changed.get(id(table))
+        if actions is None and _is_common(table):
+            continue
+        if table.catalog or table.db not in _SCHEMAS[dialect]:
+            raise not_judged(f"{table.db[:64]}.{table.name[:64]} is not among the declared tables")
+        yield from [Use(table.name, action) for action in actions or reading]
+
+
+def _target(change: exp.Expr) -> exp.Expr:
+    """The table that a statement changes."""
+    target: exp.Expr = change.this
+    return target.this if isinstance(target, exp.Schema) else target
+
+
+def _actions(change: exp.Expr) -> tuple[Action, ...]:
+    if isinstance(change, exp.Update):
+        return ("read", "write")
+    if isinstance(change, exp.Delete):
+        return ("read", "delete")
+    if change.args.get("alternative"):
+        # INSERT OR REPLACE takes other rows away.
+        return ("read", "write", "delete")
+    return ("read", "write") if change.args.get("conflict") or change.args.get("returning") else ("write",)
+
+
+def _is_common(table: exp.Table) -> bool:
+    """Whether the name is that of a common table expression in whose sight it stands."""
+    if table.db:
+        return False
+    child: exp.Expr = table
+    while (parent := child.parent) is not None:
+        if any(table.name == common.alias for common in _in_sight(child, parent)):
+            return True
+        child = parent
+    return False
+
+
+def _in_sight(child: exp.Expr, parent: exp.Expr) -> list[exp.Expr]:
+    """The common table expressions that ``parent`` adds to what its part ``child`` sees."""
+    if isinstance(parent, exp.With):
+        here = next(index for index, common in enumerate(parent.expressions) if common is child)
+        return parent.expressions if parent.recursive else parent.expressions[:here]
+    clause = parent.args.get("with_")
+    return clause.expressions if isinstance(clause, exp.With) and clause is not child else []

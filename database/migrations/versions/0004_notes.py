@@ -1,0 +1,29 @@
+"""Notes, of which everybody has their own."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from config.tables import text
+from database.migrations.columns import record_columns
+
+revision = "0004"
+down_revision = "0003"
+
+
+def upgrade() -> None:
+    """Make the table."""
+    op.create_table(
+        "notes",
+        *record_columns("notes"),
+        sa.Column("owner_id", text(255), nullable=False),
+        sa.Column("title", text(255), nullable=False),
+        sa.Column("body", text()),
+    )
+    op.create_index("ix_notes_owner_id", "notes", ["owner_id"])
+
+
+def downgrade() -> None:
+    """Drop the table."""
+    op.drop_table("notes")

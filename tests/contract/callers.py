@@ -1,0 +1,51 @@
+"""Callers of the backends, with the claims and the token that each backend wants to see, and what is theirs."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import jwt
+
+from database.adapters.base import DatabaseAdapter
+from database.core.context import Identity
+from database.core.context import acting_as
+from database.core.operations import Insert
+from database.core.operations import Select
+from database.core.result import Row
+from tests.servers.supabase_api import JWT_SECRET
+
+
+def caller(subject: str, role: str = "user", permissions: Sequence[str] = ()) -> Identity:
+    """A signed-in caller with an application's role and permissions."""
+    now = int(time.time())
+    claims = {
+        "sub": subject,
+        "aud": "authenticated",
+        "role": "authenticated",
+        "iat": now,
+        "exp": now + 3600,
+        "app_metadata": {"role": role, "permissions": list(permissions)},
+    }
+    return Identity(subject, "authenticated", claims, jwt.encode(claims, JWT_SECRET, "HS256"))
+
+
+ADA: Final = caller("0198c5d2-0000-7000-8000-00000000000a")
+BOB: Final = caller("0198c5d2-0000-7000-8000-00000000000b")
+ADMIN: Final = caller("0198c5d2-0000-7000-8000-00000000000c", "admin")
+
+
+def begin_diaries(adapter: DatabaseAdapter) -> None:
+    """Give Ada two entries in her diary, and Bob one."""
+    adapter.run(Insert("diaries", [entry("a1", ADA), entry("a2", ADA), entry("b1", BOB)]))
+
+
+def entry(id: str, owner: Identity, title: str = "") -> Row:  # noqa: A002
+    return {"id": id, "owner_id": owner.subject, "title": title or id}
+
+
+def written(adapter: DatabaseAdapter) -> list[Row]:
+    """All entries, as the application sees them."""
+    with acting_as(None):
+        return adapter.run(Select("diaries")).rows

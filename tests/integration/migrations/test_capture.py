@@ -1,0 +1,161 @@
+"""The log of changes comes with an upgrade, and what an upgrade mends is told as a gap."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from config.tables import text
+from database.adapters.base import DatabaseAdapter
+from database.adapters.engine import connected
+from database.adapters.memory import MemoryAdapter
+from database.adapters.postgres import PostgresAdapter
+from database.adapters.sqlite import SQLiteAdapter
+from database.core.errors import SchemaMismatch
+from database.core.errors import Unsupported
+from database.migrations import runner
+from database.migrations.capture import install as capture
+from tests.contract.following import told
+
+
+def _insert(adapter: DatabaseAdapter, name: str) -> None:
+    adapter.table("molecules").insert({"id": name, "name": name}).execute()
+
+
+def _run_as_owner(adapter: DatabaseAdapter, statement: str) -> None:
+    with connected(adapter, writes=True) as connection:
+        connection.exec_driver_sql(statement)
+
+
+def test_an_upgraded_database_tells_its_changes(adapter: DatabaseAdapter) -> None:
+    runner.upgrade(adapter)
+    start = adapter.changes()
+    _insert(adapter, "a")
+    assert told(adapter, start.cursor) == [("insert", "a")]
+
+
+def test_another_upgrade_leaves_cursors_as_they_are(adapter: DatabaseAdapter) -> None:
+    runner.upgrade(adapter)
+    start = adapter.changes()
+    _insert(adapter, "a")
+    runner.upgrade(adapter, always=True)
+    _insert(adapter, "b")
+    assert told(adapter, start.cursor) == [("insert", "a"), ("insert", "b")]
+
+
+def test_what_belongs_to_isthmus_itself_is_not_captured(adapter: DatabaseAdapter) -> None:
+    runner.upgrade(adapter)
+    start = adapter.changes()
+    adapter.table("isthmus_users").insert({"email": "ada@example.com", "password_hash": "x"}).execute()
+    assert told(adapter, start.cursor) == []
+
+
+ON_SQLITE = [
+    ("drop trigger isthmus_delete_molecules", "isthmus_changes: trigger isthmus_delete_molecules is missing"),
+    ("delete from isthmus_changes", "isthmus_changes: is empty"),
+    ("drop table isthmus_changes", "isthmus_changes: is missing"),
+]
+ON_POSTGRES = [
+    ("drop trigger isthmus_capture on molecules", "molecules: trigger isthmus_capture is missing"),
+    (
+        "alter table molecules disable trigger isthmus_capture_truncate",
+        "molecules: trigger isthmus_capture_truncate is missing",
+    ),
+    ("comment on schema isthmus_changes is 'log 0'", "isthmus_changes: is of another version"),
+    ("drop schema isthmus_changes cascade", "isthmus_changes: is missing"),
+]
+
+
+@pytest.mark.parametrize(("statement", "line"), ON_SQLITE)
+def test_on_sqlite_a_fault_is_found_mended_and_told(sqlite: SQLiteAdapter, statement: str, line: str) -> None:
+    _find_mend_and_tell(sqlite, statement, line)
+
+
+@pytest.mark.parametrize(("statement", "line"), ON_POSTGRES)
+def test_on_postgresql_a_fault_is_found_mended_and_told(postgres: PostgresAdapter, statement: str, line: str) -> None:
+    _find_mend_and_tell(postgres, statement, line)
+
+
+def _find_mend_and_tell(adapter: DatabaseAdapter, statement: str, line: str) -> None:
+    runner.upgrade(adapter)
+    start = adapter.changes()
+    _run_as_owner(adapter, statement)
+    assert runner.check(adapter) == [line]
+    runner.upgrade(adapter, always=True)
+    assert runner.check(adapter) == []
+    assert adapter.changes(start.cursor).gap
+    start = adapter.changes(start.cursor)
+    _insert(adapter, "a")
+    assert told(adapter, start.cursor) == [("insert", "a")]
+
+
+def test_a_supabase_project_needs_the_function(supabase: DatabaseAdapter) -> None:
+    runner.upgrade(supabase)
+    _run_as_owner(supabase, "drop function isthmus_changes(text, integer)")
+    assert runner.check(supabase) == ["isthmus_changes: the function is missing"]
+    runner.upgrade(supabase, always=True)
+    assert runner.check(supabase) == []
+
+
+def test_other_columns_are_a_gap(adapter: DatabaseAdapter) -> None:
+    before, after = _oddly_named(), _oddly_named(sa.Column("more", sa.Text))
+    with connected(adapter, writes=True) as connection:
+        before.create_all(connection)
+        capture.apply(connection, before)
+    start = adapter.changes()
+    with connected(adapter, writes=True) as connection:
+        assert capture.differences(connection, before) == []
+        capture.apply(connection, before)
+    assert not adapter.changes(start.cursor).gap
+    with connected(adapter, writes=True) as connection:
+        assert capture.differences(connection, after) != []
+        capture.apply(connection, after)
+    assert adapter.changes(start.cursor).gap
+
+
+def test_any_name_of_a_table_will_do(adapter: DatabaseAdapter) -> None:
+    tables = _oddly_named()
+    with connected(adapter, writes=True) as connection:
+        tables.create_all(connection)
+        capture.apply(connection, tables)
+    start = adapter.changes()
+    (table,) = tables.tables.values()
+    with connected(adapter, writes=True) as connection:
+        connection.execute(table.insert(), {"id": "a"})
+    (change,) = adapter.changes(start.cursor).changes
+    assert (change.table, change.id, change.kind) == (table.name, "a", "insert")
+
+
+def _oddly_named(*columns: sa.Column[Any]) -> sa.MetaData:
+    tables = sa.MetaData()
+    sa.Table('it\'s a {0} "Table"', tables, sa.Column("id", text(255), primary_key=True), *columns)
+    return tables
+
+
+def test_without_a_log_nothing_is_purged(adapter: DatabaseAdapter) -> None:
+    with pytest.raises(SchemaMismatch, match="flask db upgrade"):
+        capture.purge(adapter, timedelta(days=7))
+
+
+def test_backends_without_sql_tables_have_no_such_log() -> None:
+    with pytest.raises(Unsupported):
+        capture.purge(MemoryAdapter(), timedelta(days=7))
+
+
+def test_what_is_purged_and_was_not_read_is_a_gap(adapter: DatabaseAdapter) -> None:
+    runner.upgrade(adapter)
+    first = adapter.changes()
+    for name in "abc":
+        _insert(adapter, name)
+    second = adapter.changes(first.cursor)
+    _insert(adapter, "d")
+    last = adapter.changes()
+    assert capture.purge(adapter, timedelta(days=7)) == 0
+    assert capture.purge(adapter, timedelta()) >= 3
+    assert [adapter.changes(cursor).gap for cursor in (first.cursor, second.cursor, last.cursor)] == [True, True, False]
+    third = adapter.changes()
+    _insert(adapter, "e")
+    assert told(adapter, third.cursor) == [("insert", "e")]

@@ -1,0 +1,129 @@
+"""What SQL text is found to do with which tables: rather too much than too little."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import pytest
+
+from database.adapters.translation.uses import uses
+from database.core.errors import Unsupported
+
+Both = pytest.mark.parametrize("dialect", ["postgres", "sqlite"])
+Dialect = Literal["postgres", "sqlite"]
+
+
+def found(text: str, dialect: Dialect) -> set[str]:
+    return {f"{action} {table}" for table, action in uses(text, dialect)}
+
+
+@Both
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("select 1", set()),
+        ("SELECT count(*), lower(Name) FROM Notes n WHERE n.id = ? -- from others", {"read notes"}),
+        ("select 'from others', \"from others\" from notes /* , others */", {"read notes"}),
+        ("select * from a join b on a.id = b.id left join c using (id)", {"read a", "read b", "read c"}),
+        ("select * from a, b", {"read a", "read b"}),
+        ("select (select max(id) from b) from a where exists (select 1 from c)", {"read a", "read b", "read c"}),
+        ("select * from a union all select * from b", {"read a", "read b"}),
+        ("select * from a order by (select id from b limit 1) limit (select 1 from c)", {"read a", "read b", "read c"}),
+        ("insert into a (id) values (?)", {"write a"}),
+        ("insert into a (id) values (?) returning id", {"read a", "write a"}),
+        ("insert into a (id) values (?) on conflict (id) do nothing", {"read a", "write a"}),
+        ("insert into a (id) select id from b", {"write a", "read b"}),
+        ("insert or replace into a (id) values (?)", {"read a", "write a", "delete a"}),
+        (
+            "update a set x = (select x from b) where id in (select id from c)",
+            {"read a", "write a", "read b", "read c"},
+        ),
+        ("delete from a where id in (select id from b)", {"read a", "delete a", "read b"}),
+        ("select * from a for update", {"read a", "write a"}),
+    ],
+)
+def test_uses_are_found(dialect: Dialect, text: str, expected: set[str]) -> None:
+    assert found(text, dialect) == expected
+
+
+@Both
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("with x as (select * from a) select * from x", {"read a"}),
+        ("with x as (select * from a), y as (select * from x) select * from y, b", {"read a", "read b"}),
+        ("with recursive x as (select 1 union select n + 1 from x) select * from x, a", {"read a"}),
+        ("with x as (delete from a returning *) select * from x", {"read a", "delete a"}),
+        ("with x as (select * from x) select * from x", {"read x"}),
+        ("with x as (select * from y), y as (select 1) select * from x", {"read y"}),
+        ("select * from x where exists (with x as (select 1) select * from x)", {"read x"}),
+        ("with x as (select 1) insert into x (id) values (1)", {"write x"}),
+        ("with x as (select 1) delete from x", {"read x", "delete x"}),
+    ],
+)
+def test_a_name_in_with_hides_no_table(dialect: Dialect, text: str, expected: set[str]) -> None:
+    assert found(text, dialect) == expected
+
+
+def test_names_are_read_as_the_database_reads_them() -> None:
+    assert found('select * from "Notes"', "postgres") == {"read Notes"}
+    assert found('select * from "Notes"', "sqlite") == {"read notes"}
+    assert found("select * from public.notes", "postgres") == {"read notes"}
+    assert found("select * from main.notes", "sqlite") == {"read notes"}
+
+
+@Both
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        ";",
+        "select 1; select 2",
+        "select 1; drop table a",
+        "selec 1",
+        "select * from 'unclosed",
+        "drop table a",
+        "create table b as select * from a",
+        "select * into b from a",
+        "truncate a",
+        "explain select * from a",
+        "pragma table_info(a)",
+        "set role postgres",
+        "begin",
+        "copy a to stdout",
+        "merge into a using b on true when matched then delete",
+        "select query_to_xml('select * from a', true, true, '')",
+        "select pg_catalog.query_to_xml('select * from a', true, true, '')",
+        "select load_extension('x')",
+        "select * from pragma_table_info('a')",
+        "select * from dblink('', 'select * from a') as t (id text)",
+        "select set_config('role', 'postgres', true)",
+        "select * from elsewhere.a",
+        "select * from pg_temp.a",
+        "(" * 3000 + "select 1" + ")" * 3000,
+    ],
+    ids=lambda text: text[:40],
+)
+def test_what_cannot_be_judged_is_refused(dialect: Dialect, text: str) -> None:
+    with pytest.raises(Unsupported) as refused:
+        uses(text, dialect)
+    assert refused.value.capability == "row_security"
+    assert "acting_as(None)" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "dialect"),
+    [("select * from public.a", "sqlite"), ("select * from main.a", "postgres"), ("select 1 /* /* */", "postgres")],
+)
+def test_each_database_has_its_own_ways(text: str, dialect: Dialect) -> None:
+    with pytest.raises(Unsupported):
+        uses(text, dialect)
+
+
+@Both
+def test_no_value_is_quoted(dialect: Dialect, caplog: pytest.LogCaptureFixture) -> None:
+    for text in ("select 'secret' from from", "select secret('secret') frm", "'secret'"):
+        with pytest.raises(Unsupported) as refused:
+            uses(text, dialect)
+        assert "'secret'" not in str(refused.value)
+    assert caplog.records == []
