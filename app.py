@@ -15,9 +15,9 @@ from api import records
 from api import serving
 from api import status
 from api.json import OrjsonProvider
-from auth import limits
 from auth.bridge import AuthBridge
 from auth.commands import auth_commands
+from auth.sign_in import limits
 from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import both

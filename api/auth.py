@@ -22,15 +22,15 @@ from api.signing_in import read_fields
 from api.signing_in import shown
 from api.signing_in import signed_in
 from auth import middleware
-from auth.accounts import Accounts
 from auth.bridge import AuthBridge
-from auth.cookies import SessionCookies
-from auth.cookies import without_cookies
 from auth.errors import UnknownAccount
 from auth.guards import jwt_required
-from auth.limits import sign_in_limits
-from auth.revocation import Revocation
-from auth.sessions import Sessions
+from auth.sessions.cookies import SessionCookies
+from auth.sessions.cookies import without_cookies
+from auth.sessions.revocation import Revocation
+from auth.sessions.sessions import Sessions
+from auth.sign_in.accounts import Accounts
+from auth.sign_in.limits import sign_in_limits
 from database.connection_manager import ConnectionManager
 from database.flask_transactions import transactional
 

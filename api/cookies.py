@@ -9,10 +9,10 @@ from flask import after_this_request
 from flask import current_app
 from flask import request
 
-from auth.cookies import CSRF_HEADER
-from auth.cookies import SessionCookies
-from auth.cookies import csrf_token
-from auth.sessions import Grant
+from auth.sessions.cookies import CSRF_HEADER
+from auth.sessions.cookies import SessionCookies
+from auth.sessions.cookies import csrf_token
+from auth.sessions.sessions import Grant
 from database.core.clock import utc_now
 
 EXTENSION: Final = "isthmus_cookies"

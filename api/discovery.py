@@ -10,8 +10,8 @@ from flask import jsonify
 from flask.typing import ResponseReturnValue
 
 from auth.bridge import AuthBridge
-from auth.cookies import without_cookies
-from auth.keyring import JWKS_MAX_AGE
+from auth.keys.ring import JWKS_MAX_AGE
+from auth.sessions.cookies import without_cookies
 from auth.sharing import JWKS_PATH
 from auth.sharing import jwks_url
 

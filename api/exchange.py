@@ -10,10 +10,10 @@ from api.signing_in import ACCOUNTS
 from api.signing_in import flag
 from api.signing_in import read_fields
 from api.signing_in import signed_in
-from auth.cookies import without_cookies
-from auth.foreign import ForeignAccounts
-from auth.foreign import foreign_tokens
-from auth.limits import sign_in_limits
+from auth.sessions.cookies import without_cookies
+from auth.sign_in.foreign import ForeignAccounts
+from auth.sign_in.foreign import foreign_tokens
+from auth.sign_in.limits import sign_in_limits
 from config.settings import Settings
 from database.connection_manager import ConnectionManager
 from database.flask_transactions import transactional

@@ -20,13 +20,13 @@ from api.signing_in import flag
 from api.signing_in import read_fields
 from api.signing_in import sessions
 from auth.atomic import atomically
-from auth.cookies import without_cookies
 from auth.errors import AccessDenied
 from auth.errors import AuthenticationFailed
 from auth.errors import SessionEnded
 from auth.errors import UnknownSession
 from auth.guards import jwt_required
-from auth.limits import sign_in_limits
+from auth.sessions.cookies import without_cookies
+from auth.sign_in.limits import sign_in_limits
 from database.core.context import current_context
 from database.flask_transactions import transactional
 

@@ -12,13 +12,13 @@ from flask import request
 
 from api import cookies
 from api.bodies import read_object
-from auth.accounts import Account
-from auth.accounts import Accounts
 from auth.bridge import AuthBridge
 from auth.errors import InvalidRegistration
 from auth.middleware import EXTENSION
-from auth.sessions import Grant
-from auth.sessions import Sessions
+from auth.sessions.sessions import Grant
+from auth.sessions.sessions import Sessions
+from auth.sign_in.accounts import Account
+from auth.sign_in.accounts import Accounts
 
 ACCOUNTS: Final = "isthmus_accounts"
 SESSIONS: Final = "isthmus_sessions"

@@ -16,7 +16,7 @@ from prometheus_client import generate_latest
 
 from api.access import as_application
 from api.metrics import AdapterCollector
-from auth.cookies import without_cookies
+from auth.sessions.cookies import without_cookies
 from database.connection_manager import ConnectionManager
 from database.core.clock import Clock
 from database.core.clock import monotonic

@@ -6,13 +6,13 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from auth.accounts import Accounts
 from auth.errors import UnknownAccount
-from auth.keyring_commands import convex_config
-from auth.keyring_commands import keys
-from auth.keyring_commands import rotate
-from auth.keyring_commands import supabase_key
-from auth.purging import purge_sessions
+from auth.key_commands import convex_config
+from auth.key_commands import keys
+from auth.key_commands import rotate
+from auth.key_commands import supabase_key
+from auth.sessions.purging import purge_sessions
+from auth.sign_in.accounts import Accounts
 
 auth_commands = AppGroup("auth", help="Accounts, their roles, and the keys that sign.")
 """Register it with ``app.cli.add_command``; the database is ``app.extensions["isthmus"].manager``."""

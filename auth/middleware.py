@@ -17,11 +17,11 @@ from auth.bridge import AuthBridge
 from auth.claims import Claims
 from auth.claims import convex_identity
 from auth.claims import user_data
-from auth.cookies import CSRF_HEADER
-from auth.cookies import SessionCookies
-from auth.cookies import ignores_cookies
 from auth.errors import AuthenticationFailed
-from auth.revocation import Revocation
+from auth.sessions.cookies import CSRF_HEADER
+from auth.sessions.cookies import SessionCookies
+from auth.sessions.cookies import ignores_cookies
+from auth.sessions.revocation import Revocation
 from database.core.context import ANONYMOUS
 from database.core.context import Identity
 from database.core.context import current_context

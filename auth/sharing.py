@@ -14,8 +14,8 @@ from jwt.algorithms import RSAAlgorithm
 
 from auth.bridge import AuthBridge
 from auth.errors import KeyConfigurationError
-from auth.key_files import AsymmetricKey
-from auth.keys import SigningKey
+from auth.keys.files import AsymmetricKey
+from auth.keys.signing import SigningKey
 
 JWKS_PATH = "/.well-known/jwks.json"
 

@@ -18,10 +18,10 @@ from werkzeug.test import EnvironBuilder
 from auth import middleware
 from auth.bridge import AuthBridge
 from auth.claims import REQUIRED
-from auth.key_files import new_private_key
-from auth.keys import SigningKey
-from auth.keys import asymmetric_signing_key
-from auth.keys import secret_signing_key
+from auth.keys.files import new_private_key
+from auth.keys.signing import SigningKey
+from auth.keys.signing import asymmetric_signing_key
+from auth.keys.signing import secret_signing_key
 from auth.verification import MAX_CACHED
 from benchmarks.harness import Measure
 from benchmarks.harness import per_call

@@ -10,8 +10,8 @@ import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key
 
-from auth.keys import SigningKey
-from auth.keys import asymmetric_signing_key
+from auth.keys.signing import SigningKey
+from auth.keys.signing import asymmetric_signing_key
 from auth.sharing import data_uri
 
 

@@ -14,15 +14,15 @@ import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 
-from auth.accounts import TABLE
-from auth.accounts import Account
-from auth.accounts import Accounts
 from auth.commands import auth_commands
 from auth.errors import AuthError
 from auth.errors import EmailTaken
 from auth.errors import InvalidCredentials
 from auth.errors import InvalidRegistration
 from auth.errors import UnknownAccount
+from auth.sign_in.accounts import TABLE
+from auth.sign_in.accounts import Account
+from auth.sign_in.accounts import Accounts
 from database.adapters.memory import MemoryAdapter
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE

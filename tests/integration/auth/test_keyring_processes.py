@@ -13,9 +13,9 @@ from time import monotonic
 
 import pytest
 
-from auth.key_files import new_private_key
-from auth.key_files import private_pem
-from auth.keys import thumbprint
+from auth.keys.files import new_private_key
+from auth.keys.files import private_pem
+from auth.keys.signing import thumbprint
 
 ROOT = Path(__file__).parents[3]
 WORKERS = 4

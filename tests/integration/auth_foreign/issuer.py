@@ -17,9 +17,9 @@ from werkzeug import Request
 from werkzeug import Response
 from werkzeug.serving import make_server
 
-from auth.jwks_cache import DISCOVERY_PATH
-from auth.keys import SigningKey
-from auth.keys import asymmetric_signing_key
+from auth.keys.signing import SigningKey
+from auth.keys.signing import asymmetric_signing_key
+from auth.sign_in.jwks_cache import DISCOVERY_PATH
 
 AUDIENCE = "us"
 KEYS_PATH = "/keys"

@@ -10,12 +10,12 @@ from threading import Barrier
 import pytest
 from argon2 import PasswordHasher
 
-from auth.accounts import Accounts
 from auth.errors import EmailTaken
 from auth.errors import UnknownAccount
-from auth.foreign import TABLE
-from auth.foreign import ForeignAccounts
-from auth.foreign import ForeignUser
+from auth.sign_in.accounts import Accounts
+from auth.sign_in.foreign import TABLE
+from auth.sign_in.foreign import ForeignAccounts
+from auth.sign_in.foreign import ForeignUser
 from database.adapters.base import DatabaseAdapter
 from database.adapters.convex import ConvexAdapter
 from database.adapters.memory import MemoryAdapter

@@ -13,11 +13,11 @@ import pytest
 from werkzeug import Request
 from werkzeug import Response
 
-from auth import jwks_cache
-from auth.jwks_cache import DISCOVERY_PATH
-from auth.jwks_cache import MAX_BYTES
-from auth.jwks_cache import FetchFailed
-from auth.jwks_cache import fetch_document
+from auth.sign_in import jwks_cache
+from auth.sign_in.jwks_cache import DISCOVERY_PATH
+from auth.sign_in.jwks_cache import MAX_BYTES
+from auth.sign_in.jwks_cache import FetchFailed
+from auth.sign_in.jwks_cache import fetch_document
 from tests.integration.auth_foreign.conftest import MakeSite
 from tests.integration.auth_foreign.conftest import exchange
 from tests.integration.auth_foreign.issuer import KEYS_PATH

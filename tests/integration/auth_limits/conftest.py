@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from argon2 import PasswordHasher
 
-from auth.accounts import Accounts
+from auth.sign_in.accounts import Accounts
 from tests.integration.http.support import Site
 from tests.integration.http.support import make_site
 from tests.servers.process import ServerUnavailable

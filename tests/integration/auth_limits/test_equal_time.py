@@ -9,8 +9,8 @@ from time import perf_counter
 import pytest
 from argon2 import PasswordHasher
 
-from auth.accounts import Accounts
 from auth.errors import InvalidCredentials
+from auth.sign_in.accounts import Accounts
 from database.adapters.memory import MemoryAdapter
 
 PASSWORD = "correct horse battery staple"

@@ -9,7 +9,7 @@ from typing import Literal
 import pytest
 from argon2 import PasswordHasher
 
-from auth.accounts import Accounts
+from auth.sign_in.accounts import Accounts
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
@@ -128,7 +128,7 @@ def test_the_start_says_that_each_process_counts_alone(
 ) -> None:
     with caplog.at_level(logging.INFO):
         limited_site(hasher, WORKERS=2)
-    (record,) = [record for record in caplog.records if record.name == "auth.limits"]
+    (record,) = [record for record in caplog.records if record.name == "auth.sign_in.limits"]
     assert record.levelno == logging.WARNING
     assert "counted per process" in record.message
 

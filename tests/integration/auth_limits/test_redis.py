@@ -11,13 +11,14 @@ import httpx
 import pytest
 from argon2 import PasswordHasher
 
-from auth import limits
 from auth.errors import InvalidCredentials
 from auth.errors import TooManyAttempts
-from auth.limits import REDIS_PAUSE
-from auth.limits import Counters
-from auth.limits import SignInLimits
+from auth.sign_in import limits
+from auth.sign_in.limits import REDIS_PAUSE
+from auth.sign_in.limits import Counters
+from auth.sign_in.limits import SignInLimits
 from config.settings import load_settings
+from tests.clocks import ManualClock
 from tests.integration.auth_limits.conftest import LimitedSite
 from tests.servers.faults import Blackhole
 from tests.servers.faults import Fault
@@ -32,22 +33,12 @@ ADA = "ada@example.org"
 HOME = "192.0.2.1"
 
 
-class Seconds:
-    """A monotonic clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Seconds:
-    return Seconds()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
-def make_limits(url: str, clock: Seconds) -> SignInLimits:
+def make_limits(url: str, clock: ManualClock) -> SignInLimits:
     """The limits of one process."""
     settings = load_settings(None, AUTH_LOGIN_LIMIT_PER_ACCOUNT="3/day", AUTH_REGISTER_LIMIT_PER_ADDRESS="2/day")
     return SignInLimits(settings, Counters(url, clock))
@@ -85,7 +76,7 @@ def test_two_processes_share_a_count(redis: RedisServer, tmp_path: Path, limited
     assert PASSWORD not in there.log()
 
 
-def test_what_one_process_forgets_all_forget(redis: RedisServer, clock: Seconds) -> None:
+def test_what_one_process_forgets_all_forget(redis: RedisServer, clock: ManualClock) -> None:
     one, two = make_limits(redis.url, clock), make_limits(redis.url, clock)
     fail(one)
     fail(two)
@@ -100,7 +91,7 @@ def test_what_one_process_forgets_all_forget(redis: RedisServer, clock: Seconds)
         one.register(HOME)
 
 
-def test_no_address_is_in_redis_and_nothing_stays(redis: RedisServer, clock: Seconds) -> None:
+def test_no_address_is_in_redis_and_nothing_stays(redis: RedisServer, clock: ManualClock) -> None:
     fail(make_limits(redis.url, clock))
     with redis.client() as client:
         keys: Any = client.keys("*")
@@ -115,7 +106,7 @@ def test_no_address_is_in_redis_and_nothing_stays(redis: RedisServer, clock: Sec
 @pytest.mark.parametrize("fault", [Refuse, Blackhole])
 def test_while_redis_is_away_each_process_counts_alone_and_sign_in_goes_on(
     redis: RedisServer,
-    clock: Seconds,
+    clock: ManualClock,
     proxy: Callable[[int], FaultProxy],
     caplog: pytest.LogCaptureFixture,
     monkeypatch: pytest.MonkeyPatch,
@@ -143,7 +134,7 @@ def test_while_redis_is_away_each_process_counts_alone_and_sign_in_goes_on(
 
 
 def test_redis_is_not_asked_again_at_once(
-    redis: RedisServer, clock: Seconds, proxy: Callable[[int], FaultProxy]
+    redis: RedisServer, clock: ManualClock, proxy: Callable[[int], FaultProxy]
 ) -> None:
     between = proxy(redis.port)
     cut_off = make_limits(redis.url_at(between.port), clock)
@@ -158,7 +149,7 @@ def test_redis_is_not_asked_again_at_once(
 
 
 def test_a_lost_answer_is_not_counted_twice(
-    redis: RedisServer, clock: Seconds, proxy: Callable[[int], FaultProxy]
+    redis: RedisServer, clock: ManualClock, proxy: Callable[[int], FaultProxy]
 ) -> None:
     between = proxy(redis.port)
     hasty, other = make_limits(redis.url_at(between.port), clock), make_limits(redis.url, clock)
@@ -171,7 +162,7 @@ def test_a_lost_answer_is_not_counted_twice(
         other.register(HOME)
 
 
-def test_a_redis_that_refuses_the_password_is_as_good_as_away(redis: RedisServer, clock: Seconds) -> None:
+def test_a_redis_that_refuses_the_password_is_as_good_as_away(redis: RedisServer, clock: ManualClock) -> None:
     locked_out = make_limits(f"redis://:wrong@127.0.0.1:{redis.port}/0", clock)
     for _ in range(3):
         fail(locked_out)

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from auth.sessions import Sessions
+from auth.sessions.sessions import Sessions
 from config.tables import metadata
 from database.adapters.base import DatabaseAdapter
 from database.adapters.convex import ConvexAdapter
@@ -20,9 +20,9 @@ from database.adapters.postgres import PostgresAdapter
 from database.adapters.sqlite import SQLiteAdapter
 from database.adapters.supabase import SupabaseAdapter
 from database.migrations.supabase import functions
+from tests.clocks import WallClock
 from tests.contract.backends import supabase_database
 from tests.integration.auth_sessions.support import TIMEOUT
-from tests.integration.auth_sessions.support import HandClock
 from tests.integration.auth_sessions.support import Store
 from tests.integration.auth_sessions.support import create_tables
 from tests.integration.auth_sessions.support import empty
@@ -107,10 +107,10 @@ def adapter(store: Store) -> Iterator[DatabaseAdapter]:
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> WallClock:
+    return WallClock()
 
 
 @pytest.fixture
-def sessions(adapter: DatabaseAdapter, clock: HandClock) -> Sessions:
+def sessions(adapter: DatabaseAdapter, clock: WallClock) -> Sessions:
     return make_sessions(adapter, clock)

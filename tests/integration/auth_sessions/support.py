@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
 from typing import Any
@@ -12,9 +11,9 @@ from typing import Any
 import psycopg
 import sqlalchemy as sa
 
-from auth.sessions import SESSIONS
-from auth.sessions import TOKENS
-from auth.sessions import Sessions
+from auth.sessions.sessions import SESSIONS
+from auth.sessions.sessions import TOKENS
+from auth.sessions.sessions import Sessions
 from config.tables import metadata
 from database.adapters.base import DatabaseAdapter
 from database.core.context import SERVICE
@@ -27,20 +26,6 @@ from tests.servers.postgres import PostgresDatabase
 TIMEOUT = 20  # seconds; only a broken database needs them
 IDLE = timedelta(days=14)
 LIFETIME = timedelta(days=90)
-START = datetime(2030, 1, 1, tzinfo=UTC)
-
-
-class HandClock:
-    """A wall clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.time = START
-
-    def __call__(self) -> datetime:
-        return self.time
-
-    def advance(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ import pytest
 from argon2 import PasswordHasher
 
 from api.signing_in import ACCOUNTS
-from auth.accounts import Accounts
-from auth.cookies import csrf_token
+from auth.sessions.cookies import csrf_token
+from auth.sign_in.accounts import Accounts
 from config.settings import ConfigurationError
 from config.settings import load_settings
 from config.sign_in import OFF

@@ -18,23 +18,23 @@ from hypothesis.stateful import rule
 from auth.errors import InvalidToken
 from auth.errors import SessionEnded
 from auth.errors import SessionExpired
-from auth.refresh_tokens import RefreshToken
-from auth.revocation import Revocation
-from auth.sessions import REUSE_SECONDS
-from auth.sessions import SESSIONS
-from auth.sessions import TOKENS
-from auth.sessions import Sessions
+from auth.sessions.refresh_tokens import RefreshToken
+from auth.sessions.revocation import Revocation
+from auth.sessions.sessions import REUSE_SECONDS
+from auth.sessions.sessions import SESSIONS
+from auth.sessions.sessions import TOKENS
+from auth.sessions.sessions import Sessions
 from database.adapters.faulty import Fault
 from database.adapters.faulty import Faults
 from database.adapters.faulty import FaultyAdapter
 from database.adapters.memory import MemoryAdapter
 from database.core.errors import BackendError
+from tests.clocks import ManualClock
+from tests.clocks import WallClock
 from tests.integration.auth_sessions.support import IDLE
 from tests.integration.auth_sessions.support import LIFETIME
-from tests.integration.auth_sessions.support import HandClock
 from tests.integration.auth_sessions.support import make_sessions
 from tests.integration.auth_sessions.support import stored
-from tests.unit.resilience.support import ManualClock
 
 USERS = ("ada", "bob")
 TOKEN_LIFE = timedelta(minutes=15)
@@ -100,7 +100,7 @@ class SessionHistory(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.wall, self.time, self.skew = HandClock(), ManualClock(), 0
+        self.wall, self.time, self.skew = WallClock(), ManualClock(), 0
         config = {"retry_count": 0, "circuit_breaker_threshold": 0}
         self.adapter = FaultyAdapter(MemoryAdapter(), config=config)
         self.processes = [self._process(number) for number in range(2)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from itertools import count
 from typing import Any
 
 import pytest
@@ -10,13 +11,13 @@ from argon2 import PasswordHasher
 
 from api.signing_in import ACCOUNTS
 from api.signing_in import signed_in
-from auth.accounts import Accounts
 from auth.bridge import AuthBridge
 from auth.middleware import EXTENSION
-from auth.purging import KEPT
-from auth.refresh_tokens import RefreshToken
-from auth.sessions import SESSIONS
-from auth.sessions import TOKENS
+from auth.sessions.purging import KEPT
+from auth.sessions.refresh_tokens import RefreshToken
+from auth.sessions.sessions import SESSIONS
+from auth.sessions.sessions import TOKENS
+from auth.sign_in.accounts import Accounts
 from config.sign_in import OFF
 from database.core.clock import utc_now
 from database.core.operations import Delete
@@ -114,7 +115,7 @@ def test_a_lost_answer_is_given_again_and_a_late_token_ends_the_session_although
     assert_problem(site.get("/auth/me", access(third)), 401, "invalid-token")
 
 
-@pytest.mark.parametrize("token", [None, 5, "", "isr_x", RefreshToken.new().text])
+@pytest.mark.parametrize("token", [None, 5, "", "isr_x", RefreshToken.new().text], ids=count())
 def test_what_is_no_refresh_token_is_a_401(site: Site, token: Any) -> None:
     answer = site.post("/auth/refresh", {"refresh_token": token})
     assert_problem(answer, 401, "invalid-refresh-token")

@@ -11,8 +11,8 @@ import pytest
 from argon2 import PasswordHasher
 
 from api.signing_in import ACCOUNTS
-from auth.accounts import Accounts
-from auth.sessions import TOKENS
+from auth.sessions.sessions import TOKENS
+from auth.sign_in.accounts import Accounts
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import Site
 from tests.integration.http.support import add_supabase_roles

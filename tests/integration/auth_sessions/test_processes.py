@@ -11,8 +11,8 @@ from time import monotonic
 
 import httpx
 
-from auth.refresh_tokens import RefreshToken
-from auth.sessions import TOKENS
+from auth.sessions.refresh_tokens import RefreshToken
+from auth.sessions.sessions import TOKENS
 from tests.integration.auth_sessions import crashing
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import bearer

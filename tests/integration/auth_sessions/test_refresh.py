@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from itertools import count
 from threading import Barrier
 from typing import Any
 
@@ -15,17 +16,17 @@ from auth.errors import InvalidRefreshToken
 from auth.errors import SessionEnded
 from auth.errors import SessionExpired
 from auth.errors import UnknownSession
-from auth.refresh_tokens import RefreshToken
-from auth.sessions import REUSE_SECONDS
-from auth.sessions import SESSIONS
-from auth.sessions import TOKENS
-from auth.sessions import Grant
-from auth.sessions import Sessions
+from auth.sessions.refresh_tokens import RefreshToken
+from auth.sessions.sessions import REUSE_SECONDS
+from auth.sessions.sessions import SESSIONS
+from auth.sessions.sessions import TOKENS
+from auth.sessions.sessions import Grant
+from auth.sessions.sessions import Sessions
 from database.adapters.base import DatabaseAdapter
 from database.core.errors import Unavailable
+from tests.clocks import WallClock
 from tests.integration.auth_sessions.support import IDLE
 from tests.integration.auth_sessions.support import LIFETIME
-from tests.integration.auth_sessions.support import HandClock
 from tests.integration.auth_sessions.support import Store
 from tests.integration.auth_sessions.support import make_sessions
 from tests.integration.auth_sessions.support import session_row
@@ -41,7 +42,7 @@ def exchange(sessions: Sessions, grant: Grant) -> Grant:
 
 
 def test_a_token_is_exchanged_for_another_of_the_same_session(
-    sessions: Sessions, adapter: DatabaseAdapter, clock: HandClock
+    sessions: Sessions, adapter: DatabaseAdapter, clock: WallClock
 ) -> None:
     first = sessions.begin(USER, "Browser/1.0")
     clock.advance(60)
@@ -65,7 +66,7 @@ def test_the_database_has_no_token_that_could_be_used(sessions: Sessions, adapte
 
 
 def test_a_token_that_comes_again_at_once_gets_the_same_successor(
-    sessions: Sessions, adapter: DatabaseAdapter, clock: HandClock
+    sessions: Sessions, adapter: DatabaseAdapter, clock: WallClock
 ) -> None:
     first = sessions.begin(USER)
     second = exchange(sessions, first)
@@ -74,7 +75,7 @@ def test_a_token_that_comes_again_at_once_gets_the_same_successor(
     assert unused_tokens(adapter) == [second.refresh_token.id]
 
 
-def test_two_exchanges_at_the_same_time_get_the_same_successor(store: Store, clock: HandClock) -> None:
+def test_two_exchanges_at_the_same_time_get_the_same_successor(store: Store, clock: WallClock) -> None:
     adapters = [store.connect() for _ in range(3)]
     everyone = [make_sessions(adapter, clock) for adapter in adapters]
     first = everyone[0].begin(USER)
@@ -94,7 +95,7 @@ def test_two_exchanges_at_the_same_time_get_the_same_successor(store: Store, clo
 
 
 def test_a_stolen_token_that_comes_late_ends_the_session_for_good(
-    sessions: Sessions, adapter: DatabaseAdapter, clock: HandClock, caplog: pytest.LogCaptureFixture
+    sessions: Sessions, adapter: DatabaseAdapter, clock: WallClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = sessions.begin(USER)
     second = exchange(sessions, first)
@@ -122,7 +123,7 @@ def test_the_token_before_the_last_ends_the_session_however_soon(sessions: Sessi
 
 
 def test_a_session_expires_and_a_clock_that_is_set_back_does_not_revive_it(
-    sessions: Sessions, adapter: DatabaseAdapter, clock: HandClock
+    sessions: Sessions, adapter: DatabaseAdapter, clock: WallClock
 ) -> None:
     grant = sessions.begin(USER)
     clock.advance(IDLE.total_seconds())
@@ -134,7 +135,7 @@ def test_a_session_expires_and_a_clock_that_is_set_back_does_not_revive_it(
         exchange(sessions, grant)
 
 
-def test_a_session_that_is_used_all_the_time_expires_nevertheless(memory_store: Store, clock: HandClock) -> None:
+def test_a_session_that_is_used_all_the_time_expires_nevertheless(memory_store: Store, clock: WallClock) -> None:
     sessions = make_sessions(memory_store.connect(), clock)
     grant = sessions.begin(USER)
     end = clock() + LIFETIME
@@ -147,7 +148,7 @@ def test_a_session_that_is_used_all_the_time_expires_nevertheless(memory_store: 
         exchange(sessions, grant)
 
 
-def test_only_ones_own_living_sessions_are_listed_and_ended(sessions: Sessions, clock: HandClock) -> None:
+def test_only_ones_own_living_sessions_are_listed_and_ended(sessions: Sessions, clock: WallClock) -> None:
     old = sessions.begin(USER, "Old/1.0")
     clock.advance(60)
     ended, kept = sessions.begin(USER, "Ended/1.0"), sessions.begin(USER, "x" * 300 + "\n")
@@ -174,7 +175,7 @@ def test_a_sign_in_that_replaces_a_session_ends_it(sessions: Sessions, adapter: 
     assert exchange(sessions, second).session_id == second.session_id
 
 
-def test_what_ends_is_told_once_it_is_committed(adapter: DatabaseAdapter, clock: HandClock) -> None:
+def test_what_ends_is_told_once_it_is_committed(adapter: DatabaseAdapter, clock: WallClock) -> None:
     told: list[str] = []
     sessions = make_sessions(adapter, clock, on_end=told.extend)
     grants = [sessions.begin(USER) for _ in range(3)]
@@ -194,9 +195,11 @@ def test_what_ends_is_told_once_it_is_committed(adapter: DatabaseAdapter, clock:
 
 
 @pytest.mark.parametrize(
-    "token", [None, 5, "", "isr_", RefreshToken.new().text, RefreshToken.new().text + "\n", "isr_" + "ü" * 43]
+    "token",
+    [None, 5, "", "isr_", RefreshToken.new().text, RefreshToken.new().text + "\n", "isr_" + "ü" * 43],
+    ids=count(),
 )
-def test_what_is_no_token_of_a_session_is_refused(memory_store: Store, clock: HandClock, token: Any) -> None:
+def test_what_is_no_token_of_a_session_is_refused(memory_store: Store, clock: WallClock, token: Any) -> None:
     with pytest.raises(InvalidRefreshToken) as caught:
         make_sessions(memory_store.connect(), clock).refresh(token)
     assert isinstance(caught.value, AuthError)
@@ -204,7 +207,7 @@ def test_what_is_no_token_of_a_session_is_refused(memory_store: Store, clock: Ha
     assert str(token) not in caught.value.message or token == ""
 
 
-def test_a_stand_in_does_not_condemn_what_it_does_not_know(memory_store: Store, clock: HandClock) -> None:
+def test_a_stand_in_does_not_condemn_what_it_does_not_know(memory_store: Store, clock: WallClock) -> None:
     sessions = make_sessions(memory_store.connect(), clock, stands_in=lambda: True)
     with pytest.raises(Unavailable):
         sessions.refresh(RefreshToken.new().text)

@@ -12,8 +12,8 @@ import pytest
 from argon2 import PasswordHasher
 
 from api.signing_in import ACCOUNTS
-from auth.accounts import Accounts
-from auth.cookies import csrf_token
+from auth.sessions.cookies import csrf_token
+from auth.sign_in.accounts import Accounts
 from config.sign_in import OFF
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import Site

@@ -21,6 +21,7 @@ from database.core.errors import Unavailable
 from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.result import Result
+from tests.clocks import ManualClock
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
 from tests.integration.http.support import make_site
@@ -30,15 +31,6 @@ from tests.servers.postgres import PostgresDatabase
 from tests.servers.proxy import FaultProxy
 
 PATHS = ("/livez", "/readyz", "/status", "/metrics")
-
-
-class HandClock:
-    """A clock that is moved by hand."""
-
-    time = 100.0
-
-    def __call__(self) -> float:
-        return self.time
 
 
 class Moody(MemoryAdapter):
@@ -67,33 +59,33 @@ def moody() -> Moody:
     return Moody({"retry_count": 0, "circuit_breaker_threshold": 0})
 
 
-def readiness(adapter: Moody, clock: HandClock) -> Readiness:
+def readiness(adapter: Moody, clock: ManualClock) -> Readiness:
     settings = load_settings(None, DB_ADAPTER_ORDER="memory")
     return Readiness(ConnectionManager(settings, {"memory": adapter}), clock)
 
 
 def test_readiness_is_asked_once_in_a_while(moody: Moody) -> None:
-    clock = HandClock()
+    clock = ManualClock()
     ready = readiness(moody, clock)
     assert all(ready() for _ in range(100))
     assert moody.pings == 1
     moody.well = False
-    clock.time += READY_FOR / 2
+    clock.now += READY_FOR / 2
     assert ready()
-    clock.time += READY_FOR
+    clock.now += READY_FOR
     assert not ready()
     assert not ready()
     assert moody.pings == 2
     moody.well = True
-    clock.time += READY_FOR
+    clock.now += READY_FOR
     assert ready()
 
 
 def test_only_one_request_waits_for_a_database_that_is_slow(moody: Moody) -> None:
-    clock = HandClock()
+    clock = ManualClock()
     ready = readiness(moody, clock)
     assert ready()
-    clock.time += READY_FOR
+    clock.now += READY_FOR
     moody.may_answer.clear()
     moody.asked.clear()
     with ThreadPoolExecutor(1) as pool:

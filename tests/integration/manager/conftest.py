@@ -14,6 +14,7 @@ from config.settings import load_settings
 from database.connection_manager import ConnectionManager
 from database.core.result import Result
 from database.resilience.guard import CLOSED
+from tests.clocks import ManualClock
 from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import postgresql_ledger
 from tests.integration.transactions.ledger import sqlite_ledger
@@ -22,16 +23,6 @@ from tests.servers.postgres import PostgresServer
 
 PATIENCE = 20.0  # seconds after which a test that hangs fails
 FAILBACK_AFTER = 5.0  # seconds of the injected clock
-
-
-class ManualClock:
-    """Seconds that pass only when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,7 @@ from database.adapters.sqlite import SQLiteAdapter
 from database.adapters.supabase import SupabaseAdapter
 from database.connection_manager import ConnectionManager
 from database.core.errors import Unavailable
-from tests.integration.manager.conftest import ManualClock
+from tests.clocks import ManualClock
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresDatabase
 

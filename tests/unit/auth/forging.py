@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC
-from datetime import datetime
-from datetime import timedelta
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
@@ -14,35 +11,23 @@ from jwt import PyJWS
 from jwt.utils import base64url_encode
 
 from auth.bridge import AuthBridge
-from auth.keyring import KeyRing
-from auth.keys import SigningKey
-from auth.keys import asymmetric_signing_key
+from auth.keys.ring import KeyRing
+from auth.keys.signing import SigningKey
+from auth.keys.signing import asymmetric_signing_key
 from config.settings import load_settings
+from tests.clocks import START
+from tests.clocks import WallClock
 
 ISSUER = "https://api.example.org/auth/v1"
 SECRET = "0123456789abcdef0123456789abcdef-good"
-START = datetime(2030, 1, 1, tzinfo=UTC)
 
 KEY = asymmetric_signing_key(generate_private_key(SECP256R1()), "ES256")
 STRANGERS_KEY = asymmetric_signing_key(generate_private_key(SECP256R1()), "ES256")
 
 
-class HandClock:
-    """A wall clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.time = START
-
-    def __call__(self) -> datetime:
-        return self.time
-
-    def advance(self, seconds: float) -> None:
-        self.time += timedelta(seconds=seconds)
-
-
-def make_bridge(clock: HandClock | None = None, key: SigningKey | KeyRing = KEY, **arguments: Any) -> AuthBridge:
+def make_bridge(clock: WallClock | None = None, key: SigningKey | KeyRing = KEY, **arguments: Any) -> AuthBridge:
     settings = load_settings(None, ENVIRONMENT="testing")
-    return AuthBridge(key=key, issuer=ISSUER, settings=settings, now=clock or HandClock(), **arguments)
+    return AuthBridge(key=key, issuer=ISSUER, settings=settings, now=clock or WallClock(), **arguments)
 
 
 def good_claims(**changes: Any) -> dict[str, Any]:

@@ -14,16 +14,16 @@ from auth import verification
 from auth.bridge import AuthBridge
 from auth.errors import InvalidToken
 from auth.errors import KeyConfigurationError
-from auth.keys import SigningKey
-from auth.keys import secret_signing_key
+from auth.keys.signing import SigningKey
+from auth.keys.signing import secret_signing_key
 from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import load_settings
+from tests.clocks import START
+from tests.clocks import WallClock
 from tests.unit.auth.forging import ISSUER
 from tests.unit.auth.forging import KEY
 from tests.unit.auth.forging import SECRET
-from tests.unit.auth.forging import START
-from tests.unit.auth.forging import HandClock
 from tests.unit.auth.forging import forge
 from tests.unit.auth.forging import good_claims
 from tests.unit.auth.forging import make_bridge
@@ -172,7 +172,7 @@ def test_a_session_without_an_id(session_id: Any) -> None:
 
 
 def test_an_admin_token_is_short_and_has_no_permission_that_was_not_named(caplog: pytest.LogCaptureFixture) -> None:
-    clock = HandClock()
+    clock = WallClock()
     bridge = make_bridge(clock, expiry=60)
     token = bridge.get_admin_token(reason="repair of order 7", permissions=["orders:write"])
     claims = bridge.verify(token)
@@ -236,7 +236,7 @@ def test_settings_fill_what_is_left_open() -> None:
 
 @pytest.mark.parametrize("key", [KEY, secret_signing_key(SECRET, production=True)])
 def test_a_passed_token_is_verified_once_a_minute(key: SigningKey, monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = HandClock()
+    clock = WallClock()
     bridge = make_bridge(clock, key)
     token = bridge.generate_token("user_123")
     examined = counting_examinations(bridge, monkeypatch)
@@ -251,7 +251,7 @@ def test_a_passed_token_is_verified_once_a_minute(key: SigningKey, monkeypatch: 
 
 
 def test_memory_never_outlives_the_token() -> None:
-    clock = HandClock()
+    clock = WallClock()
     bridge = make_bridge(clock, expiry=30, leeway=0)
     token = bridge.generate_token("user_123")
     assert bridge.verify(token)
@@ -264,7 +264,7 @@ def test_memory_never_outlives_the_token() -> None:
 
 
 def test_within_the_leeway_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = HandClock()
+    clock = WallClock()
     bridge = make_bridge(clock, expiry=30)
     token = bridge.generate_token("user_123")
     clock.advance(35)
@@ -278,7 +278,7 @@ def test_within_the_leeway_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch
 
 
 def test_refusals_are_not_remembered() -> None:
-    clock = HandClock()
+    clock = WallClock()
     bridge = make_bridge(clock)
     token = forge(good_claims(nbf=int(START.timestamp()) + 30))
     with pytest.raises(InvalidToken, match="not valid yet"):

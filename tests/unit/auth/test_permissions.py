@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from auth import middleware
 from auth import permissions
-from auth.accounts import Account
 from auth.bridge import AuthBridge
 from auth.errors import AuthError
 from auth.guards import permission_required
 from auth.permissions import permissions_of
+from auth.sign_in.accounts import Account
 from database.core.access import covering
 from database.core.access import permission_rule
 from database.core.context import Identity

@@ -13,12 +13,12 @@ from cryptography.hazmat.primitives.serialization import PublicFormat
 from jwt.utils import base64url_encode
 
 from auth.errors import InvalidToken
-from auth.keys import SigningKey
-from auth.keys import secret_signing_key
+from auth.keys.signing import SigningKey
+from auth.keys.signing import secret_signing_key
+from tests.clocks import START
 from tests.unit.auth.forging import ISSUER
 from tests.unit.auth.forging import KEY
 from tests.unit.auth.forging import SECRET
-from tests.unit.auth.forging import START
 from tests.unit.auth.forging import STRANGERS_KEY
 from tests.unit.auth.forging import forge
 from tests.unit.auth.forging import good_claims

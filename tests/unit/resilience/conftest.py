@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.unit.resilience.support import ManualClock
+from tests.clocks import ManualClock
 
 
 @pytest.fixture

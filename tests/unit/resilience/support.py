@@ -14,6 +14,7 @@ from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Upsert
 from database.core.result import Result
+from tests.clocks import ManualClock
 
 Value = TypeVar("Value")
 
@@ -23,19 +24,6 @@ WRITE_BY_ID = Upsert("molecules", [{"id": "m1", "name": "water"}])
 
 PATIENCE = 10.0
 """Seconds after which a test that hangs fails; nothing is measured by it."""
-
-
-class ManualClock:
-    """Seconds that pass only when told to."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-    def advance(self, seconds: float) -> None:
-        self.now += seconds
 
 
 class Backend:

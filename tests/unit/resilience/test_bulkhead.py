@@ -16,10 +16,10 @@ from database.core.errors import PoolExhausted
 from database.core.operations import Operation
 from database.core.result import Result
 from database.resilience.bulkhead import Bulkhead
+from tests.clocks import ManualClock
 from tests.unit.resilience.support import PATIENCE
 from tests.unit.resilience.support import READ
 from tests.unit.resilience.support import Backend
-from tests.unit.resilience.support import ManualClock
 from tests.unit.resilience.support import together
 
 

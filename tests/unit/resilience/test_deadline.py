@@ -13,9 +13,9 @@ from database.core.errors import NotFound
 from database.core.errors import TimedOut
 from database.resilience.deadline import bounded
 from database.resilience.deadline import remaining
+from tests.clocks import ManualClock
 from tests.unit.resilience.support import READ
 from tests.unit.resilience.support import Backend
-from tests.unit.resilience.support import ManualClock
 
 
 @pytest.mark.parametrize(

@@ -29,11 +29,11 @@ from database.core.result import Result
 from database.resilience.guard import Guard
 from database.resilience.policy import Handler
 from database.resilience.policy import ResilienceSettings
+from tests.clocks import ManualClock
 from tests.unit.resilience.support import PATIENCE
 from tests.unit.resilience.support import READ
 from tests.unit.resilience.support import WRITE
 from tests.unit.resilience.support import Backend
-from tests.unit.resilience.support import ManualClock
 from tests.unit.resilience.support import outcome
 from tests.unit.resilience.support import together
 

@@ -17,10 +17,10 @@ from database.core.operations import Operation
 from database.core.result import Result
 from database.resilience.guard import Guard
 from database.resilience.policy import ResilienceSettings
+from tests.clocks import ManualClock
 from tests.unit.resilience.support import READ
 from tests.unit.resilience.support import WRITE
 from tests.unit.resilience.support import Backend
-from tests.unit.resilience.support import ManualClock
 from tests.unit.resilience.support import outcome
 
 WINDOW, THRESHOLD, OPEN_TIME = 4, 3, 8

@@ -9,10 +9,10 @@ from database.core.errors import Conflict
 from database.core.errors import ConnectFailed
 from database.core.errors import OutcomeUnknown
 from database.resilience.metrics import Metrics
+from tests.clocks import ManualClock
 from tests.unit.resilience.support import READ
 from tests.unit.resilience.support import WRITE
 from tests.unit.resilience.support import Backend
-from tests.unit.resilience.support import ManualClock
 from tests.unit.resilience.support import outcome
 from tests.unit.resilience.support import together
 

@@ -20,12 +20,12 @@ from database.core.operations import Ping
 from database.core.result import Result
 from database.resilience.pipeline import Pipeline
 from database.resilience.policy import ResilienceSettings
+from tests.clocks import ManualClock
 from tests.unit.resilience.support import PATIENCE
 from tests.unit.resilience.support import READ
 from tests.unit.resilience.support import WRITE
 from tests.unit.resilience.support import WRITE_BY_ID
 from tests.unit.resilience.support import Backend
-from tests.unit.resilience.support import ManualClock
 from tests.unit.resilience.support import outcome
 from tests.unit.resilience.support import together
 

@@ -15,10 +15,10 @@ from database.core.operations import Ping
 from database.resilience.guard import Guard
 from database.resilience.policy import ResilienceSettings
 from database.resilience.probe import Prober
+from tests.clocks import ManualClock
 from tests.unit.resilience.support import PATIENCE
 from tests.unit.resilience.support import READ
 from tests.unit.resilience.support import Backend
-from tests.unit.resilience.support import ManualClock
 from tests.unit.resilience.support import outcome
 
 DOWN = ConnectFailed("down")

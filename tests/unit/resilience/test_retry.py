@@ -20,11 +20,11 @@ from database.core.operations import Operation
 from database.core.result import Result
 from database.resilience.retry import LONGEST_WAIT
 from database.resilience.retry import Retry
+from tests.clocks import ManualClock
 from tests.unit.resilience.support import READ
 from tests.unit.resilience.support import WRITE
 from tests.unit.resilience.support import WRITE_BY_ID
 from tests.unit.resilience.support import Backend
-from tests.unit.resilience.support import ManualClock
 from tests.unit.resilience.support import outcome
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth.errors import InvalidRefreshToken
-from auth.refresh_tokens import RefreshToken
+from auth.sessions.refresh_tokens import RefreshToken
 
 
 def test_a_token_has_256_random_bits_and_is_stored_as_its_hash() -> None:

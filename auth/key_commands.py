@@ -14,8 +14,8 @@ from flask.cli import with_appcontext
 from auth.bridge import AuthBridge
 from auth.errors import KeyConfigurationError
 from auth.errors import RotationRefused
-from auth.keyring_states import KeyState
-from auth.keyring_states import State
+from auth.keys.states import KeyState
+from auth.keys.states import State
 from auth.middleware import EXTENSION
 from auth.sharing import convex_environment
 from auth.sharing import convex_key_url

@@ -15,13 +15,14 @@ import pytest
 
 from auth.errors import InvalidToken
 from auth.errors import IssuerUnavailable
-from auth.jwks_cache import FAILURE_PAUSE
-from auth.jwks_cache import FRESH_SECONDS
-from auth.jwks_cache import STALE_SECONDS
-from auth.jwks_cache import UNKNOWN_KEY_PAUSE
-from auth.jwks_cache import FetchFailed
-from auth.jwks_cache import IssuerKeys
+from auth.sign_in.jwks_cache import FAILURE_PAUSE
+from auth.sign_in.jwks_cache import FRESH_SECONDS
+from auth.sign_in.jwks_cache import STALE_SECONDS
+from auth.sign_in.jwks_cache import UNKNOWN_KEY_PAUSE
+from auth.sign_in.jwks_cache import FetchFailed
+from auth.sign_in.jwks_cache import IssuerKeys
 from config.sign_in import ForeignIssuer
+from tests.clocks import ManualClock
 from tests.unit.auth.forging import KEY
 from tests.unit.auth.forging import STRANGERS_KEY
 
@@ -51,19 +52,9 @@ class Issuer:
         return page if isinstance(page, bytes) else json.dumps(page).encode()
 
 
-class Seconds:
-    """A monotonic clock that is moved by hand."""
-
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 @pytest.fixture
-def clock() -> Seconds:
-    return Seconds()
+def clock() -> ManualClock:
+    return ManualClock()
 
 
 @pytest.fixture
@@ -72,11 +63,11 @@ def issuer() -> Issuer:
 
 
 @pytest.fixture
-def keys(issuer: Issuer, clock: Seconds) -> IssuerKeys:
+def keys(issuer: Issuer, clock: ManualClock) -> IssuerKeys:
     return make_keys(issuer, clock)
 
 
-def make_keys(issuer: Issuer, clock: Seconds, url: str | None = JWKS_URL, name: str = ISSUER) -> IssuerKeys:
+def make_keys(issuer: Issuer, clock: ManualClock, url: str | None = JWKS_URL, name: str = ISSUER) -> IssuerKeys:
     entry = ForeignIssuer(name="other", issuer=name, audience="us", jwks_url=url, algorithms=("ES256",))
     return IssuerKeys(entry, issuer, clock)
 
@@ -91,7 +82,7 @@ def assert_unknown(keys: IssuerKeys, kid: object = ANOTHER["kid"], algorithm: st
 
 
 def test_keys_are_fetched_when_they_are_needed_and_again_when_they_are_old(
-    keys: IssuerKeys, issuer: Issuer, clock: Seconds
+    keys: IssuerKeys, issuer: Issuer, clock: ManualClock
 ) -> None:
     assert issuer.asked == []
     for _ in range(3):
@@ -102,7 +93,7 @@ def test_keys_are_fetched_when_they_are_needed_and_again_when_they_are_old(
     assert len(issuer.asked) == 2
 
 
-def test_a_key_that_the_issuer_drops_is_dropped(keys: IssuerKeys, issuer: Issuer, clock: Seconds) -> None:
+def test_a_key_that_the_issuer_drops_is_dropped(keys: IssuerKeys, issuer: Issuer, clock: ManualClock) -> None:
     assert_known(keys)
     issuer.publish(ANOTHER)
     clock.now += FRESH_SECONDS
@@ -110,7 +101,7 @@ def test_a_key_that_the_issuer_drops_is_dropped(keys: IssuerKeys, issuer: Issuer
     assert_known(keys, ANOTHER)
 
 
-def test_a_new_key_is_found_when_a_token_names_it(keys: IssuerKeys, issuer: Issuer, clock: Seconds) -> None:
+def test_a_new_key_is_found_when_a_token_names_it(keys: IssuerKeys, issuer: Issuer, clock: ManualClock) -> None:
     assert_known(keys)
     issuer.publish(OURS, ANOTHER)
     assert_known(keys, ANOTHER)
@@ -118,7 +109,7 @@ def test_a_new_key_is_found_when_a_token_names_it(keys: IssuerKeys, issuer: Issu
 
 
 def test_keys_are_kept_for_a_day_while_the_issuer_is_away(
-    keys: IssuerKeys, issuer: Issuer, clock: Seconds, caplog: pytest.LogCaptureFixture
+    keys: IssuerKeys, issuer: Issuer, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     assert_known(keys)
     issuer.up = False
@@ -136,7 +127,7 @@ def test_keys_are_kept_for_a_day_while_the_issuer_is_away(
     assert "can be fetched again" in caplog.records[-1].message
 
 
-def test_an_issuer_that_is_away_is_asked_now_and_then(keys: IssuerKeys, issuer: Issuer, clock: Seconds) -> None:
+def test_an_issuer_that_is_away_is_asked_now_and_then(keys: IssuerKeys, issuer: Issuer, clock: ManualClock) -> None:
     issuer.up = False
     for second in range(int(4 * FAILURE_PAUSE)):
         clock.now = 1000.0 + second
@@ -147,7 +138,7 @@ def test_an_issuer_that_is_away_is_asked_now_and_then(keys: IssuerKeys, issuer: 
 
 
 def test_a_storm_of_unknown_keys_is_one_question_in_half_a_minute(
-    keys: IssuerKeys, issuer: Issuer, clock: Seconds
+    keys: IssuerKeys, issuer: Issuer, clock: ManualClock
 ) -> None:
     assert_known(keys)
     for second in range(int(2 * UNKNOWN_KEY_PAUSE)):
@@ -163,7 +154,7 @@ def test_a_cold_cache_asks_once_for_an_unknown_key(keys: IssuerKeys, issuer: Iss
 
 
 def test_unknown_keys_do_not_ask_an_issuer_that_is_away_more_often(
-    keys: IssuerKeys, issuer: Issuer, clock: Seconds
+    keys: IssuerKeys, issuer: Issuer, clock: ManualClock
 ) -> None:
     assert_known(keys)
     issuer.up = False
@@ -177,7 +168,7 @@ def test_many_who_need_the_keys_at_once_ask_once() -> None:
     looks: Counter[int] = Counter()
     all_wait = Event()
 
-    class Witness(Seconds):
+    class Witness(ManualClock):
         """Knows when eight threads have looked at it so often that all they can do is wait for the keys."""
 
         def __call__(self) -> float:
@@ -198,7 +189,7 @@ def test_many_who_need_the_keys_at_once_ask_once() -> None:
     assert len(issuer.asked) == 1
 
 
-def test_nobody_waits_for_a_refresh_while_there_are_keys(clock: Seconds) -> None:
+def test_nobody_waits_for_a_refresh_while_there_are_keys(clock: ManualClock) -> None:
     asked, may_answer = Event(), Event()
     may_answer.set()
 
@@ -241,7 +232,7 @@ SECRET_KEY = {"kty": "oct", "k": "c2VjcmV0LXNlY3JldC1zZWNyZXQtc2VjcmV0LXNlY3JldA
         None,
     ],
 )
-def test_a_key_that_is_no_public_key_of_that_kind_is_not_used(clock: Seconds, jwk: Any) -> None:
+def test_a_key_that_is_no_public_key_of_that_kind_is_not_used(clock: ManualClock, jwk: Any) -> None:
     keys = make_keys(Issuer(jwk, ANOTHER), clock)
     kid = jwk["kid"] if isinstance(jwk, dict) else "EC"
     for algorithm in ("ES256", "HS256"):
@@ -259,7 +250,7 @@ def test_a_token_that_names_no_key_asks_nobody(keys: IssuerKeys, issuer: Issuer)
     "page", [b"", b"<html>", b"[]", b"{}", b'{"keys": {}}', b'{"keys": null}', b"[" * 100_000], ids=count()
 )
 def test_an_answer_that_is_no_key_set_changes_nothing(
-    keys: IssuerKeys, issuer: Issuer, clock: Seconds, page: bytes
+    keys: IssuerKeys, issuer: Issuer, clock: ManualClock, page: bytes
 ) -> None:
     assert_known(keys)
     issuer.pages[JWKS_URL] = page
@@ -267,14 +258,14 @@ def test_an_answer_that_is_no_key_set_changes_nothing(
     assert_known(keys)
 
 
-def test_discovery_leads_to_the_keys(issuer: Issuer, clock: Seconds) -> None:
+def test_discovery_leads_to_the_keys(issuer: Issuer, clock: ManualClock) -> None:
     issuer.pages[DISCOVERY_URL] = {"issuer": ISSUER, "jwks_uri": JWKS_URL}
     assert_known(make_keys(issuer, clock, url=None))
     assert issuer.asked == [DISCOVERY_URL, JWKS_URL]
 
 
 @pytest.mark.parametrize("claimed", [f"{ISSUER}/", "https://other.example.org", ISSUER.upper(), None])
-def test_discovery_of_another_issuer_is_not_believed(issuer: Issuer, clock: Seconds, claimed: str | None) -> None:
+def test_discovery_of_another_issuer_is_not_believed(issuer: Issuer, clock: ManualClock, claimed: str | None) -> None:
     issuer.pages[DISCOVERY_URL] = {"issuer": claimed, "jwks_uri": JWKS_URL}
     with pytest.raises(IssuerUnavailable):
         make_keys(issuer, clock, url=None).key(OURS["kid"], "ES256")
@@ -297,7 +288,7 @@ def test_discovery_of_another_issuer_is_not_believed(issuer: Issuer, clock: Seco
         5,
     ],
 )
-def test_discovery_does_not_lead_anywhere_else(issuer: Issuer, clock: Seconds, url: object) -> None:
+def test_discovery_does_not_lead_anywhere_else(issuer: Issuer, clock: ManualClock, url: object) -> None:
     issuer.pages[DISCOVERY_URL] = {"issuer": ISSUER, "jwks_uri": url}
     with pytest.raises(IssuerUnavailable):
         make_keys(issuer, clock, url=None).key(OURS["kid"], "ES256")

@@ -15,14 +15,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization import PublicFormat
 
 from auth.errors import InvalidToken
-from auth.foreign import LEEWAY
-from auth.foreign import MAX_TOKEN_BYTES
-from auth.foreign import ForeignTokens
-from auth.foreign import ForeignUser
-from auth.foreign import foreign_tokens
-from auth.foreign import identity_id
-from auth.jwks_cache import IssuerKeys
-from auth.keys import asymmetric_signing_key
+from auth.keys.signing import asymmetric_signing_key
+from auth.sign_in.foreign import LEEWAY
+from auth.sign_in.foreign import MAX_TOKEN_BYTES
+from auth.sign_in.foreign import ForeignTokens
+from auth.sign_in.foreign import ForeignUser
+from auth.sign_in.foreign import foreign_tokens
+from auth.sign_in.foreign import identity_id
+from auth.sign_in.jwks_cache import IssuerKeys
 from config.settings import ConfigurationError
 from config.settings import load_settings
 from config.sign_in import ForeignIssuer

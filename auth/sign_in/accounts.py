@@ -19,9 +19,9 @@ from auth.errors import InvalidRegistration
 from auth.errors import NoPassword
 from auth.errors import UnknownAccount
 from auth.permissions import permissions_of
-from auth.registration import canonical_email
-from auth.registration import valid_name
-from auth.registration import valid_password
+from auth.sign_in.registration import canonical_email
+from auth.sign_in.registration import valid_name
+from auth.sign_in.registration import valid_password
 from database.core.context import SERVICE
 from database.core.context import acting_as
 from database.core.errors import ConstraintViolated

@@ -29,7 +29,7 @@ from typing import Any
 from typing import Final
 
 from auth.errors import InvalidToken
-from auth.sessions import SESSIONS
+from auth.sessions.sessions import SESSIONS
 from config.auth import RevocationPolicy
 from database.adapters.face import Database
 from database.core.clock import Clock

@@ -16,17 +16,17 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from auth.bridge import AuthBridge
 from auth.errors import KeyConfigurationError
 from auth.errors import RotationRefused
-from auth.key_files import new_private_key
-from auth.key_files import private_pem
-from auth.keyring import KeyRing
-from auth.keyring import load_keyring
-from auth.keyring_states import State
-from auth.keys import thumbprint
+from auth.keys.files import new_private_key
+from auth.keys.files import private_pem
+from auth.keys.ring import KeyRing
+from auth.keys.ring import load_keyring
+from auth.keys.signing import thumbprint
+from auth.keys.states import State
 from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import load_settings
+from tests.clocks import WallClock
 from tests.unit.auth.forging import SECRET
-from tests.unit.auth.forging import HandClock
 
 PASSWORD = "correct-horse-battery-staple-0123"
 
@@ -37,15 +37,15 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def clock() -> HandClock:
-    return HandClock()
+def clock() -> WallClock:
+    return WallClock()
 
 
 def settings(folder: Path, **overrides: object) -> Settings:
     return load_settings(None, **{"INSTANCE_PATH": folder, "ENVIRONMENT": "testing", **overrides})
 
 
-def make_bridge(folder: Path, clock: HandClock, **overrides: object) -> AuthBridge:
+def make_bridge(folder: Path, clock: WallClock, **overrides: object) -> AuthBridge:
     return AuthBridge(settings=settings(folder, **overrides), now=clock)
 
 
@@ -226,7 +226,7 @@ def kids(bridge: AuthBridge) -> list[str]:
 
 
 @pytest.mark.parametrize("password", [{}, {"JWT_KEYRING_PASSWORD": PASSWORD}], ids=["open", "locked"])
-def test_a_rotation_from_beginning_to_end(folder: Path, clock: HandClock, password: dict[str, str]) -> None:
+def test_a_rotation_from_beginning_to_end(folder: Path, clock: WallClock, password: dict[str, str]) -> None:
     bridge = make_bridge(folder, clock, **password)
     first, token = bridge.key.kid, bridge.generate_token("ada")
     bridge.rotate_key()
@@ -245,7 +245,7 @@ def test_a_rotation_from_beginning_to_end(folder: Path, clock: HandClock, passwo
     assert [key["kid"] for key in stored(folder)["keys"]] == [second, kids(bridge)[1]]
 
 
-def test_rotating_is_refused_while_a_key_waits(folder: Path, clock: HandClock) -> None:
+def test_rotating_is_refused_while_a_key_waits(folder: Path, clock: WallClock) -> None:
     bridge = make_bridge(folder, clock)
     bridge.rotate_key()
     before = stored(folder)
@@ -256,7 +256,7 @@ def test_rotating_is_refused_while_a_key_waits(folder: Path, clock: HandClock) -
     assert [key.state for key in bridge.ring.states()] == [State.RETIRED, State.CURRENT]
 
 
-def test_with_nothing_to_wait_for_a_key_signs_at_once(folder: Path, clock: HandClock) -> None:
+def test_with_nothing_to_wait_for_a_key_signs_at_once(folder: Path, clock: WallClock) -> None:
     bridge = make_bridge(folder, clock, JWT_KEY_PUBLISH_SECONDS=0)
     first = bridge.key.kid
     bridge.rotate_key()
@@ -264,7 +264,7 @@ def test_with_nothing_to_wait_for_a_key_signs_at_once(folder: Path, clock: HandC
     assert first in kids(bridge)
 
 
-def test_a_key_stays_for_an_admin_token_that_lives_longer_than_others(folder: Path, clock: HandClock) -> None:
+def test_a_key_stays_for_an_admin_token_that_lives_longer_than_others(folder: Path, clock: WallClock) -> None:
     bridge = make_bridge(folder, clock, JWT_EXPIRY_SECONDS=60)
     token = bridge.get_admin_token(reason="repair")
     bridge.rotate_key(at_once=True)
@@ -272,7 +272,7 @@ def test_a_key_stays_for_an_admin_token_that_lives_longer_than_others(folder: Pa
     assert bridge.verify(token)["sub"] == "admin"
 
 
-def test_a_stolen_key_is_dropped_with_its_tokens_although_they_were_remembered(folder: Path, clock: HandClock) -> None:
+def test_a_stolen_key_is_dropped_with_its_tokens_although_they_were_remembered(folder: Path, clock: WallClock) -> None:
     bridge, worker = make_bridge(folder, clock), make_bridge(folder, clock)
     token = bridge.generate_token("ada")
     assert bridge.verify(token)
@@ -285,7 +285,7 @@ def test_a_stolen_key_is_dropped_with_its_tokens_although_they_were_remembered(f
 
 
 def test_another_algorithm_comes_with_the_next_key(
-    folder: Path, clock: HandClock, caplog: pytest.LogCaptureFixture
+    folder: Path, clock: WallClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     former = make_bridge(folder, clock)
     token = former.generate_token("ada")
@@ -300,14 +300,14 @@ def test_another_algorithm_comes_with_the_next_key(
     assert former.verify(bridge.generate_token("bob"))["sub"] == "bob"
 
 
-def test_a_key_made_elsewhere_a_moment_ago_is_known_at_once(folder: Path, clock: HandClock) -> None:
+def test_a_key_made_elsewhere_a_moment_ago_is_known_at_once(folder: Path, clock: WallClock) -> None:
     bridge, worker = make_bridge(folder, clock), make_bridge(folder, clock)
     bridge.rotate_key(at_once=True)
     assert worker.verify(bridge.generate_token("ada"))["sub"] == "ada"
 
 
 def test_the_file_is_looked_at_once_a_second_and_when_the_clock_was_put_back(
-    folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    folder: Path, clock: WallClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bridge = make_bridge(folder, clock)
     looks: list[KeyRing] = []
@@ -326,7 +326,7 @@ def test_the_file_is_looked_at_once_a_second_and_when_the_clock_was_put_back(
 
 
 def test_a_file_that_is_damaged_later_leaves_the_last_good_keys_in_force(
-    folder: Path, clock: HandClock, caplog: pytest.LogCaptureFixture
+    folder: Path, clock: WallClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     bridge = make_bridge(folder, clock)
     caplog.clear()
@@ -348,7 +348,7 @@ def test_a_file_that_is_damaged_later_leaves_the_last_good_keys_in_force(
     assert bridge.ring.problem is None
 
 
-def test_the_same_file_may_come_back(folder: Path, clock: HandClock) -> None:
+def test_the_same_file_may_come_back(folder: Path, clock: WallClock) -> None:
     bridge = make_bridge(folder, clock)
     file, away = folder / "keyring.json", folder / "away"
     file.rename(away)
@@ -362,7 +362,7 @@ def test_the_same_file_may_come_back(folder: Path, clock: HandClock) -> None:
 
 
 def test_a_file_of_another_user_is_not_replaced(
-    folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    folder: Path, clock: WallClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bridge = make_bridge(folder, clock)
     before = stored(folder)
@@ -373,7 +373,7 @@ def test_a_file_of_another_user_is_not_replaced(
 
 
 def test_a_write_that_fails_leaves_the_ring_and_nothing_else(
-    folder: Path, clock: HandClock, monkeypatch: pytest.MonkeyPatch
+    folder: Path, clock: WallClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bridge = make_bridge(folder, clock)
     before, names = stored(folder), set(folder.iterdir())
@@ -392,7 +392,7 @@ def test_a_write_that_fails_leaves_the_ring_and_nothing_else(
     ("named", "advice"), [({"JWT_SECRET": SECRET}, "JWT_PREVIOUS_SECRETS"), ({}, "JWT_KEYRING_FILE")]
 )
 def test_keys_that_the_settings_name_say_how_they_are_changed(
-    tmp_path: Path, folder: Path, clock: HandClock, named: dict[str, object], advice: str
+    tmp_path: Path, folder: Path, clock: WallClock, named: dict[str, object], advice: str
 ) -> None:
     file = tmp_path / "key.pem"
     file.write_bytes(private_pem(new_private_key("ES256"), None))
@@ -403,7 +403,7 @@ def test_keys_that_the_settings_name_say_how_they_are_changed(
     assert not folder.exists()
 
 
-def test_a_secret_is_replaced_by_naming_the_former_one(folder: Path, clock: HandClock) -> None:
+def test_a_secret_is_replaced_by_naming_the_former_one(folder: Path, clock: WallClock) -> None:
     token = make_bridge(folder, clock, JWT_SECRET=SECRET).generate_token("ada")
     replaced = {"JWT_SECRET": "n" * 40, "JWT_PREVIOUS_SECRETS": f"{'o' * 40}, {SECRET},"}
     bridge = make_bridge(folder, clock, **replaced)
@@ -414,7 +414,7 @@ def test_a_secret_is_replaced_by_naming_the_former_one(folder: Path, clock: Hand
     assert forgotten.verify(bridge.generate_token("bob"))["sub"] == "bob"
 
 
-def test_from_a_secret_to_keys_that_rotate(folder: Path, clock: HandClock) -> None:
+def test_from_a_secret_to_keys_that_rotate(folder: Path, clock: WallClock) -> None:
     token = make_bridge(folder, clock, JWT_SECRET=SECRET).generate_token("ada")
     bridge = make_bridge(folder, clock, JWT_PREVIOUS_SECRETS=SECRET)
     assert bridge.key.algorithm == "ES256"

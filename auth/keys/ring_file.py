@@ -18,15 +18,15 @@ from pydantic import ValidationError
 from pydantic import model_validator
 
 from auth.errors import KeyConfigurationError
-from auth.key_files import locked_for_writing
-from auth.key_files import opened_private_key
-from auth.key_files import private_pem
-from auth.key_files import replace_file
-from auth.keyring_states import Ring
-from auth.keyring_states import RingKey
-from auth.keys import SigningKey
-from auth.keys import asymmetric_signing_key
-from auth.keys import refuse_open_file
+from auth.keys.files import locked_for_writing
+from auth.keys.files import opened_private_key
+from auth.keys.files import private_pem
+from auth.keys.files import replace_file
+from auth.keys.signing import SigningKey
+from auth.keys.signing import asymmetric_signing_key
+from auth.keys.signing import refuse_open_file
+from auth.keys.states import Ring
+from auth.keys.states import RingKey
 
 LOCK_SETTING = "JWT_KEYRING_PASSWORD"
 

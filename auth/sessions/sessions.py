@@ -24,7 +24,7 @@ from auth.errors import InvalidRefreshToken
 from auth.errors import SessionEnded
 from auth.errors import SessionExpired
 from auth.errors import UnknownSession
-from auth.refresh_tokens import RefreshToken
+from auth.sessions.refresh_tokens import RefreshToken
 from database.adapters.face import Database
 from database.core.clock import utc_now
 from database.core.context import SERVICE

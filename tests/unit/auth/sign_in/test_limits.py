@@ -13,9 +13,9 @@ from auth.errors import AuthError
 from auth.errors import InvalidCredentials
 from auth.errors import InvalidToken
 from auth.errors import TooManyAttempts
-from auth.limits import Counters
-from auth.limits import SignInLimits
-from auth.limits import network
+from auth.sign_in.limits import Counters
+from auth.sign_in.limits import SignInLimits
+from auth.sign_in.limits import network
 from config.settings import ConfigurationError
 from config.settings import load_settings
 from database.core.errors import Unavailable

@@ -39,7 +39,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 from auth.errors import AuthenticationFailed
 from auth.errors import InvalidRegistration
 from auth.errors import TooManyAttempts
-from auth.registration import canonical_email
+from auth.sign_in.registration import canonical_email
 from config.settings import Settings
 from config.sign_in import OFF
 from database.core.clock import Clock

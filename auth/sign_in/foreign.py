@@ -24,17 +24,17 @@ from jwt.exceptions import InvalidTokenError
 from jwt.exceptions import MissingRequiredClaimError
 from jwt.exceptions import PyJWTError
 
-from auth.accounts import Account
-from auth.accounts import Accounts
 from auth.atomic import atomically
 from auth.errors import EmailNotVerified
 from auth.errors import EmailTaken
 from auth.errors import InvalidRegistration
 from auth.errors import InvalidToken
 from auth.errors import UnknownAccount
-from auth.jwks_cache import IssuerKeys
-from auth.registration import canonical_email
-from auth.registration import valid_name
+from auth.sign_in.accounts import Account
+from auth.sign_in.accounts import Accounts
+from auth.sign_in.jwks_cache import IssuerKeys
+from auth.sign_in.registration import canonical_email
+from auth.sign_in.registration import valid_name
 from config.settings import ConfigurationError
 from config.sign_in import ForeignIssuer
 from database.adapters.face import Database

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from auth.errors import InvalidToken
-from auth.revocation import INTERVAL
-from auth.revocation import MARGIN
-from auth.revocation import WAIT_AFTER
-from auth.revocation import Revocation
-from auth.sessions import SESSIONS
-from auth.sessions import Sessions
+from auth.sessions.revocation import INTERVAL
+from auth.sessions.revocation import MARGIN
+from auth.sessions.revocation import WAIT_AFTER
+from auth.sessions.revocation import Revocation
+from auth.sessions.sessions import SESSIONS
+from auth.sessions.sessions import Sessions
 from database.adapters.memory import MemoryAdapter
 from database.core.context import Context
 from database.core.context import current_context
@@ -27,8 +27,8 @@ from database.core.errors import Unavailable
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.result import Result
+from tests.clocks import ManualClock
 from tests.integration.forks import answer_of_child
-from tests.unit.resilience.support import ManualClock
 
 LIFE = timedelta(minutes=15)
 USER = "018f5c3e-0000-7000-8000-000000000001"
@@ -229,7 +229,9 @@ def test_a_silent_database_is_asked_once_in_an_interval_and_complained_of_once(
             refused(revocation)
         clock.advance(INTERVAL)
     assert database.asked == 3
-    assert [record.levelno for record in caplog.records if record.name == "auth.revocation"] == [logging.WARNING]
+    assert [record.levelno for record in caplog.records if record.name == "auth.sessions.revocation"] == [
+        logging.WARNING
+    ]
 
 
 def test_a_stand_ins_answer_is_no_knowledge(database: Moody, clock: ManualClock) -> None:

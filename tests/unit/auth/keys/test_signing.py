@@ -22,11 +22,11 @@ from jwt import PyJWK
 from jwt.utils import from_base64url_uint
 
 from auth.errors import KeyConfigurationError
-from auth.keyring import load_keyring
-from auth.keys import SigningKey
-from auth.keys import asymmetric_signing_key
-from auth.keys import secret_signing_key
-from auth.keys import thumbprint
+from auth.keys.ring import load_keyring
+from auth.keys.signing import SigningKey
+from auth.keys.signing import asymmetric_signing_key
+from auth.keys.signing import secret_signing_key
+from auth.keys.signing import thumbprint
 from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import load_settings

@@ -10,8 +10,8 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from auth.sessions import SESSIONS
-from auth.sessions import TOKENS
+from auth.sessions.sessions import SESSIONS
+from auth.sessions.sessions import TOKENS
 from database.adapters.face import Database
 from database.core.clock import utc_now
 from database.core.context import SERVICE

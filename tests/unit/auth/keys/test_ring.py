@@ -16,26 +16,26 @@ from hypothesis import strategies as st
 from auth.bridge import AuthBridge
 from auth.errors import InvalidToken
 from auth.errors import RotationRefused
-from auth.keyring import KeyRing
-from auth.keyring import fixed_ring
-from auth.keyring_rotation import Schedule
-from auth.keyring_rotation import revoked
-from auth.keyring_rotation import rotated
-from auth.keyring_rotation import rotated_now
-from auth.keyring_states import Ring
-from auth.keyring_states import RingKey
-from auth.keyring_states import State
-from auth.keyring_states import described
-from auth.keyring_states import key_set
-from auth.keyring_states import states
-from auth.keys import SigningKey
-from auth.keys import asymmetric_signing_key
-from auth.keys import secret_signing_key
+from auth.keys.ring import KeyRing
+from auth.keys.ring import fixed_ring
+from auth.keys.rotation import Schedule
+from auth.keys.rotation import revoked
+from auth.keys.rotation import rotated
+from auth.keys.rotation import rotated_now
+from auth.keys.signing import SigningKey
+from auth.keys.signing import asymmetric_signing_key
+from auth.keys.signing import secret_signing_key
+from auth.keys.states import Ring
+from auth.keys.states import RingKey
+from auth.keys.states import State
+from auth.keys.states import described
+from auth.keys.states import key_set
+from auth.keys.states import states
+from tests.clocks import START
+from tests.clocks import WallClock
 from tests.unit.auth.forging import KEY
 from tests.unit.auth.forging import SECRET
-from tests.unit.auth.forging import START
 from tests.unit.auth.forging import STRANGERS_KEY
-from tests.unit.auth.forging import HandClock
 from tests.unit.auth.forging import forge
 from tests.unit.auth.forging import make_bridge
 
@@ -163,7 +163,7 @@ def _after(step: str, ring: Ring, key: SigningKey, now: datetime) -> Ring:
 
 
 def test_the_bridge_follows_the_ring_by_time_alone() -> None:
-    clock = HandClock()
+    clock = WallClock()
     bridge = _bridge(rotated(FIRST, KEYS[1], SCHEDULE, START), clock)
     tokens = []
     for seconds, kid in ((0, 0), (3599, 0), (1, 1)):
@@ -175,12 +175,12 @@ def test_the_bridge_follows_the_ring_by_time_alone() -> None:
 
 
 def test_a_key_that_waits_is_accepted_for_the_sake_of_clocks_that_are_ahead() -> None:
-    bridge = _bridge(rotated(FIRST, KEYS[1], SCHEDULE, START), HandClock())
+    bridge = _bridge(rotated(FIRST, KEYS[1], SCHEDULE, START), WallClock())
     assert bridge.verify(forge(key=KEYS[1]))["jti"] == "a1"
 
 
 def test_the_memory_of_tokens_ends_with_their_key() -> None:
-    clock = HandClock()
+    clock = WallClock()
     ring = (RingKey(KEYS[0], START, START, START + timedelta(seconds=5)), RingKey(KEYS[1], START, START))
     bridge = _bridge(ring, clock)
     token = forge(key=KEYS[0])
@@ -192,7 +192,7 @@ def test_the_memory_of_tokens_ends_with_their_key() -> None:
 
 
 def test_each_key_is_used_with_its_own_algorithm() -> None:
-    clock = HandClock()
+    clock = WallClock()
     bridge = _bridge(FIRST, clock, secret_signing_key(SECRET, production=True))
     secret = secret_signing_key(SECRET, production=True)
     assert bridge.verify(forge(key=secret))["jti"] == "a1"
@@ -209,7 +209,7 @@ def test_each_key_is_used_with_its_own_algorithm() -> None:
 
 def test_former_secrets_verify_and_do_not_sign() -> None:
     current, former, stranger = (secret_signing_key(letter * 40, production=True) for letter in "cfs")
-    ring = KeyRing((RingKey(current, START, START),), secrets=(former,), now=HandClock())
+    ring = KeyRing((RingKey(current, START, START),), secrets=(former,), now=WallClock())
     bridge = make_bridge(key=ring)
     assert bridge.verify(forge(key=former))
     assert bridge.verify(forge(key=current))
@@ -220,7 +220,7 @@ def test_former_secrets_verify_and_do_not_sign() -> None:
 
 
 def test_the_ring_is_made_anew_only_when_something_changes() -> None:
-    clock = HandClock()
+    clock = WallClock()
     ring = KeyRing(rotated(FIRST, KEYS[1], SCHEDULE, START), now=clock)
     first = ring.keys(clock())
     clock.advance(3599)
@@ -246,5 +246,5 @@ def test_no_key_of_a_ring_is_shown() -> None:
     assert str(STRANGERS_KEY.kid) in text
 
 
-def _bridge(ring: Ring, clock: HandClock, *secrets: SigningKey) -> AuthBridge:
+def _bridge(ring: Ring, clock: WallClock, *secrets: SigningKey) -> AuthBridge:
     return make_bridge(clock, KeyRing(ring, secrets=secrets, now=clock))

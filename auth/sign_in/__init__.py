@@ -1,0 +1,1 @@
+"""Sign-in: accounts with passwords, tokens of other issuers, and limits on guessing."""
