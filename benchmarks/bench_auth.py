@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from collections.abc import Sequence
+from datetime import timedelta
 from itertools import cycle
 from itertools import islice
 from typing import Any
@@ -22,12 +23,15 @@ from auth.keys.files import new_private_key
 from auth.keys.signing import SigningKey
 from auth.keys.signing import asymmetric_signing_key
 from auth.keys.signing import secret_signing_key
+from auth.sessions.cookies import SessionCookies
+from auth.sessions.revocation import Revocation
 from auth.verification import MAX_CACHED
 from benchmarks.harness import Measure
 from benchmarks.harness import per_call
 from benchmarks.harness import per_item
 from benchmarks.harness import report
 from config.settings import load_settings
+from database.adapters.memory import MemoryAdapter
 
 _CACHED_CALLS = 20_000
 _NEW_TOKENS = 200
@@ -64,14 +68,16 @@ def _verification(key: SigningKey, rounds: int) -> None:
 
 def _requests(key: SigningKey, rounds: int) -> None:
     bridge = _bridge(key)
-    guarded = _app()
-    middleware.init_app(guarded, bridge)
+    guarded, database = _app(), MemoryAdapter()
+    revocation = Revocation(database, token_life=timedelta(seconds=bridge.expiry), policy="reads", max_stale=30)
+    middleware.init_app(guarded, bridge, revocation=revocation, cookies=SessionCookies(secure=True))
     cases = {
         "empty route": per_call(_caller(_app()), _REQUESTS),
         "the same with identity, signed in": per_call(_caller(guarded, _token(bridge)), _REQUESTS),
         "the same with identity, nobody": per_call(_caller(guarded), _REQUESTS),
     }
     report("Flask: who asks", cases, baseline="empty route", rounds=rounds)
+    database.disconnect()
 
 
 def _bridge(key: SigningKey) -> AuthBridge:
@@ -79,7 +85,7 @@ def _bridge(key: SigningKey) -> AuthBridge:
 
 
 def _token(bridge: AuthBridge) -> str:
-    return bridge.generate_token("018f5c3e-0000-7000-8000-000000000001", _USER)
+    return bridge.generate_token("018f5c3e-0000-7000-8000-000000000001", _USER, session_id="a session")
 
 
 def _some(tokens: cycle[str]) -> Sequence[str]:

@@ -9,12 +9,10 @@ from itertools import count
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 
-from api.signing_in import ACCOUNTS
 from auth.sessions.cookies import csrf_token
-from auth.sign_in.accounts import Accounts
 from config.sign_in import OFF
+from tests.integration.http.support import CHEAP
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
@@ -22,7 +20,6 @@ from tests.integration.http.support import bearer
 from tests.integration.http.support import make_site
 from tests.integration.http.test_attacks import assert_untold
 
-CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 HTTPS = "https://localhost"
 ACCESS_COOKIE = "__Host-isthmus_access"
 REFRESH_COOKIE = "__Secure-isthmus_refresh"
@@ -177,8 +174,8 @@ ATTACKS: dict[str, tuple[Callable[[Victim], Any], int, str]] = {
         403,
         "csrf",
     ),
-    "refresh by cookie alone": (lambda victim: victim.by_cookie("POST", "/auth/refresh"), 403, "csrf"),
-    "logout by cookie alone": (lambda victim: victim.by_cookie("POST", "/auth/logout"), 403, "csrf"),
+    "refresh by cookie alone": (lambda victim: victim.by_cookie("POST", "/auth/refresh", {}), 403, "csrf"),
+    "logout by cookie alone": (lambda victim: victim.by_cookie("POST", "/auth/logout", {}), 403, "csrf"),
     "deletion by cookie alone": (lambda victim: victim.by_cookie("DELETE", "/api/notes/1"), 403, "csrf"),
     # Mass assignment
     "register as admin": (registered_with(role="admin"), 422, "invalid-registration"),
@@ -204,9 +201,7 @@ ATTACKS: dict[str, tuple[Callable[[Victim], Any], int, str]] = {
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     limits = {"AUTH_REGISTER_LIMIT_PER_ADDRESS": OFF, "AUTH_LOGIN_LIMIT_PER_ADDRESS": OFF}
     site = make_site(tmp_path_factory.mktemp("sessions"), DB_ADAPTER_ORDER="memory", **limits)
-    # Real argon2id, with the least work it allows.
-    site.app.extensions[ACCOUNTS] = Accounts(site.manager, CHEAP)
-    yield site
+    yield site.hash_with(CHEAP)
     site.close()
 
 
@@ -228,4 +223,4 @@ def test_the_page_itself_may(site: Site) -> None:
     proof = csrf_token(victim.access, victim.token)
     assert victim.by_cookie("POST", "/api/notes", NOTE, proof).status_code == 201
     assert victim.by_cookie("GET", "/api/notes").json["data"][0]["title"] == "mine"
-    assert victim.by_cookie("POST", "/auth/refresh", None, proof).status_code == 200
+    assert victim.by_cookie("POST", "/auth/refresh", {}, proof).status_code == 200
