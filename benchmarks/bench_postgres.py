@@ -53,7 +53,7 @@ def run(rounds: int) -> None:
         server.database() as database,
         ExitStack() as resources,
     ):
-        create(_sqlalchemy_url(database))
+        create(database.sqlalchemy_url)
         contenders = {name: make(database, resources) for name, make in _CONTENDERS.items()}
         where = f"PostgreSQL {_version(database)} (TCP, one core, commits on disk)"
         measure(where, contenders, baseline="psycopg 3, dicts, COPY", rounds=rounds)
@@ -128,7 +128,7 @@ def _isthmus_builder(database: PostgresDatabase, resources: ExitStack) -> Conten
 
 
 def _sqlalchemy(database: PostgresDatabase, resources: ExitStack) -> Contender:
-    engine = sa.create_engine(_sqlalchemy_url(database))
+    engine = sa.create_engine(database.sqlalchemy_url)
     resources.callback(engine.dispose)
     return SqlAlchemyCore(engine)
 
@@ -150,10 +150,6 @@ def _peewee(database: PostgresDatabase, resources: ExitStack) -> Contender:
     )
     resources.callback(connection.close)
     return Peewee(connection)
-
-
-def _sqlalchemy_url(database: PostgresDatabase) -> str:
-    return database.url.replace("postgresql://", "postgresql+psycopg://")
 
 
 def _version(database: PostgresDatabase) -> str:

@@ -11,11 +11,9 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import ExitStack
 from contextlib import contextmanager
-from dataclasses import asdict
 from secrets import token_hex
 from typing import Any
 
-import psycopg
 from supabase import Client
 from supabase import create_client
 
@@ -25,14 +23,11 @@ from benchmarks.molecules import MOMENT
 from benchmarks.molecules import TABLE
 from benchmarks.molecules import Contender
 from benchmarks.molecules import Record
-from database.adapters.postgres import PostgresAdapter
 from database.adapters.supabase import SupabaseAdapter
 from database.core.schema import new_id
-from database.migrations import runner
-from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.supabase_api import ROLES
 from tests.servers.supabase_api import SupabaseApi
+from tests.servers.supabase_api import prepare
 
 _BASELINE = "supabase, the same requests"
 
@@ -56,17 +51,9 @@ def run(rounds: int) -> None:
 def _project() -> Iterator[SupabaseApi]:
     """A project with the application's tables, commits on disk."""
     with PostgresServer(durable=True) as server, server.database() as database:
-        _prepare(database)
+        prepare(database)
         with SupabaseApi(database) as project:
             yield project
-
-
-def _prepare(database: PostgresDatabase) -> None:
-    with psycopg.connect(database.dsn, autocommit=True) as connection:
-        connection.execute(ROLES.read_bytes())
-    adapter = PostgresAdapter(asdict(database))
-    runner.upgrade(adapter)
-    adapter.disconnect()
 
 
 class _Documented(Contender):

@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings
 
+from config.settings import settings_table
+from database.adapters.convex import ConvexAdapter
+from database.connection_manager import ConnectionManager
 from tests import no_skips
+from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import ServerUnavailable
 from tests.servers.proxy import FaultProxy
 from tests.servers.tokens import TokenSigner
 
@@ -32,7 +36,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """A PostgreSQL server for all tests; leave it running."""
-    with _available_postgres(durable=False) as server:
+    with available(PostgresServer) as server:
         yield server
 
 
@@ -45,7 +49,7 @@ def postgres_database(postgres_server: PostgresServer) -> Iterator[PostgresDatab
 
 @pytest.fixture(scope="module")
 def _durable_postgres() -> Iterator[PostgresServer]:
-    with _available_postgres(durable=True) as server:
+    with available(PostgresServer, durable=True) as server:
         yield server
 
 
@@ -65,12 +69,34 @@ def token_signer() -> TokenSigner:
 @pytest.fixture(scope="session")
 def convex_deployment(token_signer: TokenSigner) -> Iterator[ConvexDeployment]:
     """A Convex deployment of the application's functions for all tests; reset it, and leave it running."""
-    try:
-        deployment = ConvexDeployment(provider=token_signer.provider)
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with deployment:
+    with available(ConvexDeployment, provider=token_signer.provider) as deployment:
         yield deployment
+
+
+@pytest.fixture
+def empty_deployment(convex_deployment: ConvexDeployment) -> Iterator[ConvexDeployment]:
+    """The deployment with empty tables, before the test and after it."""
+    convex_deployment.reset()
+    yield convex_deployment
+    convex_deployment.reset()
+
+
+@pytest.fixture
+def convex_store(empty_deployment: ConvexDeployment) -> Iterator[ConvexAdapter]:
+    """The empty deployment as the service sees it, to see what was done in it."""
+    adapter = ConvexAdapter({"url": empty_deployment.url, "key": empty_deployment.deploy_key})
+    yield adapter
+    adapter.disconnect()
+
+
+@pytest.fixture
+def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """No settings from outside, and a folder for what is left behind."""
+    for row in settings_table().splitlines()[2:]:
+        monkeypatch.delenv(row.split("`")[1], raising=False)
+    monkeypatch.chdir(tmp_path)
+    yield
+    ConnectionManager.set_instance(None)
 
 
 @pytest.fixture
@@ -78,10 +104,3 @@ def proxy() -> Iterator[Callable[[int], FaultProxy]]:
     """Make proxies to ports of this machine; they end with the test."""
     with ExitStack() as proxies:
         yield lambda upstream: proxies.enter_context(FaultProxy(upstream))
-
-
-def _available_postgres(*, durable: bool) -> PostgresServer:
-    try:
-        return PostgresServer(durable=durable)
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))

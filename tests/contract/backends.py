@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from dataclasses import dataclass
@@ -20,8 +19,6 @@ from database.adapters.postgres import PostgresAdapter
 from database.adapters.postgres import SupabaseDirectAdapter
 from database.adapters.sqlite import SQLiteAdapter
 from database.adapters.supabase import SupabaseAdapter
-from database.convex_schema import FUNCTIONS
-from database.convex_schema import write
 from database.core.capabilities import Capabilities
 from database.core.operations import Delete
 from database.core.query import Where
@@ -32,13 +29,13 @@ from tests.contract.tables import create_tables
 from tests.contract.tables import diaries
 from tests.contract.tables import metadata
 from tests.contract.tables import prices
+from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
+from tests.servers.convex_deployment import functions_with
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import ServerUnavailable
 from tests.servers.supabase_api import SupabaseApi
-
-SUPABASE_ROLES = Path(__file__).parents[1] / "servers" / "supabase_roles.sql"
+from tests.servers.supabase_api import add_roles
 
 PART = 1_000
 TIMEOUT = 20  # seconds; only a broken backend needs them
@@ -105,16 +102,10 @@ class Backend:
                 self.adapter.run(Delete(table.name, where=Where("id", "in", [row["id"] for row in rows])))
 
 
-def sqlalchemy_url(database: PostgresDatabase) -> str:
-    """The database for SQLAlchemy with psycopg."""
-    return database.url.replace("postgresql://", "postgresql+psycopg://")
-
-
 def supabase_database(server: PostgresServer) -> PostgresDatabase:
     """A new database with the roles of a Supabase project."""
     database = server.create_database()
-    with psycopg.connect(database.dsn, autocommit=True) as connection:
-        connection.execute(SUPABASE_ROLES.read_text())
+    add_roles(database)
     return database
 
 
@@ -139,25 +130,20 @@ def _sqlite(request: pytest.FixtureRequest) -> Prepared:
 
 def _postgresql(request: pytest.FixtureRequest) -> Prepared:
     database = request.getfixturevalue("postgres_server").create_database()
-    create_tables(sqlalchemy_url(database))
+    create_tables(database.sqlalchemy_url)
     return Prepared(asdict(database))
 
 
 def _supabase_direct(request: pytest.FixtureRequest) -> Prepared:
     database = supabase_database(request.getfixturevalue("postgres_server"))
-    create_tables(sqlalchemy_url(database))
+    create_tables(database.sqlalchemy_url)
     protect(database)
     return Prepared(asdict(database))
 
 
 def _convex(request: pytest.FixtureRequest) -> Prepared:
-    folder: Path = request.getfixturevalue("tmp_path_factory").mktemp("contract") / "functions"
-    shutil.copytree(FUNCTIONS, folder)
-    write(metadata, folder)
-    try:
-        deployment = ConvexDeployment(folder)
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
+    folder: Path = request.getfixturevalue("tmp_path_factory").mktemp("contract")
+    deployment = available(ConvexDeployment, functions_with(metadata, folder))
     deployment.__enter__()
     request.addfinalizer(deployment.close)
     return Prepared({"url": deployment.url, "key": deployment.deploy_key}, deployment.reset)
@@ -165,14 +151,10 @@ def _convex(request: pytest.FixtureRequest) -> Prepared:
 
 def _supabase_http(request: pytest.FixtureRequest) -> Prepared:
     database = supabase_database(request.getfixturevalue("postgres_server"))
-    create_tables(sqlalchemy_url(database))
+    create_tables(database.sqlalchemy_url)
     protect(database)
-    with psycopg.connect(database.dsn, autocommit=True) as connection:
-        connection.execute(functions.script().encode())
-    try:
-        project = SupabaseApi(database)
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
+    database.execute(functions.script())
+    project = available(SupabaseApi, database)
     project.__enter__()
     request.addfinalizer(project.close)
     connection = psycopg.connect(database.dsn, autocommit=True)

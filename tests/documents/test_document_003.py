@@ -10,7 +10,6 @@ from typing import Any
 import psycopg
 import pytest
 from flask import Flask
-from sqlalchemy import create_engine
 
 from api.flask_convex import init_flask_convex
 from auth.bridge import AuthBridge
@@ -21,7 +20,6 @@ from database.adapters.postgres import SupabaseDirectAdapter
 from database.core.errors import BackendError
 from database.core.errors import RequestError
 from database.migrations import runner
-from tests.contract.backends import sqlalchemy_url
 from tests.contract.backends import supabase_database
 from tests.documents.blocks import Block
 from tests.documents.blocks import blocks
@@ -63,8 +61,8 @@ def runs(section: str) -> pytest.MarkDecorator:
 
 
 @pytest.fixture
-def block(request: pytest.FixtureRequest, deployment: ConvexDeployment) -> Block:
-    return adapted(request.param, url=deployment.url)
+def block(request: pytest.FixtureRequest, empty_deployment: ConvexDeployment) -> Block:
+    return adapted(request.param, url=empty_deployment.url)
 
 
 def adapted(section: str, **values: Any) -> Block:
@@ -89,19 +87,19 @@ def test_every_replacement_has_something_to_replace(text: str) -> None:
 
 @runs("Usage Examples / Basic Connection and Query")
 def test_a_query_finds_the_molecules(
-    block: Block, run: Run, store: ConvexAdapter, capsys: pytest.CaptureFixture[str]
+    block: Block, run: Run, convex_store: ConvexAdapter, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store.table("molecules").insert([{"name": f"m{number}"} for number in range(12)]).execute()
+    convex_store.table("molecules").insert([{"name": f"m{number}"} for number in range(12)]).execute()
     molecules = run(block)["molecules"]
     assert [molecule["name"] for molecule in molecules] == [f"m{number}" for number in range(10)]
     assert capsys.readouterr().out == "Found 10 molecules\n"
 
 
 @runs("Usage Examples / Flask Integration")
-def test_a_route_answers_with_the_molecules(block: Block, run: Run, store: ConvexAdapter) -> None:
+def test_a_route_answers_with_the_molecules(block: Block, run: Run, convex_store: ConvexAdapter) -> None:
     app = run(block)["app"]
     assert app.test_client().get("/api/molecules").json == []
-    store.table("molecules").insert({"name": "Water", "formula": "H2O"}).execute()
+    convex_store.table("molecules").insert({"name": "Water", "formula": "H2O"}).execute()
     answer = app.test_client().get("/api/molecules")
     assert answer.status_code == 200
     assert [(row["name"], row["formula"]) for row in answer.json] == [("Water", "H2O")]
@@ -109,35 +107,35 @@ def test_a_route_answers_with_the_molecules(block: Block, run: Run, store: Conve
 
 @runs("Usage Examples / Transactions")
 def test_a_transaction_block_is_committed_on_success(
-    block: Block, run: Run, store: ConvexAdapter, deployment: ConvexDeployment
+    block: Block, run: Run, convex_store: ConvexAdapter, empty_deployment: ConvexDeployment
 ) -> None:
-    before = run(adapted("Usage Examples / Flask Integration", url=deployment.url))
+    before = run(adapted("Usage Examples / Flask Integration", url=empty_deployment.url))
     run(block, app=before["app"], convex=before["convex"])
-    assert names_in(store, "molecules") == ["Water"]
-    assert names_in(store, "experiments") == ["Water Experiment"]
-    assert deployment.requests().functions["isthmus:commit"] == 1
+    assert names_in(convex_store, "molecules") == ["Water"]
+    assert names_in(convex_store, "experiments") == ["Water Experiment"]
+    assert empty_deployment.requests().functions["isthmus:commit"] == 1
 
 
 @runs("Usage Examples / Transactions")
 @pytest.mark.usefixtures("convex_environment")
-def test_a_transaction_block_needs_only_the_environment(block: Block, run: Run, store: ConvexAdapter) -> None:
+def test_a_transaction_block_needs_only_the_environment(block: Block, run: Run, convex_store: ConvexAdapter) -> None:
     app = Flask("document")
     convex = init_flask_convex(app).get_convex_adapter()
     run(block, app=app, convex=convex)
-    assert names_in(store, "molecules") == ["Water"]
-    assert names_in(store, "experiments") == ["Water Experiment"]
+    assert names_in(convex_store, "molecules") == ["Water"]
+    assert names_in(convex_store, "experiments") == ["Water Experiment"]
 
 
 @runs("Usage Examples / Transactions")
 def test_a_transaction_block_is_rolled_back_on_exception(
-    block: Block, run: Run, store: ConvexAdapter, deployment: ConvexDeployment
+    block: Block, run: Run, convex_store: ConvexAdapter, empty_deployment: ConvexDeployment
 ) -> None:
-    before = run(adapted("Usage Examples / Flask Integration", url=deployment.url))
+    before = run(adapted("Usage Examples / Flask Integration", url=empty_deployment.url))
     failing = block.with_replaced({"# Transaction is automatically committed on success": "raise LookupError"})
     with pytest.raises(LookupError):
         run(failing, app=before["app"], convex=before["convex"])
-    assert names_in(store, "molecules") == []
-    assert names_in(store, "experiments") == []
+    assert names_in(convex_store, "molecules") == []
+    assert names_in(convex_store, "experiments") == []
 
 
 @runs("Usage Examples / Connection Manager")
@@ -145,11 +143,11 @@ def test_a_transaction_block_is_rolled_back_on_exception(
 def test_the_manager_uses_convex(
     block: Block,
     run: Run,
-    store: ConvexAdapter,
+    convex_store: ConvexAdapter,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    store.table("molecules").insert([{"name": f"m{number}"} for number in range(11)]).execute()
+    convex_store.table("molecules").insert([{"name": f"m{number}"} for number in range(11)]).execute()
     monkeypatch.setenv("DB_ADAPTER_ORDER", "convex,memory")
     names = run(block)
     assert names["adapter"].get_connection_info()["adapter_type"] == "convex"
@@ -177,10 +175,10 @@ def test_the_manager_uses_supabase(
 @runs("Usage Examples / Connection Manager")
 @pytest.mark.usefixtures("convex_environment")
 def test_the_manager_tries_the_adapters_in_order(
-    block: Block, run: Run, deployment: ConvexDeployment, monkeypatch: pytest.MonkeyPatch
+    block: Block, run: Run, empty_deployment: ConvexDeployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DB_ADAPTER_ORDER", "convex,memory")
-    deployment.faults.add("drop", count=None)
+    empty_deployment.faults.add("drop", count=None)
     assert run(block)["adapter"].get_connection_info()["adapter_type"] == "memory"
 
 
@@ -188,9 +186,7 @@ def test_the_manager_tries_the_adapters_in_order(
 def supabase_environment(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> PostgresDatabase:
     """A Supabase database with the tables, as the environment names it."""
     database = supabase_database(postgres_server)
-    engine = create_engine(sqlalchemy_url(database))
-    metadata.create_all(engine)
-    engine.dispose()
+    database.create(metadata)
     for name in ("host", "port", "user", "password"):
         monkeypatch.setenv(f"SUPABASE_DB_{name.upper()}", str(getattr(database, name)))
     monkeypatch.setenv("SUPABASE_DB_NAME", database.database)
@@ -205,9 +201,9 @@ _covered.add(SYNC)
 
 
 @pytest.fixture
-def sync_block(deployment: ConvexDeployment, supabase_to_sync: PostgresDatabase) -> Block:
+def sync_block(empty_deployment: ConvexDeployment, supabase_to_sync: PostgresDatabase) -> Block:
     values = {name: getattr(supabase_to_sync, name) for name in _CREDENTIALS}
-    return adapted(SYNC, url=deployment.url, **values)
+    return adapted(SYNC, url=empty_deployment.url, **values)
 
 
 @pytest.fixture
@@ -223,19 +219,19 @@ def supabase_to_sync(postgres_server: PostgresServer) -> PostgresDatabase:
     return database
 
 
-def test_a_record_is_synced_by_force(sync_block: Block, run: Run, store: ConvexAdapter) -> None:
+def test_a_record_is_synced_by_force(sync_block: Block, run: Run, convex_store: ConvexAdapter) -> None:
     names = run(sync_block)
     assert names["sync_manager"].get_sync_status()["running"] is False
-    assert store.get("molecules", "molecule-id-123") == names["supabase"].get("molecules", "molecule-id-123")
+    assert convex_store.get("molecules", "molecule-id-123") == names["supabase"].get("molecules", "molecule-id-123")
 
 
-def test_data_is_kept_consistent_in_the_background(sync_block: Block, run: Run, store: ConvexAdapter) -> None:
-    store.table("experiments").insert({"id": "e", "name": "Boiling"}).execute()
+def test_data_is_kept_consistent_in_the_background(sync_block: Block, run: Run, convex_store: ConvexAdapter) -> None:
+    convex_store.table("experiments").insert({"id": "e", "name": "Boiling"}).execute()
     complete = Event()
     told = {"sync_manager.start_sync": "sync_manager.set_callbacks(on_sync_complete=TOLD)\nsync_manager.start_sync"}
     waited = {"sync_manager.stop_sync_thread()": "COMPLETE.wait(20)\nsync_manager.stop_sync_thread()"}
     names = run(sync_block.with_replaced(told | waited), TOLD=lambda _: complete.set(), COMPLETE=complete)
-    assert names_in(store, "molecules") == ["Salt", "Water"]
+    assert names_in(convex_store, "molecules") == ["Salt", "Water"]
     assert names_in(names["supabase"], "experiments") == ["Boiling"]
 
 
@@ -243,33 +239,33 @@ def test_data_is_kept_consistent_in_the_background(sync_block: Block, run: Run, 
 
 
 @runs("Resilience Features / Retry Logic")
-def test_three_failures_are_retried(block: Block, run: Run, deployment: ConvexDeployment) -> None:
+def test_three_failures_are_retried(block: Block, run: Run, empty_deployment: ConvexDeployment) -> None:
     convex = run(block, ConvexAdapter=ConvexAdapter)["convex"]
-    deployment.faults.add("drop", path="molecules:get", count=3)
+    empty_deployment.faults.add("drop", path="molecules:get", count=3)
     assert convex.execute_query("molecules:get", {"id": "none"}) is None
-    assert deployment.requests().functions["molecules:get"] == 4
+    assert empty_deployment.requests().functions["molecules:get"] == 4
 
 
 @runs("Resilience Features / Retry Logic")
-def test_four_failures_are_too_many(block: Block, run: Run, deployment: ConvexDeployment) -> None:
+def test_four_failures_are_too_many(block: Block, run: Run, empty_deployment: ConvexDeployment) -> None:
     convex = run(block, ConvexAdapter=ConvexAdapter)["convex"]
-    deployment.faults.add("drop", path="molecules:get", count=4)
+    empty_deployment.faults.add("drop", path="molecules:get", count=4)
     with pytest.raises(BackendError):
         convex.execute_query("molecules:get", {"id": "none"})
-    assert deployment.requests().functions["molecules:get"] == 4
+    assert empty_deployment.requests().functions["molecules:get"] == 4
 
 
 @runs("Resilience Features / Timeout Handling")
-def test_a_slow_answer_is_waited_for(block: Block, run: Run, deployment: ConvexDeployment) -> None:
+def test_a_slow_answer_is_waited_for(block: Block, run: Run, empty_deployment: ConvexDeployment) -> None:
     convex = run(block, ConvexAdapter=ConvexAdapter)["convex"]
-    deployment.faults.add("delay", path="molecules:get", ms=300)
+    empty_deployment.faults.add("delay", path="molecules:get", ms=300)
     assert convex.execute_query("molecules:get", {"id": "none"}) is None
 
 
 @runs("Resilience Features / Timeout Handling")
-def test_a_hanging_request_ends(block: Block, run: Run, deployment: ConvexDeployment) -> None:
+def test_a_hanging_request_ends(block: Block, run: Run, empty_deployment: ConvexDeployment) -> None:
     convex = run(block.with_replaced({"'timeout': 30": "'timeout': 0.2"}), ConvexAdapter=ConvexAdapter)["convex"]
-    deployment.faults.add("delay", path="molecules:get", ms=10_000)
+    empty_deployment.faults.add("delay", path="molecules:get", ms=10_000)
     with pytest.raises(TimeoutError):
         convex.execute_query("molecules:get", {"id": "none"})
 
@@ -293,12 +289,12 @@ def test_a_token_says_who_and_in_which_role(block: Block, run: Run) -> None:
 
 @runs("Authentication")
 def test_convex_accepts_the_token_of_a_key_it_can_check(
-    block: Block, run: Run, deployment: ConvexDeployment, token_signer: TokenSigner
+    block: Block, run: Run, empty_deployment: ConvexDeployment, token_signer: TokenSigner
 ) -> None:
     credentials = {"secret_key='your-jwt-secret'": "key=KEY", "algorithm='HS256'": "issuer=ISSUER"}
     provider = token_signer.provider
     token = run(block.with_replaced(credentials), KEY=token_signer.key, ISSUER=provider.issuer)["token"]
-    convex = ConvexAdapter({"url": deployment.url, "key": deployment.deploy_key, "user_token": token})
+    convex = ConvexAdapter({"url": empty_deployment.url, "key": empty_deployment.deploy_key, "user_token": token})
     viewer = convex.execute_query("api.users.viewer")
     convex.disconnect()
     assert viewer == {"subject": "user_123", "issuer": provider.issuer, "role": "admin", "service": False}
@@ -308,29 +304,33 @@ def test_convex_accepts_the_token_of_a_key_it_can_check(
 
 
 @runs("Transactions")
-def test_operations_of_a_transaction_are_committed_together(block: Block, run: Run, store: ConvexAdapter) -> None:
-    run(block, convex=store, convex_adapter=store)
-    assert names_in(store, "molecules") == ["Water"]
-    assert names_in(store, "experiments") == ["Water Experiment"]
+def test_operations_of_a_transaction_are_committed_together(
+    block: Block, run: Run, convex_store: ConvexAdapter
+) -> None:
+    run(block, convex=convex_store, convex_adapter=convex_store)
+    assert names_in(convex_store, "molecules") == ["Water"]
+    assert names_in(convex_store, "experiments") == ["Water Experiment"]
 
 
 @runs("Transactions")
 @pytest.mark.usefixtures("convex_environment")
-def test_the_integration_takes_part_in_a_transaction(block: Block, run: Run, store: ConvexAdapter) -> None:
+def test_the_integration_takes_part_in_a_transaction(block: Block, run: Run, convex_store: ConvexAdapter) -> None:
     integration = init_flask_convex(Flask("document"))
     run(block, convex=integration.get_convex_adapter(), convex_adapter=integration)
-    assert names_in(store, "molecules") == ["Water"]
-    assert names_in(store, "experiments") == ["Water Experiment"]
+    assert names_in(convex_store, "molecules") == ["Water"]
+    assert names_in(convex_store, "experiments") == ["Water Experiment"]
 
 
 @runs("Transactions")
-def test_operations_of_a_failed_transaction_are_undone_together(block: Block, run: Run, store: ConvexAdapter) -> None:
+def test_operations_of_a_failed_transaction_are_undone_together(
+    block: Block, run: Run, convex_store: ConvexAdapter
+) -> None:
     failing = block.with_replaced({"VALUES ('Water Experiment')": "VALUES (NULL)"})
     with pytest.raises(RequestError):
-        run(failing, convex=store, convex_adapter=store)
-    assert names_in(store, "molecules") == []
-    assert names_in(store, "experiments") == []
-    assert store.get_connection_info()["active_transactions"] == 0
+        run(failing, convex=convex_store, convex_adapter=convex_store)
+    assert names_in(convex_store, "molecules") == []
+    assert names_in(convex_store, "experiments") == []
+    assert convex_store.get_connection_info()["active_transactions"] == 0
 
 
 # Monitoring
@@ -338,11 +338,11 @@ def test_operations_of_a_failed_transaction_are_undone_together(block: Block, ru
 
 @runs("Monitoring")
 def test_monitoring_of_a_connected_adapter(
-    block: Block, run: Run, store: ConvexAdapter, capsys: pytest.CaptureFixture[str]
+    block: Block, run: Run, convex_store: ConvexAdapter, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    store.connect()
-    transaction = store.begin_transaction()
-    run(block, convex=store)
+    convex_store.connect()
+    transaction = convex_store.begin_transaction()
+    run(block, convex=convex_store)
     transaction.rollback()
     assert capsys.readouterr().out.splitlines() == [
         "Convex connection status: True",
@@ -354,16 +354,21 @@ def test_monitoring_of_a_connected_adapter(
 
 @runs("Monitoring")
 def test_monitoring_of_an_open_circuit(
-    block: Block, run: Run, deployment: ConvexDeployment, capsys: pytest.CaptureFixture[str]
+    block: Block, run: Run, empty_deployment: ConvexDeployment, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = {"url": deployment.url, "key": deployment.deploy_key, "retry_count": 0, "circuit_breaker_threshold": 2}
+    config = {
+        "url": empty_deployment.url,
+        "key": empty_deployment.deploy_key,
+        "retry_count": 0,
+        "circuit_breaker_threshold": 2,
+    }
     convex = ConvexAdapter(config)
-    deployment.faults.add("drop", count=None)
+    empty_deployment.faults.add("drop", count=None)
     for _ in range(2):
         assert not convex.test_connection()[0]
-    sent = deployment.requests().routes
+    sent = empty_deployment.requests().routes
     run(block, convex=convex)
-    assert deployment.requests().routes == sent, "requests are blocked"
+    assert empty_deployment.requests().routes == sent, "requests are blocked"
     shown = capsys.readouterr().out.splitlines()
     assert shown[:3] == [
         "Convex connection status: False",

@@ -7,6 +7,7 @@ memory and one transaction runs at a time.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +16,21 @@ from typing import Final
 from typing import Literal
 
 import httpx
+import sqlalchemy as sa
 
 from api.discovery import JWKS_PATH
 from config.settings import ConfigurationError
 from config.settings import load_settings
+from database.convex_schema import FUNCTIONS
+from database.convex_schema import write
 from tests.servers.node import FOLDER
-from tests.servers.node_server import TIMEOUT
 from tests.servers.node_server import NodeServer
 from tests.servers.node_server import announce
 from tests.servers.node_server import run_in_foreground
+from tests.servers.server import TIMEOUT
 from tests.servers.tokens import JwtProvider
 from tests.servers.tokens import TokenSigner
 
-FUNCTIONS: Final = Path(__file__).parents[2] / "database" / "convex_functions"
 DEPLOY_KEY: Final = "dev:isthmus|only-for-development"
 DEV_DEPLOY_KEY: Final = "isthmus-only-for-development"
 """Printed for a shell to read, in which the bar of a real key has a meaning."""
@@ -129,6 +132,15 @@ class ConvexDeployment(NodeServer):
 
     def _is_ready(self) -> bool:
         return any(line.startswith(_READY) for line in self.log().splitlines())
+
+
+def functions_with(metadata: sa.MetaData, folder: Path, *more: Path) -> Path:
+    """Lay out the application's functions for other tables, and more functions, in ``folder``; where they are."""
+    target = shutil.copytree(FUNCTIONS, folder / "functions")
+    for each in more:
+        shutil.copytree(each, target, dirs_exist_ok=True)
+    write(metadata, target)
+    return target
 
 
 def _provider_of_the_application() -> JwtProvider:

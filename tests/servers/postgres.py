@@ -18,6 +18,7 @@ from typing import Final
 from urllib.parse import quote
 
 import psycopg
+import sqlalchemy as sa
 from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from tenacity import Retrying
@@ -57,6 +58,22 @@ class PostgresDatabase:
     def url(self) -> str:
         """The same as a ``postgresql://`` URL."""
         return f"postgresql://{quote(self.user)}:{quote(self.password)}@{self.host}:{self.port}/{self.database}"
+
+    @property
+    def sqlalchemy_url(self) -> str:
+        """The same for SQLAlchemy with psycopg."""
+        return self.url.replace("postgresql://", "postgresql+psycopg://")
+
+    def create(self, metadata: sa.MetaData) -> None:
+        """Create the tables."""
+        engine = sa.create_engine(self.sqlalchemy_url, poolclass=sa.NullPool)
+        metadata.create_all(engine)
+        engine.dispose()
+
+    def execute(self, statements: str) -> None:
+        """Run SQL as the owner, in one transaction."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            connection.execute(statements.encode())
 
     def at(self, port: int) -> PostgresDatabase:
         """The same database behind another port, such as a proxy's."""

@@ -18,24 +18,23 @@ from typing import Any
 from typing import Final
 
 import jwt
-import psycopg
 
 from database.adapters.postgres import PostgresAdapter
 from database.migrations import runner
 from tests.servers.node import FOLDER
-from tests.servers.node_server import TIMEOUT
 from tests.servers.node_server import NodeServer
 from tests.servers.node_server import announce
 from tests.servers.node_server import run_in_foreground
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
+from tests.servers.server import TIMEOUT
 
 ANON_KEY: Final = "sb_publishable_isthmus_only-for-development"
 SERVICE_KEY: Final = "sb_secret_isthmus_only-for-development"
 JWT_SECRET: Final = "isthmus-only-for-development-32-bytes-or-more"
 DEV_PORT: Final = 54321
 
-ROLES: Final = FOLDER / "supabase_roles.sql"
+_ROLES: Final = FOLDER / "supabase_roles.sql"
 _MAIN: Final = FOLDER / "supabase" / "main.mjs"
 _PROJECT: Final = FOLDER / "supabase" / "project.sql"
 # The server makes it anew, and for ids that are a uuid.
@@ -77,9 +76,9 @@ class SupabaseApi(NodeServer):
 
         :raises ServerFailed: it ended instead, or did not answer in half a minute.
         """
-        self._execute(_REPLACED)
+        self.database.execute(_REPLACED)
         super().start()
-        self._execute(_PROJECT.read_text())
+        self.database.execute(_PROJECT.read_text())
 
     def reload(self) -> None:
         """Have it look at the database's tables and functions, and wait until it has.
@@ -105,26 +104,26 @@ class SupabaseApi(NodeServer):
         path.write_text(json.dumps(settings))
         return path
 
-    def _execute(self, statements: str) -> None:
-        with psycopg.connect(self.database.dsn, autocommit=True) as connection:
-            connection.execute(statements.encode())
-
 
 def serve() -> None:
     """Serve a project with the application's tables in the foreground until an interrupt."""
     port = int(os.environ.get("SUPABASE_DEV_PORT", DEV_PORT))
     with PostgresServer() as server, server.database() as database:
-        _prepare(database)
+        prepare(database)
         with SupabaseApi(database, port=port) as api:
             sys.stderr.write("SUPABASE_DB_... choose the direct connection instead of SUPABASE_URL.\n")
             announce("A Supabase project", _settings_for(api))
             api.wait()
 
 
-def _prepare(database: PostgresDatabase) -> None:
-    """Make a project's database with the application's tables."""
-    with psycopg.connect(database.dsn, autocommit=True) as connection:
-        connection.execute(ROLES.read_bytes())
+def add_roles(database: PostgresDatabase) -> None:
+    """Add the roles of a Supabase project."""
+    database.execute(_ROLES.read_text())
+
+
+def prepare(database: PostgresDatabase) -> None:
+    """Make it a project's database with the application's tables."""
+    add_roles(database)
     adapter = PostgresAdapter(asdict(database))
     runner.upgrade(adapter)
     adapter.disconnect()

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import jwt
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import NoEncryption
+from cryptography.hazmat.primitives.serialization import PrivateFormat
 
 from auth.keys.signing import SigningKey
 from auth.keys.signing import asymmetric_signing_key
@@ -52,6 +57,13 @@ class TokenSigner:
     def provider(self) -> JwtProvider:
         """The settings of a server that accepts the tokens without asking anybody."""
         return JwtProvider(self._issuer, self._audience, data_uri(self.key.jwks()), self.key.algorithm)
+
+    def write_key(self, path: Path) -> Path:
+        """Write the key into a new file that only its owner may read, as PEM; the path."""
+        assert isinstance(self.key.private, EllipticCurvePrivateKey)
+        path.touch(0o600)
+        path.write_bytes(self.key.private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+        return path
 
     def token(self, subject: str, **claims: Any) -> str:
         """A token that is good for a quarter of an hour; a claim of None is left out."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from abc import ABC
+from abc import abstractmethod
 from collections.abc import Callable
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -50,20 +52,11 @@ class Answer:
         return self.document.get("outcome") == "unknown"
 
 
-class Load:
-    """Clients in threads; they work as long as the block lasts.
+class Clients(ABC):
+    """Threads that work as long as the block lasts."""
 
-    :param repeating: send an ``Idempotency-Key`` with each record, and repeat with the same one until it is
-        acknowledged. Otherwise every record is sent once.
-    """
-
-    def __init__(self, url: str, token: str, *, repeating: bool) -> None:
-        self._url = url
-        self._headers = {"Authorization": f"Bearer {token}"}
-        self._repeating = repeating
+    def __init__(self) -> None:
         self._ending = Event()
-        self._changed = Condition()
-        self._answers: list[Answer] = []
         self._threads = [Thread(target=self._work, args=(number,)) for number in range(CLIENTS)]
 
     def __enter__(self) -> Self:
@@ -76,6 +69,26 @@ class Load:
         for thread in self._threads:
             thread.join(PATIENCE)
         assert not any(thread.is_alive() for thread in self._threads)
+
+    @abstractmethod
+    def _work(self, number: int) -> None:
+        """What each of them does until ``_ending`` is set."""
+
+
+class Load(Clients):
+    """Clients that create records.
+
+    :param repeating: send an ``Idempotency-Key`` with each record, and repeat with the same one until it is
+        acknowledged. Otherwise every record is sent once.
+    """
+
+    def __init__(self, url: str, token: str, *, repeating: bool) -> None:
+        super().__init__()
+        self._url = url
+        self._headers = {"Authorization": f"Bearer {token}"}
+        self._repeating = repeating
+        self._changed = Condition()
+        self._answers: list[Answer] = []
 
     @property
     def answers(self) -> Sequence[Answer]:

@@ -32,10 +32,9 @@ from database.core.context import current_context
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.result import Result
+from tests.integration.http.support import CHEAP
 
 PASSWORD = "correct horse battery staple"
-# Real argon2id, with the least work it allows: the tests ask what is hashed, not how slowly.
-CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 DEARER = PasswordHasher(time_cost=2, memory_cost=8, parallelism=1)
 
 

@@ -9,8 +9,6 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
-from threading import Thread
 from time import monotonic
 from typing import Final
 
@@ -20,11 +18,12 @@ import pytest
 
 from auth.bridge import AuthBridge
 from config.settings import load_settings
+from tests.simulation.load import CLIENTS
+from tests.simulation.load import PATIENCE
+from tests.simulation.load import Clients
 from tests.simulation.served import ServedApp
 
 SECONDS: Final = float(os.environ.get("ROTATION_LOAD_SECONDS", "8"))
-CLIENTS: Final = 8
-PATIENCE: Final = 60.0
 PUBLISH: Final = "0.5"
 KNOWN_WITHIN: Final = 1.0  # seconds, in all processes
 
@@ -39,28 +38,16 @@ class Answer:
     status: int
 
 
-class Clients:
-    """Threads that make tokens with the shared keys, and use a new and an old one in turn."""
+class TokenUsers(Clients):
+    """Clients that make tokens with the shared keys, and use a new and an old one in turn."""
 
     def __init__(self, url: str, bridge: AuthBridge, user_id: str) -> None:
+        super().__init__()
         self.answers: list[Answer] = []
         self._url = url
         self._bridge = bridge
         self._user_id = user_id
         self._old = bridge.generate_token(user_id)
-        self._ending = Event()
-        self._threads = [Thread(target=self._work) for _ in range(CLIENTS)]
-
-    def __enter__(self) -> Clients:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._ending.set()
-        for thread in self._threads:
-            thread.join(PATIENCE)
-        assert not any(thread.is_alive() for thread in self._threads)
 
     def work_for(self, seconds: float) -> None:
         """Wait while they do, which is what there is to wait for; then until each of them has gone on."""
@@ -71,7 +58,7 @@ class Clients:
             assert monotonic() < until, "the clients get no answers"
             self._ending.wait(0.01)
 
-    def _work(self) -> None:
+    def _work(self, number: int) -> None:
         with httpx.Client(base_url=self._url, timeout=PATIENCE, trust_env=False) as client:
             while not self._ending.is_set():
                 for token in (self._bridge.generate_token(self._user_id), self._old):
@@ -126,7 +113,7 @@ def rotated(app: ServedApp, bridge: AuthBridge) -> str:
 def test_rotations_under_load(app: ServedApp, bridge: AuthBridge) -> None:
     phase = SECONDS / 4
     used = [str(bridge.key.kid)]
-    with Clients(app.url, bridge, registered(app)) as clients:
+    with TokenUsers(app.url, bridge, registered(app)) as clients:
         for _ in range(2):
             clients.work_for(phase)
             used.append(rotated(app, bridge))

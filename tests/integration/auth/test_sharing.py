@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,8 +16,8 @@ from config.settings import load_settings
 from database.adapters.convex import ConvexAdapter
 from database.core.context import Identity
 from database.core.context import acting_as
+from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
-from tests.servers.process import ServerUnavailable
 from tests.servers.tokens import JwtProvider
 
 SUBJECT = "01890000-0000-7000-8000-000000000001"
@@ -45,16 +43,6 @@ def convex_provider(runner: FlaskCliRunner) -> JwtProvider:
     return JwtProvider(*[variables[f"CONVEX_JWT_{name}"] for name in ("ISSUER", "AUDIENCE", "JWKS", "ALGORITHM")])
 
 
-@contextmanager
-def deployed(provider: JwtProvider) -> Iterator[ConvexDeployment]:
-    try:
-        deployment = ConvexDeployment(provider=provider)
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with deployment:
-        yield deployment
-
-
 def status(deployment: ConvexDeployment, token: str) -> int:
     """What the deployment says to a caller with this token."""
     body = {"path": "users:viewer", "args": {}}
@@ -68,7 +56,7 @@ def test_convex_believes_the_application(runner: FlaskCliRunner) -> None:
     token = runner.app.extensions["isthmus_auth"].generate_token(SUBJECT, {"email": "ada@example.com"})
     headers = {"Authorization": f"Bearer {token}"}
     assert runner.app.test_client().get("/auth/me", headers=headers).status_code in {200, 404}
-    with deployed(provider) as deployment:
+    with available(ConvexDeployment, provider=provider) as deployment:
         adapter = ConvexAdapter({"url": deployment.url, "key": deployment.deploy_key})
         with acting_as(Identity(SUBJECT, "authenticated", token=token)):
             viewer = adapter.execute_query("api.users.viewer")
@@ -84,9 +72,9 @@ def test_convex_believes_tokens_from_before_and_after_a_rotation_once_it_was_tol
     told = convex_provider(runner)
     output(runner, "rotate", "--now")
     after = bridge.generate_token(SUBJECT)
-    with deployed(former) as deployment:
+    with available(ConvexDeployment, provider=former) as deployment:
         assert (status(deployment, before), status(deployment, after)) == (200, 401)
-    with deployed(told) as deployment:
+    with available(ConvexDeployment, provider=told) as deployment:
         assert (status(deployment, before), status(deployment, after)) == (200, 200)
 
 

@@ -5,33 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from typing import Final
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.hazmat.primitives.serialization import NoEncryption
-from cryptography.hazmat.primitives.serialization import PrivateFormat
 
 from auth.bridge import AuthBridge
 from auth.middleware import EXTENSION
-from database.adapters.postgres import PostgresAdapter
-from database.migrations import runner
-from tests.contract.backends import supabase_database
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
 from tests.integration.http.support import bearer
 from tests.integration.http.support import make_site
 from tests.integration.http.support import supabase_settings
+from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import ServerUnavailable
 from tests.servers.supabase_api import SupabaseApi
+from tests.servers.supabase_api import prepare
 from tests.servers.tokens import TokenSigner
 
 ADA: Final = "0198c5d2-0000-7000-8000-00000000000a"
@@ -65,33 +58,22 @@ class Place:
 @pytest.fixture(scope="package")
 def key_settings(token_signer: TokenSigner, tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """The key whose tokens all of them believe but one: the small Supabase server knows HS256 alone."""
-    private = token_signer.key.private
-    assert isinstance(private, EllipticCurvePrivateKey)
-    path = tmp_path_factory.mktemp("key") / "jwt.pem"
-    path.touch(0o600)
-    path.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    path = token_signer.write_key(tmp_path_factory.mktemp("key") / "jwt.pem")
     return {"JWT_PRIVATE_KEY_FILE": path, "JWT_ISSUER": token_signer.provider.issuer}
 
 
 @pytest.fixture(scope="package")
 def project_database(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
     """The database of a Supabase project, with the application's tables."""
-    database = supabase_database(postgres_server)
-    adapter = PostgresAdapter(asdict(database))
-    runner.upgrade(adapter)
-    adapter.disconnect()
-    yield database
-    postgres_server.drop_database(database)
+    with postgres_server.database() as database:
+        prepare(database)
+        yield database
 
 
 @pytest.fixture(scope="package")
 def project(project_database: PostgresDatabase) -> Iterator[SupabaseApi]:
     """The HTTP interface of that project."""
-    try:
-        api = SupabaseApi(project_database)
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with api:
+    with available(SupabaseApi, project_database) as api:
         yield api
 
 

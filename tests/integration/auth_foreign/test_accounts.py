@@ -8,7 +8,6 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Barrier
 
 import pytest
-from argon2 import PasswordHasher
 
 from auth.errors import EmailTaken
 from auth.errors import UnknownAccount
@@ -24,10 +23,10 @@ from database.core.context import acting_as
 from database.core.operations import Delete
 from database.core.operations import Select
 from database.core.query import Where
+from tests.integration.http.support import CHEAP
 from tests.servers.convex_deployment import ConvexDeployment
 
 ADA = ForeignUser("https://login.example.org", "u-1", "ada@example.org", "Ada")
-CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 
 
 @pytest.fixture(params=["memory", "convex"])

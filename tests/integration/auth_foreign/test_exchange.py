@@ -15,10 +15,10 @@ from tests.integration.auth_foreign.issuer import new_key
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import PROBLEM
 from tests.integration.http.support import Site
-from tests.integration.http.support import add_supabase_roles
 from tests.integration.http.support import assert_problem
 from tests.integration.http.support import bearer
 from tests.integration.http.support import supabase_settings
+from tests.servers.supabase_api import add_roles
 
 
 def stored(site: Site, email: str) -> tuple[int, int]:
@@ -117,7 +117,7 @@ def test_many_first_times_at_once_make_one_account(
     settings: dict[str, object] = {}
     if database == "postgres":
         server = request.getfixturevalue("postgres_database")
-        add_supabase_roles(server)
+        add_roles(server)
         settings = supabase_settings(server)
     site, token, together = site_for(issuer.entry(), **settings), issuer.token("ida"), Barrier(4)
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 
 from auth.errors import InvalidCredentials
 from auth.errors import TooManyAttempts
@@ -20,6 +19,7 @@ from auth.sign_in.limits import SignInLimits
 from config.settings import load_settings
 from tests.clocks import ManualClock
 from tests.integration.auth_limits.conftest import LimitedSite
+from tests.integration.http.support import CHEAP
 from tests.servers.faults import Blackhole
 from tests.servers.faults import Fault
 from tests.servers.faults import LoseReply
@@ -61,7 +61,7 @@ def succeed(limits: SignInLimits, email: str = ADA) -> None:
 
 def test_two_processes_share_a_count(redis: RedisServer, tmp_path: Path, limited_site: LimitedSite) -> None:
     settings = {"REDIS_URL": redis.url, "AUTH_LOGIN_LIMIT_PER_ACCOUNT": "3/day"}
-    here = limited_site(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1), **settings)
+    here = limited_site(CHEAP, **settings)
     wrong = {"email": ADA, "password": "wrong password"}
     with ServedApp(tmp_path, **settings) as there:
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
 
-import psycopg
 import pytest
 import sqlalchemy as sa
 
@@ -24,13 +23,12 @@ from tests.clocks import WallClock
 from tests.contract.backends import supabase_database
 from tests.integration.auth_sessions.support import TIMEOUT
 from tests.integration.auth_sessions.support import Store
-from tests.integration.auth_sessions.support import create_tables
 from tests.integration.auth_sessions.support import empty
 from tests.integration.auth_sessions.support import make_sessions
+from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import ServerUnavailable
 from tests.servers.supabase_api import SupabaseApi
 
 
@@ -59,7 +57,7 @@ def sqlite_store(tmp_path: Path) -> Store:
 @pytest.fixture(scope="package")
 def _database(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
     with postgres_server.database() as database:
-        create_tables(database)
+        database.create(metadata)
         yield database
 
 
@@ -79,14 +77,9 @@ def convex_store(convex_deployment: ConvexDeployment) -> Store:
 @pytest.fixture(scope="package")
 def _project(postgres_server: PostgresServer) -> Iterator[SupabaseApi]:
     database = supabase_database(postgres_server)
-    create_tables(database)
-    with psycopg.connect(database.dsn, autocommit=True) as connection:
-        connection.execute(functions.script().encode())
-    try:
-        project = SupabaseApi(database)
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with project:
+    database.create(metadata)
+    database.execute(functions.script())
+    with available(SupabaseApi, database) as project:
         yield project
     postgres_server.drop_database(database)
 

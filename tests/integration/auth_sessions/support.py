@@ -8,19 +8,14 @@ from datetime import datetime
 from datetime import timedelta
 from typing import Any
 
-import psycopg
-import sqlalchemy as sa
-
 from auth.sessions.sessions import SESSIONS
 from auth.sessions.sessions import TOKENS
 from auth.sessions.sessions import Sessions
-from config.tables import metadata
 from database.adapters.base import DatabaseAdapter
 from database.core.context import SERVICE
 from database.core.context import acting_as
 from database.core.operations import Select
 from database.core.result import Row
-from tests.contract.backends import sqlalchemy_url
 from tests.servers.postgres import PostgresDatabase
 
 TIMEOUT = 20  # seconds; only a broken database needs them
@@ -58,12 +53,5 @@ def unused_tokens(adapter: DatabaseAdapter) -> list[str]:
     return [row["id"] for row in stored(adapter, TOKENS) if row["used_at"] is None]
 
 
-def create_tables(database: PostgresDatabase) -> None:
-    engine = sa.create_engine(sqlalchemy_url(database), poolclass=sa.NullPool)
-    metadata.create_all(engine)
-    engine.dispose()
-
-
 def empty(database: PostgresDatabase) -> None:
-    with psycopg.connect(database.dsn, autocommit=True) as connection:
-        connection.execute(f"truncate {SESSIONS}, {TOKENS}, isthmus_users".encode())
+    database.execute(f"truncate {SESSIONS}, {TOKENS}, isthmus_users")

@@ -10,14 +10,12 @@ from typing import Any
 
 import httpx
 import pytest
-from argon2 import PasswordHasher
 
-from api.signing_in import ACCOUNTS
 from auth.sessions.cookies import csrf_token
-from auth.sign_in.accounts import Accounts
 from config.settings import ConfigurationError
 from config.settings import load_settings
 from config.sign_in import OFF
+from tests.integration.http.support import CHEAP
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
@@ -25,7 +23,6 @@ from tests.integration.http.support import make_site
 from tests.simulation.served import ServedApp
 
 CSRF = "isthmus_csrf"
-CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 NAMES = ("__Host-isthmus_access", "__Secure-isthmus_refresh", "__Host-isthmus_csrf")
 
 numbers = count()
@@ -145,8 +142,7 @@ def test_a_bad_cookie_is_refused_where_it_counts_and_keeps_nobody_from_signing_i
 @pytest.fixture
 def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     site = make_site(tmp_path_factory.mktemp("site"), DB_ADAPTER_ORDER="memory", AUTH_REGISTER_LIMIT_PER_ADDRESS=OFF)
-    site.app.extensions[ACCOUNTS] = Accounts(site.manager, CHEAP)
-    yield site
+    yield site.hash_with(CHEAP)
     site.close()
 
 

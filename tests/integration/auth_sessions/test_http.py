@@ -7,7 +7,6 @@ from itertools import count
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 
 from api.signing_in import ACCOUNTS
 from api.signing_in import signed_in
@@ -23,6 +22,7 @@ from database.core.clock import utc_now
 from database.core.operations import Delete
 from database.core.operations import Update
 from database.core.query import Where
+from tests.integration.http.support import CHEAP
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
@@ -32,7 +32,6 @@ from tests.integration.http.support import make_site
 
 ADA = {"email": "ada@example.org", "password": PASSWORD}
 SECRET = "only-for-the-throwaway-app-of-a-test"
-CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
 NEW = "another correct horse"
 
 
@@ -40,9 +39,7 @@ NEW = "another correct horse"
 def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     limits = {"AUTH_REGISTER_LIMIT_PER_ADDRESS": OFF, "AUTH_LOGIN_LIMIT_PER_ACCOUNT": OFF}
     site = make_site(tmp_path_factory.mktemp("site"), DB_ADAPTER_ORDER="memory", JWT_SECRET=SECRET, **limits)
-    # Real argon2id, with the least work it allows.
-    site.app.extensions[ACCOUNTS] = Accounts(site.manager, CHEAP)
-    yield site
+    yield site.hash_with(CHEAP)
     site.close()
 
 

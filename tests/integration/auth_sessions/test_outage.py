@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from argon2 import PasswordHasher
 
-from api.signing_in import ACCOUNTS
 from auth.sessions.sessions import TOKENS
-from auth.sign_in.accounts import Accounts
+from tests.integration.http.support import CHEAP
+from tests.integration.http.support import IMPATIENT
 from tests.integration.http.support import PASSWORD
+from tests.integration.http.support import MakeSite
 from tests.integration.http.support import Site
-from tests.integration.http.support import add_supabase_roles
 from tests.integration.http.support import assert_problem
 from tests.integration.http.support import bearer
-from tests.integration.http.support import make_site
+from tests.integration.http.support import making_sites
 from tests.integration.http.support import supabase_settings
 from tests.integration.http.support import wait_until
 from tests.servers.faults import Blackhole
@@ -29,42 +27,21 @@ from tests.servers.postgres import PostgresDatabase
 from tests.servers.proxy import FaultProxy
 
 ADA = {"email": "ada@example.org", "password": PASSWORD}
-CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-IMPATIENT = {
-    "REQUEST_TIMEOUT": 10,
-    "SUPABASE_DB_TIMEOUT": 0.5,
-    "SUPABASE_DB_RETRY_COUNT": 0,
-    "SUPABASE_DB_CIRCUIT_BREAKER_THRESHOLD": 0,
-    "AUTH_REVOCATION_MAX_STALE_SECONDS": 0,
-    "DB_FAILBACK_AFTER": 0,
-}
-
-MakeSite = Callable[..., Site]
-
-
-@pytest.fixture
-def between(postgres_database: PostgresDatabase, proxy: Callable[[int], FaultProxy]) -> FaultProxy:
-    """The way to the database."""
-    add_supabase_roles(postgres_database)
-    return proxy(postgres_database.port)
 
 
 @pytest.fixture
 def make(postgres_database: PostgresDatabase, between: FaultProxy, tmp_path: Path) -> Iterator[MakeSite]:
-    sites: list[Site] = []
+    settings = {**supabase_settings(postgres_database.at(between.port)), **IMPATIENT}
+    stale = {"SUPABASE_DB_CIRCUIT_BREAKER_THRESHOLD": 0, "AUTH_REVOCATION_MAX_STALE_SECONDS": 0}
+    with making_sites(tmp_path, **settings, **stale) as make_site:
 
-    def made(**settings: object) -> Site:
-        database = supabase_settings(postgres_database.at(between.port))
-        site = make_site(tmp_path, **{**database, **IMPATIENT, **settings})
-        site.app.extensions[ACCOUNTS] = Accounts(site.manager, CHEAP)
-        # It asks no database, so that what it answers is what the policy says.
-        site.app.add_url_rule("/echo", "echo", lambda: "here", methods=["GET", "POST"])
-        sites.append(site)
-        return site
+        def made(**more: object) -> Site:
+            site = make_site(**more).hash_with(CHEAP)
+            # It asks no database, so that what it answers is what the policy says.
+            site.app.add_url_rule("/echo", "echo", lambda: "here", methods=["GET", "POST"])
+            return site
 
-    yield made
-    for site in sites:
-        site.close()
+        yield made
 
 
 def refresh(site: Site, tokens: Any) -> Any:

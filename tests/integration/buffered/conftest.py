@@ -13,18 +13,13 @@ from tests.integration.buffered.remote import Remote
 from tests.integration.buffered.servers import Server
 from tests.integration.buffered.servers import running_deployment
 from tests.integration.buffered.servers import running_project
-from tests.servers.process import ServerUnavailable
 from tests.servers.proxy import FaultProxy
 
 
 @pytest.fixture(scope="package", params=["convex", "supabase"])
 def _server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    try:
-        starting = _starting(request, tmp_path_factory)
-        with starting as server:
-            yield server
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
+    with _starting(request, tmp_path_factory) as server:
+        yield server
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from abc import ABC
 from abc import abstractmethod
 from collections.abc import Callable
@@ -14,21 +13,19 @@ from typing import ClassVar
 
 import httpx
 import psycopg
-import sqlalchemy as sa
 
 from database.adapters.buffered.adapter import BufferedAdapter
 from database.adapters.convex import ConvexAdapter
 from database.adapters.supabase import SupabaseAdapter
-from database.convex_schema import FUNCTIONS
-from database.convex_schema import write
 from database.core.operations import Call
 from database.core.operations import QueryCall
 from database.migrations.supabase import functions
-from tests.contract.backends import sqlalchemy_url
 from tests.contract.backends import supabase_database
 from tests.integration.buffered.tables import metadata
 from tests.integration.buffered.traffic import Answered
+from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
+from tests.servers.convex_deployment import functions_with
 from tests.servers.postgres import PostgresServer
 from tests.servers.supabase_api import SupabaseApi
 from tests.servers.tokens import TokenSigner
@@ -208,10 +205,8 @@ class SupabaseServer(Server):
 @contextmanager
 def running_deployment(folder: Path, signer: TokenSigner) -> Iterator[Server]:
     """A deployment of the tests' functions, laid out in ``folder``."""
-    target = shutil.copytree(FUNCTIONS, folder / "functions")
-    shutil.copytree(_HERE / "functions", target, dirs_exist_ok=True)
-    write(metadata, target)
-    with ConvexDeployment(target, provider=signer.provider) as deployment:
+    target = functions_with(metadata, folder, _HERE / "functions")
+    with available(ConvexDeployment, target, provider=signer.provider) as deployment:
         yield ConvexServer(deployment, signer)
 
 
@@ -219,12 +214,9 @@ def running_deployment(folder: Path, signer: TokenSigner) -> Iterator[Server]:
 def running_project(postgres: PostgresServer) -> Iterator[Server]:
     """A project with the tests' tables, functions and policies."""
     database = supabase_database(postgres)
-    engine = sa.create_engine(sqlalchemy_url(database), poolclass=sa.NullPool)
-    metadata.create_all(engine)
-    engine.dispose()
-    with psycopg.connect(database.dsn, autocommit=True) as connection:
-        connection.execute(functions.script().encode())
-    with SupabaseApi(database) as project:
+    database.create(metadata)
+    database.execute(functions.script())
+    with available(SupabaseApi, database) as project:
         server = SupabaseServer(project)
         server.execute(_FUNCTIONS.read_text())
         server.protect()

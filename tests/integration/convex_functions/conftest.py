@@ -11,19 +11,15 @@ import pytest
 from tests.integration.convex_functions.support import Functions
 from tests.integration.convex_functions.support import acting
 from tests.integration.convex_functions.support import deployed
+from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
-from tests.servers.process import ServerUnavailable
 from tests.servers.tokens import TokenSigner
 
 
 @pytest.fixture(scope="package")
 def own_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexDeployment]:
     """The functions with the tables of these tests."""
-    try:
-        deployment = ConvexDeployment(deployed(tmp_path_factory.mktemp("convex")))
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with deployment:
+    with available(ConvexDeployment, deployed(tmp_path_factory.mktemp("convex"))) as deployment:
         yield deployment
 
 

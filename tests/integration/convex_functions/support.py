@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import json
-import shutil
 from collections.abc import Mapping
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,8 +20,8 @@ from convex import json_to_convex
 from config.tables import json as json_type
 from config.tables import record_columns
 from config.tables import text
-from database import convex_schema
 from database.core.schema import Schema
+from tests.servers.convex_deployment import functions_with
 
 metadata = sa.MetaData()
 
@@ -135,10 +134,7 @@ def acting(deploy_key: str, **identity: str) -> str:
 
 def deployed(folder: Path) -> Path:
     """The functions with the tables of this module, in ``folder``."""
-    target = shutil.copytree(convex_schema.FUNCTIONS, folder / "functions")
-    shutil.copytree(Path(__file__).parent / "functions", target, dirs_exist_ok=True)
-    convex_schema.write(metadata, target)
-    return target
+    return functions_with(metadata, folder, Path(__file__).parent / "functions")
 
 
 def refusal(error: pytest.ExceptionInfo[ConvexError]) -> Any:

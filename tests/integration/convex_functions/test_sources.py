@@ -6,13 +6,11 @@ import re
 import subprocess
 from pathlib import Path
 
-import pytest
-
 from database.convex_schema import FUNCTIONS
 from tests.integration.convex_functions.support import deployed
+from tests.servers.available import available
 from tests.servers.node import installed_node
 from tests.servers.node import installed_packages
-from tests.servers.process import ServerUnavailable
 
 
 def test_types_are_right(tmp_path: Path) -> None:
@@ -32,10 +30,7 @@ def test_generated_types_name_every_module() -> None:
 
 
 def _link_packages(folder: Path) -> None:
-    try:
-        (folder / "node_modules").symlink_to(installed_packages())
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
+    (folder / "node_modules").symlink_to(available(installed_packages))
 
 
 def _compile(functions: Path) -> str:

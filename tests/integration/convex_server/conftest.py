@@ -7,8 +7,8 @@ import httpx
 import pytest
 
 from tests.integration.convex_server.support import Caller
+from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
-from tests.servers.process import ServerUnavailable
 from tests.servers.tokens import TokenSigner
 
 FUNCTIONS = Path(__file__).parent / "functions"
@@ -16,11 +16,7 @@ FUNCTIONS = Path(__file__).parent / "functions"
 
 @pytest.fixture(scope="session")
 def _deployment(token_signer: TokenSigner) -> Iterator[ConvexDeployment]:
-    try:
-        server = ConvexDeployment(FUNCTIONS, provider=token_signer.provider)
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with server:
+    with available(ConvexDeployment, FUNCTIONS, provider=token_signer.provider) as server:
         yield server
 
 

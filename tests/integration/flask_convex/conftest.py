@@ -6,41 +6,32 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.hazmat.primitives.serialization import NoEncryption
-from cryptography.hazmat.primitives.serialization import PrivateFormat
 from flask import Flask
 from flask.testing import FlaskClient
 
 from api.flask_convex import FlaskConvexIntegration
-from tests.documents.conftest import deployment
-from tests.documents.conftest import own_environment
-from tests.documents.conftest import store
 from tests.integration.flask_convex.support import Config
 from tests.integration.flask_convex.support import add_views
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.tokens import TokenSigner
 
-__all__ = ["deployment", "own_environment", "store"]
+
+@pytest.fixture(autouse=True)
+def _own_environment(own_environment: None) -> None:
+    """For every test."""
 
 
 @pytest.fixture
 def key_file(token_signer: TokenSigner, tmp_path: Path) -> Path:
     """The key of the tokens that the deployment accepts."""
-    private = token_signer.key.private
-    assert isinstance(private, EllipticCurvePrivateKey)
-    path = tmp_path / "jwt.pem"
-    path.touch(0o600)
-    path.write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    return path
+    return token_signer.write_key(tmp_path / "jwt.pem")
 
 
 @pytest.fixture
-def config(deployment: ConvexDeployment, key_file: Path, token_signer: TokenSigner) -> Config:
+def config(empty_deployment: ConvexDeployment, key_file: Path, token_signer: TokenSigner) -> Config:
     return {
-        "convex_url": deployment.url,
-        "convex_key": deployment.deploy_key,
+        "convex_url": empty_deployment.url,
+        "convex_key": empty_deployment.deploy_key,
         "jwt_private_key_file": key_file,
         "jwt_issuer": token_signer.provider.issuer,
         "retry_count": 0,

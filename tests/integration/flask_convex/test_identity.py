@@ -59,19 +59,21 @@ def test_views_find_the_caller(client: FlaskClient, tokens: dict[str, str]) -> N
 
 
 @pytest.mark.parametrize("authorization", ["Bearer nonsense", "Basic YTpi"])
-def test_a_bad_token_is_refused_as_a_problem(client: FlaskClient, store: ConvexAdapter, authorization: str) -> None:
+def test_a_bad_token_is_refused_as_a_problem(
+    client: FlaskClient, convex_store: ConvexAdapter, authorization: str
+) -> None:
     answer = client.post("/both/200", headers={"Authorization": authorization})
     assert answer.status_code == 401
     assert answer.content_type == "application/problem+json"
     assert answer.headers["WWW-Authenticate"].startswith("Bearer")
-    assert names_in(store, "molecules") == []
+    assert names_in(convex_store, "molecules") == []
 
 
-def test_an_anonymous_caller_cannot_write(client: FlaskClient, store: ConvexAdapter) -> None:
+def test_an_anonymous_caller_cannot_write(client: FlaskClient, convex_store: ConvexAdapter) -> None:
     answer = client.post("/both/200")
     assert answer.status_code == 403
     assert "urn:isthmus:problem:permission-denied" in answer.text
-    assert names_in(store, "molecules") == []
+    assert names_in(convex_store, "molecules") == []
 
 
 def test_outside_of_requests_the_application_itself_asks(flask_convex: FlaskConvexIntegration) -> None:

@@ -43,10 +43,10 @@ def two_apps(config: Config) -> Iterator[tuple[FlaskConvexIntegration, Flask, Fl
 
 
 def test_the_environment_configures(
-    monkeypatch: pytest.MonkeyPatch, config: Config, deployment: ConvexDeployment
+    monkeypatch: pytest.MonkeyPatch, config: Config, empty_deployment: ConvexDeployment
 ) -> None:
-    monkeypatch.setenv("CONVEX_URL", deployment.url)
-    monkeypatch.setenv("CONVEX_DEPLOYMENT_KEY", deployment.deploy_key)
+    monkeypatch.setenv("CONVEX_URL", empty_deployment.url)
+    monkeypatch.setenv("CONVEX_DEPLOYMENT_KEY", empty_deployment.deploy_key)
     monkeypatch.setenv("CONVEX_TIMEOUT", "7")
     monkeypatch.setenv("JWT_PRIVATE_KEY_FILE", str(config["jwt_private_key_file"]))
     monkeypatch.setenv("JWT_ISSUER", config["jwt_issuer"])

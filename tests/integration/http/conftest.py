@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.integration.http.support import Site
-from tests.integration.http.support import add_supabase_roles
 from tests.integration.http.support import make_site
 from tests.integration.http.support import supabase_settings
+from tests.servers.supabase_api import add_roles
 
 
 @pytest.fixture(params=["sqlite", "supabase"])
@@ -19,7 +19,7 @@ def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
     settings = {}
     if request.param == "supabase":
         database = request.getfixturevalue("postgres_database")
-        add_supabase_roles(database)
+        add_roles(database)
         settings = supabase_settings(database)
     site = make_site(tmp_path, **settings)
     yield site

@@ -3,28 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 from time import monotonic
 from typing import Any
 
-import psycopg
+from argon2 import PasswordHasher
 from flask import Flask
 
+from api.signing_in import ACCOUNTS
 from app import create_app
+from auth.sign_in.accounts import Accounts
 from config.settings import load_settings
 from database.connection_manager import ConnectionManager
 from database.core.context import SERVICE
 from database.core.context import acting_as
 from database.core.operations import Select
-from tests.servers import postgres
 from tests.servers.postgres import PostgresDatabase
 
 PASSWORD = "correct horse battery staple"
 TIMEOUT = 30.0  # seconds that only a broken part needs
 PROBLEM = "application/problem+json"
-SUPABASE_ROLES = Path(postgres.__file__).parent / "supabase_roles.sql"
+CHEAP = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
+"""Real argon2id, with the least work it allows: the tests ask what is hashed, not how slowly."""
+
+IMPATIENT = {
+    # Longer than the call that finds the database silent, so that time is left to ask the next one.
+    "REQUEST_TIMEOUT": 10,
+    "SUPABASE_DB_TIMEOUT": 0.5,
+    "SUPABASE_DB_RETRY_COUNT": 0,
+    "DB_FAILBACK_AFTER": 0,
+}
+"""Settings with which a Supabase project's database that is away is soon given up, and soon taken up again."""
 
 Headers = dict[str, str]
 
@@ -82,9 +96,17 @@ class Site:
         """The names of all molecules, sorted."""
         return [row["name"] for row in self.get("/api/molecules?select=name&order=name&limit=1000").json["data"]]
 
+    def hash_with(self, hasher: PasswordHasher) -> Site:
+        """Hash passwords another way from now on; the same site."""
+        self.app.extensions[ACCOUNTS] = Accounts(self.manager, hasher)
+        return self
+
     def close(self) -> None:
         self.manager.disconnect()
         ConnectionManager.set_instance(None)
+
+
+MakeSite = Callable[..., Site]
 
 
 def bearer(token: str) -> Headers:
@@ -102,6 +124,19 @@ def make_site(folder: Path, **settings: object) -> Site:
     return Site(create_app(load_settings(None, **{**defaults, **settings})))
 
 
+@contextmanager
+def making_sites(folder: Path, **settings: object) -> Iterator[MakeSite]:
+    """Make applications with these settings and more; they are closed at the end of the block."""
+    with ExitStack() as sites:
+
+        def make(**more: object) -> Site:
+            site = make_site(folder, **{**settings, **more})
+            sites.callback(site.close)
+            return site
+
+        yield make
+
+
 def supabase_settings(database: PostgresDatabase) -> dict[str, object]:
     """Settings for a Supabase project's database before the local one."""
     return {
@@ -112,11 +147,6 @@ def supabase_settings(database: PostgresDatabase) -> dict[str, object]:
         "SUPABASE_DB_PASSWORD": database.password,
         "SUPABASE_DB_NAME": database.database,
     }
-
-
-def add_supabase_roles(database: PostgresDatabase) -> None:
-    with psycopg.connect(database.dsn, autocommit=True) as connection:
-        connection.execute(SUPABASE_ROLES.read_text())
 
 
 def assert_problem(answer: Any, status: int, name: str | None = None) -> dict[str, Any]:

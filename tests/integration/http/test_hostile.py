@@ -20,10 +20,10 @@ from hypothesis import strategies as st
 from tests.integration.http.support import PROBLEM
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
-from tests.integration.http.support import add_supabase_roles
 from tests.integration.http.support import make_site
 from tests.integration.http.support import supabase_settings
 from tests.servers.postgres import PostgresServer
+from tests.servers.supabase_api import add_roles
 
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "BREW")
 
@@ -144,7 +144,7 @@ def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         if request.param == "supabase":
             server: PostgresServer = request.getfixturevalue("postgres_server")
             database = stack.enter_context(server.database())
-            add_supabase_roles(database)
+            add_roles(database)
             options = supabase_settings(database)
         site = make_site(folder, **options)
         stack.callback(site.close)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from database.core.operations import Insert
-from tests.integration.http.support import Site
-from tests.integration.http.support import add_supabase_roles
+from tests.integration.http.support import IMPATIENT
+from tests.integration.http.support import MakeSite
 from tests.integration.http.support import assert_problem
-from tests.integration.http.support import make_site
+from tests.integration.http.support import making_sites
 from tests.integration.http.support import supabase_settings
 from tests.integration.http.support import wait_until
 from tests.servers.faults import Blackhole
@@ -21,38 +20,13 @@ from tests.servers.faults import Refuse
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.proxy import FaultProxy
 
-IMPATIENT = {
-    # Longer than the call that finds the database silent, so that time is left to ask the next one.
-    "REQUEST_TIMEOUT": 10,
-    "SUPABASE_DB_TIMEOUT": 0.5,
-    "SUPABASE_DB_RETRY_COUNT": 0,
-    "SUPABASE_DB_CIRCUIT_BREAKER_THRESHOLD": 1,
-    "SUPABASE_DB_CIRCUIT_BREAKER_TIMEOUT": 0,
-    "DB_FAILBACK_AFTER": 0,
-}
-
-MakeSite = Callable[..., Site]
-
-
-@pytest.fixture
-def between(postgres_database: PostgresDatabase, proxy: Callable[[int], FaultProxy]) -> FaultProxy:
-    """The way to a Supabase project's database."""
-    add_supabase_roles(postgres_database)
-    return proxy(postgres_database.port)
-
 
 @pytest.fixture
 def make(postgres_database: PostgresDatabase, between: FaultProxy, tmp_path: Path) -> Iterator[MakeSite]:
-    sites: list[Site] = []
-
-    def made(**settings: object) -> Site:
-        options = {**supabase_settings(postgres_database.at(between.port)), **IMPATIENT, **settings}
-        sites.append(make_site(tmp_path, **options))
-        return sites[-1]
-
-    yield made
-    for site in sites:
-        site.close()
+    settings = {**supabase_settings(postgres_database.at(between.port)), **IMPATIENT}
+    breaker = {"SUPABASE_DB_CIRCUIT_BREAKER_THRESHOLD": 1, "SUPABASE_DB_CIRCUIT_BREAKER_TIMEOUT": 0}
+    with making_sites(tmp_path, **settings, **breaker) as make:
+        yield make
 
 
 @pytest.mark.parametrize("fault", [Refuse, Blackhole])

@@ -13,18 +13,14 @@ from database.adapters.postgres import PostgresAdapter
 from database.adapters.postgres import SupabaseDirectAdapter
 from database.adapters.sqlite import SQLiteAdapter
 from tests.contract.backends import supabase_database
+from tests.servers.available import available
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import ServerUnavailable
 
 
 @pytest.fixture(scope="package")
 def bare_server() -> Iterator[PostgresServer]:
     """A server of these tests' own: roles belong to a whole server, and the shared one may have them."""
-    try:
-        server = PostgresServer()
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with server:
+    with available(PostgresServer) as server:
         yield server
 
 

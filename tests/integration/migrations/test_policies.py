@@ -28,7 +28,6 @@ from database.core.operations import Upsert
 from database.core.query import Where
 from database.core.schema import Schema
 from database.migrations import row_security
-from tests.contract.backends import sqlalchemy_url
 from tests.contract.backends import supabase_database
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
@@ -113,9 +112,7 @@ def attempts(table: str) -> dict[str, tuple[str, Operation]]:
 @pytest.fixture(scope="module")
 def database(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
     database = supabase_database(postgres_server)
-    engine = sa.create_engine(sqlalchemy_url(database), poolclass=sa.NullPool)
-    metadata.create_all(engine)
-    engine.dispose()
+    database.create(metadata)
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         for table in metadata.sorted_tables:
             for statement in row_security.table_statements(table):

@@ -12,12 +12,11 @@ import pytest
 
 from database.adapters.postgres import PostgresAdapter
 from database.core.schema import Schema
-from tests.contract.backends import sqlalchemy_url
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import create_tables
+from tests.servers.available import available
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import PostgresDatabase
-from tests.servers.process import ServerUnavailable
 from tests.servers.proxy import FaultProxy
 
 Make = Callable[..., PostgresAdapter]
@@ -26,7 +25,7 @@ Make = Callable[..., PostgresAdapter]
 @pytest.fixture
 def database(postgres_database: PostgresDatabase) -> PostgresDatabase:
     """A database with the contract's tables."""
-    create_tables(sqlalchemy_url(postgres_database))
+    create_tables(postgres_database.sqlalchemy_url)
     return postgres_database
 
 
@@ -39,11 +38,7 @@ def between(proxy: Callable[[int], FaultProxy], database: PostgresDatabase) -> F
 @pytest.fixture(params=[1, 2], ids=["one server connection", "two server connections"])
 def pooler(request: pytest.FixtureRequest, database: PostgresDatabase) -> Iterator[PgBouncer]:
     """A transaction pooler before the database; its clients have fewer connections to the server than they are."""
-    try:
-        available = PgBouncer(database, pool_size=request.param)
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with available as running:
+    with available(PgBouncer, database, pool_size=request.param) as running:
         yield running
 
 

@@ -21,7 +21,6 @@ from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.query import Where
 from database.core.schema import Schema
-from tests.contract.backends import sqlalchemy_url
 from tests.contract.backends import supabase_database
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
@@ -49,9 +48,7 @@ create policy shared on memos for select to anon using (shared);
 def memo_database(server: PostgresServer) -> PostgresDatabase:
     """A new database where everybody has their own memos, and anyone sees the shared ones."""
     database = supabase_database(server)
-    engine = sa.create_engine(sqlalchemy_url(database), poolclass=sa.NullPool)
-    metadata.create_all(engine)
-    engine.dispose()
+    database.create(metadata)
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute(POLICIES)
     return database

@@ -18,7 +18,6 @@ from database.core.context import NO_CONTEXT
 from database.core.errors import InvalidQuery
 from database.core.operations import Insert
 from database.migrations.capture import install as capture
-from tests.contract.backends import sqlalchemy_url
 from tests.contract.backends import supabase_database
 from tests.contract.following import in_pages
 from tests.contract.following import told
@@ -210,7 +209,7 @@ def test_a_cursor_that_was_tampered_with_is_refused(adapter: PostgresAdapter, sp
 def supabase(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
     """A database with Supabase's roles."""
     database = supabase_database(postgres_server)
-    create_tables(sqlalchemy_url(database))
+    create_tables(database.sqlalchemy_url)
     yield database
     postgres_server.drop_database(database)
 

@@ -12,7 +12,6 @@ import pytest
 from database.adapters.postgres import PostgresAdapter
 from database.core.errors import Unsupported
 from database.core.operations import Insert
-from tests.contract.backends import sqlalchemy_url
 from tests.contract.following import told
 from tests.contract.tables import create_tables
 from tests.integration.postgres.conftest import Make
@@ -27,7 +26,7 @@ _PROGRAMS = {"pg_dump": ["--clean", "--if-exists"], "psql": ["--quiet", "--no-ps
 def adapter(make: Make, durable_postgres: PostgresServer) -> PostgresAdapter:
     """An adapter to the contract's tables, on a server that may be stopped and killed."""
     database = durable_postgres.create_database()
-    create_tables(sqlalchemy_url(database))
+    create_tables(database.sqlalchemy_url)
     return make(database)
 
 

@@ -13,7 +13,6 @@ import sqlalchemy as sa
 from database.adapters.postgres import PostgresAdapter
 from database.core.operations import Insert
 from database.core.schema import Schema
-from tests.contract.backends import sqlalchemy_url
 from tests.servers.postgres import PostgresServer
 
 LOCALE = "create database other_locale template template0 locale_provider builtin builtin_locale 'C.UTF-8'"
@@ -29,9 +28,7 @@ def adapter(postgres_server: PostgresServer) -> Iterator[PostgresAdapter]:
     with psycopg.connect(postgres_server.dsn, autocommit=True) as connection:
         connection.execute(LOCALE)
     database = replace(postgres_server.maintenance, database="other_locale")
-    engine = sa.create_engine(sqlalchemy_url(database), poolclass=sa.NullPool)
-    metadata.create_all(engine)
-    engine.dispose()
+    database.create(metadata)
     adapter = PostgresAdapter(asdict(database), Schema.of(metadata))
     adapter.run(Insert("words", [{"id": word or "empty", "word": word} for word in reversed(WORDS)]))
     yield adapter

@@ -22,7 +22,6 @@ from database.core.errors import TransactionError
 from database.core.errors import Unavailable
 from database.core.operations import Get
 from database.core.operations import Insert
-from tests.contract.backends import sqlalchemy_url
 from tests.contract.tables import create_tables
 from tests.contract.tables import thing
 from tests.integration.postgres.conftest import Make
@@ -219,7 +218,7 @@ def test_a_statement_is_stopped_at_the_deadline(make: Make, database: PostgresDa
 
 def test_the_adapter_outlives_its_server(make: Make, durable_postgres: PostgresServer) -> None:
     database = durable_postgres.create_database()
-    create_tables(sqlalchemy_url(database))
+    create_tables(database.sqlalchemy_url)
     adapter = make(database, circuit_breaker_threshold=0)
     adapter.run(Insert("things", [thing("before")]))
     durable_postgres.restart()

@@ -37,7 +37,6 @@ from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.query import Where
-from tests.contract.backends import sqlalchemy_url
 from tests.contract.tables import create_tables
 from tests.contract.tables import thing
 from tests.integration.postgres import memos
@@ -63,7 +62,7 @@ both = pytest.mark.parametrize("kind", [PostgresAdapter, SupabaseDirectAdapter])
 def database(postgres_server: PostgresServer) -> PostgresDatabase:
     """The contract's tables and memos, on a database whose own time zone is not UTC."""
     database = memos.memo_database(postgres_server)
-    create_tables(sqlalchemy_url(database))
+    create_tables(database.sqlalchemy_url)
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute(f"alter database {database.database} set timezone = 'Asia/Tokyo'")
     return database

@@ -13,14 +13,13 @@ import pytest
 from database.adapters.supabase import SupabaseAdapter
 from database.core.schema import Schema
 from database.migrations.supabase import functions
-from tests.contract.backends import sqlalchemy_url
 from tests.contract.backends import supabase_database
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import create_tables
 from tests.integration.supabase_http.scripted import ScriptedServer
+from tests.servers.available import available
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import ServerUnavailable
 from tests.servers.supabase_api import SupabaseApi
 
 Make = Callable[..., SupabaseAdapter]
@@ -33,20 +32,15 @@ PUBLISHABLE = "sb_publishable_of_no_project"
 def database(postgres_server: PostgresServer) -> PostgresDatabase:
     """A project's database, with the contract's tables and the functions of commits."""
     database = supabase_database(postgres_server)
-    create_tables(sqlalchemy_url(database))
-    with psycopg.connect(database.dsn, autocommit=True) as connection:
-        connection.execute(functions.script().encode())
+    create_tables(database.sqlalchemy_url)
+    database.execute(functions.script())
     return database
 
 
 @pytest.fixture(scope="package")
 def project(database: PostgresDatabase) -> Iterator[SupabaseApi]:
     """The project's API; leave it running."""
-    try:
-        api = SupabaseApi(database)
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with api:
+    with available(SupabaseApi, database) as api:
         yield api
 
 

@@ -31,8 +31,8 @@ from tests.integration.supabase_http.conftest import PUBLISHABLE
 from tests.integration.supabase_http.conftest import SECRET
 from tests.integration.supabase_http.conftest import Make
 from tests.integration.supabase_http.scripted import ScriptedServer
+from tests.servers.available import available
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import ServerUnavailable
 from tests.servers.supabase_api import SupabaseApi
 
 ALICE, BOB = "00000000-0000-4000-8000-00000000000a", "00000000-0000-4000-8000-00000000000b"
@@ -47,17 +47,11 @@ NO_POLICIES = "drop policy own on memos; drop policy shared on memos"
 def project(postgres_server: PostgresServer) -> Iterator[SupabaseApi]:
     """A project where everybody has their own memos, and anyone sees the shared ones."""
     database = memo_database(postgres_server)
-    with psycopg.connect(database.dsn, autocommit=True) as connection:
-        connection.execute(functions.script().encode())
-        # The project has a function of its own for who asks.
-        connection.execute(NO_POLICIES)
-    try:
-        api = SupabaseApi(database)
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with api:
-        with psycopg.connect(database.dsn, autocommit=True) as connection:
-            connection.execute(OWN_ROWS)
+    database.execute(functions.script())
+    # The project has a function of its own for who asks.
+    database.execute(NO_POLICIES)
+    with available(SupabaseApi, database) as api:
+        database.execute(OWN_ROWS)
         yield api
 
 

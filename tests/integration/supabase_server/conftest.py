@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
-from dataclasses import asdict
 
 import httpx
-import psycopg
 import pytest
 from supabase import Client
 from supabase import ClientOptions
 from supabase import create_client
 
-from database.adapters.postgres import PostgresAdapter
-from database.migrations import runner
-from tests.contract.backends import supabase_database
+from tests.servers.available import available
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import ServerUnavailable
 from tests.servers.supabase_api import SupabaseApi
+from tests.servers.supabase_api import prepare
 
 _TABLES = """
 create table numbers (id text primary key, whole bigint, exact numeric, moment timestamptz, document jsonb);
@@ -34,20 +30,12 @@ Connect = Callable[..., Client]
 
 @pytest.fixture(scope="package")
 def api(postgres_server: PostgresServer) -> Iterator[SupabaseApi]:
-    database = supabase_database(postgres_server)
-    adapter = PostgresAdapter(asdict(database))
-    runner.upgrade(adapter)
-    adapter.disconnect()
-    try:
-        available = SupabaseApi(database, max_rows=50)
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with available as running:
-        with psycopg.connect(database.dsn, autocommit=True) as connection:
-            connection.execute(_TABLES.encode())
-        running.reload()
-        yield running
-    postgres_server.drop_database(database)
+    with postgres_server.database() as database:
+        prepare(database)
+        with available(SupabaseApi, database, max_rows=50) as running:
+            database.execute(_TABLES)
+            running.reload()
+            yield running
 
 
 @pytest.fixture

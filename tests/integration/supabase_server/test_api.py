@@ -27,6 +27,7 @@ from tests.integration.supabase_sql.support import request
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
 from tests.servers.supabase_api import SupabaseApi
+from tests.servers.supabase_api import add_roles
 
 ALICE = "0198c5d2-0000-7000-8000-00000000000a"
 BOB = "0198c5d2-0000-7000-8000-00000000000b"
@@ -171,9 +172,8 @@ def test_many_callers_at_once_keep_their_identities(api: SupabaseApi, service: C
 
 def test_a_database_that_is_gone_is_unavailable(postgres_server: PostgresServer) -> None:
     with PostgresServer() as server, server.database() as database:
-        with psycopg.connect(database.dsn, autocommit=True) as connection:
-            connection.execute((Path(__file__).parents[2] / "servers" / "supabase_roles.sql").read_bytes())
-            connection.execute("create table t (id text primary key); grant all on t to service_role")
+        add_roles(database)
+        database.execute("create table t (id text primary key); grant all on t to service_role")
         with SupabaseApi(database) as api:
             headers = {"apikey": api.service_key}
             assert httpx.get(f"{api.url}/rest/v1/t", headers=headers, trust_env=False).status_code == 200

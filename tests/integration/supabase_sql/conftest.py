@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import psycopg
 import pytest
 
 from database.migrations.supabase import functions
-from tests.contract.backends import sqlalchemy_url
 from tests.contract.backends import supabase_database
 from tests.contract.tables import create_tables
 from tests.integration.supabase_sql.support import Project
@@ -31,10 +29,9 @@ grant all on memos to anon, authenticated, service_role;
 @pytest.fixture(scope="package")
 def _project(postgres_server: PostgresServer) -> Iterator[Project]:
     database = supabase_database(postgres_server)
-    create_tables(sqlalchemy_url(database))
-    with psycopg.connect(database.dsn, autocommit=True) as connection:
-        connection.execute(functions.script().encode())
-        connection.execute(_MEMOS.encode())
+    create_tables(database.sqlalchemy_url)
+    database.execute(functions.script())
+    database.execute(_MEMOS)
     yield Project(database)
     postgres_server.drop_database(database)
 

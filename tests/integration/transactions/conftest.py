@@ -22,10 +22,11 @@ from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import make_api
 from tests.integration.transactions.ledger import make_app
 from tests.integration.transactions.ledger import managing
+from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
+from tests.servers.convex_deployment import functions_with
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import ServerUnavailable
 from tests.servers.supabase_api import SupabaseApi
 
 
@@ -65,11 +66,7 @@ def postgresql_ledger(_database: tuple[PostgresDatabase, Ledger]) -> Ledger:
 
 @pytest.fixture(scope="package")
 def _deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexDeployment]:
-    try:
-        deployment = ConvexDeployment(http_ledgers.convex_functions(tmp_path_factory.mktemp("convex")))
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with deployment:
+    with available(ConvexDeployment, functions_with(ledgers.metadata, tmp_path_factory.mktemp("convex"))) as deployment:
         yield deployment
 
 
@@ -90,11 +87,7 @@ def convex_ledger(_deployment: ConvexDeployment, _functions: Functions) -> Conve
 def _project(postgres_server: PostgresServer) -> Iterator[SupabaseApi]:
     database = supabase_database(postgres_server)
     http_ledgers.prepare_project(database)
-    try:
-        project = SupabaseApi(database)
-    except ServerUnavailable as reason:
-        pytest.skip(str(reason))
-    with project:
+    with available(SupabaseApi, database) as project:
         yield project
     postgres_server.drop_database(database)
 

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import psycopg
-
-from database import convex_schema
 from database.adapters.base import DatabaseAdapter
 from database.adapters.convex import ConvexAdapter
 from database.adapters.supabase import SupabaseAdapter
 from database.core.result import Row
 from database.migrations.supabase import functions
-from tests.contract.backends import sqlalchemy_url
 from tests.integration.convex_functions.support import Functions
 from tests.integration.convex_functions.support import insert
 from tests.integration.convex_functions.support import read
@@ -27,7 +21,6 @@ from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import SqlLedger
 from tests.integration.transactions.ledger import Wire
 from tests.integration.transactions.ledger import create_tables
-from tests.integration.transactions.ledger import metadata
 from tests.integration.transactions.ledger import outside_postgresql
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.postgres import PostgresDatabase
@@ -104,18 +97,10 @@ class SupabaseLedger(BufferedLedger):
         return self._outside.write(note)
 
 
-def convex_functions(folder: Path) -> Path:
-    """The functions with the ledger's tables, in ``folder``."""
-    target = shutil.copytree(convex_schema.FUNCTIONS, folder / "functions")
-    convex_schema.write(metadata, target)
-    return target
-
-
 def prepare_project(database: PostgresDatabase) -> None:
     """Create the tables and the functions of commits in the database of a Supabase project."""
-    create_tables(sqlalchemy_url(database))
-    with psycopg.connect(database.dsn, autocommit=True) as connection:
-        connection.execute(functions.script().encode())
+    create_tables(database.sqlalchemy_url)
+    database.execute(functions.script())
 
 
 def _redirected(port: int) -> dict[str, Any]:
