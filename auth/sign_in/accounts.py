@@ -6,7 +6,9 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
+from typing import Final
 from typing import Protocol
 
 from argon2 import PasswordHasher
@@ -43,6 +45,15 @@ _COLUMNS = ("id", "email", "name", "role")
 _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
+_HASHER: Final = PasswordHasher()
+
+
+@cache
+def _hash_of_nobody(hasher: PasswordHasher) -> str:
+    """What a password is compared with if there is no account; made before anybody could measure how long it takes."""
+    return hasher.hash(secrets.token_urlsafe())
+
+
 class Executor(Protocol):
     """What runs operations: an adapter, or the connection manager."""
 
@@ -71,7 +82,7 @@ class Account:
 
 
 class Accounts:
-    """Registration and sign-in. Make one for the application: making it costs as much as a sign-in.
+    """Registration and sign-in. The first one of a process costs as much as a sign-in.
 
     :param executor: where the table is; used as the service role, because nobody is signed in yet.
     :param hasher: argon2id with its parameters; passwords hashed with others are hashed anew at sign-in.
@@ -79,8 +90,8 @@ class Accounts:
 
     def __init__(self, executor: Executor, hasher: PasswordHasher | None = None) -> None:
         self._executor = executor
-        self._hasher = hasher or PasswordHasher()
-        self._nobodys_hash = self._hasher.hash(secrets.token_urlsafe())
+        self._hasher = hasher or _HASHER
+        self._nobodys_hash = _hash_of_nobody(self._hasher)
 
     def register(self, email: object, password: object, name: object = None) -> Account:
         """A new account, always with the role ``user``.

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from database.adapters.base import DatabaseAdapter
-from database.adapters.buffered.adapter import BufferedAdapter
 from database.adapters.faulty import Faults
 from database.adapters.faulty import FaultyAdapter
+from database.adapters.memory import MemoryAdapter
+from database.adapters.sqlite import SQLiteAdapter
 from tests.contract.backends import BACKENDS
 from tests.contract.backends import TIMEOUT
 from tests.contract.backends import Backend
@@ -18,7 +19,7 @@ from tests.contract.following import threads
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out backends over HTTP through a fault adapter that does nothing: it is tested on the quick ones."""
+    """Leave out most backends through a fault adapter that does nothing: it is tested on the two quickest."""
     left_out = [item for item in items if _is_repetition(item)]
     items[:] = [item for item in items if not _is_repetition(item)]
     config.hook.pytest_deselected(items=left_out)
@@ -30,7 +31,7 @@ def _is_repetition(item: pytest.Item) -> bool:
         return False
     case = parameters.params.get("_backend")
     through = "through" in {parameters.params.get("adapter"), parameters.params.get("calm")}
-    return through and case is not None and issubclass(case.adapter, BufferedAdapter)
+    return through and case is not None and not issubclass(case.adapter, MemoryAdapter | SQLiteAdapter)
 
 
 @pytest.fixture(scope="session", params=BACKENDS, ids=lambda case: case.name)

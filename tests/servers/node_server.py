@@ -49,7 +49,9 @@ def announce(title: str, settings: dict[str, str]) -> None:
 
 def run_in_foreground(serve: Callable[[], None]) -> int:
     """Run ``serve`` until an interrupt; the exit status, 2 for wrong settings."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # Also the interrupt: to what a script starts in the background, its shell says to ignore it.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
     try:
         serve()
     except KeyboardInterrupt:

@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 _GRACE = 30.0  # seconds a process may take to go; only a broken one needs them
 
@@ -79,7 +80,7 @@ class Account:
         )
 
 
-def stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+def stop(process: subprocess.Popen[Any], how: signal.Signals) -> None:
     """Send a signal and wait until the process is gone.
 
     :raises ServerFailed: it is still there after half a minute; it is killed then.
@@ -92,7 +93,7 @@ def stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
         raise ServerFailed(f"process {process.pid} did not end on {how.name}") from error
 
 
-def kill(process: subprocess.Popen[bytes]) -> None:
+def kill(process: subprocess.Popen[Any]) -> None:
     """Kill a process and all its descendants at once, with SIGKILL, and wait until none is left.
 
     The process is halted first, so that it can neither react to its children's death nor start new ones.

@@ -17,6 +17,7 @@ from tests.servers.node import FOLDER
 from tests.servers.node import installed_node
 from tests.servers.ports import free_port
 from tests.servers.process import ServerFailed
+from tests.servers.process import stop
 
 
 def test_a_stopped_deployment_is_gone_and_returns_empty_on_its_port(caller: Caller) -> None:
@@ -97,9 +98,9 @@ def test_the_program_for_development_says_where_it_is_and_ends_when_interrupted(
         assert program.stdout is not None
         lines = [program.stdout.readline().strip() for _ in range(2)]
         answer = httpx.get(f"http://127.0.0.1:{port}/version", trust_env=False)
-        program.send_signal(signal.SIGINT)
         assert answer.status_code == 200
-        assert program.wait(30) == 0
+        stop(program, signal.SIGINT)
+        assert program.returncode == 0
     assert lines == [f"CONVEX_URL=http://127.0.0.1:{port}", f"CONVEX_DEPLOYMENT_KEY={DEV_DEPLOY_KEY}"]
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/version", trust_env=False)

@@ -26,6 +26,7 @@ from tests.integration.supabase_sql.support import insert
 from tests.integration.supabase_sql.support import request
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
+from tests.servers.process import stop
 from tests.servers.supabase_api import SupabaseApi
 from tests.servers.supabase_api import add_roles
 
@@ -198,8 +199,7 @@ def test_the_program_serves_until_it_is_ended_and_leaves_nothing(how: signal.Sig
         assert found.json() == []
         servers = [os.pidfd_open(pid) for pid in _children(program.pid)]
         assert len(servers) == 2
-        program.send_signal(how)
-        program.wait(30)
+        stop(program, how)
     for server in servers:
         gone = select.poll()
         gone.register(server, select.POLLIN)
