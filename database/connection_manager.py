@@ -159,7 +159,7 @@ class ConnectionManager(Database):
         return self._writer().begin_transaction()
 
     def get_connection_info(self) -> dict[str, Any]:
-        """What is known of all adapters without asking them: document 003's keys, and which one is meant to lead."""
+        """What is known of all adapters without asking them: which one is active, and which is meant to lead."""
         return {
             "environment": self.settings.environment,
             "connection_mode": "auto" if len(self.adapters) > 1 else self.primary_adapter,
