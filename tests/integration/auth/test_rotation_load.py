@@ -25,6 +25,7 @@ from tests.simulation.served import ServedApp
 
 SECONDS: Final = float(os.environ.get("ROTATION_LOAD_SECONDS", "8"))
 PUBLISH: Final = "0.5"
+ADA: Final = {"email": "ada@example.com", "password": "correct horse"}
 KNOWN_WITHIN: Final = 1.0  # seconds, in all processes
 
 
@@ -39,7 +40,7 @@ class Answer:
 
 
 class TokenUsers(Clients):
-    """Clients that make tokens with the shared keys, and use a new and an old one in turn."""
+    """Clients that sign in, make tokens with the shared keys, and use these and an old one in turn."""
 
     def __init__(self, url: str, bridge: AuthBridge, user_id: str) -> None:
         super().__init__()
@@ -52,7 +53,7 @@ class TokenUsers(Clients):
     def work_for(self, seconds: float) -> None:
         """Wait while they do, which is what there is to wait for; then until each of them has gone on."""
         assert not self._ending.wait(seconds)
-        enough = len(self.answers) + 4 * CLIENTS
+        enough = len(self.answers) + 6 * CLIENTS
         until = monotonic() + PATIENCE
         while len(self.answers) < enough:
             assert monotonic() < until, "the clients get no answers"
@@ -61,8 +62,15 @@ class TokenUsers(Clients):
     def _work(self, number: int) -> None:
         with httpx.Client(base_url=self._url, timeout=PATIENCE, trust_env=False) as client:
             while not self._ending.is_set():
-                for token in (self._bridge.generate_token(self._user_id), self._old):
+                for token in (signed_in(client), self._bridge.generate_token(self._user_id), self._old):
                     self.answers.append(ask(client, token))
+
+
+def signed_in(client: httpx.Client) -> str:
+    answer = client.post("/auth/login", json=ADA)
+    assert answer.status_code == 200, answer.text
+    token: str = answer.json()["access_token"]
+    return token
 
 
 def ask(client: httpx.Client, token: str) -> Answer:
@@ -86,8 +94,7 @@ def bridge(app: ServedApp, tmp_path: Path) -> AuthBridge:
 
 
 def registered(app: ServedApp) -> str:
-    body = {"email": "ada@example.com", "password": "correct horse"}
-    answer = httpx.post(f"{app.url}/auth/register", json=body, timeout=PATIENCE, trust_env=False)
+    answer = httpx.post(f"{app.url}/auth/register", json=ADA, timeout=PATIENCE, trust_env=False)
     assert answer.status_code == 201
     user_id: str = answer.json()["user"]["id"]
     return user_id
