@@ -96,14 +96,14 @@ def stop(process: subprocess.Popen[Any], how: signal.Signals) -> None:
 def kill(process: subprocess.Popen[Any]) -> None:
     """Kill a process and all its descendants at once, with SIGKILL, and wait until none is left.
 
-    The process is halted first, so that it can neither react to its children's death nor start new ones.
+    Each is halted first, so that it can neither react to its children's death nor start new ones.
     """
     if process.poll() is not None:
         return
     process.send_signal(signal.SIGSTOP)
     os.waitid(os.P_PID, process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT)
     with ExitStack() as handles:
-        children = [_open_process(pid, handles) for pid in _descendants(process.pid)]
+        children = list(_halted_descendants(process.pid, handles))
         for child in children:
             signal.pidfd_send_signal(child, signal.SIGKILL)
         process.kill()
@@ -123,10 +123,12 @@ def _end_with_parent() -> list[str]:
     return [setpriv, "--pdeathsig", "INT", "--", "sh", "-c", unless_orphaned, "sh"] if setpriv else []
 
 
-def _descendants(pid: int) -> Iterator[int]:
-    for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
-        yield int(child)
-        yield from _descendants(int(child))
+def _halted_descendants(pid: int, handles: ExitStack) -> Iterator[int]:
+    for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
+        handle = _open_process(child, handles)
+        signal.pidfd_send_signal(handle, signal.SIGSTOP)
+        yield handle
+        yield from _halted_descendants(child, handles)
 
 
 def _open_process(pid: int, handles: ExitStack) -> int:
