@@ -15,8 +15,6 @@ from auth.sessions.cookies import without_cookies
 from auth.sharing import JWKS_PATH
 from auth.sharing import jwks_url
 
-__all__ = ["CONFIGURATION_PATH", "JWKS_PATH", "init_app"]
-
 CONFIGURATION_PATH = "/.well-known/openid-configuration"
 
 _CACHED = {"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"}

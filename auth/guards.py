@@ -14,10 +14,9 @@ from flask import g
 
 from auth.errors import AccessDenied
 from auth.errors import AuthenticationFailed
-from database.core import access
+from database.core.access import ADMIN
+from database.core.access import permission_rule
 from database.core.context import current_context
-
-ADMIN = access.ADMIN
 
 P = ParamSpec("P")
 
@@ -60,7 +59,7 @@ def permission_required(*permissions: str) -> Callable[[Callable[P, Any]], Calla
     :raises AccessDenied: when the caller lacks the permission.
     :raises ValueError: if no permission is named, or one is not of the form ``area:action``.
     """
-    rules = [access.permission_rule(permission) for permission in permissions]
+    rules = [permission_rule(permission) for permission in permissions]
     if not rules:
         raise ValueError("permission_required needs a permission")
 

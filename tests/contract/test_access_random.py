@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any
 from typing import Final
 
@@ -124,17 +125,12 @@ def _answers(adapter: DatabaseAdapter, together: bool, operations: list[Operatio
     """What is answered to the operations, up to the first that is refused in a transaction."""
     results: list[Result] = []
     if together:
-        try:
-            with adapter.transaction():
-                results += [adapter.run(operation) for operation in operations]
-        except RequestError:
-            pass
+        with suppress(RequestError), adapter.transaction():
+            results += [adapter.run(operation) for operation in operations]
         return results
     for operation in operations:
-        try:
+        with suppress(RequestError):
             results.append(adapter.run(operation))
-        except RequestError:
-            continue
     return results
 
 

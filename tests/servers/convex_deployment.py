@@ -18,7 +18,7 @@ from typing import Literal
 import httpx
 import sqlalchemy as sa
 
-from api.discovery import JWKS_PATH
+from auth.sharing import JWKS_PATH
 from config.settings import ConfigurationError
 from config.settings import load_settings
 from database.convex_schema import FUNCTIONS
