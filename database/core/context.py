@@ -80,6 +80,11 @@ def acting_as(identity: Identity | None) -> Iterator[None]:
         current_context.reset(token)
 
 
+def as_application() -> AbstractContextManager[None]:
+    """Run the block's calls as the application itself, which may do everything."""
+    return acting_as(SERVICE)
+
+
 class UnitOfWork(Protocol):
     """What an adapter needs to know of the unit of work around it."""
 
