@@ -16,6 +16,7 @@ from dataclasses import field
 from typing import Any
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
@@ -25,6 +26,8 @@ from auth.errors import IssuerUnavailable
 from config.sign_in import ForeignIssuer
 from config.sign_in import is_loopback
 from config.sign_in import is_safe_origin
+from database.adapters.supabase.transport import DeadlineNetwork
+from database.adapters.supabase.transport import exchange
 from database.core.clock import Clock
 from database.core.clock import monotonic
 
@@ -40,12 +43,14 @@ FAILURE_PAUSE = 5.0
 """Seconds after a failed fetch before the next one."""
 
 TIMEOUT = 5.0
-"""Seconds for an answer as a whole."""
+"""Seconds for all that a fetch of the keys takes: discovery, connections, heads and bodies."""
 MAX_BYTES = 256 * 1024
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 
 Fetch = Callable[[str], bytes]
+
+_FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol, httpx.InvalidURL)
 
 
 class FetchFailed(Exception):
@@ -114,7 +119,7 @@ class IssuerKeys:
         return self._keys
 
     def _refresh(self, seen: _Keys, *, wait: bool, unknown: bool = False) -> None:
-        if not self._fetching.acquire(blocking=wait):
+        if not self._fetching.acquire(timeout=TIMEOUT if wait else 0):
             return
         try:
             # Whoever waited meanwhile has the same wish, which has been granted or refused.
@@ -141,8 +146,9 @@ class IssuerKeys:
         self._failing = False
 
     def _fetched_keys(self) -> dict[str, dict[str, Any]]:
-        url = self._issuer.jwks_url or self._discovered_url()
-        found = _object(self._fetch(url)).get("keys")
+        with exchange(monotonic() + TIMEOUT, writes=False):
+            url = self._issuer.jwks_url or self._discovered_url()
+            found = _object(self._fetch(url)).get("keys")
         if not isinstance(found, list):
             raise FetchFailed("there is no list of keys")
         return {jwk["kid"]: jwk for jwk in found if _is_public_signing_key(jwk)}
@@ -164,33 +170,33 @@ class IssuerKeys:
 def fetch_document(url: str) -> bytes:
     """The body of a document, by one request that follows nothing.
 
-    :raises FetchFailed: for anything but a 200 of at most ``MAX_BYTES`` within ``TIMEOUT``.
+    :raises FetchFailed: for anything but a 200 of at most ``MAX_BYTES`` within ``TIMEOUT``, head and body.
     """
     # Not compressed, so that what is counted is what there is.
-    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}
-    end = monotonic() + TIMEOUT
+    headers = [("Accept", "application/json"), ("Accept-Encoding", "identity")]
     try:
         with (
-            httpx.Client(timeout=TIMEOUT, follow_redirects=False, trust_env=False) as client,
-            client.stream("GET", url, headers=headers) as response,
+            exchange(monotonic() + TIMEOUT, writes=False),
+            httpcore.ConnectionPool(ssl_context=httpx.create_ssl_context(), network_backend=DeadlineNetwork()) as pool,
+            pool.stream("GET", str(httpx.URL(url)), headers=headers) as response,
         ):
-            return _read(response, end)
-    except (httpx.HTTPError, httpx.InvalidURL) as error:
+            return _read(response)
+    except httpcore.TimeoutException as error:
+        raise FetchFailed(f"there is no complete answer after {TIMEOUT:g} s") from error
+    except _FAILURES as error:
         raise FetchFailed(type(error).__name__) from error
 
 
-def _read(response: httpx.Response, end: float) -> bytes:
-    if response.status_code != 200:
-        raise FetchFailed(f"status {response.status_code}")
-    if response.headers.get("Content-Encoding", "identity") != "identity":
+def _read(response: httpcore.Response) -> bytes:
+    if response.status != 200:
+        raise FetchFailed(f"status {response.status}")
+    if httpx.Headers(response.headers).get("Content-Encoding", "identity") != "identity":
         raise FetchFailed("the answer is compressed")
     body = bytearray()
-    for chunk in response.iter_raw():
+    for chunk in response.iter_stream():
         body += chunk
         if len(body) > MAX_BYTES:
             raise FetchFailed(f"the answer has more than {MAX_BYTES} bytes")
-        if monotonic() > end:
-            raise FetchFailed("the answer takes too long")
     return bytes(body)
 
 

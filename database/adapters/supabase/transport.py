@@ -68,8 +68,10 @@ _current: ContextVar[Exchange] = ContextVar("isthmus_http_exchange", default=_UN
 
 @contextmanager
 def exchange(deadline: float, *, writes: bool) -> Iterator[Exchange]:
-    """The requests of the block end at ``deadline``; yields what is learned of their answers."""
-    current = Exchange(deadline, writes)
+    """The requests of the block end at ``deadline``, or at that of a block around it if it is earlier; yields what is
+    learned of their answers.
+    """
+    current = Exchange(min(deadline, _current.get().deadline), writes)
     token = _current.set(current)
     try:
         yield current
@@ -96,7 +98,7 @@ class _Transport(httpx.BaseTransport):
             max_connections=max_connections,
             max_keepalive_connections=max_connections,
             keepalive_expiry=_IDLE,
-            network_backend=_Network(),
+            network_backend=DeadlineNetwork(),
         )
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
@@ -137,8 +139,8 @@ def _translated(error: Exception, *, writes: bool) -> DataError:
     return TimedOut("the answer was not complete before the deadline")
 
 
-class _Network(httpcore.NetworkBackend):
-    """Connections whose waits end at the deadline of the exchange that uses them."""
+class DeadlineNetwork(httpcore.NetworkBackend):
+    """Connections whose waits end at the deadline of the :func:`exchange` that uses them."""
 
     def __init__(self) -> None:
         self._sockets = httpcore.SyncBackend()

@@ -92,10 +92,11 @@ class Issuer:
 
     def _answer(self, request: Request) -> Response:
         self.asked[request.path] += 1
-        answer = self.pages.get(request.path, self._proper_answer)
+        answer = self.pages.get(request.path, self.proper_answer)
         return answer(request)
 
-    def _proper_answer(self, request: Request) -> Response:
+    def proper_answer(self, request: Request) -> Response:
+        """What a well-kept issuer says."""
         # By the name that it was asked by, as a proxy may be in between.
         name = f"http://{request.host}{self._path}"
         if request.path == self._path + DISCOVERY_PATH:

@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import gzip
 import json
+import socket
 from collections.abc import Callable
 from collections.abc import Iterator
+from contextlib import contextmanager
+from contextlib import suppress
 from threading import Event
+from threading import Thread
 from typing import Any
 
 import pytest
 from werkzeug import Request
 from werkzeug import Response
 
+from auth.errors import IssuerUnavailable
 from auth.sign_in import jwks_cache
 from auth.sign_in.jwks_cache import DISCOVERY_PATH
 from auth.sign_in.jwks_cache import MAX_BYTES
 from auth.sign_in.jwks_cache import FetchFailed
+from auth.sign_in.jwks_cache import IssuerKeys
 from auth.sign_in.jwks_cache import fetch_document
+from config.sign_in import ForeignIssuer
 from tests.integration.auth_foreign.conftest import MakeSite
 from tests.integration.auth_foreign.conftest import exchange
 from tests.integration.auth_foreign.issuer import KEYS_PATH
 from tests.integration.auth_foreign.issuer import Issuer
 from tests.integration.auth_foreign.issuer import new_key
+from tests.integration.http.support import TIMEOUT
 from tests.integration.http.support import assert_problem
 from tests.servers.faults import Blackhole
 from tests.servers.faults import CutAfter
@@ -87,7 +95,7 @@ def test_nobody_waits_long_for_a_silent_issuer(
 ) -> None:
     monkeypatch.setattr(jwks_cache, "TIMEOUT", 0.2)
     between = proxy(issuer.port)
-    with between.suffering(Blackhole()), pytest.raises(FetchFailed, match="ReadTimeout"):
+    with between.suffering(Blackhole()), pytest.raises(FetchFailed, match="no complete answer"):
         fetch_document(issuer.name_at(between.port) + KEYS_PATH)
 
 
@@ -135,6 +143,74 @@ def test_an_answer_that_trickles_is_given_up(issuer: Issuer, monkeypatch: pytest
     monkeypatch.setattr(jwks_cache, "TIMEOUT", 0.2)
     given_up = Event()
     issuer.pages[KEYS_PATH] = lambda _: Response(b" " for _ in range(200) if not given_up.wait(0.05))
-    with pytest.raises(FetchFailed, match="too long"):
+    with pytest.raises(FetchFailed, match="no complete answer"):
         fetch_document(issuer.name + KEYS_PATH)
     given_up.set()
+
+
+@contextmanager
+def trickling_head(pause: float) -> Iterator[tuple[int, Event]]:
+    """A server that goes on sending lines of its answer's head: its port, and what is set when a client has come."""
+    asked, stopped = Event(), Event()
+
+    def serve(listener: socket.socket) -> None:
+        with suppress(OSError), listener.accept()[0] as client:
+            asked.set()
+            client.sendall(b"HTTP/1.1 200 OK\r\n")
+            while not stopped.wait(pause):
+                client.sendall(b"X-More: and more\r\n")
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve, args=(listener,))
+        thread.start()
+        yield listener.getsockname()[1], asked
+        stopped.set()
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+
+
+def test_a_head_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks_cache, "TIMEOUT", 0.3)
+    with trickling_head(0.05) as (port, _), pytest.raises(FetchFailed, match="no complete answer"):
+        fetch_document(f"http://127.0.0.1:{port}/jwks.json")
+
+
+def test_discovery_and_keys_have_one_time_limit(issuer: Issuer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks_cache, "TIMEOUT", 1.0)
+    over = Event()
+
+    def late(request: Request) -> Response:
+        # Each alone would come in time.
+        over.wait(0.6)
+        return issuer.proper_answer(request)
+
+    issuer.pages.update({DISCOVERY_PATH: late, KEYS_PATH: late})
+    keys = IssuerKeys(ForeignIssuer.model_validate(issuer.entry()))
+    with pytest.raises(IssuerUnavailable):
+        keys.key(issuer.keys[0].kid, "ES256")
+    over.set()
+
+
+def test_who_waits_for_a_fetch_waits_no_longer_than_it_may_take(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(jwks_cache, "TIMEOUT", 0.1)
+    fetching, go_on = Event(), Event()
+
+    def stuck(_: str) -> bytes:
+        fetching.set()
+        go_on.wait(TIMEOUT)
+        raise FetchFailed("it was stuck")
+
+    entry = {"name": "one", "issuer": "https://one.example", "audience": "us", "algorithms": ["ES256"]}
+    keys = IssuerKeys(ForeignIssuer.model_validate(entry), stuck)
+
+    def ask() -> None:
+        with pytest.raises(IssuerUnavailable):
+            keys.key("any", "ES256")
+
+    first = Thread(target=ask)
+    first.start()
+    assert fetching.wait(TIMEOUT)
+    ask()
+    assert first.is_alive()
+    go_on.set()
+    first.join()
