@@ -50,7 +50,8 @@ def init_app(app: Flask, manager: ConnectionManager, bridge: AuthBridge) -> Revo
         max_stale=settings.auth_revocation_max_stale_seconds,
     )
     app.extensions[cookies.EXTENSION] = SessionCookies(secure=settings.auth_cookie_secure)
-    app.extensions[ACCOUNTS] = Accounts(manager)
+    # With one that hashes, half of the threads at most are held up by passwords.
+    app.extensions[ACCOUNTS] = Accounts(manager, most_waiting=max(0, settings.threads // 2 - 1))
     app.extensions[SESSIONS] = Sessions(
         manager,
         idle=timedelta(seconds=settings.auth_session_idle_seconds),

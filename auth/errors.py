@@ -12,6 +12,7 @@
     ├── EmailTaken              409
     ├── InvalidRegistration     422  names the field at fault
     ├── TooManyAttempts         429  says when to try again
+    ├── SignInBusy              429  too many passwords are verified at this moment
     └── IssuerUnavailable       503  another issuer's keys cannot be had
 
     ConfigurationError
@@ -226,6 +227,20 @@ class TooManyAttempts(AuthError):
     @property
     def headers(self) -> dict[str, str]:
         return {"Retry-After": str(self.retry_after)}
+
+
+class SignInBusy(AuthError):
+    """Too many passwords are hashed or verified at this moment; nothing was tried, and nothing is counted."""
+
+    status = 429
+    code = "sign_in_busy"
+
+    def __init__(self) -> None:
+        super().__init__("Too many sign-ins at this moment; try again in a second")
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Retry-After": "1"}
 
 
 class IssuerUnavailable(AuthError):

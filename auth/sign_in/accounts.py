@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
-from typing import Final
 from typing import Protocol
 
 from argon2 import PasswordHasher
-from argon2.exceptions import VerifyMismatchError
 
 from auth.claims import DEFAULT_ROLE
 from auth.errors import EmailTaken
@@ -21,6 +17,9 @@ from auth.errors import InvalidRegistration
 from auth.errors import NoPassword
 from auth.errors import UnknownAccount
 from auth.permissions import permissions_of
+from auth.sign_in.hashing import MOST_WAITING
+from auth.sign_in.hashing import UNUSABLE_HASH
+from auth.sign_in.hashing import PasswordHashing
 from auth.sign_in.registration import canonical_email
 from auth.sign_in.registration import valid_name
 from auth.sign_in.registration import valid_password
@@ -38,20 +37,8 @@ from database.core.result import Result
 from database.core.result import Row
 
 TABLE = "isthmus_users"
-UNUSABLE_HASH = "!"
-"""Stands for the hash of accounts that have no password; no password hashes to it."""
-
 _COLUMNS = ("id", "email", "name", "role")
 _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
-
-
-_HASHER: Final = PasswordHasher()
-
-
-@cache
-def _hash_of_nobody(hasher: PasswordHasher) -> str:
-    """What a password is compared with if there is no account; made before anybody could measure how long it takes."""
-    return hasher.hash(secrets.token_urlsafe())
 
 
 class Executor(Protocol):
@@ -86,12 +73,14 @@ class Accounts:
 
     :param executor: where the table is; used as the service role, because nobody is signed in yet.
     :param hasher: argon2id with its parameters; passwords hashed with others are hashed anew at sign-in.
+    :param most_waiting: how many threads may wait for one that hashes.
     """
 
-    def __init__(self, executor: Executor, hasher: PasswordHasher | None = None) -> None:
+    def __init__(
+        self, executor: Executor, hasher: PasswordHasher | None = None, *, most_waiting: int = MOST_WAITING
+    ) -> None:
         self._executor = executor
-        self._hasher = hasher or _HASHER
-        self._nobodys_hash = _hash_of_nobody(self._hasher)
+        self._passwords = PasswordHashing(hasher, most_waiting=most_waiting)
 
     def register(self, email: object, password: object, name: object = None) -> Account:
         """A new account, always with the role ``user``.
@@ -100,8 +89,9 @@ class Accounts:
 
         :raises InvalidRegistration: if a value is not acceptable; names the field.
         :raises EmailTaken: if an account has the address.
+        :raises SignInBusy: if too many passwords are hashed at this moment.
         """
-        return self._add(canonical_email(email), valid_name(name), self._hasher.hash(valid_password(password)))
+        return self._add(canonical_email(email), valid_name(name), self._passwords.hash(valid_password(password)))
 
     def register_without_password(self, email: object, name: object = None) -> Account:
         """A new account for someone who is vouched for elsewhere: nobody can sign in to it with a password.
@@ -115,6 +105,7 @@ class Accounts:
         """The account that the e-mail and password belong to; equal work is done if there is none.
 
         :raises InvalidCredentials: without saying what is wrong.
+        :raises SignInBusy: as :meth:`register`.
         :raises Unavailable: if only a stand-in could be asked, whose passwords may be old.
         """
         try:
@@ -125,8 +116,8 @@ class Accounts:
         row = self._secret_row(Select(TABLE, (*_COLUMNS, "password_hash"), where=Where("email", "eq", address)))
         if not self._matches(row, secret) or row is None:
             raise InvalidCredentials
-        if self._hasher.check_needs_rehash(row["password_hash"]):
-            self._replace_hash(row, self._hasher.hash(secret))
+        if self._passwords.is_outdated(row["password_hash"]):
+            self._replace_hash(row, self._passwords.hash(secret))
         return _account(row)
 
     def new_password(self, account_id: str, current: object, new: object) -> Callable[[], None]:
@@ -137,6 +128,7 @@ class Accounts:
         :raises NoPassword: if the account has none.
         :raises InvalidCredentials: if ``current`` is not its password; equal work is done whatever it is.
         :raises InvalidRegistration: if ``new`` is not acceptable; the field is ``new_password``.
+        :raises SignInBusy: as :meth:`register`.
         :raises Unavailable: as :meth:`authenticate`.
         """
         row = self._secret_row(Get(TABLE, account_id))
@@ -147,7 +139,7 @@ class Accounts:
         accepted = _named(new, "new_password")
         if not self._matches(row, current if isinstance(current, str) else ""):
             raise InvalidCredentials
-        new_hash = self._hasher.hash(accepted)
+        new_hash = self._passwords.hash(accepted)
 
         def store() -> None:
             if not self._replace_hash(row, new_hash):
@@ -201,16 +193,7 @@ class Accounts:
 
     def _matches(self, row: Row | None, password: str) -> bool:
         """Whether it is the row's password; equal work is done if there is no row, or no password in it."""
-        if row is None or row["password_hash"] == UNUSABLE_HASH:
-            self._verify(self._nobodys_hash, password)
-            return False
-        return self._verify(row["password_hash"], password)
-
-    def _verify(self, password_hash: str, password: str) -> bool:
-        try:
-            return self._hasher.verify(password_hash, password)
-        except VerifyMismatchError:
-            return False
+        return self._passwords.matches(None if row is None else row["password_hash"], password)
 
     def _run(self, operation: Operation) -> Result:
         with acting_as(SERVICE):

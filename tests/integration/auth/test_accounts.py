@@ -196,7 +196,7 @@ def test_wrong_password_and_unknown_address_are_told_alike_after_equal_work(adap
 
 
 def test_nobody_can_sign_in_with_the_hash_of_nobody(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(accounts, "_nobodys_hash", CHEAP.hash(PASSWORD))
+    monkeypatch.setattr(accounts._passwords, "_nobodys_hash", CHEAP.hash(PASSWORD))
     with pytest.raises(InvalidCredentials):
         accounts.authenticate("nobody@example.com", PASSWORD)
 

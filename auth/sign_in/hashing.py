@@ -1,0 +1,88 @@
+"""Passwords hashed and verified one at a time: each takes 64 MiB and most of the processor, on purpose.
+
+A process that hashed in all of its threads at once would need gigabytes for a burst of sign-ins. Few may wait for their
+turn, so that the other threads are there for other requests; who comes then is told to come again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from threading import Semaphore
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import VerifyMismatchError
+
+from auth.errors import SignInBusy
+from database.core.clock import monotonic
+from database.core.context import current_context
+from database.resilience.deadline import remaining
+
+UNUSABLE_HASH: Final = "!"
+"""Stands for the hash of accounts that have no password; no password hashes to it."""
+
+MOST_WAITING: Final = 3
+"""Who may wait for a turn at the same time, unless it is said otherwise."""
+PATIENCE: Final = 10.0
+"""Seconds until who waits is told to come again."""
+
+_HASHER: Final = PasswordHasher()
+
+
+@cache
+def _hash_of_nobody(hasher: PasswordHasher) -> str:
+    """What a password is compared with if there is no account; made before anybody could measure how long it takes."""
+    return hasher.hash(secrets.token_urlsafe())
+
+
+class PasswordHashing:
+    """The only place where passwords are hashed, one at a time.
+
+    :param hasher: argon2id with its parameters.
+    :param most_waiting: how many threads may wait for a turn.
+    """
+
+    def __init__(self, hasher: PasswordHasher | None = None, *, most_waiting: int = MOST_WAITING) -> None:
+        self._hasher = hasher or _HASHER
+        self._nobodys_hash = _hash_of_nobody(self._hasher)
+        self._turn = Semaphore()
+        self._places = Semaphore(1 + most_waiting)
+
+    def hash(self, password: str) -> str:
+        """The hash to store. :raises SignInBusy: if too many wait already, or the turn does not come in time."""
+        with self._in_turn():
+            return self._hasher.hash(password)
+
+    def matches(self, password_hash: str | None, password: str) -> bool:
+        """Whether it is the password; equal work is done for None and for :data:`UNUSABLE_HASH`, which none matches.
+
+        :raises SignInBusy: as :meth:`hash`.
+        """
+        known = None if password_hash == UNUSABLE_HASH else password_hash
+        with self._in_turn():
+            try:
+                self._hasher.verify(known or self._nobodys_hash, password)
+            except VerifyMismatchError:
+                return False
+        return known is not None
+
+    def is_outdated(self, password_hash: str) -> bool:
+        """Whether a hash was made with other parameters than the present ones."""
+        return self._hasher.check_needs_rehash(password_hash)
+
+    @contextmanager
+    def _in_turn(self) -> Iterator[None]:
+        if not self._places.acquire(blocking=False):
+            raise SignInBusy
+        try:
+            if not self._turn.acquire(timeout=min(PATIENCE, remaining(current_context.get(), monotonic))):
+                raise SignInBusy
+            try:
+                yield
+            finally:
+                self._turn.release()
+        finally:
+            self._places.release()
