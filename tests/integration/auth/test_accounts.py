@@ -70,7 +70,7 @@ def adapter() -> Iterator[MemoryAdapter]:
 
 @pytest.fixture
 def accounts(adapter: MemoryAdapter) -> Accounts:
-    return Accounts(adapter, CHEAP)
+    return Accounts(adapter, CHEAP, most_waiting=8)
 
 
 def stored(adapter: MemoryAdapter) -> list[dict[str, Any]]:
