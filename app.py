@@ -11,6 +11,7 @@ from api import discovery
 from api import exchange
 from api import migrating
 from api import problem
+from api import purging
 from api import records
 from api import serving
 from api import status
@@ -54,6 +55,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.register_blueprint(records.blueprint)
     discovery.init_app(app, bridge)
     status.init_app(app, manager, {"revocation": revocation.snapshot, "keys": bridge.ring.snapshot})
+    purging.init_app(app, manager)
     problem.init_app(app)
     app.cli.add_command(auth_commands)
     app.cli.add_command(db_commands)

@@ -23,9 +23,9 @@ from werkzeug.exceptions import UnprocessableEntity
 from api.access import View
 from api.access import database
 from api.bodies import read_bytes
+from database.adapters.face import Database
 from database.core.clock import utc_now
-from database.core.context import SERVICE
-from database.core.context import acting_as
+from database.core.context import as_application
 from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated
 from database.core.operations import Delete
@@ -33,17 +33,25 @@ from database.core.operations import Get
 from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Update
+from database.core.query import Where
 from database.core.result import Result
 from database.core.result import Row
 from database.flask_transactions import before_answer
+from database.purging import delete_in_parts
 from database.transaction import current_unit
 
 TABLE = "isthmus_idempotency_keys"
 LIFETIME = timedelta(hours=24)
-"""A key that is older may be used for another request."""
+"""A key that is older may be used for another request, and is deleted."""
 
 _KEY = re.compile(r"[!-~]{1,255}")
 _STORED_HEADERS = ("Content-Type", "ETag", "Location")
+
+
+def purge(database: Database) -> int:
+    """Delete the keys that are older than ``LIFETIME``, with their answers; how many they were."""
+    with as_application():
+        return delete_in_parts(database, TABLE, Where("created_at", "lt", utc_now() - LIFETIME))
 
 
 def idempotent(view: View) -> View:
@@ -121,7 +129,7 @@ def _storing(claim_id: str) -> Callable[[Response], None]:
 
 
 def _run(operation: Operation) -> Result:
-    with acting_as(SERVICE):
+    with as_application():
         return database().run(operation)
 
 

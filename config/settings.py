@@ -77,6 +77,9 @@ class ServerSettings(BaseModel):
     workers: Positive = Field(1, description="Server processes.")
     threads: Positive = Field(8, description="Threads of each process.")
     request_timeout: Seconds = Field(30.0, description="Seconds a request may take; 0 for no limit.")
+    purge_interval: Seconds = Field(
+        3600.0, description="Seconds between two deletions of old idempotency keys, sessions and changes; 0 for none."
+    )
     max_body_bytes: Positive = Field(1 << 20, description="Largest request body in bytes.")
     instance_path: Path = Field(Path("instance"), description="Folder for what belongs to this installation.")
 
@@ -102,6 +105,9 @@ class FailoverSettings(BaseModel):
 
     db_adapter_order: Names = Field(("local",), description="Names of the databases, best first, with commas.")
     db_auto_migrate: bool = Field(True, description="Whether missing tables are made at start-up.")
+    db_changes_kept: Seconds = Field(
+        7 * 86_400.0, description="Seconds that a change is kept in the log; longer while a sync has not read it."
+    )
     db_failback_after: Seconds = Field(5.0, description="Seconds a better database must be well to be used again.")
 
     @field_validator("db_adapter_order")

@@ -111,6 +111,7 @@ idempotency_keys = sa.Table(
     sa.Column("status", sa.BigInteger),
     sa.Column("headers", json()),
     sa.Column("body", text()),
+    sa.Index("ix_isthmus_idempotency_keys_created_at", "created_at"),
     info={"internal": True},
 )
 
@@ -133,7 +134,7 @@ refresh_tokens = sa.Table(
     # The id is the token's hash.
     *record_columns(),
     sa.Column("session_id", text(255), nullable=False, index=True),
-    sa.Column("used_at", timestamp()),
+    sa.Column("used_at", timestamp(), index=True),
     sa.Column("sealed_successor", text()),
     info={"internal": True},
 )

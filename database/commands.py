@@ -15,12 +15,12 @@ from flask.cli import AppGroup
 
 from config.tables import metadata
 from database import convex_schema
+from database import purging
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import has_engine
 from database.core.errors import BackendError
 from database.migrations import runner
 from database.migrations import sql_script
-from database.migrations.capture import install as capture
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MOST_DAYS: Final = 36_500
@@ -99,13 +99,15 @@ def show_supabase_sql() -> None:
 
 @db_commands.command("purge-changes")
 @click.option("--older-than", callback=_age, default="7d", show_default=True, help="Such as 7d, 12h, 30m or 45s.")
-def purge_changes(older_than: timedelta) -> None:
-    """Forget old changes; a follower that has not read them compares everything."""
-    _on_each(partial(_purged, older_than))
+@click.option("--unread", is_flag=True, help="Also changes that a two-way sync has not read; it compares everything.")
+def purge_changes(older_than: timedelta, unread: bool) -> None:  # click passes flags so
+    """Forget old changes, but for those that a two-way sync has still to read."""
+    _on_each(partial(_purged, older_than, unread))
 
 
-def _purged(older_than: timedelta, adapter: DatabaseAdapter) -> bool:
-    click.echo(f"{adapter.name}: {capture.purge(adapter, older_than)} changes forgotten")
+def _purged(older_than: timedelta, unread: bool, adapter: DatabaseAdapter) -> bool:
+    number = purging.purge_changes(adapter, older_than, unread=unread)
+    click.echo(f"{adapter.name}: {number} changes forgotten")
     return True
 
 

@@ -13,7 +13,9 @@ export default defineSchema({
     status: v.optional(v.union(v.null(), v.int64())),
     headers: v.optional(v.any()),
     body: v.optional(v.union(v.null(), v.string())),
-  }).index("on_id", ["id"]),
+  })
+    .index("on_created_at", ["created_at", "id"])
+    .index("on_id", ["id"]),
   isthmus_identities: defineTable({
     id: v.string(),
     created_at: v.string(),
@@ -35,7 +37,8 @@ export default defineSchema({
     sealed_successor: v.optional(v.union(v.null(), v.string())),
   })
     .index("on_id", ["id"])
-    .index("on_session_id", ["session_id", "id"]),
+    .index("on_session_id", ["session_id", "id"])
+    .index("on_used_at", ["used_at", "id"]),
   isthmus_sessions: defineTable({
     id: v.string(),
     created_at: v.string(),

@@ -17,6 +17,7 @@ export const TABLES: Record<string, Table> = {
     unique: [["id"]],
     references: {},
     indexes: {
+      on_created_at: ["created_at", "id"],
       on_id: ["id"],
     },
   },
@@ -52,6 +53,7 @@ export const TABLES: Record<string, Table> = {
     indexes: {
       on_id: ["id"],
       on_session_id: ["session_id", "id"],
+      on_used_at: ["used_at", "id"],
     },
   },
   isthmus_sessions: {

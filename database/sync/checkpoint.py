@@ -15,12 +15,16 @@ from threading import Lock
 from typing import Any
 from typing import Final
 
+from database.adapters.base import DatabaseAdapter
 from database.core.errors import Conflict
+from database.core.errors import SchemaMismatch
+from database.core.operations import Select
 from database.core.result import Row
 from database.core.schema import new_id
 from database.sync.decision import SIDES
 from database.sync.decision import SideName
 from database.sync.side import Pair
+from database.sync.side import as_application
 
 CURSORS: Final = "isthmus_sync_cursors"
 
@@ -46,6 +50,18 @@ class Checkpoint:
         """The row that says so."""
         place = {"tables": list(self.tables), "comparing": self.comparing, "unsettled": unsettled}
         return {"id": pair, "version": self.round, "session": self.session, "cursors": {**place, **self.cursors}}
+
+
+def followers(adapter: DatabaseAdapter) -> list[str]:
+    """The cursors that checkpoints on a database have, of all its pairs and of either side."""
+    if CURSORS not in adapter.schema:
+        return []
+    try:
+        with as_application():
+            rows = adapter.run(Select(CURSORS, ("cursors",))).rows
+    except SchemaMismatch:
+        return []
+    return [row["cursors"][side] for row in rows for side in SIDES]
 
 
 class Checkpoints:

@@ -38,10 +38,12 @@ def read(connection: SqlConnection, operation: ReadChanges) -> Result:
 def _page(connection: SqlConnection, operation: ReadChanges) -> Changes:
     if operation.cursor is None:
         return Changes((), _end(connection))
-    seq, mark = _position(operation.cursor)
+    entry = entry_of(operation.cursor)
+    if entry is None:
+        raise InvalidQuery("this is no cursor of a feed of SQLite")
     # One statement, so that no purge comes in between; the first row is the one that the cursor tells of.
-    rows = connection.rows(_FROM, (seq, operation.limit + 2))
-    if not rows or (rows[0][0], rows[0][1]) != (seq, mark):
+    rows = connection.rows(_FROM, (entry[0], operation.limit + 2))
+    if not rows or rows[0][:2] != entry:
         return Changes((), _end(connection), gap=True)
     told = rows[: operation.limit + 1]
     return Changes(tuple(Change(*row[2:]) for row in told[1:]), _cursor(*told[-1][:2]), more=len(rows) > len(told))
@@ -58,8 +60,7 @@ def _cursor(seq: int, mark: bytes) -> str:
     return f"{seq}:{mark.hex()}"
 
 
-def _position(cursor: str) -> tuple[int, bytes]:
+def entry_of(cursor: str) -> tuple[int, bytes] | None:
+    """The number and the mark of the entry that a cursor tells of; None for what is no cursor of SQLite."""
     match = _CURSOR.fullmatch(cursor)
-    if match is None:
-        raise InvalidQuery("this is no cursor of a feed of SQLite")
-    return int(match[1]), bytes.fromhex(match[2])
+    return None if match is None else (int(match[1]), bytes.fromhex(match[2]))

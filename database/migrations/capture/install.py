@@ -32,8 +32,8 @@ class _Log(Protocol):
     def exists(self, connection: sa.Connection) -> bool:
         """Whether there is a log."""
 
-    def purge(self, connection: sa.Connection, older_than: timedelta) -> int:
-        """Forget entries that are older; how many they were."""
+    def purge(self, connection: sa.Connection, older_than: timedelta, cursors: Sequence[str]) -> int:
+        """Forget entries that are older, and that who has these cursors has read; how many they were."""
 
 
 def apply(connection: sa.Connection, metadata: sa.MetaData) -> None:
@@ -51,9 +51,10 @@ def supabase_statements(metadata: sa.MetaData) -> list[str]:
     return postgres.statements(captured(metadata), roles=True)
 
 
-def purge(adapter: DatabaseAdapter, older_than: timedelta) -> int:
+def purge(adapter: DatabaseAdapter, older_than: timedelta, cursors: Sequence[str] = ()) -> int:
     """Forget changes that are older; how many they were. A follower that has not read them has a gap.
 
+    :param cursors: of followers whose unread changes are kept, however old; those of other databases do not count.
     :raises Unsupported: for a backend without SQL tables.
     :raises SchemaMismatch: if the database has no log.
     """
@@ -61,7 +62,7 @@ def purge(adapter: DatabaseAdapter, older_than: timedelta) -> int:
         log = _log(connection)
         if not log.exists(connection):
             raise no_log()
-        return log.purge(connection, older_than)
+        return log.purge(connection, older_than, cursors)
 
 
 def _log(connection: sa.Connection) -> _Log:

@@ -35,7 +35,7 @@ _RENEW: Final = sql.SQL(
 )
 _MARK: Final = sql.SQL("comment on schema isthmus_changes is {}")
 _FIND_MARK: Final = sa.text("select obj_description(to_regnamespace('isthmus_changes'), 'pg_namespace')")
-_PURGE: Final = sa.text("select isthmus_changes.purge(:keep)")
+_PURGE: Final = sa.text("select isthmus_changes.purge(:keep, cast(:cursors as text[]))")
 _FIND_FUNCTION: Final = sa.text("select to_regprocedure('public.isthmus_changes(text, integer)') is not null")
 _FIND_TRIGGERS: Final = sa.text(
     "select relname, array_remove(array_agg(tgname::text), null) from pg_class"
@@ -50,7 +50,7 @@ def statements(tables: Sequence[sa.Table], *, roles: bool) -> list[str]:
     :param roles: whether the server has Supabase's roles, of which one reads the feed over HTTP.
     """
     mark = _MARK.format(_mark(tables)).as_string(None)
-    made = [*_log(), _renewal(tables), *_triggers(tables), mark]
+    made = [*_log(), _script("purge.sql"), _renewal(tables), *_triggers(tables), mark]
     return [*made, _script("supabase.sql")] if roles else made
 
 
@@ -78,9 +78,9 @@ def exists(connection: sa.Connection) -> bool:
     return connection.scalar(_FIND_MARK) is not None
 
 
-def purge(connection: sa.Connection, older_than: timedelta) -> int:
-    """Forget what is older, but for what a present cursor has not seen; how many entries they were."""
-    number: int = connection.scalar(_PURGE, {"keep": older_than})
+def purge(connection: sa.Connection, older_than: timedelta, cursors: Sequence[str]) -> int:
+    """Forget what is older, but for what these cursors and a present one have not seen; how many entries they were."""
+    number: int = connection.scalar(_PURGE, {"keep": older_than, "cursors": list(cursors)})
     return number
 
 

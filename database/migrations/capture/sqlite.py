@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from database.adapters.sqlite.changes import LOG
+from database.adapters.sqlite.changes import entry_of
 from database.migrations.capture.tables import shape
 
 _DIALECT: Final = sqlite.dialect()
@@ -37,13 +38,15 @@ _TRIGGERS: Final = {
     "isthmus_delete": ("delete", f"{_ENTRY} ({{0}}, old.id, 'delete')"),
 }
 _FIND: Final = sa.text("select name, sql from sqlite_schema where type in ('table', 'trigger')")
+_ENTRY_MARK: Final = sa.text(f"select mark from {LOG} where seq = :seq")  # noqa: S608
+_END: Final = 2**63 - 1
 _IS_EMPTY: Final = sa.text(f"select not exists (select 1 from {LOG})")  # noqa: S608  # a constant
 _PURGE: Final = sa.text(f"""
 delete from {LOG} where seq < (
     select max(seq) from {LOG} where seq < coalesce(
         (select min(seq) from {LOG} where at >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now', :age)), 9223372036854775807
     )
-)""")  # noqa: S608
+) and seq < :unread""")  # noqa: S608
 
 
 def apply(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
@@ -76,9 +79,18 @@ def exists(connection: sa.Connection) -> bool:
     return LOG in connection.scalars(_FIND)
 
 
-def purge(connection: sa.Connection, older_than: timedelta) -> int:
-    """Forget what is older; how many entries they were. The last of them stays, for cursors to stand behind."""
-    return connection.execute(_PURGE, {"age": f"-{older_than.total_seconds()} seconds"}).rowcount
+def purge(connection: sa.Connection, older_than: timedelta, cursors: Sequence[str]) -> int:
+    """Forget what is older, but for what these cursors have not seen; how many entries they were.
+
+    The last of them stays, for cursors to stand behind.
+    """
+    known = [entry for entry in map(entry_of, cursors) if entry is not None and _has(connection, *entry)]
+    unread = min((seq for seq, _ in known), default=_END)
+    return connection.execute(_PURGE, {"age": f"-{older_than.total_seconds()} seconds", "unread": unread}).rowcount
+
+
+def _has(connection: sa.Connection, seq: int, mark: bytes) -> bool:
+    return bool(connection.scalar(_ENTRY_MARK, {"seq": seq}) == mark)
 
 
 def _triggers(tables: Sequence[sa.Table]) -> Mapping[str, str]:

@@ -159,3 +159,17 @@ def test_what_is_purged_and_was_not_read_is_a_gap(adapter: DatabaseAdapter) -> N
     third = adapter.changes()
     _insert(adapter, "e")
     assert told(adapter, third.cursor) == [("insert", "e")]
+
+
+def test_what_a_follower_has_not_read_is_kept(adapter: DatabaseAdapter) -> None:
+    runner.upgrade(adapter)
+    cursors = [adapter.changes().cursor]
+    for name in "abc":
+        _insert(adapter, name)
+        cursors.append(adapter.changes(cursors[-1]).cursor)
+    behind, of_others = cursors[1], ["7", "17:00", f"{'0' * 36}/1:1:", "1:0011223344556677", ""]
+    capture.purge(adapter, timedelta(), [cursors[2], behind, *of_others])
+    assert not adapter.changes(behind).gap
+    assert told(adapter, behind) == [("insert", "b"), ("insert", "c")]
+    capture.purge(adapter, timedelta(), of_others)
+    assert adapter.changes(behind).gap

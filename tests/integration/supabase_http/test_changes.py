@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from database.adapters.faulty import FaultyAdapter
@@ -13,6 +15,7 @@ from database.core.errors import SchemaMismatch
 from database.core.errors import Unavailable
 from database.core.errors import Unsupported
 from database.core.operations import Insert
+from database.purging import purge_changes
 from tests.contract.callers import caller
 from tests.contract.following import Inbox
 from tests.contract.following import told
@@ -76,3 +79,15 @@ def test_a_row_that_came_between_the_rows_and_their_number_is_read(make: Make, s
     scripted.answer = answer
     assert make(scripted.url).table("notes").execute().rows == [row]
     assert len(scripted.asked) == 2
+
+
+def test_the_log_is_purged_by_who_has_the_secret_key(
+    adapter: SupabaseAdapter, make: Make, project: SupabaseApi
+) -> None:
+    start = adapter.changes()
+    adapter.run(Insert("notes", [{"id": "purged"}]))
+    assert purge_changes(adapter, timedelta(days=7)) == 0
+    assert purge_changes(adapter, timedelta()) >= 1
+    assert adapter.changes(start.cursor).gap
+    with acting_as(ANONYMOUS), pytest.raises(PermissionDenied):
+        make(project.url, project.anon_key).call("isthmus_changes_purge", {"keep": "0 seconds", "cursors": []})

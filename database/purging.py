@@ -1,0 +1,65 @@
+"""What nobody needs any more, deleted: rows in parts, as not every database deletes any number of them at once, and
+entries of the logs of changes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Final
+
+from database.adapters.base import DatabaseAdapter
+from database.adapters.engine import has_engine
+from database.adapters.face import Database
+from database.core.context import as_application
+from database.core.errors import Unavailable
+from database.core.operations import Delete
+from database.core.operations import Select
+from database.core.query import Filter
+from database.core.query import Where
+from database.migrations.capture import install as capture
+from database.sync.checkpoint import followers
+
+_PART: Final = 500
+
+
+def delete_in_parts(database: Database, table: str, where: Filter) -> int:
+    """Delete the rows that match; how many they were. It may be interrupted and run again.
+
+    :raises Unavailable: as :func:`ids_in_parts`.
+    """
+    return sum(delete(database, table, ids) for ids in ids_in_parts(database, table, where))
+
+
+def delete(database: Database, table: str, ids: list[str]) -> int:
+    """Delete the rows with these ids; how many there were."""
+    return database.run(Delete(table, where=Where("id", "in", ids))).count or 0
+
+
+def ids_in_parts(database: Database, table: str, where: Filter) -> Iterator[list[str]]:
+    """The ids of the rows that match, some at a time; whoever takes them deletes them.
+
+    :raises Unavailable: if only a stand-in answers.
+    """
+    query = Select(table, ("id",), where, limit=_PART)
+    while rows := (result := database.run(query)).rows:
+        if result.source is not None:
+            raise Unavailable(f"a stand-in answers, whose rows may be old; nothing is deleted from {table}")
+        yield [row["id"] for row in rows]
+
+
+def purge_changes(adapter: DatabaseAdapter, older_than: timedelta, *, unread: bool = False) -> int:
+    """Delete old entries of a database's log of changes; how many they were. Convex and memory purge their own.
+
+    :param unread: also what a two-way sync of this database has not read yet, which then compares everything.
+    :raises SchemaMismatch: if the database has no log.
+    """
+    cursors = [] if unread else followers(adapter)
+    if has_engine(adapter):
+        return capture.purge(adapter, older_than, cursors)
+    if adapter.kind != "supabase_http":
+        return 0
+    keep = f"{older_than.total_seconds()} seconds"
+    with as_application():
+        adapter.call("isthmus_purge", {"keep": keep})
+        return int(adapter.call("isthmus_changes_purge", {"keep": keep, "cursors": cursors}))
