@@ -239,7 +239,7 @@ class DatabaseAdapter(Database):
         """End subscriptions, roll back open transactions and close all connections; True also if there were none."""
         self._subscriptions.end()
         for transaction in list(self._transactions):
-            transaction.rollback()
+            transaction.disconnect()
         with self._lock:
             self.pipeline.close()
             if self._opened:

@@ -12,6 +12,7 @@ from abc import abstractmethod
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
@@ -27,9 +28,12 @@ from database.changes.subscription import Subscription
 from database.core.capabilities import Capabilities
 from database.core.context import Context
 from database.core.context import current_context
+from database.core.errors import BackendError
+from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
 from database.core.errors import TimedOut
 from database.core.errors import TransactionError
+from database.core.errors import Unavailable
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
@@ -133,6 +137,8 @@ class Transaction:
         self._context = context
         self._observed = observe(self._carry_out)
         self._ended = ended
+        self._failure: BaseException | None = None
+        self._overdue = False
         self._depth = 0
         self._lock = threading.RLock()
 
@@ -142,14 +148,22 @@ class Transaction:
         return str(uuid7())
 
     def execute(self, operation: Operation, context: Context) -> Result:
-        """Carry out ``operation`` in this transaction. :raises TransactionError: when it is over or aborted."""
-        with self._lock:
-            self._require_active()
-            try:
-                return self._observed(operation, context.until(self._context.deadline))
-            except BaseException:
-                self.state = "aborted"
-                raise
+        """Carry out ``operation`` in this transaction.
+
+        :raises TransactionError: when it is over or aborted.
+        :raises BackendError: also when it is aborted because the backend failed, of the kind of that failure.
+        """
+        try:
+            with self._lock:
+                self._require_active()
+                try:
+                    return self._observed(operation, context.until(self._context.deadline))
+                except BaseException as error:
+                    self._fail(error)
+                    raise
+        finally:
+            if self._overdue:
+                self.expire()
 
     def run(self, source: Source, operation: Operation) -> Result:
         """A plain call made while this transaction is the ambient one: joins it if it is its adapter's.
@@ -175,26 +189,35 @@ class Transaction:
             self._require_active()
             self._depth += 1
             name = f"isthmus_{self._depth}"
-            self._session.savepoint(name)
+            try:
+                self._session.savepoint(name)
+            except BaseException as error:
+                self._depth -= 1
+                self._fail(error)
+                raise
         try:
             yield self
         except BaseException:
-            self._leave(name, undo=True)
+            # What the block met is what is told; that it could not be undone, the whole transaction tells.
+            with suppress(DataError):
+                self._leave(name, undo=True)
             raise
         self._leave(name, undo=self.state == "aborted")
 
     def commit(self) -> None:
-        """Make the changes last. :raises TransactionError: when it is over or aborted; it is rolled back then."""
+        """Make the changes last. :raises DataError: as :meth:`execute`; it is rolled back then."""
         with self._lock:
             if self.state == "aborted":
+                failed = self._failed("the transaction had failed and was rolled back")
                 self.rollback()
-                raise TransactionError("the transaction had failed and was rolled back", backend=self.adapter.name)
+                raise failed
             self._require_active()
             try:
                 self._observed(_COMMIT, self._context)
                 self.state = "committed"
-            except OutcomeUnknown:
-                self.state = "unknown"
+            except DataError as error:
+                if self.state == "unknown" and not isinstance(error, OutcomeUnknown):
+                    self.state = "rolled_back"
                 raise
             finally:
                 if self.state == "active":
@@ -207,10 +230,19 @@ class Transaction:
         """Undo everything; does nothing if the transaction is already over."""
         with self._lock:
             if self.state in {"active", "aborted"}:
+                self._failure = None
+                self._end("rolled_back")
+
+    def disconnect(self) -> None:
+        """Roll back because the backend is disconnected; who still uses the transaction is told so."""
+        with self._lock:
+            if self.state in {"active", "aborted"}:
+                self._failure = Unavailable("the backend was disconnected")
                 self._end("rolled_back")
 
     def expire(self) -> None:
-        """Roll back a transaction that outlived its deadline; if a call is under way it has its own limit."""
+        """Roll back a transaction that outlived its deadline; if a call is under way, as soon as that ends."""
+        self._overdue = True
         if self._lock.acquire(blocking=False):
             try:
                 if self.state in {"active", "aborted"}:
@@ -221,7 +253,8 @@ class Transaction:
     def _carry_out(self, operation: Operation, context: Context) -> Result:
         if operation is not _COMMIT:
             return self._session.execute(operation, context)
-        self.state = "rolled_back"
+        # Whatever ends it before its answer is known, a signal for instance.
+        self.state = "unknown"
         self._session.commit(context)
         return Result()
 
@@ -237,10 +270,26 @@ class Transaction:
             self._depth -= 1
             if self.state not in {"active", "aborted"}:
                 return
-            if undo:
-                self._session.rollback_to(name)
-                self.state = "active"
-            self._session.release(name)
+            try:
+                if undo:
+                    self._session.rollback_to(name)
+                    self.state, self._failure = "active", None
+                self._session.release(name)
+            except BaseException as error:
+                self._fail(error)
+                raise
+
+    def _fail(self, error: BaseException) -> None:
+        """Abort because of ``error``; of several, the first is the reason."""
+        if self.state == "active":
+            self.state, self._failure = "aborted", error
+
+    def _failed(self, message: str) -> DataError:
+        """The error for a transaction that failed. A failure of the backend does not become the caller's mistake."""
+        failure = self._failure
+        if isinstance(failure, BackendError):
+            return type(failure)(f"{message}: {failure}", backend=self.adapter.name, retry_after=failure.retry_after)
+        return TransactionError(message, backend=self.adapter.name)
 
     def _foreign(self, source: Source) -> TransactionError:
         name = source.adapter.name
@@ -252,6 +301,6 @@ class Transaction:
         if self.state == "expired":
             raise TimedOut("the transaction outlived its deadline and was rolled back", backend=self.adapter.name)
         if self.state == "aborted":
-            raise TransactionError("the transaction has failed; roll it back", backend=self.adapter.name)
+            raise self._failed("the transaction has failed; roll it back")
         if self.state != "active":
-            raise TransactionError(f"the transaction is over ({self.state})", backend=self.adapter.name)
+            raise self._failed(f"the transaction is over ({self.state})")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,11 +10,10 @@ from typing import ClassVar
 
 from database.core.query import Filter
 from database.core.query import Order
+from database.core.sql_text import certainly_reads
 
 Record = Mapping[str, Any]
 SqlParams = Sequence[Any] | Mapping[str, Any] | None
-
-_READING_SQL = re.compile(r"\s*(?:--[^\n]*\n\s*)*(select|values|explain|show|table)\b", re.I)
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,11 +186,10 @@ class Batch(Operation):
 def reads_only(operation: Operation) -> bool:
     """Whether ``operation`` changes nothing, so that it may be repeated or answered elsewhere.
 
-    SQL text counts as reading when it begins with ``select`` or the like; ``with`` may write and does not, nor does
-    what begins with a comment in ``/* */``, which may hide another.
+    SQL text counts as reading where :func:`~database.core.sql_text.certainly_reads` says so, and as writing elsewhere.
     """
     if operation.reads:
         return True
     if isinstance(operation, Sql):
-        return _READING_SQL.match(operation.text) is not None
+        return certainly_reads(operation.text)
     return isinstance(operation, Batch) and all(reads_only(part) for part in operation.operations)

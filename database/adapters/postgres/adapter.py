@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from typing import ClassVar
 
@@ -18,6 +19,7 @@ from database.changes.feed import ReadChanges
 from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
 from database.core.context import Context
+from database.core.errors import BackendError
 from database.core.errors import InvalidQuery
 from database.core.operations import Operation
 from database.core.operations import reads_only
@@ -131,10 +133,12 @@ class PostgresAdapter(DatabaseAdapter):
         except BaseException:
             call.undo()
             raise
-        if reads_only(operation):
-            call.control("commit")
-        else:
+        if not reads_only(operation):
             call.commit()
+            return result
+        # What was read stays the answer, whatever becomes of the end of its transaction.
+        with suppress(BackendError):
+            call.control("commit")
         return result
 
     def _call_on(self, connection: Any, context: Context, *, writes: bool) -> PostgresCall:
@@ -170,7 +174,7 @@ class _PostgresSession(Session):
             self._call.control(prologue)
             self._prologue = prologue
         result = self._adapter._operations.execute(self._call, operation)
-        if not self._call.in_transaction:
+        if self._call.is_idle:
             raise InvalidQuery("a transaction is ended by commit() or rollback(), not with SQL text")
         return result
 

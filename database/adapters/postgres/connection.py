@@ -30,6 +30,7 @@ from database.core.clock import monotonic
 from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
 from database.core.errors import TimedOut
+from database.core.errors import TransactionError
 from database.core.schema import TableSchema
 from database.resilience.watchdog import Watchdog
 
@@ -43,15 +44,34 @@ _COPY_FROM = 20
 _CANCEL_SECONDS = 0.5
 _ROLLBACK_SECONDS = 1.0
 _DONE = {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}
+_OUTSIDE = {TransactionStatus.IDLE, TransactionStatus.UNKNOWN}
+"""Of a connection without a transaction: because none was begun, or because the connection is closed."""
+
+
+class _TextCursor(psycopg.Cursor[tuple[Any, ...]]):
+    """For SQL text as callers write it, always sent by the extended protocol.
+
+    The server takes one statement by it, and answers only once that is committed. By the simple protocol it may report
+    a cancellation after the commit.
+    """
+
+    def _execute_send(self, query: Any, *, force_extended: bool = True, binary: bool | None = None) -> None:
+        super()._execute_send(query, force_extended=True, binary=binary)
 
 
 class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
     """A psycopg connection that the pool makes; keeps one cursor, which saves a quarter of a point read.
 
     :ivar taken_at: monotonic seconds at which it last came out of psycopg's own pool.
+    :ivar ending: held by the thread that cuts or closes it because of a deadline.
     """
 
     taken_at = 0.0
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.ending = threading.Lock()
+
     _own_cursor: psycopg.Cursor[tuple[Any, ...]] | None = None
     _poller: select.poll | None = None
 
@@ -131,7 +151,7 @@ class PostgresCall:
     def statement(self, text: str, values: Values) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
         def run() -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
             # Results as text: a type that has no binary loader would come out as bytes.
-            with self.connection.cursor(binary=False) as cursor:
+            with _TextCursor(self.connection) as cursor:
                 cursor.execute(text, values or None)
                 if cursor.description is None:
                     return (), [], max(cursor.rowcount, 0)
@@ -157,7 +177,13 @@ class PostgresCall:
 
     @property
     def in_transaction(self) -> bool:
-        return self.connection.pgconn.transaction_status != TransactionStatus.IDLE
+        """Whether a transaction is open; it is not on a connection that is closed."""
+        return self.connection.pgconn.transaction_status not in _OUTSIDE
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the connection is open and outside any transaction."""
+        return self.connection.is_idle()
 
     def control(self, text: str) -> None:
         """Run transaction control; several statements may be sent in one message."""
@@ -165,13 +191,22 @@ class PostgresCall:
         self._watched(lambda: self._control(text))
 
     def commit(self) -> None:
-        """Commit. :raises OutcomeUnknown: when the answer was lost."""
+        """Commit what is in the open transaction.
+
+        :raises OutcomeUnknown: when the answer was lost.
+        :raises TimedOut: when the connection was closed at the deadline before; the server rolls back then.
+        :raises TransactionError: when the transaction had failed, which the server answers with a rollback.
+        """
+        if self.connection.closed:
+            raise self._closed()
         self._may_have_applied = True
         try:
-            self._watched(lambda: self._control("commit"))
+            done = self._watched(lambda: self._control("commit"))
         except TimedOut as error:
             # The server was asked to stop, and nobody knows whether that came before or after the commit.
             raise OutcomeUnknown("the commit was not confirmed before the deadline") from error
+        if done == b"ROLLBACK":
+            raise TransactionError("the transaction had failed, and the server rolled it back")
 
     def undo(self) -> None:
         """Roll back; a connection that cannot even do that is closed, which the server takes for the same."""
@@ -183,11 +218,12 @@ class PostgresCall:
         except DataError:
             self.connection.close()
 
-    def _control(self, text: str) -> None:
+    def _control(self, text: str) -> bytes | None:
         # Straight to libpq: half the cost of a cursor for statements that have neither values nor rows.
         result = self.connection.pgconn.exec_(text.encode())
         if result.status not in _DONE:
             raise error_from_result(result)
+        return result.command_status
 
     def _watched(self, run: Callable[[], Answer]) -> Answer:
         if self.deadline == math.inf:
@@ -197,9 +233,12 @@ class PostgresCall:
             return self._translating(run)
         finally:
             if not self._watchdog.done(ticket):
+                self._stopped = True
                 self._finished.put(None)
-                # A cancel that is still on its way would hit the next statement of this connection.
-                self.connection.close()
+                # A cancel that is still on its way would hit the next statement of this connection. The answer that
+                # came is the answer all the same.
+                with self.connection.ending:
+                    self.connection.close()
 
     def _translating(self, run: Callable[[], Answer]) -> Answer:
         try:
@@ -207,13 +246,14 @@ class PostgresCall:
         except psycopg.Error as error:
             # libpq's own errors have no state; for the straight way to it psycopg does not even know their class.
             if error.sqlstate is None and self.connection.closed:
-                raise (self._cut_off() if self._stopped else lost(may_have_applied=self._may_have_applied)) from error
+                raise (lost(may_have_applied=True) if self._may_have_applied else self._closed()) from error
             raise translated(error, may_have_applied=self._may_have_applied) from error
 
-    def _cut_off(self) -> DataError:
-        if self._may_have_applied:
-            return lost(may_have_applied=True)
-        return TimedOut("the server went silent and the connection was cut at the deadline")
+    def _closed(self) -> DataError:
+        """The error for a connection that is gone, where nothing can have been applied."""
+        if self._stopped:
+            return TimedOut("the server did not answer in time, and the connection was closed at the deadline")
+        return lost(may_have_applied=False)
 
     def _stop(self) -> None:
         """End what outlives the deadline: ask the server to cancel it; cut the line if nothing comes of that."""
@@ -223,7 +263,8 @@ class PostgresCall:
     def _cancel_or_cut(self) -> None:
         try:
             self.connection.cancel_safe(timeout=_CANCEL_SECONDS)
-        except psycopg.Error as error:
+        except (psycopg.Error, OSError, ValueError) as error:
+            # Of the last two, one whose connection was closed meanwhile.
             logger.warning("a statement could not be cancelled: %s", type(error).__name__)
         try:
             self._finished.get(timeout=_CANCEL_SECONDS)
@@ -233,7 +274,9 @@ class PostgresCall:
 
     def _cut(self) -> None:
         try:
-            duplicate = os.dup(self.connection.fileno())
+            # The number of a socket that is closed meanwhile may belong to another one.
+            with self.connection.ending:
+                duplicate = os.dup(self.connection.fileno())
         except (psycopg.Error, OSError):
             return
         with socket.socket(fileno=duplicate) as line:

@@ -9,9 +9,16 @@ import psycopg
 from database.adapters.postgres.sqlstates import error_for
 from database.adapters.postgres.sqlstates import lost
 from database.adapters.postgres.sqlstates import violation
+from database.adapters.sql.operations import several_statements
 from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
+
+_ENDS = {"FATAL", "PANIC"}
+"""Severities with which the server ends the connection, whatever the code says."""
+
+_EXTENDED = "exec_parse_message"
+"""Where the server refuses several statements at once; a syntax error comes from elsewhere."""
 
 _COPY_LINE = re.compile(r"^COPY \S+, line (\d+)", re.M)
 
@@ -22,6 +29,8 @@ def translated(error: Exception, *, may_have_applied: bool) -> DataError:
     :param may_have_applied: whether a write was on its way, so that losing its answer leaves it unknown.
     """
     state = getattr(error, "sqlstate", None)
+    if isinstance(error, psycopg.Error) and error.diag.severity_nonlocalized in _ENDS:
+        return lost(may_have_applied=may_have_applied)
     if isinstance(error, psycopg.IntegrityError):
         return _constraint(error)
     if state is None and isinstance(error, psycopg.OperationalError):
@@ -29,6 +38,8 @@ def translated(error: Exception, *, may_have_applied: bool) -> DataError:
     ours = error_for(state or "", may_have_applied=may_have_applied)
     if ours is not None:
         return ours
+    if isinstance(error, psycopg.errors.SyntaxError) and error.diag.source_function == _EXTENDED:
+        return several_statements()
     # What is left is wrong SQL, or values that do not fit; the primary message names no values of other rows.
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return InvalidQuery(f"PostgreSQL refused the statement: {primary or error}")

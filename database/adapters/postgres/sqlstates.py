@@ -40,7 +40,7 @@ _KINDS = {
     "23514": ConstraintKind.CHECK,
 }
 
-_LOST = ("08", "57P")
+_LOST = ("08", "57P", "25P03", "25P04")
 """The connection or the server went away; what was under way may have happened."""
 
 

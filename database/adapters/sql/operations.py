@@ -56,6 +56,11 @@ from database.core.targets import version_conflict
 Values = Sequence[Any]
 
 
+def several_statements() -> InvalidQuery:
+    """The error for a text of several statements, of which none was carried out."""
+    return InvalidQuery("the text has several statements; send one at a time, or all of them with execute_batch()")
+
+
 class SqlConnection(Protocol):
     """What the operations ask of a driver's connection. Errors come out translated."""
 
@@ -72,7 +77,10 @@ class SqlConnection(Protocol):
         """Insert many rows in the fastest way the driver has."""
 
     def statement(self, text: str, values: Values) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
-        """Run any SQL: the names of its columns (none if it returns no rows), rows, and rows affected."""
+        """Run one SQL statement: the names of its columns (none if it returns no rows), rows, and rows affected.
+
+        :raises InvalidQuery: for several statements, before any is carried out.
+        """
 
     def atomic(self) -> AbstractContextManager[None]:
         """All or none of what happens inside; joins a transaction that is already open."""

@@ -23,6 +23,7 @@ from database.core.errors import ConnectFailed
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import PoolExhausted
+from database.core.errors import Unavailable
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
@@ -161,6 +162,9 @@ class _SQLiteSession(Session):
         self._connection.control(f"release {name}")
 
     def rollback_to(self, name: str) -> None:
+        if not self._connection.in_transaction:
+            # So does SQLite when it stops a write, or when it cannot write to the file.
+            raise Unavailable("SQLite has rolled back the whole transaction")
         self._connection.control(f"rollback to {name}")
 
     def commit(self, context: Context) -> None:

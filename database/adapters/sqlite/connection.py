@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ import apsw
 import orjson
 
 from database.adapters.sql.operations import Values
+from database.adapters.sql.operations import several_statements
 from database.adapters.sqlite.dialect import contains
 from database.adapters.sqlite.dialect import encode_timestamp
 from database.adapters.sqlite.errors import translated
@@ -25,6 +27,7 @@ from database.core.schema import TableSchema
 _STATEMENT_CACHE = 256
 _STEPS_BETWEEN_CHECKS = 5000
 _LONGEST_WAIT = 24 * 3600.0
+_NO_STATEMENT = re.compile(r"(?:[ \t\n\f\r;]|--[^\n]*|/\*.*?(?:\*/|\Z))*", re.S)
 _REFUSED = (apsw.Error, TypeError, OverflowError)
 """What apsw raises for statements, and for values that SQLite has no room for."""
 
@@ -102,11 +105,16 @@ class SQLiteConnection:
             self.change_many(text, rows)
 
     def statement(self, text: str, values: Values) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
-        names: list[str] = []
+        names: list[str] | None = None
 
-        def trace(cursor: apsw.Cursor, _sql: str, _bindings: Any) -> bool:
-            # Once a statement has no more rows, SQLite no longer tells its columns.
-            names[:] = [column[0] for column in cursor.get_description()]
+        def trace(cursor: apsw.Cursor, first: str, _bindings: Any) -> bool:
+            nonlocal names
+            # What comes behind the first statement is no more than comments.
+            if names is None:
+                if _NO_STATEMENT.fullmatch(text, len(first)) is None:
+                    return False
+                # Once a statement has no more rows, SQLite no longer tells its columns.
+                names = [column[0] for column in cursor.get_description()]
             return True
 
         before = self._db.total_changes()
@@ -114,10 +122,12 @@ class SQLiteConnection:
             cursor = self._db.cursor()
             cursor.exec_trace = trace
             rows = cursor.execute(text, values).fetchall()
+        except apsw.ExecTraceAbort as error:
+            raise several_statements() from error
         except _REFUSED as error:
             raise translated(error) from error
         changed = self._db.changes() if self._db.total_changes() != before else 0
-        return tuple(names), rows, changed
+        return tuple(names or ()), rows, changed
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
