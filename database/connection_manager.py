@@ -24,8 +24,10 @@ from database.adapters.session import Transaction
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.context import current_context
+from database.core.errors import BackendError
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
+from database.core.errors import Unsupported
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
@@ -219,7 +221,7 @@ class ConnectionManager(Database):
                 continue
             try:
                 result = adapter.run_alone(operation)
-            except _ELSEWHERE as error:
+            except (BackendError, Unsupported) as error:
                 logger.info("%s cannot answer for %s: %s", name, active.name, error)
                 continue
             result.source, result.stale_for = name, health.silent_for

@@ -37,6 +37,7 @@ from database.core.context import Context
 from database.core.context import active_unit
 from database.core.context import current_context
 from database.core.errors import DataError
+from database.core.errors import OutcomeUnknown
 from database.transaction import UnitOfWork
 
 if TYPE_CHECKING:
@@ -219,13 +220,19 @@ def _ending(process: Callable[[Response], Response]) -> Callable[[Response], Res
     """The last step of a request: every ``after_request`` hook has run, and may have written."""
 
     def process_response(response: Response) -> Response:
-        response = process(response)
         state = _current.get()
-        if state is not None:
+        if state is None:
+            return process(response)
+        try:
+            response = process(response)
             state.unit.end(success=response.status_code < 400)
-            state.unit.close()
-            if response.is_streamed and not response.direct_passthrough:
-                response.response = _Stream(response.response, state.unit, current_context.get())
+        except DataError as error:
+            if state.unit.committed:
+                raise OutcomeUnknown(f"the request's changes were made, and a later hook failed: {error}") from error
+            raise
+        state.unit.close()
+        if response.is_streamed and not response.direct_passthrough:
+            response.response = _Stream(response.response, state.unit, current_context.get())
         return response
 
     return process_response

@@ -36,6 +36,7 @@ class UnitOfWork:
         self._doomed = False
         self._commit_anyway = False
         self._closed = False
+        self._committed = False
         self._before: list[Hook] = []
         self._after: list[Hook] = []
 
@@ -43,6 +44,11 @@ class UnitOfWork:
     def begun(self) -> bool:
         """Whether a transaction is open."""
         return self._transaction is not None
+
+    @property
+    def committed(self) -> bool:
+        """Whether a transaction of this unit has been committed, so that no later failure undoes all of it."""
+        return self._committed
 
     def run(self, source: Database, operation: Operation) -> Result:
         """Carry out an operation meant for ``source`` in the unit's transaction."""
@@ -114,6 +120,7 @@ class UnitOfWork:
             hook()
         if self._transaction is not None:
             self._transaction.commit()
+            self._committed = True
 
     def _call_after_commit(self, hooks: list[Hook]) -> None:
         # Closed meanwhile: nobody would commit what a hook might write in passing.

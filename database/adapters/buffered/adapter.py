@@ -14,6 +14,7 @@ from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated
+from database.core.errors import TimedOut
 from database.core.errors import Unsupported
 from database.core.operations import Batch
 from database.core.operations import Call
@@ -106,9 +107,12 @@ class BufferedAdapter(DatabaseAdapter):
             pause = random() * min(_LONGEST_PAUSE, _PAUSE * 2**turn)
             try:
                 session.flush(context)
-            except Conflict:
-                if turn == _MOST_TURNS - 1 or monotonic() + pause >= context.deadline:
+            except Conflict as error:
+                if turn == _MOST_TURNS - 1:
                     raise
+                if monotonic() + pause >= context.deadline:
+                    # It may be carried out as it is, if only there were time.
+                    raise TimedOut("others changed the same records until the deadline") from error
             except ConstraintViolated as error:
                 if not isinstance(operation, Insert | Upsert):
                     error.row = None
