@@ -13,6 +13,7 @@ from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import acting_as
 from database.core.errors import PermissionDenied
+from database.core.errors import InvalidQuery
 from database.core.errors import Unsupported
 from database.core.operations import Insert
 from database.core.operations import Sql
@@ -112,15 +113,17 @@ def _sql(text: str) -> Callable[[DatabaseAdapter], object]:
     return lambda adapter: adapter.run(Sql(text))
 
 
+_HIDDEN = _sql("with b as (select 1) delete from diaries")
+
+
 @pytest.mark.parametrize(
-    "attempt",
-    [_sql("select * from diaries; delete from diaries"), _sql("with b as (select 1) delete from diaries")],
-    ids=["two", "hidden"],
+    "attempt", [_sql("select * from diaries; delete from diaries"), _HIDDEN], ids=["two", "hidden"]
 )
 def test_nothing_is_smuggled_in(
     backend: Backend, adapter: DatabaseAdapter, attempt: Callable[[DatabaseAdapter], object]
 ) -> None:
     before = written(adapter)
-    with acting_as(ADA), nullcontext() if _server_judges_text(backend) else pytest.raises(Unsupported):
+    hidden = _server_judges_text(backend) and attempt is _HIDDEN
+    with acting_as(ADA), nullcontext() if hidden else pytest.raises((InvalidQuery, Unsupported)):
         attempt(adapter)
     assert [row for row in before if row["id"] == "b1"] == [row for row in written(adapter) if row["id"] == "b1"]

@@ -22,7 +22,6 @@ from database.core.errors import DataError
 from database.core.errors import Outcome
 from database.core.errors import OutcomeUnknown
 from database.core.errors import TimedOut
-from database.core.errors import TransactionError
 from database.core.errors import Unavailable
 from database.core.operations import Batch
 from database.core.operations import Delete
@@ -146,7 +145,7 @@ def test_what_follows_a_cut_fails_too(adapter: FaultyAdapter) -> None:
         adapter.faults.next("cut")
         transaction.execute(Get("things", "a"), NO_CONTEXT)
     for again in (lambda: transaction.execute(Get("things", "a"), NO_CONTEXT), transaction.commit):
-        with pytest.raises(TransactionError):
+        with pytest.raises(Unavailable):
             again()
     adapter.run(Insert("things", [thing("b")]))
 

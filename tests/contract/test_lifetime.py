@@ -16,7 +16,7 @@ from database.core.context import NO_CONTEXT
 from database.core.context import current_context
 from database.core.errors import NotFound
 from database.core.errors import TimedOut
-from database.core.errors import TransactionError
+from database.core.errors import Unavailable
 from database.core.errors import Unsupported
 from database.core.operations import Call
 from database.core.operations import Get
@@ -73,7 +73,7 @@ def test_disconnecting_rolls_open_transactions_back(make: Make) -> None:
     transaction.execute(Insert("things", [thing("a")]), NO_CONTEXT)
     adapter.disconnect()
     assert transaction.state == "rolled_back"
-    with pytest.raises(TransactionError):
+    with pytest.raises(Unavailable, match="disconnected"):
         transaction.commit()
     assert adapter.table("things").execute().rows == []
 

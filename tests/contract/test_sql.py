@@ -271,6 +271,32 @@ def test_text_in_a_transaction_by_hand(calm: DatabaseAdapter) -> None:
     assert len(calm.execute_query("select * from notes")) == 4
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select 1 as a; delete from notes",
+        "delete from notes where id = 'a'; delete from notes where id = 'b'",
+        "insert into notes (id) values ('d'); begin",
+        "; ; delete from notes where id = 'a' ; /* ; */ delete from notes",
+    ],
+)
+def test_a_text_of_several_statements_is_refused(calm: DatabaseAdapter, text: str) -> None:
+    refused = pytest.raises((InvalidQuery, Unsupported), match="several statements")
+    with refused:
+        calm.execute_query(text)
+    with refused:
+        calm.execute_batch(["delete from notes", text])
+    with pytest.raises(TransactionError), calm.transaction(), refused:
+        calm.execute_query(text)
+    assert [row["id"] for row in calm.table("notes").execute()] == ["a", "b", "c"]
+
+
+def test_what_comes_behind_a_statement_may_be_nothing(calm: DatabaseAdapter) -> None:
+    text = "select id from notes where body = ?; -- ; \n /* ; delete */"
+    assert calm.execute_query(text, ["one"]) == [{"id": "a"}]
+    assert calm.execute_query("delete from notes where id = 'a' ;") == 1
+
+
 def test_text_cannot_leave_a_transaction_open(calm: DatabaseAdapter) -> None:
     # Where each call is a transaction already, as the caller, BEGIN does nothing.
     harmless = calm.capabilities.row_security and not translates(calm)

@@ -11,10 +11,13 @@ import pytest
 
 from database.adapters.base import DatabaseAdapter
 from database.adapters.memory import MemoryAdapter
+from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
+from database.core.context import current_context
 from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated
 from database.core.errors import InvalidQuery
+from database.core.errors import TimedOut
 from database.core.errors import TransactionError
 from database.core.operations import Delete
 from database.core.operations import Get
@@ -109,6 +112,20 @@ def test_a_failure_aborts_the_transaction(adapter: DatabaseAdapter, operation: A
             pytest.fail("the savepoint was made")
     assert transaction.state == "rolled_back"
     assert _ids(adapter) == ["old"]
+
+
+def test_running_out_of_time_inside_is_no_mistake_of_the_callers(adapter: DatabaseAdapter) -> None:
+    with pytest.raises(TimedOut, match="rolled back"), adapter.transaction():
+        adapter.run(Insert("things", [thing("a")]))
+        late = current_context.set(current_context.get().until(monotonic() - 1))
+        with pytest.raises(TimedOut, match="had passed"):
+            adapter.get("things", "a")
+        current_context.reset(late)
+        with pytest.raises(TimedOut, match="has failed"):
+            adapter.get("things", "a")
+        with pytest.raises(TimedOut, match="has failed"), adapter.transaction():
+            pytest.fail("the savepoint was made")
+    assert _ids(adapter) == []
 
 
 class _Broken(dict[str, Any]):

@@ -6,12 +6,14 @@ from typing import Any
 
 import pytest
 
+from database.adapters.memory import MemoryAdapter
 from database.connection_manager import ConnectionManager
 from database.core.errors import BackendError
 from database.core.errors import Unavailable
 from database.core.result import Result
 from tests.integration.manager.conftest import FAILBACK_AFTER
 from tests.integration.manager.conftest import Pair
+from tests.integration.transactions.ledger import SCHEMA
 from tests.integration.transactions.ledger import make_app
 from tests.integration.transactions.ledger import write
 
@@ -53,6 +55,16 @@ def test_reading_sql_text_is_a_read_as_well(pair: Pair) -> None:
     pair.read()
     pair.server.stop()
     assert pair.manager.execute_query("select note from entries") == [{"note": "in spare"}]
+
+
+def test_what_the_stand_in_cannot_do_is_no_mistake_of_the_callers(pair: Pair) -> None:
+    pair.manager.adapters["spare"] = MemoryAdapter(schema=SCHEMA)
+    pair.read()
+    pair.server.stop()
+    with pytest.raises(Unavailable):
+        pair.manager.execute_query("select e.note from entries e join accounts a on a.id = e.account_id")
+    with pytest.raises(Unavailable):
+        pair.manager.execute_query("select note from entries where note = (select max(note) from entries)")
 
 
 def test_a_write_is_never_made_elsewhere(pair: Pair) -> None:

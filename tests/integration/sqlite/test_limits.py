@@ -1,5 +1,7 @@
 """Deadlines, and files that cannot be used."""
 
+# ruff: noqa: PT012  # a transaction that fails is a block
+
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
@@ -8,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from database.adapters.sqlite import SQLiteAdapter
+from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
+from database.core.context import current_context
 from database.core.errors import ConnectFailed
 from database.core.errors import InvalidQuery
 from database.core.errors import PoolExhausted
@@ -42,6 +46,18 @@ def test_a_statement_in_a_transaction_is_stopped_at_its_deadline(make: Make) -> 
         adapter._execute_query_in_transaction(transaction, ENDLESS)
     with pytest.raises((TransactionError, TimedOut)):
         transaction.commit()
+    assert adapter.table("notes").execute().rows == []
+
+
+def test_a_write_that_was_stopped_in_a_nested_block_is_told_as_late(make: Make) -> None:
+    """SQLite rolls back the whole transaction then, and the block's beginning is gone with it."""
+    adapter = make(timeout=PATIENCE)
+    with pytest.raises(TimedOut, match="rolled back"), adapter.transaction():
+        adapter.run(Insert("notes", [{"id": "a"}]))
+        hasty = current_context.set(current_context.get().until(monotonic() + 0.2))
+        with pytest.raises(TimedOut, match="stopped"), adapter.transaction():
+            adapter.execute_query(ENDLESS_WRITE)
+        current_context.reset(hasty)
     assert adapter.table("notes").execute().rows == []
 
 

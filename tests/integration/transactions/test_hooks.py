@@ -11,12 +11,14 @@ from flask import Response
 from flask.typing import ResponseReturnValue
 
 from database.connection_manager import ConnectionManager
+from database.core.errors import TimedOut
 from database.core.errors import TransactionError
 from database.flask_transactions import before_answer
 from database.transaction import after_commit
 from database.transaction import before_commit
 from database.transaction import commit_anyway
 from database.transaction import current_unit
+from tests.integration.transactions.ledger import ACCOUNT
 from tests.integration.transactions.ledger import NOBODY
 from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import balance
@@ -163,6 +165,28 @@ def test_a_failed_commit_of_an_after_request_hook_is_a_500(
     assert post(app, lambda: "ok") == 500
     assert ledger.notes() == []
     assert not ledger.has_open_transaction()
+
+
+@pytest.mark.parametrize("account", [ACCOUNT, NOBODY])
+def test_a_hook_that_fails_after_the_commit_of_the_view_does_not_deny_it(
+    api: Flask, manager: ConnectionManager, ledger: Ledger, account: str
+) -> None:
+    @api.after_request
+    def audit(response: Response) -> Response:
+        if response.status_code == 200:
+            write(manager, "audit", account)
+            if account == ACCOUNT:
+                raise TimedOut("too late")
+        return response
+
+    @api.post("/")
+    def view() -> str:
+        write(manager, "view")
+        return "ok"
+
+    answer = api.test_client().post("/")
+    assert (answer.status_code, answer.get_json()["outcome"]) == (503, "unknown")
+    assert ledger.notes() == ["view"]
 
 
 def test_an_error_handler_may_keep_a_record_of_the_error(

@@ -15,6 +15,7 @@ from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
+from database.core.errors import TimedOut
 from database.core.errors import Unavailable
 from database.core.operations import Batch
 from database.core.operations import Delete
@@ -207,6 +208,22 @@ def test_a_commit_whose_answer_was_lost_is_made_once(
     assert len(loses.keys) == 3
     assert len(set(loses.keys)) == 1
     assert adapter.get("things", "d") == row
+
+
+def test_a_write_that_loses_every_race_until_the_deadline_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
+    adapter = LoopbackAdapter({"timeout": 0.2, "circuit_breaker_threshold": 0}, schema=SCHEMA)
+    transmit = adapter.transmit
+
+    def lose(operation: Operation, context: Context) -> Result:
+        if isinstance(operation, CommitRequest):
+            raise Conflict("somebody was faster")
+        return transmit(operation, context)
+
+    monkeypatch.setattr(adapter, "transmit", lose)
+    with pytest.raises(TimedOut):
+        adapter.run(Insert("things", [thing("d")]))
+    with pytest.raises(Conflict), adapter.transaction():
+        adapter.run(Insert("things", [thing("d")]))
 
 
 def test_an_outcome_that_stays_unknown_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
