@@ -12,8 +12,8 @@ from database.adapters.base import DatabaseAdapter
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import acting_as
-from database.core.errors import PermissionDenied
 from database.core.errors import InvalidQuery
+from database.core.errors import PermissionDenied
 from database.core.errors import Unsupported
 from database.core.operations import Insert
 from database.core.operations import Sql

@@ -27,7 +27,7 @@ from database.core.schema import TableSchema
 _STATEMENT_CACHE = 256
 _STEPS_BETWEEN_CHECKS = 5000
 _LONGEST_WAIT = 24 * 3600.0
-_NO_STATEMENT = re.compile(r"(?:[ \t\n\f\r;]|--[^\n]*|/\*.*?(?:\*/|\Z))*", re.S)
+_NO_STATEMENT = re.compile(r"(?:[ \t\n\f\r;]|--[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z))*")
 _REFUSED = (apsw.Error, TypeError, OverflowError)
 """What apsw raises for statements, and for values that SQLite has no room for."""
 
