@@ -21,6 +21,7 @@ import apsw
 
 from database.adapters.base import DatabaseAdapter
 from database.core.clock import monotonic
+from database.core.context import current_context
 from tests.contract.backends import Backend
 from tests.servers.faults import Fault
 from tests.servers.link import Link
@@ -28,6 +29,16 @@ from tests.servers.proxy import FaultProxy
 
 LIMIT = 0.3
 """Seconds that a call has."""
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """The calls of the block have no more time than this; a negative time has passed already."""
+    outer = current_context.set(current_context.get().until(monotonic() + seconds))
+    try:
+        yield
+    finally:
+        current_context.reset(outer)
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,9 +29,7 @@ from config.settings import load_settings
 from database import flask_transactions
 from database.adapters.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
-from database.core.clock import monotonic
 from database.core.context import as_application
-from database.core.context import current_context
 from database.core.errors import BackendError
 from database.core.errors import Outcome
 from database.core.operations import Batch
@@ -45,6 +43,7 @@ from tests.contract.lateness import Lateness
 from tests.contract.lateness import LateNetwork
 from tests.contract.lateness import Plan
 from tests.contract.lateness import lateness
+from tests.contract.lateness import within
 from tests.servers.proxy import FaultProxy
 
 logger = logging.getLogger(__name__)
@@ -152,10 +151,8 @@ def _heedless(caller: Caller, name: str, _: Plan) -> None:
     """One that has less time for a part, and takes no notice when that fails."""
     with caller.adapter.transaction():
         _alone(caller, name, _)
-        outer = current_context.set(current_context.get().until(monotonic() + LIMIT / 2))
-        with suppress(BackendError):
+        with suppress(BackendError), within(LIMIT / 2):
             caller.adapter.get("notes", name)
-        current_context.reset(outer)
         caller.adapter.run(Insert("notes", [note(name, 1)]))
 
 

@@ -10,9 +10,7 @@ from pathlib import Path
 import pytest
 
 from database.adapters.sqlite import SQLiteAdapter
-from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
-from database.core.context import current_context
 from database.core.errors import ConnectFailed
 from database.core.errors import InvalidQuery
 from database.core.errors import PoolExhausted
@@ -20,6 +18,7 @@ from database.core.errors import TimedOut
 from database.core.errors import TransactionError
 from database.core.operations import Get
 from database.core.operations import Insert
+from tests.contract.lateness import within
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import thing
 from tests.integration.sqlite.conftest import Make
@@ -54,10 +53,8 @@ def test_a_write_that_was_stopped_in_a_nested_block_is_told_as_late(make: Make) 
     adapter = make(timeout=PATIENCE)
     with pytest.raises(TimedOut, match="rolled back"), adapter.transaction():
         adapter.run(Insert("notes", [{"id": "a"}]))
-        hasty = current_context.set(current_context.get().until(monotonic() + 0.2))
-        with pytest.raises(TimedOut, match="stopped"), adapter.transaction():
+        with pytest.raises(TimedOut, match="stopped"), within(0.2), adapter.transaction():
             adapter.execute_query(ENDLESS_WRITE)
-        current_context.reset(hasty)
     assert adapter.table("notes").execute().rows == []
 
 
