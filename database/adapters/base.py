@@ -13,7 +13,9 @@ import weakref
 from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cache
+from functools import partial
 from threading import RLock
+from threading import Thread
 from typing import Any
 from typing import ClassVar
 
@@ -200,7 +202,7 @@ class DatabaseAdapter(Database):
         session = self._begin(context)
         transaction = Transaction(self, session, context, self._observed_inside, self._transaction_ended)
         self._transactions.add(transaction)
-        transaction.ticket = self.watchdog.watch(context.deadline, transaction.expire)
+        transaction.ticket = self.watchdog.watch(context.deadline, partial(_expire, transaction))
         return transaction
 
     def _begin(self, context: Context) -> Session:
@@ -302,6 +304,11 @@ class DatabaseAdapter(Database):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
+
+
+def _expire(transaction: Transaction) -> None:
+    # Not in the watchdog's thread: while that waits for a silent server, nobody's deadline would be kept.
+    Thread(target=transaction.expire, name="isthmus-expire", daemon=True).start()
 
 
 def _after_fork() -> None:

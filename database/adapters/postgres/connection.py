@@ -27,6 +27,7 @@ from database.adapters.postgres.errors import translated
 from database.adapters.postgres.sqlstates import lost
 from database.adapters.sql.operations import Values
 from database.core.clock import monotonic
+from database.core.errors import BackendError
 from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
 from database.core.errors import TimedOut
@@ -123,7 +124,7 @@ class PostgresCall:
         self._cursor = connection.reused_cursor()
 
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        return self._watched(lambda: self._cursor.execute(text, values, prepare=self._prepare).fetchall())
+        return self._watched(lambda: self._fetched(self._cursor.execute(text, values, prepare=self._prepare)))
 
     def change(self, text: str, values: Values) -> int:
         return self._watched(lambda: self._cursor.execute(text, values, prepare=self._prepare).rowcount)
@@ -156,9 +157,18 @@ class PostgresCall:
                 if cursor.description is None:
                     return (), [], max(cursor.rowcount, 0)
                 names = tuple(column.name for column in cursor.description)
-                return names, cursor.fetchall(), max(cursor.rowcount, 0)
+                return names, self._fetched(cursor), max(cursor.rowcount, 0)
 
         return self._watched(run)
+
+    def _fetched(self, cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        try:
+            return cursor.fetchall()
+        except psycopg.DataError as error:
+            # The server has done its part.
+            if self._may_have_applied:
+                raise OutcomeUnknown("the write was carried out, and its answer holds a value without equal") from error
+            raise BackendError("the database holds a value without equal here") from error
 
     @contextmanager
     def atomic(self) -> Iterator[None]:

@@ -20,7 +20,6 @@ from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.errors import ConnectFailed
-from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import PoolExhausted
 from database.core.errors import Unavailable
@@ -71,13 +70,13 @@ class SQLiteAdapter(DatabaseAdapter):
         connection = self._checkout()
         try:
             self._acquire(context)
-        except DataError:
+        except BaseException:
             self._checkin(connection)
             raise
         session = _SQLiteSession(self, connection)
         try:
             session.begin(context)
-        except DataError:
+        except BaseException:
             session.rollback()
             raise
         return session

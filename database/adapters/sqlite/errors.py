@@ -26,6 +26,11 @@ _TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[DataErro
     (apsw.InterruptError, TimedOut, "the statement ran until the deadline and was stopped"),
     ((apsw.CantOpenError, apsw.NotADBError), ConnectFailed, "the database file cannot be opened"),
     ((apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError), PermissionDenied, "the database file is read-only"),
+    (
+        (apsw.ProtocolError, apsw.SchemaChangeError, apsw.AbortError, apsw.InternalError),
+        Unavailable,
+        "the database could not carry out the statement now",
+    ),
     (apsw.FullError, Unavailable, "the disk or the database is full"),
     ((apsw.IOError, apsw.CorruptError, apsw.NoMemError), Unavailable, "the database file cannot be read or written"),
 )

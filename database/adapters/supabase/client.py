@@ -27,6 +27,7 @@ from database.adapters.supabase.transport import Exchange
 from database.adapters.supabase.transport import exchange
 from database.adapters.supabase.transport import http_client
 from database.core.context import Context
+from database.core.errors import Unavailable
 from database.core.query import Filter
 from database.core.query import Order
 
@@ -120,6 +121,10 @@ class SupabaseClient:
                 raise translated(error, answer, function) from error
             except httpx.DecodingError as error:
                 raise garbled(answer) from error
+            except RuntimeError as error:
+                if self.http.is_closed and not answer.status:
+                    raise Unavailable("the adapter was disconnected before the request was sent") from error
+                raise
 
 
 def _genuine(data: Any, answer: Exchange) -> Any:

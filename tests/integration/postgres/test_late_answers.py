@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import Callable
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +18,7 @@ from database.adapters.postgres import PostgresAdapter
 from database.adapters.postgres import SupabaseDirectAdapter
 from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
+from database.core.errors import BackendError
 from database.core.errors import InvalidQuery
 from database.core.errors import OutcomeUnknown
 from database.core.errors import TimedOut
@@ -31,6 +33,7 @@ from tests.contract.backends import supabase_database
 from tests.contract.tables import create_tables
 from tests.contract.tables import thing
 from tests.integration.postgres.conftest import Make
+from tests.servers.faults import Blackhole
 from tests.servers.faults import Fault
 from tests.servers.faults import LoseReply
 from tests.servers.link import Link
@@ -246,6 +249,31 @@ def alive(database: PostgresDatabase) -> bool:
             " and application_name = 'isthmus' and xact_start is not null"
         ).fetchone() or (0,)
     return bool(found)
+
+
+def test_a_transaction_that_was_forgotten_on_a_silent_line_stops_no_other_deadline(
+    make: Make, database: PostgresDatabase, between: FaultProxy
+) -> None:
+    adapter = make(database.at(between.port), max_connections=2, timeout=LIMIT * 2)
+    transaction = adapter.begin_transaction()
+    adapter.run(Get("things", "any"))
+    with between.suffering(Blackhole()), ThreadPoolExecutor(1) as thread:
+        eventually(lambda: transaction.state == "expired")
+        try:
+            with pytest.raises(TimedOut):
+                thread.submit(adapter.run, Get("things", "any")).result(timeout=PATIENCE)
+        finally:
+            between.heal()
+
+
+def test_a_write_whose_answer_cannot_be_read_is_not_told_as_refused(make: Make, database: PostgresDatabase) -> None:
+    adapter = make(database)
+    insert = "insert into notes (id) values ('x') returning timestamptz 'infinity' as moment"
+    with pytest.raises(OutcomeUnknown):
+        adapter.execute_query(insert)
+    assert adapter.get("notes", "x") is not None
+    with pytest.raises(BackendError):
+        adapter.execute_query("select timestamptz 'infinity' as moment")
 
 
 @pytest.mark.parametrize("text", ["explain analyze {}", "select 1; {}", "with x as ({} returning id) select * from x"])

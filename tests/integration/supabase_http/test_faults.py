@@ -170,6 +170,15 @@ def test_functions_are_called(adapter: SupabaseAdapter, project: SupabaseApi, da
         adapter.run(Call("refused", {}))
 
 
+def test_a_client_that_was_closed_meanwhile_is_no_bug(make: Make, project: SupabaseApi) -> None:
+    adapter = make(project.url, project.service_key)
+    adapter._client.close()
+    with pytest.raises(Unavailable, match="disconnected"):
+        stored(adapter)
+    with pytest.raises(Unavailable, match="disconnected"):
+        adapter.run(Insert("things", [thing("a")]))
+
+
 def test_a_project_that_is_closed_and_opened_again(adapter: SupabaseAdapter) -> None:
     assert adapter.connect()
     assert adapter.disconnect()
