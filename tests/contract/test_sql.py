@@ -122,6 +122,8 @@ def test_a_doubled_percent_beside_psycopgs_placeholders_is_one(calm: DatabaseAda
         ("select id from notes where id = 'a", None),
         ("insert into notes (id, body) values ('d')", None),
         ("selec", None),
+        ("delete from notes\0 where id = 'a'", None),
+        ("delete from notes where id = '\udc80'", None),
     ],
 )
 def test_wrong_text_or_parameters(calm: DatabaseAdapter, text: str, params: Any) -> None:

@@ -16,6 +16,7 @@ from typing import Any
 from typing import NamedTuple
 
 from database.core.errors import InvalidQuery
+from database.core.values import check_text
 
 _TOKEN = re.compile(
     r"""
@@ -48,8 +49,12 @@ class PreparedText(NamedTuple):
 def bind(text: str, params: Sequence[Any] | Mapping[str, Any] | None, style: Style) -> tuple[str, tuple[Any, ...]]:
     """The text with the driver's placeholders and the values for them, in order.
 
-    :raises InvalidQuery: when the values do not fit the placeholders.
+    :raises InvalidQuery: when the values do not fit the placeholders, and for text that no database reads to its end.
     """
+    try:
+        check_text(text)
+    except ValueError as error:
+        raise InvalidQuery(f"SQL text {error}") from None
     if params is None:
         return text, ()
     named = isinstance(params, Mapping)
