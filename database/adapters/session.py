@@ -222,9 +222,9 @@ class Transaction:
             finally:
                 if self.state == "active":
                     # The deadline had passed, and the session was not even asked.
-                    self._session.rollback()
-                    self.state = "expired"
-                self._ended(self)
+                    self._end("expired")
+                else:
+                    self._ended(self)
 
     def rollback(self) -> None:
         """Undo everything; does nothing if the transaction is already over."""

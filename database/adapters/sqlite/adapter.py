@@ -126,6 +126,10 @@ class SQLiteAdapter(DatabaseAdapter):
     def _checkin(self, connection: SQLiteConnection) -> None:
         if connection.in_transaction:
             connection.undo()
+            if connection.in_transaction:
+                # Closing it is the last way to do so.
+                connection.close()
+                return
         if self._opened:
             self._free.append(connection)
         else:

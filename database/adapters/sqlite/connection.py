@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -154,10 +155,11 @@ class SQLiteConnection:
             raise translated(error) from error
 
     def undo(self) -> None:
-        """Roll back, if SQLite has not done so by itself."""
+        """Roll back, if SQLite has not done so by itself. Where it cannot, :attr:`in_transaction` stays true."""
         self._deadline = math.inf
         if self._db.in_transaction:
-            self._execute("rollback")
+            with suppress(apsw.Error):
+                self._execute("rollback")
 
     def close(self) -> None:
         """Close the file; the last connection to do so folds the log into the database."""

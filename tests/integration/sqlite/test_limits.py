@@ -6,7 +6,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
+from typing import cast
 
+import apsw
 import pytest
 
 from database.adapters.sqlite import SQLiteAdapter
@@ -56,6 +59,19 @@ def test_a_write_that_was_stopped_in_a_nested_block_is_told_as_late(make: Make) 
         with pytest.raises(TimedOut, match="stopped"), within(0.2), adapter.transaction():
             adapter.execute_query(ENDLESS_WRITE)
     assert adapter.table("notes").execute().rows == []
+
+
+def test_a_connection_that_cannot_roll_back_is_given_up(make: Make) -> None:
+    def deny(action: int, *_: object) -> int:
+        return apsw.SQLITE_DENY if action == apsw.SQLITE_TRANSACTION else apsw.SQLITE_OK
+
+    adapter = make()
+    with pytest.raises(ZeroDivisionError), adapter.transaction() as transaction:
+        adapter.run(Insert("notes", [{"id": "a"}]))
+        cast(Any, transaction)._session._connection._db.authorizer = deny
+        raise ZeroDivisionError
+    adapter.run(Insert("notes", [{"id": "b"}]))
+    assert adapter.table("notes").execute().rows == [{"id": "b", "body": None}]
 
 
 def test_writers_of_one_process_queue_until_the_deadline(make: Make) -> None:
