@@ -1,6 +1,6 @@
 """Answers that come around the deadline: what is told of a write is true, and a read is never the caller's mistake.
 
-Each backend gets about ``LATE_WRITES`` writes, 20 by default, and a third as many reads. ``-rP --log-level INFO`` shows
+Each backend gets about ``LATE_WRITES`` writes, 15 by default, and a third as many reads. ``-rP --log-level INFO`` shows
 what was told.
 """
 
@@ -49,7 +49,7 @@ from tests.servers.proxy import FaultProxy
 logger = logging.getLogger(__name__)
 
 AT_ONCE = 8
-EXAMPLES = -(-int(os.environ.get("LATE_WRITES", "20")) // 5)
+EXAMPLES = -(-int(os.environ.get("LATE_WRITES", "15")) // 5)
 """Each of eight calls, of which at least five are writes as a rule."""
 
 SLOW = {
