@@ -33,6 +33,7 @@ from auth.sign_in.accounts import Accounts
 from auth.sign_in.limits import sign_in_limits
 from database.connection_manager import ConnectionManager
 from database.flask_transactions import transactional
+from database.resilience.repetition import ATTEMPTS
 
 blueprint = Blueprint("auth", __name__, url_prefix=cookies.PATH)
 
@@ -68,7 +69,7 @@ def init_app(app: Flask, manager: ConnectionManager, bridge: AuthBridge) -> Revo
 # Hashing a password takes long on purpose: not while others wait for the write lock.
 @blueprint.post("/register")
 @without_cookies
-@transactional(lazy=True)
+@transactional(lazy=True, attempts=ATTEMPTS)
 def register() -> ResponseReturnValue:
     """A new account, signed in."""
     fields = read_fields("email", "password", "name", "cookies")
@@ -80,7 +81,7 @@ def register() -> ResponseReturnValue:
 
 @blueprint.post("/login")
 @without_cookies
-@transactional(lazy=True)
+@transactional(lazy=True, attempts=ATTEMPTS)
 def login() -> ResponseReturnValue:
     """A new session for an e-mail address and its password."""
     fields = read_fields("email", "password", "cookies")
@@ -92,6 +93,7 @@ def login() -> ResponseReturnValue:
 
 @blueprint.get("/me")
 @jwt_required
+@transactional(lazy=True)
 def me() -> ResponseReturnValue:
     """The account that the token belongs to, as it is now."""
     account = accounts().get(g.user_id)

@@ -17,6 +17,7 @@ from auth.sign_in.limits import sign_in_limits
 from config.settings import Settings
 from database.connection_manager import ConnectionManager
 from database.flask_transactions import transactional
+from database.resilience.repetition import ATTEMPTS
 
 
 def init_app(app: Flask, manager: ConnectionManager, settings: Settings) -> None:
@@ -31,7 +32,7 @@ def init_app(app: Flask, manager: ConnectionManager, settings: Settings) -> None
 
     # Another issuer may be slow to answer: not while others wait for the write lock.
     @without_cookies
-    @transactional(lazy=True)
+    @transactional(lazy=True, attempts=ATTEMPTS)
     def exchange() -> ResponseReturnValue:
         """Our tokens for another issuer's token; at the user's first time with a new account."""
         fields = read_fields("token", "cookies")

@@ -28,6 +28,7 @@ from database.core.clock import utc_now
 from database.core.context import as_application
 from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated
+from database.core.errors import SerializationFailure
 from database.core.operations import Delete
 from database.core.operations import Get
 from database.core.operations import Insert
@@ -62,7 +63,8 @@ def idempotent(view: View) -> View:
 
     :raises BadRequest: when called with a key that is not 1 to 255 visible ASCII characters.
     :raises UnprocessableEntity: when called with the key of another request.
-    :raises Conflict: when called while the first request cannot be waited for; try again.
+    :raises SerializationFailure: when called while the first request cannot be waited for; a view that is carried out
+        anew by :func:`~database.flask_transactions.transactional` sees its answer.
     """
 
     @wraps(view)
@@ -91,7 +93,7 @@ def _claim(claim_id: str, fingerprint: str) -> Row | None:
         current_unit().end(success=False)
     known = _known(claim_id)
     if known is None:
-        raise Conflict("a request with this Idempotency-Key is under way", retry_after=1)
+        raise SerializationFailure("a request with this Idempotency-Key is under way", retry_after=1)
     return known
 
 

@@ -37,6 +37,7 @@ _URN = "urn:isthmus:problem:"
 _KINDS: dict[type[errors.DataError], tuple[int, str, str]] = {
     errors.NotFound: (404, "not-found", "There is no such record"),
     errors.Conflict: (409, "conflict", "The record changed meanwhile"),
+    errors.SerializationFailure: (409, "conflict", "The record changed meanwhile"),
     errors.ConstraintViolated: (409, "constraint-violated", "The records do not go together"),
     errors.InvalidRow: (422, "invalid-row", "A row does not fit its table"),
     errors.InvalidQuery: (400, "invalid-query", "The query cannot be understood"),
@@ -100,7 +101,8 @@ def problem_of(error: errors.DataError | AuthError) -> Problem:
     """What is said of an error of the data layer or of identity."""
     if isinstance(error, AuthError):
         return _auth_problem(error)
-    if isinstance(error, errors.Conflict) and "If-Match" in request.headers:
+    lost_race = isinstance(error, errors.SerializationFailure)
+    if isinstance(error, errors.Conflict) and not lost_race and "If-Match" in request.headers:
         return Problem(412, BLANK, HTTPStatus(412).phrase, error.message)
     status, name, title = next(_KINDS[kind] for kind in type(error).__mro__ if kind in _KINDS)
     if isinstance(error, errors.ConstraintViolated) and error.kind in _WRONG_BY_ITSELF:
@@ -136,7 +138,7 @@ def _row_error(row: int, column: str | None, detail: str) -> dict[str, Any]:
 
 
 def _headers(error: errors.DataError) -> dict[str, str]:
-    if not isinstance(error, errors.BackendError) and error.retry_after is None:
+    if not isinstance(error, errors.BackendError | errors.SerializationFailure) and error.retry_after is None:
         return {}
     return {"Retry-After": str(max(1, math.ceil(error.retry_after or 1)))}
 

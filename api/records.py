@@ -26,6 +26,7 @@ from api.listing import read_listing
 from api.listing import refuse_parameters
 from database.core.clock import utc_now
 from database.core.errors import NotFound
+from database.core.operations import Batch
 from database.core.operations import Delete
 from database.core.operations import Get
 from database.core.operations import Insert
@@ -36,27 +37,19 @@ from database.core.result import Result
 from database.core.result import Row
 from database.core.schema import MANAGED
 from database.core.schema import TableSchema
+from database.flask_transactions import transactional
+from database.resilience.repetition import ATTEMPTS
 
 blueprint = Blueprint("records", __name__, url_prefix="/api")
 
 
 @blueprint.get("/<table>")
+@transactional(lazy=True)
 @on_table("read")
 def list_records(schema: TableSchema) -> ResponseReturnValue:
     """A page of records: ``{"data": […], "next_cursor": …}``, and ``count`` if it was asked for."""
     listing = read_listing(schema, request.args)
-    result = database().run(
-        Select(
-            schema.name,
-            listing.fetched_columns,
-            listing.page_filter,
-            listing.order,
-            # One more than is shown tells whether there is a next page.
-            listing.limit + 1 if listing.limit else 0,
-            listing.offset,
-            count=listing.count and listing.last is None,
-        )
-    )
+    result, count = _listed(listing)
     shown = result.rows[: listing.limit]
     more = len(result.rows) > len(shown)
     answer: dict[str, Any] = {
@@ -64,11 +57,12 @@ def list_records(schema: TableSchema) -> ResponseReturnValue:
         "next_cursor": listing.cursor_after(shown[-1]) if more else None,
     }
     if listing.count:
-        answer["count"] = result.count if listing.last is None else _count(listing)
+        answer["count"] = count
     return answer, _provenance(result)
 
 
 @blueprint.post("/<table>")
+@transactional(attempts=ATTEMPTS)
 @on_table("write")
 @idempotent
 def create_records(schema: TableSchema) -> ResponseReturnValue:
@@ -82,6 +76,7 @@ def create_records(schema: TableSchema) -> ResponseReturnValue:
 
 
 @blueprint.get("/<table>/<record_id>")
+@transactional(lazy=True)
 @on_table("read")
 def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     """One record, with its version as the entity tag; 304 if the caller has it already."""
@@ -96,6 +91,7 @@ def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
 
 
 @blueprint.put("/<table>/<record_id>")
+@transactional(attempts=ATTEMPTS)
 @on_table("write")
 @idempotent
 def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
@@ -112,6 +108,7 @@ def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
 
 
 @blueprint.patch("/<table>/<record_id>")
+@transactional(attempts=ATTEMPTS)
 @on_table("write")
 @idempotent
 def change_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
@@ -122,6 +119,7 @@ def change_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
 
 
 @blueprint.delete("/<table>/<record_id>")
+@transactional(attempts=ATTEMPTS)
 @on_table("delete")
 @idempotent
 def delete_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
@@ -182,9 +180,27 @@ def _only(rows: list[Row], listing: Listing) -> list[Row]:
     return [{name: row[name] for name in listing.columns} for row in rows]
 
 
-def _count(listing: Listing) -> int | None:
-    """All rows that match: behind a cursor, they are not those that the page was taken from."""
-    return database().run(Select(listing.table, ("id",), listing.where, limit=0, count=True)).count
+def _listed(listing: Listing) -> tuple[Result, int | None]:
+    """The page, and the number of all rows that match if it is asked for."""
+    page = Select(
+        listing.table,
+        listing.fetched_columns,
+        listing.page_filter,
+        listing.order,
+        # One more than is shown tells whether there is a next page.
+        listing.limit + 1 if listing.limit else 0,
+        listing.offset,
+        count=listing.count and listing.last is None,
+    )
+    if not listing.count or listing.last is None:
+        result = database().run(page)
+        return result, result.count
+    # Behind a cursor, all rows that match are not those that the page is taken from; both are of one moment.
+    everything = Select(listing.table, ("id",), listing.where, limit=0, count=True)
+    both = database().run(Batch((page, everything)))
+    result, counted = both.parts
+    result.source, result.stale_for = both.source, both.stale_for
+    return result, counted.count
 
 
 def _provenance(result: Result) -> dict[str, str]:

@@ -3,25 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 from typing import TypeVar
-
-from tenacity import Retrying
-from tenacity import retry_if_exception_type
-from tenacity import stop_after_attempt
-from tenacity import wait_random_exponential
 
 from database.adapters.face import Database
 from database.core.context import SERVICE
 from database.core.context import acting_as
 from database.core.context import active_unit
 from database.core.errors import Conflict
+from database.core.errors import SerializationFailure
+from database.resilience.repetition import repeated
 
 Answer = TypeVar("Answer")
-
-_ATTEMPTS: Final = 8
-_FIRST_WAIT: Final = 0.02
-_LONGEST_WAIT: Final = 0.5
 
 
 def atomically(database: Database, work: Callable[[], Answer]) -> Answer:
@@ -31,23 +23,20 @@ def atomically(database: Database, work: Callable[[], Answer]) -> Answer:
     undo it. Not for use while that unit holds a transaction open, which may wait for the same lock.
 
     :param work: may run several times; what it raises undoes it.
-    :raises Conflict: if others came first again and again.
+    :raises SerializationFailure: if others came first again and again.
     """
-    attempts = Retrying(
-        retry=retry_if_exception_type(Conflict),
-        stop=stop_after_attempt(_ATTEMPTS),
-        wait=wait_random_exponential(_FIRST_WAIT, _LONGEST_WAIT),
-        reraise=True,
-    )
     outer = active_unit.set(None)
     try:
         with acting_as(SERVICE):
-            answer: Answer = attempts(_once, database, work)
-            return answer
+            return repeated(lambda: _once(database, work))
     finally:
         active_unit.reset(outer)
 
 
 def _once(database: Database, work: Callable[[], Answer]) -> Answer:
-    with database.transaction():
-        return work()
+    try:
+        with database.transaction():
+            return work()
+    except Conflict as error:
+        # The versions that it expected were read in the same transaction: so even that is a race which it lost.
+        raise SerializationFailure(error.message, backend=error.backend, operation=error.operation) from error

@@ -15,6 +15,7 @@ from pydantic import ValidationInfo
 from pydantic import field_validator
 
 from config.fields import Count
+from config.fields import Isolation
 from config.fields import Names
 from config.fields import Port
 from config.fields import Positive
@@ -51,6 +52,10 @@ class DatabaseSettings(CallSettings):
     sslmode: SslMode = Field("prefer", description="TLS as libpq knows it, from `disable` to `verify-full`.")
     min_connections: Count = Field(1, description="Connections kept open.")
     max_connections: Positive = Field(10, description="Most connections open at once.")
+    isolation: Isolation = Field(
+        "serializable",
+        description="Of transactions on PostgreSQL: `serializable`, `repeatable read` or `read committed`.",
+    )
 
     @field_validator("max_connections")
     @classmethod

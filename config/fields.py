@@ -31,6 +31,7 @@ Environment = Annotated[Literal["development", "testing", "production"], BeforeV
 SslMode = Annotated[
     Literal["disable", "allow", "prefer", "require", "verify-ca", "verify-full"], BeforeValidator(lower)
 ]
+Isolation = Annotated[Literal["serializable", "repeatable read", "read committed"], BeforeValidator(lower)]
 Synchronous = Annotated[Literal["full", "normal"], BeforeValidator(lower)]
 Names = Annotated[tuple[str, ...], BeforeValidator(names), Field(min_length=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -1,8 +1,9 @@
 """The databases of an application in their order, and the one that calls go to.
 
 Writes go to the active adapter and nowhere else. A read that the active adapter cannot answer is answered by
-the next one in order, and its result says so (``source``, ``stale_for``); never inside a transaction. After an
-outage reads return only when the active adapter has been well for a while.
+the next one in order, and its result says so (``source``, ``stale_for``). A transaction stays where it was begun,
+which may be there as well if it only reads. After an outage reads return only when the active adapter has been
+well for a while.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import logging
 import os
 import threading
 import weakref
+from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
 from typing import ClassVar
@@ -34,6 +36,7 @@ from database.core.result import Result
 from database.failover.failback import FailBack
 from database.failover.health import Health
 from database.failover.stand_in import may_stand_in
+from database.failover.stand_in import standing_in
 from database.resilience.deadline import remaining
 
 logger = logging.getLogger(__name__)
@@ -45,6 +48,18 @@ _PAUSE = 1.0
 
 _ELSEWHERE = (Unavailable, TimedOut)
 """After these a read is tried on the next adapter."""
+
+_Answer = tuple[Transaction | None, Result]
+_Ask = Callable[[DatabaseAdapter, Operation], _Answer]
+"""Asks an adapter; with the transaction that this began, if it did."""
+
+
+def _alone(adapter: DatabaseAdapter, operation: Operation) -> _Answer:
+    return None, adapter.run_alone(operation)
+
+
+def _begun(adapter: DatabaseAdapter, operation: Operation) -> _Answer:
+    return adapter.begin_to_read(operation)
 
 
 class ConnectionManager(Database):
@@ -152,13 +167,19 @@ class ConnectionManager(Database):
 
     def run_alone(self, operation: Operation) -> Result:
         if reads_only(operation):
-            return self._read(operation)
+            return self._read(operation, _alone)[1]
         result = self._writer().run_alone(operation)
         self._health[self._active or self.primary_adapter].answered()
         return result
 
-    def begin_transaction(self) -> Transaction:
-        return self._writer().begin_transaction()
+    def begin_transaction(self, *, reads: bool = False) -> Transaction:
+        return self._writer().begin_transaction(reads=reads)
+
+    def begin_to_read(self, operation: Operation) -> tuple[Transaction, Result]:
+        """As of an adapter; on the next one, which takes no writes then, if the active one cannot answer."""
+        transaction, result = self._read(operation, _begun)
+        assert transaction is not None
+        return transaction, result
 
     def get_connection_info(self) -> dict[str, Any]:
         """What is known of all adapters without asking them: which one is active, and which is meant to lead."""
@@ -198,34 +219,36 @@ class ConnectionManager(Database):
                 self._failback.forbid()
             return active
 
-    def _read(self, operation: Operation) -> Result:
+    def _read(self, operation: Operation, ask: _Ask) -> _Answer:
         active = self.adapter
         health = self._health[self._active or self.primary_adapter]
         if health.recovering and len(self.adapters) > 1:
-            result = self._elsewhere(active, operation, health)
-            return active.run_alone(operation) if result is None else result
+            answer = self._elsewhere(active, operation, health, ask)
+            return ask(active, operation) if answer is None else answer
         try:
-            result = active.run_alone(operation)
+            answer = ask(active, operation)
         except _ELSEWHERE:
-            result = self._elsewhere(active, operation, health)
-            if result is None:
+            other = self._elsewhere(active, operation, health, ask)
+            if other is None:
                 raise
-            return result
+            return other
         health.answered()
-        return result
+        return answer
 
-    def _elsewhere(self, active: DatabaseAdapter, operation: Operation, health: Health) -> Result | None:
+    def _elsewhere(self, active: DatabaseAdapter, operation: Operation, health: Health, ask: _Ask) -> _Answer | None:
         """The answer of the first other adapter that has one."""
         for name, adapter in self.adapters.items():
             if adapter is active or not may_stand_in(adapter, active, operation):
                 continue
             try:
-                result = adapter.run_alone(operation)
+                transaction, result = ask(adapter, operation)
             except (BackendError, Unsupported) as error:
                 logger.info("%s cannot answer for %s: %s", name, active.name, error)
                 continue
             result.source, result.stale_for = name, health.silent_for
-            return result
+            if transaction is not None:
+                transaction.put_around(standing_in(name, adapter, active, health))
+            return transaction, result
         return None
 
     def _is_well(self) -> bool:

@@ -1,10 +1,13 @@
 """The unit of work wired into Flask: every request is one transaction, begun late and ended early.
 
+A request that changes nothing by its method only reads, and its transaction keeps nobody from writing.
 It ends as soon as the view's outcome and status are known, so that the answer is not built while the database
 waits. An exception that left the view undoes it, even if an error handler makes that a 200; so does a status
 from 400, unless :func:`~database.transaction.commit_anyway` was called. A hook that writes after that begins
 another unit, which ends with the last ``after_request``. Streams are committed before their first byte; what
 makes them may read, as the request's caller, and open a transaction of its own.
+
+A view whose transaction ends because another one came first may be carried out anew, in a fresh unit of work.
 """
 
 from __future__ import annotations
@@ -38,6 +41,10 @@ from database.core.context import active_unit
 from database.core.context import current_context
 from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
+from database.flask_attempts import Start
+from database.resilience.repetition import ATTEMPTS
+from database.resilience.repetition import repeated
+from database.transaction import Beginning
 from database.transaction import UnitOfWork
 
 if TYPE_CHECKING:
@@ -49,7 +56,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 AnswerHook = Callable[[Response], None]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Those that change nothing, so that a request needs no transaction."""
+"""Those that change nothing, so that a view may be carried out anew without being asked."""
 _OPTIONS = "isthmus_transaction"
 _HEADERS = (Headers, dict, tuple, list)
 _BODIES = (str, bytes, dict, list, Iterator)
@@ -60,6 +67,17 @@ class Extension:
     """What ``app.extensions["isthmus"]`` holds."""
 
     manager: ConnectionManager
+
+
+@dataclass(frozen=True, slots=True)
+class _Options:
+    """What :func:`transactional` says of a view; None for what it leaves open."""
+
+    lazy: bool | None = None
+    attempts: int | None = None
+
+
+_DEFAULTS = _Options()
 
 
 @runtime_checkable
@@ -132,16 +150,29 @@ def init_app(app: Flask, manager: ConnectionManager) -> None:
     app.process_response = _ending(app.process_response)  # type: ignore[method-assign, assignment]
 
 
-def transactional(*, lazy: bool) -> Callable[[View], View]:
-    """Say for one view when its unit of work begins.
+def transactional(*, lazy: bool | None = None, attempts: int | None = None) -> Callable[[View], View]:
+    """Say for one view when its unit of work begins, and how often it is carried out if others come first.
 
-    By default the first call of a request that may change something begins it, even a read, so that what was
-    read still holds when something is written. ``lazy=True`` waits for the first write: for views that do
-    slow work between reading and writing.
+    By default the first call of a request begins the unit, even a read: all that is read is of one moment, and still
+    holds when something is written. Where the database finds out that it does not, nothing is written and the answer is
+    a 409 with ``Retry-After``.
+
+    :param lazy: True waits for the first write, and what is read before is not part of the unit: for views that make a
+        single read, which another database may answer then, and for those that do slow work between reading and
+        writing. False lets a GET begin as other requests do, on the database that takes the writes.
+    :param attempts: how often the view is called at most, each time in a fresh unit of work, as long as the request's
+        deadline has not passed. By default as often as it takes for methods that change nothing, and else once,
+        because a view may do what no database undoes. The body, ``flask.g`` and the session are as before each time,
+        hooks that the view registers count once, and those of ``before_request`` are not called again; so a view is
+        not carried out anew if one of these has used the unit, or if the view has read ``request.stream``.
     """
+    if attempts is not None and attempts < 1:
+        raise ValueError("a view is carried out at least once")
 
     def mark(view: View) -> View:
-        setattr(view, _OPTIONS, lazy)
+        known: _Options = getattr(view, _OPTIONS, _DEFAULTS)
+        options = _Options(known.lazy if lazy is None else lazy, known.attempts if attempts is None else attempts)
+        setattr(view, _OPTIONS, options)
         return view
 
     return mark
@@ -161,7 +192,7 @@ def _in_unit(app: Flask, timeout: float) -> WSGIApplication:
     limit = timeout or math.inf
 
     def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        unit = UnitOfWork(lazy=lambda: _is_lazy(app, environ["REQUEST_METHOD"]))
+        unit = UnitOfWork(beginning=lambda: _beginning(app, environ["REQUEST_METHOD"]))
         outer = current_context.get()
         tokens = (
             _current.set(_Request(unit, [])),
@@ -179,17 +210,22 @@ def _in_unit(app: Flask, timeout: float) -> WSGIApplication:
     return wsgi_app
 
 
-def _is_lazy(app: Flask, method: str) -> bool:
+def _options(app: Flask) -> _Options:
     view = app.view_functions.get(request.endpoint or "") if has_request_context() else None
-    return bool(getattr(view, _OPTIONS, method in SAFE_METHODS))
+    options: _Options = getattr(view, _OPTIONS, _DEFAULTS)
+    return options
+
+
+def _beginning(app: Flask, method: str) -> Beginning:
+    lazy = _options(app).lazy
+    if lazy:
+        return "lazy"
+    return "reading" if lazy is None and method in SAFE_METHODS else "writing"
 
 
 def _committing(app: Flask, dispatch: Callable[[], ResponseReturnValue]) -> Callable[[], ResponseReturnValue]:
-    def dispatch_request() -> ResponseReturnValue:
+    def attempt(state: _Request) -> ResponseReturnValue:
         answer = dispatch()
-        state = _current.get()
-        if state is None:
-            return answer
         status = _status(answer)
         if status is None or state.answer_hooks:
             answer = app.make_response(answer)
@@ -198,6 +234,27 @@ def _committing(app: Flask, dispatch: Callable[[], ResponseReturnValue]) -> Call
                 hook(answer)
         state.unit.end(success=status < 400)
         return answer
+
+    def dispatch_request() -> ResponseReturnValue:
+        state = _current.get()
+        if state is None:
+            return dispatch()
+        attempts = _options(app).attempts or (ATTEMPTS if request.method in SAFE_METHODS else 1)
+        # What a hook has done in the unit would be undone with it, and not done again.
+        if attempts == 1 or state.unit.begun:
+            return attempt(state)
+        start, hooks, answer_hooks = Start(), state.unit.hooks(), state.answer_hooks.copy()
+
+        def may_repeat() -> bool:
+            # Also before the pause, in which nobody is to wait for the transaction that has failed.
+            state.unit.begin_anew(hooks)
+            if not start.comes_back():
+                return False
+            start.restore()
+            state.answer_hooks[:] = answer_hooks
+            return True
+
+        return repeated(lambda: attempt(state), attempts, may_repeat=may_repeat)
 
     return dispatch_request
 

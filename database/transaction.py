@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Literal
 
 from database.adapters.face import Database
 from database.adapters.session import Transaction
@@ -18,19 +19,24 @@ from database.core.result import Result
 logger = logging.getLogger(__name__)
 
 Hook = Callable[[], None]
+Hooks = tuple[list[Hook], list[Hook]]
+Beginning = Literal["lazy", "reading", "writing"]
 
 
 class UnitOfWork:
     """Begins a transaction when it is first needed; ends it when told, or not at all.
 
-    Lazy, it lets reads pass by until the first write. Otherwise the first call of any kind begins, so that
-    what is read cannot change before what is written. It belongs to one adapter from then on.
+    Lazy, it lets reads pass by until the first write. Otherwise the first call of any kind begins, so that all reads
+    are of one moment, and what is read cannot change before what is written. It belongs to one adapter from then on.
 
-    :param lazy: tells, when the first call comes, whether reads before the first write are answered outside.
+    :param beginning: tells, when the first call comes, whether reads before the first write are answered outside
+        (``lazy``), and otherwise whether what a read begins may be on another database and is expected to write nothing
+        (``reading``), or keeps others from writing where one writes at a time (``writing``).
     """
 
-    def __init__(self, *, lazy: Callable[[], bool]) -> None:
-        self._lazy = lazy
+    def __init__(self, *, beginning: Callable[[], Beginning]) -> None:
+        self._beginning = beginning
+        self._wrote = False
         self._source: Database | None = None
         self._transaction: Transaction | None = None
         self._doomed = False
@@ -52,9 +58,17 @@ class UnitOfWork:
 
     def run(self, source: Database, operation: Operation) -> Result:
         """Carry out an operation meant for ``source`` in the unit's transaction."""
-        if self._transaction is None and (self._closed or self._lazy()) and reads_only(operation):
-            return source.run_alone(operation)
-        transaction = self._transaction or self._begin(source)
+        transaction = self._transaction
+        if transaction is None:
+            if reads_only(operation):
+                beginning = "lazy" if self._closed else self._beginning()
+                if beginning == "lazy":
+                    return source.run_alone(operation)
+                if beginning == "reading" and not self._wrote:
+                    return self._begin_to_read(source, operation)
+            transaction = self._begin(source)
+        elif not self._wrote:
+            self._wrote = not reads_only(operation)
         # The manager may have changed its mind about the active adapter; the transaction has not.
         return transaction.run(transaction.adapter if source is self._source else source, operation)
 
@@ -88,6 +102,20 @@ class UnitOfWork:
         """
         self._after.append(hook)
 
+    def hooks(self) -> Hooks:
+        """Those that there are now, for :meth:`begin_anew`."""
+        return self._before.copy(), self._after.copy()
+
+    def begin_anew(self, hooks: Hooks) -> None:
+        """Undo everything after another transaction came first, and go back to ``hooks``.
+
+        What has tried to write once begins as one that writes.
+        """
+        wrote = self._wrote
+        self._reset()
+        self._wrote = wrote
+        self._before, self._after = hooks[0].copy(), hooks[1].copy()
+
     def end(self, *, success: bool) -> None:
         """Commit or roll back; the next call begins anew.
 
@@ -115,6 +143,11 @@ class UnitOfWork:
         self._source = source
         return self._transaction
 
+    def _begin_to_read(self, source: Database, operation: Operation) -> Result:
+        self._transaction, result = source.begin_to_read(operation)
+        self._source = source
+        return result
+
     def _commit(self) -> None:
         for hook in self._before:
             hook()
@@ -131,7 +164,7 @@ class UnitOfWork:
 
     def _reset(self) -> None:
         transaction, self._transaction = self._transaction, None
-        self._doomed = self._commit_anyway = False
+        self._doomed = self._commit_anyway = self._wrote = False
         self._before, self._after = [], []
         if transaction is not None:
             transaction.rollback()

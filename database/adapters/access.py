@@ -98,7 +98,9 @@ class AccessRules:
             identity = context.identity
             if not is_caller(identity):
                 return handler(operation, context)
-            if (type(operation), getattr(operation, "table", None), identity.role) in self._open:
+            # Who may read need not be one who may lock.
+            known = (type(operation), getattr(operation, "table", None), identity.role) in self._open
+            if known and not getattr(operation, "lock", False):
                 return handler(operation, context)
             permitted, answer = self.permitted(operation, identity)
             result = handler(permitted, context)
@@ -121,13 +123,14 @@ class AccessRules:
     # Operations
 
     def _get(self, operation: Get, identity: Identity) -> Permitted:
-        own = self._own(operation, operation.table, identity, "read")
+        own = self._own(operation, operation.table, identity, *_needed(operation))
         if own is None:
             return Permitted(operation)
-        return Permitted(Select(operation.table, operation.columns, And((Where("id", "eq", operation.id), own))))
+        where = And((Where("id", "eq", operation.id), own))
+        return Permitted(Select(operation.table, operation.columns, where, lock=operation.lock))
 
     def _select(self, operation: Select, identity: Identity) -> Permitted:
-        own = self._own(operation, operation.table, identity, "read")
+        own = self._own(operation, operation.table, identity, *_needed(operation))
         return Permitted(operation if own is None else replace(operation, where=_both(operation.where, own)))
 
     def _insert(self, operation: Insert, identity: Identity) -> Permitted:
@@ -220,6 +223,11 @@ class AccessRules:
 
 def _as_it_is(operation: Operation, _: Identity) -> Permitted:
     return Permitted(operation)
+
+
+def _needed(operation: Get | Select) -> tuple[Action, ...]:
+    """What a reader must be permitted; a lock keeps others from writing, so it is for those who write."""
+    return ("read", "write") if operation.lock else ("read",)
 
 
 def _both(where: Filter | None, own: Where) -> Filter:

@@ -24,6 +24,7 @@ from database.adapters.access import AccessRules
 from database.adapters.face import Database
 from database.adapters.session import Session
 from database.adapters.session import Transaction
+from database.adapters.session import no_locks
 from database.adapters.translation.uses import SqlDialectName
 from database.changes.feed import MAX_PAGE
 from database.changes.feed import Changes
@@ -46,6 +47,7 @@ from database.core.operations import Call
 from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.operations import QueryCall
+from database.core.operations import locks
 from database.core.result import Result
 from database.core.schema import Schema
 from database.resilience.pipeline import Pipeline
@@ -84,6 +86,7 @@ class DatabaseAdapter(Database):
 
     kind: ClassVar[str]
     capabilities: Capabilities = Capabilities()
+    isolation: str = "serializable"
     config_keys: ClassVar[frozenset[str]] = frozenset()
     sql_dialect: SqlDialectName = "postgres"
 
@@ -125,6 +128,13 @@ class DatabaseAdapter(Database):
     def open_session(self, context: Context) -> Session:
         """Begin an interactive transaction. :raises Unsupported: where the backend has none."""
         raise Unsupported("sessions", backend=self.name)
+
+    def open_reading_session(self, context: Context) -> Session:
+        """Begin an interactive transaction that sees one state and keeps nobody from writing before it writes.
+
+        Its first change, or its commit, is a ``SerializationFailure`` if what it has read is out of date by then.
+        """
+        return self.open_session(context)
 
     @abstractmethod
     def open(self, context: Context) -> None:
@@ -189,9 +199,11 @@ class DatabaseAdapter(Database):
 
     # Transactions
 
-    def begin_transaction(self) -> Transaction:
+    def begin_transaction(self, *, reads: bool = False) -> Transaction:
         """Open a transaction; it is rolled back by itself if it outlives its deadline.
 
+        :param reads: it is expected to read only, so on a backend with one writer at a time it keeps nobody from
+            writing until its first change.
         :raises Unsupported: where the backend has no interactive transactions.
         """
         if not self.capabilities.sessions:
@@ -199,14 +211,14 @@ class DatabaseAdapter(Database):
         context = current_context.get()
         if self.settings.timeout:
             context = context.until(monotonic() + self.settings.timeout)
-        session = self._begin(context)
+        session = self._begin(context, reads=reads)
         transaction = Transaction(self, session, context, self._observed_inside, self._transaction_ended)
         self._transactions.add(transaction)
         transaction.ticket = self.watchdog.watch(context.deadline, partial(_expire, transaction))
         return transaction
 
-    def _begin(self, context: Context) -> Session:
-        return self.pipeline.open_session(self._open_session, context)
+    def _begin(self, context: Context, *, reads: bool) -> Session:
+        return self.pipeline.open_session(self._open_reading_session if reads else self._open_session, context)
 
     def _observed_inside(self, handler: Handler) -> Handler:
         return self.access.enforced(self._stages_inside(handler))
@@ -262,6 +274,7 @@ class DatabaseAdapter(Database):
             "name": self.name,
             "connected": self.connected,
             "active_transactions": len(self._transactions),
+            "isolation": self.isolation,
             **self.describe(),
             **self.pipeline.snapshot(),
         }
@@ -275,7 +288,7 @@ class DatabaseAdapter(Database):
         return True, "Connection successful"
 
     def _execute_open(self, operation: Operation, context: Context) -> Result:
-        if type(operation) in _REFUSABLE:
+        if type(operation) in _REFUSABLE or getattr(operation, "lock", False):
             self._refuse_unsupported(operation)
         if not self._opened:
             self._ensure_open(context)
@@ -286,6 +299,10 @@ class DatabaseAdapter(Database):
             for part in operation.operations:
                 self._refuse_unsupported(part)
             return
+        if locks(operation):
+            if not self.capabilities.locks:
+                raise no_locks(self.name)
+            raise InvalidQuery("a lock lasts as long as its transaction, so it takes a transaction()")
         capability = _NEEDED.get(type(operation))
         if capability is not None and not getattr(self.capabilities, capability):
             raise Unsupported(capability, backend=self.name)
@@ -294,6 +311,11 @@ class DatabaseAdapter(Database):
         if not self._opened:
             self._ensure_open(context)
         return self.open_session(context)
+
+    def _open_reading_session(self, context: Context) -> Session:
+        if not self._opened:
+            self._ensure_open(context)
+        return self.open_reading_session(context)
 
     def _ensure_open(self, context: Context | None = None) -> None:
         with self._lock:

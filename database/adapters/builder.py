@@ -67,6 +67,7 @@ class TableQuery:
         self._limit: int | None = None
         self._offset: int | None = None
         self._count = False
+        self._lock = False
         self._group: tuple[str, ...] = ()
         self._joins: tuple[Join, ...] = ()
 
@@ -170,14 +171,22 @@ class TableQuery:
         self._offset = count
         return self
 
+    def lock(self) -> Self:
+        """Inside a transaction, keep others from changing the rows of the result until the end, and wait for who does.
+
+        :raises InvalidQuery: by :meth:`execute`, outside of a transaction and for groups.
+        :raises Unsupported: by :meth:`execute`, where the backend has no locks.
+        """
+        self._lock = True
+        return self
+
     # Tables and groups
 
     def join(self, table: str, column: str, foreign_column: str, columns: str | Sequence[str] | None = None) -> Self:
         """Put the rows of ``table`` whose ``foreign_column`` equals this table's ``column`` into every row.
 
         They are a list under the name of ``table``, ordered by id, and empty where nothing matches or ``column``
-        is null. A second read fetches them: outside a transaction the two are not of one moment, and inside one
-        as far as the backend's isolation goes.
+        is null. A second read fetches them: outside a transaction the two are not of one moment.
 
         :param columns: what to return of ``table``, as :meth:`select` takes it.
         :raises InvalidQuery: by :meth:`execute`, for columns that are unknown or cannot be compared with each other,
@@ -251,8 +260,8 @@ class TableQuery:
     def _followed(self) -> Select:
         if self._write is not None:
             raise InvalidQuery(f"{self._write.kind} has no result that could be followed")
-        if self._count:
-            raise InvalidQuery("a subscription delivers rows and no total count")
+        if self._count or self._lock:
+            raise InvalidQuery("a subscription delivers rows and no total count, and locks nothing")
         return self._selection()
 
     def _selection(self) -> Select:
@@ -267,14 +276,15 @@ class TableQuery:
             self._offset,
             count=self._count,
             group=self._group,
+            lock=self._lock,
         )
 
     def _change(self, write: Insert | Upsert | Update | Delete) -> Operation:
         where = self._where()
         if self._order or self._limit is not None or self._offset is not None:
             raise InvalidQuery(f"{write.kind} takes no order, limit or offset")
-        if self._group or self._joins:
-            raise InvalidQuery(f"{write.kind} takes no group or join")
+        if self._group or self._joins or self._lock:
+            raise InvalidQuery(f"{write.kind} takes no group, join or lock")
         if isinstance(write, Insert | Upsert):
             if where is not None:
                 raise InvalidQuery(f"{write.kind} takes no filter")

@@ -44,17 +44,42 @@ class Database(ABC):
         """Carry out ``operation`` on its own, whatever unit of work is around."""
 
     @abstractmethod
-    def begin_transaction(self) -> Transaction:
-        """Open a transaction. :raises Unsupported: where the backend has no interactive transactions."""
+    def begin_transaction(self, *, reads: bool = False) -> Transaction:
+        """Open a transaction.
+
+        :param reads: it is expected to read only, as :class:`~database.adapters.base.DatabaseAdapter` has it.
+        :raises Unsupported: where the backend has no interactive transactions.
+        """
+
+    def begin_to_read(self, operation: Operation) -> tuple[Transaction, Result]:
+        """A transaction that is expected to read only, and the answer to its first operation."""
+        transaction = self.begin_transaction(reads=True)
+        try:
+            return transaction, transaction.execute(operation, current_context.get())
+        except BaseException:
+            transaction.rollback()
+            raise
 
     def run(self, operation: Operation) -> Result:
         """Carry out ``operation``: in the ambient unit of work if there is one, else on its own."""
         unit = active_unit.get()
         return self.run_alone(operation) if unit is None else unit.run(self, operation)
 
-    def get(self, table: str, id: str, columns: tuple[str, ...] | None = None) -> Row | None:  # noqa: A002
-        """The record with this id, or None."""
-        return self.run(Get(table, id, columns)).first
+    def get(
+        self,
+        table: str,
+        id: str,  # noqa: A002
+        columns: tuple[str, ...] | None = None,
+        *,
+        lock: bool = False,
+    ) -> Row | None:
+        """The record with this id, or None.
+
+        :param lock: inside a transaction, keep others from changing it until the end, and wait for who does so now.
+        :raises InvalidQuery: for a lock outside of a transaction.
+        :raises Unsupported: for a lock where the backend has none.
+        """
+        return self.run(Get(table, id, columns, lock)).first
 
     def table(self, name: str) -> TableQuery:
         """A query builder in the manner of Supabase's client."""

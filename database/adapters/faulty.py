@@ -124,6 +124,7 @@ class FaultyAdapter(DatabaseAdapter):
         self.inner = inner
         self.faults = faults or Faults()
         self.capabilities = inner.capabilities
+        self.isolation = inner.isolation
         self.sql_dialect = inner.sql_dialect
         self._seed = seed
         self._sleep = sleep
@@ -147,9 +148,10 @@ class FaultyAdapter(DatabaseAdapter):
         return result
 
     def open_session(self, context: Context) -> Session:
-        if self._suffer(_ON_BEGIN, context) == "cut":
-            raise Unavailable("the connection was lost")
-        return _FaultySession(self.inner._open_session(context), self._suffer)
+        return self._faulty_session(self.inner._open_session, context)
+
+    def open_reading_session(self, context: Context) -> Session:
+        return self._faulty_session(self.inner._open_reading_session, context)
 
     def open(self, context: Context) -> None:
         self.inner._ensure_open(context)
@@ -162,6 +164,11 @@ class FaultyAdapter(DatabaseAdapter):
 
     def describe(self) -> dict[str, Any]:
         return {**self.inner.describe(), "inner": self.inner.kind}
+
+    def _faulty_session(self, opener: Callable[[Context], Session], context: Context) -> Session:
+        if self._suffer(_ON_BEGIN, context) == "cut":
+            raise Unavailable("the connection was lost")
+        return _FaultySession(opener(context), self._suffer)
 
     def _suffer(self, possible: Sequence[Fault], context: Context) -> Fault | None:
         """Draw a fault. One that strikes before anything is sent does so here; what comes later is the caller's."""

@@ -115,6 +115,7 @@ def _server(database: DatabaseSettings) -> dict[str, Any]:
         "sslmode": database.sslmode,
         "min_connections": database.min_connections,
         "max_connections": database.max_connections,
+        "isolation": database.isolation,
         **_resilience(database),
     }
 

@@ -31,9 +31,11 @@ from database.core.context import current_context
 from database.core.errors import BackendError
 from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
+from database.core.errors import SerializationFailure
 from database.core.errors import TimedOut
 from database.core.errors import TransactionError
 from database.core.errors import Unavailable
+from database.core.errors import Unsupported
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
@@ -114,6 +116,15 @@ class Session(ABC):
         """Undo all changes and end the session; never raises a backend's error."""
 
 
+def no_locks(backend: str | None) -> Unsupported:
+    """The error for a lock where transactions have none."""
+    detail = (
+        f"{backend or 'this backend'} cannot lock what a transaction reads; it compares that at the commit, so leave"
+        " the lock out and repeat the transaction on SerializationFailure"
+    )
+    return Unsupported("locks", backend=backend, detail=detail)
+
+
 class Transaction:
     """A transaction as callers hold it: what ``begin_transaction()`` returns and ``transaction()`` yields.
 
@@ -165,6 +176,10 @@ class Transaction:
             if self._overdue:
                 self.expire()
 
+    def put_around(self, layer: Callable[[Handler], Handler]) -> None:
+        """Have all calls from now on pass through ``layer`` first, the commit among them."""
+        self._observed = layer(self._observed)
+
     def run(self, source: Source, operation: Operation) -> Result:
         """A plain call made while this transaction is the ambient one: joins it if it is its adapter's.
 
@@ -205,7 +220,11 @@ class Transaction:
         self._leave(name, undo=self.state == "aborted")
 
     def commit(self) -> None:
-        """Make the changes last. :raises DataError: as :meth:`execute`; it is rolled back then."""
+        """Make the changes last.
+
+        :raises SerializationFailure: when another transaction came first, now or at an operation that failed.
+        :raises DataError: as :meth:`execute`; it is rolled back then.
+        """
         with self._lock:
             if self.state == "aborted":
                 failed = self._failed("the transaction had failed and was rolled back")
@@ -287,7 +306,8 @@ class Transaction:
     def _failed(self, message: str) -> DataError:
         """The error for a transaction that failed. A failure of the backend does not become the caller's mistake."""
         failure = self._failure
-        if isinstance(failure, BackendError):
+        if isinstance(failure, BackendError | SerializationFailure):
+            # Nor does a lost race of one who caught it and went on.
             return type(failure)(f"{message}: {failure}", backend=self.adapter.name, retry_after=failure.retry_after)
         return TransactionError(message, backend=self.adapter.name)
 

@@ -14,6 +14,7 @@ class Capabilities:
 
     :ivar sessions: interactive transactions that the client holds open.
     :ivar savepoints: nested transactions that roll back alone.
+    :ivar locks: a transaction can lock rows that it reads, and wait for who has them locked.
     :ivar sql: SQL text goes to the backend as it is, or is translated to operations as far as they reach.
     :ivar calls: stored functions by name.
     :ivar row_security: the backend itself applies the caller's identity to every row.
@@ -26,6 +27,7 @@ class Capabilities:
 
     sessions: bool = True
     savepoints: bool = True
+    locks: bool = True
     sql: Literal["native", "translated"] = "native"
     calls: bool = False
     row_security: bool = False

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from database.core.errors import InvalidQuery
+from database.core.operations import Select
 from database.core.query import COMPARISONS
 from database.core.query import OPERATORS
 from database.core.query import And
@@ -80,6 +81,12 @@ def checked_columns(schema: TableSchema, columns: Sequence[str] | None) -> tuple
         return tuple(schema.columns)
     _refuse_repeated(columns)
     return tuple(schema.column(name).name for name in columns)
+
+
+def refuse_locked_groups(operation: Select) -> None:
+    """:raises InvalidQuery: for a lock on groups, which are no rows."""
+    if operation.group and operation.lock:
+        raise InvalidQuery("groups are no rows that could be locked; leave out the lock or the group")
 
 
 def checked_group(schema: TableSchema, group: Sequence[str]) -> tuple[str, ...]:

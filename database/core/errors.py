@@ -15,7 +15,8 @@
     │   └── CredentialsRefused  the application's own key or password is not accepted
     └── RequestError            the request was wrong or lost a race; the backend is well
         ├── NotFound            (also a builtin KeyError)
-        ├── Conflict            the row or the snapshot changed meanwhile
+        ├── Conflict            the row does not have the version that the caller expected
+        │   └── SerializationFailure  another transaction came first; the same work may succeed if it begins anew
         ├── ConstraintViolated  unique, foreign key, not null or check
         ├── InvalidQuery        unknown column, wrong type, malformed filter
         │   └── InvalidRow      a row that does not fit its table; says which row and column
@@ -132,6 +133,14 @@ class NotFound(RequestError, KeyError):
 
 class Conflict(RequestError):
     """The row or the snapshot that the request built on has changed."""
+
+
+class SerializationFailure(Conflict):
+    """The transaction cannot be one of a series, because another one came first. Nothing of it was applied.
+
+    Unlike any other conflict it says nothing about what the caller expected: the same work, begun anew with what is
+    there now, may succeed.
+    """
 
 
 class ConstraintViolated(RequestError):

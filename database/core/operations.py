@@ -44,13 +44,18 @@ class Ping(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Get(Operation):
-    """One row by its id, or none."""
+    """One row by its id, or none.
+
+    :param lock: keep others from changing or locking the row until the transaction ends, and wait for who does so now.
+        For transactions only.
+    """
 
     kind: ClassVar[str] = "get"
     reads: ClassVar[bool] = True
     table: str
     id: str
     columns: tuple[str, ...] | None = None
+    lock: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +66,7 @@ class Select(Operation):
     :param group: instead of the rows that match, return one row for each combination of these columns' values,
         null among them, with the number of its rows under ``count``. Columns, order, limit, offset and the
         total count are those of the groups; the columns of ``group`` are the last keys, ascending, nulls last.
+    :param lock: as of :class:`Get`, for all rows that are returned.
     """
 
     kind: ClassVar[str] = "select"
@@ -73,6 +79,7 @@ class Select(Operation):
     offset: int | None = None
     count: bool = False
     group: tuple[str, ...] = ()
+    lock: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,13 +190,21 @@ class Batch(Operation):
         return all(operation.idempotent for operation in self.operations)
 
 
+def locks(operation: Operation) -> bool:
+    """Whether ``operation`` locks rows that it reads."""
+    if isinstance(operation, Batch):
+        return any(locks(part) for part in operation.operations)
+    return bool(getattr(operation, "lock", False))
+
+
 def reads_only(operation: Operation) -> bool:
     """Whether ``operation`` changes nothing, so that it may be repeated or answered elsewhere.
 
     SQL text counts as reading where :func:`~database.core.sql_text.certainly_reads` says so, and as writing elsewhere.
     """
     if operation.reads:
-        return True
+        # A lock keeps others waiting, and is of use only where the writes go.
+        return not getattr(operation, "lock", False)
     if isinstance(operation, Sql):
         return certainly_reads(operation.text)
     return isinstance(operation, Batch) and all(reads_only(part) for part in operation.operations)

@@ -25,6 +25,7 @@ class Result:
     :ivar returns_rows: for SQL text, whether the statement produces rows at all.
     :ivar parts: the results of a batch's operations, in order.
     :ivar value: what a called function returned.
+    :ivar moments: how many states of the backend the rows may be of; more than one where it took several requests.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -35,6 +36,7 @@ class Result:
     returns_rows: bool = True
     parts: Sequence[Result] = ()
     value: Any = None
+    moments: int = 1
 
     @property
     def data(self) -> list[Row]:

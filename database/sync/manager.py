@@ -61,7 +61,7 @@ class SyncManager:
     :param sync_tables: all declared tables that are not internal by default.
     :param conflict_resolution: see :mod:`database.sync.strategies`.
     :raises ConfigurationError: names every option that is wrong.
-    :raises Unsupported: for an adapter without a feed.
+    :raises Unsupported: for an adapter without a feed, or without repeatable reads.
     """
 
     def __init__(

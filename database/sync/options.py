@@ -56,11 +56,14 @@ def checked(
     """The options, if these two databases can be kept equal with them.
 
     :raises ConfigurationError: names every option that is wrong.
-    :raises Unsupported: for a database without a feed of its changes.
+    :raises Unsupported: for a database without a feed of its changes, or without repeatable reads.
     """
     for adapter in (supabase, convex):
         if not adapter.capabilities.changes:
             raise Unsupported("changes", backend=adapter.name)
+        if adapter.isolation == "read committed":
+            detail = f"sync would overwrite what changes meanwhile on {adapter.name}, whose isolation is read committed"
+            raise Unsupported("isolation", backend=adapter.name, detail=f"{detail}; the least is repeatable read")
     problems: dict[str, str] = {}
     for option, check, value in (
         ("sync_interval", _check_interval, interval),

@@ -30,6 +30,7 @@ from database.core.operations import Upsert
 from database.core.query import Filter
 from database.core.query import Where
 from database.core.result import Row
+from database.resilience.repetition import repeated
 from database.sync.decision import Base
 from database.sync.decision import Held
 from database.sync.decision import Key
@@ -83,14 +84,8 @@ class Side:
         :raises Conflict: if a record is not as it was found any more.
         :raises RequestError: if the database does not take one of the rows.
         """
-        with as_application(), self.adapter.transaction():
-            held = self._held([step.key for step in steps], session)
-            if not all(held[step.key].same_as(step.found) for step in steps):
-                raise Conflict("the record has changed", backend=self.adapter.name)
-            self._write_rows([step for step in steps if step.writes])
-            self._write_bases(steps, session)
-            if entries := [conflict_row(self._pair, step.conflict) for step in steps if step.conflict]:
-                self.adapter.run(Insert(CONFLICTS, entries, returning=False))
+        with as_application():
+            repeated(lambda: self._apply(steps, session))
 
     def row(self, table: str, row_id: str) -> Row | None:
         """One row by its id."""
@@ -103,12 +98,8 @@ class Side:
         :param known: what the present row has to say; None if there must be none.
         :raises Conflict: if it says something else.
         """
-        with as_application(), self.adapter.transaction():
-            present = self.adapter.run(Get(table, row["id"])).first
-            shown = None if present is None or known is None else {name: present[name] for name in known}
-            if (present is None) != (known is None) or shown != known:
-                raise Conflict("another process has gone on with the sync", backend=self.adapter.name)
-            self.adapter.run(Upsert(table, [row], returning=False, verbatim=True))
+        with as_application():
+            repeated(lambda: self._replace(table, known, row))
 
     def store(self, table: str, rows: Sequence[Record]) -> None:
         """Write rows of sync's own."""
@@ -124,6 +115,24 @@ class Side:
         """The id under which sync remembers a record."""
         parts = [self._pair, *key]
         return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
+
+    def _apply(self, steps: Sequence[Step], session: str) -> None:
+        with self.adapter.transaction():
+            held = self._held([step.key for step in steps], session)
+            if not all(held[step.key].same_as(step.found) for step in steps):
+                raise Conflict("the record has changed", backend=self.adapter.name)
+            self._write_rows([step for step in steps if step.writes])
+            self._write_bases(steps, session)
+            if entries := [conflict_row(self._pair, step.conflict) for step in steps if step.conflict]:
+                self.adapter.run(Insert(CONFLICTS, entries, returning=False))
+
+    def _replace(self, table: str, known: Record | None, row: Record) -> None:
+        with self.adapter.transaction():
+            present = self.adapter.run(Get(table, row["id"])).first
+            shown = None if present is None or known is None else {name: present[name] for name in known}
+            if (present is None) != (known is None) or shown != known:
+                raise Conflict("another process has gone on with the sync", backend=self.adapter.name)
+            self.adapter.run(Upsert(table, [row], returning=False, verbatim=True))
 
     def _held(self, keys: list[Key], session: str) -> dict[Key, Held]:
         # The bases first: of a row that another process changes meanwhile, the base is then the older one.

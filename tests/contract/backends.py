@@ -165,7 +165,7 @@ def _supabase_http(request: pytest.FixtureRequest) -> Prepared:
 
 
 _BUFFERED = Capabilities(
-    sql="translated", calls=True, immediate_constraints=False, changes=True, json_number_types=False
+    sql="translated", calls=True, immediate_constraints=False, changes=True, json_number_types=False, locks=False
 )
 
 BACKENDS = (

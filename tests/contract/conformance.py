@@ -119,9 +119,7 @@ def _transactions(case: BackendCase) -> str:
 def _lacks_of_transactions(case: BackendCase) -> str:
     return {
         "no": "transactions",
-        "buffered": "locking what a transaction reads (its commit fails with `Conflict` if that has changed)",
-        "interactive": "",
-    }[_transactions(case)]
+    }.get(_transactions(case), "")
 
 
 def _lacks_of_sql(case: BackendCase) -> str:
@@ -145,6 +143,12 @@ def _lacks_of_functions(case: BackendCase) -> str:
 
 LINES: Final = (
     Line("sessions", "transactions", _transactions, _lacks_of_transactions),
+    _switch(
+        "locks",
+        "`lock=True` on what a transaction reads",
+        "locking what a transaction reads (it is compared at the commit, which fails with `SerializationFailure`)",
+        yes="waits",
+    ),
     _switch("savepoints", "nested transactions that roll back alone", "nested transactions"),
     _switch(
         "immediate_constraints",

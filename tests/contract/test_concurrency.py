@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from database.core.errors import ConstraintViolated
 from database.core.operations import Get
 from database.core.operations import Insert
 from database.core.operations import Update
+from database.resilience.repetition import repeated
 from tests.contract.tables import thing
 
 THREADS = 8
@@ -45,15 +47,19 @@ def test_calls_do_not_meet(adapter: DatabaseAdapter) -> None:
 
 
 def test_each_thread_has_its_own_transaction(calm: DatabaseAdapter) -> None:
+    def attempt(number: int, turn: int) -> None:
+        with calm.transaction():
+            calm.run(Insert("things", [thing(f"{number}-{turn}-a"), thing(f"{number}-{turn}-b")]))
+            mine = calm.table("things").like("label", f"{number}-{turn}-%").execute()
+            assert len(mine) == 2
+            if turn % 2:
+                raise _UndoneError
+
     def work(number: int) -> None:
         for turn in range(ROUNDS):
             try:
-                with calm.transaction():
-                    calm.run(Insert("things", [thing(f"{number}-{turn}-a"), thing(f"{number}-{turn}-b")]))
-                    mine = calm.table("things").like("label", f"{number}-{turn}-%").execute()
-                    assert len(mine) == 2
-                    if turn % 2:
-                        raise _UndoneError
+                # Each looks at the whole table while others write into it.
+                repeated(partial(attempt, number, turn))
             except _UndoneError:
                 assert calm.get("things", f"{number}-{turn}-a") is None
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from random import random
-from threading import Event
 
 from database.adapters.base import DatabaseAdapter
 from database.adapters.buffered.session import BufferedSession
@@ -12,9 +10,7 @@ from database.adapters.session import Session
 from database.adapters.translation import run_sql
 from database.core.clock import monotonic
 from database.core.context import Context
-from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated
-from database.core.errors import TimedOut
 from database.core.errors import Unsupported
 from database.core.operations import Batch
 from database.core.operations import Call
@@ -27,12 +23,7 @@ from database.core.result import Result
 from database.resilience.deadline import bounded
 from database.resilience.pipeline import Pipeline
 from database.resilience.policy import Handler
-
-_PAUSE = 0.01
-"""Seconds within which a write that lost a race is made anew; the bound doubles with every time it loses."""
-
-_LONGEST_PAUSE = 0.5
-_MOST_TURNS = 50
+from database.resilience.repetition import repeated
 
 
 class BufferedAdapter(DatabaseAdapter):
@@ -65,7 +56,7 @@ class BufferedAdapter(DatabaseAdapter):
     def open_session(self, context: Context) -> Session:
         return self._session(self.pipeline.inside(self._transmit_open))
 
-    def _begin(self, context: Context) -> Session:
+    def _begin(self, context: Context, *, reads: bool) -> Session:
         self.pipeline.hold(context)
         return self.open_session(context)
 
@@ -96,28 +87,24 @@ class BufferedAdapter(DatabaseAdapter):
         if isinstance(operation, Sql):
             return run_sql(operation, self.schema, lambda part: self._carry_out(send, part, context))
         if isinstance(operation, Batch):
-            parts = [self._carry_out(send, part, context) for part in operation.operations]
-            return Result(parts=parts, count=sum(part.count or 0 for part in parts))
+            return self._transact(send, operation, context)
         return send(operation, context)
 
     def _write(self, send: Handler, operation: Operation, context: Context) -> Result:
-        for turn in range(_MOST_TURNS):
+        try:
+            return self._transact(send, operation, context)
+        except ConstraintViolated as error:
+            if not isinstance(operation, Insert | Upsert):
+                error.row = None
+            raise
+
+    def _transact(self, send: Handler, operation: Operation, context: Context) -> Result:
+        """Carry out ``operation`` as a transaction, which begins anew if another one came first."""
+
+        def attempt() -> Result:
             session = self._session(send)
             result = session.execute(operation, context)
-            pause = random() * min(_LONGEST_PAUSE, _PAUSE * 2**turn)
-            try:
-                session.flush(context)
-            except Conflict as error:
-                if turn == _MOST_TURNS - 1:
-                    raise
-                if monotonic() + pause >= context.deadline:
-                    # It may be carried out as it is, if only there were time.
-                    raise TimedOut("others changed the same records until the deadline") from error
-            except ConstraintViolated as error:
-                if not isinstance(operation, Insert | Upsert):
-                    error.row = None
-                raise
-            else:
-                return result
-            Event().wait(pause)
-        raise AssertionError("the last turn returns or raises")
+            session.flush(context)
+            return result
+
+        return repeated(attempt, deadline=context.deadline, times_out=True)

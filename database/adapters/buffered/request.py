@@ -91,6 +91,14 @@ class CommitRequest(Operation):
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Validation(CommitRequest):
+    """A commit of a transaction that has changed nothing: whether all that it has read is there at one moment."""
+
+    kind: ClassVar[str] = "validate"
+    reads: ClassVar[bool] = True
+
+
 class Encoder:
     """Writes requests and queries in the form that the backends' own functions read.
 

@@ -11,7 +11,9 @@ from database.adapters.buffered.replica import Point
 from database.adapters.buffered.replica import Replica
 from database.adapters.buffered.request import CommitRequest
 from database.adapters.buffered.request import Range
+from database.adapters.buffered.request import Validation
 from database.adapters.session import Session
+from database.adapters.session import no_locks
 from database.adapters.translation import run_sql
 from database.core.checks import MAX_IN
 from database.core.checks import checked_filter
@@ -32,10 +34,13 @@ from database.core.operations import Select
 from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.operations import Upsert
+from database.core.operations import locks
 from database.core.query import Where
 from database.core.records import complete_rows
 from database.core.result import Result
+from database.core.result import Row
 from database.core.schema import Schema
+from database.core.schema import TableSchema
 from database.core.schema import new_id
 from database.core.targets import target
 from database.resilience.policy import Handler
@@ -71,8 +76,8 @@ class CallInside(Protocol):
 class BufferedSession(Session):
     """Sees the backend as it was when it first looked, and its own changes; nobody sees those before the commit.
 
-    The commit validates every record and every query that the session has read. A session that changed nothing
-    sends nothing and validates nothing: its reads are of different moments.
+    The commit validates every record and every query that the session has read. Only a session that has changed nothing
+    and made one round trip sends none: what it has read is of one moment anyway.
 
     :param schema: the tables.
     :param send: one round trip to the backend: ``Get``, ``Select``, ``Ping``, ``Call`` and :class:`CommitRequest`.
@@ -86,6 +91,7 @@ class BufferedSession(Session):
         self._key = new_id()
         self._replica = Replica(schema)
         self._points: dict[str, tuple[Point, int]] = {}
+        self._moments = 0
         self._looked_up: dict[tuple[str, str], None] = {}
         self._ranges: list[Range] = []
         self._deferred: list[tuple[Call, Deferred]] = []
@@ -103,6 +109,8 @@ class BufferedSession(Session):
         return bool(self._replica.steps or self._deferred)
 
     def execute(self, operation: Operation, context: Context) -> Result:
+        if locks(operation):
+            raise no_locks(None)
         if isinstance(operation, Batch):
             parts = [self.execute(part, context) for part in operation.operations]
             return Result(parts=parts, count=sum(part.count or 0 for part in parts))
@@ -146,7 +154,7 @@ class BufferedSession(Session):
 
     def flush(self, context: Context) -> None:
         """Send the commit; again with the same key if it is called again."""
-        if not self.changed:
+        if not self.changed and self._moments <= 1:
             return
         answer = self._send(self._request(), context)
         for (_, deferred), value in zip(self._deferred, answer.value or (), strict=False):
@@ -157,7 +165,8 @@ class BufferedSession(Session):
 
     def _request(self) -> CommitRequest:
         written = {(step.table, step.id): None for step in self._replica.steps}
-        return CommitRequest(
+        kind = CommitRequest if self.changed else Validation
+        return kind(
             self._key,
             self._replica.seen(self._looked_up | written),
             tuple(self._ranges),
@@ -165,12 +174,20 @@ class BufferedSession(Session):
             tuple(call for call, _ in self._deferred),
         )
 
+    def _read(self, query: Operation, context: Context) -> list[Row]:
+        result = self._send(query, context)
+        self._moments += result.moments
+        return result.rows
+
     def _load_selected(self, operation: Select, context: Context) -> None:
         table = self._schema.table(operation.table)
         order = checked_order(table, () if operation.group else operation.order)
         query = Select(table.name, None, checked_filter(table, operation.where), order, self._reach(operation))
+        self._load_range(table, query, context)
+
+    def _load_range(self, table: TableSchema, query: Select, context: Context) -> None:
         if all(known.query != query for known in self._ranges):
-            rows = self._send(query, context).rows
+            rows = self._read(query, context)
             self._ranges.append(Range(query, tuple(rows)))
             self._replica.load(table, rows)
 
@@ -191,7 +208,8 @@ class BufferedSession(Session):
         if operation.id is not None:
             self._load_records(table.name, [operation.id], context)
         else:
-            self._replica.load(table, self._send(Select(table.name, where=where), context).rows)
+            # A range, because a row that matches later must not be left out.
+            self._load_range(table, Select(table.name, where=where, order=checked_order(table, ())), context)
 
     def _load_records(self, table: str, ids: Iterable[str], context: Context) -> None:
         schema = self._schema.table(table)
@@ -202,7 +220,7 @@ class BufferedSession(Session):
             chunk = unknown[start : start + MAX_IN]
             one = len(chunk) == 1
             query = Get(table, chunk[0]) if one else Select(table, where=Where("id", "in", tuple(chunk)))
-            self._replica.load(schema, self._send(query, context).rows)
+            self._replica.load(schema, self._read(query, context))
             for record_id in chunk:
                 if not self._replica.knows(table, record_id):
                     self._replica.load_absence(table, record_id)

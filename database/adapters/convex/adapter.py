@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from database.adapters.buffered.adapter import BufferedAdapter
 from database.adapters.buffered.request import CommitRequest
 from database.adapters.buffered.request import Encoder
+from database.adapters.buffered.request import Validation
 from database.adapters.buffered.session import BufferedSession
 from database.adapters.convex.changes import ChangeReader
 from database.adapters.convex.client import ConvexClient
@@ -69,6 +70,7 @@ class ConvexAdapter(BufferedAdapter):
         changes=True,
         json_depth=MAX_DEPTH,
         json_number_types=False,
+        locks=False,
     )
     config_keys: ClassVar[frozenset[str]] = frozenset({"url", "key", "user_token", "functions"})
 
@@ -88,6 +90,7 @@ class ConvexAdapter(BufferedAdapter):
             Select: reader.select,
             ReadChanges: ChangeReader(self._ask).read,
             CommitRequest: self._commit,
+            Validation: self._commit,
             Call: self._function,
             QueryCall: self._function,
             _ListFunctions: self._list_functions,
@@ -165,7 +168,7 @@ class ConvexAdapter(BufferedAdapter):
             },
             context,
             authorization=self._authorization.acting(identity) if request.calls else self._authorization.admin(),
-            reads=False,
+            reads=request.reads,
             failed=internal_error,
         )
         return Result(value=[plain(value) for value in answer["values"]])

@@ -13,7 +13,6 @@ from typing import Any
 from convex import ConvexError
 
 from database.core.errors import BackendError
-from database.core.errors import Conflict
 from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
 from database.core.errors import CredentialsRefused
@@ -24,6 +23,7 @@ from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
 from database.core.errors import RequestError
 from database.core.errors import SchemaMismatch
+from database.core.errors import SerializationFailure
 from database.core.errors import Throttled
 from database.core.errors import Unavailable
 
@@ -95,7 +95,7 @@ def _refused(code: str, said: str) -> DataError:
 
 
 def _stale(data: Mapping[str, Any]) -> DataError:
-    return Conflict(f"what the transaction had read of {data.get('table')!r} has changed")
+    return SerializationFailure(f"what the transaction had read of {data.get('table')!r} has changed")
 
 
 def _key_reused(_: Mapping[str, Any]) -> DataError:

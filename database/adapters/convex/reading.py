@@ -63,8 +63,9 @@ class Reader:
         checked_range("offset", operation.offset)
         where, order = checked_filter(table, operation.where), checked_order(table, operation.order)
         query = replace(operation, where=where, order=order)
-        rows, total = self._found(table, query, context)
-        return Result([_projected(row, columns) for row in page(rows, query)], total if operation.count else None)
+        rows, total, moments = self._found(table, query, context)
+        shown = [_projected(row, columns) for row in page(rows, query)]
+        return Result(shown, total if operation.count else None, moments=moments)
 
     def _select_groups(self, table: TableSchema, operation: Select, context: Context) -> Result:
         group = checked_group(table, operation.group)
@@ -76,17 +77,18 @@ class Reader:
                 counts[tuple(values[name] for name in group)] += plain(document[GROUP_COUNT])
         return group_rows(group, operation, counts)
 
-    def _found(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int]:
-        """The rows up to the last one wanted, in order, and how many match."""
+    def _found(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int, int]:
+        """The rows up to the last one wanted, in order, how many match, and how many calls that took."""
         wanted = self._encoder.select(query)["limit"]
         rows: list[Row] = []
         total = 0
-        for number, answer in enumerate(self._answers(query, context)):
+        calls = 0
+        for calls, answer in enumerate(self._answers(query, context), start=1):
             rows += [decode_row(table, document) for document in answer["rows"]]
             total += plain(answer["total"] or 0)
-            if number:
+            if calls > 1:
                 rows = sort(rows, query.order)[:wanted]
-        return rows, total
+        return rows, total, calls
 
     def _answers(self, query: Select, context: Context) -> Iterator[Mapping[str, Any]]:
         arguments = {**self._encoder.select(query), "count": query.count, "group": list(query.group) or None}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 from typing import ClassVar
 
@@ -16,6 +15,7 @@ from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.errors import PoolExhausted
+from database.core.errors import SerializationFailure
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
@@ -50,7 +50,10 @@ class MemoryAdapter(DatabaseAdapter):
 
     def open_session(self, context: Context) -> Session:
         self._acquire(context)
-        return _MemorySession(self._tables.copy(), self._end)
+        return _MemorySession(self, writes=True)
+
+    def open_reading_session(self, context: Context) -> Session:
+        return _MemorySession(self, writes=False)
 
     def open(self, context: Context) -> None:
         """Nothing to do: memory is always there."""
@@ -63,11 +66,6 @@ class MemoryAdapter(DatabaseAdapter):
 
     def describe(self) -> dict[str, Any]:
         return {"tables": sorted(table.name for table in self.schema)}
-
-    def _end(self, tables: LoggedTables | None) -> None:
-        if tables is not None:
-            self._publish(tables)
-        self._writing.release()
 
     def _publish(self, tables: LoggedTables) -> None:
         # In this order: who has read of a change finds it in the tables.
@@ -82,27 +80,49 @@ class MemoryAdapter(DatabaseAdapter):
 
 
 class _MemorySession(Session):
-    """Works on a copy of the tables, which takes their place at commit."""
+    """Works on a copy of the tables, which takes their place at commit.
 
-    def __init__(self, tables: LoggedTables, end: Callable[[LoggedTables | None], None]) -> None:
-        self._tables = tables
-        self._end = end
+    :param writes: from its beginning, where it has the lock already; otherwise it takes lock and copy with its first
+        change.
+    """
+
+    def __init__(self, adapter: MemoryAdapter, *, writes: bool) -> None:
+        self._adapter = adapter
+        self._writes = writes
+        self._seen = adapter._tables
+        self._tables = self._seen.copy() if writes else self._seen
         self._points: dict[str, LoggedTables] = {}
 
     def execute(self, operation: Operation, context: Context) -> Result:
+        if not self._writes and not reads_only(operation):
+            self._begin_to_write(context)
         return self._tables.execute(operation)
 
     def savepoint(self, name: str) -> None:
-        self._points[name] = self._tables.copy()
+        # Before its first change these are the adapter's own tables, which are never changed but replaced.
+        self._points[name] = self._tables.copy() if self._writes else self._tables
 
     def release(self, name: str) -> None:
         del self._points[name]
 
     def rollback_to(self, name: str) -> None:
-        self._tables = self._points[name].copy()
+        if self._writes:
+            self._tables = self._points[name].copy()
 
     def commit(self, context: Context) -> None:
-        self._end(self._tables)
+        try:
+            if self._writes:
+                self._adapter._publish(self._tables)
+        finally:
+            self.rollback()
 
     def rollback(self) -> None:
-        self._end(None)
+        if self._writes:
+            self._adapter._writing.release()
+
+    def _begin_to_write(self, context: Context) -> None:
+        self._adapter._acquire(context)
+        self._writes = True
+        if self._adapter._tables is not self._seen:
+            raise SerializationFailure("another transaction has written since this one began to read")
+        self._tables = self._tables.copy()

@@ -29,6 +29,7 @@ from database.core.checks import checked_group_order
 from database.core.checks import checked_id
 from database.core.checks import checked_order
 from database.core.checks import checked_range
+from database.core.checks import refuse_locked_groups
 from database.core.clock import utc_now
 from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
@@ -98,6 +99,7 @@ class Tables:
         schema = self._schema.table(operation.table)
         found = list(self._matching(schema, checked_filter(schema, operation.where)))
         if operation.group:
+            refuse_locked_groups(operation)
             return _select_groups(schema, operation, found)
         columns = checked_columns(schema, operation.columns)
         wanted = page(sort(found, checked_order(schema, operation.order)), operation)

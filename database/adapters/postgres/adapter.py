@@ -11,7 +11,9 @@ from typing import ClassVar
 from database.adapters.base import DatabaseAdapter
 from database.adapters.postgres import changes
 from database.adapters.postgres.connection import PostgresCall
+from database.adapters.postgres.connection import one_snapshot
 from database.adapters.postgres.dialect import DIALECT
+from database.adapters.postgres.errors import OnStandby
 from database.adapters.postgres.pool import PostgresPool
 from database.adapters.session import Session
 from database.adapters.sql.operations import SqlOperations
@@ -21,9 +23,11 @@ from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.errors import BackendError
 from database.core.errors import InvalidQuery
+from database.core.errors import SerializationFailure
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
+from database.resilience.repetition import repeated
 
 _inherited: list[PostgresPool] = []
 """Pools that a fork left in the child; their sockets are the parent's."""
@@ -37,8 +41,11 @@ _ISOLATION = {"read committed", "repeatable read", "serializable"}
 class PostgresAdapter(DatabaseAdapter):
     """Config: ``host``, ``port`` (5432), ``user``, ``password``, ``database`` (postgres), ``sslmode`` (prefer),
     ``min_connections`` (1), ``max_connections`` (10), ``pool_timeout`` (5 s to wait for a free connection),
-    ``pooler`` (True behind a transaction pooler), ``isolation`` of transactions (repeatable read, under which
-    two that read and then change the same row end with ``Conflict`` for the later one).
+    ``pooler`` (True behind a transaction pooler), ``isolation`` (serializable; or repeatable read, under which two that
+    read the same and then change different rows may both commit; or read committed, under which what was read may have
+    changed when something is written).
+
+    A call outside of a transaction is one of its own, and is carried out anew if another one came first.
     """
 
     kind: ClassVar[str] = "postgresql"
@@ -64,25 +71,41 @@ class PostgresAdapter(DatabaseAdapter):
         super()._build()
         self._operations = SqlOperations(self.schema, DIALECT)
         self._prepare = not self.config.get("pooler")
-        self._isolation = str(self.config.get("isolation", "repeatable read"))
-        if self._isolation not in _ISOLATION:
+        self.isolation = str(self.config.get("isolation", "serializable"))
+        if self.isolation not in _ISOLATION:
             raise ValueError(f"isolation is one of {', '.join(sorted(_ISOLATION))}")
         self._pool = PostgresPool(self.config, self.settings.timeout)
 
     def execute(self, operation: Operation, context: Context) -> Result:
         if type(operation) is ReadChanges:
-            # The log is the application's to read, whoever asks.
-            return self._carry_out(changes.read, operation, context.acting_as(None))
-        return self._carry_out(self._operations.execute, operation, context)
+            # The log is the application's to read, whoever asks. It orders the commits by itself, and a serializable
+            # reader of the whole log would be in the way of everybody who writes.
+            return self._carry_out(changes.read, operation, context.acting_as(None), "read committed")
+        try:
+            return self._carry_out(self._operations.execute, operation, context)
+        except SerializationFailure:
+            return repeated(
+                lambda: self._carry_out(self._operations.execute, operation, context),
+                deadline=context.deadline,
+                times_out=True,
+            )
+        except OnStandby:
+            return self._carry_out(self._operations.execute, operation, context, "repeatable read")
 
-    def _carry_out(self, handler: Handler, operation: Any, context: Context) -> Result:
+    def _carry_out(self, handler: Handler, operation: Any, context: Context, isolation: str | None = None) -> Result:
+        """Carry out an operation as its caller.
+
+        :param isolation: another one than the adapter's.
+        """
         writes = not reads_only(operation)
         connection = self._pool.acquire(context)
         call = self._call_on(connection, context, writes=writes)
         try:
             prologue = self.prologue(context)
-            if prologue:
-                return self._execute_as_caller(call, handler, operation, prologue)
+            # What a connection has as its own isolation, a pooler may hand to others.
+            if prologue or isolation or not self._prepare:
+                level = isolation or (self.isolation if writes else one_snapshot(self.isolation))
+                return self._execute_between(call, handler, operation, _begin(level, prologue))
             result = handler(call, operation)
             if call.in_transaction:
                 raise InvalidQuery("transactions are opened with transaction(), not with SQL text")
@@ -126,8 +149,8 @@ class PostgresAdapter(DatabaseAdapter):
         """SQL that makes a transaction run as the caller; empty where the server does not tell callers apart."""
         return ""
 
-    def _execute_as_caller(self, call: PostgresCall, handler: Handler, operation: Any, prologue: str) -> Result:
-        call.control(f"begin; {prologue}")
+    def _execute_between(self, call: PostgresCall, handler: Handler, operation: Any, beginning: str) -> Result:
+        call.control(beginning)
         try:
             result = handler(call, operation)
         except BaseException:
@@ -143,7 +166,13 @@ class PostgresAdapter(DatabaseAdapter):
 
     def _call_on(self, connection: Any, context: Context, *, writes: bool) -> PostgresCall:
         return PostgresCall(
-            connection, self.watchdog, context.deadline, writes=writes, prepare=self._prepare, copies=self.copies
+            connection,
+            self.watchdog,
+            context.deadline,
+            writes=writes,
+            prepare=self._prepare,
+            copies=self.copies,
+            isolation=self.isolation,
         )
 
     def _release(self, call: PostgresCall) -> None:
@@ -151,23 +180,56 @@ class PostgresAdapter(DatabaseAdapter):
         self._pool.release(call.connection)
 
 
+def _begin(isolation: str, *settings: str) -> str:
+    """SQL that begins a transaction, in one message."""
+    return "; ".join(filter(None, (f"begin isolation level {isolation}", *settings)))
+
+
 class _PostgresSession(Session):
-    """A transaction on a connection of its own, as the identity of each call."""
+    """A transaction on a connection of its own, as the identity of each call.
+
+    While nobody has been told anything of it, a transaction that lost a race begins anew by itself: so a lock that is
+    the first thing to be asked for waits, and then shows what the other one has left.
+    """
 
     def __init__(self, adapter: PostgresAdapter, call: PostgresCall) -> None:
         self._adapter = adapter
         self._call = call
         self._prologue = ""
+        self._isolation = adapter.isolation
+        self._nothing_told = True
 
     def begin(self, context: Context) -> None:
+        try:
+            self._begin(context)
+        except OnStandby:
+            self._call.undo()
+            self._isolation = "repeatable read"
+            self._begin(context)
+
+    def _begin(self, context: Context) -> None:
         self._prologue = self._adapter.prologue(context)
-        parts = [f"begin isolation level {self._adapter._isolation}"]
+        limit = ""
         if context.deadline != math.inf:
             milliseconds = max(1, int((context.deadline - monotonic()) * 1000))
-            parts.append(f"set local statement_timeout = {milliseconds}")
-        self._call.control("; ".join(filter(None, [*parts, self._prologue])))
+            limit = f"set local statement_timeout = {milliseconds}"
+        self._call.control(_begin(self._isolation, limit, self._prologue))
 
     def execute(self, operation: Operation, context: Context) -> Result:
+        if self._nothing_told:
+            self._nothing_told = False
+            return repeated(lambda: self._first(operation, context), deadline=context.deadline)
+        return self._carry_out(operation, context)
+
+    def _first(self, operation: Operation, context: Context) -> Result:
+        try:
+            return self._carry_out(operation, context)
+        except SerializationFailure:
+            self._call.undo()
+            self.begin(context)
+            raise
+
+    def _carry_out(self, operation: Operation, context: Context) -> Result:
         self._call.deadline = context.deadline
         prologue = self._adapter.prologue(context)
         if prologue and prologue != self._prologue:
@@ -179,6 +241,7 @@ class _PostgresSession(Session):
         return result
 
     def savepoint(self, name: str) -> None:
+        self._nothing_told = False
         self._call.control(f"savepoint {name}")
 
     def release(self, name: str) -> None:

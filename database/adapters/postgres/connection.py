@@ -60,6 +60,11 @@ class _TextCursor(psycopg.Cursor[tuple[Any, ...]]):
         super()._execute_send(query, force_extended=True, binary=binary)
 
 
+def one_snapshot(isolation: str) -> str:
+    """The level under which all statements of a transaction see one moment, and otherwise ``isolation``."""
+    return "repeatable read" if isolation == "read committed" else isolation
+
+
 class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
     """A psycopg connection that the pool makes; keeps one cursor, which saves a quarter of a point read.
 
@@ -100,6 +105,7 @@ class PostgresCall:
     :param writes: whether a lost answer would leave it unknown if a write was applied.
     :param prepare: keep server-side prepared statements; not behind a transaction pooler.
     :param copies: use COPY for bulk inserts; row level security forbids it.
+    :param isolation: of transactions, as the connection's session has it.
     """
 
     def __init__(
@@ -111,6 +117,7 @@ class PostgresCall:
         writes: bool,
         prepare: bool,
         copies: bool,
+        isolation: str,
     ) -> None:
         self.connection = connection
         self.deadline = deadline
@@ -118,6 +125,7 @@ class PostgresCall:
         self._may_have_applied = writes
         self._prepare = prepare
         self._copies = copies
+        self._isolation = isolation
         self._stopped = False
         # A queue because it is written in C: an Event would take longer to make than the call's own bookkeeping.
         self._finished: SimpleQueue[None] = SimpleQueue()
@@ -184,6 +192,20 @@ class PostgresCall:
             raise
         self.commit()
         self._may_have_applied = may_have_applied
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        if self.in_transaction:
+            yield
+            return
+        # Under read committed each statement would see a moment of its own.
+        self.control(f"begin isolation level {one_snapshot(self._isolation)}")
+        try:
+            yield
+        except BaseException:
+            self.undo()
+            raise
+        self.control("commit")
 
     @property
     def in_transaction(self) -> bool:

@@ -13,6 +13,10 @@ from database.adapters.sql.operations import several_statements
 from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
+from database.core.errors import Unavailable
+
+_REFUSE_SERIALIZABLE = {"GetSerializableTransactionSnapshot", "call_enum_check_hook"}
+"""The functions of PostgreSQL that refuse serializable transactions on a standby, with a code of many meanings."""
 
 _ENDS = {"FATAL", "PANIC"}
 """Severities with which the server ends the connection, whatever the code says."""
@@ -23,6 +27,10 @@ _EXTENDED = "exec_parse_message"
 _COPY_LINE = re.compile(r"^COPY \S+, line (\d+)", re.M)
 
 
+class OnStandby(Unavailable):
+    """The server replays another one's writes. It shows its readers one moment, and cannot do more for them."""
+
+
 def translated(error: Exception, *, may_have_applied: bool) -> DataError:
     """The data layer's error for one of psycopg's; the caller raises it ``from`` the original.
 
@@ -31,6 +39,8 @@ def translated(error: Exception, *, may_have_applied: bool) -> DataError:
     state = getattr(error, "sqlstate", None)
     if isinstance(error, psycopg.Error) and error.diag.severity_nonlocalized in _ENDS:
         return lost(may_have_applied=may_have_applied)
+    if isinstance(error, psycopg.errors.FeatureNotSupported) and error.diag.source_function in _REFUSE_SERIALIZABLE:
+        return OnStandby("the server is a standby, which has no serializable transactions")
     if isinstance(error, psycopg.IntegrityError):
         return _constraint(error)
     if state is None and isinstance(error, psycopg.OperationalError):

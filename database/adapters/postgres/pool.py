@@ -191,5 +191,7 @@ def _parameters(config: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         parameters["prepare_threshold"] = None
     else:
         limit = f" -c statement_timeout={int(timeout * 1000)}" if timeout else ""
-        parameters["options"] = f"-c timezone=UTC{limit}"
+        isolation = str(config.get("isolation", "serializable")).replace(" ", r"\ ")
+        # For calls outside of transactions, which begin none by words.
+        parameters["options"] = f"-c timezone=UTC -c default_transaction_isolation={isolation}{limit}"
     return {key: value for key, value in parameters.items() if value is not None or key == "prepare_threshold"}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from database.core.errors import Conflict
 from database.core.errors import ConnectFailed
 from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
@@ -10,14 +9,18 @@ from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
 from database.core.errors import SchemaMismatch
+from database.core.errors import SerializationFailure
 from database.core.errors import Throttled
 from database.core.errors import TimedOut
 from database.core.errors import TransactionError
 from database.core.errors import Unavailable
 
 _TABLE: dict[str, tuple[type[DataError], str]] = {
-    "40001": (Conflict, "another transaction changed the same rows; run this one again"),
-    "40P01": (Conflict, "two transactions waited for each other; run this one again"),
+    "40001": (
+        SerializationFailure,
+        "another transaction changed what this one has read or changes; run this one again",
+    ),
+    "40P01": (SerializationFailure, "two transactions waited for each other; run this one again"),
     "42501": (PermissionDenied, "the database's access rules refuse this"),
     "55P03": (TimedOut, "a lock was not free in time"),
     "57014": (TimedOut, "the statement ran until the deadline and was stopped"),

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from itertools import repeat
 from typing import Any
 from typing import Protocol
@@ -23,6 +24,7 @@ from database.core.checks import checked_group_order
 from database.core.checks import checked_id
 from database.core.checks import checked_order
 from database.core.checks import checked_range
+from database.core.checks import refuse_locked_groups
 from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
 from database.core.errors import SchemaMismatch
@@ -38,6 +40,7 @@ from database.core.operations import Select
 from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.operations import Upsert
+from database.core.operations import reads_only
 from database.core.records import Columns
 from database.core.records import as_rows
 from database.core.records import complete_row
@@ -84,6 +87,9 @@ class SqlConnection(Protocol):
 
     def atomic(self) -> AbstractContextManager[None]:
         """All or none of what happens inside; joins a transaction that is already open."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """What is read inside is of one moment; joins a transaction that is already open."""
 
 
 class SqlTable:
@@ -181,13 +187,17 @@ class SqlOperations:
     def _get(self, connection: SqlConnection, operation: Get) -> Result:
         table = self._tables.get(operation.table) or self._table(operation.table)
         columns = table.columns(operation.columns)
-        text = table.by_id if columns is table.every_column else table.statements.get(columns).text
+        if operation.lock:
+            text = table.statements.get(columns, lock=True).text
+        else:
+            text = table.by_id if columns is table.every_column else table.statements.get(columns).text
         return Result(table.records(columns, connection.rows(text, (checked_id(operation.id),))))
 
     def _select(self, connection: SqlConnection, operation: Select) -> Result:
         table = self._table(operation.table)
         group: tuple[str, ...] = ()
         if operation.group:
+            refuse_locked_groups(operation)
             group = checked_group(table.schema, operation.group)
             columns = checked_group_columns(group, operation.columns)
             order = checked_group_order(group, operation.order)
@@ -196,10 +206,13 @@ class SqlOperations:
         limit, offset = checked_range("limit", operation.limit), checked_range("offset", operation.offset)
         values: list[Any] = []
         where = table.statements.shape(checked_filter(table.schema, operation.where), values)
-        total = self._count(connection, table.statements.count(where, group), values) if operation.count else None
-        statement = table.statements.select(columns, where, order, limit is not None, offset is not None, group)
-        values += [number for number in (limit, offset) if number is not None]
-        rows = connection.rows(statement.text, statement.bind(values))
+        statement = table.statements.select(
+            columns, where, order, limit is not None, offset is not None, group, lock=operation.lock
+        )
+        paged = values + [number for number in (limit, offset) if number is not None]
+        with connection.snapshot() if operation.count else nullcontext():
+            total = self._count(connection, table.statements.count(where, group), values) if operation.count else None
+            rows = connection.rows(statement.text, statement.bind(paged))
         return Result(table.groups(columns, rows) if group else table.records(columns, rows), total)
 
     @staticmethod
@@ -252,8 +265,7 @@ class SqlOperations:
         where = table.statements.shape(target(table.schema, operation), values)
         returning = table.every_column if operation.returning else ()
         statement = table.statements.update(tuple(columns), where, returning)
-        result = self._change(connection, table, statement, statement.bind(values), returning)
-        return self._unless_conflict(connection, operation, result)
+        return self._change_expected(connection, operation, table, statement, statement.bind(values), returning)
 
     def _delete(self, connection: SqlConnection, operation: Delete) -> Result:
         table = self._table(operation.table)
@@ -261,8 +273,7 @@ class SqlOperations:
         where = table.statements.shape(target(table.schema, operation), values)
         returning = table.every_column if operation.returning else ()
         statement = table.statements.delete(where, returning)
-        result = self._change(connection, table, statement, statement.bind(values), returning)
-        return self._unless_conflict(connection, operation, result)
+        return self._change_expected(connection, operation, table, statement, statement.bind(values), returning)
 
     @staticmethod
     def _change(
@@ -279,13 +290,27 @@ class SqlOperations:
             tuples = [row for values in rows for row in connection.rows(statement.text, values)]
         return Result(table.records(table.every_column, tuples), len(tuples))
 
-    def _unless_conflict(self, connection: SqlConnection, operation: Update | Delete, result: Result) -> Result:
+    def _change_expected(
+        self,
+        connection: SqlConnection,
+        operation: Update | Delete,
+        table: SqlTable,
+        statement: Statement,
+        values: Values,
+        returning: tuple[str, ...],
+    ) -> Result:
         """Tell a row that is gone from one that has another version than expected."""
-        if operation.expected_version is not None and not result.count:
-            where = one_row(self._schema.table(operation.table), operation)
-            current = self._select(connection, Select(operation.table, where=where)).first
-            if current is not None:
-                raise version_conflict(operation, current)
+        result = self._change(connection, table, statement, values, returning)
+        if operation.expected_version is None or result.count:
+            return result
+        # Once more, so that nobody changes the row between the look at its version and the attempt to change it.
+        with connection.atomic():
+            result = self._change(connection, table, statement, values, returning)
+            if not result.count:
+                where = one_row(table.schema, operation)
+                current = self._select(connection, Select(operation.table, where=where)).first
+                if current is not None:
+                    raise version_conflict(operation, current)
         return result
 
     def _sql(self, connection: SqlConnection, operation: Sql) -> Result:
@@ -300,6 +325,6 @@ class SqlOperations:
         return Result(records, count, returns_rows=bool(names))
 
     def _batch(self, connection: SqlConnection, operation: Batch) -> Result:
-        with connection.atomic():
+        with connection.snapshot() if reads_only(operation) else connection.atomic():
             parts = [self.execute(connection, part) for part in operation.operations]
         return Result(parts=parts, count=sum(part.count or 0 for part in parts))

@@ -61,11 +61,14 @@ class Statements:
         self._dialect = dialect
         self._cache: dict[Hashable, Statement] = {}
 
-    def get(self, columns: tuple[str, ...]) -> Statement:
+    def get(self, columns: tuple[str, ...], *, lock: bool = False) -> Statement:
         """Select by id; one value."""
-        return self._cached(
-            ("get", columns), lambda: self._select(columns).where(self._source.c.id == _Params().next())
-        )
+
+        def build() -> Any:
+            rows = self._select(columns).where(self._source.c.id == _Params().next())
+            return rows.with_for_update() if lock else rows
+
+        return self._cached(("get", columns, lock), build)
 
     def select(
         self,
@@ -75,6 +78,8 @@ class Statements:
         limit: bool,
         offset: bool,
         group: tuple[str, ...] = (),
+        *,
+        lock: bool = False,
     ) -> Statement:
         """Select rows, or groups with their count last; the filter's values, then the limit, then the offset."""
 
@@ -84,9 +89,10 @@ class Statements:
             if group:
                 rows = self._grouped(rows.add_columns(sa.func.count()), group)
             rows = rows.where(self._condition(where, params)).order_by(*[self._sort_key(key) for key in order])
-            return _ranged(rows, params, limit, offset)
+            rows = _ranged(rows, params, limit, offset)
+            return rows.with_for_update() if lock else rows
 
-        return self._cached(("select", columns, where, order, limit, offset, group), build)
+        return self._cached(("select", columns, where, order, limit, offset, group, lock), build)
 
     def count(self, where: Shape | None, group: tuple[str, ...] = ()) -> Statement:
         """Count rows, or groups; the filter's values."""

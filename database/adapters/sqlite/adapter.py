@@ -73,13 +73,10 @@ class SQLiteAdapter(DatabaseAdapter):
         except BaseException:
             self._checkin(connection)
             raise
-        session = _SQLiteSession(self, connection)
-        try:
-            session.begin(context)
-        except BaseException:
-            session.rollback()
-            raise
-        return session
+        return _begun(_SQLiteSession(self, connection, writes=True), context)
+
+    def open_reading_session(self, context: Context) -> Session:
+        return _begun(_SQLiteSession(self, self._checkout(), writes=False), context)
 
     def open(self, context: Context) -> None:
         try:
@@ -135,23 +132,40 @@ class SQLiteAdapter(DatabaseAdapter):
         else:
             connection.close()
 
-    def _session_ended(self, connection: SQLiteConnection) -> None:
-        self._writing.release()
+    def _session_ended(self, connection: SQLiteConnection, *, wrote: bool) -> None:
+        if wrote:
+            self._writing.release()
         self._checkin(connection)
 
 
-class _SQLiteSession(Session):
-    """Holds the write lock from its beginning: transactions on one file run one after another."""
+def _begun(session: _SQLiteSession, context: Context) -> _SQLiteSession:
+    try:
+        session.begin(context)
+    except BaseException:
+        session.rollback()
+        raise
+    return session
 
-    def __init__(self, adapter: SQLiteAdapter, connection: SQLiteConnection) -> None:
+
+class _SQLiteSession(Session):
+    """Holds the write lock, so that transactions on one file run one after another.
+
+    :param writes: from its beginning, where the adapter has the process' own lock already; otherwise from its first
+        change on. Until then it reads from one snapshot, and its change is refused if that is not the last one.
+    """
+
+    def __init__(self, adapter: SQLiteAdapter, connection: SQLiteConnection, *, writes: bool) -> None:
         self._adapter = adapter
         self._connection = connection
+        self._writes = writes
 
     def begin(self, context: Context) -> None:
         self._connection.wait_for_lock(context)
-        self._connection.control("begin immediate")
+        self._connection.control("begin immediate" if self._writes else "begin")
 
     def execute(self, operation: Operation, context: Context) -> Result:
+        if not self._writes and not reads_only(operation):
+            self._begin_to_write(context)
         self._connection.limit(context)
         result = self._adapter._operations.execute(self._connection, operation)
         if not self._connection.in_transaction:
@@ -181,4 +195,9 @@ class _SQLiteSession(Session):
         try:
             self._connection.undo()
         finally:
-            self._adapter._session_ended(self._connection)
+            self._adapter._session_ended(self._connection, wrote=self._writes)
+
+    def _begin_to_write(self, context: Context) -> None:
+        self._adapter._acquire(context)
+        self._writes = True
+        self._connection.lock_snapshot(context)

@@ -23,6 +23,7 @@ from database.adapters.sqlite.dialect import encode_timestamp
 from database.adapters.sqlite.errors import translated
 from database.core.clock import monotonic
 from database.core.context import Context
+from database.core.errors import SerializationFailure
 from database.core.schema import TableSchema
 
 _STATEMENT_CACHE = 256
@@ -78,6 +79,20 @@ class SQLiteConnection:
         self._deadline = context.deadline
         seconds = min(max(0.0, context.deadline - monotonic()), _LONGEST_WAIT)
         self._db.set_busy_timeout(int(seconds * 1000))
+
+    def lock_snapshot(self, context: Context) -> None:
+        """Take the write lock in a transaction that may have read already.
+
+        :raises SerializationFailure: if another one has written since, or does so now: SQLite waits for none then.
+        """
+        self.wait_for_lock(context)
+        try:
+            # It does nothing in a file without auto_vacuum; every other statement that takes the lock does something.
+            self._execute("pragma incremental_vacuum(1)")
+        except apsw.BusyError as error:
+            raise SerializationFailure("another transaction has written since this one began to read") from error
+        except _REFUSED as error:
+            raise translated(error) from error
 
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         try:
@@ -142,6 +157,17 @@ class SQLiteConnection:
         except BaseException:
             self.undo()
             raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        if self.in_transaction:
+            yield
+            return
+        self.control("begin")
+        try:
+            yield
+        finally:
+            self.undo()
 
     @property
     def in_transaction(self) -> bool:

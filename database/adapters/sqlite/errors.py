@@ -13,6 +13,7 @@ from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
 from database.core.errors import SchemaMismatch
+from database.core.errors import SerializationFailure
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
 
@@ -43,6 +44,8 @@ def translated(error: Exception, row: int | None = None) -> DataError:
     """
     if isinstance(error, apsw.ConstraintError):
         return _constraint(error, row)
+    if isinstance(error, apsw.BusyError) and getattr(error, "extendedresult", None) == apsw.SQLITE_BUSY_SNAPSHOT:
+        return SerializationFailure("another transaction has written since this one began to read")
     for types, ours, message in _TABLE:
         if isinstance(error, types):
             return ours(message)

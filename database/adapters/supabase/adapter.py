@@ -12,6 +12,7 @@ import httpx
 from database.adapters.buffered.adapter import BufferedAdapter
 from database.adapters.buffered.request import CommitRequest
 from database.adapters.buffered.request import Encoder
+from database.adapters.buffered.request import Validation
 from database.adapters.postgres.changes import page
 from database.adapters.supabase.auth import SupabaseAuth
 from database.adapters.supabase.client import PageRequest
@@ -38,7 +39,9 @@ from database.core.result import Result
 
 _COMMIT = "isthmus_commit"
 _CHANGES = "isthmus_changes"
-_CAPABILITIES = Capabilities(sql="translated", calls=True, immediate_constraints=False, json_number_types=False)
+_CAPABILITIES = Capabilities(
+    sql="translated", calls=True, immediate_constraints=False, json_number_types=False, locks=False
+)
 
 
 class SupabaseAdapter(BufferedAdapter):
@@ -67,6 +70,7 @@ class SupabaseAdapter(BufferedAdapter):
             Call: self._called,
             QueryCall: self._called,
             CommitRequest: self._commit,
+            Validation: self._commit,
             ReadChanges: self._read_changes,
         }
         self._connect()
@@ -130,7 +134,7 @@ class SupabaseAdapter(BufferedAdapter):
     def _commit(self, operation: CommitRequest, context: Context) -> Result:
         actor = None if context.identity is None else context.identity.subject
         request = body(self._encoder.commit(operation, actor))
-        self._client.call(_COMMIT, {"request": request}, context)
+        self._client.call(_COMMIT, {"request": request}, context, reads=operation.reads)
         return Result()
 
 

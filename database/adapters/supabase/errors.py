@@ -14,7 +14,6 @@ from database.adapters.http import retry_after
 from database.adapters.postgres.sqlstates import error_for
 from database.adapters.postgres.sqlstates import violation
 from database.adapters.supabase.transport import Exchange
-from database.core.errors import Conflict
 from database.core.errors import CredentialsRefused
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
@@ -22,6 +21,7 @@ from database.core.errors import NotFound
 from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
 from database.core.errors import SchemaMismatch
+from database.core.errors import SerializationFailure
 from database.core.errors import Throttled
 from database.core.errors import Unavailable
 
@@ -144,7 +144,9 @@ def _from_database(code: str, error: APIError, answer: Exchange) -> DataError:
 
 
 _COMMIT: Mapping[str, Callable[[Mapping[str, Any]], DataError]] = {
-    "IS409": lambda detail: Conflict(f"a record of {detail.get('table')} was changed meanwhile; run this again"),
+    "IS409": lambda detail: SerializationFailure(
+        f"a record of {detail.get('table')} was changed meanwhile; run this again"
+    ),
     "IS422": lambda _: InvalidQuery("the key of this commit was used for another one"),
 }
 """What ``isthmus_commit`` raises."""

@@ -93,12 +93,14 @@ class Reader:
         names = tuple(dict.fromkeys((*wanted, *[key.column for key in query.order])))
         query = replace(query, columns=names)
         rows, total, complete = self._part(table, query, context)
+        moments = 1
         while not complete:
             more, _, complete = self._part(table, _behind(query, rows), context)
             rows += more
+            moments += 1
         if names != wanted:
             rows = [{name: row[name] for name in wanted} for row in rows]
-        return Result(rows, total if query.count else None)
+        return Result(rows, total if query.count else None, moments=moments)
 
     def _part(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int | None, bool]:
         """Some of the rows from the first on, the total, and whether these are all."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 from contextlib import suppress
 from threading import Barrier
 
@@ -11,6 +12,7 @@ import pytest
 from database.adapters.buffered.adapter import BufferedAdapter
 from database.core.context import NO_CONTEXT
 from database.core.errors import Conflict
+from database.core.errors import SerializationFailure
 from database.core.operations import Delete
 from database.core.operations import Get
 from database.core.operations import Insert
@@ -100,13 +102,18 @@ def test_a_conflict_whose_answer_was_lost_is_a_conflict(remote: Remote, adapter:
     assert ids(remote.direct, "memos") == []
 
 
-def test_a_transaction_that_only_reads_commits_nothing(remote: Remote, adapter: BufferedAdapter) -> None:
-    with adapter.transaction():
+@pytest.mark.parametrize("changed", [False, True], ids=["unchanged", "changed"])
+def test_a_transaction_that_only_reads_is_validated_and_changes_nothing(
+    remote: Remote, adapter: BufferedAdapter, changed: bool
+) -> None:
+    with pytest.raises(SerializationFailure) if changed else nullcontext(), adapter.transaction():
         adapter.run(POOR)
         adapter.get("accounts", "b")
         assert adapter.execute_query("SELECT id FROM accounts WHERE balance < 10") == [{"id": "a"}]
-        remote.direct.run_alone(Update("accounts", {"balance": 5}, id="a"))
-    assert remote.commits() == []
+        if changed:
+            remote.direct.run_alone(Update("accounts", {"balance": 5}, id="a"))
+    (validation,) = remote.commits()
+    assert b'"steps":[]' in validation.replace(b"\\", b"")
 
 
 def test_what_is_undone_is_not_committed(remote: Remote, adapter: BufferedAdapter) -> None:

@@ -148,3 +148,19 @@ def test_threads_with_their_own_keys_have_all_their_effects(site: Site, user: He
         answers = list(pool.map(send, range(24)))
     assert {answer.status_code for answer in answers} == {201}
     assert site.names() == [f"n{number:02}" for number in range(24)]
+
+
+def test_changes_of_different_records_are_no_conflict(site: Site, user: Headers) -> None:
+    """Also where all of them look at the same pages first: for the record, and for the key."""
+
+    def put(number: int) -> bool:
+        headers = {"Authorization": user["Authorization"]}
+        if number % 2:
+            headers["Idempotency-Key"] = f"put{number}"
+        answers = [site.call("PUT", f"/api/molecules/m{number}", {"name": name}, headers) for name in "ab"]
+        # The second one under the key is another request.
+        return [answer.status_code for answer in answers] == ([201, 422] if number % 2 else [201, 200])
+
+    with ThreadPoolExecutor(THREADS) as pool:
+        assert all(pool.map(put, range(24)))
+    assert len(site.names()) == 24

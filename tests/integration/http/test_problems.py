@@ -22,6 +22,7 @@ from tests.integration.http.support import assert_problem
 ERRORS: list[tuple[errors.DataError | AuthError, int, str]] = [
     (errors.NotFound("x"), 404, "not-found"),
     (errors.Conflict("x"), 409, "conflict"),
+    (errors.SerializationFailure("x"), 409, "conflict"),
     (errors.ConstraintViolated("x"), 409, "constraint-violated"),
     (errors.ConstraintViolated("x", kind=ConstraintKind.UNIQUE), 409, "constraint-violated"),
     (errors.ConstraintViolated("x", kind=ConstraintKind.FOREIGN_KEY), 409, "constraint-violated"),
@@ -87,6 +88,12 @@ def test_the_wait_that_a_backend_asks_for_is_passed_on() -> None:
 def test_a_conflict_under_a_condition_is_a_failed_precondition() -> None:
     answer = failing(errors.Conflict("x")).test_client().get("/", headers={"If-Match": '"1"'})
     assert_problem(answer, 412)
+
+
+def test_a_lost_race_is_to_be_run_again_whatever_the_condition() -> None:
+    answer = failing(errors.SerializationFailure("x")).test_client().get("/", headers={"If-Match": '"1"'})
+    assert_problem(answer, 409)
+    assert answer.headers["Retry-After"] == "1"
 
 
 @pytest.mark.parametrize(("column", "pointer"), [("a/b~c", "#/4/a~1b~0c"), ("ü %", "#/4/%C3%BC%20%25"), (None, "#/4")])

@@ -110,6 +110,32 @@ def test_a_request_that_only_reads_is_answered_and_one_that_writes_is_not(pair: 
     assert client.post("/").status_code == 503
 
 
+def test_a_request_that_reads_elsewhere_stays_there_and_writes_nothing(pair: Pair) -> None:
+    app = make_app(pair.manager)
+    app.register_error_handler(BackendError, lambda _: ("unavailable", 503))
+    sources: list[str | None] = []
+
+    @app.get("/")
+    def view() -> str:
+        sources.extend(pair.read().source for _ in range(2))
+        return "ok"
+
+    @app.get("/writing")
+    def writing() -> str:
+        pair.read()
+        write(pair.manager, "lost")
+        return "ok"
+
+    client = app.test_client()
+    pair.read()
+    pair.server.stop()
+    assert client.get("/").text == "ok"
+    assert sources == ["spare", "spare"]
+    assert client.get("/writing").status_code == 503
+    assert pair.spare.notes() == ["in spare"]
+    assert not pair.spare.has_open_transaction()
+
+
 def test_reads_return_only_when_the_active_one_has_been_well_for_a_while(pair: Pair) -> None:
     pair.read()
     pair.server.stop()

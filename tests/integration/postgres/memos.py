@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Barrier
 from typing import Any
 
@@ -20,7 +21,9 @@ from database.core.errors import PermissionDenied
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.query import Where
+from database.core.result import Row
 from database.core.schema import Schema
+from database.resilience.repetition import repeated
 from tests.contract.backends import supabase_database
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
@@ -87,13 +90,8 @@ def change_identities(adapter: PostgresAdapter, *, threads: int, rounds: int) ->
                 _assert_only_own(adapter, user)
             with acting_as(ANONYMOUS):
                 assert seen(adapter) == ["s"]
-            with acting_as(user), adapter.transaction():
-                adapter.run(Insert("memos", [memo(f"{thread}-{turn}-2", user)]))
-                with acting_as(other):
-                    _assert_only_own(adapter, other)
-                with pytest.raises(PermissionDenied), adapter.transaction(), acting_as(other):
-                    adapter.run(Insert("memos", [memo("x", user)]))
-                _assert_only_own(adapter, user)
+            # Each looks at the whole table while others write into it.
+            repeated(partial(_change_midway, adapter, memo(f"{thread}-{turn}-2", user), user, other))
             assert who(adapter) == ("service_role", None)
 
     with ThreadPoolExecutor(threads) as workers:
@@ -105,6 +103,16 @@ def change_identities(adapter: PostgresAdapter, *, threads: int, rounds: int) ->
                 f"{t}-{n}-{k}" for t in range(threads) for n in range(rounds) for k in (1, 2) if (t + n) % 5 == number
             }
             assert set(seen(adapter)) == own
+
+
+def _change_midway(adapter: PostgresAdapter, own: Row, user: Identity, other: Identity) -> None:
+    with acting_as(user), adapter.transaction():
+        adapter.run(Insert("memos", [own]))
+        with acting_as(other):
+            _assert_only_own(adapter, other)
+        with pytest.raises(PermissionDenied), adapter.transaction(), acting_as(other):
+            adapter.run(Insert("memos", [memo("x", user)]))
+        _assert_only_own(adapter, user)
 
 
 def _assert_only_own(adapter: PostgresAdapter, user: Identity) -> None:

@@ -44,6 +44,11 @@ from tests.integration.postgres.conftest import Make
 from tests.integration.postgres.memos import ALICE
 from tests.integration.postgres.memos import BOB
 from tests.integration.postgres.memos import memo
+from tests.integration.serializable.bookings import book
+from tests.integration.serializable.bookings import serve_calendar
+from tests.integration.serializable.conftest import serving
+from tests.integration.transactions.ledger import make_api
+from tests.integration.transactions.ledger import managing
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
@@ -253,3 +258,12 @@ def test_waiting_for_the_pooler_ends_at_the_deadline(make: Make, pooler: PgBounc
         thread.submit(adapter.get, "things", "a").result(timeout=PATIENCE)
     patient = make(pooler.database, pooler=True, timeout=PATIENCE)
     assert patient.get("things", "a") is None
+
+
+@both
+def test_bookings_at_once_are_as_one_by_one(make: Make, pooler: PgBouncer, kind: type[PostgresAdapter]) -> None:
+    manager = managing(make(pooler.database, kind, pooler=True, timeout=PATIENCE))
+    app = make_api(manager, REQUEST_TIMEOUT=PATIENCE)
+    serve_calendar(app, manager)
+    with serving(app) as ask:
+        assert book(ask, [*range(12), *range(6)]) == {201: 12, 422: 6}

@@ -29,7 +29,7 @@ from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import FaultProxy
 
-COMMITS: Final = {"supabase": (b"begin isolation", b"commit\x00"), "convex": (b"", b"isthmus:commit")}
+COMMITS: Final = {"supabase": (b"; set local statement_timeout", b"commit\x00"), "convex": (b"", b"isthmus:commit")}
 """What is in the requests that begin and that commit a transaction; single reads of Supabase begin otherwise."""
 
 TIMEOUT: Final = 20.0  # seconds; only a broken adapter needs them

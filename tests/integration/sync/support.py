@@ -54,13 +54,6 @@ class MortalMemory(MemoryAdapter):
         self.writes += 1
         super()._publish(tables)
 
-    def _end(self, tables: LoggedTables | None) -> None:
-        try:
-            if tables is not None:
-                self._publish(tables)
-        finally:
-            self._writing.release()
-
 
 class ForgetfulMemory(MemoryAdapter):
     """Tables in memory whose feed keeps three changes."""

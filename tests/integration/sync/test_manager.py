@@ -13,6 +13,7 @@ import pytest
 
 from config.settings import ConfigurationError
 from database.adapters.memory import MemoryAdapter
+from database.adapters.postgres import PostgresAdapter
 from database.adapters.session import Session
 from database.core.capabilities import Capabilities
 from database.core.context import Context
@@ -336,6 +337,12 @@ def test_a_database_without_a_feed_is_refused(supabase: MemoryAdapter) -> None:
 
     with pytest.raises(Unsupported, match="changes"):
         create_sync_manager(supabase, Silent())
+
+
+def test_a_database_that_is_read_committed_is_refused(convex: MemoryAdapter) -> None:
+    with pytest.raises(Unsupported, match="repeatable read") as refused:
+        create_sync_manager(PostgresAdapter({"isolation": "read committed"}, convex.schema), convex)
+    assert refused.value.capability == "isolation"
 
 
 def test_the_thread_is_named_after_the_pair(manager: SyncManager) -> None:

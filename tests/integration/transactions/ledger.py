@@ -5,7 +5,6 @@ from __future__ import annotations
 from abc import ABC
 from abc import abstractmethod
 from collections.abc import Callable
-from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import asdict
 from dataclasses import dataclass
@@ -87,12 +86,10 @@ class Ledger(ABC):
 
     :cvar buffered: whether a transaction is collected by its adapter and sent when it commits, so that it keeps nobody
         waiting; else the server holds it open, with locks.
-    :ivar strict: the configuration of an adapter whose transactions are as if they ran one after the other.
     :ivar wire: how the server is reached; None for a file.
     """
 
     buffered: ClassVar[bool]
-    strict: Mapping[str, Any] = {}
     wire: Wire | None = None
 
     @abstractmethod
@@ -135,12 +132,10 @@ class SqlLedger(Ledger):
         make: Callable[..., DatabaseAdapter],
         outside: Callable[[str], list[tuple[Any, ...]]],
         *,
-        strict: Mapping[str, Any] | None = None,
         wire: Wire | None = None,
     ) -> None:
         self._make = make
         self.outside = outside
-        self.strict = strict or {}
         self.wire = wire
 
     def adapter(self, **config: Any) -> DatabaseAdapter:
@@ -190,7 +185,7 @@ def postgresql_ledger(database: PostgresDatabase) -> SqlLedger:
         return PostgresAdapter({**asdict(database), "timeout": TIMEOUT, **config}, SCHEMA)
 
     wire = Wire(database.port, lambda port: {"port": port}, b"commit")
-    return SqlLedger(adapter, outside_postgresql(database), strict={"isolation": "serializable"}, wire=wire)
+    return SqlLedger(adapter, outside_postgresql(database), wire=wire)
 
 
 def empty_postgresql(database: PostgresDatabase) -> None:

@@ -16,6 +16,8 @@ from api.idempotency import TABLE
 from api.idempotency import idempotent
 from database.adapters.faulty import Fault
 from database.adapters.faulty import FaultyAdapter
+from database.flask_transactions import transactional
+from database.resilience.repetition import ATTEMPTS
 from database.transaction import before_commit
 from tests.integration.http.support import assert_problem
 from tests.integration.transactions.ledger import ACCOUNT
@@ -155,3 +157,21 @@ def test_requests_with_one_key_at_the_same_time_have_one_effect(faulty: FaultyAd
     assert replays(first, post(app, "/"))
     assert ledger.notes() == ["x"]
     assert ledger.balance() == 1
+
+
+def test_a_view_that_is_carried_out_anew_answers_all_that_come_at_once(faulty: FaultyAdapter, ledger: Ledger) -> None:
+    manager = managing(faulty)
+    app = make_api(manager, REQUEST_TIMEOUT=TIMEOUT)
+
+    @app.post("/")
+    @transactional(attempts=ATTEMPTS)
+    @idempotent
+    def view() -> tuple[dict[str, str], int]:
+        write(manager, "x")
+        return {"made": "yes"}, 201
+
+    with ThreadPoolExecutor(4) as pool:
+        answers = list(pool.map(lambda _: post(app, "/"), range(4)))
+    assert [(answer.status_code, answer.json) for answer in answers] == [(201, {"made": "yes"})] * 4
+    assert sum("Idempotency-Replayed" in answer.headers for answer in answers) == 3
+    assert ledger.notes() == ["x"]

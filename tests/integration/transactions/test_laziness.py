@@ -51,13 +51,28 @@ def test_a_route_without_a_database_call_uses_none(
     assert sent(adapter) == {}
 
 
-def test_a_get_reads_without_a_transaction(app: Flask, manager: ConnectionManager, adapter: DatabaseAdapter) -> None:
+def test_a_lazy_get_reads_without_a_transaction(
+    app: Flask, manager: ConnectionManager, adapter: DatabaseAdapter
+) -> None:
     @app.get("/")
+    @transactional(lazy=True)
     def view() -> str:
         return f"{balance(manager)} {begun()}"
 
     assert app.test_client().get("/").text == "0 False"
     assert sent(adapter) == {"get": 1}
+
+
+def test_a_get_begins_with_its_first_read_and_keeps_nobody_from_writing(
+    app: Flask, manager: ConnectionManager, adapter: DatabaseAdapter, ledger: Ledger
+) -> None:
+    @app.get("/")
+    def view() -> str:
+        return f"{balance(manager)} {begun()} {ledger.has_open_transaction()}"
+
+    assert app.test_client().get("/").text == f"0 True {ledger.buffered}"
+    around = {} if ledger.buffered else {"begin": 1, "commit": 1}
+    assert sent(adapter) == {**around, "get": 1}
 
 
 def test_a_post_begins_with_its_first_read(
@@ -190,7 +205,7 @@ TRIPS = (
     Trip("an insert", _insert, {"commit": 1}),
     Trip("a read and a change", lambda db: deposit(db, 1), {"get": 1, "select": 1, "commit": 1}),
     Trip("reads and writes", _both_ways, {"get": 1, "select": 2, "commit": 1}),
-    Trip("a savepoint undone", _in_vain, {"get": 1, "select": 1}),
+    Trip("a savepoint undone", _in_vain, {"get": 1, "select": 1, "commit": 1}),
     Trip("an error", _both_ways, {"get": 1, "select": 2}, path="/409"),
 )
 

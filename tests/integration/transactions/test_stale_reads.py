@@ -7,7 +7,6 @@ and what commits in one request is compared with the database by that commit.
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from threading import Barrier
@@ -21,11 +20,8 @@ from flask import abort
 from database.connection_manager import ConnectionManager
 from tests.integration.http.support import assert_problem
 from tests.integration.transactions.ledger import ACCOUNT
-from tests.integration.transactions.ledger import TIMEOUT
 from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import balance
-from tests.integration.transactions.ledger import make_api
-from tests.integration.transactions.ledger import managing
 from tests.integration.transactions.ledger import write
 
 MEETING = 0.3  # seconds that a request waits for the other one, which may be kept waiting by the database
@@ -147,14 +143,6 @@ def test_a_savepoint_that_is_undone_does_not_forget_what_was_read(
     assert (status, names(ledger)) == ((409, [ACCOUNT]) if ledger.buffered else (200, [ACCOUNT, "mine"]))
 
 
-@pytest.fixture
-def strict(ledger: Ledger) -> Iterator[ConnectionManager]:
-    """A manager whose transactions are as if they ran one after the other."""
-    adapter = ledger.adapter(**ledger.strict)
-    yield managing(adapter)
-    adapter.disconnect()
-
-
 def meeting() -> Callable[[], None]:
     """Waits for the other of two requests that meet once."""
     barrier = Barrier(2)
@@ -173,23 +161,22 @@ def both(api: Flask, *paths: str) -> list[Any]:
 
 
 def test_two_that_read_what_the_other_writes_are_as_one_after_the_other(
-    strict: ConnectionManager, ledger: Ledger
+    api: Flask, manager: ConnectionManager, ledger: Ledger
 ) -> None:
-    api = make_api(strict, REQUEST_TIMEOUT=TIMEOUT)
     meet = meeting()
 
     @api.post("/entry")
     def enter() -> str:
-        note = f"balance {balance(strict)}"
+        note = f"balance {balance(manager)}"
         meet()
-        strict.table("entries").insert({"account_id": ACCOUNT, "note": note}).execute()
+        manager.table("entries").insert({"account_id": ACCOUNT, "note": note}).execute()
         return "ok"
 
     @api.post("/balance")
     def count() -> str:
-        entries = len(strict.table("entries").execute())
+        entries = len(manager.table("entries").execute())
         meet()
-        strict.table("accounts").update({"balance": entries + 5}).eq("id", ACCOUNT).execute()
+        manager.table("accounts").update({"balance": entries + 5}).eq("id", ACCOUNT).execute()
         return "ok"
 
     statuses = [answer.status_code for answer in both(api, "/entry", "/balance")]

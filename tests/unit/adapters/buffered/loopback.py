@@ -12,8 +12,8 @@ from database.adapters.buffered.request import Step
 from database.adapters.memory.tables import Tables
 from database.core.capabilities import Capabilities
 from database.core.context import Context
-from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated
+from database.core.errors import SerializationFailure
 from database.core.operations import Get
 from database.core.operations import Operation
 from database.core.result import Result
@@ -26,7 +26,7 @@ class LoopbackAdapter(BufferedAdapter):
     """
 
     kind: ClassVar[str] = "loopback"
-    capabilities = Capabilities(sql="translated", immediate_constraints=False, durable=False)
+    capabilities = Capabilities(sql="translated", immediate_constraints=False, locks=False, durable=False)
 
     def _build(self) -> None:
         super()._build()
@@ -56,9 +56,9 @@ class LoopbackAdapter(BufferedAdapter):
             return Result(value=[])
         changed = _Committed(self.schema, self._tables)
         if any(self._tables.execute(Get(seen.table, seen.id)).first != seen.row for seen in request.seen):
-            raise Conflict("a record has changed")
+            raise SerializationFailure("a record has changed")
         if any(self._tables.execute(part.query).rows != list(part.rows) for part in request.ranges):
-            raise Conflict("a range has changed")
+            raise SerializationFailure("a range has changed")
         for index, step in enumerate(request.steps):
             changed.take(step, index)
         changed.check()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -15,10 +16,12 @@ from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
+from database.core.errors import SerializationFailure
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
 from database.core.operations import Batch
 from database.core.operations import Delete
+from database.core.operations import Get
 from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Select
@@ -52,13 +55,48 @@ def test_inserts_are_one_round_trip(adapter: LoopbackAdapter) -> None:
     assert kinds(adapter) == ["commit"]
 
 
-def test_a_transaction_that_changes_nothing_sends_no_commit(adapter: LoopbackAdapter) -> None:
+def test_a_transaction_that_reads_once_sends_no_commit(adapter: LoopbackAdapter) -> None:
+    with adapter.transaction():
+        adapter.get("things", "a")
+        adapter.get("things", "a")
+    assert kinds(adapter) == ["get"]
+
+
+def test_a_transaction_that_reads_twice_and_changes_nothing_is_validated(adapter: LoopbackAdapter) -> None:
     with adapter.transaction():
         adapter.get("things", "a")
         adapter.get("things", "a")
         adapter.table("things").eq("rank", 0).execute()
         adapter.table("things").eq("rank", 0).execute()
-    assert kinds(adapter) == ["get", "select"]
+    assert kinds(adapter) == ["get", "select", "validate"]
+
+
+def test_what_is_read_of_two_moments_is_no_answer(adapter: LoopbackAdapter) -> None:
+    adapter.run(Insert("things", [thing("d")]))
+
+    def torn() -> None:
+        with adapter.transaction():
+            adapter.get("things", "a")
+            adapter.run_alone(Update("things", {"rank": 5}, where=Where("id", "in", ["a", "d"])))
+            adapter.get("things", "d")
+
+    with pytest.raises(SerializationFailure):
+        torn()
+
+
+def test_what_is_read_in_a_batch_is_of_one_moment(adapter: LoopbackAdapter) -> None:
+    adapter.run(Batch((Get("things", "a"), Select("things"))))
+    assert kinds(adapter) == ["get", "select", "validate"]
+
+
+def test_a_row_that_matches_later_is_not_left_out(adapter: LoopbackAdapter) -> None:
+    def late() -> None:
+        with adapter.transaction():
+            adapter.run(Update("things", {"rank": 7}, where=Where("rank", "eq", 0)))
+            adapter.run_alone(Insert("things", [thing("d", rank=0)]))
+
+    with pytest.raises(SerializationFailure):
+        late()
 
 
 def test_a_rolled_back_transaction_sends_nothing_more(adapter: LoopbackAdapter) -> None:
@@ -139,7 +177,7 @@ def test_what_was_read_must_still_be_so(adapter: LoopbackAdapter, read: str, cha
 
 
 def test_what_was_seen_stays_so_until_the_end(adapter: LoopbackAdapter) -> None:
-    with adapter.transaction():
+    with suppress(SerializationFailure), adapter.transaction():
         before = adapter.get("things", "a")
         adapter.run_alone(Update("things", {"rank": 5}, id="a"))
         assert adapter.get("things", "a") == before
