@@ -254,7 +254,7 @@ def test_a_write_that_loses_every_race_until_the_deadline_is_late(monkeypatch: p
 
     def lose(operation: Operation, context: Context) -> Result:
         if isinstance(operation, CommitRequest):
-            raise Conflict("somebody was faster")
+            raise SerializationFailure("somebody was faster")
         return transmit(operation, context)
 
     monkeypatch.setattr(adapter, "transmit", lose)
