@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from flask import Blueprint
@@ -32,7 +31,6 @@ from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Update
 from database.core.records import complete_rows
-from database.core.result import Result
 from database.core.result import Row
 from database.core.schema import MANAGED
 from database.core.schema import TableSchema
@@ -65,7 +63,7 @@ def list_records(schema: TableSchema) -> ResponseReturnValue:
     }
     if listing.count:
         answer["count"] = result.count if listing.last is None else _count(listing)
-    return answer, _provenance(result)
+    return answer
 
 
 @blueprint.post("/<table>")
@@ -89,7 +87,7 @@ def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     fetched = columns if columns is None or not schema.versioned else tuple(dict.fromkeys((*columns, "version")))
     result = database().run(Get(schema.name, record_id, fetched))
     row = _existing(schema, result.first)
-    headers = {**conditions.etag(row), **_provenance(result)}
+    headers = conditions.etag(row)
     if "If-None-Match" in request.headers and conditions.is_known(row):
         return _empty(304, headers)
     return jsonify(row if columns is None else {name: row[name] for name in columns}), headers
@@ -185,11 +183,3 @@ def _only(rows: list[Row], listing: Listing) -> list[Row]:
 def _count(listing: Listing) -> int | None:
     """All rows that match: behind a cursor, they are not those that the page was taken from."""
     return database().run(Select(listing.table, ("id",), listing.where, limit=0, count=True)).count
-
-
-def _provenance(result: Result) -> dict[str, str]:
-    """Who answered, if it was not the database that should have."""
-    if result.source is None:
-        return {}
-    stale = {} if result.stale_for is None else {"X-Data-Stale-Seconds": str(math.ceil(result.stale_for))}
-    return {"X-Data-Source": result.source, **stale}

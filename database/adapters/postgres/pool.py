@@ -22,11 +22,12 @@ from database.core.errors import ConnectFailed
 from database.core.errors import PoolExhausted
 
 logger = logging.getLogger("psycopg.pool")
-# The pool reports every failed attempt as a warning; the guard and the status page say it once.
-logger.setLevel(logging.ERROR)
+# The pool reports every failed attempt; the guard and the status page say it once.
+logger.setLevel(logging.CRITICAL)
 
 _CONNECT_SECONDS = 5
-_RECONNECT_SECONDS = 10.0
+# Whoever needs a connection then has another one made at once, instead of after a pause that has grown.
+_RECONNECT_SECONDS = 1.0
 _PATIENCE = 0.25
 _HOUSEKEEPING_SECONDS = 60.0
 
