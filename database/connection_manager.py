@@ -27,6 +27,8 @@ from database.core.clock import monotonic
 from database.core.context import current_context
 from database.core.context import current_provenance
 from database.core.errors import BackendError
+from database.core.errors import CircuitOpen
+from database.core.errors import ConnectFailed
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
 from database.core.errors import Unsupported
@@ -47,6 +49,10 @@ _PAUSE = 1.0
 
 _ELSEWHERE = (Unavailable, TimedOut)
 """After these a read is tried on the next adapter."""
+
+
+_AWAY = (CircuitOpen, ConnectFailed)
+"""After these the primary is known to be away."""
 
 
 class ConnectionManager(Database):
@@ -153,12 +159,18 @@ class ConnectionManager(Database):
     def run_alone(self, operation: Operation) -> Result:
         if reads_only(operation):
             return self._read(operation)
-        result = self.adapter.run_alone(operation)
+        try:
+            result = self.adapter.run_alone(operation)
+        except _AWAY as error:
+            raise self._refusal(error) from error
         self._health[self.primary_adapter].answered()
         return result
 
     def begin_transaction(self) -> Transaction:
-        return self.adapter.begin_transaction()
+        try:
+            return self.adapter.begin_transaction()
+        except _AWAY as error:
+            raise self._refusal(error) from error
 
     def get_connection_info(self) -> dict[str, Any]:
         """What is known of all adapters without asking them: which one is active, and which is meant to lead."""
@@ -192,6 +204,14 @@ class ConnectionManager(Database):
         adapter.pipeline.guard.trip()
         logger.warning("%s does not answer; it is asked again all the time", name)
         return False
+
+    def _refusal(self, error: Unavailable) -> Unavailable:
+        """What a write is told while the primary is away."""
+        others = ", ".join(name for name in self.adapters if name != self.primary_adapter)
+        if not others:
+            return error
+        message = f"{self.primary_adapter} does not answer; {others} answers reads only and takes no writes"
+        return type(error)(message, backend=error.backend, operation=error.operation, retry_after=error.retry_after)
 
     def _read(self, operation: Operation) -> Result:
         primary, health = self.adapter, self._health[self.primary_adapter]

@@ -146,6 +146,20 @@ class Guard:
         with self._lock:
             self._close()
 
+    @property
+    def openings(self) -> int:
+        """How often the circuit has opened."""
+        return self._openings
+
+    def found_well(self, openings: int) -> None:
+        """Close the circuit after a sign of life, unless it has opened again since it was asked for.
+
+        :param openings: how often it had opened when the sign of life was asked for.
+        """
+        with self._lock:
+            if openings == self._openings:
+                self._close()
+
     def trip(self) -> None:
         """Open the circuit, unless it is not closed or never opens: the backend is known not to answer."""
         with self._lock:

@@ -87,8 +87,9 @@ class Prober(CircuitBreakerListener):
     def _run(self) -> None:
         while self._goes_on():
             stopping = self._wait(self._pause)
+            openings = self._guard.openings
             if not stopping and self._answers():
-                self._guard.reset()
+                self._guard.found_well(openings)
 
     def _answers(self) -> bool:
         try:

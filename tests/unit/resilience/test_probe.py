@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from collections.abc import Iterator
 from queue import SimpleQueue
 from types import FrameType
@@ -35,7 +36,8 @@ class Watched:
         self.backend = Backend(clock)
         self.waiting: SimpleQueue[float] = SimpleQueue()
         self.go: SimpleQueue[bool] = SimpleQueue()
-        self.prober = Prober(self.guard, lambda: self.backend(Ping(), NO_CONTEXT), wait=self._wait)
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.prober = Prober(self.guard, self._ping, wait=self._wait)
 
     def break_down(self) -> None:
         stage = self.guard.protected(Backend(self.clock, *[DOWN] * 5))
@@ -57,6 +59,11 @@ class Watched:
     @staticmethod
     def threads() -> list[threading.Thread]:
         return [thread for thread in threading.enumerate() if thread.name == "isthmus-probe-pg"]
+
+    def _ping(self) -> None:
+        self.backend(Ping(), NO_CONTEXT)
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
 
     def _wait(self, seconds: float) -> bool:
         self.waiting.put(seconds)
@@ -168,3 +175,19 @@ def test_stopping_wakes_a_thread_that_waits(clock: ManualClock) -> None:
     assert prober.running
     prober.stop(timeout=PATIENCE)
     assert not prober.running
+
+
+def test_a_sign_of_life_from_before_another_opening_is_none(watched: Watched) -> None:
+    def open_again() -> None:
+        watched.guard.reset()
+        watched.break_down()
+
+    watched.meanwhile = open_again
+    watched.break_down()
+    watched.next_wait()
+    watched.end_wait(PAUSE)
+    assert watched.next_wait() == PAUSE
+    assert watched.guard.state == "open"
+    watched.end_wait(PAUSE)
+    watched.join()
+    assert watched.guard.state == "closed"
