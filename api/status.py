@@ -1,13 +1,15 @@
-"""How the application is: for load balancers, for people, and for Prometheus. No secrets, no sign-in."""
+"""How the application is: for load balancers, for people, and for Prometheus. No secrets, and no need to sign in."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from collections.abc import Mapping
+from typing import Any
 
 from flask import Flask
 from flask import Response
+from flask import g
 from flask import jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -19,6 +21,7 @@ from api.metrics import AdapterCollector
 from auth.sessions.cookies import without_cookies
 from database.adapters.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
+from database.core.access import ADMIN
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.errors import DataError
@@ -29,6 +32,9 @@ PATIENCE = 2.0
 """Seconds: a load balancer does not wait long."""
 
 ENDPOINTS = frozenset({"livez", "readyz", "status", "metrics"})
+
+_PLACES = frozenset({"host", "port", "database", "user", "path", "url"})
+"""What is known of a database that helps who wants to get at it."""
 
 _UNCACHED = {"Cache-Control": "no-store"}
 
@@ -87,6 +93,17 @@ def _unreadable(adapter: DatabaseAdapter) -> str | None:
     return None
 
 
+def _shown(info: dict[str, Any]) -> dict[str, Any]:
+    """What the caller may know of the databases."""
+    if (g.get("user_data") or {}).get("role") == ADMIN:
+        return info
+    adapters = {
+        name: {key: value for key, value in known.items() if key not in _PLACES}
+        for name, known in info["adapters"].items()
+    }
+    return info | {"adapters": adapters}
+
+
 def init_app(
     app: Flask,
     manager: ConnectionManager,
@@ -113,9 +130,9 @@ def init_app(
         return {"status": "ready"}, 200, _UNCACHED
 
     def status() -> ResponseReturnValue:
-        """What is known of every database and the other parts, without asking."""
+        """What is known of every database and the other parts, without asking; where they are, for administrators."""
         known = {name: tell() for name, tell in (others or {}).items()}
-        return jsonify(manager.get_connection_info() | known), _UNCACHED
+        return jsonify(_shown(manager.get_connection_info()) | known), _UNCACHED
 
     def metrics() -> ResponseReturnValue:
         """The counters of this process, in Prometheus' text format."""

@@ -86,7 +86,7 @@ class PostgresPool:
 
     def release(self, connection: PostgresConnection) -> None:
         """Give a connection back; a broken one is replaced."""
-        due = monotonic() - connection.taken_at > _HOUSEKEEPING_SECONDS
+        due = monotonic() - connection.taken_at > _HOUSEKEEPING_SECONDS or self._pool.closed
         if due or self._somebody_waits() or not connection.is_idle():
             self._put_back(connection)
             return
@@ -119,7 +119,7 @@ class PostgresPool:
             with self._lock:
                 self._waiting -= 1
         self._out.add(connection)
-        connection.taken_at = monotonic()
+        connection.taken_at, connection.give_back = monotonic(), self.release
         return connection
 
     def _next(self, deadline: float) -> PostgresConnection:

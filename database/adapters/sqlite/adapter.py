@@ -96,8 +96,11 @@ class SQLiteAdapter(DatabaseAdapter):
     def open(self, context: Context) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._path.exists():
+                # Password hashes and the rows of all users are in it. SQLite gives the files beside it the same mode.
+                self._path.touch(mode=0o600)
         except OSError as error:
-            raise ConnectFailed("the folder of the database file cannot be made") from error
+            raise ConnectFailed("the database file or its folder cannot be made") from error
         self._free.append(SQLiteConnection(self._path, self._synchronous))
 
     def close(self) -> None:

@@ -129,6 +129,17 @@ def test_monitoring_asks_the_database_for_nothing_but_a_sign_of_life(sqlite_site
     assert counts().keys() == before.keys() | {"ping"}
 
 
+def test_where_a_database_is_is_for_administrators(site: Site) -> None:
+    places = {"host", "port", "database", "user", "path"}
+    for headers in ({}, site.register()):
+        answer = site.get("/status", headers)
+        assert not any(places & adapter.keys() for adapter in answer.json["adapters"].values())
+        assert all(adapter["circuit_state"] == "closed" for adapter in answer.json["adapters"].values())
+    told = site.get("/status", site.admin()).json["adapters"]
+    assert "path" in told["local"]
+    assert "supabase" not in told or told["supabase"].keys() >= places - {"path"}
+
+
 def test_a_table_that_cannot_be_read_is_named(site: Site) -> None:
     assert site.get("/readyz").json == {"status": "ready"}
     adapter = site.manager.adapter

@@ -14,6 +14,7 @@ from database.adapters.sqlite.adapter import _TRUST_SECONDS
 from database.core.errors import Unavailable
 from database.core.operations import Get
 from database.core.operations import Insert
+from tests.contract.tables import SCHEMA
 from tests.integration.sqlite.conftest import Make
 
 
@@ -109,3 +110,19 @@ def test_a_ping_reads_the_file_itself(make: Make, path: Path) -> None:
     well, message = adapter.test_connection()
     assert not well
     assert "database file" in message
+
+
+def test_a_new_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "data.db"
+    adapter = SQLiteAdapter({"path": str(path)}, SCHEMA)
+    assert adapter.connect()
+    adapter.execute_query("create table notes (id text)")
+    modes = {file.name: file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
+    adapter.disconnect()
+    assert modes == {"data.db": 0o600, "data.db-wal": 0o600, "data.db-shm": 0o600}
+
+
+def test_an_existing_file_keeps_its_mode(make: Make, path: Path) -> None:
+    path.chmod(0o640)
+    assert make().connect()
+    assert path.stat().st_mode & 0o777 == 0o640
