@@ -201,7 +201,9 @@ class ConnectionManager(Database):
     def _answers(self, name: str, adapter: DatabaseAdapter) -> bool:
         if adapter.connect():
             return True
+        # Its prober asks from now on, and no call waits for it.
         adapter.pipeline.guard.trip()
+        adapter.pipeline.start()
         logger.warning("%s does not answer; it is asked again all the time", name)
         return False
 

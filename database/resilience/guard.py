@@ -161,9 +161,9 @@ class Guard:
                 self._close()
 
     def trip(self) -> None:
-        """Open the circuit, unless it is not closed or never opens: the backend is known not to answer."""
+        """Open the circuit, whatever the threshold is: the backend is known not to answer."""
         with self._lock:
-            if self._state == CLOSED and self._settings.circuit_breaker_threshold:
+            if self._state == CLOSED:
                 self._open()
 
     def protected(self, inner: Step[Answer]) -> Step[Answer]:
