@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 from flask import Flask
@@ -19,6 +20,8 @@ from api.json import OrjsonProvider
 from auth.bridge import AuthBridge
 from auth.commands import auth_commands
 from auth.sign_in import limits
+from config.advice import advice
+from config.advice import given_names
 from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import both
@@ -29,6 +32,8 @@ from database.connection_manager import ConnectionManager
 from database.core.errors import DataError
 from database.sync.commands import sync_commands
 
+logger = logging.getLogger(__name__)
+
 
 def create_app(settings: Settings | None = None) -> Flask:
     """The application with its databases, identity and routes.
@@ -37,7 +42,9 @@ def create_app(settings: Settings | None = None) -> Flask:
     :raises ConfigurationError: with every setting that is wrong.
     :raises RequestError: if a database refuses to be migrated.
     """
-    settings = settings or load_settings()
+    if settings is None:
+        settings = load_settings()
+        _advise(settings)
     bridge, manager = both(lambda: AuthBridge(settings=settings), lambda: ConnectionManager(settings))
     ConnectionManager.offer_instance(manager)
     app = Flask(__name__, static_folder=None, instance_path=str(settings.instance_path.absolute()))
@@ -66,13 +73,20 @@ def create_app(settings: Settings | None = None) -> Flask:
 def serve_app() -> Flask:
     """The application for a process of the server that :func:`main` starts."""
     serving.enter_worker()
-    return create_app()
+    # The main process has said what is to be said of the settings.
+    return create_app(load_settings())
+
+
+def _advise(settings: Settings) -> None:
+    for line in advice(settings, given_names()):
+        logger.warning("%s", line)
 
 
 def main() -> int:
     """Serve the application as the environment says; the exit status, 2 for wrong settings."""
     try:
         settings = load_settings()
+        _advise(settings)
         # Made here first, so that what is wrong is said once, and no server process starts with it.
         create_app(settings).extensions["isthmus"].manager.disconnect()
         serving.serve("app:serve_app", settings)

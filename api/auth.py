@@ -58,7 +58,6 @@ def init_app(app: Flask, manager: ConnectionManager, bridge: AuthBridge) -> Revo
         idle=timedelta(seconds=settings.auth_session_idle_seconds),
         lifetime=timedelta(seconds=settings.auth_session_seconds),
         on_end=revocation.add,
-        stands_in=lambda: manager.adapter is not manager.adapters[manager.primary_adapter],
     )
     middleware.init_app(app, bridge, revocation=revocation, cookies=app.extensions[cookies.EXTENSION])
     app.register_blueprint(blueprint)

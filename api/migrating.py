@@ -45,8 +45,8 @@ class AutoMigration:
     def _migrate_reachable(self) -> None:
         active = self._manager.get_active_adapter()
         for name, adapter in list(self._waiting.items()):
-            # A stand-in answers only while the active one does not; until then it is not worth waiting for.
-            if active is not None and (adapter is active or not active.connected):
+            # One that is away is not worth waiting for; it is asked again all the time, and will be found well.
+            if active is not None and (adapter is active or adapter.connected):
                 self._try(name, adapter)
 
     def _try(self, name: str, adapter: DatabaseAdapter) -> None:

@@ -60,6 +60,8 @@ class Purger:
                 step()
             except DataError as error:
                 logger.warning("%s were not purged: %s", what, error)
+            except Exception:
+                logger.exception("%s were not purged", what)
 
     def _run(self) -> None:
         try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from flask import Blueprint
@@ -58,7 +57,7 @@ def list_records(schema: TableSchema) -> ResponseReturnValue:
     }
     if listing.count:
         answer["count"] = count
-    return answer, _provenance(result)
+    return answer
 
 
 @blueprint.post("/<table>")
@@ -84,7 +83,7 @@ def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     fetched = columns if columns is None or not schema.versioned else tuple(dict.fromkeys((*columns, "version")))
     result = database().run(Get(schema.name, record_id, fetched))
     row = _existing(schema, result.first)
-    headers = {**conditions.etag(row), **_provenance(result)}
+    headers = conditions.etag(row)
     if "If-None-Match" in request.headers and conditions.is_known(row):
         return _empty(304, headers)
     return jsonify(row if columns is None else {name: row[name] for name in columns}), headers
@@ -199,13 +198,4 @@ def _listed(listing: Listing) -> tuple[Result, int | None]:
     everything = Select(listing.table, ("id",), listing.where, limit=0, count=True)
     both = database().run(Batch((page, everything)))
     result, counted = both.parts
-    result.source, result.stale_for = both.source, both.stale_for
     return result, counted.count
-
-
-def _provenance(result: Result) -> dict[str, str]:
-    """Who answered, if it was not the database that should have."""
-    if result.source is None:
-        return {}
-    stale = {} if result.stale_for is None else {"X-Data-Stale-Seconds": str(math.ceil(result.stale_for))}
-    return {"X-Data-Source": result.source, **stale}

@@ -1,13 +1,15 @@
-"""How the application is: for load balancers, for people, and for Prometheus. No secrets, no sign-in."""
+"""How the application is: for load balancers, for people, and for Prometheus. No secrets, and no need to sign in."""
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Callable
 from collections.abc import Mapping
+from typing import Any
 
 from flask import Flask
 from flask import Response
+from flask import g
 from flask import jsonify
 from flask.typing import ResponseReturnValue
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -17,9 +19,13 @@ from prometheus_client import generate_latest
 from api.access import as_application
 from api.metrics import AdapterCollector
 from auth.sessions.cookies import without_cookies
+from database.adapters.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
+from database.core.access import ADMIN
 from database.core.clock import Clock
 from database.core.clock import monotonic
+from database.core.errors import DataError
+from database.core.operations import Select
 
 READY_FOR = 1.0
 PATIENCE = 2.0
@@ -27,11 +33,14 @@ PATIENCE = 2.0
 
 ENDPOINTS = frozenset({"livez", "readyz", "status", "metrics"})
 
+_PLACES = frozenset({"host", "port", "database", "user", "path", "url"})
+"""What is known of a database that helps who wants to get at it."""
+
 _UNCACHED = {"Cache-Control": "no-store"}
 
 
 class Readiness:
-    """Whether any database answers reads, asked at most once in ``READY_FOR`` seconds.
+    """Why reads cannot be answered, by database; asked at most once in ``READY_FOR`` seconds.
 
     While one request asks, the others get the answer that is known.
     """
@@ -40,28 +49,59 @@ class Readiness:
         self._manager = manager
         self._clock = clock
         self._asking = threading.Lock()
-        self._answer: bool | None = None
+        self._answer: Mapping[str, str] | None = None
         self._good_until = 0.0
 
-    def __call__(self) -> bool:
-        """True if a database answered a moment ago."""
+    def __call__(self) -> Mapping[str, str]:
+        """The reasons of a moment ago; none if a database answers reads."""
         if self._answer is None or self._clock() >= self._good_until:
             self._refresh()
-        return bool(self._answer)
+        return self._answer or {}
 
     def _refresh(self) -> None:
         if not self._asking.acquire(blocking=self._answer is None):
             return
         try:
             if self._answer is None or self._clock() >= self._good_until:
-                self._answer = self._any_answers()
+                self._answer = self._reasons()
                 self._good_until = self._clock() + READY_FOR
         finally:
             self._asking.release()
 
-    def _any_answers(self) -> bool:
+    def _reasons(self) -> Mapping[str, str]:
+        reasons: dict[str, str] = {}
         with as_application(within=PATIENCE):
-            return any(adapter.test_connection()[0] for adapter in self._manager.adapters.values())
+            for name, adapter in self._manager.adapters.items():
+                answers, message = adapter.test_connection()
+                if answers:
+                    # Of a database that answers, nobody takes the reads over.
+                    problem = _unreadable(adapter)
+                    return {} if problem is None else {name: problem}
+                reasons[name] = message
+        return reasons
+
+
+def _unreadable(adapter: DatabaseAdapter) -> str | None:
+    """What is wrong with the first declared table that cannot be read; asked where that costs next to nothing."""
+    if adapter.capabilities.sql != "native":
+        return None
+    for table in adapter.schema:
+        try:
+            adapter.run_alone(Select(table.name, ("id",), limit=1))
+        except DataError as error:
+            return f"table {table.name} cannot be read: {error}"
+    return None
+
+
+def _shown(info: dict[str, Any]) -> dict[str, Any]:
+    """What the caller may know of the databases."""
+    if (g.get("user_data") or {}).get("role") == ADMIN:
+        return info
+    adapters = {
+        name: {key: value for key, value in known.items() if key not in _PLACES}
+        for name, known in info["adapters"].items()
+    }
+    return info | {"adapters": adapters}
 
 
 def init_app(
@@ -74,7 +114,7 @@ def init_app(
 
     :param others: what tells of the other parts of the application, by the names that ``/status`` has for them.
     """
-    is_ready = ready or Readiness(manager)
+    why_not = ready or Readiness(manager)
     registry = CollectorRegistry()
     registry.register(AdapterCollector(manager))
 
@@ -83,13 +123,16 @@ def init_app(
         return {"status": "alive"}, _UNCACHED
 
     def readyz() -> ResponseReturnValue:
-        """200 if reads can be answered, else 503."""
-        return ({"status": "ready"}, 200, _UNCACHED) if is_ready() else ({"status": "not ready"}, 503, _UNCACHED)
+        """200 if reads can be answered, else 503 with the reasons."""
+        reasons = why_not()
+        if reasons:
+            return {"status": "not ready", "reasons": dict(reasons)}, 503, _UNCACHED
+        return {"status": "ready"}, 200, _UNCACHED
 
     def status() -> ResponseReturnValue:
-        """What is known of every database and the other parts, without asking."""
+        """What is known of every database and the other parts, without asking; where they are, for administrators."""
         known = {name: tell() for name, tell in (others or {}).items()}
-        return jsonify(manager.get_connection_info() | known), _UNCACHED
+        return jsonify(_shown(manager.get_connection_info()) | known), _UNCACHED
 
     def metrics() -> ResponseReturnValue:
         """The counters of this process, in Prometheus' text format."""

@@ -108,7 +108,7 @@ class FailoverSettings(BaseModel):
     db_changes_kept: Seconds = Field(
         7 * 86_400.0, description="Seconds that a change is kept in the log; longer while a sync has not read it."
     )
-    db_failback_after: Seconds = Field(5.0, description="Seconds a better database must be well to be used again.")
+    db_failback_after: Seconds = Field(1.0, description="Seconds the first database must be well to be read again.")
 
     @field_validator("db_adapter_order")
     @classmethod
@@ -219,6 +219,11 @@ def settings_table() -> str:
         for name, (_path, field) in _declared().items()
     ]
     return "\n".join(("| Setting | Default | Meaning |", "|---|---|---|", *rows))
+
+
+def setting_names() -> set[str]:
+    """The names of all settings, as the environment has them."""
+    return set(_declared())
 
 
 def _declared() -> dict[str, tuple[tuple[str, ...], FieldInfo]]:

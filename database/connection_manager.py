@@ -1,9 +1,10 @@
-"""The databases of an application in their order, and the one that calls go to.
+"""All adapters of one application in their configured order, and the one that calls go to.
 
-Writes go to the active adapter and nowhere else. A read that the active adapter cannot answer is answered by
-the next one in order, and its result says so (``source``, ``stale_for``). A transaction stays where it was begun,
-which may be there as well if it only reads. After an outage reads return only when the active adapter has been
-well for a while.
+Writes and transactions go to the first adapter, the primary, and nowhere else: while it is away they are refused. A
+read that it cannot answer is answered by the next adapter in order, a stand-in, and its result says so (``source``,
+``stale_for``). A transaction stays where it was begun, which may be there as well if it only reads. So it is also if
+the process starts without its primary. After an outage reads return when the primary has been well for a while. As
+every process asks the same primary, all of them agree.
 """
 
 from __future__ import annotations
@@ -26,18 +27,21 @@ from database.adapters.session import Transaction
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.context import current_context
+from database.core.context import current_provenance
 from database.core.errors import BackendError
+from database.core.errors import CircuitOpen
+from database.core.errors import ConnectFailed
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
 from database.core.errors import Unsupported
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
-from database.failover.failback import FailBack
 from database.failover.health import Health
 from database.failover.stand_in import may_stand_in
 from database.failover.stand_in import standing_in
 from database.resilience.deadline import remaining
+from database.resilience.guard import CLOSED
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +64,10 @@ def _alone(adapter: DatabaseAdapter, operation: Operation) -> _Answer:
 
 def _begun(adapter: DatabaseAdapter, operation: Operation) -> _Answer:
     return adapter.begin_to_read(operation)
+
+
+_AWAY = (CircuitOpen, ConnectFailed)
+"""After these the primary is known to be away."""
 
 
 class ConnectionManager(Database):
@@ -88,15 +96,14 @@ class ConnectionManager(Database):
         _managers.add(self)
 
     def _build(self) -> None:
-        """Everything that must not be shared with a forked child: locks, threads, listeners."""
+        """Everything that must not be shared with a forked child: locks, listeners."""
         after = self.settings.db_failback_after
-        self._active: str | None = None
+        self._connected = False
         self._next_attempt = 0.0
         self._lock = threading.RLock()
         self._health = {
             name: Health(adapter.pipeline.guard, after, self._clock) for name, adapter in self.adapters.items()
         }
-        self._failback = FailBack(self._is_well, self._return_to_primary, after)
 
     @classmethod
     def get_instance(cls) -> ConnectionManager:
@@ -119,64 +126,69 @@ class ConnectionManager(Database):
             cls._instance = cls._instance or manager
 
     def connect(self) -> bool:
-        """Connect to the first adapter in order that answers, and make it the active one.
+        """Ask the adapters in order for a sign of life until one answers; whether one does.
 
-        If that is not the primary, it stays active until the primary has been well for a while; and for good
-        once it has taken a write, which would be out of sight on the primary.
+        Those before it are asked again by themselves, and calls return to them as after any outage.
         """
         with self._lock:
-            if self._failback.forbidden:
-                return self.adapter.connect()
-            self._active = next((name for name, adapter in self.adapters.items() if adapter.connect()), None)
-            if self._active is None:
+            self._connected = any(self._answers(name, adapter) for name, adapter in self.adapters.items())
+            if not self._connected:
                 # Calls that come now would only stand in line for the same answer.
                 self._next_attempt = self._clock() + _PAUSE
-                return False
-            if self._active != self.primary_adapter:
-                logger.warning("%s does not answer; %s is active", self.primary_adapter, self._active)
-                self._failback.start()
-            return True
+            return self._connected
 
     def disconnect(self) -> bool:
         """Close all adapters; the next call connects again."""
-        self._failback.stop()
         with self._lock:
-            self._active = None
+            self._connected = False
         for adapter in self.adapters.values():
             adapter.disconnect()
         return True
 
     @property
     def active_adapter(self) -> str | None:
-        """The name of the active adapter; None before the first call."""
-        return self._active
+        """The name of the adapter that answers reads; None before the first call, and while none does."""
+        if not self._connected:
+            return None
+        if len(self.adapters) == 1 or not self._health[self.primary_adapter].recovering:
+            return self.primary_adapter
+        # A stand-in that was never needed is not known to be ill.
+        return next((name for name, adapter in self.adapters.items() if adapter.pipeline.guard.state == CLOSED), None)
 
     @property
     def adapter(self) -> DatabaseAdapter:
-        """The active adapter; connects if none is yet. :raises Unavailable: when none answers."""
-        if self._active is None:
+        """The primary, which writes go to; connects if that was not done. :raises Unavailable: when none answers."""
+        if not self._connected:
             self._connect_once()
-        return self.adapters[self._active or self.primary_adapter]
+        return self.adapters[self.primary_adapter]
 
     def get_active_adapter(self) -> DatabaseAdapter | None:
-        """The active adapter, or None when no database answers."""
+        """The adapter that answers reads, or None when no database answers."""
         try:
-            return self.adapter
+            self.adapter  # noqa: B018  # connects
         except Unavailable:
             return None
+        name = self.active_adapter
+        return None if name is None else self.adapters[name]
 
     def run_alone(self, operation: Operation) -> Result:
         if reads_only(operation):
             return self._read(operation, _alone)[1]
-        result = self._writer().run_alone(operation)
-        self._health[self._active or self.primary_adapter].answered()
+        try:
+            result = self.adapter.run_alone(operation)
+        except _AWAY as error:
+            raise self._refusal(error) from error
+        self._health[self.primary_adapter].answered()
         return result
 
     def begin_transaction(self, *, reads: bool = False) -> Transaction:
-        return self._writer().begin_transaction(reads=reads)
+        try:
+            return self.adapter.begin_transaction(reads=reads)
+        except _AWAY as error:
+            raise self._refusal(error) from error
 
     def begin_to_read(self, operation: Operation) -> tuple[Transaction, Result]:
-        """As of an adapter; on the next one, which takes no writes then, if the active one cannot answer."""
+        """As of an adapter; on a stand-in, which takes no writes then, if the primary cannot answer."""
         transaction, result = self._read(operation, _begun)
         assert transaction is not None
         return transaction, result
@@ -186,10 +198,9 @@ class ConnectionManager(Database):
         return {
             "environment": self.settings.environment,
             "connection_mode": "auto" if len(self.adapters) > 1 else self.primary_adapter,
-            "active_adapter": self._active,
+            "active_adapter": self.active_adapter,
             "primary_adapter": self.primary_adapter,
-            "degraded": self._active not in {None, self.primary_adapter}
-            or self._health[self.primary_adapter].recovering,
+            "degraded": self._health[self.primary_adapter].recovering,
             "adapters": {name: adapter.get_connection_info() for name, adapter in self.adapters.items()},
         }
 
@@ -203,64 +214,61 @@ class ConnectionManager(Database):
         if not self._lock.acquire(timeout=seconds):
             raise Unavailable("No active database adapter")
         try:
-            if self._active is None and (self._clock() < self._next_attempt or not self.connect()):
+            if not self._connected and (self._clock() < self._next_attempt or not self.connect()):
                 raise Unavailable("No active database adapter", retry_after=_PAUSE)
         finally:
             self._lock.release()
 
-    def _writer(self) -> DatabaseAdapter:
-        """The active adapter, for a write; a stand-in stays active from then on."""
-        primary = self.adapters[self.primary_adapter]
-        if self.adapter is primary:
-            return primary
-        with self._lock:
-            active = self.adapter
-            if active is not primary:
-                self._failback.forbid()
-            return active
+    def _answers(self, name: str, adapter: DatabaseAdapter) -> bool:
+        if adapter.connect():
+            return True
+        # Its prober asks from now on, and no call waits for it.
+        adapter.pipeline.guard.trip()
+        adapter.pipeline.start()
+        logger.warning("%s does not answer; it is asked again all the time", name)
+        return False
+
+    def _refusal(self, error: Unavailable) -> Unavailable:
+        """What a write is told while the primary is away."""
+        others = ", ".join(name for name in self.adapters if name != self.primary_adapter)
+        if not others:
+            return error
+        message = f"{self.primary_adapter} does not answer; {others} answers reads only and takes no writes"
+        return type(error)(message, backend=error.backend, operation=error.operation, retry_after=error.retry_after)
 
     def _read(self, operation: Operation, ask: _Ask) -> _Answer:
-        active = self.adapter
-        health = self._health[self._active or self.primary_adapter]
+        primary, health = self.adapter, self._health[self.primary_adapter]
         if health.recovering and len(self.adapters) > 1:
-            answer = self._elsewhere(active, operation, health, ask)
-            return ask(active, operation) if answer is None else answer
+            answer = self._elsewhere(primary, operation, health, ask)
+            return ask(primary, operation) if answer is None else answer
         try:
-            answer = ask(active, operation)
+            answer = ask(primary, operation)
         except _ELSEWHERE:
-            other = self._elsewhere(active, operation, health, ask)
+            other = self._elsewhere(primary, operation, health, ask)
             if other is None:
                 raise
             return other
         health.answered()
         return answer
 
-    def _elsewhere(self, active: DatabaseAdapter, operation: Operation, health: Health, ask: _Ask) -> _Answer | None:
+    def _elsewhere(self, primary: DatabaseAdapter, operation: Operation, health: Health, ask: _Ask) -> _Answer | None:
         """The answer of the first other adapter that has one."""
         for name, adapter in self.adapters.items():
-            if adapter is active or not may_stand_in(adapter, active, operation):
+            if adapter is primary or not may_stand_in(adapter, primary, operation):
                 continue
             try:
                 transaction, result = ask(adapter, operation)
             except (BackendError, Unsupported) as error:
-                logger.info("%s cannot answer for %s: %s", name, active.name, error)
+                logger.info("%s cannot answer for %s: %s", name, primary.name, error)
                 continue
             result.source, result.stale_for = name, health.silent_for
+            provenance = current_provenance.get()
+            if provenance is not None:
+                provenance.note(name, health.silent_for)
             if transaction is not None:
-                transaction.put_around(standing_in(name, adapter, active, health))
+                transaction.put_around(standing_in(name, adapter, primary, health))
             return transaction, result
         return None
-
-    def _is_well(self) -> bool:
-        well, _ = self.adapters[self.primary_adapter].test_connection()
-        return well
-
-    def _return_to_primary(self) -> None:
-        with self._lock:
-            if self._active is None or self._failback.forbidden:
-                return
-            self._active = self.primary_adapter
-        logger.warning("%s is active again", self.primary_adapter)
 
 
 def _after_fork() -> None:

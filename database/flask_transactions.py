@@ -37,8 +37,10 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from database.connection_manager import ConnectionManager
 from database.core.clock import monotonic
 from database.core.context import Context
+from database.core.context import Provenance
 from database.core.context import active_unit
 from database.core.context import current_context
+from database.core.context import current_provenance
 from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
 from database.flask_attempts import Start
@@ -91,6 +93,7 @@ class _Request:
 
     unit: UnitOfWork
     answer_hooks: list[AnswerHook]
+    provenance: Provenance
 
 
 _current: ContextVar[_Request | None] = ContextVar("isthmus_request", default=None)
@@ -194,10 +197,12 @@ def _in_unit(app: Flask, timeout: float) -> WSGIApplication:
     def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         unit = UnitOfWork(beginning=lambda: _beginning(app, environ["REQUEST_METHOD"]))
         outer = current_context.get()
+        provenance = Provenance()
         tokens = (
-            _current.set(_Request(unit, [])),
+            _current.set(_Request(unit, [], provenance)),
             active_unit.set(unit),
             current_context.set(outer.until(monotonic() + limit)),
+            current_provenance.set(provenance),
         )
         try:
             return inner(environ, start_response)
@@ -206,6 +211,7 @@ def _in_unit(app: Flask, timeout: float) -> WSGIApplication:
             _current.reset(tokens[0])
             active_unit.reset(tokens[1])
             current_context.reset(tokens[2])
+            current_provenance.reset(tokens[3])
 
     return wsgi_app
 
@@ -288,11 +294,20 @@ def _ending(process: Callable[[Response], Response]) -> Callable[[Response], Res
                 raise OutcomeUnknown(f"the request's changes were made, and a later hook failed: {error}") from error
             raise
         state.unit.close()
+        response.headers.update(_provenance(state.provenance))
         if response.is_streamed and not response.direct_passthrough:
             response.response = _Stream(response.response, state.unit, current_context.get())
         return response
 
     return process_response
+
+
+def _provenance(provenance: Provenance) -> dict[str, str]:
+    """Who has answered reads of the request in place of the first database, and how old that may be."""
+    if not provenance.stale_for:
+        return {}
+    seconds = math.ceil(max(provenance.stale_for.values()))
+    return {"X-Data-Source": ", ".join(sorted(provenance.stale_for)), "X-Data-Stale-Seconds": str(seconds)}
 
 
 def _status(answer: ResponseReturnValue) -> int | None:

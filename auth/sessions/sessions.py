@@ -30,7 +30,6 @@ from database.core.clock import utc_now
 from database.core.context import SERVICE
 from database.core.context import acting_as
 from database.core.context import active_unit
-from database.core.errors import Unavailable
 from database.core.operations import Batch
 from database.core.operations import Get
 from database.core.operations import Insert
@@ -104,8 +103,6 @@ class Sessions:
     :param idle: how long a session lasts without a refresh.
     :param lifetime: how long it lasts at most.
     :param on_end: is told the ids of sessions that have ended, once that is committed.
-    :param stands_in: tells whether the database is a stand-in for another one, which has sessions that it does not
-        know.
     :param now: the wall clock, aware.
     """
 
@@ -116,14 +113,12 @@ class Sessions:
         idle: timedelta,
         lifetime: timedelta,
         on_end: OnEnd = lambda _ids: None,
-        stands_in: Callable[[], bool] = lambda: False,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._database = database
         self._idle = idle
         self._lifetime = lifetime
         self._on_end = on_end
-        self._stands_in = stands_in
         self._now = now
 
     def begin(self, user_id: str, user_agent: str | None = None, *, replacing: object = None) -> Grant:
@@ -152,8 +147,6 @@ class Sessions:
         :raises BackendError: if this cannot be known now; the token may be as good as before.
         """
         token = RefreshToken.parse(text)
-        if self._stands_in() and self._run(Get(TOKENS, token.id)).first is None:
-            raise Unavailable("the database that knows this session is not available", retry_after=1)
         answer = atomically(self._database, lambda: self._exchange(token))
         if isinstance(answer, _Refused):
             self._report(answer)

@@ -52,11 +52,22 @@ def adapters_in_order(settings: Settings) -> dict[str, DatabaseAdapter]:
         check_database_names(settings.db_adapter_order)
     except ValueError as error:
         raise ConfigurationError({"DB_ADAPTER_ORDER": str(error)}) from None
-    made = {name: _factories[name](settings, name) for name in settings.db_adapter_order}
+    if settings.production and "db_adapter_order" not in settings.model_fields_set:
+        reason = "must be set in production: the names of the databases, best first, such as supabase or local"
+        raise ConfigurationError({"DB_ADAPTER_ORDER": reason})
+    made = {name: _made(name, settings) for name in settings.db_adapter_order}
     adapters = {name: adapter for name, adapter in made.items() if adapter is not None}
     if not adapters:
         raise ConfigurationError({"DB_ADAPTER_ORDER": "names only databases that are switched off"})
     return adapters
+
+
+def _made(name: str, settings: Settings) -> DatabaseAdapter | None:
+    try:
+        return _factories[name](settings, name)
+    except ValueError as error:
+        # What a backend says of its configuration names the setting, and is no accident.
+        raise ConfigurationError({name: str(error)}) from error
 
 
 def _local(settings: Settings, name: str) -> DatabaseAdapter | None:

@@ -95,5 +95,24 @@ class UnitOfWork(Protocol):
         """A savepoint of the unit, which must be on the source's adapter."""
 
 
+class Provenance:
+    """Which stand-ins have answered reads of a request, and how old their answers may be.
+
+    :ivar stale_for: by the name of the database: seconds since the first database last answered.
+    """
+
+    __slots__ = ("stale_for",)
+
+    def __init__(self) -> None:
+        self.stale_for: dict[str, float] = {}
+
+    def note(self, source: str, stale_for: float) -> None:
+        """Note an answer of a stand-in."""
+        self.stale_for[source] = max(stale_for, self.stale_for.get(source, 0.0))
+
+
+current_provenance: ContextVar[Provenance | None] = ContextVar("isthmus_provenance", default=None)
+"""Where answers of stand-ins are noted; None where nobody asks."""
+
 active_unit: ContextVar[UnitOfWork | None] = ContextVar("isthmus_unit", default=None)
 """The unit of work that plain adapter calls of this thread join, if there is one."""

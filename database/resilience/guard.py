@@ -9,12 +9,16 @@ taken here:
 * open: nothing is sent until the open time is over; it doubles from one reopening to the next, up to tenfold.
 * half-open: one reading call is the trial; its outcome closes or reopens the circuit.
 
+Traffic alone finds a backend well in this way. Where a :class:`~database.resilience.probe.Prober` asks all the time, it
+closes the circuit as soon as the backend answers, whatever is left of the open time.
+
 Every closed period has its own window and every trial its own permit, so that an answer that comes after its
 period is recognised and moves nothing.
 """
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from threading import RLock
@@ -73,6 +77,7 @@ class Guard:
     :param settings: see there for what zero means.
     :param clock: the clock that deadlines are on.
     :param chance: a random number from 0 to 1, for the jitter that keeps many processes from asking in step.
+    :param probed_every: seconds within which a prober asks the backend again while the circuit is not closed.
     """
 
     def __init__(
@@ -81,8 +86,10 @@ class Guard:
         settings: ResilienceSettings,
         clock: Clock,
         chance: Callable[[], float] = random.random,
+        probed_every: float = math.inf,
     ) -> None:
         self.name = name
+        self._probed_every = probed_every
         self._settings = settings
         self._clock = clock
         self._chance = chance
@@ -111,12 +118,9 @@ class Guard:
 
     @property
     def retry_after(self) -> float:
-        """Seconds until a trial may begin; 0 if one may now, or if none is needed."""
+        """Seconds until a prober or a trial asks the backend again; 0 if a trial may begin, or none is needed."""
         with self._lock:
-            if self._state == CLOSED:
-                return 0.0
-            due = self._trial_due if self._trial is None else self._trial.expires
-            return max(0.0, due - self._clock())
+            return min(self._until_trial(), self._probed_every)
 
     def snapshot(self) -> GuardSnapshot:
         """The state and the counts, taken together."""
@@ -141,6 +145,26 @@ class Guard:
         """Close the circuit and forget all failures."""
         with self._lock:
             self._close()
+
+    @property
+    def openings(self) -> int:
+        """How often the circuit has opened."""
+        return self._openings
+
+    def found_well(self, openings: int) -> None:
+        """Close the circuit after a sign of life, unless it has opened again since it was asked for.
+
+        :param openings: how often it had opened when the sign of life was asked for.
+        """
+        with self._lock:
+            if openings == self._openings:
+                self._close()
+
+    def trip(self) -> None:
+        """Open the circuit, whatever the threshold is: the backend is known not to answer."""
+        with self._lock:
+            if self._state == CLOSED:
+                self._open()
 
     def protected(self, inner: Step[Answer]) -> Step[Answer]:
         """The stage: admits calls of ``inner`` as the state allows, and learns from their outcomes.
@@ -214,15 +238,21 @@ class Guard:
             # Closed in the meantime: the permit stays unknown to the guard, and its outcome moves nothing.
             if self._state == CLOSED:
                 return trial
-            wait = self.retry_after
-            if wait > 0 or not reads_only(operation):
+            if self._until_trial() > 0 or not reads_only(operation):
                 self._refused += 1
-                raise CircuitOpen(f"the circuit to {self.name} is open", retry_after=wait)
+                message = f"{self.name} is not available: its circuit breaker is open"
+                raise CircuitOpen(message, retry_after=self.retry_after)
             self._trial = trial
             if self._state == OPEN:
                 self._state = HALF_OPEN
                 self._breaker.half_open()
             return trial
+
+    def _until_trial(self) -> float:
+        if self._state == CLOSED:
+            return 0.0
+        due = self._trial_due if self._trial is None else self._trial.expires
+        return max(0.0, due - self._clock())
 
     def _settle(self, trial: _Trial, verdict: Verdict) -> None:
         with self._lock:

@@ -7,6 +7,7 @@ was really sent is counted in the metrics.
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from database.core.context import NO_CONTEXT
 from database.core.context import Context
 from database.core.operations import Operation
 from database.core.operations import Ping
+from database.resilience import probe
 from database.resilience.bulkhead import Bulkhead
 from database.resilience.deadline import bounded
 from database.resilience.guard import Guard
@@ -92,14 +94,14 @@ class Pipeline:
         self.name = name
         self.settings = settings or ResilienceSettings()
         self.metrics = Metrics(clock)
-        self.guard = Guard(name, self.settings, clock, chance)
+        self.guard = Guard(name, self.settings, clock, chance, probe.PAUSE + probe.PATIENCE if probing else math.inf)
         self._clock = clock
         self._bulkhead = Bulkhead(self.settings.max_concurrency, clock)
         self._retry = Retry(self.settings.retry_count, clock, sleep)
         self.call: Handler = self._bounded(self._bulkhead.limited(self._retry.repeated(self._guarded(execute))))
         self._begin: Step[Any] = self._bounded(self._bulkhead.held(self._retry.repeated(self._guarded(_open))))
         # A ping takes no permit, or calls that hang could keep the backend from being found well again.
-        self._ping: Handler = self._bounded(self._guarded(execute))
+        self._ping: Handler = self._bounded(self.metrics.measured(execute))
         self._prober = Prober(self.guard, self._probe) if probing else None
 
     def observe(self, handler: Handler) -> Handler:
@@ -167,7 +169,7 @@ class Pipeline:
         return self.guard.protected(self.metrics.measured(inner))
 
     def _probe(self) -> None:
-        self._ping(Ping(), NO_CONTEXT.until(self._clock() + self.settings.trial_timeout))
+        self._ping(Ping(), NO_CONTEXT.until(self._clock() + probe.PATIENCE))
 
 
 def _nothing(_: Operation, __: Context) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from threading import Event
 from threading import Lock
 from threading import Thread
@@ -14,24 +13,32 @@ from pybreaker import CircuitBreakerListener
 from pybreaker import CircuitBreakerState
 
 from database.core.errors import DataError
+from database.core.errors import RequestError
 from database.resilience.guard import CLOSED
 from database.resilience.guard import OPEN
 from database.resilience.guard import Guard
+
+PAUSE = 0.5
+"""Seconds between the end of a ping and the next one."""
+PATIENCE = 1.0
+"""Seconds that a ping may take: with the pause, a backend that is back is noticed within two."""
 
 Wait = Callable[[float], bool]
 """Waits the given seconds; True if it was woken because the prober stops."""
 
 
 class Prober(CircuitBreakerListener):
-    """A daemon thread that lives while a guard is not closed and makes the trials.
+    """A daemon thread that lives while a guard is not closed, and closes it when the backend answers.
 
     :param guard: whose circuit it watches; the prober adds itself as a listener.
-    :param ping: one trial through the guard; its :class:`~database.core.errors.DataError` is an answer, too.
-    :param pause: seconds between two pings at least, also when the circuit's open time is 0.
+    :param ping: asks for a sign of life, past the guard; a :class:`~database.core.errors.BackendError` is none.
+    :param pause: seconds between two pings, whatever the circuit's open time is.
     :param wait: replaces the waiting, for tests.
     """
 
-    def __init__(self, guard: Guard, ping: Callable[[], object], pause: float = 0.1, wait: Wait | None = None) -> None:
+    def __init__(
+        self, guard: Guard, ping: Callable[[], object], pause: float = PAUSE, wait: Wait | None = None
+    ) -> None:
         self._guard = guard
         self._ping = ping
         self._pause = pause
@@ -79,11 +86,19 @@ class Prober(CircuitBreakerListener):
 
     def _run(self) -> None:
         while self._goes_on():
-            stopping = self._wait(max(self._guard.retry_after, self._pause))
-            if not stopping:
-                # The guard has already learned from the error; there is nobody else to tell.
-                with suppress(DataError):
-                    self._ping()
+            stopping = self._wait(self._pause)
+            openings = self._guard.openings
+            if not stopping and self._answers():
+                self._guard.found_well(openings)
+
+    def _answers(self) -> bool:
+        try:
+            self._ping()
+        except RequestError:
+            return True  # it refuses, so it is there
+        except DataError:
+            return False
+        return True
 
     def _goes_on(self) -> bool:
         # Deciding to end and forgetting the thread are one step: an opening in between would find a thread that leaves.

@@ -177,7 +177,8 @@ class PostgresAdapter(DatabaseAdapter):
 
     def _release(self, call: PostgresCall) -> None:
         call.undo()
-        self._pool.release(call.connection)
+        # A pool that was closed meanwhile has been replaced by another one.
+        call.connection.give_back(call.connection)
 
 
 def _begin(isolation: str, *settings: str) -> str:

@@ -22,11 +22,12 @@ from database.core.errors import ConnectFailed
 from database.core.errors import PoolExhausted
 
 logger = logging.getLogger("psycopg.pool")
-# The pool reports every failed attempt as a warning; the guard and the status page say it once.
-logger.setLevel(logging.ERROR)
+# The pool reports every failed attempt; the guard and the status page say it once.
+logger.setLevel(logging.CRITICAL)
 
 _CONNECT_SECONDS = 5
-_RECONNECT_SECONDS = 10.0
+# Whoever needs a connection then has another one made at once, instead of after a pause that has grown.
+_RECONNECT_SECONDS = 1.0
 _PATIENCE = 0.25
 _HOUSEKEEPING_SECONDS = 60.0
 
@@ -85,7 +86,7 @@ class PostgresPool:
 
     def release(self, connection: PostgresConnection) -> None:
         """Give a connection back; a broken one is replaced."""
-        due = monotonic() - connection.taken_at > _HOUSEKEEPING_SECONDS
+        due = monotonic() - connection.taken_at > _HOUSEKEEPING_SECONDS or self._pool.closed
         if due or self._somebody_waits() or not connection.is_idle():
             self._put_back(connection)
             return
@@ -118,7 +119,7 @@ class PostgresPool:
             with self._lock:
                 self._waiting -= 1
         self._out.add(connection)
-        connection.taken_at = monotonic()
+        connection.taken_at, connection.give_back = monotonic(), self.release
         return connection
 
     def _next(self, deadline: float) -> PostgresConnection:

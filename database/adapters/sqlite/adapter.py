@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 from collections import deque
 from pathlib import Path
@@ -24,8 +25,12 @@ from database.core.errors import InvalidQuery
 from database.core.errors import PoolExhausted
 from database.core.errors import Unavailable
 from database.core.operations import Operation
+from database.core.operations import Ping
 from database.core.operations import reads_only
 from database.core.result import Result
+
+_TRUST_SECONDS = 0.01
+"""For how long a read goes by an earlier look at the file's place; it tells what was there when that was looked at."""
 
 _inherited: list[SQLiteConnection] = []
 """Connections that a fork left in the child. Closing one would drop locks that the parent holds."""
@@ -36,6 +41,9 @@ class SQLiteAdapter(DatabaseAdapter):
 
     Every call has a connection of its own from a free list. Writers of this process queue for a lock before
     they ask SQLite for its own, which is several times faster than meeting in its busy handler.
+
+    A file that is deleted or replaced while it is open would go on taking writes that nobody finds again. That is
+    noticed before the next answer, and every call is refused until the adapter is connected anew.
     """
 
     kind: ClassVar[str] = "sqlite"
@@ -49,13 +57,17 @@ class SQLiteAdapter(DatabaseAdapter):
         if self._synchronous not in {"full", "normal"}:
             raise ValueError("synchronous is 'full' or 'normal'")
         self._free: deque[SQLiteConnection] = deque()
+        self._seen_at = -math.inf
+        self._gone = False
         self._writing = threading.Lock()
         self._operations = SqlOperations(self.schema, DIALECT)
         super()._build()
 
     def execute(self, operation: Operation, context: Context) -> Result:
+        if type(operation) is Ping:
+            return self._ping(context)
         reading = reads_only(operation)
-        connection = self._checkout()
+        connection = self._checkout(trusting=reading)
         try:
             if reading:
                 connection.limit(context)
@@ -81,11 +93,15 @@ class SQLiteAdapter(DatabaseAdapter):
     def open(self, context: Context) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._path.exists():
+                # Password hashes and the rows of all users are in it. SQLite gives the files beside it the same mode.
+                self._path.touch(mode=0o600)
         except OSError as error:
-            raise ConnectFailed("the folder of the database file cannot be made") from error
+            raise ConnectFailed("the database file or its folder cannot be made") from error
         self._free.append(SQLiteConnection(self._path, self._synchronous))
 
     def close(self) -> None:
+        self._gone = False
         while self._free:
             self._free.pop().close()
 
@@ -94,6 +110,17 @@ class SQLiteAdapter(DatabaseAdapter):
 
     def describe(self) -> dict[str, Any]:
         return {"path": str(self._path), "synchronous": self._synchronous}
+
+    def _ping(self, context: Context) -> Result:
+        self._checkin(self._checkout())
+        # A new connection has to read the file, of which the others have pages in memory that may be there no more.
+        connection = self._another()
+        try:
+            connection.limit(context)
+            connection.rows("select count(*) from sqlite_schema", ())
+        finally:
+            connection.close()
+        return Result()
 
     def _write(self, connection: SQLiteConnection, operation: Operation, context: Context) -> Result:
         self._acquire(context)
@@ -114,11 +141,36 @@ class SQLiteAdapter(DatabaseAdapter):
             # No sign of an ill database, so this must not open its circuit.
             raise PoolExhausted("another transaction of this process was writing until the deadline")
 
-    def _checkout(self) -> SQLiteConnection:
+    def _checkout(self, *, trusting: bool = False) -> SQLiteConnection:
         try:
-            return self._free.pop()
+            connection = self._free.pop()
         except IndexError:
-            return SQLiteConnection(self._path, self._synchronous)
+            connection = self._another()
+        if not trusting or monotonic() - self._seen_at > _TRUST_SECONDS:
+            try:
+                self._require_in_place(connection)
+            except Unavailable:
+                connection.close()
+                raise
+        return connection
+
+    def _another(self) -> SQLiteConnection:
+        # It would make the file anew, with nothing in it.
+        if self._gone or not self._path.exists():
+            raise self._lost_file()
+        return SQLiteConnection(self._path, self._synchronous)
+
+    def _require_in_place(self, connection: SQLiteConnection) -> None:
+        if self._gone or connection.has_moved():
+            raise self._lost_file()
+        self._seen_at = monotonic()
+
+    def _lost_file(self) -> Unavailable:
+        self._gone = True
+        return Unavailable(
+            f"the database file {self._path} was deleted or replaced while it was open; stop the application, see that"
+            " the right file is there, without -wal and -shm files of another one beside it, and start it again"
+        )
 
     def _checkin(self, connection: SQLiteConnection) -> None:
         if connection.in_transaction:
@@ -187,6 +239,7 @@ class _SQLiteSession(Session):
     def commit(self, context: Context) -> None:
         self._connection.limit(context)
         try:
+            self._adapter._require_in_place(self._connection)
             self._connection.control("commit")
         finally:
             self.rollback()

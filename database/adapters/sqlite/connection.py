@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 import operator
 import re
@@ -45,6 +46,8 @@ class SQLiteConnection:
 
     def __init__(self, path: Path, synchronous: str) -> None:
         self._deadline = math.inf
+        self._moved = ctypes.c_int()
+        self._moved_at = ctypes.addressof(self._moved)
         try:
             self._db = apsw.Connection(str(path), statementcachesize=_STATEMENT_CACHE)
             self._set_up(synchronous)
@@ -69,6 +72,11 @@ class SQLiteConnection:
         db.set_progress_handler(self._expired, _STEPS_BETWEEN_CHECKS)
         db.create_scalar_function("isthmus_contains", _contains, 2, deterministic=True)
         db.convert_binding = _convert_binding
+
+    def has_moved(self) -> bool:
+        """Whether the file that is open is not the one at its path any more: that was deleted or replaced."""
+        self._db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, self._moved_at)
+        return bool(self._moved.value)
 
     def limit(self, context: Context) -> None:
         """Stop whatever runs from now on at the context's deadline."""

@@ -205,11 +205,3 @@ def test_what_is_no_token_of_a_session_is_refused(memory_store: Store, clock: Wa
     assert isinstance(caught.value, AuthError)
     assert caught.value.status == 401
     assert str(token) not in caught.value.message or token == ""
-
-
-def test_a_stand_in_does_not_condemn_what_it_does_not_know(memory_store: Store, clock: WallClock) -> None:
-    sessions = make_sessions(memory_store.connect(), clock, stands_in=lambda: True)
-    with pytest.raises(Unavailable):
-        sessions.refresh(RefreshToken.new().text)
-    here = sessions.begin(USER)
-    assert exchange(sessions, here).session_id == here.session_id

@@ -120,6 +120,7 @@ def make_site(folder: Path, **settings: object) -> Site:
         "INSTANCE_PATH": folder,
         "LOCAL_DB_PATH": folder / "isthmus.db",
         "LOCAL_DB_SYNCHRONOUS": "normal",
+        "PURGE_INTERVAL": 0,
     }
     return Site(create_app(load_settings(None, **{**defaults, **settings})))
 

@@ -14,6 +14,7 @@ from api.metrics import CIRCUIT_STATES
 from api.status import READY_FOR
 from api.status import Readiness
 from config.settings import load_settings
+from database.adapters.engine import connected
 from database.adapters.memory import MemoryAdapter
 from database.connection_manager import ConnectionManager
 from database.core.context import Context
@@ -59,9 +60,10 @@ def moody() -> Moody:
     return Moody({"retry_count": 0, "circuit_breaker_threshold": 0})
 
 
-def readiness(adapter: Moody, clock: ManualClock) -> Readiness:
+def readiness(adapter: Moody, clock: ManualClock) -> Callable[[], bool]:
     settings = load_settings(None, DB_ADAPTER_ORDER="memory")
-    return Readiness(ConnectionManager(settings, {"memory": adapter}), clock)
+    reasons = Readiness(ConnectionManager(settings, {"memory": adapter}), clock)
+    return lambda: not reasons()
 
 
 def test_readiness_is_asked_once_in_a_while(moody: Moody) -> None:
@@ -103,7 +105,9 @@ def test_monitoring_needs_no_database_and_no_token(tmp_path: Path) -> None:
     assert site.get("/status").json["adapters"]["local"]["connected"] is False
     assert site.get("/metrics").status_code == 200
     unready = site.get("/readyz")
-    assert (unready.status_code, unready.json) == (503, {"status": "not ready"})
+    assert unready.status_code == 503
+    assert unready.json["status"] == "not ready"
+    assert "cannot be opened" in unready.json["reasons"]["local"]
     answer = site.get("/api/molecules")
     assert_problem(answer, 503, "unavailable")
     assert int(answer.headers["Retry-After"]) >= 1
@@ -123,6 +127,37 @@ def test_monitoring_asks_the_database_for_nothing_but_a_sign_of_life(sqlite_site
     assert counts() == before
     assert sqlite_site.get("/readyz").status_code == 200
     assert counts().keys() == before.keys() | {"ping"}
+
+
+def test_where_a_database_is_is_for_administrators(site: Site) -> None:
+    places = {"host", "port", "database", "user", "path"}
+    for headers in ({}, site.register()):
+        answer = site.get("/status", headers)
+        assert not any(places & adapter.keys() for adapter in answer.json["adapters"].values())
+        assert all(adapter["circuit_state"] == "closed" for adapter in answer.json["adapters"].values())
+    told = site.get("/status", site.admin()).json["adapters"]
+    assert "path" in told["local"]
+    assert "supabase" not in told or told["supabase"].keys() >= places - {"path"}
+
+
+def test_a_table_that_cannot_be_read_is_named(site: Site) -> None:
+    assert site.get("/readyz").json == {"status": "ready"}
+    adapter = site.manager.adapter
+    with connected(adapter, writes=True) as connection:
+        connection.exec_driver_sql("drop table experiments")
+    wait_until(lambda: site.get("/readyz").status_code == 503, "it is still ready")
+    (reason,) = site.get("/readyz").json["reasons"].values()
+    assert "table experiments cannot be read: the database lacks a table" in reason
+
+
+def test_a_file_that_was_overwritten_is_not_ready(sqlite_site: Site, tmp_path: Path) -> None:
+    assert sqlite_site.get("/readyz").status_code == 200
+    sqlite_site.manager.disconnect()
+    file = tmp_path / "isthmus.db"
+    sqlite_site.get("/api/molecules")
+    file.write_bytes(b"\xa5" * file.stat().st_size)
+    wait_until(lambda: sqlite_site.get("/readyz").status_code == 503, "it is still ready")
+    assert "database file" in sqlite_site.get("/readyz").json["reasons"]["local"]
 
 
 def test_status_has_the_documented_keys(site: Site) -> None:

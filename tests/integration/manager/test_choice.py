@@ -216,7 +216,7 @@ def test_no_password_is_shown_or_logged(postgres_database: PostgresDatabase, cap
 def unreachable() -> PostgresAdapter:
     """A server that is not there."""
     place = {"host": "127.0.0.1", "port": free_port(), "user": "nobody", "password": SECRET}
-    return PostgresAdapter({**place, "timeout": 5, "retry_count": 0, "circuit_breaker_threshold": 0})
+    return PostgresAdapter({**place, "timeout": 5, "retry_count": 0, "circuit_breaker_threshold": 1})
 
 
 def test_while_nobody_answers_calls_do_not_stand_in_line() -> None:

@@ -38,7 +38,7 @@ def test_a_read_is_answered_elsewhere_and_says_so(pair: Pair) -> None:
     result = pair.read()
     assert notes(result) == ["in spare"]
     assert (result.source, result.stale_for) == ("spare", 7)
-    assert pair.manager.active_adapter == "main"
+    assert pair.manager.active_adapter == "spare"
     assert pair.manager.get_connection_info()["degraded"] is True
 
 

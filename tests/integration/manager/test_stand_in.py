@@ -29,7 +29,7 @@ def manager(tmp_path: Path) -> ConnectionManager:
     """A Supabase database that is away, and a stand-in without row level security, which was active before."""
     away = SupabaseDirectAdapter({"host": "127.0.0.1", "port": free_port(), "timeout": 2, "retry_count": 0})
     manager = ConnectionManager(load_settings(None), {"away": away, "spare": MemoryAdapter()})
-    manager._active = "away"
+    manager._connected = True
     return manager
 
 

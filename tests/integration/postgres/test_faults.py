@@ -236,3 +236,14 @@ def _wait_until(condition: Callable[[], bool]) -> None:
     while not condition():
         assert monotonic() < deadline
         pause.wait(0.01)
+
+
+def test_a_call_under_way_outlives_its_pool(adapter: PostgresAdapter) -> None:
+    """Its connection goes back to the pool that was closed, and not to the one that takes its place."""
+    assert adapter.connect()
+    taken = adapter._pool.acquire(NO_CONTEXT)
+    adapter.disconnect()
+    assert adapter.execute_query("select 2 as two") == [{"two": 2}]
+    taken.give_back(taken)
+    assert taken.closed
+    assert adapter.get_connection_info()["pool_size"] == 1

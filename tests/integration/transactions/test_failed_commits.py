@@ -81,12 +81,13 @@ def test_a_request_that_outlives_its_deadline_is_rolled_back(manager: Connection
     assert ledger.notes() == []
 
 
-def test_a_transaction_stays_with_its_adapter_whatever_becomes_active(ledger: Ledger, sqlite_ledger: Ledger) -> None:
-    adapters = {"first": ledger.adapter(), "second": sqlite_ledger.adapter(max_concurrency=3)}
+def test_a_transaction_goes_to_the_first_database_whatever_answers_reads(ledger: Ledger, sqlite_ledger: Ledger) -> None:
+    adapters = {"first": sqlite_ledger.adapter(max_concurrency=3), "second": ledger.adapter()}
     manager = ConnectionManager(load_settings(None, ENVIRONMENT="testing"), adapters)
-    manager._active = "second"
+    assert manager.connect()
     transaction = manager.begin_transaction()
-    manager._active = "first"
+    adapters["first"].pipeline.guard.trip()
+    assert manager.active_adapter == "second"
     text = "insert into entries (id, account_id, note) values ('1', 'acme', 'x')"
     assert manager._execute_query_in_transaction(transaction, text) == 1
     assert manager.commit_transaction(transaction)

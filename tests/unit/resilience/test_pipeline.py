@@ -210,7 +210,7 @@ def test_a_backend_that_comes_back_is_found_without_traffic() -> None:
     assert back.wait(PATIENCE)
     pipeline.close()
     snapshot = pipeline.snapshot()
-    assert (snapshot["circuit_state"], snapshot["openings"]) == ("closed", 2)
+    assert (snapshot["circuit_state"], snapshot["openings"]) == ("closed", 1)
     assert (snapshot["operations"]["ping"]["ok"], snapshot["operations"]["ping"]["backend_error"]) == (1, 1)
     pipeline.start()
     pipeline.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from collections.abc import Iterator
 from queue import SimpleQueue
 from types import FrameType
@@ -11,9 +12,11 @@ import pytest
 
 from database.core.context import NO_CONTEXT
 from database.core.errors import ConnectFailed
+from database.core.errors import PermissionDenied
 from database.core.operations import Ping
 from database.resilience.guard import Guard
 from database.resilience.policy import ResilienceSettings
+from database.resilience.probe import PAUSE
 from database.resilience.probe import Prober
 from tests.clocks import ManualClock
 from tests.unit.resilience.support import PATIENCE
@@ -27,15 +30,14 @@ DOWN = ConnectFailed("down")
 class Watched:
     """A guard with a prober whose waiting is let through one at a time."""
 
-    def __init__(self, clock: ManualClock, open_time: float = 60) -> None:
+    def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
-        settings = ResilienceSettings(circuit_breaker_timeout=open_time)
-        self.guard = Guard("pg", settings, clock, lambda: 0.0)
+        self.guard = Guard("pg", ResilienceSettings(), clock, lambda: 0.0)
         self.backend = Backend(clock)
         self.waiting: SimpleQueue[float] = SimpleQueue()
         self.go: SimpleQueue[bool] = SimpleQueue()
-        trial = self.guard.protected(self.backend)
-        self.prober = Prober(self.guard, lambda: trial(Ping(), NO_CONTEXT), wait=self._wait)
+        self.meanwhile: Callable[[], object] = lambda: None
+        self.prober = Prober(self.guard, self._ping, wait=self._wait)
 
     def break_down(self) -> None:
         stage = self.guard.protected(Backend(self.clock, *[DOWN] * 5))
@@ -58,6 +60,11 @@ class Watched:
     def threads() -> list[threading.Thread]:
         return [thread for thread in threading.enumerate() if thread.name == "isthmus-probe-pg"]
 
+    def _ping(self) -> None:
+        self.backend(Ping(), NO_CONTEXT)
+        meanwhile, self.meanwhile = self.meanwhile, lambda: None
+        meanwhile()
+
     def _wait(self, seconds: float) -> bool:
         self.waiting.put(seconds)
         return self.go.get(timeout=PATIENCE)
@@ -74,14 +81,25 @@ def watched(clock: ManualClock) -> Iterator[Watched]:
 
 def test_recovers_without_traffic_and_ends(watched: Watched) -> None:
     assert watched.threads() == []
-    watched.backend.script.extend([DOWN, None])
+    watched.backend.script.extend([DOWN, DOWN, None])
     watched.break_down()
-    for expected in (60, 120):
-        assert watched.next_wait() == expected
-        watched.end_wait(expected)
+    for _ in range(3):
+        # Whatever the circuit's open time, which is a minute.
+        assert watched.next_wait() == PAUSE
+        assert watched.guard.state == "open"
+        watched.end_wait(PAUSE)
     watched.join()
     assert watched.guard.state == "closed"
-    assert watched.backend.sent == [Ping(), Ping()]
+    assert watched.backend.sent == [Ping()] * 3
+
+
+def test_a_backend_that_refuses_the_ping_is_there(watched: Watched) -> None:
+    watched.backend.script.append(PermissionDenied("not for you"))
+    watched.break_down()
+    watched.next_wait()
+    watched.end_wait(PAUSE)
+    watched.join()
+    assert watched.guard.state == "closed"
 
 
 def test_every_opening_has_one_thread(watched: Watched) -> None:
@@ -89,7 +107,7 @@ def test_every_opening_has_one_thread(watched: Watched) -> None:
         watched.break_down()
         watched.next_wait()
         assert len(watched.threads()) == 1
-        watched.end_wait(60)
+        watched.end_wait(PAUSE)
         watched.join()
     assert len(watched.backend.sent) == 3
 
@@ -100,7 +118,7 @@ def test_an_opening_during_a_wait_keeps_the_thread(watched: Watched) -> None:
     watched.guard.reset()
     watched.break_down()
     assert len(watched.threads()) == 1
-    watched.end_wait(60)
+    watched.end_wait(PAUSE)
     watched.join()
     assert watched.guard.state == "closed"
 
@@ -117,12 +135,12 @@ def test_an_opening_while_the_thread_is_leaving_starts_another(watched: Watched)
     watched.break_down()
     threading.setprofile(None)
     watched.next_wait()
-    watched.end_wait(60)
+    watched.end_wait(PAUSE)
     assert leaving.wait(PATIENCE)
     watched.break_down()
-    assert watched.next_wait() == 60
+    assert watched.next_wait() == PAUSE
     leave.set()
-    watched.end_wait(60)
+    watched.end_wait(PAUSE)
     watched.join()
     assert watched.guard.state == "closed"
 
@@ -137,8 +155,8 @@ def test_stopping_ends_the_thread_and_starting_watches_again(watched: Watched) -
     watched.break_down()
     assert not watched.prober.running
     watched.prober.start()
-    assert watched.next_wait() == 60
-    watched.end_wait(60)
+    assert watched.next_wait() == PAUSE
+    watched.end_wait(PAUSE)
     watched.join()
     assert watched.guard.state == "closed"
 
@@ -159,12 +177,17 @@ def test_stopping_wakes_a_thread_that_waits(clock: ManualClock) -> None:
     assert not prober.running
 
 
-def test_an_open_time_of_zero_does_not_spin(clock: ManualClock) -> None:
-    watched = Watched(clock, open_time=0)
-    watched.backend.script.append(DOWN)
+def test_a_sign_of_life_from_before_another_opening_is_none(watched: Watched) -> None:
+    def open_again() -> None:
+        watched.guard.reset()
+        watched.break_down()
+
+    watched.meanwhile = open_again
     watched.break_down()
-    for _ in range(2):
-        assert watched.next_wait() == 0.1
-        watched.end_wait(0)
+    watched.next_wait()
+    watched.end_wait(PAUSE)
+    assert watched.next_wait() == PAUSE
+    assert watched.guard.state == "open"
+    watched.end_wait(PAUSE)
     watched.join()
     assert watched.guard.state == "closed"
