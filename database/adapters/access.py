@@ -1,7 +1,7 @@
 """The declared access rules, applied to every operation of a caller before a backend sees it.
 
 One point above all adapters: whatever a call came through, it passes here, on its own and inside a transaction.
-What a caller may do at all is decided by :class:`~database.core.access.Rule`; where only own rows are meant, the
+What a caller may do at all is decided by :class:`~database.core.access.Access`; where only own rows are meant, the
 operation is narrowed to them, so that a row of somebody else is simply not there.
 """
 
@@ -183,12 +183,13 @@ class AccessRules:
             self._require_judge(operation, table)
             return None
         asked = [rules.of(action) for action in actions]
-        for action, rule in zip(actions, asked, strict=True):
-            if not rule.admits(identity):
-                raise self._denied(f"{action} access to table {table!r} is for {rule}", operation)
-        if any(rule.own_rows for rule in asked):
+        reaches = [access.reach(identity) for access in asked]
+        if "no rows" in reaches:
+            refused = reaches.index("no rows")
+            raise self._denied(f"{actions[refused]} access to table {table!r} is for {asked[refused]}", operation)
+        if "own rows" in reaches:
             return Where(rules.owner or "", "eq", identity.subject)
-        if all(rule.by_role_alone for rule in asked):
+        if all(access.names("anyone", "user") for access in asked):
             self._open.add((type(operation), table, identity.role))
         return None
 

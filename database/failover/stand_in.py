@@ -22,4 +22,4 @@ def may_stand_in(adapter: DatabaseAdapter, absent: DatabaseAdapter, operation: O
         return True
     if not isinstance(operation, Get | Select) or operation.table not in absent.schema:
         return False
-    return absent.schema.table(operation.table).rules.read.audience == "anyone"
+    return absent.schema.table(operation.table).rules.read.names("anyone")

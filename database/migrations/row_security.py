@@ -21,6 +21,7 @@ from psycopg import sql
 from database.core.access import ADMIN
 from database.core.access import NOBODY
 from database.core.access import SIGNED_IN
+from database.core.access import Access
 from database.core.access import Action
 from database.core.access import Rule
 from database.core.access import covering
@@ -71,18 +72,18 @@ class Policy:
     """Who may do one thing with the rows of a table.
 
     :ivar verb: ``select``, ``insert``, ``update`` or ``delete``.
-    :ivar rule: whom it is for.
-    :ivar owner: the column with the owner of a row, where the rule asks for it.
+    :ivar access: whom it is for.
+    :ivar owner: the column with the owner of a row, where that is asked for.
     """
 
     verb: str
-    rule: Rule
+    access: Access
     owner: str | None = None
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The database roles it is for."""
-        return _CALLERS if self.rule.audience == "anyone" else (SIGNED_IN,)
+        return _CALLERS if self.access.names("anyone") else (SIGNED_IN,)
 
     @property
     def name(self) -> str:
@@ -227,15 +228,19 @@ def _roles(policy: Policy) -> sql.Composable:
 
 
 def _condition(policy: Policy) -> sql.Composable:
-    rule = policy.rule
+    """What is true of the rows: with several kinds of callers, of one of them."""
+    if policy.access.names("anyone", "user"):
+        return sql.SQL("true")
+    return sql.SQL(" or ").join(_admission(rule, policy.owner or "") for rule in policy.access.rules)
+
+
+def _admission(rule: Rule, owner: str) -> sql.Composable:
     if rule.audience == "owner":
-        return sql.SQL("{} = {}").format(sql.Identifier(policy.owner or ""), _SUBJECT)
+        return sql.SQL("{} = {}").format(sql.Identifier(owner), _SUBJECT)
     if rule.audience == "role":
         return sql.SQL("{} = any(array[{}])").format(_APP_ROLE, _literals({rule.name, ADMIN}))
-    if rule.audience == "permission":
-        permitted = sql.SQL(_PERMITTED).format(_literals(covering(rule.name)))
-        return sql.SQL("{} = {} or {}").format(_APP_ROLE, sql.Literal(ADMIN), permitted)
-    return sql.SQL("true")
+    permitted = sql.SQL(_PERMITTED).format(_literals(covering(rule.name)))
+    return sql.SQL("{} = {} or {}").format(_APP_ROLE, sql.Literal(ADMIN), permitted)
 
 
 def _literals(texts: Iterable[str]) -> sql.Composable:
