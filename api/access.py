@@ -13,10 +13,10 @@ from flask import current_app
 
 from auth.guards import access_required
 from database.connection_manager import ConnectionManager
+from database.core import context
 from database.core.access import Access
 from database.core.access import Action
 from database.core.clock import monotonic
-from database.core.context import acting_as
 from database.core.context import current_context
 from database.core.errors import NotFound
 from database.core.schema import TableSchema
@@ -36,7 +36,7 @@ def as_application(*, within: float) -> Iterator[None]:
 
     :param within: seconds until they give up; less, if the request has less.
     """
-    with acting_as(None):
+    with context.as_application():
         token = current_context.set(current_context.get().until(monotonic() + within))
         try:
             yield

@@ -12,9 +12,8 @@ from tenacity import stop_after_attempt
 from tenacity import wait_random_exponential
 
 from database.adapters.face import Database
-from database.core.context import SERVICE
-from database.core.context import acting_as
 from database.core.context import active_unit
+from database.core.context import as_application
 from database.core.errors import Conflict
 
 Answer = TypeVar("Answer")
@@ -41,7 +40,7 @@ def atomically(database: Database, work: Callable[[], Answer]) -> Answer:
     )
     outer = active_unit.set(None)
     try:
-        with acting_as(SERVICE):
+        with as_application():
             answer: Answer = attempts(_once, database, work)
             return answer
     finally:

@@ -6,9 +6,12 @@ import logging
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
+from typing import Self
 
 from database.adapters.face import Database
 from database.adapters.session import Transaction
+from database.adapters.session import elsewhere
 from database.core.context import active_unit
 from database.core.errors import TransactionError
 from database.core.operations import Operation
@@ -24,13 +27,15 @@ class UnitOfWork:
     """Begins a transaction when it is first needed; ends it when told, or not at all.
 
     Lazy, it lets reads pass by until the first write. Otherwise the first call of any kind begins, so that
-    what is read cannot change before what is written. It belongs to one adapter from then on.
+    what is read cannot change before what is written. It belongs to one adapter from then on, and to the thread that
+    has made it all along: another one that it was copied into is refused.
 
     :param lazy: tells, when the first call comes, whether reads before the first write are answered outside.
     """
 
     def __init__(self, *, lazy: Callable[[], bool]) -> None:
         self._lazy = lazy
+        self._thread: int | None = get_ident()
         self._source: Database | None = None
         self._transaction: Transaction | None = None
         self._doomed = False
@@ -39,6 +44,14 @@ class UnitOfWork:
         self._committed = False
         self._before: list[Hook] = []
         self._after: list[Hook] = []
+
+    @classmethod
+    def over(cls) -> Self:
+        """A unit that is closed already, for any thread."""
+        unit = cls(lazy=lambda: True)
+        unit._thread = None
+        unit.close()
+        return unit
 
     @property
     def begun(self) -> bool:
@@ -52,6 +65,7 @@ class UnitOfWork:
 
     def run(self, source: Database, operation: Operation) -> Result:
         """Carry out an operation meant for ``source`` in the unit's transaction."""
+        self._require_own_thread()
         if self._transaction is None and (self._closed or self._lazy()) and reads_only(operation):
             return source.run_alone(operation)
         transaction = self._transaction or self._begin(source)
@@ -61,6 +75,7 @@ class UnitOfWork:
     @contextmanager
     def nested(self, source: Database) -> Iterator[Transaction]:
         """A savepoint in the unit's transaction, which begins with it if need be; once it is over, one of its own."""
+        self._require_own_thread()
         if self._closed:
             with _on_its_own(source) as transaction:
                 yield transaction
@@ -108,6 +123,10 @@ class UnitOfWork:
         self._reset()
         self._closed = True
 
+    def _require_own_thread(self) -> None:
+        if self._thread != get_ident() and self._thread is not None:
+            raise elsewhere()
+
     def _begin(self, source: Database) -> Transaction:
         if self._closed:
             raise TransactionError("the request's unit of work is over; open a transaction() of its own")
@@ -142,6 +161,7 @@ def current_unit() -> UnitOfWork:
     unit = active_unit.get()
     if not isinstance(unit, UnitOfWork):
         raise TransactionError("there is no unit of work here")
+    unit._require_own_thread()
     return unit
 
 

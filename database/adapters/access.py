@@ -27,6 +27,7 @@ from database.core.access import is_caller
 from database.core.capabilities import Capabilities
 from database.core.context import Context
 from database.core.context import Identity
+from database.core.errors import CallerMissing
 from database.core.errors import PermissionDenied
 from database.core.errors import Unsupported
 from database.core.operations import Batch
@@ -70,9 +71,13 @@ class Permitted(NamedTuple):
 
 
 class AccessRules:
-    """The rules of one adapter's tables."""
+    """The rules of one adapter's tables.
+
+    :ivar demand_caller: whether a call of which nobody said who asks is refused; else it is the application's own.
+    """
 
     def __init__(self, backend: Judged) -> None:
+        self.demand_caller = False
         self._backend = backend
         # What all callers of a database role may do with all rows, by operation and table: found out once.
         self._open: set[tuple[type[Operation], str | None, str]] = set()
@@ -97,6 +102,8 @@ class AccessRules:
         def enforce(operation: Operation, context: Context) -> Result:
             identity = context.identity
             if not is_caller(identity):
+                if identity is None and self.demand_caller:
+                    raise CallerMissing(backend=self._backend.name, operation=operation.kind)
                 return handler(operation, context)
             if (type(operation), getattr(operation, "table", None), identity.role) in self._open:
                 return handler(operation, context)
@@ -105,6 +112,11 @@ class AccessRules:
             return result if answer is None else answer(result)
 
         return enforce
+
+    def require_caller(self, context: Context, operation: str) -> None:
+        """Do what :meth:`enforced` does first, for what is no single operation. :raises CallerMissing: see there."""
+        if context.identity is None and self.demand_caller:
+            raise CallerMissing(backend=self._backend.name, operation=operation)
 
     def permitted(self, operation: Operation, identity: Identity) -> Permitted:
         """A caller's operation within what the rules permit.

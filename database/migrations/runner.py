@@ -18,7 +18,7 @@ from config.tables import metadata
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import connected
 from database.adapters.engine import has_engine
-from database.core.context import acting_as
+from database.core.context import as_application
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
 from database.core.errors import RequestError
@@ -47,7 +47,7 @@ def current(adapter: DatabaseAdapter) -> str | None:
     if not has_engine(adapter):
         return None
     try:
-        with acting_as(None):
+        with as_application():
             recorded = adapter.run_alone(_RECORDED).first
     except (InvalidQuery, PermissionDenied):
         # No such table, or not for the application's role to read: the configured user knows.

@@ -35,6 +35,7 @@ from tests.contract.backends import Backend
 from tests.contract.callers import ADA
 from tests.contract.callers import ADMIN
 from tests.contract.callers import BOB
+from tests.contract.callers import asking
 from tests.contract.callers import begin_diaries
 from tests.contract.callers import caller
 from tests.contract.callers import entry
@@ -197,7 +198,7 @@ def test_the_anonymous_have_no_rows_of_their_own(adapter: DatabaseAdapter) -> No
 
 @pytest.mark.parametrize("identity", [None, SERVICE], ids=["itself", "service"])
 def test_the_application_is_bound_by_no_rule(adapter: DatabaseAdapter, identity: Identity | None) -> None:
-    with acting_as(identity):
+    with asking(identity):
         adapter.run(Update("diaries", {"owner_id": BOB.subject}, "a1"))
         adapter.run(Upsert("diaries", [entry("b1", ADA)]))
         assert adapter.run(Delete("diaries", "a2")).count == 1

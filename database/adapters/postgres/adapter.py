@@ -18,6 +18,7 @@ from database.adapters.sql.operations import SqlOperations
 from database.changes.feed import ReadChanges
 from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
+from database.core.context import SERVICE
 from database.core.context import Context
 from database.core.errors import BackendError
 from database.core.errors import InvalidQuery
@@ -72,7 +73,7 @@ class PostgresAdapter(DatabaseAdapter):
     def execute(self, operation: Operation, context: Context) -> Result:
         if type(operation) is ReadChanges:
             # The log is the application's to read, whoever asks.
-            return self._carry_out(changes.read, operation, context.acting_as(None))
+            return self._carry_out(changes.read, operation, context.acting_as(SERVICE))
         return self._carry_out(self._operations.execute, operation, context)
 
     def _carry_out(self, handler: Handler, operation: Any, context: Context) -> Result:

@@ -26,6 +26,7 @@ from database.changes.subscription import ErrorCallback
 from database.changes.subscription import LiveQuery
 from database.changes.subscription import Subscription
 from database.core.capabilities import Capabilities
+from database.core.context import SERVICE
 from database.core.context import Context
 from database.core.errors import Unsupported
 from database.core.operations import Call
@@ -125,7 +126,7 @@ class SupabaseAdapter(BufferedAdapter):
     def _read_changes(self, operation: ReadChanges, context: Context) -> Result:
         # The log is the application's to read, whoever asks.
         arguments = {"after": operation.cursor, "most": operation.limit}
-        return Result(value=page(self._client.call(_CHANGES, arguments, context.acting_as(None), reads=True)))
+        return Result(value=page(self._client.call(_CHANGES, arguments, context.acting_as(SERVICE), reads=True)))
 
     def _commit(self, operation: CommitRequest, context: Context) -> Result:
         actor = None if context.identity is None else context.identity.subject

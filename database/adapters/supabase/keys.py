@@ -8,6 +8,7 @@ import binascii
 import orjson
 
 from database.core.context import ANONYMOUS
+from database.core.context import SERVICE
 from database.core.context import Identity
 from database.core.errors import PermissionDenied
 
@@ -59,9 +60,9 @@ class ApiKeys:
         return self._secret is not None
 
     @property
-    def application(self) -> Identity | None:
+    def application(self) -> Identity:
         """The identity for the application's own sign of life: the service if it has a key, else nobody."""
-        return None if self.has_secret else ANONYMOUS
+        return SERVICE if self.has_secret else ANONYMOUS
 
     @property
     def public(self) -> str:

@@ -20,6 +20,7 @@ from database.core.errors import PermissionDenied
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Update
+from tests.contract.callers import asking
 from tests.integration.buffered.remote import Remote
 from tests.integration.buffered.remote import at_once
 from tests.integration.buffered.remote import only_convex
@@ -68,7 +69,7 @@ def commit_as_everybody(remote: Remote, look: Callable[[BufferedAdapter, str], N
     def work(thread: int) -> None:
         for turn in range(ROUNDS):
             owner, identity = everybody[(thread + turn) % len(everybody)]
-            with acting_as(identity):
+            with asking(identity):
                 assert remote.server.viewer(adapter) == owner
                 commit_alone_and_together(adapter, owner, thread, turn)
                 look(adapter, owner)

@@ -24,6 +24,7 @@ from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Update
 from database.migrations.supabase import functions
+from tests.contract.callers import asking
 from tests.integration.postgres.memos import SCHEMA
 from tests.integration.postgres.memos import memo
 from tests.integration.postgres.memos import memo_database
@@ -81,7 +82,7 @@ def user(project: SupabaseApi, subject: str, **claims: Any) -> Identity:
 
 
 def seen(adapter: SupabaseAdapter, identity: Identity | None) -> list[str]:
-    with acting_as(identity):
+    with asking(identity):
         return [row["id"] for row in adapter.run(Select("memos", columns=("id",))).rows]
 
 

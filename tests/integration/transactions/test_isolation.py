@@ -15,7 +15,9 @@ from flask import Flask
 from database.connection_manager import ConnectionManager
 from database.core.context import NO_CONTEXT
 from database.core.context import active_unit
+from database.core.context import as_application
 from database.core.context import current_context
+from database.core.context import in_callers_name
 from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import balance
 from tests.integration.transactions.ledger import deposit
@@ -36,9 +38,9 @@ def in_thread(work: Callable[[], None]) -> None:
 def test_a_thread_that_a_view_starts_does_not_join(app: Flask, manager: ConnectionManager, ledger: Ledger) -> None:
     @app.post("/")
     def view() -> tuple[str, int]:
-        in_thread(lambda: write(manager, "by the thread"))
+        in_thread(in_callers_name(lambda: write(manager, "by the thread")))
         write(manager, "by the view")
-        in_thread(lambda: seen.append(len(manager.table("entries").execute())))
+        in_thread(in_callers_name(lambda: seen.append(len(manager.table("entries").execute()))))
         return "", 500
 
     seen: list[int] = []
@@ -151,7 +153,7 @@ def test_nothing_of_a_request_is_left_in_its_thread(app: Flask, manager: Connect
 
 def test_the_context_around_a_request_comes_back_after_it(app: Flask, manager: ConnectionManager) -> None:
     app.add_url_rule("/", "view", lambda: str(balance(manager)))
-    with manager.transaction() as transaction:
+    with as_application(), manager.transaction() as transaction:
         deposit(manager, 7)
         assert app.test_client().get("/").text == "0"
         assert active_unit.get() is transaction
