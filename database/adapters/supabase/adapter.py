@@ -38,6 +38,7 @@ from database.core.operations import Select
 from database.core.result import Result
 
 _COMMIT = "isthmus_commit"
+_COMMIT_AS = "isthmus_commit_as"
 _CHANGES = "isthmus_changes"
 _CAPABILITIES = Capabilities(sql="translated", calls=True, immediate_constraints=False, json_number_types=False)
 
@@ -130,8 +131,13 @@ class SupabaseAdapter(BufferedAdapter):
 
     def _commit(self, operation: CommitRequest, context: Context) -> Result:
         actor = None if context.identity is None else context.identity.subject
-        request = body(self._encoder.commit(operation, actor))
-        self._client.call(_COMMIT, {"request": request}, context)
+        request = self._encoder.commit(operation, actor)
+        if len(operation.parties) > 1:
+            # A function of its own: a database that lacks it would take everything for the application's.
+            request["parties"] = [self._keys.party(identity) for identity in operation.parties]
+            self._client.call(_COMMIT_AS, {"request": body(request)}, context)
+        else:
+            self._client.call(_COMMIT, {"request": body(request)}, context)
         return Result()
 
 
