@@ -61,12 +61,12 @@ class Side:
 
     def changes(self, cursor: str | None, limit: int) -> Changes:
         """The committed changes behind a cursor; None for the present end."""
-        with _apart():
+        with apart():
             return self.adapter.changes(cursor, limit)
 
     def rows(self, table: str, where: Filter | None, limit: int, columns: tuple[str, ...] | None = None) -> list[Row]:
         """Rows in the order of their ids."""
-        with _apart():
+        with apart():
             return self.adapter.run(Select(table, columns, where, limit=limit)).rows
 
     def held(self, keys: Iterable[Key], session: str) -> dict[Key, Held]:
@@ -74,7 +74,7 @@ class Side:
 
         :param session: whose bases count; those of another one are not known.
         """
-        with _apart():
+        with apart():
             return self._held(list(keys), session)
 
     def apply(self, steps: Sequence[Step], session: str) -> None:
@@ -83,7 +83,7 @@ class Side:
         :raises Conflict: if a record is not as it was found any more.
         :raises RequestError: if the database does not take one of the rows.
         """
-        with _apart(), self.adapter.transaction():
+        with apart(), self.adapter.transaction():
             held = self._held([step.key for step in steps], session)
             if not all(held[step.key].same_as(step.found) for step in steps):
                 raise Conflict("the record has changed", backend=self.adapter.name)
@@ -94,7 +94,7 @@ class Side:
 
     def row(self, table: str, row_id: str) -> Row | None:
         """One row by its id."""
-        with _apart():
+        with apart():
             return self.adapter.run(Get(table, row_id)).first
 
     def replace(self, table: str, known: Record | None, row: Record) -> None:
@@ -103,7 +103,7 @@ class Side:
         :param known: what the present row has to say; None if there must be none.
         :raises Conflict: if it says something else.
         """
-        with _apart(), self.adapter.transaction():
+        with apart(), self.adapter.transaction():
             present = self.adapter.run(Get(table, row["id"])).first
             shown = None if present is None or known is None else {name: present[name] for name in known}
             if (present is None) != (known is None) or shown != known:
@@ -112,12 +112,12 @@ class Side:
 
     def store(self, table: str, rows: Sequence[Record]) -> None:
         """Write rows of sync's own."""
-        with _apart():
+        with apart():
             self.adapter.run(Upsert(table, rows, returning=False))
 
     def remove(self, table: str, ids: Sequence[str]) -> None:
         """Delete rows of sync's own."""
-        with _apart():
+        with apart():
             self.adapter.run(Delete(table, where=Where("id", "in", ids)))
 
     def record_id(self, key: Key) -> str:
@@ -196,7 +196,7 @@ class Pair:
 
 
 @contextmanager
-def _apart() -> Iterator[None]:
+def apart() -> Iterator[None]:
     """Run the block's calls as the application itself, outside of the caller's unit of work."""
     token = active_unit.set(None)
     try:
