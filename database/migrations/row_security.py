@@ -2,8 +2,8 @@
 
 Supabase offers every table of its public schema to the world through HTTP; what keeps the world out is this. A
 table with ``info["access"]`` gets a policy per verb, which says the same as :mod:`database.core.access`; any other,
-those of Isthmus itself first, is closed to all but ``service_role``. The rules are state, not history: they are made
-anew after the migrations have run.
+those of Isthmus itself first, is closed to all but ``service_role``. So is a table that a migration has made and that
+is not declared any more. The rules are state, not history: they are made anew after the migrations have run.
 """
 
 from __future__ import annotations
@@ -107,6 +107,14 @@ def statements(metadata: sa.MetaData) -> list[str]:
     return [text for table in _protected(metadata) for text in table_statements(table)]
 
 
+def closing(metadata: sa.MetaData, made: Iterable[str]) -> list[str]:
+    """The SQL that closes the tables that were made and are not declared, where they are; it may be run again.
+
+    :param made: the tables that migrations have made.
+    """
+    return [_where_it_is(table) for table in _forsaken(metadata, made)]
+
+
 def table_statements(table: sa.Table) -> Iterator[str]:
     """The SQL that gives one table its rules; it may be run again."""
     name = sql.Identifier(table.name)
@@ -130,20 +138,26 @@ def has_roles(connection: sa.Connection) -> bool:
     return set(connection.scalars(_FIND_ROLES, {"names": list(ROLES)})) == set(ROLES)
 
 
-def apply(connection: sa.Connection, metadata: sa.MetaData) -> bool:
-    """Make the rules on ``connection``'s database; False, and nothing done, where the roles do not exist."""
+def apply(connection: sa.Connection, metadata: sa.MetaData, made: Iterable[str] = ()) -> bool:
+    """Make the rules on ``connection``'s database; False, and nothing done, where the roles do not exist.
+
+    :param made: the tables that migrations have made; what is not declared of them is closed.
+    """
     if not has_roles(connection):
         return False
-    for text in statements(metadata):
+    for text in (*statements(metadata), *closing(metadata, made)):
         connection.exec_driver_sql(text, execution_options={"no_parameters": True})
     return True
 
 
-def differences(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
-    """Where the database's rules are not the declared ones, a line each; none where the roles do not exist."""
+def differences(connection: sa.Connection, metadata: sa.MetaData, made: Iterable[str] = ()) -> list[str]:
+    """Where the database's rules are not the declared ones, a line each; none where the roles do not exist.
+
+    :param made: the tables that migrations have made.
+    """
     if not has_roles(connection):
         return []
-    tables = {table.name: table for table in _protected(metadata)}
+    tables = {table.name: table for table in (*_protected(metadata), *_forsaken(metadata, made))}
     names = {"names": list(tables)}
     secured = {name: bool(on) for name, on in connection.execute(_FIND_TABLES, names)}
     made = _policies_of(connection, tables)
@@ -211,6 +225,18 @@ def _policies_of(connection: sa.Connection, tables: Iterable[str]) -> defaultdic
 def _protected(metadata: sa.MetaData) -> list[sa.Table]:
     """The declared tables, and the one that keeps the revision, which is nobody's business either."""
     return [*metadata.sorted_tables, sa.Table(VERSION_TABLE, sa.MetaData(), info={"internal": True})]
+
+
+def _forsaken(metadata: sa.MetaData, made: Iterable[str]) -> list[sa.Table]:
+    """The tables that were made and are not declared, as tables that are nobody's business."""
+    return [sa.Table(name, sa.MetaData(), info={"internal": True}) for name in sorted({*made} - {*metadata.tables})]
+
+
+def _where_it_is(table: sa.Table) -> str:
+    """The SQL that gives a table its rules if there is one."""
+    body = "; ".join(table_statements(table))
+    name = sql.Literal(sql.Identifier(table.name).as_string(None)).as_string(None)
+    return f"do $isthmus$ begin if to_regclass({name}) is not null then {body}; end if; end $isthmus$"
 
 
 def _grant_statement(policy: Policy, table: sql.Identifier) -> str:
