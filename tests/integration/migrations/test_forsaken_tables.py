@@ -90,11 +90,8 @@ def test_the_script_closes_it(owner: PostgresAdapter, database: PostgresDatabase
         database.execute(sql_script.supabase_script())
     assert runner.check(owner) == []
     assert is_open(database) == CLOSED
-
-
-@pytest.mark.usefixtures("_taken_out")
-def test_one_that_is_gone_is_no_fault(owner: PostgresAdapter, database: PostgresDatabase) -> None:
+    # One that is gone is no fault.
     database.execute("drop table experiments, molecules")
-    runner.upgrade(owner, always=True)
     database.execute(sql_script.supabase_script())
+    runner.upgrade(owner, always=True)
     assert runner.check(owner) == []
