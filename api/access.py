@@ -11,14 +11,12 @@ from typing import Any
 
 from flask import current_app
 
-from auth.guards import jwt_required
-from auth.guards import permission_required
-from auth.guards import role_required
+from auth.guards import access_required
 from database.connection_manager import ConnectionManager
+from database.core import context
+from database.core.access import Access
 from database.core.access import Action
-from database.core.access import Rule
 from database.core.clock import monotonic
-from database.core.context import acting_as
 from database.core.context import current_context
 from database.core.errors import NotFound
 from database.core.schema import TableSchema
@@ -38,7 +36,7 @@ def as_application(*, within: float) -> Iterator[None]:
 
     :param within: seconds until they give up; less, if the request has less.
     """
-    with acting_as(None):
+    with context.as_application():
         token = current_context.set(current_context.get().until(monotonic() + within))
         try:
             yield
@@ -74,12 +72,5 @@ def _shown_table(name: str) -> TableSchema:
 
 
 @cache
-def _guarded(view: View, rule: Rule) -> View:
-    match rule:
-        case Rule("anyone"):
-            return view
-        case Rule("role", name):
-            return role_required(name)(view)
-        case Rule("permission", name):
-            return permission_required(name)(view)
-    return jwt_required(view)
+def _guarded(view: View, access: Access) -> View:
+    return access_required(access)(view)

@@ -88,6 +88,8 @@ def init_app(app: Flask) -> None:
     """Answer every error of ``app`` as a problem."""
     app.register_error_handler(errors.DataError, lambda error: problem_of(error).response())
     app.register_error_handler(AuthError, _refused)
+    # A fault of the program, which its users need not read about.
+    app.register_error_handler(errors.CallerMissing, _unexpected)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
 

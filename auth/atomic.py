@@ -6,9 +6,8 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from database.adapters.face import Database
-from database.core.context import SERVICE
-from database.core.context import acting_as
 from database.core.context import active_unit
+from database.core.context import as_application
 from database.core.errors import Conflict
 from database.core.errors import SerializationFailure
 from database.resilience.repetition import repeated
@@ -27,7 +26,7 @@ def atomically(database: Database, work: Callable[[], Answer]) -> Answer:
     """
     outer = active_unit.set(None)
     try:
-        with acting_as(SERVICE):
+        with as_application():
             return repeated(lambda: _once(database, work))
     finally:
         active_unit.reset(outer)

@@ -15,6 +15,7 @@ from flask import g
 from auth.errors import AccessDenied
 from auth.errors import AuthenticationFailed
 from database.core.access import ADMIN
+from database.core.access import Access
 from database.core.access import permission_rule
 from database.core.context import current_context
 
@@ -62,14 +63,23 @@ def permission_required(*permissions: str) -> Callable[[Callable[P, Any]], Calla
     rules = [permission_rule(permission) for permission in permissions]
     if not rules:
         raise ValueError("permission_required needs a permission")
+    return _admitting(Access(tuple(rules)), f"permission: {', '.join(permissions)}")
 
-    def require_permission() -> None:
-        _require_user()
-        identity = current_context.get().identity
-        if identity is None or not any(rule.admits(identity) for rule in rules):
-            raise AccessDenied(f"Access denied. Required permission: {', '.join(permissions)}")
 
-    return lambda view: _guarded(view, require_permission)
+def access_required(access: Access) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    """Only for callers whom a table's rules admit, be it to their own rows.
+
+    :raises AuthenticationFailed: when called without a token, unless that is for anyone.
+    :raises AccessDenied: when the caller is admitted to no rows.
+    """
+    if access.names("anyone"):
+        return lambda view: view
+    if access.names("user", "owner") or not access.rules:
+        return jwt_required
+    roles = ", ".join(rule.name for rule in access.rules if rule.audience == "role")
+    permissions = ", ".join(rule.name for rule in access.rules if rule.audience == "permission")
+    needed = [f"{kind}: {names}" for kind, names in (("role", roles), ("permission", permissions)) if names]
+    return _admitting(access, " or ".join(needed))
 
 
 def convex_identity_required(view: Callable[P, Any]) -> Callable[P, Any]:
@@ -78,6 +88,16 @@ def convex_identity_required(view: Callable[P, Any]) -> Callable[P, Any]:
     :raises AuthenticationFailed: when called without one; its code is ``unauthorized_convex``.
     """
     return _guarded(view, _require_convex_identity)
+
+
+def _admitting(access: Access, needed: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
+    def require() -> None:
+        _require_user()
+        identity = current_context.get().identity
+        if identity is None or access.reach(identity) == "no rows":
+            raise AccessDenied(f"Access denied. Required {needed}")
+
+    return lambda view: _guarded(view, require)
 
 
 def _require_user() -> None:

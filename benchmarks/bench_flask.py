@@ -42,6 +42,7 @@ from config.settings import load_settings
 from database import flask_transactions
 from database.adapters.sqlite import SQLiteAdapter
 from database.connection_manager import ConnectionManager
+from database.core.context import as_application
 from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.schema import new_id
@@ -112,7 +113,8 @@ def _records_api(path: Path) -> Iterator[Call]:
     settings = load_settings(None, jwt_secret=_SECRET, local_db_path=str(path), local_db_synchronous="normal")
     app = create_app(settings)
     manager: ConnectionManager = app.extensions["isthmus"].manager
-    molecule = manager.run(Insert("molecules", [{"name": "water"}])).rows[0]
+    with as_application():
+        molecule = manager.run(Insert("molecules", [{"name": "water"}])).rows[0]
     token = app.extensions[middleware.EXTENSION].generate_token(new_id())
     names = count()
     call = _caller(

@@ -52,6 +52,7 @@ items = sa.Table(
     sa.Column("added", text(), nullable=False),
     sa.Column("notes", text(), nullable=False),
     sa.Index("ix_items_page", "category", "price", "id"),
+    info={"access": {"read": "user", "write": "user"}},
 )
 SCHEMA = Schema.of(metadata)
 COLUMNS = tuple(items.columns.keys())

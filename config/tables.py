@@ -2,8 +2,9 @@
 
 Text is compared by code point (``COLLATE "C"`` on PostgreSQL). ``info["access"]`` says who may do what:
 ``anyone``, ``user`` (signed in), ``owner`` (signed in, and only with rows of whom ``info["owner"]`` names the
-column), ``permission:<area>:<action>``, or the name of a role. A table without it is closed to callers, and so is
-one with ``info["internal"]``, which belongs to Isthmus itself.
+column), ``role:<name>``, ``permission:<area>:<action>``, or a list of these for whoever one of them is true of, such
+as ``["owner", "role:staff"]``. A table without it is closed to callers, and so is one with ``info["internal"]``, which
+belongs to Isthmus itself.
 """
 
 from __future__ import annotations

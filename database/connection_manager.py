@@ -204,6 +204,11 @@ class ConnectionManager(Database):
             "adapters": {name: adapter.get_connection_info() for name, adapter in self.adapters.items()},
         }
 
+    def demand_callers(self) -> None:
+        """Have all adapters refuse what nobody says the caller of."""
+        for adapter in self.adapters.values():
+            adapter.demand_callers()
+
     def test_all_connections(self) -> dict[str, tuple[bool, str]]:
         """Ask every adapter for a sign of life."""
         return {name: adapter.test_connection() for name, adapter in self.adapters.items()}

@@ -37,6 +37,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 from database.connection_manager import ConnectionManager
 from database.core.clock import monotonic
 from database.core.context import Context
+from database.core.context import Identity
 from database.core.context import Provenance
 from database.core.context import active_unit
 from database.core.context import current_context
@@ -100,21 +101,21 @@ _current: ContextVar[_Request | None] = ContextVar("isthmus_request", default=No
 
 
 class _Stream:
-    """The pieces of a streamed answer, made with the request's closed unit and its caller around them.
+    """The pieces of a streamed answer, made with a unit that is over and the request's caller around them.
 
-    Flask asks for them after the request's teardown, when both are gone. The request's deadline is over with it.
+    Flask asks for them after the request's teardown, when both are gone, and a server may do so in another thread.
+    The request's deadline is over with it.
     """
 
-    def __init__(self, pieces: Iterable[Any], unit: UnitOfWork, caller: Context) -> None:
+    def __init__(self, pieces: Iterable[Any], caller: Context) -> None:
         self._pieces = pieces
         self._iterator = iter(pieces)
-        self._unit = unit
         self._caller = caller._replace(deadline=math.inf)
 
     @cached_property
     def _variables(self) -> contextvars.Context:
         variables = contextvars.copy_context()
-        variables.run(active_unit.set, self._unit)
+        variables.run(active_unit.set, UnitOfWork.over())
         variables.run(current_context.set, self._caller)
         return variables
 
@@ -134,20 +135,26 @@ class _Stream:
         self.close()
 
 
-def init_app(app: Flask, manager: ConnectionManager) -> None:
+def init_app(app: Flask, manager: ConnectionManager, caller: Identity | None = None) -> None:
     """Make every request of ``app`` a unit of work on ``manager``'s active database.
+
+    From now on the manager's databases refuse a call of which nobody said who asks
+    (:class:`~database.core.errors.CallerMissing`): in a thread, a job and a command.
 
     Config: ``REQUEST_TIMEOUT``, seconds until a request's database calls give up; 0 for no limit.
 
+    :param caller: who a request is until something finds out, such as :mod:`auth.middleware`; by default that is not
+        known. ``SERVICE`` is for an app that has no callers of its own: all its requests are the application's.
     :raises RuntimeError: if the app has a manager already.
     """
     if "isthmus" in app.extensions:
         raise RuntimeError("this app has its data layer already; call init_app once")
     app.extensions["isthmus"] = Extension(manager)
+    manager.demand_callers()
     timeout = float(app.config.get("REQUEST_TIMEOUT", 30.0))
     # Around Flask's own steps instead of among its hooks: it is certain then what runs first and last, and a
     # request that needs no database pays next to nothing.
-    app.wsgi_app = _in_unit(app, timeout)  # type: ignore[method-assign, assignment]
+    app.wsgi_app = _in_unit(app, timeout, caller)  # type: ignore[method-assign, assignment]
     app.dispatch_request = _committing(app, app.dispatch_request)  # type: ignore[method-assign]
     app.handle_user_exception = _rolling_back(app.handle_user_exception)  # type: ignore[method-assign, assignment]
     app.process_response = _ending(app.process_response)  # type: ignore[method-assign, assignment]
@@ -189,7 +196,7 @@ def before_answer(hook: AnswerHook) -> None:
     state.answer_hooks.append(hook)
 
 
-def _in_unit(app: Flask, timeout: float) -> WSGIApplication:
+def _in_unit(app: Flask, timeout: float, caller: Identity | None) -> WSGIApplication:
     """The WSGI application inside a unit of work, which is closed when the answer is made."""
     inner = app.wsgi_app
     limit = timeout or math.inf
@@ -201,7 +208,7 @@ def _in_unit(app: Flask, timeout: float) -> WSGIApplication:
         tokens = (
             _current.set(_Request(unit, [], provenance)),
             active_unit.set(unit),
-            current_context.set(outer.until(monotonic() + limit)),
+            current_context.set(outer.begun(caller, monotonic() + limit)),
             current_provenance.set(provenance),
         )
         try:
@@ -296,7 +303,7 @@ def _ending(process: Callable[[Response], Response]) -> Callable[[Response], Res
         state.unit.close()
         response.headers.update(_provenance(state.provenance))
         if response.is_streamed and not response.direct_passthrough:
-            response.response = _Stream(response.response, state.unit, current_context.get())
+            response.response = _Stream(response.response, current_context.get())
         return response
 
     return process_response

@@ -6,10 +6,13 @@ import logging
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import get_ident
 from typing import Literal
+from typing import Self
 
 from database.adapters.face import Database
 from database.adapters.session import Transaction
+from database.adapters.session import elsewhere
 from database.core.context import active_unit
 from database.core.errors import TransactionError
 from database.core.operations import Operation
@@ -27,7 +30,8 @@ class UnitOfWork:
     """Begins a transaction when it is first needed; ends it when told, or not at all.
 
     Lazy, it lets reads pass by until the first write. Otherwise the first call of any kind begins, so that all reads
-    are of one moment, and what is read cannot change before what is written. It belongs to one adapter from then on.
+    are of one moment, and what is read cannot change before what is written. It belongs to one adapter from then on,
+    and to the thread that has made it all along: another one that it was copied into is refused.
 
     :param beginning: tells, when the first call comes, whether reads before the first write are answered outside
         (``lazy``), and otherwise whether what a read begins may be on another database and is expected to write nothing
@@ -37,6 +41,7 @@ class UnitOfWork:
     def __init__(self, *, beginning: Callable[[], Beginning]) -> None:
         self._beginning = beginning
         self._wrote = False
+        self._thread: int | None = get_ident()
         self._source: Database | None = None
         self._transaction: Transaction | None = None
         self._doomed = False
@@ -45,6 +50,14 @@ class UnitOfWork:
         self._committed = False
         self._before: list[Hook] = []
         self._after: list[Hook] = []
+
+    @classmethod
+    def over(cls) -> Self:
+        """A unit that is closed already, for any thread."""
+        unit = cls(beginning=lambda: "lazy")
+        unit._thread = None
+        unit.close()
+        return unit
 
     @property
     def begun(self) -> bool:
@@ -58,6 +71,7 @@ class UnitOfWork:
 
     def run(self, source: Database, operation: Operation) -> Result:
         """Carry out an operation meant for ``source`` in the unit's transaction."""
+        self._require_own_thread()
         transaction = self._transaction
         if transaction is None:
             if reads_only(operation):
@@ -75,6 +89,7 @@ class UnitOfWork:
     @contextmanager
     def nested(self, source: Database) -> Iterator[Transaction]:
         """A savepoint in the unit's transaction, which begins with it if need be; once it is over, one of its own."""
+        self._require_own_thread()
         if self._closed:
             with _on_its_own(source) as transaction:
                 yield transaction
@@ -136,6 +151,10 @@ class UnitOfWork:
         self._reset()
         self._closed = True
 
+    def _require_own_thread(self) -> None:
+        if self._thread != get_ident() and self._thread is not None:
+            raise elsewhere()
+
     def _begin(self, source: Database) -> Transaction:
         if self._closed:
             raise TransactionError("the request's unit of work is over; open a transaction() of its own")
@@ -175,6 +194,7 @@ def current_unit() -> UnitOfWork:
     unit = active_unit.get()
     if not isinstance(unit, UnitOfWork):
         raise TransactionError("there is no unit of work here")
+    unit._require_own_thread()
     return unit
 
 

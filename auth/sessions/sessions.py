@@ -27,9 +27,8 @@ from auth.errors import UnknownSession
 from auth.sessions.refresh_tokens import RefreshToken
 from database.adapters.face import Database
 from database.core.clock import utc_now
-from database.core.context import SERVICE
-from database.core.context import acting_as
 from database.core.context import active_unit
+from database.core.context import as_application
 from database.core.operations import Batch
 from database.core.operations import Get
 from database.core.operations import Insert
@@ -274,7 +273,7 @@ class Sessions:
         return [row["id"] for row in self._run(Update(SESSIONS, values, where=living))]
 
     def _run(self, operation: Operation) -> Result:
-        with acting_as(SERVICE):
+        with as_application():
             return self._database.run(operation)
 
 

@@ -23,8 +23,7 @@ from auth.sign_in.hashing import PasswordHashing
 from auth.sign_in.registration import canonical_email
 from auth.sign_in.registration import valid_name
 from auth.sign_in.registration import valid_password
-from database.core.context import SERVICE
-from database.core.context import acting_as
+from database.core.context import as_application
 from database.core.errors import ConstraintViolated
 from database.core.errors import Unavailable
 from database.core.operations import Get
@@ -196,7 +195,7 @@ class Accounts:
         return self._passwords.matches(None if row is None else row["password_hash"], password)
 
     def _run(self, operation: Operation) -> Result:
-        with acting_as(SERVICE):
+        with as_application():
             return self._executor.run(operation)
 
 

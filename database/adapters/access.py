@@ -1,7 +1,7 @@
 """The declared access rules, applied to every operation of a caller before a backend sees it.
 
 One point above all adapters: whatever a call came through, it passes here, on its own and inside a transaction.
-What a caller may do at all is decided by :class:`~database.core.access.Rule`; where only own rows are meant, the
+What a caller may do at all is decided by :class:`~database.core.access.Access`; where only own rows are meant, the
 operation is narrowed to them, so that a row of somebody else is simply not there.
 """
 
@@ -27,6 +27,7 @@ from database.core.access import is_caller
 from database.core.capabilities import Capabilities
 from database.core.context import Context
 from database.core.context import Identity
+from database.core.errors import CallerMissing
 from database.core.errors import PermissionDenied
 from database.core.errors import Unsupported
 from database.core.operations import Batch
@@ -70,9 +71,13 @@ class Permitted(NamedTuple):
 
 
 class AccessRules:
-    """The rules of one adapter's tables."""
+    """The rules of one adapter's tables.
+
+    :ivar demand_caller: whether a call of which nobody said who asks is refused; else it is the application's own.
+    """
 
     def __init__(self, backend: Judged) -> None:
+        self.demand_caller = False
         self._backend = backend
         # What all callers of a database role may do with all rows, by operation and table: found out once.
         self._open: set[tuple[type[Operation], str | None, str]] = set()
@@ -97,6 +102,8 @@ class AccessRules:
         def enforce(operation: Operation, context: Context) -> Result:
             identity = context.identity
             if not is_caller(identity):
+                if identity is None and self.demand_caller:
+                    raise CallerMissing(backend=self._backend.name, operation=operation.kind)
                 return handler(operation, context)
             # Who may read need not be one who may lock.
             known = (type(operation), getattr(operation, "table", None), identity.role) in self._open
@@ -107,6 +114,11 @@ class AccessRules:
             return result if answer is None else answer(result)
 
         return enforce
+
+    def require_caller(self, context: Context, operation: str) -> None:
+        """Do what :meth:`enforced` does first, for what is no single operation. :raises CallerMissing: see there."""
+        if context.identity is None and self.demand_caller:
+            raise CallerMissing(backend=self._backend.name, operation=operation)
 
     def permitted(self, operation: Operation, identity: Identity) -> Permitted:
         """A caller's operation within what the rules permit.
@@ -186,12 +198,13 @@ class AccessRules:
             self._require_judge(operation, table)
             return None
         asked = [rules.of(action) for action in actions]
-        for action, rule in zip(actions, asked, strict=True):
-            if not rule.admits(identity):
-                raise self._denied(f"{action} access to table {table!r} is for {rule}", operation)
-        if any(rule.own_rows for rule in asked):
+        reaches = [access.reach(identity) for access in asked]
+        if "no rows" in reaches:
+            refused = reaches.index("no rows")
+            raise self._denied(f"{actions[refused]} access to table {table!r} is for {asked[refused]}", operation)
+        if "own rows" in reaches:
             return Where(rules.owner or "", "eq", identity.subject)
-        if all(rule.by_role_alone for rule in asked):
+        if all(access.names("anyone", "user") for access in asked):
             self._open.add((type(operation), table, identity.role))
         return None
 

@@ -36,8 +36,10 @@ from database.changes.subscription import Subscription
 from database.changes.subscriptions import Subscriptions
 from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
+from database.core.context import SERVICE
 from database.core.context import Context
 from database.core.context import active_unit
+from database.core.context import as_application
 from database.core.context import current_context
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
@@ -117,7 +119,7 @@ class DatabaseAdapter(Database):
         self._transactions: set[Transaction] = set()
         self.watchdog = Watchdog()
         self.pipeline = Pipeline(self.name, self._execute_open, self.settings)
-        self._subscriptions = Subscriptions(self.name, self.changes)
+        self._subscriptions = Subscriptions(self.name, self._followed)
 
     # The seam
 
@@ -158,6 +160,10 @@ class DatabaseAdapter(Database):
         """Whether the backend itself applies rules of its own to a caller's ``operation``."""
         return self.capabilities.row_security
 
+    def demand_callers(self) -> None:
+        """Refuse from now on what nobody says the caller of; the application's own calls say ``as_application()``."""
+        self.access.demand_caller = True
+
     # Calls
 
     def run(self, operation: Operation) -> Result:
@@ -195,7 +201,13 @@ class DatabaseAdapter(Database):
         """Do for a finished query what :meth:`~database.adapters.builder.TableQuery.subscribe` does."""
         if not self.capabilities.changes:
             raise Unsupported("changes", backend=self.name)
+        self.access.require_caller(current_context.get(), "subscribe")
         return self._subscriptions.add(query, callback, on_error)
+
+    def _followed(self, cursor: str | None, limit: int = MAX_PAGE) -> Changes:
+        """The feed for the subscriptions, each of which asks again as its own subscriber."""
+        with as_application():
+            return self.changes(cursor, limit)
 
     # Transactions
 
@@ -209,6 +221,7 @@ class DatabaseAdapter(Database):
         if not self.capabilities.sessions:
             raise Unsupported("sessions", backend=self.name)
         context = current_context.get()
+        self.access.require_caller(context, "begin")
         if self.settings.timeout:
             context = context.until(monotonic() + self.settings.timeout)
         session = self._begin(context, reads=reads)
@@ -242,7 +255,8 @@ class DatabaseAdapter(Database):
         """Open the backend and ask for a sign of life; False, and a line in the log, if there is none."""
         try:
             self._ensure_open()
-            self.execute(Ping(), current_context.get().until(monotonic() + (self.settings.timeout or 30)))
+            asking = current_context.get().acting_as(SERVICE)
+            self.execute(Ping(), asking.until(monotonic() + (self.settings.timeout or 30)))
         except DataError as error:
             logger.warning("%s did not connect: %s", self.name, error)
             return False
@@ -282,7 +296,8 @@ class DatabaseAdapter(Database):
     def test_connection(self) -> tuple[bool, str]:
         """Ask the backend for a sign of life, through the same guard as every call."""
         try:
-            self.run_alone(Ping())
+            # Whether it answers is the application's question, whoever is curious.
+            self._call(Ping(), current_context.get().acting_as(SERVICE))
         except DataError as error:
             return False, f"Connection error: {error}"
         return True, "Connection successful"

@@ -15,7 +15,7 @@ from database.adapters.postgres.errors import translated as translated_from_psyc
 from database.adapters.sqlite import SQLiteAdapter
 from database.adapters.sqlite.alchemy import URL_NAME
 from database.adapters.sqlite.errors import translated as translated_from_apsw
-from database.core.context import acting_as
+from database.core.context import as_application
 from database.core.errors import ConnectFailed
 from database.core.errors import DataError
 from database.core.errors import Unsupported
@@ -41,7 +41,7 @@ def connected(adapter: DatabaseAdapter, *, writes: bool) -> Iterator[sa.Connecti
     :raises DataError: as the adapter's own calls.
     """
     engine = _engine(adapter)
-    with acting_as(None):
+    with as_application():
         adapter.run_alone(Ping())
     try:
         with _opened(engine, adapter) as connection, connection.begin():

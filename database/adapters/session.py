@@ -152,6 +152,7 @@ class Transaction:
         self._overdue = False
         self._depth = 0
         self._lock = threading.RLock()
+        self._thread = threading.get_ident()
 
     @cached_property
     def id(self) -> str:
@@ -184,8 +185,10 @@ class Transaction:
         """A plain call made while this transaction is the ambient one: joins it if it is its adapter's.
 
         A read of another backend is answered beside it; a write to another is refused, because the two could
-        not be committed as one.
+        not be committed as one. So is a call of another thread, which does not know what this one is about to undo.
         """
+        if self._thread != threading.get_ident():
+            raise elsewhere()
         if source.adapter is self.adapter:
             return self.execute(operation, current_context.get())
         if reads_only(operation):
@@ -324,3 +327,11 @@ class Transaction:
             raise self._failed("the transaction has failed; roll it back")
         if self.state != "active":
             raise self._failed(f"the transaction is over ({self.state})")
+
+
+def elsewhere() -> TransactionError:
+    """The refusal of a call that was carried into another thread together with the unit of work around it."""
+    return TransactionError(
+        "A unit of work is used by its own thread only. Give another thread in_callers_name(function) from "
+        "database.core.context: its calls have the same caller and are on their own."
+    )

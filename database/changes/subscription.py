@@ -70,7 +70,7 @@ class Subscription:
         self._outage = outage
         self._leave = leave
         # The subscriber's deadline is that of a request that is over long before.
-        self._context = NO_CONTEXT.acting_as(current_context.get().identity)
+        self._context = NO_CONTEXT._replace(identity=current_context.get().identity)
         self._delivered: bytes | None = None
         self._waiting = False
         self._stopped = False

@@ -1,16 +1,22 @@
 """Who may do what with the rows of a declared table: ``info["access"]``, read once.
 
->>> info = {"access": {"read": "owner", "write": "owner", "delete": "permission:notes:delete"}, "owner": "owner_id"}
+>>> info = {
+...     "access": {"read": ["owner", "role:staff"], "write": "owner", "delete": "permission:notes:delete"},
+...     "owner": "owner_id",
+... }
 
 An action that is left out is nobody's. Otherwise it is for
 
 * ``anyone``,
 * ``user``: who is signed in,
 * ``owner``: who is signed in, with the rows whose column ``info["owner"]`` has the caller's subject,
+* ``role:<name>``: who has the role of that name, or the role ``admin``,
 * ``permission:<area>:<action>``: who has the permission, by itself or under a wildcard, or the role ``admin``,
-* any other text: who has the role of that name, or the role ``admin``.
 
-The rules are for callers. The application itself (no identity, or ``service_role``) is bound by none.
+or, as a list, for whoever one of these is true of. An owner who has one of the other grants too may act on all rows,
+and give them away. A role may stand alone without ``role:``, but not in a list.
+
+The rules are for callers. The application itself (``service_role``) is bound by none.
 """
 
 from __future__ import annotations
@@ -18,6 +24,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any
 from typing import Final
@@ -31,7 +38,8 @@ from database.core.context import SERVICE
 from database.core.context import Identity
 
 Action = Literal["read", "write", "delete"]
-Audience = Literal["anyone", "user", "owner", "role", "permission", "nobody"]
+Audience = Literal["anyone", "user", "owner", "role", "permission"]
+Reach = Literal["all rows", "own rows", "no rows"]
 
 ADMIN: Final = "admin"
 """The role that has all others, and all permissions."""
@@ -39,9 +47,13 @@ ADMIN: Final = "admin"
 SIGNED_IN: Final = "authenticated"
 """The database role of a caller with a token."""
 
-_PERMISSION: Final = "permission:"
+INFO: Final = ("access", "owner", "internal")
+"""The keys of a table's ``info`` that mean something here."""
+
+_ALLOWED: Final = "anyone, user, owner, role:<name>, permission:<area>:<action>, or a list of these"
 _PART: Final = r"(?:\*|[A-Za-z0-9_][A-Za-z0-9_.-]*)"
 _PATTERN: Final = re.compile(rf"\*|{_PART}:{_PART}")
+_ROLE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 
 @lru_cache(maxsize=512)
@@ -61,7 +73,7 @@ def covering(permission: str) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """Whom an action is for.
+    """One kind of callers that an action is for.
 
     :ivar name: of the role or the permission.
     """
@@ -69,21 +81,11 @@ class Rule:
     audience: Audience
     name: str = ""
 
-    @property
-    def own_rows(self) -> bool:
-        """Whether it is for the caller's own rows only."""
-        return self.audience == "owner"
-
-    @property
-    def by_role_alone(self) -> bool:
-        """Whether all callers of a database role are alike to it."""
-        return self.audience in {"anyone", "user"}
-
     def admits(self, identity: Identity) -> bool:
-        """Whether a caller may do it, to the rows that are theirs if :attr:`own_rows`."""
+        """Whether a caller is of this kind; an owner, to the rows that are theirs."""
         if self.audience == "anyone":
             return True
-        if identity.role != SIGNED_IN or self.audience == "nobody":
+        if identity.role != SIGNED_IN:
             return False
         if self.audience == "user":
             return True
@@ -98,7 +100,28 @@ class Rule:
         return f"{self.audience} {self.name}".strip()
 
 
-NOBODY: Final = Rule("nobody")
+@dataclass(frozen=True, slots=True)
+class Access:
+    """Whom an action is for: those whom any of the rules admits; nobody, if there are none."""
+
+    rules: tuple[Rule, ...] = ()
+
+    def reach(self, identity: Identity) -> Reach:
+        """Which rows a caller may do it to."""
+        admitting = [rule for rule in self.rules if rule.admits(identity)]
+        if not admitting:
+            return "no rows"
+        return "own rows" if all(rule.audience == "owner" for rule in admitting) else "all rows"
+
+    def names(self, *audiences: Audience) -> bool:
+        """Whether one of these audiences is among those that it is for."""
+        return any(rule.audience in audiences for rule in self.rules)
+
+    def __str__(self) -> str:
+        return " or ".join(map(str, self.rules)) or "nobody"
+
+
+NOBODY: Final = Access()
 
 
 def permission_rule(permission: str) -> Rule:
@@ -115,16 +138,16 @@ class TableRules:
     :ivar declared: whether the table says anything at all about callers.
     """
 
-    read: Rule = NOBODY
-    write: Rule = NOBODY
-    delete: Rule = NOBODY
+    read: Access = NOBODY
+    write: Access = NOBODY
+    delete: Access = NOBODY
     owner: str | None = None
     declared: bool = True
 
-    def of(self, action: Action) -> Rule:
-        """The rule for an action."""
-        rule: Rule = getattr(self, action)
-        return rule
+    def of(self, action: Action) -> Access:
+        """Whom an action is for."""
+        access: Access = getattr(self, action)
+        return access
 
 
 INTERNAL: Final = TableRules()
@@ -138,6 +161,7 @@ def is_caller(identity: Identity | None) -> TypeGuard[Identity]:
 
 def rules_of(table: sa.Table) -> TableRules:
     """What a table declares. :raises ValueError: says what is wrong with it."""
+    _refuse_misspelled(table)
     if table.info.get("internal"):
         return INTERNAL
     if "access" not in table.info:
@@ -147,25 +171,44 @@ def rules_of(table: sa.Table) -> TableRules:
     access = table.info["access"]
     if not isinstance(access, Mapping) or not access.keys() <= set(get_args(Action)):
         raise ValueError(f"the access of table {table.name!r} must say who may read, write and delete")
-    read, write, delete = (_rule(table, action, access) for action in get_args(Action))
-    return TableRules(read, write, delete, _owner(table, owned=any(rule.own_rows for rule in (read, write, delete))))
+    read, write, delete = (_access(table, action, access) for action in get_args(Action))
+    owned = any(granted.names("owner") for granted in (read, write, delete))
+    return TableRules(read, write, delete, _owner(table, owned=owned))
 
 
-def _rule(table: sa.Table, action: Action, access: Mapping[Action, object]) -> Rule:
+def _refuse_misspelled(table: sa.Table) -> None:
+    """Refuse a key that is nearly one of ours, which would leave the table closed or open without a word."""
+    for key in table.info.keys() - set(INFO):
+        if isinstance(key, str) and (near := get_close_matches(key.lower(), INFO, 1, 0.75)):
+            raise ValueError(f"the info of table {table.name!r} has {key!r}; is {near[0]!r} meant?")
+
+
+def _access(table: sa.Table, action: Action, access: Mapping[Action, object]) -> Access:
     if action not in access:
         return NOBODY
-    place, audience = f"the {action} access of table {table.name!r}", access[action]
-    match audience:
-        case "anyone" | "user" | "owner":
-            return Rule(audience)
-        case str() if audience.startswith(_PERMISSION):
-            try:
-                return permission_rule(audience.removeprefix(_PERMISSION))
-            except ValueError as error:
-                raise ValueError(f"{place}: {error}") from None
-        case str() if audience.strip() and ":" not in audience:
-            return Rule("role", audience)
-    raise ValueError(f"{place} must be anyone, user, owner, permission:<area>:<action> or a role, not {audience!r}")
+    place, declared = f"the {action} access of table {table.name!r}", access[action]
+    match declared:
+        case list() if declared:
+            return Access(tuple(dict.fromkeys(_rule(place, one, one) for one in declared)))
+        case str():
+            role = "" if declared in get_args(Audience) or ":" in declared else "role:"
+            return Access((_rule(place, f"{role}{declared}", declared),))
+    raise ValueError(f"{place} must be {_ALLOWED}; not {declared!r}")
+
+
+def _rule(place: str, text: object, declared: object) -> Rule:
+    """One kind of callers. :raises ValueError: unless it is spelled as :data:`_ALLOWED` says."""
+    kind, _, name = text.partition(":") if isinstance(text, str) else ("", "", "")
+    if kind in {"anyone", "user", "owner"} and text == kind:
+        return Rule(kind)  # type: ignore[arg-type]  # the line above
+    if kind == "role" and _ROLE.fullmatch(name):
+        return Rule("role", name)
+    if kind == "permission":
+        try:
+            return permission_rule(name)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}") from None
+    raise ValueError(f"{place} must be {_ALLOWED}; not {declared!r}. A name has letters, digits and _ . -")
 
 
 def _owner(table: sa.Table, *, owned: bool) -> str | None:

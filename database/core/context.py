@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -10,14 +11,20 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from dataclasses import field
+from functools import wraps
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
+from typing import ParamSpec
 from typing import Protocol
+from typing import TypeVar
 
 if TYPE_CHECKING:
     from database.core.operations import Operation
     from database.core.result import Result
+
+P = ParamSpec("P")
+Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +45,15 @@ class Identity:
 
 ANONYMOUS = Identity()
 SERVICE = Identity(role="service_role")
+"""The application itself, which may do everything."""
 
 
 class Context(NamedTuple):
     """The circumstances of a call.
 
     :ivar deadline: monotonic seconds at which the caller stops waiting; ``inf`` for no limit.
-    :ivar identity: who asks; None is the application itself (``service_role`` where roles exist).
+    :ivar identity: who asks; None if nobody said so. In an app such a call is refused, outside of one it is the
+        application's own.
     :ivar origin: the peer whose change this is, set by sync against echoes.
     :ivar trace: the trace id for logs.
     """
@@ -61,9 +70,16 @@ class Context(NamedTuple):
         # Made on every call; the generated constructor would take twice as long.
         return tuple.__new__(Context, (deadline, self.identity, self.origin, self.trace))
 
-    def acting_as(self, identity: Identity | None) -> Context:
+    def acting_as(self, identity: Identity) -> Context:
         """The same context for another identity."""
         return tuple.__new__(Context, (self.deadline, identity, self.origin, self.trace))
+
+    def begun(self, identity: Identity | None, deadline: float) -> Context:
+        """The context of a request that begins inside of this one.
+
+        :param identity: who asks until something finds out; not who asked outside.
+        """
+        return tuple.__new__(Context, (min(self.deadline, deadline), identity, self.origin, self.trace))
 
 
 NO_CONTEXT = Context()
@@ -71,8 +87,10 @@ current_context: ContextVar[Context] = ContextVar("isthmus_context", default=NO_
 
 
 @contextmanager
-def acting_as(identity: Identity | None) -> Iterator[None]:
-    """Run the block's calls as ``identity``; None is the application itself."""
+def acting_as(identity: Identity) -> Iterator[None]:
+    """Run the block's calls as ``identity``. :raises TypeError: for None, which says of nobody that they ask."""
+    if identity is None:
+        raise TypeError("acting_as takes an Identity; the application's own calls are made in as_application()")
     token = current_context.set(current_context.get().acting_as(identity))
     try:
         yield
@@ -116,3 +134,26 @@ current_provenance: ContextVar[Provenance | None] = ContextVar("isthmus_provenan
 
 active_unit: ContextVar[UnitOfWork | None] = ContextVar("isthmus_unit", default=None)
 """The unit of work that plain adapter calls of this thread join, if there is one."""
+
+
+def in_callers_name(function: Callable[P, Answer]) -> Callable[P, Answer]:
+    """``function`` for another thread: its calls are made as whoever asks here and now, until the same deadline.
+
+    They do not join the unit of work of this thread: each is on its own, or in a ``transaction()`` that the function
+    opens, and stays when the request fails.
+
+    >>> with ThreadPoolExecutor() as pool:
+    ...     pool.submit(in_callers_name(count_notes), "draft")
+    """
+    context = current_context.get()
+
+    @wraps(function)
+    def carried(*args: P.args, **kwargs: P.kwargs) -> Answer:
+        outer = current_context.set(context), active_unit.set(None)
+        try:
+            return function(*args, **kwargs)
+        finally:
+            current_context.reset(outer[0])
+            active_unit.reset(outer[1])
+
+    return carried

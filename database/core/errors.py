@@ -3,6 +3,7 @@
 ::
 
     DataError
+    ├── CallerMissing           a call in an app that nobody said the caller of; the program is wrong
     ├── BackendError            the backend failed; the request may be right
     │   ├── Unavailable         nothing was applied (also a builtin ConnectionError)
     │   │   ├── CircuitOpen     refused here, nothing was sent
@@ -77,6 +78,18 @@ class DataError(Exception):
 
     def __str__(self) -> str:
         return self.message
+
+
+class CallerMissing(DataError):
+    """A call in an app of which nobody said in whose name it is made; nothing was sent."""
+
+    def __init__(self, *, backend: str | None = None, operation: str | None = None) -> None:
+        super().__init__(
+            "No caller is known in this thread. Carry the request's caller into it with in_callers_name(function), or "
+            "make the application's own calls inside `with as_application():` (both from database.core.context).",
+            backend=backend,
+            operation=operation,
+        )
 
 
 class BackendError(DataError):

@@ -34,7 +34,7 @@ def may_stand_in(adapter: DatabaseAdapter, absent: DatabaseAdapter, operation: O
         return all(may_stand_in(adapter, absent, part) for part in operation.operations)
     if not isinstance(operation, Get | Select) or operation.table not in absent.schema:
         return False
-    return absent.schema.table(operation.table).rules.read.audience == "anyone"
+    return absent.schema.table(operation.table).rules.read.names("anyone")
 
 
 def standing_in(

@@ -2,8 +2,8 @@
 
 Supabase offers every table of its public schema to the world through HTTP; what keeps the world out is this. A
 table with ``info["access"]`` gets a policy per verb, which says the same as :mod:`database.core.access`; any other,
-those of Isthmus itself first, is closed to all but ``service_role``. The rules are state, not history: they are made
-anew after the migrations have run.
+those of Isthmus itself first, is closed to all but ``service_role``. So is a table that a migration has made and that
+is not declared any more. The rules are state, not history: they are made anew after the migrations have run.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from psycopg import sql
 from database.core.access import ADMIN
 from database.core.access import NOBODY
 from database.core.access import SIGNED_IN
+from database.core.access import Access
 from database.core.access import Action
 from database.core.access import Rule
 from database.core.access import covering
@@ -71,18 +72,18 @@ class Policy:
     """Who may do one thing with the rows of a table.
 
     :ivar verb: ``select``, ``insert``, ``update`` or ``delete``.
-    :ivar rule: whom it is for.
-    :ivar owner: the column with the owner of a row, where the rule asks for it.
+    :ivar access: whom it is for.
+    :ivar owner: the column with the owner of a row, where that is asked for.
     """
 
     verb: str
-    rule: Rule
+    access: Access
     owner: str | None = None
 
     @property
     def roles(self) -> tuple[str, ...]:
         """The database roles it is for."""
-        return _CALLERS if self.rule.audience == "anyone" else (SIGNED_IN,)
+        return _CALLERS if self.access.names("anyone") else (SIGNED_IN,)
 
     @property
     def name(self) -> str:
@@ -104,6 +105,14 @@ def policies(table: sa.Table) -> list[Policy]:
 def statements(metadata: sa.MetaData) -> list[str]:
     """The SQL that gives every declared table its rules; it may be run again."""
     return [text for table in _protected(metadata) for text in table_statements(table)]
+
+
+def closing(metadata: sa.MetaData, made: Iterable[str]) -> list[str]:
+    """The SQL that closes the tables that were made and are not declared, where they are; it may be run again.
+
+    :param made: the tables that migrations have made.
+    """
+    return [_where_it_is(table) for table in _forsaken(metadata, made)]
 
 
 def table_statements(table: sa.Table) -> Iterator[str]:
@@ -129,20 +138,26 @@ def has_roles(connection: sa.Connection) -> bool:
     return set(connection.scalars(_FIND_ROLES, {"names": list(ROLES)})) == set(ROLES)
 
 
-def apply(connection: sa.Connection, metadata: sa.MetaData) -> bool:
-    """Make the rules on ``connection``'s database; False, and nothing done, where the roles do not exist."""
+def apply(connection: sa.Connection, metadata: sa.MetaData, made: Iterable[str] = ()) -> bool:
+    """Make the rules on ``connection``'s database; False, and nothing done, where the roles do not exist.
+
+    :param made: the tables that migrations have made; what is not declared of them is closed.
+    """
     if not has_roles(connection):
         return False
-    for text in statements(metadata):
+    for text in (*statements(metadata), *closing(metadata, made)):
         connection.exec_driver_sql(text, execution_options={"no_parameters": True})
     return True
 
 
-def differences(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
-    """Where the database's rules are not the declared ones, a line each; none where the roles do not exist."""
+def differences(connection: sa.Connection, metadata: sa.MetaData, made: Iterable[str] = ()) -> list[str]:
+    """Where the database's rules are not the declared ones, a line each; none where the roles do not exist.
+
+    :param made: the tables that migrations have made.
+    """
     if not has_roles(connection):
         return []
-    tables = {table.name: table for table in _protected(metadata)}
+    tables = {table.name: table for table in (*_protected(metadata), *_forsaken(metadata, made))}
     names = {"names": list(tables)}
     secured = {name: bool(on) for name, on in connection.execute(_FIND_TABLES, names)}
     made = _policies_of(connection, tables)
@@ -212,6 +227,18 @@ def _protected(metadata: sa.MetaData) -> list[sa.Table]:
     return [*metadata.sorted_tables, sa.Table(VERSION_TABLE, sa.MetaData(), info={"internal": True})]
 
 
+def _forsaken(metadata: sa.MetaData, made: Iterable[str]) -> list[sa.Table]:
+    """The tables that were made and are not declared, as tables that are nobody's business."""
+    return [sa.Table(name, sa.MetaData(), info={"internal": True}) for name in sorted({*made} - {*metadata.tables})]
+
+
+def _where_it_is(table: sa.Table) -> str:
+    """The SQL that gives a table its rules if there is one."""
+    body = "; ".join(table_statements(table))
+    name = sql.Literal(sql.Identifier(table.name).as_string(None)).as_string(None)
+    return f"do $isthmus$ begin if to_regclass({name}) is not null then {body}; end if; end $isthmus$"
+
+
 def _grant_statement(policy: Policy, table: sql.Identifier) -> str:
     return _text("grant {} on table {} to {}", sql.SQL(policy.verb), table, _roles(policy))
 
@@ -227,15 +254,19 @@ def _roles(policy: Policy) -> sql.Composable:
 
 
 def _condition(policy: Policy) -> sql.Composable:
-    rule = policy.rule
+    """What is true of the rows: with several kinds of callers, of one of them."""
+    if policy.access.names("anyone", "user"):
+        return sql.SQL("true")
+    return sql.SQL(" or ").join(_admission(rule, policy.owner or "") for rule in policy.access.rules)
+
+
+def _admission(rule: Rule, owner: str) -> sql.Composable:
     if rule.audience == "owner":
-        return sql.SQL("{} = {}").format(sql.Identifier(policy.owner or ""), _SUBJECT)
+        return sql.SQL("{} = {}").format(sql.Identifier(owner), _SUBJECT)
     if rule.audience == "role":
         return sql.SQL("{} = any(array[{}])").format(_APP_ROLE, _literals({rule.name, ADMIN}))
-    if rule.audience == "permission":
-        permitted = sql.SQL(_PERMITTED).format(_literals(covering(rule.name)))
-        return sql.SQL("{} = {} or {}").format(_APP_ROLE, sql.Literal(ADMIN), permitted)
-    return sql.SQL("true")
+    permitted = sql.SQL(_PERMITTED).format(_literals(covering(rule.name)))
+    return sql.SQL("{} = {} or {}").format(_APP_ROLE, sql.Literal(ADMIN), permitted)
 
 
 def _literals(texts: Iterable[str]) -> sql.Composable:

@@ -18,7 +18,7 @@ from config.tables import metadata
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import connected
 from database.adapters.engine import has_engine
-from database.core.context import acting_as
+from database.core.context import as_application
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
 from database.core.errors import RequestError
@@ -26,6 +26,7 @@ from database.core.operations import Sql
 from database.migrations import comparison
 from database.migrations import row_security
 from database.migrations.capture import install as capture
+from database.migrations.made import tables_made
 from database.migrations.supabase import functions
 
 _RECORDED = Sql(f"select version_num from {comparison.VERSION_TABLE}")  # noqa: S608  # a constant
@@ -47,7 +48,7 @@ def current(adapter: DatabaseAdapter) -> str | None:
     if not has_engine(adapter):
         return None
     try:
-        with acting_as(None):
+        with as_application():
             recorded = adapter.run_alone(_RECORDED).first
     except (InvalidQuery, PermissionDenied):
         # No such table, or not for the application's role to read: the configured user knows.
@@ -81,7 +82,7 @@ def upgrade(adapter: DatabaseAdapter, *, always: bool = False) -> list[str]:
         _serialise(connection)
         missing = _missing(_context(connection).get_current_revision())
         command.upgrade(_config(connection), "head")
-        row_security.apply(connection, metadata)
+        row_security.apply(connection, metadata, tables_made(scripts()))
         functions.apply(connection)
         capture.apply(connection, metadata)
     return missing
@@ -92,7 +93,8 @@ def check(adapter: DatabaseAdapter) -> list[str]:
     if not has_engine(adapter):
         return []
     with connected(adapter, writes=False) as connection:
-        rules = row_security.differences(connection, metadata) + functions.differences(connection)
+        rules = row_security.differences(connection, metadata, tables_made(scripts()))
+        rules += functions.differences(connection)
         return comparison.differences(connection) + rules + capture.differences(connection, metadata)
 
 

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from io import StringIO
 from typing import Final
 
-from alembic.operations import Operations
-from alembic.runtime.migration import MigrationContext
 from alembic.script import Script
 from psycopg import sql
-from sqlalchemy.dialects import postgresql
 
 from config.tables import metadata
 from database.migrations import row_security
 from database.migrations import runner
 from database.migrations.capture import install as capture
 from database.migrations.comparison import VERSION_TABLE
+from database.migrations.made import rendered
+from database.migrations.made import tables_made
 from database.migrations.supabase import functions
 
 _QUOTE: Final = "$isthmus$"
@@ -37,9 +35,11 @@ end
 
 def supabase_script() -> str:
     """Migrations, access rules, functions and the log of changes. Run again, it applies what is missing."""
+    scripts = runner.scripts()
     rules = "".join(f"{statement};\n" for statement in row_security.statements(metadata))
+    closed = "".join(f"{statement};\n" for statement in row_security.closing(metadata, tables_made(scripts)))
     log = "".join(f"{statement.rstrip().rstrip(';')};\n" for statement in capture.supabase_statements(metadata))
-    parts = [f"{_RECORD};\n", *map(_guarded, runner.scripts()), rules, functions.script(), log]
+    parts = [f"{_RECORD};\n", *map(_guarded, scripts), rules, closed, functions.script(), log]
     return "begin;\n\n" + "\n".join(parts) + "\ncommit;\n"
 
 
@@ -49,17 +49,5 @@ def _guarded(script: Script) -> str:
         quote=sql.SQL(_QUOTE),
         recorded=sql.Identifier(VERSION_TABLE),
         revision=sql.Literal(script.revision),
-        statements=sql.SQL(_statements(script)),
+        statements=sql.SQL(rendered(script)),
     ).as_string(None)
-
-
-def _statements(script: Script) -> str:
-    """What a migration would execute on PostgreSQL."""
-    output = StringIO()
-    context = MigrationContext.configure(
-        dialect=postgresql.psycopg.dialect(),  # type: ignore[no-untyped-call]
-        opts={"as_sql": True, "output_buffer": output},
-    )
-    with Operations.context(context):
-        script.module.upgrade()
-    return output.getvalue().strip()

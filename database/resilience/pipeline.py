@@ -19,6 +19,7 @@ from typing import TypeVar
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
+from database.core.context import SERVICE
 from database.core.context import Context
 from database.core.operations import Operation
 from database.core.operations import Ping
@@ -169,7 +170,7 @@ class Pipeline:
         return self.guard.protected(self.metrics.measured(inner))
 
     def _probe(self) -> None:
-        self._ping(Ping(), NO_CONTEXT.until(self._clock() + probe.PATIENCE))
+        self._ping(Ping(), NO_CONTEXT.acting_as(SERVICE).until(self._clock() + probe.PATIENCE))
 
 
 def _nothing(_: Operation, __: Context) -> None:

@@ -24,7 +24,7 @@ from database.core.schema import new_id
 from database.sync.decision import SIDES
 from database.sync.decision import SideName
 from database.sync.side import Pair
-from database.sync.side import as_application
+from database.sync.side import apart
 
 CURSORS: Final = "isthmus_sync_cursors"
 
@@ -57,7 +57,7 @@ def followers(adapter: DatabaseAdapter) -> list[str]:
     if CURSORS not in adapter.schema:
         return []
     try:
-        with as_application():
+        with apart():
             rows = adapter.run(Select(CURSORS, ("cursors",))).rows
     except SchemaMismatch:
         return []

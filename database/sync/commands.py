@@ -14,6 +14,7 @@ from config.settings import ConfigurationError
 from database.adapters.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from database.core.clock import utc_now
+from database.core.context import as_application
 from database.core.errors import DataError
 from database.sync.checkpoint import Checkpoints
 from database.sync.checkpoint import agreed
@@ -80,7 +81,8 @@ def _manager() -> SyncManager:
 
 
 def _count(adapter: DatabaseAdapter, table: str, pair: str) -> int:
-    return adapter.table(table).select("id", count=True).eq("pair", pair).limit(1).execute().count or 0
+    with as_application():
+        return adapter.table(table).select("id", count=True).eq("pair", pair).limit(1).execute().count or 0
 
 
 def _show_failures(pair: Pair) -> None:

@@ -18,8 +18,8 @@ from typing import Final
 
 from database.adapters.base import DatabaseAdapter
 from database.changes.feed import Changes
-from database.core.context import acting_as
 from database.core.context import active_unit
+from database.core.context import as_application
 from database.core.errors import Conflict
 from database.core.operations import Delete
 from database.core.operations import Get
@@ -62,12 +62,12 @@ class Side:
 
     def changes(self, cursor: str | None, limit: int) -> Changes:
         """The committed changes behind a cursor; None for the present end."""
-        with as_application():
+        with apart():
             return self.adapter.changes(cursor, limit)
 
     def rows(self, table: str, where: Filter | None, limit: int, columns: tuple[str, ...] | None = None) -> list[Row]:
         """Rows in the order of their ids."""
-        with as_application():
+        with apart():
             return self.adapter.run(Select(table, columns, where, limit=limit)).rows
 
     def held(self, keys: Iterable[Key], session: str) -> dict[Key, Held]:
@@ -75,7 +75,7 @@ class Side:
 
         :param session: whose bases count; those of another one are not known.
         """
-        with as_application():
+        with apart():
             return self._held(list(keys), session)
 
     def apply(self, steps: Sequence[Step], session: str) -> None:
@@ -84,12 +84,12 @@ class Side:
         :raises Conflict: if a record is not as it was found any more.
         :raises RequestError: if the database does not take one of the rows.
         """
-        with as_application():
+        with apart():
             repeated(lambda: self._apply(steps, session))
 
     def row(self, table: str, row_id: str) -> Row | None:
         """One row by its id."""
-        with as_application():
+        with apart():
             return self.adapter.run(Get(table, row_id)).first
 
     def replace(self, table: str, known: Record | None, row: Record) -> None:
@@ -98,17 +98,17 @@ class Side:
         :param known: what the present row has to say; None if there must be none.
         :raises Conflict: if it says something else.
         """
-        with as_application():
+        with apart():
             repeated(lambda: self._replace(table, known, row))
 
     def store(self, table: str, rows: Sequence[Record]) -> None:
         """Write rows of sync's own."""
-        with as_application():
+        with apart():
             self.adapter.run(Upsert(table, rows, returning=False))
 
     def remove(self, table: str, ids: Sequence[str]) -> None:
         """Delete rows of sync's own."""
-        with as_application():
+        with apart():
             self.adapter.run(Delete(table, where=Where("id", "in", ids)))
 
     def record_id(self, key: Key) -> str:
@@ -205,11 +205,11 @@ class Pair:
 
 
 @contextmanager
-def as_application() -> Iterator[None]:
+def apart() -> Iterator[None]:
     """Run the block's calls as the application itself, outside of the caller's unit of work."""
     token = active_unit.set(None)
     try:
-        with acting_as(None):
+        with as_application():
             yield
     finally:
         active_unit.reset(token)

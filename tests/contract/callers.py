@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from contextlib import nullcontext
 from typing import Final
 
 import jwt
@@ -11,6 +13,7 @@ import jwt
 from database.adapters.base import DatabaseAdapter
 from database.core.context import Identity
 from database.core.context import acting_as
+from database.core.context import as_application
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.result import Row
@@ -34,6 +37,13 @@ def caller(subject: str, role: str = "user", permissions: Sequence[str] = ()) ->
 ADA: Final = caller("0198c5d2-0000-7000-8000-00000000000a")
 BOB: Final = caller("0198c5d2-0000-7000-8000-00000000000b")
 ADMIN: Final = caller("0198c5d2-0000-7000-8000-00000000000c", "admin")
+STAFF: Final = caller("0198c5d2-0000-7000-8000-00000000000d", "staff")
+CLEANER: Final = caller("0198c5d2-0000-7000-8000-00000000000e", permissions=["tickets:delete"])
+
+
+def asking(identity: Identity | None) -> AbstractContextManager[None]:
+    """Calls as ``identity``; for None, calls of which nobody says who asks."""
+    return nullcontext() if identity is None else acting_as(identity)
 
 
 def begin_diaries(adapter: DatabaseAdapter) -> None:
@@ -47,5 +57,5 @@ def entry(id: str, owner: Identity, title: str = "") -> Row:  # noqa: A002
 
 def written(adapter: DatabaseAdapter) -> list[Row]:
     """All entries, as the application sees them."""
-    with acting_as(None):
+    with as_application():
         return adapter.run(Select("diaries")).rows

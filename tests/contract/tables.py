@@ -75,6 +75,20 @@ prices = sa.Table(
     info={"access": {"read": "permission:prices:read", "write": "seller", "delete": "permission:prices:delete"}},
 )
 
+# Everybody's own, and all of them some people's business.
+STAFF_TOO = ["owner", "role:staff"]
+tickets = sa.Table(
+    "tickets",
+    metadata,
+    *record_columns(),
+    sa.Column("owner_id", text(255), nullable=False),
+    sa.Column("title", text(), nullable=False),
+    info={
+        "access": {"read": STAFF_TOO, "write": STAFF_TOO, "delete": ["owner", "permission:tickets:delete"]},
+        "owner": "owner_id",
+    },
+)
+
 SCHEMA = Schema.of(metadata)
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 from typing import Final
 
+import pytest
 from hypothesis import HealthCheck
 from hypothesis import given
 from hypothesis import settings
@@ -13,7 +15,11 @@ from hypothesis import strategies as st
 
 from database.adapters.base import DatabaseAdapter
 from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.memory import MemoryAdapter
+from database.core.context import SERVICE
+from database.core.context import Identity
 from database.core.context import acting_as
+from database.core.context import as_application
 from database.core.errors import RequestError
 from database.core.operations import Batch
 from database.core.operations import Delete
@@ -30,6 +36,7 @@ from database.core.result import Result
 from database.core.result import Row
 from tests.contract.backends import Backend
 from tests.contract.callers import ADA
+from tests.contract.callers import ADMIN
 from tests.contract.callers import BOB
 
 SECRET: Final = "Bob's"
@@ -73,52 +80,132 @@ _targets = st.one_of(
 )
 _texts = st.sampled_from(
     [
-        "select * from diaries",
-        "select title, count(*) from diaries group by title",
-        "update diaries set title = 'new' where title <> ''",
-        "delete from diaries where id in ('a1', 'b1')",
-        "insert into diaries (id, title, owner_id) values ('c1', 'new', '" + str(BOB.subject) + "')",
-        "insert into diaries (id, title) values ('b1', 'new') on conflict (id) do update set title = excluded.title",
+        "select * from {}",
+        "select title, count(*) from {} group by title",
+        "update {} set title = 'new' where title <> ''",
+        "delete from {} where id in ('a1', 'b1')",
+        "insert into {} (id, title, owner_id) values ('c1', 'new', '" + str(BOB.subject) + "')",
+        "insert into {} (id, title) values ('b1', 'new') on conflict (id) do update set title = excluded.title",
     ]
 )
 
 
-def _targeted(kind: type[Update] | type[Delete], target: dict[str, Any], values: Row) -> Operation:
-    return Update("diaries", values, **target) if kind is Update else Delete("diaries", **target, returning=True)
+def _single(table: str) -> st.SearchStrategy[Operation]:
+    return st.one_of(_operation(table), _texts.map(lambda text: Sql(text.format(table))))
 
 
-_single: st.SearchStrategy[Operation] = st.one_of(
-    _ids.map(lambda one: Get("diaries", one)),
-    st.builds(lambda where, count: Select("diaries", where=where, count=count), _filters, st.booleans()),
-    _filters.map(lambda where: Select("diaries", where=where, group=("title",))),
-    _rows.map(lambda rows: Insert("diaries", rows)),
-    _rows.map(lambda rows: Upsert("diaries", rows)),
-    st.builds(_targeted, st.sampled_from([Update, Delete]), _targets, _values),
-    _texts.map(Sql),
-)
-_operations = st.one_of(_single, st.lists(_single, min_size=1, max_size=2).map(lambda all_: Batch(tuple(all_))))
-_requests = st.tuples(st.booleans(), st.lists(_operations, min_size=1, max_size=3))
-
-
-def test_nobody_sees_or_changes_what_is_anothers(backend: Backend) -> None:
-    adapter = backend.adapter
-    over_http = issubclass(backend.case.adapter, BufferedAdapter)
-
-    @settings(
-        max_examples=EXAMPLES_OVER_HTTP if over_http else EXAMPLES,
-        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+def _operation(table: str) -> st.SearchStrategy[Operation]:
+    return st.one_of(
+        _ids.map(lambda one: Get(table, one)),
+        st.builds(lambda where, count: Select(table, where=where, count=count), _filters, st.booleans()),
+        _filters.map(lambda where: Select(table, where=where, group=("title",))),
+        _rows.map(lambda rows: Insert(table, rows)),
+        _rows.map(lambda rows: Upsert(table, rows)),
+        st.builds(lambda values, target: Update(table, values, **target), _values, _targets),
+        _targets.map(lambda target: Delete(table, **target, returning=True)),
     )
-    @given(request=_requests)
+
+
+def _requests(single: st.SearchStrategy[Operation]) -> st.SearchStrategy[tuple[bool, list[Operation]]]:
+    operations = st.one_of(single, st.lists(single, min_size=1, max_size=2).map(lambda all_: Batch(tuple(all_))))
+    return st.tuples(st.booleans(), st.lists(operations, min_size=1, max_size=3))
+
+
+@pytest.mark.parametrize("table", ["diaries", "tickets"])
+def test_nobody_sees_or_changes_what_is_anothers(backend: Backend, table: str) -> None:
+    adapter = backend.adapter
+
+    @_examples(backend)
+    @given(request=_requests(_single(table)))
     def ask(request: tuple[bool, list[Operation]]) -> None:
         backend.clear()
-        adapter.run(Insert("diaries", ROWS))
-        before = _of(adapter, BOB.subject)
+        adapter.run(Insert(table, ROWS))
+        before = _of(adapter, table, BOB.subject)
         with acting_as(ADA):
             for result in _answers(adapter, *request):
                 _assert_nothing_of_bob(result)
-        assert _of(adapter, BOB.subject) == before
+        assert _of(adapter, table, BOB.subject) == before
 
     ask()
+
+
+def test_who_is_admitted_to_all_rows_acts_as_the_application_would(backend: Backend) -> None:
+    """The admin has the role and the permission that the table asks for; a memory database tells what is right."""
+    right = MemoryAdapter(schema=backend.adapter.schema)
+
+    @_examples(backend)
+    @given(request=_requests(_operation("tickets")))
+    def ask(request: tuple[bool, list[Operation]]) -> None:
+        backend.clear()
+        right.run(Delete("tickets", where=Where("id", "is_null", False)))
+        for adapter in (right, backend.adapter):
+            adapter.run(Insert("tickets", ROWS))
+        together, operations = request
+        if together:
+            expected, found = (
+                _in_turn(one, [(ADMIN, each) for each in operations]) for one in (right, backend.adapter)
+            )
+            _assert_alike(found, expected)
+        else:
+            with acting_as(ADMIN):
+                found = [_shown(result) for result in _answers(backend.adapter, *request)]
+            assert found == [_shown(result) for result in _answers(right, *request)]
+        assert _shown(backend.adapter.run(Select("tickets"))) == _shown(right.run(Select("tickets")))
+
+    ask()
+
+
+def test_several_callers_in_one_transaction_are_each_themselves(backend: Backend) -> None:
+    """A memory database, on which they only have the tables' own rules, tells what is right."""
+    right = MemoryAdapter(schema=backend.adapter.schema)
+    turn = st.tuples(st.sampled_from([ADA, BOB, SERVICE]), _operation("diaries"))
+
+    @_examples(backend)
+    @given(turns=st.lists(turn, min_size=2, max_size=5))
+    def ask(turns: list[tuple[Identity, Operation]]) -> None:
+        backend.clear()
+        right.run(Delete("diaries", where=Where("id", "is_null", False)))
+        for adapter in (right, backend.adapter):
+            adapter.run(Insert("diaries", ROWS))
+        _assert_alike(_in_turn(backend.adapter, turns), _in_turn(right, turns))
+        assert _shown(backend.adapter.run(Select("diaries"))) == _shown(right.run(Select("diaries")))
+
+    ask()
+
+
+def _in_turn(adapter: DatabaseAdapter, turns: list[tuple[Identity, Operation]]) -> list[Any]:
+    """The answers of one transaction, and the error that it ended with, if one did."""
+    answers: list[Any] = []
+    try:
+        with as_application(), adapter.transaction():
+            for identity, operation in turns:
+                with acting_as(identity):
+                    answers.append(_shown(adapter.run(operation)))
+    except RequestError as error:
+        answers.append(error)
+    return answers
+
+
+def _assert_alike(found: list[Any], expected: list[Any]) -> None:
+    """The same answers; and where one transaction was refused, the other was too, if only when it was to commit."""
+    if isinstance(expected[-1], RequestError):
+        assert isinstance(found[-1], RequestError)
+        assert found[: len(expected) - 1] == expected[:-1]
+    else:
+        assert found == expected
+
+
+def _examples(backend: Backend) -> Callable[[Any], Any]:
+    return settings(
+        max_examples=EXAMPLES_OVER_HTTP if issubclass(backend.case.adapter, BufferedAdapter) else EXAMPLES,
+        suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    )
+
+
+def _shown(result: Result) -> Any:
+    """An answer without its times, and without an order where none was asked for."""
+    rows = [{name: value for name, value in row.items() if not name.endswith("_at")} for row in result.rows]
+    return sorted(map(repr, rows)), result.count, [_shown(part) for part in result.parts]
 
 
 def _answers(adapter: DatabaseAdapter, together: bool, operations: list[Operation]) -> list[Result]:
@@ -145,5 +232,5 @@ def _assert_nothing_of_bob(result: Result) -> None:
         _assert_nothing_of_bob(part)
 
 
-def _of(adapter: DatabaseAdapter, subject: str | None) -> list[Row]:
-    return adapter.run(Select("diaries", where=Where("owner_id", "eq", subject))).rows
+def _of(adapter: DatabaseAdapter, table: str, subject: str | None) -> list[Row]:
+    return adapter.run(Select(table, where=Where("owner_id", "eq", subject))).rows

@@ -55,7 +55,7 @@ def test_sql_text_of_a_caller_is_narrowed_or_refused(
     before = written(adapter)
     with acting_as(ADA):
         if native:
-            with pytest.raises(Unsupported, match="acting_as") as refused:
+            with pytest.raises(Unsupported, match="as_application") as refused:
                 adapter.execute_query(STATEMENTS[statement])
             assert refused.value.capability == "row_security"
         else:

@@ -17,6 +17,7 @@ from config.settings import load_settings
 from config.tables import metadata
 from database.adapters.convex import ConvexAdapter
 from database.adapters.postgres import SupabaseDirectAdapter
+from database.core.context import as_application
 from database.core.errors import BackendError
 from database.core.errors import RequestError
 from database.migrations import runner
@@ -110,7 +111,8 @@ def test_a_transaction_block_is_committed_on_success(
     block: Block, run: Run, convex_store: ConvexAdapter, empty_deployment: ConvexDeployment
 ) -> None:
     before = run(adapted("Usage Examples / Flask Integration", url=empty_deployment.url))
-    run(block, app=before["app"], convex=before["convex"])
+    with as_application():
+        run(block, app=before["app"], convex=before["convex"])
     assert names_in(convex_store, "molecules") == ["Water"]
     assert names_in(convex_store, "experiments") == ["Water Experiment"]
     assert empty_deployment.requests().functions["isthmus:commit"] == 1
@@ -121,7 +123,8 @@ def test_a_transaction_block_is_committed_on_success(
 def test_a_transaction_block_needs_only_the_environment(block: Block, run: Run, convex_store: ConvexAdapter) -> None:
     app = Flask("document")
     convex = init_flask_convex(app).get_convex_adapter()
-    run(block, app=app, convex=convex)
+    with as_application():
+        run(block, app=app, convex=convex)
     assert names_in(convex_store, "molecules") == ["Water"]
     assert names_in(convex_store, "experiments") == ["Water Experiment"]
 
@@ -132,7 +135,7 @@ def test_a_transaction_block_is_rolled_back_on_exception(
 ) -> None:
     before = run(adapted("Usage Examples / Flask Integration", url=empty_deployment.url))
     failing = block.with_replaced({"# Transaction is automatically committed on success": "raise LookupError"})
-    with pytest.raises(LookupError):
+    with pytest.raises(LookupError), as_application():
         run(failing, app=before["app"], convex=before["convex"])
     assert names_in(convex_store, "molecules") == []
     assert names_in(convex_store, "experiments") == []
@@ -316,7 +319,8 @@ def test_operations_of_a_transaction_are_committed_together(
 @pytest.mark.usefixtures("convex_environment")
 def test_the_integration_takes_part_in_a_transaction(block: Block, run: Run, convex_store: ConvexAdapter) -> None:
     integration = init_flask_convex(Flask("document"))
-    run(block, convex=integration.get_convex_adapter(), convex_adapter=integration)
+    with as_application():
+        run(block, convex=integration.get_convex_adapter(), convex_adapter=integration)
     assert names_in(convex_store, "molecules") == ["Water"]
     assert names_in(convex_store, "experiments") == ["Water Experiment"]
 

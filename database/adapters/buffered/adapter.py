@@ -68,7 +68,7 @@ class BufferedAdapter(DatabaseAdapter):
         return bounded(self._guarded, self.name, self.settings.timeout, monotonic)
 
     def _session(self, send: Handler) -> BufferedSession:
-        return BufferedSession(self.schema, send, self.call_inside)
+        return BufferedSession(self.schema, send, self.call_inside, tells_apart=self.capabilities.row_security)
 
     def _guarded(self, operation: Operation, context: Context) -> Result:
         self._refuse_unsupported(operation)

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from typing import ClassVar
@@ -17,6 +18,7 @@ from typing import Literal
 
 import orjson
 
+from database.core.context import Identity
 from database.core.operations import Call
 from database.core.operations import Operation
 from database.core.operations import Select
@@ -42,11 +44,15 @@ LARGEST_LIMIT = 2**53
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A record as the transaction has read it; None if there was none."""
+    """A record as the transaction has read it; None if there was none.
+
+    :ivar party: who has read it, as a place in :attr:`CommitRequest.parties`.
+    """
 
     table: str
     id: str
     row: Row | None
+    party: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +61,7 @@ class Range:
 
     query: Select
     rows: tuple[Row, ...]
+    party: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +69,14 @@ class Step:
     """A change of one record.
 
     :ivar row: the whole new row; None for a deletion.
+    :ivar party: who has made it, as a place in :attr:`CommitRequest.parties`.
     """
 
     kind: Literal["insert", "update", "delete"]
     table: str
     id: str
     row: Row | None
+    party: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +85,8 @@ class CommitRequest(Operation):
 
     :ivar key: identifies the request.
     :ivar calls: functions to run in the same transaction after the steps, on backends that have them.
+    :ivar parties: in whose names it has read and written, where the backend tells them apart. If it is one, all is
+        theirs, whatever number it has.
     """
 
     kind: ClassVar[str] = "commit"
@@ -85,6 +96,7 @@ class CommitRequest(Operation):
     ranges: tuple[Range, ...]
     steps: tuple[Step, ...]
     calls: tuple[Call, ...] = ()
+    parties: tuple[Identity | None, ...] = ()
 
     @property
     def idempotent(self) -> bool:
@@ -111,11 +123,11 @@ class Encoder:
         self._encode = encode
 
     def commit(self, request: CommitRequest, actor: str | None) -> Wire:
-        """A commit with its key and fingerprint.
+        """A commit with its key and fingerprint; with several parties, each part has its party's number.
 
         :param actor: the subject on whose behalf it is made.
         """
-        body = {
+        body: dict[str, list[Wire]] = {
             "reads": [
                 {"table": seen.table, "id": seen.id, "expected": self._row_or_none(seen)} for seen in request.seen
             ],
@@ -125,6 +137,11 @@ class Encoder:
                 for step in request.steps
             ],
         }
+        if len(request.parties) > 1:
+            parts: tuple[Sequence[Seen | Range | Step], ...] = request.seen, request.ranges, request.steps
+            for wires, of_kind in zip(body.values(), parts, strict=True):
+                for wire, part in zip(wires, of_kind, strict=True):
+                    wire["party"] = part.party
         return {"key": request.key, "fingerprint": fingerprint(body), "actor": actor, **body}
 
     def select(self, query: Select) -> Wire:

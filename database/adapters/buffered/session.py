@@ -2,47 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from collections.abc import Iterable
 from typing import Any
 from typing import Protocol
 
-from database.adapters.buffered.replica import Point
-from database.adapters.buffered.replica import Replica
+from database.adapters.buffered.party import Party
 from database.adapters.buffered.request import CommitRequest
-from database.adapters.buffered.request import Range
+from database.adapters.buffered.request import Step
 from database.adapters.buffered.request import Validation
 from database.adapters.session import Session
 from database.adapters.session import no_locks
 from database.adapters.translation import run_sql
-from database.core.checks import MAX_IN
-from database.core.checks import checked_filter
-from database.core.checks import checked_id
-from database.core.checks import checked_order
-from database.core.checks import checked_range
-from database.core.clock import utc_now
+from database.core.access import is_caller
+from database.core.context import SERVICE
 from database.core.context import Context
+from database.core.context import Identity
 from database.core.errors import ConstraintViolated
 from database.core.errors import TransactionError
 from database.core.operations import Batch
 from database.core.operations import Call
-from database.core.operations import Delete
-from database.core.operations import Get
 from database.core.operations import Operation
 from database.core.operations import Ping
-from database.core.operations import Select
 from database.core.operations import Sql
-from database.core.operations import Update
-from database.core.operations import Upsert
 from database.core.operations import locks
-from database.core.query import Where
-from database.core.records import complete_rows
 from database.core.result import Result
-from database.core.result import Row
 from database.core.schema import Schema
-from database.core.schema import TableSchema
 from database.core.schema import new_id
-from database.core.targets import target
 from database.resilience.policy import Handler
 
 
@@ -79,34 +63,31 @@ class BufferedSession(Session):
     The commit validates every record and every query that the session has read. Only a session that has changed nothing
     and made one round trip sends none: what it has read is of one moment anyway.
 
+    Where the backend judges callers itself, each sees what they have read themselves, and the commit says of every
+    part in whose name it was made. Elsewhere all see the same, within the tables' own rules.
+
     :param schema: the tables.
     :param send: one round trip to the backend: ``Get``, ``Select``, ``Ping``, ``Call`` and :class:`CommitRequest`.
     :param call: what becomes of a function that is called inside.
+    :param tells_apart: whether the backend judges callers itself.
     """
 
-    def __init__(self, schema: Schema, send: Handler, call: CallInside) -> None:
+    def __init__(self, schema: Schema, send: Handler, call: CallInside, *, tells_apart: bool) -> None:
         self._schema = schema
         self._send = send
         self._call = call
+        self._tells_apart = tells_apart
         self._key = new_id()
-        self._replica = Replica(schema)
-        self._points: dict[str, tuple[Point, int]] = {}
-        self._moments = 0
-        self._looked_up: dict[tuple[str, str], None] = {}
-        self._ranges: list[Range] = []
-        self._deferred: list[tuple[Call, Deferred]] = []
-        self._loaders: dict[type[Operation], Callable[[Any, Context], None]] = {
-            Get: lambda operation, context: self._load_records(operation.table, [operation.id], context),
-            Select: self._load_selected,
-            Upsert: self._load_upserted,
-            Update: self._load_targeted,
-            Delete: self._load_targeted,
-        }
+        self._steps: list[Step] = []
+        self._parties: list[Party] = []
+        self._points: dict[str, tuple[int, int]] = {}
+        self._deferred: list[tuple[Call, Deferred, Identity | None]] = []
+        self._author: Identity | None = None
 
     @property
     def changed(self) -> bool:
         """Whether there is anything to commit."""
-        return bool(self._replica.steps or self._deferred)
+        return bool(self._steps or self._deferred)
 
     def execute(self, operation: Operation, context: Context) -> Result:
         if locks(operation):
@@ -120,30 +101,39 @@ class BufferedSession(Session):
             return self._call(self, operation, context)
         if isinstance(operation, Ping):
             return self._send(operation, context)
-        if load := self._loaders.get(type(operation)):
-            load(operation, context)
-        return self._replica.execute(operation)
+        before = len(self._steps)
+        result = self._party(context.identity).execute(operation, context)
+        if len(self._steps) > before and not is_caller(self._author):
+            self._author = context.identity
+        return result
 
     def read(self, operation: Operation, context: Context) -> Result:
         """Ask the backend itself, past the replica."""
         return self._send(operation, context)
 
-    def defer(self, call: Call) -> Deferred:
-        """Run a function at commit, after the changes made so far."""
+    def defer(self, call: Call, identity: Identity | None) -> Deferred:
+        """Run a function at commit, after the changes made so far.
+
+        :raises TransactionError: if another one runs in somebody else's name, as the commit has one caller.
+        """
+        if self._deferred and not _same(self._deferred[0][2], identity):
+            raise TransactionError("the functions of one transaction run in one caller's name, and that is another's")
         answer = Deferred()
-        self._deferred.append((call, answer))
+        self._deferred.append((call, answer, identity))
         return answer
 
     def savepoint(self, name: str) -> None:
-        self._points[name] = self._replica.point(), len(self._deferred)
+        self._points[name] = len(self._steps), len(self._deferred)
 
     def release(self, name: str) -> None:
         del self._points[name]
 
     def rollback_to(self, name: str) -> None:
-        point, deferred = self._points[name]
-        self._replica.go_back(point)
+        steps, deferred = self._points[name]
+        del self._steps[steps:]
         del self._deferred[deferred:]
+        for party in self._parties:
+            party.go_back()
 
     def commit(self, context: Context) -> None:
         try:
@@ -154,73 +144,54 @@ class BufferedSession(Session):
 
     def flush(self, context: Context) -> None:
         """Send the commit; again with the same key if it is called again."""
-        if not self.changed and self._moments <= 1:
+        if not self.changed and sum(party.moments for party in self._parties) <= 1:
             return
-        answer = self._send(self._request(), context)
-        for (_, deferred), value in zip(self._deferred, answer.value or (), strict=False):
+        request = self._request()
+        answer = self._send(request, context._replace(identity=self._committer(request.parties)))
+        for (_, deferred, _), value in zip(self._deferred, answer.value or (), strict=False):
             deferred.settle(value)
 
     def rollback(self) -> None:
         """Nothing to do: the backend has not heard of the transaction."""
 
+    def _party(self, identity: Identity | None) -> Party:
+        """Who asks, as the backend tells them apart."""
+        for party in self._parties:
+            if not self._tells_apart or _same(party.identity, identity):
+                return party
+        party = Party(self._schema, self._send, identity, self._steps, len(self._parties))
+        self._parties.append(party)
+        return party
+
     def _request(self) -> CommitRequest:
-        written = {(step.table, step.id): None for step in self._replica.steps}
+        parties = self._parties
+        if sum(party.takes_part for party in parties) < 2:
+            parties = [party for party in parties if party.takes_part]
         kind = CommitRequest if self.changed else Validation
         return kind(
             self._key,
-            self._replica.seen(self._looked_up | written),
-            tuple(self._ranges),
-            tuple(self._replica.steps),
-            tuple(call for call, _ in self._deferred),
+            tuple(seen for party in parties for seen in party.seen()),
+            tuple(known for party in parties for known in party.ranges),
+            tuple(self._steps),
+            tuple(call for call, _, _ in self._deferred),
+            tuple(party.identity for party in parties),
         )
 
-    def _read(self, query: Operation, context: Context) -> list[Row]:
-        result = self._send(query, context)
-        self._moments += result.moments
-        return result.rows
+    def _committer(self, parties: tuple[Identity | None, ...]) -> Identity | None:
+        """In whose name the commit is sent.
 
-    def _load_selected(self, operation: Select, context: Context) -> None:
-        table = self._schema.table(operation.table)
-        order = checked_order(table, () if operation.group else operation.order)
-        query = Select(table.name, None, checked_filter(table, operation.where), order, self._reach(operation))
-        self._load_range(table, query, context)
+        The application sends what several have made. Where the backend does not tell callers apart, it only keeps the
+        name, which is that of the caller among them; functions see the one who called them.
+        """
+        if self._deferred:
+            return self._deferred[0][2]
+        if not self._tells_apart:
+            return self._author
+        return parties[0] if len(parties) == 1 else SERVICE
 
-    def _load_range(self, table: TableSchema, query: Select, context: Context) -> None:
-        if all(known.query != query for known in self._ranges):
-            rows = self._read(query, context)
-            self._ranges.append(Range(query, tuple(rows)))
-            self._replica.load(table, rows)
 
-    def _reach(self, operation: Select) -> int | None:
-        """How many rows to load: those up to the last one wanted, and one more for each that may be gone here."""
-        limit = checked_range("limit", operation.limit)
-        if limit is None or operation.count or operation.group:
-            return None
-        return limit + (checked_range("offset", operation.offset) or 0) + len(self._replica.changed(operation.table))
-
-    def _load_upserted(self, operation: Upsert, context: Context) -> None:
-        complete_rows(self._schema.table(operation.table), operation.rows, utc_now())
-        self._load_records(operation.table, [row["id"] for row in operation.rows if "id" in row], context)
-
-    def _load_targeted(self, operation: Update | Delete, context: Context) -> None:
-        table = self._schema.table(operation.table)
-        where = target(table, operation)
-        if operation.id is not None:
-            self._load_records(table.name, [operation.id], context)
-        else:
-            # A range, because a row that matches later must not be left out.
-            self._load_range(table, Select(table.name, where=where, order=checked_order(table, ())), context)
-
-    def _load_records(self, table: str, ids: Iterable[str], context: Context) -> None:
-        schema = self._schema.table(table)
-        wanted = dict.fromkeys(checked_id(record_id) for record_id in ids)
-        self._looked_up |= {(table, record_id): None for record_id in wanted}
-        unknown = [record_id for record_id in wanted if not self._replica.knows(table, record_id)]
-        for start in range(0, len(unknown), MAX_IN):
-            chunk = unknown[start : start + MAX_IN]
-            one = len(chunk) == 1
-            query = Get(table, chunk[0]) if one else Select(table, where=Where("id", "in", tuple(chunk)))
-            self._replica.load(schema, self._read(query, context))
-            for record_id in chunk:
-                if not self._replica.knows(table, record_id):
-                    self._replica.load_absence(table, record_id)
+def _same(one: Identity | None, other: Identity | None) -> bool:
+    """Whether a backend would do the same for both."""
+    if one is other or not (is_caller(one) or is_caller(other)):
+        return True
+    return one is not None and one == other and (one.token, one.claims) == (other.token, other.claims)

@@ -116,7 +116,7 @@ class ConvexAdapter(BufferedAdapter):
                 known = self.access.permitted(known, context.identity).operation
             return Result(value=record_value(call, self.schema, session.execute(known, context)), returns_rows=False)
         if self._kinds.known(call.function) == "mutation":
-            return Result(value=session.defer(call), returns_rows=False)
+            return Result(value=session.defer(call, context.identity), returns_rows=False)
         reason = "it would not see the transaction's own changes" if call.reads else "what it does cannot be undone"
         raise Unsupported("calls", backend=self.name, detail=f"{call.function} cannot run here: {reason}")
 

@@ -20,6 +20,7 @@ from database.adapters.sql.operations import SqlOperations
 from database.changes.feed import ReadChanges
 from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
+from database.core.context import SERVICE
 from database.core.context import Context
 from database.core.errors import BackendError
 from database.core.errors import InvalidQuery
@@ -80,7 +81,7 @@ class PostgresAdapter(DatabaseAdapter):
         if type(operation) is ReadChanges:
             # The log is the application's to read, whoever asks. It orders the commits by itself, and a serializable
             # reader of the whole log would be in the way of everybody who writes.
-            return self._carry_out(changes.read, operation, context.acting_as(None), "read committed")
+            return self._carry_out(changes.read, operation, context.acting_as(SERVICE), "read committed")
         try:
             return self._carry_out(self._operations.execute, operation, context)
         except SerializationFailure:

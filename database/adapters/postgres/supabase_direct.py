@@ -10,8 +10,8 @@ from psycopg import sql
 
 from database.adapters.postgres.adapter import PostgresAdapter
 from database.core.capabilities import Capabilities
+from database.core.context import SERVICE
 from database.core.context import Context
-from database.core.context import Identity
 from database.core.context import current_context
 from database.core.operations import Operation
 from database.core.operations import Ping
@@ -60,7 +60,7 @@ class SupabaseDirectAdapter(PostgresAdapter):
         return {**super().describe(), "row_security": security.get(bool(self._has_roles))}
 
     def prologue(self, context: Context) -> str:
-        identity = context.identity or Identity(role="service_role")
+        identity = context.identity or SERVICE
         role = identity.role if identity.role in ROLES else "anon"
         claims = orjson.dumps({**identity.claims, "role": role, "sub": identity.subject}).decode()
         settings = (("request.jwt.claims", claims), ("request.jwt.claim.sub", identity.subject or ""))

@@ -27,6 +27,7 @@ from database.changes.subscription import ErrorCallback
 from database.changes.subscription import LiveQuery
 from database.changes.subscription import Subscription
 from database.core.capabilities import Capabilities
+from database.core.context import SERVICE
 from database.core.context import Context
 from database.core.errors import Unsupported
 from database.core.operations import Call
@@ -38,6 +39,7 @@ from database.core.operations import Select
 from database.core.result import Result
 
 _COMMIT = "isthmus_commit"
+_COMMIT_AS = "isthmus_commit_as"
 _CHANGES = "isthmus_changes"
 _CAPABILITIES = Capabilities(
     sql="translated", calls=True, immediate_constraints=False, json_number_types=False, locks=False
@@ -129,12 +131,17 @@ class SupabaseAdapter(BufferedAdapter):
     def _read_changes(self, operation: ReadChanges, context: Context) -> Result:
         # The log is the application's to read, whoever asks.
         arguments = {"after": operation.cursor, "most": operation.limit}
-        return Result(value=page(self._client.call(_CHANGES, arguments, context.acting_as(None), reads=True)))
+        return Result(value=page(self._client.call(_CHANGES, arguments, context.acting_as(SERVICE), reads=True)))
 
     def _commit(self, operation: CommitRequest, context: Context) -> Result:
         actor = None if context.identity is None else context.identity.subject
-        request = body(self._encoder.commit(operation, actor))
-        self._client.call(_COMMIT, {"request": request}, context, reads=operation.reads)
+        request = self._encoder.commit(operation, actor)
+        function = _COMMIT
+        if len(operation.parties) > 1:
+            # A function of its own: a database that lacks it would take everything for the application's.
+            request["parties"] = [self._keys.party(identity) for identity in operation.parties]
+            function = _COMMIT_AS
+        self._client.call(function, {"request": body(request)}, context, reads=operation.reads)
         return Result()
 
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import binascii
+from typing import Any
 
 import orjson
 
 from database.core.context import ANONYMOUS
+from database.core.context import SERVICE
 from database.core.context import Identity
 from database.core.errors import PermissionDenied
 
@@ -59,9 +61,9 @@ class ApiKeys:
         return self._secret is not None
 
     @property
-    def application(self) -> Identity | None:
+    def application(self) -> Identity:
         """The identity for the application's own sign of life: the service if it has a key, else nobody."""
-        return None if self.has_secret else ANONYMOUS
+        return SERVICE if self.has_secret else ANONYMOUS
 
     @property
     def public(self) -> str:
@@ -80,6 +82,19 @@ class ApiKeys:
         if identity.role == _AUTHENTICATED:
             raise PermissionDenied("Supabase needs the user's own access token, and this call carries none")
         return _headers(self._publishable)
+
+    def party(self, identity: Identity | None) -> dict[str, Any] | None:
+        """How the application says in whose name a part of a commit is; None for its own.
+
+        :raises PermissionDenied: without the secret key, and where :meth:`headers` raises it.
+        """
+        if self._secret is None:
+            raise PermissionDenied("a transaction in several names needs the project's secret key in SUPABASE_KEY")
+        if identity is None or identity.role == _SERVICE_ROLE:
+            return None
+        self.headers(identity)
+        role = _AUTHENTICATED if identity.role == _AUTHENTICATED else "anon"
+        return {"role": role, "claims": {**identity.claims, "role": role, "sub": identity.subject}}
 
     def _service_key(self) -> str:
         if self._secret is None:

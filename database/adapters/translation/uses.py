@@ -53,7 +53,7 @@ def uses(text: str, dialect: SqlDialectName) -> frozenset[Use]:
 
 def not_judged(reason: str) -> Unsupported:
     """The error for a caller's SQL text that cannot be held to the access rules."""
-    way_out = "use table(), or run it as the application: with acting_as(None)"
+    way_out = "use table(), or run it as the application: with as_application()"
     return Unsupported("row_security", detail=f"{reason}, so that a caller must not run it as SQL text; {way_out}")
 
 

@@ -17,6 +17,7 @@ from database.migrations import row_security
 _FILES: Final = (
     "schema.sql",
     "conditions.sql",
+    "parties.sql",
     "steps.sql",
     "isthmus_commit.sql",
     "isthmus_groups.sql",

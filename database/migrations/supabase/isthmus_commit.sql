@@ -9,8 +9,25 @@ language plpgsql volatile security invoker
 -- Triggers of the tables may look for names in public; everything here is found in pg_catalog or is qualified.
 set search_path = pg_catalog, public, extensions, pg_temp
 as $$
+begin
+    return isthmus.committed(isthmus.parsed(request) - 'parties');
+end
+$$;
+
+-- The same for a unit of work in several names, for the service alone; parties.sql says what it has more.
+create or replace function public.isthmus_commit_as(request jsonb) returns jsonb
+language plpgsql volatile security invoker
+set search_path = pg_catalog, public, extensions, pg_temp
+as $$
+begin
+    return isthmus.committed(isthmus.parsed(request));
+end
+$$;
+
+create or replace function isthmus.committed(body jsonb) returns jsonb
+language plpgsql
+as $$
 declare
-    body constant jsonb := isthmus.parsed(request);
     recorded jsonb;
 begin
     if jsonb_array_length(body -> 'steps') = 0 then
@@ -26,9 +43,16 @@ begin
         return recorded || '{"replayed": true}';
     end if;
     perform isthmus.lock_tables(body);
+    -- As whoever sends it: the service locks what its parties may not touch, too, so that the order is one for all.
     perform isthmus.lock_records(body -> 'steps');
-    perform isthmus.check_reads(body -> 'reads');
-    perform isthmus.check_ranges(body -> 'ranges');
+    for party in 0 .. coalesce(jsonb_array_length(body -> 'parties'), 1) - 1 loop
+        perform isthmus.in_name_of(
+            body, party, 'select isthmus.check_reads($1)', isthmus.parts_of(body, 'reads', party)
+        );
+        perform isthmus.in_name_of(
+            body, party, 'select isthmus.check_ranges($1)', isthmus.parts_of(body, 'ranges', party)
+        );
+    end loop;
     perform isthmus.apply(body);
     return '{"replayed": false, "values": []}';
 end

@@ -1,5 +1,11 @@
 -- The steps of a commit: consecutive ones that are alike are one statement.
 
+-- Those that took other arguments before.
+drop function if exists
+    isthmus.runs(jsonb, boolean),
+    isthmus.apply_run(text, text, text[], jsonb),
+    isthmus.refuse_duplicate_of_absent(jsonb, bigint, text, text);
+
 -- Apply the steps in runs. If a constraint does not hold, do it again one by one, to tell which step it was.
 create or replace function isthmus.apply(body jsonb) returns void
 language plpgsql
@@ -8,7 +14,7 @@ declare
     run record;
 begin
     for run in select * from isthmus.runs(body, false) loop
-        perform isthmus.apply_run(run.kind, run.table_name, run.columns, run.records);
+        perform isthmus.in_name_of(body, run.party, 'select isthmus.apply_run($1)', to_jsonb(run));
     end loop;
     set constraints all immediate;
 exception when integrity_constraint_violation then
@@ -22,6 +28,7 @@ as $$
 declare
     run record;
     step bigint;
+    party integer;
     state text;
     violated text;
     at_schema text;
@@ -30,7 +37,8 @@ declare
 begin
     for run in select * from isthmus.runs(body, true) loop
         step := run.step;
-        perform isthmus.apply_run(run.kind, run.table_name, run.columns, run.records);
+        party := run.party;
+        perform isthmus.in_name_of(body, party, 'select isthmus.apply_run($1)', to_jsonb(run));
     end loop;
     step := null;
     set constraints all immediate;
@@ -41,7 +49,9 @@ exception when integrity_constraint_violation then
         at_schema = schema_name,
         at_table = table_name,
         at_column = column_name;
-    perform isthmus.refuse_duplicate_of_absent(body, step, state, violated);
+    perform isthmus.in_name_of(body, party, 'select isthmus.refuse_duplicate_of_absent($1)', jsonb_build_object(
+        'step', body -> 'steps' -> step::integer, 'reads', body -> 'reads', 'state', state, 'violated', violated
+    ));
     raise exception using
         errcode = state,
         message = rtrim(format('a constraint does not hold: %s', violated), ': '),
@@ -49,16 +59,17 @@ exception when integrity_constraint_violation then
 end
 $$;
 
--- The steps in runs of the same kind, table and columns, in which no record stands twice. `columns` are those of the
+-- The steps in runs of the same party, kind, table and columns, in which no record stands twice. `columns` are those of the
 -- new rows or, of a deletion, of the expected ones; `records` is a list of {id, row, expected}, of which `expected`
 -- is there if the step is the record's first.
-create or replace function isthmus.runs(body jsonb, singly boolean)
-returns table (step bigint, kind text, table_name text, columns text[], records jsonb)
+create function isthmus.runs(body jsonb, singly boolean)
+returns table (step bigint, party integer, kind text, table_name text, columns text[], records jsonb)
 language sql stable
 as $$
     with given as (
         select
             position - 1 as step,
+            (item ->> 'party')::integer as party,
             item ->> 'kind' as kind,
             item ->> 'table' as table_name,
             item ->> 'id' as id,
@@ -77,22 +88,29 @@ as $$
         from given
         left join expected on visit = 1 and (expected.table_name, expected.id) = (given.table_name, given.id)
     ), labelled as (
-        select *, format('%L %L %s %L', kind, table_name, visit, columns) as label from complete
+        select *, format('%s %L %L %s %L', party, kind, table_name, visit, columns) as label from complete
     ), marked as (
         select *, singly or label is distinct from lag(label) over (order by step) as begins from labelled
     ), numbered as (
         select *, count(*) filter (where begins) over (order by step) as run from marked
     )
-    select min(step), min(kind), min(table_name), min(columns), jsonb_agg(record order by step)
+    select min(step), min(party), min(kind), min(table_name), min(columns), jsonb_agg(record order by step)
     from numbered
     group by run
     order by run
 $$;
 
-create or replace function isthmus.apply_run(kind text, table_name text, columns text[], records jsonb) returns void
+create or replace function isthmus.apply_run(run jsonb) returns void
 language plpgsql
 as $$
 declare
+    kind constant text := run ->> 'kind';
+    table_name constant text := run ->> 'table_name';
+    columns constant text[] := array(
+        select name from jsonb_array_elements_text(run -> 'columns') with ordinality as listed (name, position)
+        order by position
+    );
+    records constant jsonb := run -> 'records';
     written bigint;
 begin
     execute isthmus.statement(kind, table_name, columns) using records;
@@ -184,18 +202,17 @@ $$;
 
 -- A record that was read as absent and exists by now is no duplicate: the reading is out of date. One that the caller
 -- still does not see is, as it would be the next time.
-create or replace function isthmus.refuse_duplicate_of_absent(body jsonb, step bigint, state text, violated text)
-returns void
+create or replace function isthmus.refuse_duplicate_of_absent(failure jsonb) returns void
 language plpgsql
 as $$
 declare
-    failed constant jsonb := body -> 'steps' -> step::integer;
+    failed constant jsonb := failure -> 'step';
     absent constant jsonb := jsonb_build_object('table', failed -> 'table', 'id', failed -> 'id', 'expected', null);
     visible boolean;
 begin
-    if state = '23505' and body -> 'reads' @> jsonb_build_array(absent) and exists (
+    if failure ->> 'state' = '23505' and failure -> 'reads' @> jsonb_build_array(absent) and exists (
         select from pg_catalog.pg_constraint
-        where conrelid = isthmus.relation(failed ->> 'table') and conname = violated and contype = 'p'
+        where conrelid = isthmus.relation(failed ->> 'table') and conname = failure ->> 'violated' and contype = 'p'
     ) then
         execute format(
             'select exists (select from public.%1$I as t where t.id = (jsonb_populate_record(null::public.%1$I, $1)).id)',

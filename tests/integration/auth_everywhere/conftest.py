@@ -14,6 +14,7 @@ import pytest
 
 from auth.bridge import AuthBridge
 from auth.middleware import EXTENSION
+from database.core.context import as_application
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
 from tests.integration.http.support import bearer
@@ -82,8 +83,9 @@ def opened(name: str, folder: Path, settings: Settings, project: SupabaseApi | N
     """The application with these settings, and without any notes."""
     site = make_site(folder, **settings)
     everything = site.manager.adapter
-    for table in ("notes", "molecules"):
-        everything.table(table).delete().is_null("id", False).execute()
+    with as_application():
+        for table in ("notes", "molecules"):
+            everything.table(table).delete().is_null("id", False).execute()
     yield Place(name, site, project)
     site.close()
 

@@ -19,6 +19,7 @@ from auth.sessions.sessions import TOKENS
 from auth.sign_in.accounts import Accounts
 from config.sign_in import OFF
 from database.core.clock import utc_now
+from database.core.context import as_application
 from database.core.operations import Delete
 from database.core.operations import Update
 from database.core.query import Where
@@ -46,8 +47,9 @@ def _site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
 @pytest.fixture
 def site(_site: Site) -> Site:
     """The application without any accounts."""
-    for table in (SESSIONS, TOKENS, "isthmus_users"):
-        _site.manager.run(Delete(table, where=Where("id", "neq", "")))
+    with as_application():
+        for table in (SESSIONS, TOKENS, "isthmus_users"):
+            _site.manager.run(Delete(table, where=Where("id", "neq", "")))
     return _site
 
 
@@ -205,7 +207,8 @@ def test_an_account_without_a_password_gets_none_and_cannot_be_signed_in_to(site
 
 def test_an_account_that_is_gone_has_no_sessions(site: Site) -> None:
     tokens, other = register(site), login(site)
-    site.manager.run(Delete("isthmus_users", where=Where("email", "eq", ADA["email"])))
+    with as_application():
+        site.manager.run(Delete("isthmus_users", where=Where("email", "eq", ADA["email"])))
     assert_problem(refresh(site, tokens), 401, "session-ended")
     assert {row["end_reason"] for row in site.dump()[SESSIONS]} == {"account_gone"}
     assert not works(site, other)
@@ -265,8 +268,9 @@ def test_what_is_long_over_is_purged_and_nothing_else(site: Site) -> None:
     age = utc_now() - KEPT - KEPT - KEPT - KEPT
     bridge: AuthBridge = site.app.extensions[EXTENSION]
     ids = [bridge.verify(tokens["access_token"])["sid"] for tokens in (ended, idle, living)]
-    site.manager.run(Update(SESSIONS, {"ended_at": age}, ids[0]))
-    site.manager.run(Update(SESSIONS, {"last_used_at": age}, ids[1]))
+    with as_application():
+        site.manager.run(Update(SESSIONS, {"ended_at": age}, ids[0]))
+        site.manager.run(Update(SESSIONS, {"last_used_at": age}, ids[1]))
     run = site.app.test_cli_runner().invoke
     assert run(args=["auth", "purge-sessions"]).output == "Deleted 2 sessions and 2 refresh tokens.\n"
     assert [row["id"] for row in site.dump()[SESSIONS]] == ids[2:]

@@ -16,10 +16,13 @@ from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity
 from database.core.context import acting_as
+from database.core.context import as_application
 from database.core.errors import PermissionDenied
+from database.core.errors import TransactionError
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Update
+from tests.contract.callers import asking
 from tests.integration.buffered.remote import Remote
 from tests.integration.buffered.remote import at_once
 from tests.integration.buffered.remote import only_convex
@@ -68,7 +71,7 @@ def commit_as_everybody(remote: Remote, look: Callable[[BufferedAdapter, str], N
     def work(thread: int) -> None:
         for turn in range(ROUNDS):
             owner, identity = everybody[(thread + turn) % len(everybody)]
-            with acting_as(identity):
+            with asking(identity):
                 assert remote.server.viewer(adapter) == owner
                 commit_alone_and_together(adapter, owner, thread, turn)
                 look(adapter, owner)
@@ -126,6 +129,44 @@ def test_functions_inside_commits_have_their_own_caller(remote: Remote) -> None:
     owners = {row["id"]: row["owner"] for row in remote.direct.run(Select("memos")).rows}
     assert len(owners) == THREADS * (ROUNDS // 2)
     assert actors == owners
+
+
+@only_convex
+def test_a_commit_with_a_part_of_the_applications_is_its_callers(remote: Remote) -> None:
+    """The change log has one name for it, and the functions see who has called them."""
+    ada, bob = (remote.user(subject) for subject in USERS[:2])
+    adapter = remote.adapter
+    with as_application(), adapter.transaction():
+        adapter.run(Insert("memos", [{"id": "its", "owner": "service"}]))
+        with acting_as(ada):
+            adapter.run(Insert("memos", [{"id": "hers", "owner": f"{ada.subject}"}]))
+    with as_application(), adapter.transaction():
+        adapter.run(Insert("memos", [{"id": "another", "owner": "service"}]))
+        with acting_as(bob):
+            adapter.call(remote.server.adder, {"owner": f"{bob.subject}"})
+    assert isinstance(remote.server, ConvexServer)
+    owners = {row["id"]: row["owner"] for row in remote.direct.run(Select("memos")).rows}
+    assert remote.server.actors() == {
+        "its": ada.subject,
+        "hers": ada.subject,
+        "another": bob.subject,
+        **{made: owner for made, owner in owners.items() if owner == bob.subject},
+    }
+
+
+@only_convex
+def test_functions_of_two_callers_do_not_fit_into_one_commit(remote: Remote) -> None:
+    ada, bob = (remote.user(subject) for subject in USERS[:2])
+
+    def call_as_both() -> None:
+        with acting_as(ada), remote.adapter.transaction():
+            remote.adapter.call(remote.server.adder, {"owner": "ada"})
+            with acting_as(bob):
+                remote.adapter.call(remote.server.adder, {"owner": "bob"})
+
+    with pytest.raises(TransactionError, match="one caller's name"):
+        call_as_both()
+    assert remote.commits() == []
 
 
 def test_tokens_that_are_not_accepted(remote: Remote) -> None:

@@ -10,6 +10,8 @@ from flask.testing import FlaskClient
 
 from api.flask_convex import FlaskConvexIntegration
 from database.adapters.convex import ConvexAdapter
+from database.core.context import as_application
+from database.core.errors import CallerMissing
 from tests.integration.flask_convex.support import get
 from tests.integration.flask_convex.support import names_in
 
@@ -76,5 +78,8 @@ def test_an_anonymous_caller_cannot_write(client: FlaskClient, convex_store: Con
     assert names_in(convex_store, "molecules") == []
 
 
-def test_outside_of_requests_the_application_itself_asks(flask_convex: FlaskConvexIntegration) -> None:
-    assert flask_convex.execute_query("api.users.viewer")["service"] is True
+def test_outside_of_requests_the_application_says_that_it_asks_itself(flask_convex: FlaskConvexIntegration) -> None:
+    with pytest.raises(CallerMissing):
+        flask_convex.execute_query("api.users.viewer")
+    with as_application():
+        assert flask_convex.execute_query("api.users.viewer")["service"] is True

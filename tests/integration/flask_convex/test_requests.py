@@ -7,6 +7,7 @@ from flask.testing import FlaskClient
 
 from api.flask_convex import FlaskConvexIntegration
 from database.adapters.convex import ConvexAdapter
+from database.core.context import as_application
 from tests.integration.flask_convex.support import bearer
 from tests.integration.flask_convex.support import create
 from tests.integration.flask_convex.support import names_in
@@ -58,7 +59,7 @@ def test_an_unexpected_error_says_nothing_of_itself(client: FlaskClient, token: 
 
 
 def test_a_transaction_outside_of_requests(flask_convex: FlaskConvexIntegration, convex_store: ConvexAdapter) -> None:
-    with flask_convex.transaction():
+    with as_application(), flask_convex.transaction():
         create(flask_convex, "molecules", "Water")
         assert names_in(convex_store, "molecules") == []
     assert names_in(convex_store, "molecules") == ["Water"]
@@ -66,9 +67,10 @@ def test_a_transaction_outside_of_requests(flask_convex: FlaskConvexIntegration,
 
 def test_sql_in_a_transaction_begun_by_hand(flask_convex: FlaskConvexIntegration, convex_store: ConvexAdapter) -> None:
     adapter = flask_convex.get_convex_adapter()
-    transaction = adapter.begin_transaction()
-    insert = "INSERT INTO molecules (name) VALUES (?)"
-    assert flask_convex._execute_query_in_transaction(transaction, insert, ["Water"]) == 1
+    with as_application():
+        transaction = adapter.begin_transaction()
+        insert = "INSERT INTO molecules (name) VALUES (?)"
+        assert flask_convex._execute_query_in_transaction(transaction, insert, ["Water"]) == 1
     assert names_in(convex_store, "molecules") == []
     adapter.commit_transaction(transaction)
     assert names_in(convex_store, "molecules") == ["Water"]

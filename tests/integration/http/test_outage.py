@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from database.core.context import as_application
 from database.core.operations import Insert
 from tests.integration.http.support import IMPATIENT
 from tests.integration.http.support import MakeSite
@@ -36,7 +37,8 @@ def test_reads_are_answered_elsewhere_and_writes_are_not(
     site = make()
     user = site.register()
     assert site.post("/api/molecules", {"id": "m", "name": "there"}, user).status_code == 201
-    site.manager.adapters["local"].run_alone(Insert("molecules", [{"id": "m", "name": "here"}]))
+    with as_application():
+        site.manager.adapters["local"].run_alone(Insert("molecules", [{"id": "m", "name": "here"}]))
     read = site.get("/api/molecules/m")
     assert read.json["name"] == "there"
     assert "X-Data-Source" not in read.headers
@@ -58,7 +60,8 @@ def test_reads_are_answered_elsewhere_and_writes_are_not(
             assert int(answer.headers["Retry-After"]) >= 1
         assert site.get("/readyz").status_code == 200
         assert site.get("/livez").status_code == 200
-        assert site.manager.adapters["local"].get("molecules", "m", ("name",)) == {"name": "here"}
+        with as_application():
+            assert site.manager.adapters["local"].get("molecules", "m", ("name",)) == {"name": "here"}
 
     wait_until(site.manager.adapters["supabase"].connect, "the database is not found well again")
     assert site.call("PATCH", "/api/molecules/m", {"name": "again"}, user).status_code == 200

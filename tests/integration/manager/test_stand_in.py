@@ -19,6 +19,7 @@ from database.core.errors import Unavailable
 from database.core.operations import Get
 from database.core.operations import Operation
 from database.core.operations import Select
+from tests.contract.callers import asking
 from tests.servers.ports import free_port
 
 USER = Identity("01890a5d-ac96-774b-bcce-b302099a8057", "authenticated")
@@ -54,5 +55,5 @@ def test_what_everybody_may_read_is_answered(manager: ConnectionManager, identit
 
 @pytest.mark.parametrize("identity", [None, SERVICE], ids=["application", "service"])
 def test_the_application_itself_is_answered(manager: ConnectionManager, identity: Identity | None) -> None:
-    with acting_as(identity):
+    with asking(identity):
         assert manager.run(Select("isthmus_users")).source == "spare"

@@ -33,7 +33,7 @@ from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
 
 metadata = sa.MetaData()
-ACCESS: dict[str, dict[str, str]] = {
+ACCESS: dict[str, dict[str, Any]] = {
     "nobody": {},
     "anyone": dict.fromkeys(("read", "write", "delete"), "anyone"),
     "user": dict.fromkeys(("read", "write", "delete"), "user"),
@@ -43,6 +43,9 @@ ACCESS: dict[str, dict[str, str]] = {
     "own_to_read": {"read": "owner", "write": "user", "delete": "user"},
     "own_to_change": {"read": "anyone", "write": "owner", "delete": "permission:t:delete"},
     "write_only": {"write": "user"},
+    "or_editor": {action: ["owner", "role:editor"] for action in ("read", "write", "delete")},
+    "or_either": {"read": ["owner", "role:editor", "permission:t:read"], "write": ["owner", "permission:t:write"]},
+    "any_of_all": {"read": ["owner", "anyone"], "write": ["role:editor", "user"], "delete": ["owner"]},
 }
 TABLES = [f"t_{name}" for name in ACCESS]
 for _name, _access in ACCESS.items():
@@ -52,7 +55,7 @@ for _name, _access in ACCESS.items():
         sa.Column("id", text(255), primary_key=True),
         sa.Column("owner", text()),
         sa.Column("name", text()),
-        info={"access": _access, **({"owner": "owner"} if "owner" in _access.values() else {})},
+        info={"access": _access, **({"owner": "owner"} if "owner" in str(_access) else {})},
     )
 
 ROWS: list[dict[str, str | None]] = [

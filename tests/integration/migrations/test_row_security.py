@@ -17,6 +17,7 @@ from database.core.errors import Unsupported
 from database.core.operations import Sql
 from database.migrations import row_security
 from database.migrations import runner
+from tests.contract.callers import asking
 
 USER = Identity("7d8f6f9e-0000-4000-8000-000000000001", "authenticated", {"app_metadata": {"role": "user"}})
 ADMIN = Identity("7d8f6f9e-0000-4000-8000-000000000002", "authenticated", {"app_metadata": {"role": "admin"}})
@@ -69,7 +70,7 @@ def test_nobody_comes_near_internal_tables(
 
 def test_the_application_itself_may_do_everything(supabase: SupabaseDirectAdapter) -> None:
     for identity in (None, SERVICE):
-        with acting_as(identity):
+        with asking(identity):
             user = {"id": "1", "email": "a@b.example", "password_hash": "x"}
             assert supabase.table("isthmus_users").insert(user).execute().rows[0]["role"] == "user"
             assert supabase.table("isthmus_users").update({"name": "A"}).eq("id", "1").execute().count == 1
@@ -178,7 +179,7 @@ def test_without_the_roles_the_server_judges_nobody(postgres: PostgresAdapter) -
     runner.upgrade(postgres)
     adapter = SupabaseDirectAdapter(postgres.config)
     with acting_as(USER):
-        with pytest.raises(Unsupported, match="acting_as"):
+        with pytest.raises(Unsupported, match="as_application"):
             adapter.execute_query("select * from notes")
         adapter.table("notes").insert({"id": "1", "title": "mine"}).execute()
     with acting_as(ADMIN):
@@ -186,9 +187,9 @@ def test_without_the_roles_the_server_judges_nobody(postgres: PostgresAdapter) -
     adapter.disconnect()
 
 
-def test_names_and_roles_are_quoted(supabase: SupabaseDirectAdapter, owner: PostgresAdapter) -> None:
+def test_names_are_quoted(supabase: SupabaseDirectAdapter, owner: PostgresAdapter) -> None:
     name = 'odd "table"; --'
-    access = {"read": "user", "write": "o'chief 100%", "delete": "admin"}
+    access = {"read": "user", "write": "role:chief-1.b", "delete": "admin"}
     odd = sa.MetaData()
     sa.Table(name, odd, sa.Column("id", text(), primary_key=True), info={"access": access})
     with connected(owner, writes=True) as connection:
@@ -197,7 +198,7 @@ def test_names_and_roles_are_quoted(supabase: SupabaseDirectAdapter, owner: Post
         assert row_security.differences(connection, odd) == []
     quoted = name.replace('"', '""')
     insert = Sql(f'insert into "{quoted}" values (%s)', ["1"])
-    chief = Identity("1", "authenticated", {"app_metadata": {"role": "o'chief 100%"}})
+    chief = Identity("1", "authenticated", {"app_metadata": {"role": "chief-1.b"}})
     with acting_as(USER), pytest.raises(PermissionDenied):
         supabase.run(insert)
     with acting_as(chief):

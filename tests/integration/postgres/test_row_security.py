@@ -21,6 +21,7 @@ from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.query import Where
+from tests.contract.callers import asking
 from tests.integration.postgres.memos import ALICE
 from tests.integration.postgres.memos import BOB
 from tests.integration.postgres.memos import SCHEMA
@@ -70,7 +71,7 @@ def adapter(database: PostgresDatabase) -> Iterator[SupabaseDirectAdapter]:
 def test_everyone_sees_what_is_theirs(
     adapter: SupabaseDirectAdapter, identity: Identity | None, expected: list[str]
 ) -> None:
-    with acting_as(identity):
+    with asking(identity):
         assert seen(adapter) == expected
         assert adapter.table("memos").select(count=True).execute().count == len(expected)
         assert (adapter.get("memos", "a") is not None) is ("a" in expected)

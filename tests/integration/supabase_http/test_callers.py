@@ -16,14 +16,17 @@ from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity
 from database.core.context import acting_as
+from database.core.context import as_application
 from database.core.errors import CredentialsRefused
 from database.core.errors import PermissionDenied
 from database.core.errors import Unsupported
 from database.core.operations import Get
 from database.core.operations import Insert
+from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
 from database.migrations.supabase import functions
+from tests.contract.callers import asking
 from tests.integration.postgres.memos import SCHEMA
 from tests.integration.postgres.memos import memo
 from tests.integration.postgres.memos import memo_database
@@ -81,7 +84,7 @@ def user(project: SupabaseApi, subject: str, **claims: Any) -> Identity:
 
 
 def seen(adapter: SupabaseAdapter, identity: Identity | None) -> list[str]:
-    with acting_as(identity):
+    with asking(identity):
         return [row["id"] for row in adapter.run(Select("memos", columns=("id",))).rows]
 
 
@@ -197,3 +200,67 @@ def test_nothing_shows_a_key(adapter: SupabaseAdapter, project: SupabaseApi) -> 
     assert project.service_key not in shown
     assert project.anon_key not in shown
     assert project.url in shown
+
+
+# Several callers in one transaction
+
+
+def in_turn(adapter: SupabaseAdapter, *turns: tuple[Identity, Operation]) -> None:
+    """Carry out each operation in its caller's name, all in one transaction."""
+    with acting_as(turns[0][0]), adapter.transaction():
+        for identity, operation in turns:
+            with acting_as(identity):
+                adapter.run(operation)
+
+
+SHARE_B = Update("memos", {"shared": True}, id="b")
+TAKE_BOBS = Insert("memos", [memo("x", Identity(BOB))])
+LOOK = Select("memos")
+
+
+def test_a_part_of_a_transaction_has_the_rights_of_its_caller(adapter: SupabaseAdapter, project: SupabaseApi) -> None:
+    """Whoever began it, and whatever else is in it."""
+    alice = user(project, ALICE)
+    in_turn(adapter, (SERVICE, SHARE_B), (alice, Update("memos", {"shared": True}, id="a")))
+    assert seen(adapter, ANONYMOUS) == ["a", "b", "s"]
+    for first in (SERVICE, alice):
+        with pytest.raises(PermissionDenied):
+            in_turn(adapter, (first, LOOK), (SERVICE, LOOK), (alice, LOOK), (alice, TAKE_BOBS))
+    in_turn(adapter, (alice, LOOK), (SERVICE, TAKE_BOBS))
+    assert seen(adapter, SERVICE) == ["a", "b", "s", "x"]
+
+
+def test_nobody_sees_what_another_has_read(adapter: SupabaseAdapter, project: SupabaseApi) -> None:
+    with as_application(), adapter.transaction():
+        assert [row["id"] for row in adapter.run(LOOK).rows] == ["a", "b", "s"]
+        assert adapter.get("memos", "b") is not None
+        with acting_as(user(project, ALICE)):
+            assert [row["id"] for row in adapter.run(LOOK).rows] == ["a"]
+            assert adapter.get("memos", "b") is None
+            assert adapter.run(SHARE_B).count == 0
+    assert seen(adapter, ANONYMOUS) == ["s"]
+
+
+@pytest.mark.parametrize("operation", [LOOK, Get("memos", "b"), SHARE_B], ids=repr)
+def test_what_only_the_database_can_judge_is_not_shown(
+    adapter: SupabaseAdapter, project: SupabaseApi, operation: Operation
+) -> None:
+    """The table says nothing of callers, and its policies have not seen the change yet."""
+    with pytest.raises(PermissionDenied, match="transaction of its own"):
+        in_turn(adapter, (SERVICE, SHARE_B), (user(project, ALICE), operation))
+    assert seen(adapter, ANONYMOUS) == ["s"]
+
+
+def test_somebody_without_a_token_has_no_part(adapter: SupabaseAdapter) -> None:
+    with pytest.raises(PermissionDenied, match="access token"):
+        in_turn(adapter, (SERVICE, SHARE_B), (Identity(ALICE, "authenticated"), TAKE_BOBS))
+    assert seen(adapter, SERVICE) == ["a", "b", "s"]
+
+
+def test_several_callers_take_the_secret_key(make: Make, adapter: SupabaseAdapter, project: SupabaseApi) -> None:
+    public = make(project.url, project.anon_key, schema=SCHEMA)
+    alice, bob = (user(project, subject) for subject in (ALICE, BOB))
+    with pytest.raises(PermissionDenied, match="SUPABASE_KEY"):
+        in_turn(public, (alice, Update("memos", {"shared": True}, id="a")), (bob, TAKE_BOBS))
+    assert seen(adapter, SERVICE) == ["a", "b", "s"]
+    assert seen(adapter, ANONYMOUS) == ["s"]

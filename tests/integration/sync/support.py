@@ -14,6 +14,7 @@ from database.adapters.memory.log import ChangeLog
 from database.adapters.memory.log import LoggedTables
 from database.adapters.session import Session
 from database.core.context import Context
+from database.core.context import as_application
 from database.core.operations import Insert
 from database.core.result import Row
 from database.sync import SyncManager
@@ -65,13 +66,15 @@ class ForgetfulMemory(MemoryAdapter):
 
 def insert(adapter: DatabaseAdapter, record_id: str, table: str = "molecules", **values: Any) -> Row:
     """A new record, named after its id unless it is given a name."""
-    (row,) = adapter.run(Insert(table, [{"id": record_id, "name": record_id, **values}]))
+    with as_application():
+        (row,) = adapter.run(Insert(table, [{"id": record_id, "name": record_id, **values}]))
     return row
 
 
 def contents(adapter: DatabaseAdapter) -> dict[str, list[Row]]:
     """All rows of the tables that are kept equal."""
-    return {table: adapter.table(table).select().execute().rows for table in TABLES}
+    with as_application():
+        return {table: adapter.table(table).select().execute().rows for table in TABLES}
 
 
 def journal(*adapters: DatabaseAdapter) -> list[Row]:

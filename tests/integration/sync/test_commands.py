@@ -69,7 +69,7 @@ def test_a_record_that_cannot_be_written_is_a_failure(app: Flask) -> None:
     ]
     shown = app.test_cli_runner().invoke(args=["sync", "status"])
     assert shown.stderr == done.stderr.splitlines(keepends=True)[0]
-    assert memory.get("experiments", "e") is None
+    assert [row["id"] for row in contents(memory)["experiments"]] == []
 
 
 def test_the_status_is_what_both_databases_remember(app: Flask) -> None:

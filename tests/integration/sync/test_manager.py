@@ -16,6 +16,7 @@ from database.adapters.memory import MemoryAdapter
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.session import Session
 from database.core.capabilities import Capabilities
+from database.core.context import SERVICE
 from database.core.context import Context
 from database.core.context import Identity
 from database.core.context import acting_as
@@ -220,7 +221,7 @@ def test_sync_acts_as_the_application_and_outside_of_the_callers_transaction(con
     manager = SyncManager(supabase, convex)
     with acting_as(Identity("ada", "authenticated")), MemoryAdapter().transaction():
         assert manager.force_sync_record("molecules", "a")
-        assert supabase.seen == {None}
+        assert supabase.seen == {SERVICE}
     assert supabase.get("molecules", "a") is not None
 
 

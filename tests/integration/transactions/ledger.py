@@ -27,6 +27,7 @@ from database.adapters.face import Database
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.sqlite import SQLiteAdapter
 from database.connection_manager import ConnectionManager
+from database.core.context import SERVICE
 from database.core.errors import Conflict
 from database.core.errors import OutcomeUnknown
 from database.core.result import Row
@@ -235,7 +236,7 @@ def make_app(manager: ConnectionManager, **config: object) -> Flask:
     """An app with nothing but the unit of work, and a status for the errors that a client may answer by repeating."""
     app = Flask(__name__)
     app.config.update(config)
-    flask_transactions.init_app(app, manager)
+    flask_transactions.init_app(app, manager, caller=SERVICE)
     app.register_error_handler(OutcomeUnknown, lambda _: ("unknown", 503))
     app.register_error_handler(Conflict, lambda _: ("conflict", 409))
     return app
@@ -245,7 +246,7 @@ def make_api(manager: ConnectionManager, **config: object) -> Flask:
     """An app with the unit of work that answers its errors as the application does."""
     app = Flask(__name__)
     app.config.update(config)
-    flask_transactions.init_app(app, manager)
+    flask_transactions.init_app(app, manager, caller=SERVICE)
     problem.init_app(app)
     return app
 

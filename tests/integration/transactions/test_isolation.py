@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
+from functools import partial
 from threading import Barrier
 from threading import BrokenBarrierError
 from threading import Thread
@@ -12,10 +14,15 @@ from threading import Thread
 import pytest
 from flask import Flask
 
+from database.adapters.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from database.core.context import NO_CONTEXT
 from database.core.context import active_unit
+from database.core.context import as_application
 from database.core.context import current_context
+from database.core.context import in_callers_name
+from database.core.errors import TransactionError
+from database.transaction import after_commit
 from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import balance
 from tests.integration.transactions.ledger import deposit
@@ -36,15 +43,68 @@ def in_thread(work: Callable[[], None]) -> None:
 def test_a_thread_that_a_view_starts_does_not_join(app: Flask, manager: ConnectionManager, ledger: Ledger) -> None:
     @app.post("/")
     def view() -> tuple[str, int]:
-        in_thread(lambda: write(manager, "by the thread"))
+        in_thread(in_callers_name(lambda: write(manager, "by the thread")))
         write(manager, "by the view")
-        in_thread(lambda: seen.append(len(manager.table("entries").execute())))
+        in_thread(in_callers_name(lambda: seen.append(len(manager.table("entries").execute()))))
         return "", 500
 
     seen: list[int] = []
     app.test_client().post("/")
     assert seen == [1]
     assert ledger.notes() == ["by the thread"]
+
+
+def test_a_thread_that_the_unit_is_copied_into_is_refused(
+    app: Flask, manager: ConnectionManager, ledger: Ledger
+) -> None:
+    """It would write into the transaction of a request that knows nothing of it."""
+
+    def write_in_block() -> None:
+        with manager.transaction():
+            write(manager, "by the thread")
+
+    @app.post("/<begun>")
+    def view(begun: str) -> str:
+        if begun == "late":
+            in_thread(partial(copy_context().run, attempt))
+        write(manager, begun)
+        in_thread(partial(copy_context().run, attempt))
+        with manager.transaction():
+            in_thread(partial(copy_context().run, attempt))
+        return "ok"
+
+    def attempt() -> None:
+        for work in (
+            write_in_block,
+            lambda: write(manager, "by the thread"),
+            lambda: balance(manager),
+            lambda: after_commit(lambda: None),
+        ):
+            with pytest.raises(TransactionError, match="in_callers_name"):
+                work()
+            refused.append(work)
+
+    refused: list[object] = []
+    for begun in ("early", "late"):
+        assert app.test_client().post(f"/{begun}").text == "ok"
+    assert len(refused) == 5 * 4
+    assert ledger.notes() == ["early", "late"]
+
+
+def test_a_transaction_of_a_script_stays_in_its_thread(adapter: DatabaseAdapter, ledger: Ledger) -> None:
+    refused: list[type[Exception]] = []
+
+    def attempt() -> None:
+        try:
+            write(adapter, "by the thread")
+        except TransactionError as error:
+            refused.append(type(error))
+
+    with adapter.transaction():
+        write(adapter, "by the block")
+        in_thread(partial(copy_context().run, attempt))
+    assert refused == [TransactionError]
+    assert ledger.notes() == ["by the block"]
 
 
 def test_concurrent_requests_have_their_own_transactions(
@@ -151,7 +211,7 @@ def test_nothing_of_a_request_is_left_in_its_thread(app: Flask, manager: Connect
 
 def test_the_context_around_a_request_comes_back_after_it(app: Flask, manager: ConnectionManager) -> None:
     app.add_url_rule("/", "view", lambda: str(balance(manager)))
-    with manager.transaction() as transaction:
+    with as_application(), manager.transaction() as transaction:
         deposit(manager, 7)
         assert app.test_client().get("/").text == "0"
         assert active_unit.get() is transaction

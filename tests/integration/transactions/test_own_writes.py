@@ -10,6 +10,7 @@ import pytest
 from flask import Flask
 
 from database.connection_manager import ConnectionManager
+from database.core.context import as_application
 from database.core.errors import ConstraintViolated
 from tests.integration.transactions.ledger import ACCOUNT
 from tests.integration.transactions.ledger import Ledger
@@ -123,9 +124,9 @@ def test_others_see_its_changes_when_it_is_done(app: Flask, manager: ConnectionM
 
     assert app.test_client().post("/").status_code == 200
     assert filled.notes() == ["a", "d", "new", "z"]
-    assert {question.name: question.read(manager) for question in QUESTIONS} == {
-        question.name: question.after for question in QUESTIONS
-    }
+    with as_application():
+        found = {question.name: question.read(manager) for question in QUESTIONS}
+    assert found == {question.name: question.after for question in QUESTIONS}
 
 
 def test_what_a_savepoint_undid_is_seen_no_more(app: Flask, manager: ConnectionManager, filled: Ledger) -> None:

@@ -11,6 +11,7 @@ from config.tables import metadata
 from database.core.access import INTERNAL
 from database.core.access import NOBODY
 from database.core.access import UNDECLARED
+from database.core.access import Access
 from database.core.access import Rule
 from database.core.access import is_caller
 from database.core.access import rules_of
@@ -24,17 +25,46 @@ def table(**info: Any) -> sa.Table:
     return sa.Table("t", sa.MetaData(), *columns, info=info)
 
 
+def only(audience: Any, name: str = "") -> Access:
+    return Access((Rule(audience, name),))
+
+
 def user(role: Any = "user", permissions: Any = ()) -> Identity:
     return Identity("u", "authenticated", {"app_metadata": {"role": role, "permissions": permissions}})
 
 
 def test_every_kind_of_audience_is_read() -> None:
     rules = rules_of(table(access={"read": "anyone", "write": "owner", "delete": "permission:t:*"}, owner="owner"))
-    assert (rules.read, rules.write, rules.delete) == (Rule("anyone"), Rule("owner"), Rule("permission", "t:*"))
+    assert (rules.read, rules.write, rules.delete) == (only("anyone"), only("owner"), only("permission", "t:*"))
     assert rules.owner == "owner"
-    rules = rules_of(table(access={"read": "user", "write": "chief"}))
-    assert (rules.read, rules.write, rules.delete) == (Rule("user"), Rule("role", "chief"), NOBODY)
+    rules = rules_of(table(access={"read": "user", "write": "chief", "delete": "role:chief"}))
+    assert (rules.read, rules.write, rules.delete) == (only("user"), only("role", "chief"), only("role", "chief"))
     assert rules.declared
+    assert rules_of(table(access={"read": "user"})).write == NOBODY
+
+
+def test_a_list_is_for_all_that_it_names() -> None:
+    rules = rules_of(table(access={"read": ["owner", "role:staff", "permission:t:read", "owner"]}, owner="owner"))
+    assert rules.read == Access((Rule("owner"), Rule("role", "staff"), Rule("permission", "t:read")))
+    assert str(rules.read) == "owner or role staff or permission t:read"
+
+
+@pytest.mark.parametrize(
+    ("identity", "reach"),
+    [
+        (ANONYMOUS, "no rows"),
+        (Identity(None, "authenticated"), "no rows"),
+        (Identity(None, "authenticated", {"app_metadata": {"role": "staff"}}), "all rows"),
+        (Identity("u", "authenticated"), "own rows"),
+        (Identity("u", "authenticated", {"app_metadata": {"role": "staff"}}), "all rows"),
+        (Identity("u", "authenticated", {"app_metadata": {"role": "admin"}}), "all rows"),
+        (Identity("u", "anon", {"app_metadata": {"role": "staff"}}), "no rows"),
+    ],
+)
+def test_whoever_one_of_a_list_admits_reaches_as_far_as_that_one(identity: Identity, reach: str) -> None:
+    assert Access((Rule("owner"), Rule("role", "staff"))).reach(identity) == reach
+    assert Access((Rule("role", "staff"), Rule("owner"))).reach(identity) == reach
+    assert NOBODY.reach(identity) == "no rows"
 
 
 def test_what_declares_nothing_and_what_is_internal_is_nobodys() -> None:
@@ -49,7 +79,18 @@ def test_what_declares_nothing_and_what_is_internal_is_nobodys() -> None:
         ({"access": "anyone"}, "read, write and delete"),
         ({"access": {"read": None}}, "the read access of table 't' must be"),
         ({"access": {"write": " "}}, "the write access"),
-        ({"access": {"read": ["user"]}}, "the read access"),
+        ({"access": {"read": []}}, "the read access"),
+        ({"access": {"read": ["user", "staff"]}}, "the read access.*role:<name>"),
+        ({"access": {"read": ["user", ["owner"]]}}, "the read access"),
+        ({"access": {"read": "owner|staff"}}, r"or a list of these; not 'owner\|staff'"),
+        ({"access": {"read": "owner, staff"}}, "the read access"),
+        ({"access": {"read": "o'chief"}}, "letters, digits"),
+        ({"access": {"read": "role:"}}, "the read access"),
+        ({"access": {"read": "user:"}}, "the read access"),
+        ({"acces": {"read": "user"}}, "has 'acces'; is 'access' meant"),
+        ({"Access": {"read": "user"}}, "is 'access' meant"),
+        ({"access": {"read": "owner"}, "owners": "owner"}, "is 'owner' meant"),
+        ({"internl": True}, "is 'internal' meant"),
         ({"access": {"read": "permissions:t:read"}}, "the read access"),
         ({"access": {"read": "permission:t"}}, "area:action"),
         ({"access": {"read": "permission:t:read:all"}}, "area:action"),
@@ -66,7 +107,11 @@ def test_nonsense_is_refused_by_name(info: dict[str, Any], message: str) -> None
         rules_of(table(**info))
 
 
-@pytest.mark.parametrize("audience", ["anyone", "user", "owner", "role", "permission", "nobody"])
+def test_other_keys_of_a_table_are_its_own_business() -> None:
+    assert rules_of(table(access={"read": "user"}, bind_key="other", comment="internal use")).declared
+
+
+@pytest.mark.parametrize("audience", ["anyone", "user", "owner", "role", "permission"])
 @pytest.mark.parametrize(
     ("identity", "admitted"),
     [

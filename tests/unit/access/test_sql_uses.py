@@ -108,7 +108,7 @@ def test_what_cannot_be_judged_is_refused(dialect: Dialect, text: str) -> None:
     with pytest.raises(Unsupported) as refused:
         uses(text, dialect)
     assert refused.value.capability == "row_security"
-    assert "acting_as(None)" in str(refused.value)
+    assert "as_application()" in str(refused.value)
 
 
 @pytest.mark.parametrize(
