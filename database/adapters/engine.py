@@ -15,7 +15,7 @@ from database.adapters.postgres.errors import translated as translated_from_psyc
 from database.adapters.sqlite import SQLiteAdapter
 from database.adapters.sqlite.alchemy import URL_NAME
 from database.adapters.sqlite.errors import translated as translated_from_apsw
-from database.core.context import acting_as
+from database.core.context import as_application
 from database.core.errors import ConnectFailed
 from database.core.errors import DataError
 from database.core.errors import Unsupported
@@ -25,9 +25,16 @@ _CONNECT_SECONDS = 5
 _LOCK_SECONDS = 30.0
 
 
+def bare(adapter: DatabaseAdapter) -> DatabaseAdapter:
+    """The adapter that reaches the database: what a wrapper such as ``FaultyAdapter`` keeps as its ``inner``."""
+    while isinstance(inner := getattr(adapter, "inner", None), DatabaseAdapter):
+        adapter = inner
+    return adapter
+
+
 def has_engine(adapter: DatabaseAdapter) -> bool:
     """Whether the backend is one that SQLAlchemy reaches."""
-    return isinstance(adapter, SQLiteAdapter | PostgresAdapter)
+    return isinstance(bare(adapter), SQLiteAdapter | PostgresAdapter)
 
 
 @contextmanager
@@ -40,14 +47,15 @@ def connected(adapter: DatabaseAdapter, *, writes: bool) -> Iterator[sa.Connecti
     :raises Unsupported: for a backend without SQL tables.
     :raises DataError: as the adapter's own calls.
     """
+    adapter = bare(adapter)
     engine = _engine(adapter)
-    with acting_as(None):
+    with as_application():
         adapter.run_alone(Ping())
     try:
         with _opened(engine, adapter) as connection, connection.begin():
             yield connection
     except sa.exc.DBAPIError as error:
-        raise _translated(adapter, error, writes=writes) from error.orig
+        raise translated(adapter, error, writes=writes) from error.orig
     finally:
         engine.dispose()
 
@@ -87,7 +95,8 @@ def _postgres_url(adapter: PostgresAdapter) -> sa.URL:
     )
 
 
-def _translated(adapter: DatabaseAdapter, error: sa.exc.DBAPIError, *, writes: bool) -> DataError:
+def translated(adapter: DatabaseAdapter, error: sa.exc.DBAPIError, *, writes: bool) -> DataError:
+    """The data layer's error for one of SQLAlchemy's; ``writes`` as for :func:`connected`."""
     original = error.orig
     if isinstance(original, psycopg.Error):
         ours = translated_from_psycopg(original, may_have_applied=writes)

@@ -59,6 +59,10 @@ _FIND_POLICIES: Final = sa.text(
     " where tablename = any(:names)"
     " and schemaname = any(array[current_schema(), pg_my_temp_schema()::regnamespace::text])"
 )
+_FIND_OURS: Final = sa.text(
+    "select tablename, policyname from pg_policies"
+    r" where policyname like 'isthmus\_%' and schemaname = current_schema()"
+)
 _FIND_GRANTS: Final = sa.text(
     "select relname, grantee::regrole::text, lower(privilege_type) from pg_class, aclexplode(relacl)"
     " where relname = any(:names) and relnamespace = current_schema()::regnamespace"
@@ -133,16 +137,34 @@ def apply(connection: sa.Connection, metadata: sa.MetaData) -> bool:
     """Make the rules on ``connection``'s database; False, and nothing done, where the roles do not exist."""
     if not has_roles(connection):
         return False
-    for text in statements(metadata):
-        connection.exec_driver_sql(text, execution_options={"no_parameters": True})
+    for table in _there(connection, metadata):
+        for text in table_statements(table):
+            connection.exec_driver_sql(text, execution_options={"no_parameters": True})
     return True
+
+
+def protect_record(connection: sa.Connection) -> None:
+    """Close the table that keeps the revision, and touch no other."""
+    apply(connection, sa.MetaData())
+
+
+def lift(connection: sa.Connection) -> None:
+    """Drop our policies, which would keep their columns from being changed; to be made anew in the same transaction.
+
+    Row level security stays on meanwhile, so that the tables are closed rather than open.
+    """
+    if not has_roles(connection):
+        return
+    for table, policy in connection.execute(_FIND_OURS).all():
+        text = _text("drop policy {} on {}", sql.Identifier(policy), sql.Identifier(table))
+        connection.exec_driver_sql(text, execution_options={"no_parameters": True})
 
 
 def differences(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
     """Where the database's rules are not the declared ones, a line each; none where the roles do not exist."""
     if not has_roles(connection):
         return []
-    tables = {table.name: table for table in _protected(metadata)}
+    tables = {table.name: table for table in _there(connection, metadata)}
     names = {"names": list(tables)}
     secured = {name: bool(on) for name, on in connection.execute(_FIND_TABLES, names)}
     made = _policies_of(connection, tables)
@@ -210,6 +232,17 @@ def _policies_of(connection: sa.Connection, tables: Iterable[str]) -> defaultdic
 def _protected(metadata: sa.MetaData) -> list[sa.Table]:
     """The declared tables, and the one that keeps the revision, which is nobody's business either."""
     return [*metadata.sorted_tables, sa.Table(VERSION_TABLE, sa.MetaData(), info={"internal": True})]
+
+
+def _there(connection: sa.Connection, metadata: sa.MetaData) -> Iterator[sa.Table]:
+    """Those of them that the database has. One that lacks the column with the owner is closed until it has it."""
+    inspector = sa.inspect(connection)
+    found = set(inspector.get_table_names())
+    for table in _protected(metadata):
+        if table.name in found:
+            owner = rules_of(table).owner
+            known = owner is None or owner in {column["name"] for column in inspector.get_columns(table.name)}
+            yield table if known else sa.Table(table.name, sa.MetaData(), info={"internal": True})
 
 
 def _grant_statement(policy: Policy, table: sql.Identifier) -> str:

@@ -37,8 +37,12 @@ class _Log(Protocol):
 
 
 def apply(connection: sa.Connection, metadata: sa.MetaData) -> None:
-    """Make the log on ``connection``'s database, and the triggers of the declared tables; it may be run again."""
-    _log(connection).apply(connection, captured(metadata))
+    """Make the log on ``connection``'s database, and the triggers of the declared tables that it has.
+
+    It may be run again.
+    """
+    found = set(sa.inspect(connection).get_table_names())
+    _log(connection).apply(connection, [table for table in captured(metadata) if table.name in found])
 
 
 def differences(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
