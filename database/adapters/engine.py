@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import sqlalchemy as sa
@@ -35,6 +36,12 @@ def bare(adapter: DatabaseAdapter) -> DatabaseAdapter:
 def has_engine(adapter: DatabaseAdapter) -> bool:
     """Whether the backend is one that SQLAlchemy reaches."""
     return isinstance(bare(adapter), SQLiteAdapter | PostgresAdapter)
+
+
+def is_there(adapter: DatabaseAdapter) -> bool:
+    """Whether there is anything to look at: False for an SQLite file that does not exist, and is not to be made."""
+    adapter = bare(adapter)
+    return not isinstance(adapter, SQLiteAdapter) or Path(adapter.describe()["path"]).exists()
 
 
 @contextmanager

@@ -132,23 +132,29 @@ def _add_checks(context: MigrationContext, metadata: sa.MetaData, script: ops.Mi
         added = [ops.CreateCheckConstraintOp.from_constraint(constraint) for constraint in missing]
         dropped = [ops.DropConstraintOp(name, table.name, type_="check") for name in surplus]
         script.upgrade_ops.ops.append(ops.ModifyTableOps(table.name, [*dropped, *added]))
-        back = [ops.DropConstraintOp(str(constraint.name), table.name, type_="check") for constraint in missing]
-        script.downgrade_ops.ops.insert(0, ops.ModifyTableOps(table.name, [*back]))
+        lifted = [ops.DropConstraintOp(str(constraint.name), table.name, type_="check") for constraint in missing]
+        restored = [ops.CreateCheckConstraintOp(name, table.name, rule) for name, rule in surplus.items()]
+        script.downgrade_ops.ops.insert(0, ops.ModifyTableOps(table.name, [*lifted]))
+        script.downgrade_ops.ops.append(ops.ModifyTableOps(table.name, [*restored]))
 
 
 def different_checks(
     connection: sa.Connection, metadata: sa.MetaData
-) -> Iterator[tuple[sa.Table, list[sa.CheckConstraint], list[str]]]:
-    """The tables that lack named check constraints, or have some that are not declared; of those that are there."""
+) -> Iterator[tuple[sa.Table, list[sa.CheckConstraint], dict[str, str]]]:
+    """The tables that lack named check constraints, or have some that are not declared, by name with their condition.
+
+    Of the tables that are there.
+    """
     inspector = sa.inspect(connection)
     there = set(inspector.get_table_names())
     for table in metadata.sorted_tables:
         if table.name not in there:
             continue
-        found = {check["name"] for check in inspector.get_check_constraints(table.name)} - {None}
+        checks = inspector.get_check_constraints(table.name)
+        found = {str(check["name"]): check["sqltext"] for check in checks if check["name"] is not None}
         declared = {str(check.name): check for check in _checks(table) if check.name is not None}
         missing = [check for name, check in declared.items() if name not in found]
-        surplus = sorted(str(name) for name in found - declared.keys())
+        surplus = {name: rule for name, rule in sorted(found.items()) if name not in declared}
         if missing or surplus:
             yield table, missing, surplus
 

@@ -19,6 +19,7 @@ from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import bare
 from database.adapters.engine import connected
 from database.adapters.engine import has_engine
+from database.adapters.engine import is_there
 from database.core.context import as_application
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
@@ -47,9 +48,9 @@ class UnknownRevision(RequestError):
 def current(adapter: DatabaseAdapter) -> str | None:
     """The revision that the database has; None for an empty one, and for backends without SQL tables.
 
-    One query through the adapter, unless the database does not tell.
+    One query through the adapter, unless the database does not tell. A file that does not exist is not made.
     """
-    if not has_engine(adapter):
+    if not (has_engine(adapter) and is_there(adapter)):
         return None
     try:
         with as_application():
@@ -141,6 +142,8 @@ def check(adapter: DatabaseAdapter) -> list[str]:
     """Where the database is not as declared: tables, access rules, Supabase's functions, the log; a line each."""
     if not has_engine(adapter):
         return []
+    if not is_there(adapter):
+        return ["the file does not exist"]
     with connected(adapter, writes=False) as connection:
         rules = row_security.differences(connection, metadata) + functions.differences(connection)
         return comparison.differences(connection) + rules + capture.differences(connection, metadata)
