@@ -12,6 +12,8 @@ from sqlalchemy.pool import NullPool
 
 from database.adapters.base import DatabaseAdapter
 from database.adapters.postgres import PostgresAdapter
+from database.adapters.postgres.connecting import Place
+from database.adapters.postgres.connecting import connect_failure
 from database.adapters.postgres.errors import translated as translated_from_psycopg
 from database.adapters.sqlite import SQLiteAdapter
 from database.adapters.sqlite.alchemy import URL_NAME
@@ -71,7 +73,11 @@ def _opened(engine: sa.Engine, adapter: DatabaseAdapter) -> sa.Connection:
     try:
         return engine.connect()
     except sa.exc.DBAPIError as error:
-        raise ConnectFailed("the database takes no further connection", backend=adapter.name) from error.orig
+        ours: DataError = ConnectFailed("the database takes no further connection")
+        if isinstance(adapter, PostgresAdapter):
+            ours = connect_failure(error.orig or error, Place.of(adapter.config, adapter.settings_prefix))
+        ours.backend = adapter.name
+        raise ours from error.orig
 
 
 def _engine(adapter: DatabaseAdapter) -> sa.Engine:
