@@ -158,13 +158,17 @@ def test_columns_and_a_constraint_are_dropped(adapter: DatabaseAdapter, tmp_path
 
 
 def test_nullability_and_width_change(adapter: DatabaseAdapter, tmp_path: Path) -> None:
-    before = [sa.Column("name", text(10)), sa.Column("units", sa.Integer), sa.Column("note", text(), nullable=False)]
+    before: list[sa.schema.SchemaItem] = [
+        sa.Column("name", text(10)),
+        sa.Column("units", sa.Integer),
+        sa.Column("note", text(), nullable=False),
+    ]
     with declaring(declared("orders", *before)):
         run(adapter, write(adapter, tmp_path), "upgrade")
         former = anew(adapter)
         former.table("orders").insert([{"id": "old", "note": "n"}, {"id": "full", "units": 4, "note": "n"}]).execute()
         former.disconnect()
-    after = [
+    after: list[sa.schema.SchemaItem] = [
         sa.Column("name", text(100), nullable=False, default="a: 'none'"),
         sa.Column("units", sa.BigInteger, nullable=False, default=1),
         sa.Column("note", text()),
