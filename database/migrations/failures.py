@@ -15,6 +15,7 @@ from database.adapters.engine import translated
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import RequestError
+from database.core.errors import SchemaMismatch
 
 _CREATED: Final = re.compile(r'\s*create table "?([^"\s(]+)', re.I)
 _DUPLICATE: Final = "42P07"
@@ -47,7 +48,7 @@ def explained(adapter: DatabaseAdapter, steps: Sequence[str], done: Sequence[str
 
 def _explanation(adapter: DatabaseAdapter, error: sa.exc.DBAPIError, step: str | None) -> DataError:
     ours = translated(adapter, error, writes=True)
-    if not isinstance(ours, RequestError) or step is None:
+    if not isinstance(ours, RequestError | SchemaMismatch) or step is None:
         return ours
     made = _CREATED.match(error.statement or "")
     duplicate = getattr(error.orig, "sqlstate", None) == _DUPLICATE or "already exists" in str(error.orig)

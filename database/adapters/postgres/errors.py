@@ -22,7 +22,7 @@ _EXTENDED = "exec_parse_message"
 """Where the server refuses several statements at once; a syntax error comes from elsewhere."""
 
 _MISSING = {"42P01": "table", "42703": "column"}
-_NAMED = re.compile(r"(?:relation|column) \"?(.+?)\"? (?:of relation .*)?does not exist")
+_NAMED = re.compile(r"(?:relation|table|column) \"?(.+?)\"? (?:of relation .*)?does not exist")
 _COPY_LINE = re.compile(r"^COPY \S+, line (\d+)", re.M)
 
 

@@ -52,6 +52,13 @@ KINDS: dict[str, tuple[Callable[[], sa.types.TypeEngine[Any]], Any]] = {
 }
 
 
+@pytest.fixture(params=["sqlite", "postgres"])
+def adapter(request: pytest.FixtureRequest) -> DatabaseAdapter:
+    """A file, and a server; what is different with Supabase's roles has tests of its own."""
+    adapter: DatabaseAdapter = request.getfixturevalue(request.param)
+    return adapter
+
+
 def every_column(**options: Any) -> list[sa.schema.SchemaItem]:
     return [sa.Column(name, make(), **options) for name, (make, _) in KINDS.items()]
 
@@ -136,6 +143,7 @@ def test_new_columns_fill_the_rows_that_are_there(adapter: DatabaseAdapter, tmp_
         orders.disconnect()
 
 
+@pytest.mark.parametrize("adapter", ["sqlite", "supabase"], indirect=True)
 def test_columns_and_a_constraint_are_dropped(adapter: DatabaseAdapter, tmp_path: Path) -> None:
     more = [
         sa.Column("molecule_id", text(255), sa.ForeignKey("molecules.id"), index=True),
