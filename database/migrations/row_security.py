@@ -9,6 +9,7 @@ anew after the migrations have run.
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Container
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -105,9 +106,10 @@ def policies(table: sa.Table) -> list[Policy]:
     ]
 
 
-def statements(metadata: sa.MetaData) -> list[str]:
-    """The SQL that gives every declared table its rules; it may be run again."""
-    return [text for table in _protected(metadata) for text in table_statements(table)]
+def statements(metadata: sa.MetaData, there: Container[str]) -> list[str]:
+    """The SQL that gives the declared tables that are ``there`` their rules; it may be run again."""
+    tables = [table for table in _protected(metadata) if table.name in there or table.name == VERSION_TABLE]
+    return [text for table in tables for text in table_statements(table)]
 
 
 def table_statements(table: sa.Table) -> Iterator[str]:

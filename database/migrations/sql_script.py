@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 from typing import Final
 
@@ -16,10 +17,12 @@ from database.migrations import row_security
 from database.migrations import runner
 from database.migrations.capture import install as capture
 from database.migrations.comparison import VERSION_TABLE
+from database.migrations.presence import advice
 from database.migrations.supabase import functions
 
 _QUOTE: Final = "$isthmus$"
 _RECORD: Final = f"create table if not exists {VERSION_TABLE} (version_num varchar(32) primary key)"
+_TABLE: Final = re.compile(r"^(?P<verb>create|drop) table (?P<name>\"[^\"]+\"|[^\s(;]+)", re.I | re.M)
 _REVISION: Final = sql.SQL("""\
 do {quote}
 begin
@@ -36,11 +39,29 @@ end
 
 
 def supabase_script() -> str:
-    """Migrations, access rules, functions and the log of changes. Run again, it applies what is missing."""
-    rules = "".join(f"{statement};\n" for statement in row_security.statements(metadata))
-    log = "".join(f"{statement.rstrip().rstrip(';')};\n" for statement in capture.supabase_statements(metadata))
-    parts = [f"{_RECORD};\n", *map(_guarded, runner.scripts()), rules, functions.script(), log]
+    """Migrations, access rules, functions and the log of changes. Run again, it applies what is missing.
+
+    A declared table that no migration makes is left out, and named in a comment.
+    """
+    migrations = [_guarded(script) for script in runner.scripts()]
+    made = _made("\n".join(migrations))
+    rules = "".join(f"{statement};\n" for statement in row_security.statements(metadata, made))
+    log = "".join(f"{statement.rstrip().rstrip(';')};\n" for statement in capture.supabase_statements(metadata, made))
+    left_out = "".join(f"-- {line}\n" for line in advice(sorted(metadata.tables.keys() - made)))
+    parts = [f"{left_out}{_RECORD};\n", *migrations, rules, functions.script(), log]
     return "begin;\n\n" + "\n".join(parts) + "\ncommit;\n"
+
+
+def _made(migrations: str) -> set[str]:
+    """The tables that there are when they have run."""
+    made: set[str] = set()
+    for match in _TABLE.finditer(migrations):
+        name = match["name"].strip('"')
+        if match["verb"].lower() == "create":
+            made.add(name)
+        else:
+            made.discard(name)
+    return made
 
 
 def _guarded(script: Script) -> str:
