@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Mapping
 
+from argon2 import PasswordHasher
 from flask import Flask
 
 from api import auth
@@ -17,6 +19,7 @@ from api import records
 from api import serving
 from api import status
 from api.json import OrjsonProvider
+from auth import middleware
 from auth.bridge import AuthBridge
 from auth.commands import auth_commands
 from auth.sign_in import limits
@@ -27,25 +30,37 @@ from config.settings import Settings
 from config.settings import both
 from config.settings import load_settings
 from database import flask_transactions
+from database.adapters.base import DatabaseAdapter
 from database.commands import db_commands
 from database.connection_manager import ConnectionManager
+from database.core.clock import utc_now
 from database.core.errors import DataError
 from database.sync.commands import sync_commands
 
 logger = logging.getLogger(__name__)
 
 
-def create_app(settings: Settings | None = None) -> Flask:
-    """The application with its databases, identity and routes.
+def create_app(
+    settings: Settings | None = None,
+    adapters: Mapping[str, DatabaseAdapter] | None = None,
+    password_hasher: PasswordHasher | None = None,
+) -> Flask:
+    """The application with its databases, identity and routes. Nothing is made on disk or in a database before it is
+    served, by :func:`main` or with its first request.
 
     :param settings: from the environment by default.
+    :param adapters: by name, best first, instead of those that the settings name; migrated like them.
+    :param password_hasher: argon2id with other parameters; for tests, cheap ones. Not in production.
     :raises ConfigurationError: with every setting that is wrong.
-    :raises RequestError: if a database refuses to be migrated.
     """
     if settings is None:
         settings = load_settings()
         _advise(settings)
-    bridge, manager = both(lambda: AuthBridge(settings=settings), lambda: ConnectionManager(settings))
+    if password_hasher is not None and settings.production:
+        raise ConfigurationError({"ENVIRONMENT": "is production, where password_hasher is not taken"})
+    bridge, manager = both(
+        lambda: AuthBridge(settings=settings, make_keys=False), lambda: ConnectionManager(settings, adapters)
+    )
     ConnectionManager.offer_instance(manager)
     app = Flask(__name__, static_folder=None, instance_path=str(settings.instance_path.absolute()))
     app.json = OrjsonProvider(app)
@@ -54,7 +69,7 @@ def create_app(settings: Settings | None = None) -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     # First, because every other hook is to run inside its unit of work.
     flask_transactions.init_app(app, manager)
-    revocation = auth.init_app(app, manager, bridge)
+    revocation = auth.init_app(app, manager, bridge, password_hasher)
     if settings.db_auto_migrate:
         migrating.init_app(app, manager)
     limits.init_app(app, settings)
@@ -74,7 +89,9 @@ def serve_app() -> Flask:
     """The application for a process of the server that :func:`main` starts."""
     serving.enter_worker()
     # The main process has said what is to be said of the settings.
-    return create_app(load_settings())
+    app = create_app(load_settings())
+    migrating.start(app)
+    return app
 
 
 def _advise(settings: Settings) -> None:
@@ -88,7 +105,10 @@ def main() -> int:
         settings = load_settings()
         _advise(settings)
         # Made here first, so that what is wrong is said once, and no server process starts with it.
-        create_app(settings).extensions["isthmus"].manager.disconnect()
+        app = create_app(settings)
+        app.extensions[middleware.EXTENSION].ring.keys(utc_now())
+        migrating.start(app)
+        app.extensions["isthmus"].manager.disconnect()
         serving.serve("app:serve_app", settings)
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 
+from argon2 import PasswordHasher
 from flask import Blueprint
 from flask import Flask
 from flask import g
@@ -38,9 +39,12 @@ from database.resilience.repetition import ATTEMPTS
 blueprint = Blueprint("auth", __name__, url_prefix=cookies.PATH)
 
 
-def init_app(app: Flask, manager: ConnectionManager, bridge: AuthBridge) -> Revocation:
+def init_app(
+    app: Flask, manager: ConnectionManager, bridge: AuthBridge, hasher: PasswordHasher | None = None
+) -> Revocation:
     """Have ``app`` know its callers, and give it the accounts and sessions in ``manager``'s databases.
 
+    :param hasher: as of :class:`~auth.sign_in.accounts.Accounts`.
     :returns: what is known of ended sessions.
     """
     settings = manager.settings
@@ -52,7 +56,7 @@ def init_app(app: Flask, manager: ConnectionManager, bridge: AuthBridge) -> Revo
     )
     app.extensions[cookies.EXTENSION] = SessionCookies(secure=settings.auth_cookie_secure)
     # With one that hashes, half of the threads at most are held up by passwords.
-    app.extensions[ACCOUNTS] = Accounts(manager, most_waiting=max(0, settings.threads // 2 - 1))
+    app.extensions[ACCOUNTS] = Accounts(manager, hasher, most_waiting=max(0, settings.threads // 2 - 1))
     app.extensions[SESSIONS] = Sessions(
         manager,
         idle=timedelta(seconds=settings.auth_session_idle_seconds),

@@ -56,6 +56,10 @@ _WRONG_BY_ITSELF = (errors.ConstraintKind.NOT_NULL, errors.ConstraintKind.CHECK)
 """Unlike a duplicate, a row that these refuse could never be stored."""
 
 
+_OURS_ALONE = (errors.ConnectFailed, errors.CredentialsRefused)
+"""Errors that name hosts and settings, which no caller needs to know."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """An error as it is answered.
@@ -109,7 +113,14 @@ def problem_of(error: errors.DataError | AuthError) -> Problem:
     status, name, title = next(_KINDS[kind] for kind in type(error).__mro__ if kind in _KINDS)
     if isinstance(error, errors.ConstraintViolated) and error.kind in _WRONG_BY_ITSELF:
         status = 422
-    return Problem(status, _URN + name, title, error.message, _members(error), _headers(error))
+    return Problem(status, _URN + name, title, _detail(error), _members(error), _headers(error))
+
+
+def _detail(error: errors.DataError) -> str:
+    if not isinstance(error, _OURS_ALONE):
+        return error.message
+    logger.error("%s: %s", error.backend or "a database", error.message)
+    return "the database cannot be reached; the log says why"
 
 
 def _auth_problem(error: AuthError) -> Problem:

@@ -58,6 +58,7 @@ class AuthBridge:
     :param leeway: seconds by which the clocks of issuer and verifier may differ, at most 30.
     :param settings: what the other parameters leave open; read from the environment by default.
     :param now: the wall clock, aware.
+    :param make_keys: whether a file of keys that does not exist is made now, and not before its first use.
     :ivar ring: the keys.
     :raises ConfigurationError: if the settings, the key or ``expiry`` cannot be used.
     """
@@ -74,12 +75,16 @@ class AuthBridge:
         leeway: float = 10.0,
         settings: Settings | None = None,
         now: Callable[[], datetime] = utc_now,
+        make_keys: bool = True,
     ) -> None:
         settings = load_settings() if settings is None else settings
         self.expiry = _valid_expiry(settings.jwt_expiry_seconds if expiry is None else expiry)
         self.issuer = settings.jwt_issuer if issuer is None else issuer
         self.audience = settings.jwt_audience if audience is None else audience
-        self.ring = _choose_ring(secret_key, algorithm, key, settings, now)
+        if secret_key is None and key is None:
+            self.ring = load_keyring(settings, algorithm, now=now, make_file=make_keys)
+        else:
+            self.ring = _given_ring(secret_key, algorithm, key, settings, now)
         self._verifier = TokenVerifier(
             self.ring, issuer=self.issuer, audience=self.audience, leeway=_valid_leeway(leeway), now=now
         )
@@ -217,15 +222,13 @@ def _valid_leeway(seconds: float) -> float:
     return seconds
 
 
-def _choose_ring(
+def _given_ring(
     secret: str | None,
     algorithm: str | None,
     key: SigningKey | KeyRing | None,
     settings: Settings,
     now: Callable[[], datetime],
 ) -> KeyRing:
-    if secret is None and key is None:
-        return load_keyring(settings, algorithm, now=now)
     if secret is not None and key is None:
         return fixed_ring(secret_signing_key(secret, production=settings.production, algorithm=algorithm), now=now)
     ring = key if key is None or isinstance(key, KeyRing) else fixed_ring(key, now=now)

@@ -29,6 +29,9 @@ _WIDTHS = (43, 9, 7, 20)
 def keys() -> None:
     """List the keys in force, and what each is for since when and until when (UTC)."""
     ring = _bridge().ring
+    if not ring.exists:
+        click.echo("There are no keys yet; the application makes the first one when it is served.")
+        return
     click.echo(_line("kid", "algorithm", "state", "since", "until"))
     for key in ring.states():
         click.echo(_line(key.kid or "-", key.algorithm, key.state, _time(key.since), _time(key.until)))

@@ -61,7 +61,7 @@ class _Memory:
 
     __slots__ = ("headers", "keys", "passed")
 
-    def __init__(self, keys: KeySet) -> None:
+    def __init__(self, keys: KeySet | None) -> None:
         self.keys = keys
         self.passed: dict[str, tuple[datetime, Claims]] = {}
         self.headers: dict[str, tuple[SigningKey, ...]] = {}
@@ -88,7 +88,7 @@ class TokenVerifier:
         self._audience = audience
         self._leeway = leeway
         self._now = now
-        self._memory = _Memory(ring.keys(now()))
+        self._memory = _Memory(None)
         self._lock = Lock()
 
     def verify(self, token: str) -> Claims:
@@ -129,6 +129,7 @@ class TokenVerifier:
         if _SHAPE.fullmatch(token) is None:
             raise InvalidToken("malformed")
         header = token.partition(".")[0]
+        assert memory.keys is not None
         candidates = memory.headers.get(header) or _candidates(_parsed_header(header), memory.keys)
         claims = _claims(_signed_payload(token, candidates))
         check_claims(claims, issuer=self._issuer, audience=self._audience, now=now, leeway=self._leeway)

@@ -29,6 +29,7 @@ from flask_sqlalchemy import SQLAlchemy
 from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
+from api import migrating
 from app import create_app
 from auth import middleware
 from auth.bridge import AuthBridge
@@ -112,6 +113,7 @@ def _isthmus(path: Path) -> Iterator[Call]:
 def _records_api(path: Path) -> Iterator[Call]:
     settings = load_settings(None, jwt_secret=_SECRET, local_db_path=str(path), local_db_synchronous="normal")
     app = create_app(settings)
+    migrating.start(app)
     manager: ConnectionManager = app.extensions["isthmus"].manager
     with as_application():
         molecule = manager.run(Insert("molecules", [{"name": "water"}])).rows[0]

@@ -104,7 +104,7 @@ class FailoverSettings(BaseModel):
     """Which databases there are, and in which order they are used."""
 
     db_adapter_order: Names = Field(("local",), description="Names of the databases, best first, with commas.")
-    db_auto_migrate: bool = Field(True, description="Whether missing tables are made at start-up.")
+    db_auto_migrate: bool = Field(True, description="Whether missing tables are made when the application is served.")
     db_changes_kept: Seconds = Field(
         7 * 86_400.0, description="Seconds that a change is kept in the log; longer while a sync has not read it."
     )

@@ -19,6 +19,9 @@ from database import purging
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import has_engine
 from database.core.errors import BackendError
+from database.core.errors import DataError
+from database.core.errors import RequestError
+from database.migrations import presence
 from database.migrations import runner
 from database.migrations import sql_script
 
@@ -40,9 +43,30 @@ db_commands = AppGroup("db", help="The databases' tables.")
 
 
 @db_commands.command("upgrade")
-def upgrade() -> None:
-    """Make missing tables and columns, and the access rules anew."""
-    _on_each(_upgraded)
+@click.argument("revision", default="head")
+def upgrade(revision: str) -> None:
+    """Apply the migrations that are missing, up to REVISION or all; make the access rules anew.
+
+    Names the declared tables and columns that no migration makes.
+    """
+    _on_each(partial(_upgraded, revision))
+
+
+@db_commands.command("downgrade", context_settings={"ignore_unknown_options": True})
+@click.argument("revision", default="-1")
+def downgrade(revision: str) -> None:
+    """Undo the last migration, or all after REVISION (`base`: all), WITH THE TABLES AND COLUMNS THAT THEY MADE.
+
+    The application upgrades again when it is served, unless DB_AUTO_MIGRATE is false.
+    """
+    _on_each(partial(_downgraded, revision))
+
+
+@db_commands.command("stamp")
+@click.argument("revision")
+def stamp(revision: str) -> None:
+    """Record that the databases have REVISION (`head`, `base`), and run no migration."""
+    _on_each(partial(_stamped, revision))
 
 
 @db_commands.command("current")
@@ -61,11 +85,15 @@ def check() -> None:
 @db_commands.command("revision")
 @click.argument("message")
 def revision(message: str) -> None:
-    """Write a migration from what the first database lacks of the declared tables."""
+    """Upgrade the first database, and write a migration from what it lacks of the declared tables then."""
     adapter = next((adapter for adapter in _adapters().values() if has_engine(adapter)), None)
     if adapter is None:
         raise click.ClickException("No database has SQL tables.")
-    click.echo(f"Wrote {runner.revise(adapter, message)}; read it before it runs anywhere.")
+    try:
+        path = runner.revise(adapter, message)
+    except (DataError, ValueError) as error:
+        raise click.ClickException(f"{adapter.name}: {error}") from error
+    click.echo(f"Wrote {path}; read it before it runs anywhere.")
 
 
 @db_commands.command("convex-schema")
@@ -111,9 +139,26 @@ def _purged(older_than: timedelta, unread: bool, adapter: DatabaseAdapter) -> bo
     return True
 
 
-def _upgraded(adapter: DatabaseAdapter) -> bool:
-    applied = runner.upgrade(adapter, always=True)
+def _upgraded(revision: str, adapter: DatabaseAdapter) -> bool:
+    applied = runner.upgrade(adapter, revision, always=True)
     click.echo(f"{adapter.name}: {'applied ' + ', '.join(applied) if applied else 'up to date'}")
+    if not runner.pending(adapter):
+        for line in presence.advice(presence.missing(adapter)):
+            click.echo(f"  {line}")
+    return True
+
+
+def _downgraded(revision: str, adapter: DatabaseAdapter) -> bool:
+    undone = runner.downgrade(adapter, revision)
+    recorded = runner.current(adapter) or "no revision"
+    click.echo(f"{adapter.name}: {'undid ' + ', '.join(undone) if undone else 'nothing to undo'}; has {recorded}")
+    return True
+
+
+def _stamped(revision: str, adapter: DatabaseAdapter) -> bool:
+    before, after = runner.stamp(adapter, revision)
+    change = f"recorded {after or 'no revision'} instead of {before or 'no revision'}"
+    click.echo(f"{adapter.name}: {change}; no migration was run. `flask db upgrade` makes access rules and triggers")
     return True
 
 
@@ -134,7 +179,10 @@ def _checked(adapter: DatabaseAdapter) -> bool:
 
 
 def _on_each(act: Callable[[DatabaseAdapter], bool]) -> list[bool]:
-    """The answers of the adapters that can be reached. :raises click.ClickException: if there is none."""
+    """The answers of the adapters that can be reached.
+
+    :raises click.ClickException: if there is none, or a database refuses.
+    """
     answers: list[bool] = []
     unreachable = 0
     for adapter in _adapters().values():
@@ -146,6 +194,8 @@ def _on_each(act: Callable[[DatabaseAdapter], bool]) -> list[bool]:
         except BackendError as error:
             unreachable += 1
             click.echo(f"{adapter.name}: skipped: {error}", err=True)
+        except RequestError as error:
+            raise click.ClickException(f"{adapter.name}: {error}") from error
     if unreachable and not answers:
         raise click.ClickException("No database could be reached.")
     return answers

@@ -50,6 +50,8 @@ _managers: weakref.WeakSet[ConnectionManager] = weakref.WeakSet()
 _PAUSE = 1.0
 """Seconds between two attempts to find any adapter that answers."""
 
+_NONE = "No active database adapter: no database can be used now; the log says why"
+
 _ELSEWHERE = (Unavailable, TimedOut)
 """After these a read is tried on the next adapter."""
 
@@ -217,10 +219,10 @@ class ConnectionManager(Database):
         """Connect for the first call; one that comes meanwhile waits for that, but not beyond its deadline."""
         seconds = min(remaining(current_context.get(), monotonic), threading.TIMEOUT_MAX)
         if not self._lock.acquire(timeout=seconds):
-            raise Unavailable("No active database adapter")
+            raise Unavailable(_NONE)
         try:
             if not self._connected and (self._clock() < self._next_attempt or not self.connect()):
-                raise Unavailable("No active database adapter", retry_after=_PAUSE)
+                raise Unavailable(_NONE, retry_after=_PAUSE)
         finally:
             self._lock.release()
 

@@ -70,6 +70,7 @@ class KeyRing:
     :param secrets: shared secrets whose tokens are accepted, too.
     :param why_fixed: what to do instead of a rotation, for keys that are in no file.
     :param now: the wall clock, aware.
+    :param make: makes the file of keys, which does not exist yet, before the keys are used first.
     """
 
     def __init__(
@@ -79,8 +80,10 @@ class KeyRing:
         secrets: Sequence[SigningKey] = (),
         why_fixed: str = "it was given to the application by its program",
         now: Callable[[], datetime] = utc_now,
+        make: Callable[[], None] | None = None,
     ) -> None:
         self.problem: str | None = None
+        self._make = make
         self._file = ring if isinstance(ring, KeyringFile) else None
         self._ring = ring.ring if isinstance(ring, KeyringFile) else ring
         self._secrets = tuple(secrets)
@@ -89,7 +92,8 @@ class KeyRing:
         self._lock = Lock()
         # One attribute, because those who read it take no lock.
         begun = now()
-        self._view = self._seen_at(begun, key_set(self._ring, self._secrets, begun))
+        nothing = (begun, begun, KeySet.__new__(KeySet))
+        self._view = nothing if make else self._seen_at(begun, key_set(self._ring, self._secrets, begun))
 
     def keys(self, now: datetime) -> KeySet:
         """The keys in force at ``now``, by this ring's clock; the same object as long as nothing changes."""
@@ -99,6 +103,11 @@ class KeyRing:
     def look(self, now: datetime) -> KeySet:
         """The keys in force after a look at the file, however short ago the last one was."""
         return self._look(now, forced=True)
+
+    @property
+    def exists(self) -> bool:
+        """Whether there are keys; if not, they are made before their first use."""
+        return self._make is None
 
     @property
     def current(self) -> SigningKey:
@@ -135,6 +144,7 @@ class KeyRing:
         """
         if self._file is None:
             raise RotationRefused(f"This key is not rotated: {self._why_fixed}.")
+        self.keys(self._now())  # made now, if there are none yet
         key = asymmetric_signing_key(new_private_key(algorithm), algorithm)
 
         def change(ring: Ring) -> Ring:
@@ -149,10 +159,14 @@ class KeyRing:
 
     def _look(self, now: datetime, *, forced: bool) -> KeySet:
         with self._lock:
+            if self._make is not None and self._file is not None:
+                self._make()
+                self._make, self._ring = None, self._file.ring
+                forced = True
             since, until, keys = self._view
             if since <= now < until and not forced:
                 return keys
-            if self._read_again() or not keys.since <= now < keys.until:
+            if self._read_again() or forced or not keys.since <= now < keys.until:
                 keys = key_set(self._ring, self._secrets, now)
             self._view = self._seen_at(now, keys)
             return keys
@@ -190,33 +204,48 @@ def fixed_ring(key: SigningKey, *, now: Callable[[], datetime] = utc_now) -> Key
     return KeyRing((RingKey(key, BEGINNING, BEGINNING),), now=now)
 
 
-def load_keyring(settings: Settings, algorithm: str | None = None, *, now: Callable[[], datetime] = utc_now) -> KeyRing:
+def load_keyring(
+    settings: Settings,
+    algorithm: str | None = None,
+    *,
+    now: Callable[[], datetime] = utc_now,
+    make_file: bool = True,
+) -> KeyRing:
     """The ring that the settings ask for.
 
     :param algorithm: instead of the settings' own.
+    :param make_file: whether a file of keys that does not exist is made now, and not before its first use.
     :raises KeyConfigurationError: if a key is missing, unreadable, or too weak for production; says what to set.
     """
     chosen = known_algorithm(algorithm or settings.jwt_algorithm)
     secrets = previous_secrets(settings)
     key = configured_key(settings, chosen)
     if key is None:
-        return KeyRing(_opened_file(settings, chosen, now), secrets=secrets, now=now)
+        file = _keyring_file(settings)
+        prepare = partial(_prepare, file, settings, chosen, now)
+        if make_file or file.path.exists():
+            prepare()
+            return KeyRing(file, secrets=secrets, now=now)
+        file.require_writable()
+        return KeyRing(file, secrets=secrets, now=now, make=prepare)
     why = _NO_FILE["JWT_SECRET" if chosen == "HS256" else "JWT_PRIVATE_KEY_FILE"]
     return KeyRing((RingKey(key, BEGINNING, BEGINNING),), secrets=secrets, why_fixed=why, now=now)
 
 
-def _opened_file(settings: Settings, algorithm: JwtAlgorithm, now: Callable[[], datetime]) -> KeyringFile:
+def _keyring_file(settings: Settings) -> KeyringFile:
     password = _password(settings)
     setting = "INSTANCE_PATH" if settings.jwt_keyring_file is None else "JWT_KEYRING_FILE"
     path = settings.jwt_keyring_file or settings.instance_path / "keyring.json"
-    file = KeyringFile(path, password, setting=setting, production=settings.production)
+    return KeyringFile(path, password, setting=setting, production=settings.production)
+
+
+def _prepare(file: KeyringFile, settings: Settings, algorithm: JwtAlgorithm, now: Callable[[], datetime]) -> None:
     former = settings.instance_path / f"jwt_{algorithm.lower()}.pem"
     file.prepare(partial(_first_key, former, algorithm), now)
     if former.exists():
         file.exclusively(partial(_forget_former, former, algorithm, file.ring))
     if algorithm not in {entry.key.algorithm for entry in file.ring[-1:]}:
         logger.warning("JWT_ALGORITHM=%s takes effect at the next rotation of the keys", algorithm)
-    return file
 
 
 def _password(settings: Settings) -> str | None:

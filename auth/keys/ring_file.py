@@ -94,6 +94,12 @@ class KeyringFile:
         if self._password is not None and not all(pem.startswith(_LOCKED) for pem in self._opened):
             self.change(lambda ring: ring)
 
+    def require_writable(self) -> None:
+        """Look whether the file could be made, and make nothing. :raises KeyConfigurationError: if it could not."""
+        folder = next(parent for parent in self.path.absolute().parents if parent.exists())
+        if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+            raise KeyConfigurationError(self._setting, f"{self.path.parent} cannot be written to")
+
     def refresh(self) -> None:
         """Read the ring again if the file is another one.
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import sqlalchemy as sa
@@ -11,6 +12,8 @@ from sqlalchemy.pool import NullPool
 
 from database.adapters.base import DatabaseAdapter
 from database.adapters.postgres import PostgresAdapter
+from database.adapters.postgres.connecting import Place
+from database.adapters.postgres.connecting import connect_failure
 from database.adapters.postgres.errors import translated as translated_from_psycopg
 from database.adapters.sqlite import SQLiteAdapter
 from database.adapters.sqlite.alchemy import URL_NAME
@@ -25,9 +28,22 @@ _CONNECT_SECONDS = 5
 _LOCK_SECONDS = 30.0
 
 
+def bare(adapter: DatabaseAdapter) -> DatabaseAdapter:
+    """The adapter that reaches the database: what a wrapper such as ``FaultyAdapter`` keeps as its ``inner``."""
+    while isinstance(inner := getattr(adapter, "inner", None), DatabaseAdapter):
+        adapter = inner
+    return adapter
+
+
 def has_engine(adapter: DatabaseAdapter) -> bool:
     """Whether the backend is one that SQLAlchemy reaches."""
-    return isinstance(adapter, SQLiteAdapter | PostgresAdapter)
+    return isinstance(bare(adapter), SQLiteAdapter | PostgresAdapter)
+
+
+def is_there(adapter: DatabaseAdapter) -> bool:
+    """Whether there is anything to look at: False for an SQLite file that does not exist, and is not to be made."""
+    adapter = bare(adapter)
+    return not isinstance(adapter, SQLiteAdapter) or Path(adapter.describe()["path"]).exists()
 
 
 @contextmanager
@@ -40,6 +56,7 @@ def connected(adapter: DatabaseAdapter, *, writes: bool) -> Iterator[sa.Connecti
     :raises Unsupported: for a backend without SQL tables.
     :raises DataError: as the adapter's own calls.
     """
+    adapter = bare(adapter)
     engine = _engine(adapter)
     with as_application():
         adapter.run_alone(Ping())
@@ -47,7 +64,7 @@ def connected(adapter: DatabaseAdapter, *, writes: bool) -> Iterator[sa.Connecti
         with _opened(engine, adapter) as connection, connection.begin():
             yield connection
     except sa.exc.DBAPIError as error:
-        raise _translated(adapter, error, writes=writes) from error.orig
+        raise translated(adapter, error, writes=writes) from error.orig
     finally:
         engine.dispose()
 
@@ -56,7 +73,11 @@ def _opened(engine: sa.Engine, adapter: DatabaseAdapter) -> sa.Connection:
     try:
         return engine.connect()
     except sa.exc.DBAPIError as error:
-        raise ConnectFailed("the database takes no further connection", backend=adapter.name) from error.orig
+        ours: DataError = ConnectFailed("the database takes no further connection")
+        if isinstance(adapter, PostgresAdapter):
+            ours = connect_failure(error.orig or error, Place.of(adapter.config, adapter.settings_prefix))
+        ours.backend = adapter.name
+        raise ours from error.orig
 
 
 def _engine(adapter: DatabaseAdapter) -> sa.Engine:
@@ -87,7 +108,8 @@ def _postgres_url(adapter: PostgresAdapter) -> sa.URL:
     )
 
 
-def _translated(adapter: DatabaseAdapter, error: sa.exc.DBAPIError, *, writes: bool) -> DataError:
+def translated(adapter: DatabaseAdapter, error: sa.exc.DBAPIError, *, writes: bool) -> DataError:
+    """The data layer's error for one of SQLAlchemy's; ``writes`` as for :func:`connected`."""
     original = error.orig
     if isinstance(original, psycopg.Error):
         ours = translated_from_psycopg(original, may_have_applied=writes)

@@ -28,8 +28,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from dataclasses import field
 from random import Random
@@ -64,6 +66,12 @@ _ON_COMMIT: tuple[Fault, ...] = ("cut", "error_after_commit")
 
 
 @dataclass
+class _Scripted:
+    fault: Fault
+    skip: int
+
+
+@dataclass
 class Faults:
     """What goes wrong: by chance at a rate for each fault, or as scripted with :meth:`next`.
 
@@ -79,19 +87,38 @@ class Faults:
     cut: float = 0.0
     error_after_commit: float = 0.0
     seconds: float = 0.05
-    _script: deque[Fault] = field(default_factory=deque, init=False, repr=False)
+    _script: deque[_Scripted] = field(default_factory=deque, init=False, repr=False)
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
-    def next(self, *faults: Fault) -> None:
-        """Have the next calls suffer ``faults``, one each; a fault waits for a call that it can happen to."""
+    def next(self, *faults: Fault, skip: int = 0) -> None:
+        """Have the next calls suffer ``faults``, one each; a fault waits for a call that it can happen to.
+
+        :param skip: so many calls that the first of them could happen to are let through before.
+        """
         with self._lock:
-            self._script.extend(faults)
+            self._script.extend(_Scripted(fault, 0 if place else skip) for place, fault in enumerate(faults))
+
+    @contextmanager
+    def expected(self, *faults: Fault, skip: int = 0) -> Iterator[None]:
+        """As :meth:`next`, for a block. :raises AssertionError: at its end, if one of them did not happen."""
+        self.next(*faults, skip=skip)
+        yield
+        self.assert_spent()
+
+    def assert_spent(self) -> None:
+        """Look whether all scripted faults have happened. :raises AssertionError: names those that have not."""
+        with self._lock:
+            left = [scripted.fault for scripted in self._script]
+        if left:
+            raise AssertionError(f"faults that never happened: {', '.join(left)}; no call came that they can happen to")
 
     def draw(self, possible: Sequence[Fault], chance: float) -> Fault | None:
         """The fault for a call to which ``possible`` can happen, if any; ``chance`` is a number from 0 to 1."""
         with self._lock:
-            if self._script and self._script[0] in possible:
-                return self._script.popleft()
+            if self._script and self._script[0].fault in possible:
+                if not self._script[0].skip:
+                    return self._script.popleft().fault
+                self._script[0].skip -= 1
         for fault in possible:
             chance -= getattr(self, fault)
             if chance < 0:

@@ -212,6 +212,17 @@ class SchemaMismatch(BackendError):
     """The database lacks a table or a column that is declared; it waits for a migration."""
 
 
+def lacking(what: str) -> SchemaMismatch:
+    """The error for a declared table or column that a database does not have.
+
+    :param what: such as ``the table orders``.
+    """
+    return SchemaMismatch(
+        f"the database lacks {what}; its migrations are not up to date: run `flask db upgrade`,"
+        " which says what to do if no migration makes it"
+    )
+
+
 class CredentialsRefused(BackendError):
     """The backend does not accept the application's own key or password; the message names the setting."""
 

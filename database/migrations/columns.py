@@ -1,13 +1,29 @@
-"""Columns as the migrations made them: never changed, because what has been migrated is not migrated again."""
+"""What migrations are written with: never changed, because what has been migrated is not migrated again.
+
+They have columns of their own, and not those of ``config/tables.py``, which an application changes as it likes.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
 
-from config.tables import text
-from config.tables import timestamp
+
+def text(length: int | None = None) -> sa.types.TypeEngine[str]:
+    """Text that sorts and compares by code point on every backend."""
+    return sa.String(length).with_variant(sa.String(length, collation="C"), "postgresql")
+
+
+def json() -> sa.types.TypeEngine[Any]:
+    """JSON: ``jsonb`` on PostgreSQL, text on SQLite."""
+    return sa.JSON().with_variant(postgresql.JSONB(), "postgresql").with_variant(sa.Text(), "sqlite")
+
+
+def timestamp() -> sa.types.TypeEngine[Any]:
+    """A moment: ``timestamptz`` on PostgreSQL, ISO 8601 text of fixed width on SQLite."""
+    return sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
 
 
 def record_columns(table: str) -> tuple[Any, ...]:

@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from config.tables import metadata
+from database.migrations.rows import different_checks
 
 VERSION_TABLE: Final = "isthmus_version"
 """Where a database keeps its revision; an application's own Alembic keeps its ``alembic_version``."""
@@ -19,7 +20,14 @@ VERSION_TABLE: Final = "isthmus_version"
 def differences(connection: sa.Connection) -> list[str]:
     """What the database would have to change to have the declared tables, a line each; other tables do not count."""
     context = MigrationContext.configure(connection, opts={**OPTIONS, "target_metadata": metadata})
-    return sorted(line for change in compare_metadata(context, metadata) for line in _lines(change, context.dialect))
+    lines = [line for change in compare_metadata(context, metadata) for line in _lines(change, context.dialect)]
+    return sorted([*lines, *_check_lines(connection)])
+
+
+def _check_lines(connection: sa.Connection) -> Iterator[str]:
+    for table, missing, surplus in different_checks(connection, metadata):
+        yield from (f"{table.name}: check constraint {check.name}: is missing" for check in missing)
+        yield from (f"{table.name}: check constraint {name}: is not declared" for name in surplus)
 
 
 def _declared(name: str | None, kind: str, _parents: Any) -> bool:

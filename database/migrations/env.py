@@ -2,11 +2,28 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from alembic import context
 
 from config.tables import metadata
 from database.migrations.comparison import OPTIONS
+from database.migrations.rendering import render_item
+from database.migrations.rows import mind_rows
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, **OPTIONS)
+
+def _note(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:  # noqa: ARG001  # Alembic names them
+    """Tell the runner which migration is done, so that it knows in which one an error came."""
+    context.config.attributes["done"].append(step.up_revision_id)
+
+
+context.configure(
+    connection=context.config.attributes["connection"],
+    target_metadata=metadata,
+    on_version_apply=_note,
+    process_revision_directives=mind_rows,
+    render_item=render_item,
+    **OPTIONS,
+)
 with context.begin_transaction():
     context.run_migrations()

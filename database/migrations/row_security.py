@@ -9,6 +9,7 @@ is not declared any more. The rules are state, not history: they are made anew a
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Container
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -60,6 +61,10 @@ _FIND_POLICIES: Final = sa.text(
     " where tablename = any(:names)"
     " and schemaname = any(array[current_schema(), pg_my_temp_schema()::regnamespace::text])"
 )
+_FIND_OURS: Final = sa.text(
+    "select tablename, policyname from pg_policies"
+    r" where policyname like 'isthmus\_%' and schemaname = current_schema()"
+)
 _FIND_GRANTS: Final = sa.text(
     "select relname, grantee::regrole::text, lower(privilege_type) from pg_class, aclexplode(relacl)"
     " where relname = any(:names) and relnamespace = current_schema()::regnamespace"
@@ -102,9 +107,10 @@ def policies(table: sa.Table) -> list[Policy]:
     ]
 
 
-def statements(metadata: sa.MetaData) -> list[str]:
-    """The SQL that gives every declared table its rules; it may be run again."""
-    return [text for table in _protected(metadata) for text in table_statements(table)]
+def statements(metadata: sa.MetaData, there: Container[str]) -> list[str]:
+    """The SQL that gives the declared tables that are ``there`` their rules; it may be run again."""
+    tables = [table for table in _protected(metadata) if table.name in there or table.name == VERSION_TABLE]
+    return [text for table in tables for text in table_statements(table)]
 
 
 def closing(metadata: sa.MetaData, made: Iterable[str]) -> list[str]:
@@ -145,9 +151,29 @@ def apply(connection: sa.Connection, metadata: sa.MetaData, made: Iterable[str] 
     """
     if not has_roles(connection):
         return False
-    for text in (*statements(metadata), *closing(metadata, made)):
+    for table in _there(connection, metadata):
+        for text in table_statements(table):
+            connection.exec_driver_sql(text, execution_options={"no_parameters": True})
+    for text in closing(metadata, made):
         connection.exec_driver_sql(text, execution_options={"no_parameters": True})
     return True
+
+
+def protect_record(connection: sa.Connection) -> None:
+    """Close the table that keeps the revision, and touch no other."""
+    apply(connection, sa.MetaData())
+
+
+def lift(connection: sa.Connection) -> None:
+    """Drop our policies, which would keep their columns from being changed; to be made anew in the same transaction.
+
+    Row level security stays on meanwhile, so that the tables are closed rather than open.
+    """
+    if not has_roles(connection):
+        return
+    for table, policy in connection.execute(_FIND_OURS).all():
+        text = _text("drop policy {} on {}", sql.Identifier(policy), sql.Identifier(table))
+        connection.exec_driver_sql(text, execution_options={"no_parameters": True})
 
 
 def differences(connection: sa.Connection, metadata: sa.MetaData, made: Iterable[str] = ()) -> list[str]:
@@ -157,7 +183,7 @@ def differences(connection: sa.Connection, metadata: sa.MetaData, made: Iterable
     """
     if not has_roles(connection):
         return []
-    tables = {table.name: table for table in (*_protected(metadata), *_forsaken(metadata, made))}
+    tables = {table.name: table for table in (*_there(connection, metadata), *_forsaken(metadata, made))}
     names = {"names": list(tables)}
     secured = {name: bool(on) for name, on in connection.execute(_FIND_TABLES, names)}
     made = _policies_of(connection, tables)
@@ -237,6 +263,17 @@ def _where_it_is(table: sa.Table) -> str:
     body = "; ".join(table_statements(table))
     name = sql.Literal(sql.Identifier(table.name).as_string(None)).as_string(None)
     return f"do $isthmus$ begin if to_regclass({name}) is not null then {body}; end if; end $isthmus$"
+
+
+def _there(connection: sa.Connection, metadata: sa.MetaData) -> Iterator[sa.Table]:
+    """Those of them that the database has. One that lacks the column with the owner is closed until it has it."""
+    inspector = sa.inspect(connection)
+    found = set(inspector.get_table_names())
+    for table in _protected(metadata):
+        if table.name in found:
+            owner = rules_of(table).owner
+            known = owner is None or owner in {column["name"] for column in inspector.get_columns(table.name)}
+            yield table if known else sa.Table(table.name, sa.MetaData(), info={"internal": True})
 
 
 def _grant_statement(policy: Policy, table: sql.Identifier) -> str:

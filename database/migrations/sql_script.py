@@ -14,6 +14,7 @@ from database.migrations.capture import install as capture
 from database.migrations.comparison import VERSION_TABLE
 from database.migrations.made import rendered
 from database.migrations.made import tables_made
+from database.migrations.presence import advice
 from database.migrations.supabase import functions
 
 _QUOTE: Final = "$isthmus$"
@@ -34,12 +35,17 @@ end
 
 
 def supabase_script() -> str:
-    """Migrations, access rules, functions and the log of changes. Run again, it applies what is missing."""
+    """Migrations, access rules, functions and the log of changes. Run again, it applies what is missing.
+
+    A declared table that no migration makes is left out, and named in a comment.
+    """
     scripts = runner.scripts()
-    rules = "".join(f"{statement};\n" for statement in row_security.statements(metadata))
-    closed = "".join(f"{statement};\n" for statement in row_security.closing(metadata, tables_made(scripts)))
-    log = "".join(f"{statement.rstrip().rstrip(';')};\n" for statement in capture.supabase_statements(metadata))
-    parts = [f"{_RECORD};\n", *map(_guarded, scripts), rules, closed, functions.script(), log]
+    made = tables_made(scripts)
+    rules = "".join(f"{statement};\n" for statement in row_security.statements(metadata, made))
+    closed = "".join(f"{statement};\n" for statement in row_security.closing(metadata, made))
+    log = "".join(f"{statement.rstrip().rstrip(';')};\n" for statement in capture.supabase_statements(metadata, made))
+    left_out = "".join(f"-- {line}\n" for line in advice(sorted(metadata.tables.keys() - made)))
+    parts = [f"{left_out}{_RECORD};\n", *map(_guarded, scripts), rules, closed, functions.script(), log]
     return "begin;\n\n" + "\n".join(parts) + "\ncommit;\n"
 
 

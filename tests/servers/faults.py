@@ -16,13 +16,17 @@ class Fault:
 
     :cvar listening: whether the port accepts connections at all.
     :cvar keeps_links: whether connections that exist when the fault sets in stay.
+    :cvar tells: whether :attr:`fired` can be known.
+    :ivar fired: whether anything suffered from it.
     """
 
     listening = True
     keeps_links = True
+    tells = True
 
     def __init__(self) -> None:
         self._lifted = asyncio.Event()
+        self.fired = False
 
     def lift(self) -> None:
         """End the fault; called in the proxy's thread."""
@@ -43,12 +47,15 @@ class Fault:
 class Healthy(Fault):
     """No fault."""
 
+    tells = False
+
 
 class Refuse(Fault):
     """Nothing listens: connections are refused, and existing ones are reset."""
 
     listening = False
     keeps_links = False
+    tells = False  # the kernel refuses, and tells nobody
 
     async def admit(self, link: Link) -> None:
         link.reset()  # it was accepted just before
@@ -60,6 +67,7 @@ class Reset(Fault):
     keeps_links = False
 
     async def admit(self, link: Link) -> None:
+        self.fired = True
         link.reset()
 
 
@@ -70,15 +78,19 @@ class Blackhole(Fault):
     """
 
     async def admit(self, link: Link) -> None:
-        await self._lifted.wait()
+        await self._held()
 
     async def request(self, link: Link, data: bytes) -> None:
-        await self._lifted.wait()
+        await self._held()
         await link.to_server(data)
 
     async def reply(self, link: Link, data: bytes) -> None:
-        await self._lifted.wait()
+        await self._held()
         await link.to_client(data)
+
+    async def _held(self) -> None:
+        self.fired = self.fired or not self._lifted.is_set()
+        await self._lifted.wait()
 
 
 class Latency(Fault):
@@ -92,6 +104,7 @@ class Latency(Fault):
         self._seconds = seconds
 
     async def reply(self, link: Link, data: bytes) -> None:
+        self.fired = True
         await asyncio.sleep(self._seconds)
         await link.to_client(data)
 
@@ -110,27 +123,30 @@ class CutAfter(Fault):
         passing, self._left = data[: self._left], max(self._left - len(data), 0)
         await link.to_client(passing)
         if len(passing) < len(data):
+            self.fired = True
             link.reset()
 
 
 class LoseReply(Fault):
     """A request reaches the server and is carried out, and instead of its reply the client gets a reset.
 
-    :param request: bytes that the request must contain, such as ``b"COMMIT"``; others pass. By default any request.
+    :param request: bytes that the request must contain, such as ``b"COMMIT"`` in any case; others pass. By default any
+        request.
     """
 
     def __init__(self, request: bytes = b"") -> None:
         super().__init__()
-        self._request = request
+        self._request = request.lower()
         self._doomed: set[Link] = set()
 
     async def request(self, link: Link, data: bytes) -> None:
-        if self._request in data:
+        if self._request in data.lower():
             self._doomed.add(link)
         await link.to_server(data)
 
     async def reply(self, link: Link, data: bytes) -> None:
         if link in self._doomed:
+            self.fired = True
             link.reset()
         else:
             await link.to_client(data)

@@ -61,12 +61,17 @@ class FaultProxy:
 
     @contextmanager
     def suffering(self, fault: Fault) -> Iterator[Fault]:
-        """Have ``fault`` in force during a block."""
+        """Have ``fault`` in force during a block.
+
+        :raises AssertionError: at its end, if nothing suffered from the fault: the block has proved nothing.
+        """
         self.set(fault)
         try:
             yield fault
         finally:
             self.heal()
+        if fault.tells and not fault.fired:
+            raise AssertionError(f"the fault {type(fault).__name__} never happened: nothing came that it acts on")
 
     def kill_connections(self) -> None:
         """Reset all connections that exist; new ones are not affected."""
@@ -110,6 +115,7 @@ class FaultProxy:
         if not fault.listening:
             await self._stop_listening()
         if not fault.keeps_links:
+            fault.fired = fault.fired or bool(self._links)
             await self._reset_links()
         before.lift()  # last, so that what it held does not pass on a connection that is to be reset
         if fault.listening:

@@ -67,6 +67,8 @@ class PostgresAdapter(DatabaseAdapter):
         }
     )
     copies = True
+    settings_prefix: ClassVar[str] = "LOCAL_DB"
+    """What the names of its settings begin with, where it is made from settings."""
 
     def _build(self) -> None:
         super()._build()
@@ -75,7 +77,7 @@ class PostgresAdapter(DatabaseAdapter):
         self.isolation = str(self.config.get("isolation", "serializable"))
         if self.isolation not in _ISOLATION:
             raise ValueError(f"isolation is one of {', '.join(sorted(_ISOLATION))}")
-        self._pool = PostgresPool(self.config, self.settings.timeout)
+        self._pool = PostgresPool(self.config, self.settings.timeout, self.settings_prefix)
 
     def execute(self, operation: Operation, context: Context) -> Result:
         if type(operation) is ReadChanges:
@@ -130,7 +132,7 @@ class PostgresAdapter(DatabaseAdapter):
 
     def close(self) -> None:
         self._pool.close()
-        self._pool = PostgresPool(self.config, self.settings.timeout)
+        self._pool = PostgresPool(self.config, self.settings.timeout, self.settings_prefix)
 
     def abandon(self) -> None:
         _inherited.append(self._pool)
@@ -143,6 +145,7 @@ class PostgresAdapter(DatabaseAdapter):
             "user": self.config.get("user"),
             "pool_min_size": self.config.get("min_connections", 1),
             "pool_max_size": self.config.get("max_connections", 10),
+            "connection_problem": self._pool.problem(),
             **self._pool.counts(),
         }
 

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from queue import Empty
 from queue import SimpleQueue
 from typing import Any
+from typing import Self
 from typing import TypeVar
 
 import psycopg
@@ -65,6 +66,18 @@ def one_snapshot(isolation: str) -> str:
     return "repeatable read" if isolation == "read committed" else isolation
 
 
+class Attempts:
+    """How the last attempt to connect ended.
+
+    :ivar failure: its error; None if it succeeded, or if there was none.
+    """
+
+    __slots__ = ("failure",)
+
+    def __init__(self) -> None:
+        self.failure: psycopg.Error | None = None
+
+
 class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
     """A psycopg connection that the pool makes; keeps one cursor, which saves a quarter of a point read.
 
@@ -79,6 +92,19 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.ending = threading.Lock()
+
+    @classmethod
+    def connect(cls, conninfo: str = "", *, attempts: Attempts | None = None, **parameters: Any) -> Self:  # type: ignore[override]
+        """As psycopg's own; ``attempts`` is told how it went, of which psycopg's pool keeps nothing."""
+        try:
+            connection = super().connect(conninfo, **parameters)
+        except psycopg.Error as error:
+            if attempts is not None:
+                attempts.failure = error
+            raise
+        if attempts is not None:
+            attempts.failure = None
+        return connection
 
     _own_cursor: psycopg.Cursor[tuple[Any, ...]] | None = None
     _poller: select.poll | None = None

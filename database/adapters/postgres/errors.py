@@ -14,6 +14,7 @@ from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import Unavailable
+from database.core.errors import lacking
 
 _REFUSE_SERIALIZABLE = {"GetSerializableTransactionSnapshot", "call_enum_check_hook"}
 """The functions of PostgreSQL that refuse serializable transactions on a standby, with a code of many meanings."""
@@ -24,6 +25,8 @@ _ENDS = {"FATAL", "PANIC"}
 _EXTENDED = "exec_parse_message"
 """Where the server refuses several statements at once; a syntax error comes from elsewhere."""
 
+_MISSING = {"42P01": "table", "42703": "column"}
+_NAMED = re.compile(r"(?:relation|table|column) \"?(.+?)\"? (?:of relation .*)?does not exist")
 _COPY_LINE = re.compile(r"^COPY \S+, line (\d+)", re.M)
 
 
@@ -45,6 +48,8 @@ def translated(error: Exception, *, may_have_applied: bool) -> DataError:
         return _constraint(error)
     if state is None and isinstance(error, psycopg.OperationalError):
         return lost(may_have_applied=may_have_applied)
+    if state in _MISSING and (found := _NAMED.search(str(error))):
+        return lacking(f"the {_MISSING[state]} {found[1]}")
     ours = error_for(state or "", may_have_applied=may_have_applied)
     if ours is not None:
         return ours

@@ -13,12 +13,15 @@ import psycopg
 from psycopg_pool import ConnectionPool
 from psycopg_pool import PoolTimeout
 
+from database.adapters.postgres.connecting import Place
+from database.adapters.postgres.connecting import connect_failure
+from database.adapters.postgres.connection import Attempts
 from database.adapters.postgres.connection import PostgresConnection
 from database.adapters.postgres.dialect import configure
 from database.adapters.postgres.dialect import configure_pooled
 from database.core.clock import monotonic
 from database.core.context import Context
-from database.core.errors import ConnectFailed
+from database.core.errors import DataError
 from database.core.errors import PoolExhausted
 
 logger = logging.getLogger("psycopg.pool")
@@ -40,17 +43,19 @@ class PostgresPool:
 
     :param config: the adapter's configuration.
     :param timeout: seconds a statement may take on the server; 0 for no limit.
+    :param settings: what the names of the settings begin with that the configuration came from, for messages.
     """
 
-    def __init__(self, config: Mapping[str, Any], timeout: float) -> None:
-        self._address = (str(config.get("host", "127.0.0.1")), int(config.get("port", 5432)))
+    def __init__(self, config: Mapping[str, Any], timeout: float, settings: str) -> None:
+        self._place = Place.of(config, settings)
+        self._attempts = Attempts()
         self._wait = float(config.get("pool_timeout", 5.0))
         self._at_hand: deque[PostgresConnection] = deque()
         self._out: set[PostgresConnection] = set()
         self._waiting = 0
         self._lock = threading.Lock()
         self._pool: ConnectionPool[PostgresConnection] = ConnectionPool(
-            kwargs=_parameters(config, timeout),
+            kwargs={**_parameters(config, timeout), "attempts": self._attempts},
             connection_class=PostgresConnection,
             min_size=int(config.get("min_connections", 1)),
             max_size=int(config.get("max_connections", 10)),
@@ -72,7 +77,9 @@ class PostgresPool:
     def acquire(self, context: Context) -> PostgresConnection:
         """A connection that was alive a moment ago; waits for one until the deadline at most.
 
-        :raises ConnectFailed: when the server does not take connections.
+        :raises ConnectFailed: when the server does not take connections; says why, as far as it is known.
+        :raises CredentialsRefused: when it does not accept the user or the password.
+        :raises Throttled: when it has no room for another connection.
         :raises PoolExhausted: when all connections stay in use.
         """
         deadline = min(context.deadline, monotonic() + self._wait)
@@ -104,6 +111,11 @@ class PostgresPool:
             "requests_waiting": stats.get("requests_waiting", 0),
         }
 
+    def problem(self) -> str | None:
+        """Why the last attempt to connect failed; None if it did not."""
+        failure = self._attempts.failure
+        return None if failure is None else str(connect_failure(failure, self._place))
+
     def _from_pool(self, deadline: float) -> PostgresConnection:
         with self._lock:
             self._waiting += 1
@@ -112,9 +124,9 @@ class PostgresPool:
         except PoolTimeout as error:
             if self._out:
                 raise PoolExhausted("all connections stayed in use") from error
-            raise ConnectFailed("the server cannot be reached") from error
+            raise self._failure(error) from self._reason(error)
         except psycopg.OperationalError as error:
-            raise ConnectFailed("the server cannot be reached") from error
+            raise self._failure(error) from self._reason(error)
         finally:
             with self._lock:
                 self._waiting -= 1
@@ -155,15 +167,23 @@ class PostgresPool:
 
     def _refuse_if_down(self, failed_before: int, error: PoolTimeout) -> None:
         """While a server is down the pool only waits; its failed attempts tell, or its port in a moment."""
-        if self._failed_attempts() > failed_before or not self._port_is_open():
-            raise ConnectFailed("the server takes no connections") from error
+        failed: BaseException | None = error if self._failed_attempts() > failed_before else self._port_problem()
+        if failed is not None:
+            raise self._failure(failed) from self._reason(failed)
 
-    def _port_is_open(self) -> bool:
+    def _failure(self, error: BaseException) -> DataError:
+        return connect_failure(self._reason(error), self._place)
+
+    def _reason(self, error: BaseException) -> BaseException:
+        """What ended the last attempt, where it is known: the pool's ``error`` is only that there is no connection."""
+        return self._attempts.failure or error
+
+    def _port_problem(self) -> OSError | None:
         try:
-            socket.create_connection(self._address, timeout=_PATIENCE).close()
-        except OSError:
-            return False
-        return True
+            socket.create_connection((self._place.host, self._place.port), timeout=_PATIENCE).close()
+        except OSError as error:
+            return error
+        return None
 
 
 def _seconds_until(deadline: float) -> float:

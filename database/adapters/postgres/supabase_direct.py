@@ -33,6 +33,7 @@ class SupabaseDirectAdapter(PostgresAdapter):
     capabilities = Capabilities(row_security=True, changes=True)
     # COPY is refused on tables with row level security.
     copies = False
+    settings_prefix: ClassVar[str] = "SUPABASE_DB"
 
     def _build(self) -> None:
         super()._build()

@@ -12,15 +12,15 @@ from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
-from database.core.errors import SchemaMismatch
 from database.core.errors import SerializationFailure
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
+from database.core.errors import lacking
 
 _FAILED_CONSTRAINT = re.compile(r"(?P<kind>\w[\w ]*?) constraint failed(?:: (?P<name>.+))?$")
 
 _KINDS = {kind.value: kind for kind in ConstraintKind}
-_MISSING = re.compile(r"no such (table|column)|has no column named")
+_MISSING = re.compile(r"no such (?P<kind>table|column): (?:main\.)?(?P<name>.+)|has no column named (?P<column>.+)")
 
 _TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[DataError], str], ...] = (
     ((apsw.BusyError, apsw.LockedError), TimedOut, "the database stayed locked until the deadline"),
@@ -49,8 +49,8 @@ def translated(error: Exception, row: int | None = None) -> DataError:
     for types, ours, message in _TABLE:
         if isinstance(error, types):
             return ours(message)
-    if isinstance(error, apsw.SQLError) and _MISSING.search(str(error)):
-        return SchemaMismatch("the database lacks a table or a column; its migrations are not up to date")
+    if isinstance(error, apsw.SQLError) and (found := _MISSING.search(str(error))):
+        return lacking(f"the {found['kind'] or 'column'} {found['name'] or found['column']}")
     # What is left is wrong SQL, or values that SQLite cannot bind; its message names the place, not the values.
     return InvalidQuery(f"SQLite refused the statement: {error}")
 

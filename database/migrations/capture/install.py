@@ -6,6 +6,7 @@ Like the access rules, all this is state and not history: it is made anew after 
 
 from __future__ import annotations
 
+from collections.abc import Container
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -37,8 +38,12 @@ class _Log(Protocol):
 
 
 def apply(connection: sa.Connection, metadata: sa.MetaData) -> None:
-    """Make the log on ``connection``'s database, and the triggers of the declared tables; it may be run again."""
-    _log(connection).apply(connection, captured(metadata))
+    """Make the log on ``connection``'s database, and the triggers of the declared tables that it has.
+
+    It may be run again.
+    """
+    found = set(sa.inspect(connection).get_table_names())
+    _log(connection).apply(connection, [table for table in captured(metadata) if table.name in found])
 
 
 def differences(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
@@ -46,9 +51,9 @@ def differences(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
     return _log(connection).differences(connection, captured(metadata))
 
 
-def supabase_statements(metadata: sa.MetaData) -> list[str]:
-    """The SQL that makes the same in a Supabase project; it may be run again."""
-    return postgres.statements(captured(metadata), roles=True)
+def supabase_statements(metadata: sa.MetaData, there: Container[str]) -> list[str]:
+    """The SQL that makes the same in a Supabase project that has the tables ``there``; it may be run again."""
+    return postgres.statements([table for table in captured(metadata) if table.name in there], roles=True)
 
 
 def purge(adapter: DatabaseAdapter, older_than: timedelta, cursors: Sequence[str] = ()) -> int:

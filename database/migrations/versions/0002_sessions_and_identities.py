@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from config.tables import text
-from config.tables import timestamp
 from database.migrations.columns import record_columns
+from database.migrations.columns import text
+from database.migrations.columns import timestamp
 
 revision = "0002"
 down_revision = "0001"

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from config.tables import json
-from config.tables import text
+from database.migrations.columns import json
 from database.migrations.columns import record_columns
+from database.migrations.columns import text
 
 revision = "0003"
 down_revision = "0002"

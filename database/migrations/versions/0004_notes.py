@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from config.tables import text
 from database.migrations.columns import record_columns
+from database.migrations.columns import text
 
 revision = "0004"
 down_revision = "0003"

@@ -11,14 +11,17 @@ import pytest
 from flask import Flask
 
 from app import create_app
+from auth.middleware import EXTENSION
 from config.settings import load_settings
 
 
 @pytest.fixture
 def app(request: pytest.FixtureRequest, tmp_path: Path) -> Flask:
-    """An application with settings of its own."""
+    """An application with settings of its own, which has been served: the first key is made then."""
     chosen = getattr(request, "param", {})
-    return create_app(load_settings(None, instance_path=tmp_path, local_db_path=tmp_path / "data.db", **chosen))
+    app = create_app(load_settings(None, instance_path=tmp_path, local_db_path=tmp_path / "data.db", **chosen))
+    app.extensions[EXTENSION].jwks()
+    return app
 
 
 def run(app: Flask, *command: str, code: int = 0) -> str:

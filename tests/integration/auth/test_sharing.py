@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskCliRunner
 
 from app import create_app
+from auth.middleware import EXTENSION
 from config.settings import load_settings
 from database.adapters.convex import ConvexAdapter
 from database.core.context import Identity
@@ -80,7 +81,7 @@ def test_convex_believes_tokens_from_before_and_after_a_rotation_once_it_was_tol
 
 def test_convex_is_told_the_keys_of_the_algorithm_that_it_is_told(tmp_path: Path) -> None:
     rings = {"instance_path": tmp_path, "local_db_path": tmp_path / "data.db", "jwt_issuer": "https://api.example/v1"}
-    create_app(load_settings(None, **rings))
+    create_app(load_settings(None, **rings)).extensions[EXTENSION].jwks()  # makes the first key
     runner = create_app(load_settings(None, **rings, jwt_algorithm="RS256")).test_cli_runner()
     output(runner, "rotate")
     result = runner.invoke(args=["auth", "convex-config"])

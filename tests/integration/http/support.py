@@ -15,6 +15,7 @@ from typing import Any
 from argon2 import PasswordHasher
 from flask import Flask
 
+from api import migrating
 from api.signing_in import ACCOUNTS
 from app import create_app
 from auth.sign_in.accounts import Accounts
@@ -122,7 +123,9 @@ def make_site(folder: Path, **settings: object) -> Site:
         "LOCAL_DB_SYNCHRONOUS": "normal",
         "PURGE_INTERVAL": 0,
     }
-    return Site(create_app(load_settings(None, **{**defaults, **settings})))
+    app = create_app(load_settings(None, **{**defaults, **settings}))
+    migrating.start(app)
+    return Site(app)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
 from database.core.errors import BackendError
 from database.core.errors import ConnectFailed
+from database.core.errors import CredentialsRefused
 from database.core.errors import OutcomeUnknown
 from database.core.errors import PoolExhausted
 from database.core.errors import TimedOut
@@ -151,11 +152,11 @@ def test_a_refused_connection_fails_without_waiting_for_the_pool(
     assert adapter.connect() is True
 
 
-def test_a_wrong_password_is_a_failed_connection(make: Make, database: PostgresDatabase) -> None:
-    adapter = make(database, password="wrong", timeout=PATIENCE * 2, pool_timeout=PATIENCE * 2, retry_count=0)
-    with ThreadPoolExecutor(1) as thread, pytest.raises(ConnectFailed) as failed:
+def test_a_wrong_password_is_told_as_such(make: Make, database: PostgresDatabase) -> None:
+    adapter = make(database, password="tell-nobody", timeout=PATIENCE * 2, pool_timeout=PATIENCE * 2, retry_count=0)
+    with ThreadPoolExecutor(1) as thread, pytest.raises(CredentialsRefused) as failed:
         thread.submit(adapter.get, "things", "a").result(timeout=PATIENCE)
-    assert "wrong" not in str(failed.value)
+    assert "tell-nobody" not in str(failed.value)
 
 
 def test_a_port_that_only_accepts_is_a_failed_connection(

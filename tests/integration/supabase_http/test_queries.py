@@ -130,6 +130,7 @@ def test_rows_written_meanwhile_move_no_others(
         """A row comes in before all others after each answer."""
 
         answers = 0
+        tells = False
 
         async def reply(self, link: Link, data: bytes) -> None:
             if data.startswith(b"HTTP/1.1"):

@@ -13,6 +13,8 @@ from database.adapters.postgres import PostgresAdapter
 from database.migrations import runner
 from database.migrations.sql_script import supabase_script
 from tests.contract.backends import supabase_database
+from tests.integration.migrations.declaring import declared
+from tests.integration.migrations.declaring import declaring
 from tests.integration.supabase_sql.support import ALICE
 from tests.integration.supabase_sql.support import Project
 from tests.integration.supabase_sql.support import insert
@@ -92,3 +94,14 @@ def test_check_finds_other_functions_and_an_upgrade_mends_them(
 def test_the_command_shows_the_script() -> None:
     done = create_app().test_cli_runner().invoke(args=["db", "supabase-sql"])
     assert (done.exit_code, done.output) == (0, supabase_script())
+
+
+def test_the_script_leaves_out_a_table_that_no_migration_makes(database: PostgresDatabase) -> None:
+    with declaring(declared("Orders")):
+        script = supabase_script()
+    assert "-- table Orders: no migration makes it; run `flask db revision MESSAGE`\n" in script
+    with psycopg.connect(database.dsn, autocommit=True) as connection:
+        connection.execute(script.encode())
+    adapter = PostgresAdapter(asdict(database))
+    assert runner.check(adapter) == []
+    adapter.disconnect()

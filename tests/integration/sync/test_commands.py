@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
+from api import migrating
 from app import create_app
 from config.settings import load_settings
 from database.adapters.base import DatabaseAdapter
@@ -36,7 +37,9 @@ def application(folder: Path, order: str) -> Flask:
         CONVEX_SYNC_TABLES="molecules,experiments",
         CONVEX_CONFLICT_RESOLUTION="supabase_wins",
     )
-    return create_app(settings)
+    app = create_app(settings)
+    migrating.start(app)
+    return app
 
 
 def databases(app: Flask) -> tuple[DatabaseAdapter, DatabaseAdapter]:

@@ -51,6 +51,8 @@ class AtCommit(Fault):
     :ivar struck: whether it has happened.
     """
 
+    tells = False  # its tests look at whether it struck
+
     def __init__(
         self,
         side: str,
