@@ -147,7 +147,7 @@ class PostgresAdapter(DatabaseAdapter):
         )
 
     def _release(self, call: PostgresCall) -> None:
-        call.undo()
+        call.end()
         self._pool.release(call.connection)
 
 

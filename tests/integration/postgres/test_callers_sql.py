@@ -182,7 +182,7 @@ def _left_behind(adapter: DatabaseAdapter) -> list[tuple[Any, ...]]:
         found = connection.execute("select name, setting from pg_settings order by name").fetchall()
         found += connection.execute(
             "select current_user::text, session_user::text"
-            " union all select relname::text, '' from pg_class where relpersistence = 't'"
+            " union all select relname::text, '' from pg_class where relnamespace = pg_my_temp_schema()"
             " union all select 'lock', objid::text from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()"
             " union all select 'listens', pg_listening_channels()"
             " union all select 'cursor', name from pg_cursors where is_holdable"
@@ -251,7 +251,7 @@ def test_plain_statements_are_run(adapter: DatabaseAdapter, statement: str, expe
 
 def test_the_database_takes_one_statement(adapter: DatabaseAdapter) -> None:
     with pytest.raises(DataError):
-        adapter.run(Sql("delete from molecules where id = 'm1'; delete from molecules", single=True))
+        adapter.run(Sql("delete from molecules where id = 'm1'; delete from molecules"))
     assert adapter.execute_query("select id, name from molecules order by id") == MOLECULES
 
 
@@ -263,3 +263,41 @@ def test_plain_changes_are_made(adapter: DatabaseAdapter) -> None:
             "update molecules set name = name || '?' where id = %s returning name", ["m3"]
         ) == [{"name": "it's -- 5 % ; \\?"}]
         assert adapter.execute_query("delete from molecules where id = :id", {"id": "m3"}) == 1
+
+
+LEAVING = [
+    "set role anon",
+    "SET search_path = pg_catalog",
+    "set statement_timeout = 7",
+    "/* x */ set session authorization anon",
+    "-- x\nset work_mem = '1MB'",
+    "select set_config('request.jwt.claims', 'x', false)",
+    "create temp table left_here (x text)",
+    "create table pg_temp.left_here (x text)",
+    "prepare left_here as select 1",
+    "listen left_here",
+    "select pg_advisory_lock(7)",
+    "do $$ begin set work_mem = '1MB'; end $$",
+    "declare left_here cursor with hold for select 1",
+]
+
+
+@pytest.mark.parametrize("in_transaction", [False, True])
+def test_the_application_leaves_nothing_for_the_next_request(adapter: DatabaseAdapter, in_transaction: bool) -> None:
+    if isinstance(adapter, SQLiteAdapter):
+        return
+    before = _left_behind(adapter)
+    for text_ in LEAVING:
+        try:
+            _inside(adapter, text_) if in_transaction else adapter.execute_query(text_)
+        except DataError as error:
+            # It ended the transaction that it was in.
+            assert "commit" in text_, error  # noqa: PT017
+        assert _left_behind(adapter) == before, text_
+
+
+def test_an_update_over_several_lines_keeps_its_connection(adapter: DatabaseAdapter) -> None:
+    if isinstance(adapter, PostgresAdapter):
+        first = adapter.execute_query("select pg_backend_pid() as pid")
+        adapter.execute_query("update molecules\n   set name = 'x'\n where id = 'm1'")
+        assert adapter.execute_query("select pg_backend_pid() as pid") == first
