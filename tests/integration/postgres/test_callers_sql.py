@@ -100,6 +100,9 @@ def _split(texts: str) -> list[str]:
 ATTACKS: list[str] = [
     "select 1; reset role; select * from secrets",
     "select 1 -- \rfrom secrets",
+    "select name from molecules /* /* */ union all select name from secrets -- */",
+    "select name from molecules /* /* */ */ union all select name from secrets",
+    "select name from molecules /* /* */ where id in (select id from secrets) /* */ */",
     "select 1\u2028from\u00a0secrets",
     *_split(_ODD_STATEMENTS),
     *[f"select 1; {statement}" for statement in _split(_ODD_STATEMENTS)],
