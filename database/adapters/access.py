@@ -21,6 +21,7 @@ from database.adapters.sql.placeholders import bind
 from database.adapters.translation import translate
 from database.adapters.translation.uses import SqlDialectName
 from database.adapters.translation.uses import not_judged
+from database.adapters.translation.uses import require_known_columns
 from database.adapters.translation.uses import uses
 from database.core.access import Action
 from database.core.access import is_caller
@@ -177,11 +178,18 @@ class AccessRules:
             translation = translate(operation, self._backend.schema)
             permitted, _ = self.permitted(translation.operation, identity)
             return Permitted(permitted, translation.answer)
-        if not self._backend.judges(operation):
-            text, _ = bind(operation.text, operation.params, Style.QUESTION)
-            for table, action in uses(text, self._backend.sql_dialect):
+        text, values = bind(operation.text, operation.params, Style.QUESTION)
+        judged_by_server = self._backend.judges(operation)
+        used = uses(text, self._backend.sql_dialect)
+        for table, action in used:
+            if table not in self._backend.schema:
+                raise not_judged(f"{table[:64]!r} is not among the declared tables")
+            if not judged_by_server:
                 self._require_all_rows(operation, table, action, identity)
-        return Permitted(operation)
+        known = {name for table, _ in used for name in self._backend.schema.table(table).columns}
+        require_known_columns(text, self._backend.sql_dialect, known)
+        # What was judged is what runs.
+        return Permitted(replace(operation, text=text, params=values))
 
     def _call(self, operation: Call, _: Identity) -> Permitted:
         if self._backend.capabilities.calls and not self._backend.judges(operation):
@@ -209,8 +217,6 @@ class AccessRules:
         return None
 
     def _require_all_rows(self, operation: Sql, table: str, action: Action, identity: Identity) -> None:
-        if table not in self._backend.schema:
-            raise not_judged(f"{table[:64]!r} is not among the declared tables")
         if self._own(operation, table, identity, action) is not None:
             raise not_judged(f"each caller has rows of their own in table {table!r}")
 

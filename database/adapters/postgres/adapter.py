@@ -180,7 +180,7 @@ class PostgresAdapter(DatabaseAdapter):
         )
 
     def _release(self, call: PostgresCall) -> None:
-        call.undo()
+        call.end()
         # A pool that was closed meanwhile has been replaced by another one.
         call.connection.give_back(call.connection)
 

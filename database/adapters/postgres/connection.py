@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import math
 import os
+import re
 import select
 import socket
 import threading
@@ -59,6 +60,14 @@ class _TextCursor(psycopg.Cursor[tuple[Any, ...]]):
 
     def _execute_send(self, query: Any, *, force_extended: bool = True, binary: bool | None = None) -> None:
         super()._execute_send(query, force_extended=True, binary=binary)
+
+
+_LEAVES = re.compile(
+    r"(?:\A|;|\*/|--[^\n]*\n)\s*(?:set|reset|discard|prepare|listen|load|declare)\b"
+    r"|\bset_config\b|\btemp(?:orary)?\b|\bpg_temp\b|\bpg_(?:try_)?advisory_lock|\bwith\s+hold\b|\bdo\s+(?:\$|'|language)",
+    re.I,
+)
+"""What may leave something on the connection: settings, roles, temporary objects, statements, locks, cursors."""
 
 
 def one_snapshot(isolation: str) -> str:
@@ -154,6 +163,7 @@ class PostgresCall:
         self._prepare = prepare
         self._copies = copies
         self._isolation = isolation
+        self._leaves = False
         self._stopped = False
         # A queue because it is written in C: an Event would take longer to make than the call's own bookkeeping.
         self._finished: SimpleQueue[None] = SimpleQueue()
@@ -186,6 +196,8 @@ class PostgresCall:
                 write(row)
 
     def statement(self, text: str, values: Values) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
+        self._leaves = self._leaves or _LEAVES.search(text) is not None
+
         def run() -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
             # Results as text: a type that has no binary loader would come out as bytes.
             with _TextCursor(self.connection) as cursor:
@@ -276,6 +288,12 @@ class PostgresCall:
         try:
             self.control("rollback")
         except DataError:
+            self.connection.close()
+
+    def end(self) -> None:
+        """Roll back what is open; a connection on which SQL text may have left something is closed."""
+        self.undo()
+        if self._leaves:
             self.connection.close()
 
     def _control(self, text: str) -> bytes | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterator
 from functools import lru_cache
 from typing import Final
@@ -13,6 +14,9 @@ from sqlglot.dialects import SQLite
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 
+from database.adapters.translation.plain_sql import odd_syntax
+from database.adapters.translation.plain_sql import odd_text
+from database.adapters.translation.plain_sql import unknown_column
 from database.adapters.translation.syntax import POSTGRES
 from database.adapters.translation.syntax import numbered
 from database.core.access import Action
@@ -24,10 +28,8 @@ _DIALECTS: Final = {"postgres": POSTGRES, "sqlite": SQLite()}
 _SCHEMAS: Final = {"postgres": {"", "public"}, "sqlite": {"", "main"}}
 """Where declared tables are, if anywhere is named."""
 
-_FIRST: Final = frozenset({"select", "with", "insert", "update", "delete", "("})
+_FIRST: Final = frozenset({"select", "with", "insert", "update", "delete"})
 _CHANGES: Final = (exp.Insert, exp.Update, exp.Delete)
-_OPAQUE: Final = (exp.Anonymous, exp.AnonymousAggFunc, exp.Command, exp.Into, exp.Merge, exp.XMLTable)
-"""A function that is none of SQL's own may read anything, and the others make tables or change them."""
 
 
 class Use(NamedTuple):
@@ -37,15 +39,26 @@ class Use(NamedTuple):
     action: Action
 
 
-@lru_cache(maxsize=512)
 def uses(text: str, dialect: SqlDialectName) -> frozenset[Use]:
     """What one statement does with which tables; rather too much than too little.
 
     :raises Unsupported: ``row_security``, for a statement of which that cannot be told for certain.
     """
+    return _read(text, dialect)[1]
+
+
+def require_known_columns(text: str, dialect: SqlDialectName, known: Collection[str]) -> None:
+    """Refuse a statement that names a column which is not among ``known``, the columns of its tables."""
+    unknown = unknown_column(_read(text, dialect)[0], known)
+    if unknown is not None:
+        raise not_judged(f"{unknown[:64]!r} is no column of the statement's tables")
+
+
+@lru_cache(maxsize=512)
+def _read(text: str, dialect: SqlDialectName) -> tuple[exp.Expr, frozenset[Use]]:
     try:
         root = normalize_identifiers(_parsed(text, dialect), dialect=dialect)
-        return frozenset(_uses(root, dialect))
+        return root, frozenset(_uses(root, dialect))
     except (SqlglotError, RecursionError):
         # The parser's own message quotes the text, in which there may be values.
         raise not_judged("the statement cannot be read") from None
@@ -58,6 +71,9 @@ def not_judged(reason: str) -> Unsupported:
 
 
 def _parsed(text: str, dialect: SqlDialectName) -> exp.Expr:
+    odd = odd_text(text)
+    if odd is not None:
+        raise not_judged(odd)
     speaker = _DIALECTS[dialect]
     tokens = speaker.tokenize(text)
     if not tokens or tokens[0].text.lower() not in _FIRST:
@@ -69,9 +85,8 @@ def _parsed(text: str, dialect: SqlDialectName) -> exp.Expr:
 
 
 def _uses(root: exp.Expr, dialect: SqlDialectName) -> Iterator[Use]:
-    opaque = root.find(*_OPAQUE)
-    if opaque is not None:
-        raise not_judged(f"what {opaque.name[:64] or type(opaque).__name__} does is not known")
+    for odd in odd_syntax(root):
+        raise not_judged(f"{odd[:64]} is not for callers")
     changed = {id(_target(change)): _actions(change) for change in root.find_all(*_CHANGES)}
     reading: tuple[Action, ...] = ("read", "write") if root.find(exp.Lock) else ("read",)
     for table in root.find_all(exp.Table):

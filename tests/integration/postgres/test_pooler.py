@@ -22,6 +22,7 @@ from psycopg.errors import QueryCanceled
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.postgres import SupabaseDirectAdapter
 from database.core.context import acting_as
+from database.core.context import as_application
 from database.core.errors import Conflict
 from database.core.errors import ConnectFailed
 from database.core.errors import ConstraintViolated
@@ -202,7 +203,8 @@ def test_nothing_that_a_transaction_sets_is_seen_by_another_client(make: Make, p
         assert settings(pooler) == nothing
         with adapter.transaction():
             assert memos.who(adapter) == ("authenticated", "alice")
-            assert adapter.execute_query("show statement_timeout") != [{"statement_timeout": "0"}]
+            with as_application():
+                assert adapter.execute_query("show statement_timeout") != [{"statement_timeout": "0"}]
         assert settings(pooler) == nothing
         with pytest.raises(PermissionDenied):
             adapter.run(Insert("memos", [memo("x", BOB)]))

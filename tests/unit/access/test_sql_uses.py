@@ -6,6 +6,7 @@ from typing import Literal
 
 import pytest
 
+from database.adapters.translation.uses import require_known_columns
 from database.adapters.translation.uses import uses
 from database.core.errors import Unsupported
 
@@ -52,7 +53,6 @@ def test_uses_are_found(dialect: Dialect, text: str, expected: set[str]) -> None
     [
         ("with x as (select * from a) select * from x", {"read a"}),
         ("with x as (select * from a), y as (select * from x) select * from y, b", {"read a", "read b"}),
-        ("with recursive x as (select 1 union select n + 1 from x) select * from x, a", {"read a"}),
         ("with x as (delete from a returning *) select * from x", {"read a", "delete a"}),
         ("with x as (select * from x) select * from x", {"read x"}),
         ("with x as (select * from y), y as (select 1) select * from x", {"read y"}),
@@ -100,6 +100,28 @@ def test_names_are_read_as_the_database_reads_them() -> None:
         "select set_config('role', 'postgres', true)",
         "select * from elsewhere.a",
         "select * from pg_temp.a",
+        "with recursive x as (select 1 as n union select n + 1 from x) select * from x, a",
+        "select 'x' in b from a",
+        "select 1 in b",
+        "select repeat('x', 1000000000) from a",
+        "select pg_sleep(10) from a",
+        "select U&'x' from a",
+        "select E'x' from a",
+        "select $$x$$ from a",
+        "select 'a' 'b' from a",
+        "select '\\' from a",
+        "select 1 from a /* /* */ */",
+        "select 1 from [b]",
+        "select 1 from `b`",
+        "select 1 -- \r from b",
+        "select 1 from\u00a0b",
+        "select x::regclass from a",
+        "select current_user from a",
+        "select (a).x from a",
+        "select * from a tablesample system (1)",
+        "select * from a, lateral (select 1) as b",
+        "select * from generate_series(1, 2)",
+        "table b",
         "(" * 3000 + "select 1" + ")" * 3000,
     ],
     ids=lambda text: text[:40],
@@ -118,6 +140,32 @@ def test_what_cannot_be_judged_is_refused(dialect: Dialect, text: str) -> None:
 def test_each_database_has_its_own_ways(text: str, dialect: Dialect) -> None:
     with pytest.raises(Unsupported):
         uses(text, dialect)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "select a.row_to_json from a",
+        "select a.fn, 1 as fn from a",
+        "select a from a",
+        "select x.a.id from a",
+        "select user",
+    ],
+)
+def test_columns_are_those_of_the_tables(text: str) -> None:
+    with pytest.raises(Unsupported):
+        require_known_columns(text, "postgres", {"id"})
+
+
+def test_columns_that_the_statement_makes_are_known() -> None:
+    for text in (
+        "select a.id, x.n from a join (select count(*) as n from a) as x on x.n = 1",
+        "with x (m) as (select id from a) select m from x order by m",
+        "select id as n from a order by n",
+        "select a.* from a",
+        "insert into a (id) values (?) on conflict (id) do update set id = excluded.id",
+    ):
+        require_known_columns(text, "postgres", {"id"})
 
 
 @Both
