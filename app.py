@@ -63,10 +63,11 @@ def create_app(settings: Settings | None = None) -> Flask:
     return app
 
 
-def serve_app() -> Flask:
+def serve_app() -> serving.Worker:
     """The application for a process of the server that :func:`main` starts."""
+    settings = load_settings()
     serving.enter_worker()
-    return create_app()
+    return serving.Worker(create_app(settings), settings)
 
 
 def main() -> int:

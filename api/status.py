@@ -27,7 +27,8 @@ PATIENCE = 2.0
 
 ENDPOINTS = frozenset({"livez", "readyz", "status", "metrics"})
 
-_UNCACHED = {"Cache-Control": "no-store"}
+ALIVE = {"status": "alive"}
+UNCACHED = {"Cache-Control": "no-store"}
 
 
 class Readiness:
@@ -80,20 +81,20 @@ def init_app(
 
     def livez() -> ResponseReturnValue:
         """The process answers; says nothing about databases."""
-        return {"status": "alive"}, _UNCACHED
+        return ALIVE, UNCACHED
 
     def readyz() -> ResponseReturnValue:
         """200 if reads can be answered, else 503."""
-        return ({"status": "ready"}, 200, _UNCACHED) if is_ready() else ({"status": "not ready"}, 503, _UNCACHED)
+        return ({"status": "ready"}, 200, UNCACHED) if is_ready() else ({"status": "not ready"}, 503, UNCACHED)
 
     def status() -> ResponseReturnValue:
         """What is known of every database and the other parts, without asking."""
         known = {name: tell() for name, tell in (others or {}).items()}
-        return jsonify(manager.get_connection_info() | known), _UNCACHED
+        return jsonify(manager.get_connection_info() | known), UNCACHED
 
     def metrics() -> ResponseReturnValue:
         """The counters of this process, in Prometheus' text format."""
-        return Response(generate_latest(registry), headers=_UNCACHED, content_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(registry), headers=UNCACHED, content_type=CONTENT_TYPE_LATEST)
 
     for view in (livez, readyz, status, metrics):
         # An old cookie must not hide them.

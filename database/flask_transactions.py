@@ -50,6 +50,9 @@ AnswerHook = Callable[[Response], None]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Those that change nothing, so that a request needs no transaction."""
+BEGAN = "isthmus.began"
+"""Where a server may say in a request's environment at what :func:`monotonic` time the request was complete: its time
+is counted from there, so that waiting for a thread is part of it."""
 _OPTIONS = "isthmus_transaction"
 _HEADERS = (Headers, dict, tuple, list)
 _BODIES = (str, bytes, dict, list, Iterator)
@@ -166,7 +169,7 @@ def _in_unit(app: Flask, timeout: float) -> WSGIApplication:
         tokens = (
             _current.set(_Request(unit, [])),
             active_unit.set(unit),
-            current_context.set(outer.until(monotonic() + limit)),
+            current_context.set(outer.until((environ.get(BEGAN) or monotonic()) + limit)),
         )
         try:
             return inner(environ, start_response)
