@@ -27,11 +27,11 @@ class Gone(Exception):
 class Bodies:
     """The bodies that arrive in a process.
 
-    :param seconds: that each may take.
+    :param seconds: that each may take; None for any number.
     :param largest: bytes that the application takes. Of more, no more than one byte beyond is read.
     """
 
-    def __init__(self, seconds: float, largest: int) -> None:
+    def __init__(self, seconds: float | None, largest: int) -> None:
         self._seconds = seconds
         self._largest = largest
         self._budget = max(BUDGET, 2 * largest)
@@ -43,7 +43,7 @@ class Bodies:
 
         :raises TooSlow: if it is not there in time, or others need its place. :raises Gone: if there is none to come.
         """
-        length = _declared(scope)
+        length = declared_length(scope)
         if length == 0 or (length is not None and length > self._largest):
             return b""
         timer = asyncio.timeout(self._seconds)
@@ -87,7 +87,7 @@ class Bodies:
             next(iter(self._arriving)).reschedule(0.0)
 
 
-def _declared(scope: Scope) -> int | None:
+def declared_length(scope: Scope) -> int | None:
     """The length that a request says its body has; 0 if it has none, None if that shows at its end."""
     length: int | None = 0
     for name, value in scope["headers"]:

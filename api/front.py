@@ -13,6 +13,7 @@ from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Iterable
 from http import HTTPStatus
+from typing import Any
 
 import orjson
 from flask import Flask
@@ -22,6 +23,7 @@ from api.arriving import Gone
 from api.arriving import Message
 from api.arriving import Receive
 from api.arriving import TooSlow
+from api.arriving import declared_length
 from api.gateway import Call
 from api.gateway import Headers
 from api.gateway import Scope
@@ -30,8 +32,8 @@ from api.problem import Problem
 from api.status import ALIVE
 from api.status import ENDPOINTS
 from api.status import UNCACHED
+from api.threads import Job
 from api.threads import Lane
-from api.threads import Overloaded
 from api.threads import Threads
 from config.settings import Settings
 from database.flask_transactions import SAFE_METHODS
@@ -46,10 +48,16 @@ _PROBES = frozenset(f"/{name}" for name in ENDPOINTS)
 _ALIVE = orjson.dumps(ALIVE)
 _ALIVE_HEADERS = [(b"content-type", b"application/json"), (b"content-length", str(len(_ALIVE)).encode())]
 _ALIVE_HEADERS += [(name.lower().encode(), value.encode()) for name, value in UNCACHED.items()]
+_BEGUN = "isthmus.begun"
+_TICK = 0.2
 _CLOSE = {"Connection": "close"}
 _TOO_SLOW = "The request's body was not there in time"
 _BUSY = "All threads were busy until the request's time was over; nothing was done, so send it again"
 _ENDING = "The server is ending; send the request again"
+
+
+class Overloaded(Exception):
+    """No thread was free until the request's time was over; nothing was begun."""
 
 
 class Front:
@@ -59,24 +67,25 @@ class Front:
     """
 
     def __init__(self, app: Flask, settings: Settings) -> None:
-        loop = asyncio.get_running_loop()
-        threads = Threads(loop, settings.threads, "isthmus-request")
-        self._reads = threads.lane(settings.threads)
-        self._writes = threads.lane(most_writers(settings.threads))
-        self._probes = Threads(loop, PROBE_THREADS, "isthmus-probe").lane(PROBE_THREADS)
-        self._bodies = Bodies(settings.body_timeout or math.inf, settings.max_body_bytes)
+        self._loop = asyncio.get_running_loop()
+        self._threads = Threads(
+            settings.threads, "isthmus-request", settings.threads, settings.threads, most_writers(settings.threads)
+        )
+        self._streams, self._reads, self._writes = self._threads.lanes
+        self._probes = Threads(PROBE_THREADS, "isthmus-probe", PROBE_THREADS)
+        self._bodies = Bodies(settings.body_timeout or None, settings.max_body_bytes)
         self._app = app
         self._limit = settings.request_timeout or math.inf
-        self._clock = loop.time
         self._ending = False
         self._active = 0
+        self._expire()
 
     async def end(self) -> None:
         """Drop the requests that are not complete, and return when the others are answered."""
         self._ending = True
         self._bodies.drop()
-        while self._active:
-            await asyncio.sleep(0.02)
+        while self._active or not self._threads.idle:  # noqa: ASYNC110 - threads change it, which cannot set an Event
+            await asyncio.sleep(_TICK / 10)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
@@ -96,11 +105,36 @@ class Front:
         finally:
             self._active -= 1
 
+    def answer_directly(self, scope: Scope, send: Send, otherwise: Callable[[], None]) -> bool:
+        """Answer a request without the event loop, which costs a request much of its time; whether that can be.
+
+        :param send: as of ASGI, but what it returns need not be awaited.
+        :param otherwise: has the event loop answer; called if the answer is a stream or no thread was free in time.
+        """
+        if declared_length(scope) != 0 or scope["path"] in _PROBES:
+            return False
+        began = self._loop.time()
+        call = Call(self._app.wsgi_app, scope, b"", began)
+
+        def work() -> None:
+            piece, more = call.next_piece()
+            if more:
+                scope[_BEGUN] = (call, piece)
+                otherwise()
+            else:
+                send({"type": "http.response.start", "status": call.status, "headers": call.headers})
+                send({"type": "http.response.body", "body": piece})
+
+        def give_up() -> None:
+            scope[_BEGUN] = None
+            otherwise()
+
+        self._threads.perform(Job(self._lane(scope), began + self._limit, work, give_up))
+        return True
+
     async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
-        began = self._clock()
-        call = Call(self._app.wsgi_app, scope, body, began)
         try:
-            piece, more = await self._lane(scope).run(call.next_piece, began + self._limit)
+            call, piece, more = await self._first_piece(scope, body)
         except Overloaded:
             await self._refuse(send, 503, _BUSY)
             return
@@ -109,10 +143,41 @@ class Front:
         else:
             await _send(send, call.status, call.headers, piece)
 
+    async def _first_piece(self, scope: Scope, body: bytes) -> tuple[Call, bytes, bool]:
+        """The call of the application, with what it says. :raises Overloaded: if there was none."""
+        if _BEGUN in scope:
+            if scope[_BEGUN] is None:
+                raise Overloaded
+            return *scope[_BEGUN], True
+        began = self._loop.time()
+        call = Call(self._app.wsgi_app, scope, body, began)
+        probing = scope["path"] in _PROBES
+        threads, lane = (self._probes, self._probes.lanes[0]) if probing else (self._threads, self._lane(scope))
+        piece, more = await self._run(threads, lane, call.next_piece, began + self._limit)
+        return call, piece, more
+
     def _lane(self, scope: Scope) -> Lane:
-        if scope["path"] in _PROBES:
-            return self._probes
         return self._reads if scope["method"] in SAFE_METHODS else self._writes
+
+    async def _run(self, threads: Threads, lane: Lane, work: Callable[[], Any], until: float) -> Any:
+        """What ``work`` returns or raises in a thread."""
+        future: asyncio.Future[Any] = self._loop.create_future()
+
+        def do() -> None:
+            try:
+                result = work()
+            except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
+                self._loop.call_soon_threadsafe(future.set_exception, error)
+            else:
+                self._loop.call_soon_threadsafe(future.set_result, result)
+
+        threads.submit(Job(lane, until, do, lambda: future.set_exception(Overloaded())))
+        return await future
+
+    def _expire(self) -> None:
+        for threads in (self._threads, self._probes):
+            threads.expire(self._loop.time())
+        self._loop.call_later(_TICK, self._expire)
 
     async def _stream(self, call: Call, piece: bytes, receive: Receive, send: Send) -> None:
         """Send an answer a piece at a time. A client that reads slowly takes no thread meanwhile."""
@@ -125,11 +190,11 @@ class Front:
                 await asyncio.wait((sending, gone), timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
                 if not sending.done():
                     break
-                piece, more = await self._reads.run(call.next_piece, math.inf)
+                piece, more = await self._run(self._threads, self._streams, call.next_piece, math.inf)
             if not more:
                 await send({"type": "http.response.body", "body": piece})
                 return
-            await self._reads.run(call.close, math.inf)
+            await self._run(self._threads, self._streams, call.close, math.inf)
             # Ended here, the answer would look whole to whoever reads on.
             await gone
         finally:

