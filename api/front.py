@@ -166,8 +166,10 @@ class Front:
         def do() -> None:
             try:
                 result = work()
-            except Exception as error:  # noqa: BLE001 - it is raised where it is waited for
-                self._loop.call_soon_threadsafe(future.set_exception, error)
+            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
+                # One that is meant to end a thread would end the event loop.
+                failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
+                self._loop.call_soon_threadsafe(future.set_exception, failure)
             else:
                 self._loop.call_soon_threadsafe(future.set_result, result)
 

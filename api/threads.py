@@ -101,7 +101,8 @@ class Threads:
         while job is not None:
             try:
                 job.work()
-            except Exception:
+            except BaseException:
+                # Whatever it is, the thread goes on to serve others. The server answers with 500.
                 logger.exception("a request could not be answered")
             job = self._following(job.lane)
 

@@ -19,8 +19,9 @@ from threading import Thread
 from time import monotonic
 
 import apsw
-import pytest
 
+from tests.integration.http.streaming import ENDLESS
+from tests.integration.http.streaming import PIECE
 from tests.integration.http.support import PROBLEM
 from tests.integration.http.support import TIMEOUT
 from tests.integration.http.support import wait_until
@@ -30,9 +31,9 @@ from tests.integration.http.test_server import serving
 
 CONNECTIONS = 500
 SECONDS = float(os.environ.get("SLOW_CLIENTS_SECONDS", "4"))
-HEAD = b"POST /api/molecules HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+HEAD = b"POST /auth/login HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
 UNFINISHED = (
-    b"POST /api/mol",
+    b"POST /auth/lo",
     HEAD + b"Content-Length: 1000\r\n\r\n" + b'{"name": ',
     HEAD + b"Content-Length: 1000\r\n\r\n",
     HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\n[",
@@ -111,14 +112,15 @@ def test_500_slow_clients_cost_others_nothing(tmp_path: Path) -> None:
         assert monotonic() - began < 10
 
 
-@pytest.mark.parametrize("sent", UNFINISHED)
-def test_what_does_not_arrive_in_time_is_ended(tmp_path: Path, sent: bytes) -> None:
-    with serving(tmp_path, BODY_TIMEOUT=0.3) as (_, port), connect(port, sent) as client:
-        head, _, body = read_all(client).partition(b"\r\n\r\n")
-        if b"\r\n\r\n" in sent:
-            assert head.startswith(b"HTTP/1.1 408 ")
-            assert f"content-type: {PROBLEM}".encode() in head.lower()
-            assert json.loads(body)["status"] == 408
+def test_what_does_not_arrive_in_time_is_ended(tmp_path: Path) -> None:
+    with serving(tmp_path, BODY_TIMEOUT=0.3) as (_, port):
+        for sent in UNFINISHED:
+            with connect(port, sent) as client:
+                head, _, body = read_all(client).partition(b"\r\n\r\n")
+            if b"\r\n\r\n" in sent:
+                assert head.startswith(b"HTTP/1.1 408 ")
+                assert f"content-type: {PROBLEM}".encode() in head.lower()
+                assert json.loads(body)["status"] == 408
 
 
 def test_a_body_in_pieces_is_one_body(tmp_path: Path) -> None:
@@ -176,3 +178,38 @@ def test_requests_that_get_no_thread_are_told_in_time_that_nothing_was_done(tmp_
         other_writer.execute("rollback")
         other_writer.close()
         assert call(port, "GET", "/api/molecules")[1]["data"] == []
+
+
+def test_streams_take_no_thread_while_nobody_reads_them(tmp_path: Path) -> None:
+    command = ("-m", "tests.integration.http.streaming")
+    with serving(tmp_path, command=command, THREADS=1, REQUEST_TIMEOUT=2) as (process, port):
+        with connect(port, b"GET /stream/3 HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") as client:
+            assert read_all(client).count(b"~") == 3 * PIECE
+        wait_until(lambda: call(port, "GET", "/closed")[1] == {"closed": 1}, "the stream was not closed")
+        endless = f"GET /stream/{ENDLESS} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
+        silent = [connect(port, endless) for _ in range(4)]
+        connect(port, endless).close()
+        # They are given up after ``REQUEST_TIMEOUT``, and meanwhile the only thread answers others.
+        wait_until(lambda: call(port, "GET", "/closed")[1] == {"closed": 6}, "a stream was not given up")
+        process.send_signal(SIGTERM)
+        assert process.wait(TIMEOUT) == 0
+        for client in silent:
+            # Not the end of an answer: it must not look whole to whoever reads on.
+            assert not _ends_well(client)
+            client.close()
+
+
+def _ends_well(client: socket.socket) -> bool:
+    try:
+        return read_all(client).endswith(b"0\r\n\r\n")
+    except ConnectionResetError:
+        return False
+
+
+def test_a_request_that_fails_in_a_thread_is_a_500(tmp_path: Path) -> None:
+    command = ("-m", "tests.integration.http.streaming")
+    with serving(tmp_path, command=command, THREADS=1) as (_, port):
+        for _ in range(3):
+            with connect(port, b"GET /broken HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n") as client:
+                assert read_all(client).startswith(b"HTTP/1.1 500 ")
+        assert call(port, "GET", "/closed")[0] == 200
