@@ -117,13 +117,16 @@ class Front:
         call = Call(self._app.wsgi_app, scope, b"", began)
 
         def work() -> None:
-            piece, more = call.next_piece()
+            try:
+                piece, more = call.next_piece()
+            except BaseException:
+                _send_now(send, *self._refusal(500))
+                raise
             if more:
                 scope[_BEGUN] = (call, piece)
                 otherwise()
             else:
-                send({"type": "http.response.start", "status": call.status, "headers": call.headers})
-                send({"type": "http.response.body", "body": piece})
+                _send_now(send, call.status, call.headers, piece)
 
         def give_up() -> None:
             scope[_BEGUN] = None
@@ -207,10 +210,13 @@ class Front:
         return None if math.isinf(self._limit) else self._limit
 
     async def _refuse(self, send: Send, status: int, detail: str) -> None:
+        await _send(send, *self._refusal(status, detail))
+
+    def _refusal(self, status: int, detail: str | None = None) -> tuple[int, Headers, bytes]:
         headers = {**_CLOSE, "Retry-After": "1"} if status == HTTPStatus.SERVICE_UNAVAILABLE else _CLOSE
         with self._app.app_context():
             response = Problem(status, BLANK, HTTPStatus(status).phrase, detail, headers=headers).response()
-        await _send(send, status, _raw(response.headers.items()), response.get_data())
+        return status, _raw(response.headers.items()), response.get_data()
 
 
 def most_writers(threads: int) -> int:
@@ -225,6 +231,12 @@ def _raw(headers: Iterable[tuple[str, str]]) -> Headers:
 async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
+
+
+def _send_now(send: Send, status: int, headers: Headers, body: bytes) -> None:
+    """As :func:`_send`, for a thread: the server does its part before it returns what could be awaited."""
+    send({"type": "http.response.start", "status": status, "headers": headers})
+    send({"type": "http.response.body", "body": body})
 
 
 async def _send_piece(send: Send, piece: bytes) -> None:

@@ -43,7 +43,11 @@ UNFINISHED = (
 
 def connect(port: int, sent: bytes) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", port), TIMEOUT)
-    connection.sendall(sent)
+    try:
+        connection.sendall(sent)
+    except OSError:
+        connection.close()
+        raise
     return connection
 
 
@@ -68,7 +72,10 @@ def slow_clients(port: int) -> Iterator[None]:
                 for number in numbers:
                     try:
                         clients[number].send(b" ")
-                    except (OSError, KeyError):
+                    except KeyError:
+                        clients[number] = connect(port, UNFINISHED[number % len(UNFINISHED)])
+                    except OSError:
+                        clients[number].close()
                         clients[number] = connect(port, UNFINISHED[number % len(UNFINISHED)])
         except OSError:
             assert ending.wait(TIMEOUT)
@@ -92,7 +99,8 @@ def test_500_slow_clients_cost_others_nothing(tmp_path: Path) -> None:
         process, port = stack.enter_context(serving(tmp_path, BODY_TIMEOUT=3, REQUEST_TIMEOUT=5))
         user = register(port)
         stack.enter_context(slow_clients(port))
-        probes, others = [], []
+        probes: list[float] = []
+        others: list[float] = []
         end = monotonic() + SECONDS
         while monotonic() < end or len(probes) < 200:
             began = monotonic()
@@ -138,7 +146,7 @@ def test_a_body_in_pieces_is_one_body(tmp_path: Path) -> None:
 
 
 def test_writers_that_wait_for_a_lock_leave_threads_to_readers(tmp_path: Path) -> None:
-    with serving(tmp_path, THREADS=4, REQUEST_TIMEOUT=8) as (_, port):
+    with serving(tmp_path, THREADS=4, REQUEST_TIMEOUT=20) as (_, port):
         user = register(port)
         other_writer = apsw.Connection(str(tmp_path / "isthmus.db"))
         other_writer.execute("begin immediate")
@@ -161,7 +169,7 @@ def test_writers_that_wait_for_a_lock_leave_threads_to_readers(tmp_path: Path) -
 
 
 def test_requests_that_get_no_thread_are_told_in_time_that_nothing_was_done(tmp_path: Path) -> None:
-    with serving(tmp_path, THREADS=1, REQUEST_TIMEOUT=1) as (_, port):
+    with serving(tmp_path, THREADS=1, REQUEST_TIMEOUT=4) as (_, port):
         user = register(port)
         other_writer = apsw.Connection(str(tmp_path / "isthmus.db"))
         other_writer.execute("begin immediate")
