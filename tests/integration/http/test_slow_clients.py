@@ -196,7 +196,8 @@ def test_streams_take_no_thread_while_nobody_reads_them(tmp_path: Path) -> None:
         wait_until(lambda: call(port, "GET", "/closed")[1] == {"closed": 1}, "the stream was not closed")
         endless = f"GET /stream/{ENDLESS} HTTP/1.1\r\nHost: a\r\n\r\n".encode()
         silent = [connect(port, endless) for _ in range(4)]
-        connect(port, endless).close()
+        with connect(port, endless) as leaving:
+            assert leaving.recv(1)
         # They are given up after ``REQUEST_TIMEOUT``, and meanwhile the only thread answers others.
         wait_until(lambda: call(port, "GET", "/closed")[1] == {"closed": 6}, "a stream was not given up")
         process.send_signal(SIGTERM)
