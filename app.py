@@ -85,13 +85,14 @@ def create_app(
     return app
 
 
-def serve_app() -> Flask:
+def serve_app() -> serving.Worker:
     """The application for a process of the server that :func:`main` starts."""
+    settings = load_settings()
     serving.enter_worker()
     # The main process has said what is to be said of the settings.
-    app = create_app(load_settings())
+    app = create_app(settings)
     migrating.start(app)
-    return app
+    return serving.Worker(app, settings)
 
 
 def _advise(settings: Settings) -> None:

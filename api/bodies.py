@@ -21,6 +21,8 @@ MAX_ROWS = 1000
 
 _LONG_NUMBER = re.compile(rb"\d{20}")
 
+_CHARSETS = frozenset({"utf-8", "utf8"})
+
 Body = dict[str, Any]
 
 
@@ -88,7 +90,13 @@ def read_replacement(schema: TableSchema, record_id: str) -> Body:
 
 
 def read_bytes() -> bytes:
-    """The request's body. :raises RequestEntityTooLarge: for more bytes than ``MAX_CONTENT_LENGTH``."""
+    """The request's body, as it is.
+
+    :raises HTTPException: 413 for more bytes than ``MAX_CONTENT_LENGTH``, 415 if they are compressed.
+    """
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaType("The body must be sent without a Content-Encoding")
     data = request.get_data()
     # Without a Content-Length the stream ends at the limit, as if there was no more.
     if request.content_length is None and len(data) >= (request.max_content_length or len(data) + 1):
@@ -99,6 +107,8 @@ def read_bytes() -> bytes:
 def _read_json() -> Any:
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("The body must be application/json")
+    if request.mimetype_params.get("charset", "utf-8").lower() not in _CHARSETS:
+        raise UnsupportedMediaType("The body must be in UTF-8")
     try:
         return _decoded(read_bytes())
     except (ValueError, RecursionError) as error:

@@ -36,7 +36,8 @@ ENDPOINTS = frozenset({"livez", "readyz", "status", "metrics"})
 _PLACES = frozenset({"host", "port", "database", "user", "path", "url"})
 """What is known of a database that helps who wants to get at it."""
 
-_UNCACHED = {"Cache-Control": "no-store"}
+ALIVE = {"status": "alive"}
+UNCACHED = {"Cache-Control": "no-store"}
 
 
 class Readiness:
@@ -120,23 +121,23 @@ def init_app(
 
     def livez() -> ResponseReturnValue:
         """The process answers; says nothing about databases."""
-        return {"status": "alive"}, _UNCACHED
+        return ALIVE, UNCACHED
 
     def readyz() -> ResponseReturnValue:
         """200 if reads can be answered, else 503 with the reasons."""
         reasons = why_not()
         if reasons:
-            return {"status": "not ready", "reasons": dict(reasons)}, 503, _UNCACHED
-        return {"status": "ready"}, 200, _UNCACHED
+            return {"status": "not ready", "reasons": dict(reasons)}, 503, UNCACHED
+        return {"status": "ready"}, 200, UNCACHED
 
     def status() -> ResponseReturnValue:
         """What is known of every database and the other parts, without asking; where they are, for administrators."""
         known = {name: tell() for name, tell in (others or {}).items()}
-        return jsonify(_shown(manager.get_connection_info()) | known), _UNCACHED
+        return jsonify(_shown(manager.get_connection_info()) | known), UNCACHED
 
     def metrics() -> ResponseReturnValue:
         """The counters of this process, in Prometheus' text format."""
-        return Response(generate_latest(registry), headers=_UNCACHED, content_type=CONTENT_TYPE_LATEST)
+        return Response(generate_latest(registry), headers=UNCACHED, content_type=CONTENT_TYPE_LATEST)
 
     for view in (livez, readyz, status, metrics):
         # An old cookie must not hide them.

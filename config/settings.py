@@ -80,6 +80,10 @@ class ServerSettings(BaseModel):
     purge_interval: Seconds = Field(
         3600.0, description="Seconds between two deletions of old idempotency keys, sessions and changes; 0 for none."
     )
+    body_timeout: Seconds = Field(
+        10.0, description="Seconds in which a request's head, and then its body, must arrive; 0 for no limit."
+    )
+    stop_timeout: Positive = Field(10, description="Seconds in which the server ends, once it is told to.")
     max_body_bytes: Positive = Field(1 << 20, description="Largest request body in bytes.")
     instance_path: Path = Field(Path("instance"), description="Folder for what belongs to this installation.")
 

@@ -60,6 +60,9 @@ AnswerHook = Callable[[Response], None]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
 """Those that change nothing, so that a view may be carried out anew without being asked."""
+BEGAN = "isthmus.began"
+"""Where a server may say in a request's environment at what :func:`monotonic` time the request was complete: its time
+is counted from there, so that waiting for a thread is part of it."""
 _OPTIONS = "isthmus_transaction"
 _HEADERS = (Headers, dict, tuple, list)
 _BODIES = (str, bytes, dict, list, Iterator)
@@ -208,7 +211,7 @@ def _in_unit(app: Flask, timeout: float, caller: Identity | None) -> WSGIApplica
         tokens = (
             _current.set(_Request(unit, [], provenance)),
             active_unit.set(unit),
-            current_context.set(outer.begun(caller, monotonic() + limit)),
+            current_context.set(outer.begun(caller, (environ.get(BEGAN) or monotonic()) + limit)),
             current_provenance.set(provenance),
         )
         try:

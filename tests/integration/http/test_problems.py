@@ -136,6 +136,8 @@ BODIES: list[tuple[bytes, str, int]] = [
     (b"name=x", "application/x-www-form-urlencoded", 415),
     (b'{"name": "x"}', "text/plain", 415),
     (b'{"name": "x"}', "", 415),
+    (b'{"name": "x"}', "application/json; charset=utf-16", 415),
+    (b'{"name": "x"}', "application/json; charset=latin-1", 415),
     (b"", "application/json", 400),
     (b'{"name": "x"', "application/json", 400),
     (b'{"name": "x"} ,', "application/json", 400),
@@ -151,6 +153,21 @@ BODIES: list[tuple[bytes, str, int]] = [
     (b'{"name": "x", "properties": 9223372036854775808}', "application/json", 422),
     (b" " * (1 << 20) + b"{}", "application/json", 413),
 ]
+
+
+@pytest.mark.parametrize("keyed", [{}, {"Idempotency-Key": "k"}])
+@pytest.mark.parametrize("coding", ["gzip", "GZIP, identity", "br", "identity, deflate"])
+def test_a_coded_body_is_not_taken_for_a_plain_one(sqlite_site: Site, coding: str, keyed: dict[str, str]) -> None:
+    headers = {**sqlite_site.register(), **keyed, "Content-Encoding": coding}
+    assert_problem(sqlite_site.post("/api/molecules", {"name": "x"}, headers), 415)
+    assert sqlite_site.names() == []
+
+
+@pytest.mark.parametrize("charset", ["utf-8", "UTF-8", '"Utf-8"'])
+def test_utf_8_may_be_named(sqlite_site: Site, charset: str) -> None:
+    content = {"Content-Type": f"application/json; charset={charset}", "Content-Encoding": "Identity"}
+    headers = {**sqlite_site.register(), **content}
+    assert sqlite_site.call("POST", "/api/molecules", headers=headers, data=b'{"name": "x"}').status_code == 201
 
 
 @pytest.mark.parametrize(("body", "content_type", "status"), BODIES, ids=[str(number) for number in range(len(BODIES))])

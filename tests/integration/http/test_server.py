@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -34,12 +35,17 @@ def environment(folder: Path, **settings: object) -> dict[str, str]:
 
 
 @contextmanager
-def serving(folder: Path, **settings: object) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """The server's process, answering, and its port."""
+def serving(
+    folder: Path, *, command: Sequence[str] = ("app.py",), **settings: object
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """The server's process, answering, and its port.
+
+    :param command: what Python is to run.
+    """
     log = folder / "server.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
-            [sys.executable, "app.py"], cwd=ROOT, env=environment(folder, **settings), stdout=output, stderr=output
+            [sys.executable, *command], cwd=ROOT, env=environment(folder, **settings), stdout=output, stderr=output
         )
     try:
         wait_until(lambda: process.poll() is not None or bool(LISTENING.search(log.read_text())), "it does not start")

@@ -1,0 +1,54 @@
+"""The application with answers that are streams, for a server process of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from flask import Flask
+
+from api import serving
+from app import create_app
+from config.settings import load_settings
+
+PIECE = 1 << 16
+ENDLESS = 10_000
+
+
+def make_app() -> Flask:
+    """An application that also has streams: a short one, and one of more bytes than any socket takes."""
+    app = create_app()
+    closed: list[str] = []
+
+    def pieces(number: int) -> Iterator[bytes]:
+        try:
+            for _ in range(number):
+                yield b""
+                yield b"~" * PIECE
+        finally:
+            closed.append("closed")
+
+    @app.get("/stream/<int:number>")
+    def stream(number: int) -> Any:
+        return pieces(number)
+
+    @app.get("/broken")
+    def broken() -> Any:
+        raise SystemExit
+
+    @app.get("/closed")
+    def tell() -> Any:
+        return {"closed": len(closed)}
+
+    return app
+
+
+def serve_app() -> serving.Worker:
+    """For a process of the server."""
+    settings = load_settings()
+    serving.enter_worker()
+    return serving.Worker(make_app(), settings)
+
+
+if __name__ == "__main__":
+    serving.serve("tests.integration.http.streaming:serve_app", load_settings())
