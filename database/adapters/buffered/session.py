@@ -114,7 +114,7 @@ class BufferedSession(Session):
             return self._send(operation, context)
         if load := self._loaders.get(type(operation)):
             load(operation, context)
-        return self._replica.execute(operation)
+        return self._replica.execute(operation, context.deadline)
 
     def read(self, operation: Operation, context: Context) -> Result:
         """Ask the backend itself, past the replica."""

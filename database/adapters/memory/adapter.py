@@ -38,11 +38,11 @@ class MemoryAdapter(DatabaseAdapter):
         if isinstance(operation, ReadChanges):
             return Result(value=self._log.page(operation.cursor, operation.limit))
         if reads_only(operation):
-            return self._tables.execute(operation)
+            return self._tables.execute(operation, context.deadline)
         self._acquire(context)
         try:
             changed = self._tables.copy()
-            result = changed.execute(operation)
+            result = changed.execute(operation, context.deadline)
             self._publish(changed)
             return result
         finally:
@@ -90,7 +90,7 @@ class _MemorySession(Session):
         self._points: dict[str, LoggedTables] = {}
 
     def execute(self, operation: Operation, context: Context) -> Result:
-        return self._tables.execute(operation)
+        return self._tables.execute(operation, context.deadline)
 
     def savepoint(self, name: str) -> None:
         self._points[name] = self._tables.copy()

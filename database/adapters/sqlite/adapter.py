@@ -86,7 +86,7 @@ class SQLiteAdapter(DatabaseAdapter):
             self._path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConnectFailed("the folder of the database file cannot be made") from error
-        self._free.append(SQLiteConnection(self._path, self._synchronous))
+        self._free.append(SQLiteConnection(self._path, self._synchronous, self.watchdog))
 
     def close(self) -> None:
         while self._free:
@@ -121,7 +121,7 @@ class SQLiteAdapter(DatabaseAdapter):
         try:
             return self._free.pop()
         except IndexError:
-            return SQLiteConnection(self._path, self._synchronous)
+            return SQLiteConnection(self._path, self._synchronous, self.watchdog)
 
     def _checkin(self, connection: SQLiteConnection) -> None:
         if connection.in_transaction:

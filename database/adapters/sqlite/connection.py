@@ -4,26 +4,35 @@ from __future__ import annotations
 
 import math
 import operator
+import threading
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from typing import TypeVar
 
 import apsw
 import orjson
 
 from database.adapters.sql.operations import Values
-from database.adapters.sqlite.dialect import contains
 from database.adapters.sqlite.dialect import encode_timestamp
 from database.adapters.sqlite.errors import translated
+from database.adapters.sqlite.functions import Functions
 from database.core.clock import monotonic
 from database.core.context import Context
+from database.core.errors import ConstraintViolated
 from database.core.schema import TableSchema
+from database.resilience.watchdog import Watchdog
 
-_STATEMENT_CACHE = 256
-_STEPS_BETWEEN_CHECKS = 5000
+_STATEMENT_CACHE = 128
+_LONGEST_CACHED = 1000
+"""Characters of a statement that a connection keeps compiled, which takes twenty times as many bytes."""
+
+Answer = TypeVar("Answer")
+
 _LONGEST_WAIT = 24 * 3600.0
 _REFUSED = (apsw.Error, TypeError, OverflowError)
 """What apsw raises for statements, and for values that SQLite has no room for."""
@@ -35,11 +44,17 @@ class SQLiteConnection:
     :param path: the database file; made if it is missing.
     :param synchronous: ``full`` keeps every commit through a power failure, ``normal`` through a crash of the
         process only, and is several times faster.
+    :param watchdog: ends statements at their deadline.
     :raises DataError: if the file cannot be opened.
     """
 
-    def __init__(self, path: Path, synchronous: str) -> None:
-        self._deadline = math.inf
+    def __init__(self, path: Path, synchronous: str, watchdog: Watchdog) -> None:
+        self._watchdog = watchdog
+        self._functions = Functions()
+        self._steps = self._functions.steps
+        self._stopping = threading.Lock()
+        self._running = False
+        self._ticket = 0
         try:
             self._db = apsw.Connection(str(path), statementcachesize=_STATEMENT_CACHE)
             self._set_up(synchronous)
@@ -61,41 +76,34 @@ class SQLiteConnection:
             "recursive_triggers = on",
         ):
             db.execute(f"pragma {pragma}")
-        db.set_progress_handler(self._expired, _STEPS_BETWEEN_CHECKS)
-        db.create_scalar_function("isthmus_contains", _contains, 2, deterministic=True)
+        self._functions.register(db)
         db.convert_binding = _convert_binding
 
     def limit(self, context: Context) -> None:
         """Stop whatever runs from now on at the context's deadline."""
-        self._deadline = context.deadline
+        self._steps.deadline = context.deadline
 
     def wait_for_lock(self, context: Context) -> None:
         """As :meth:`limit`, and wait for locks of other processes no longer than that."""
-        self._deadline = context.deadline
+        self._steps.deadline = context.deadline
         seconds = min(max(0.0, context.deadline - monotonic()), _LONGEST_WAIT)
         self._db.set_busy_timeout(int(seconds * 1000))
 
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        try:
-            return self._execute(text, values).fetchall()
-        except _REFUSED as error:
-            raise translated(error) from error
+        return self._watched(self._fetched, text, values)
 
     def change(self, text: str, values: Values) -> int:
-        try:
-            self._execute(text, values)
-            return self._db.changes()
-        except _REFUSED as error:
-            raise translated(error) from error
+        return self._watched(self._changed, text, values)
 
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
         remaining = iter(rows if isinstance(rows, list) else list(rows))
         total = operator.length_hint(remaining)
         try:
-            self._db.executemany(text, remaining)
-        except _REFUSED as error:
+            self._watched(self._executed_many, text, remaining)
+        except ConstraintViolated as error:
             # The iterator knows how far it was read, which tells the row without counting each.
-            raise translated(error, row=total - operator.length_hint(remaining) - 1) from error
+            error.row = total - operator.length_hint(remaining) - 1
+            raise
 
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         with self.atomic():
@@ -109,13 +117,13 @@ class SQLiteConnection:
             names[:] = [column[0] for column in cursor.get_description()]
             return True
 
-        before = self._db.total_changes()
-        try:
+        def run(text: str, values: Values) -> list[tuple[Any, ...]]:
             cursor = self._db.cursor()
             cursor.exec_trace = trace
-            rows = cursor.execute(text, values).fetchall()
-        except _REFUSED as error:
-            raise translated(error) from error
+            return cursor.execute(text, values, can_cache=len(text) <= _LONGEST_CACHED).fetchall()
+
+        before = self._db.total_changes()
+        rows = self._watched(run, text, values)
         changed = self._db.changes() if self._db.total_changes() != before else 0
         return tuple(names), rows, changed
 
@@ -145,7 +153,7 @@ class SQLiteConnection:
 
     def undo(self) -> None:
         """Roll back, if SQLite has not done so by itself."""
-        self._deadline = math.inf
+        self._steps.deadline = math.inf
         if self._db.in_transaction:
             self._execute("rollback")
 
@@ -153,12 +161,46 @@ class SQLiteConnection:
         """Close the file; the last connection to do so folds the log into the database."""
         self._db.close()
 
-    def _expired(self) -> bool:
-        return monotonic() >= self._deadline
+    def _fetched(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        if len(text) > _LONGEST_CACHED:
+            return self._execute(text, values, can_cache=False).fetchall()
+        return self._execute(text, values).fetchall()
 
+    def _changed(self, text: str, values: Values) -> int:
+        self._execute(text, values, can_cache=len(text) <= _LONGEST_CACHED)
+        return self._db.changes()
 
-def _contains(*texts: Any) -> bool | None:
-    return contains(*texts)
+    def _executed_many(self, text: str, rows: Any) -> None:
+        self._db.executemany(text, rows)
+
+    def _watched(self, run: Callable[[str, Any], Answer], text: str, values: Any) -> Answer:
+        with_end = self._steps.deadline != math.inf
+        if with_end:
+            self._begin()
+        try:
+            return run(text, values)
+        except _REFUSED as error:
+            raise translated(error) from error
+        finally:
+            if with_end:
+                self._end()
+            self._functions.forget()
+
+    def _begin(self) -> None:
+        self._running = True
+        self._ticket = self._watchdog.watch(self._steps.deadline, self._stop)
+
+    def _end(self) -> None:
+        with self._stopping:
+            self._running = False
+        self._watchdog.done(self._ticket)
+
+    def _stop(self) -> None:
+        """End what outlives the deadline; again and again, because what has not begun yet does not hear of it."""
+        with self._stopping:
+            if self._running and monotonic() >= self._steps.deadline:
+                self._db.interrupt()
+                self._ticket = self._watchdog.watch(self._steps.deadline, self._stop)
 
 
 def _convert_binding(_cursor: apsw.Cursor, _number: int, value: Any) -> Any:
