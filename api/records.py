@@ -24,6 +24,7 @@ from api.listing import Listing
 from api.listing import read_columns
 from api.listing import read_listing
 from api.listing import refuse_parameters
+from api.pages import read_page
 from database.core.clock import utc_now
 from database.core.errors import NotFound
 from database.core.operations import Delete
@@ -45,27 +46,14 @@ blueprint = Blueprint("records", __name__, url_prefix="/api")
 def list_records(schema: TableSchema) -> ResponseReturnValue:
     """A page of records: ``{"data": […], "next_cursor": …}``, and ``count`` if it was asked for."""
     listing = read_listing(schema, request.args)
-    result = database().run(
-        Select(
-            schema.name,
-            listing.fetched_columns,
-            listing.page_filter,
-            listing.order,
-            # One more than is shown tells whether there is a next page.
-            listing.limit + 1 if listing.limit else 0,
-            listing.offset,
-            count=listing.count and listing.last is None,
-        )
-    )
-    shown = result.rows[: listing.limit]
-    more = len(result.rows) > len(shown)
+    page = read_page(listing)
     answer: dict[str, Any] = {
-        "data": _only(shown, listing),
-        "next_cursor": listing.cursor_after(shown[-1]) if more else None,
+        "data": _only(page.rows, listing),
+        "next_cursor": listing.cursor_after(page.rows[-1]) if page.rows and page.more else None,
     }
     if listing.count:
-        answer["count"] = result.count if listing.last is None else _count(listing)
-    return answer, _provenance(result)
+        answer["count"] = page.result.count if listing.last is None else _count(listing)
+    return answer, _provenance(page.result)
 
 
 @blueprint.post("/<table>")

@@ -77,7 +77,7 @@ class _Entry(Generic[Value]):
         self.used = False
 
 
-def remembered(most: int, weigh: Callable[P, int]) -> Callable[[Callable[P, Value]], Callable[P, Value]]:
+def remembered(most: int, weigh: Callable[..., int]) -> Callable[[Callable[P, Value]], Callable[P, Value]]:
     """Have a function's results kept, by its positional arguments; None is not kept.
 
     :param most: bytes, as of :class:`ByteCache`.

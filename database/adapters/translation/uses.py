@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Final
 from typing import Literal
 from typing import NamedTuple
@@ -16,10 +15,12 @@ from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from database.adapters.translation.syntax import POSTGRES
 from database.adapters.translation.syntax import numbered
 from database.core.access import Action
+from database.core.caching import remembered
 from database.core.errors import Unsupported
 
 SqlDialectName = Literal["postgres", "sqlite"]
 
+_CACHED_BYTES: Final = 4 << 20
 _DIALECTS: Final = {"postgres": POSTGRES, "sqlite": SQLite()}
 _SCHEMAS: Final = {"postgres": {"", "public"}, "sqlite": {"", "main"}}
 """Where declared tables are, if anywhere is named."""
@@ -37,7 +38,7 @@ class Use(NamedTuple):
     action: Action
 
 
-@lru_cache(maxsize=512)
+@remembered(_CACHED_BYTES, lambda text, _: 2000 + 4 * len(text))
 def uses(text: str, dialect: SqlDialectName) -> frozenset[Use]:
     """What one statement does with which tables; rather too much than too little.
 
