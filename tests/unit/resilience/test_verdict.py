@@ -17,6 +17,7 @@ from database.core.errors import NotFound
 from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
 from database.core.errors import PoolExhausted
+from database.core.errors import Stopped
 from database.core.errors import Throttled
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
@@ -34,6 +35,7 @@ from database.resilience.verdict import judge
         (CircuitOpen("open"), Verdict.NOTHING),
         (PoolExhausted("full"), Verdict.NOTHING),
         (Throttled("slow down"), Verdict.NOTHING),
+        (Stopped("too much work"), Verdict.NOTHING),
         (BackendError("?"), Verdict.NOTHING),
         (DataError("?"), Verdict.NOTHING),
         (NotFound("no row"), Verdict.WELL),
