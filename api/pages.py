@@ -14,7 +14,7 @@ from database.core.operations import Select
 from database.core.result import Result
 from database.core.result import Row
 
-PORTION: Final = 100
+PORTION: Final = 25
 """Rows that are read at once before it is known how large they are."""
 
 LARGER_PORTION: Final = 300

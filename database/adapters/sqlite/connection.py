@@ -55,6 +55,7 @@ class SQLiteConnection:
         self._stopping = threading.Lock()
         self._running = False
         self._ticket = 0
+        self._expired = self._stop
         try:
             self._db = apsw.Connection(str(path), statementcachesize=_STATEMENT_CACHE)
             self._set_up(synchronous)
@@ -174,33 +175,30 @@ class SQLiteConnection:
         self._db.executemany(text, rows)
 
     def _watched(self, run: Callable[[str, Any], Answer], text: str, values: Any) -> Answer:
-        with_end = self._steps.deadline != math.inf
-        if with_end:
-            self._begin()
+        self._running = True
+        self._ticket = self._watchdog.watch(self._steps.deadline, self._expired)
         try:
             return run(text, values)
         except _REFUSED as error:
             raise translated(error) from error
         finally:
-            if with_end:
-                self._end()
-            self._functions.forget()
-
-    def _begin(self) -> None:
-        self._running = True
-        self._ticket = self._watchdog.watch(self._steps.deadline, self._stop)
-
-    def _end(self) -> None:
-        with self._stopping:
             self._running = False
-        self._watchdog.done(self._ticket)
+            if not self._watchdog.done(self._ticket):
+                self._wait_for_stop()
+            if self._functions.used:
+                self._functions.forget()
+
+    def _wait_for_stop(self) -> None:
+        """Let what stops this statement be over, or it would stop the next one."""
+        with self._stopping:
+            self._watchdog.done(self._ticket)
 
     def _stop(self) -> None:
         """End what outlives the deadline; again and again, because what has not begun yet does not hear of it."""
         with self._stopping:
             if self._running and monotonic() >= self._steps.deadline:
                 self._db.interrupt()
-                self._ticket = self._watchdog.watch(self._steps.deadline, self._stop)
+                self._ticket = self._watchdog.watch(self._steps.deadline, self._expired)
 
 
 def _convert_binding(_cursor: apsw.Cursor, _number: int, value: Any) -> Any:

@@ -26,10 +26,12 @@ class Functions:
     """``isthmus_contains(document, part)``, ``isthmus_glob(text, pattern)`` and ``isthmus_ilike(text, pattern)``.
 
     :ivar steps: with the deadline of the present statement.
+    :ivar used: whether there is anything to forget.
     """
 
     def __init__(self) -> None:
         self.steps = Steps(math.inf)
+        self.used = False
         self._parts: dict[str, Part] = {}
         self._patterns: dict[tuple[str, str], Pattern] = {}
         self._document: tuple[str, Any] = ("", None)
@@ -46,16 +48,17 @@ class Functions:
 
     def forget(self) -> None:
         """Let go of what the last statement was about."""
-        if self._parts or self._patterns:
-            self._parts.clear()
-            self._patterns.clear()
-            self._document = ("", None)
+        self.used = False
+        self._parts.clear()
+        self._patterns.clear()
+        self._document = ("", None)
 
     def _contains(self, document: str | None, part: str | None) -> bool | None:
         if document is None or part is None:
             return None
         wanted = self._parts.get(part)
         if wanted is None:
+            self.used = True
             wanted = self._parts[part] = prepared(orjson.loads(part))
         return wanted.within(self._read(document), self.steps)
 
@@ -70,6 +73,7 @@ class Functions:
             return None
         pattern = self._patterns.get(asked)
         if pattern is None:
+            self.used = True
             kind, operand = asked
             pattern = Pattern(like_of(operand)) if kind == "glob" else Pattern(operand, fold=True)
             self._patterns[asked] = pattern

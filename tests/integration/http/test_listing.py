@@ -137,7 +137,7 @@ def test_a_page_of_large_rows_ends_early_and_goes_on(filled: Site, monkeypatch: 
     rows = [{"id": f"n{number:02}", "name": "n", "formula": "x" * 300 * number} for number in range(25)]
     assert filled.post("/api/molecules", rows, filled.login()).status_code == 201
     pages_of: list[list[str]] = []
-    cursor = "&offset=1&count=exact"
+    cursor: str | None = "&offset=1&count=exact"
     while cursor is not None:
         page = filled.get(f"/api/molecules?select=formula,id&order=name.desc,version&limit=1000{cursor}").json
         pages_of.append([row["id"] for row in page["data"]])

@@ -35,7 +35,6 @@ from database.resilience.verdict import judge
         (CircuitOpen("open"), Verdict.NOTHING),
         (PoolExhausted("full"), Verdict.NOTHING),
         (Throttled("slow down"), Verdict.NOTHING),
-        (Stopped("too much work"), Verdict.NOTHING),
         (BackendError("?"), Verdict.NOTHING),
         (DataError("?"), Verdict.NOTHING),
         (NotFound("no row"), Verdict.WELL),
@@ -48,6 +47,11 @@ from database.resilience.verdict import judge
 )
 def test_by_class(error: DataError, verdict: Verdict) -> None:
     assert judge(error, elapsed=1, limit=30, allowed=30) is verdict
+
+
+def test_work_that_was_too_much_is_no_sign_of_an_ill_backend() -> None:
+    for elapsed, limit, allowed in ((30, 30, 30), (2, 0, math.inf)):
+        assert judge(Stopped("too much"), elapsed=elapsed, limit=limit, allowed=allowed) is Verdict.NOTHING
 
 
 @pytest.mark.parametrize(
