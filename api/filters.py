@@ -27,6 +27,8 @@ from database.core.schema import TableSchema
 
 MAX_CONDITIONS = 100
 MAX_DEPTH = 16
+"""Less than a query may have of both, because the filter of a cursor and of the access rules is added to them."""
+
 
 GROUPS = frozenset({"and", "or", "not.and", "not.or"})
 """Parameters that join conditions on any columns."""

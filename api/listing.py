@@ -56,12 +56,11 @@ class Listing:
     last: tuple[Any, ...] | None
     count: bool
 
-    @property
-    def page_filter(self) -> Filter | None:
-        """The filters, and nothing up to the cursor."""
-        if self.last is None:
+    def filter_behind(self, last: tuple[Any, ...] | None) -> Filter | None:
+        """The filters, and nothing up to a row with these sort key values; for None, from the first row on."""
+        if last is None:
             return self.where
-        behind = after(self.order, self.last)
+        behind = after(self.order, last)
         return behind if self.where is None else self.where & behind
 
     @property

@@ -23,16 +23,14 @@ from api.listing import Listing
 from api.listing import read_columns
 from api.listing import read_listing
 from api.listing import refuse_parameters
+from api.pages import read_page
 from database.core.clock import utc_now
 from database.core.errors import NotFound
-from database.core.operations import Batch
 from database.core.operations import Delete
 from database.core.operations import Get
 from database.core.operations import Insert
-from database.core.operations import Select
 from database.core.operations import Update
 from database.core.records import complete_rows
-from database.core.result import Result
 from database.core.result import Row
 from database.core.schema import MANAGED
 from database.core.schema import TableSchema
@@ -48,15 +46,13 @@ blueprint = Blueprint("records", __name__, url_prefix="/api")
 def list_records(schema: TableSchema) -> ResponseReturnValue:
     """A page of records: ``{"data": […], "next_cursor": …}``, and ``count`` if it was asked for."""
     listing = read_listing(schema, request.args)
-    result, count = _listed(listing)
-    shown = result.rows[: listing.limit]
-    more = len(result.rows) > len(shown)
+    page = read_page(listing)
     answer: dict[str, Any] = {
-        "data": _only(shown, listing),
-        "next_cursor": listing.cursor_after(shown[-1]) if more else None,
+        "data": _only(page.rows, listing),
+        "next_cursor": listing.cursor_after(page.rows[-1]) if page.rows and page.more else None,
     }
     if listing.count:
-        answer["count"] = count
+        answer["count"] = page.count
     return answer
 
 
@@ -177,25 +173,3 @@ def _only(rows: list[Row], listing: Listing) -> list[Row]:
     if listing.columns is None:
         return rows
     return [{name: row[name] for name in listing.columns} for row in rows]
-
-
-def _listed(listing: Listing) -> tuple[Result, int | None]:
-    """The page, and the number of all rows that match if it is asked for."""
-    page = Select(
-        listing.table,
-        listing.fetched_columns,
-        listing.page_filter,
-        listing.order,
-        # One more than is shown tells whether there is a next page.
-        listing.limit + 1 if listing.limit else 0,
-        listing.offset,
-        count=listing.count and listing.last is None,
-    )
-    if not listing.count or listing.last is None:
-        result = database().run(page)
-        return result, result.count
-    # Behind a cursor, all rows that match are not those that the page is taken from; both are of one moment.
-    everything = Select(listing.table, ("id",), listing.where, limit=0, count=True)
-    both = database().run(Batch((page, everything)))
-    result, counted = both.parts
-    return result, counted.count

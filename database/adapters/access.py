@@ -26,6 +26,7 @@ from database.adapters.translation.uses import uses
 from database.core.access import Action
 from database.core.access import is_caller
 from database.core.capabilities import Capabilities
+from database.core.checks import check_sql_length
 from database.core.context import Context
 from database.core.context import Identity
 from database.core.errors import CallerMissing
@@ -174,6 +175,7 @@ class AccessRules:
         return Permitted(batch, lambda result: _answered(parts, result))
 
     def _sql(self, operation: Sql, identity: Identity) -> Permitted:
+        check_sql_length(operation.text)
         if self._backend.capabilities.sql == "translated":
             translation = translate(operation, self._backend.schema)
             permitted, _ = self.permitted(translation.operation, identity)

@@ -10,6 +10,7 @@
     │   │   ├── ConnectFailed   no connection could be made
     │   │   └── PoolExhausted   no free connection or permit in time
     │   ├── TimedOut            no answer in time, nothing was applied (also a builtin TimeoutError)
+    │   │   └── Stopped         the work itself took too long and was ended at the deadline; the backend is well
     │   ├── OutcomeUnknown      a write was sent and its answer lost: it may have been applied
     │   ├── Throttled           the backend asked to slow down
     │   ├── SchemaMismatch      a declared table or column is missing there
@@ -122,6 +123,10 @@ class TimedOut(BackendError, TimeoutError):
     """No answer within the time limit, and certainly nothing was applied."""
 
     retryable = True
+
+
+class Stopped(TimedOut):
+    """The work took longer than its time limit and was ended; who was asked is well, and nothing was applied."""
 
 
 class OutcomeUnknown(BackendError):

@@ -229,31 +229,3 @@ FLOAT = Float()
 BOOLEAN = Boolean()
 TIMESTAMP = Timestamp()
 JSON = Json()
-
-
-def json_contains(document: Any, part: Any) -> bool:
-    """Whether ``document`` contains ``part`` as PostgreSQL's ``@>`` defines it for jsonb.
-
-    An object contains another if every key is there and its value contains the other's; a list contains
-    another if each element of it is contained in some element; a list also contains a bare scalar that is
-    one of its elements (at the top only).
-    """
-    if isinstance(document, list) and not isinstance(part, dict | list):
-        return any(_same_scalar(element, part) for element in document)
-    return _contains(document, part)
-
-
-def _contains(document: Any, part: Any) -> bool:
-    if isinstance(document, dict) and isinstance(part, dict):
-        return all(key in document and _contains(document[key], value) for key, value in part.items())
-    if isinstance(document, list) and isinstance(part, list):
-        return all(any(_contains(candidate, element) for candidate in document) for element in part)
-    return _same_scalar(document, part)
-
-
-def _same_scalar(one: Any, other: Any) -> bool:
-    if isinstance(one, dict | list) or isinstance(other, dict | list):
-        return False
-    if isinstance(one, bool) or isinstance(other, bool):
-        return one is other
-    return bool(one == other)

@@ -10,6 +10,7 @@ from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
 from database.core.errors import PoolExhausted
 from database.core.errors import RequestError
+from database.core.errors import Stopped
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
 
@@ -28,7 +29,8 @@ class Verdict(Enum):
 def judge(error: DataError, *, elapsed: float, limit: float, allowed: float) -> Verdict:
     """What ``error`` says about the backend.
 
-    A refused request is a sign of life. Throttling, our own limits (circuit and permits) and errors without a
+    A refused request is a sign of life. A statement that was stopped says nothing, or a few expensive queries would
+    close the backend to everybody. Throttling, our own limits (circuit and permits) and errors without a
     class of their own say nothing. Neither does running out of time, if the caller allowed less than is usual.
 
     :param elapsed: seconds the attempt took.
@@ -37,7 +39,7 @@ def judge(error: DataError, *, elapsed: float, limit: float, allowed: float) -> 
     """
     if isinstance(error, RequestError):
         return Verdict.WELL
-    if isinstance(error, CircuitOpen | PoolExhausted):
+    if isinstance(error, CircuitOpen | PoolExhausted | Stopped):
         return Verdict.NOTHING
     if isinstance(error, Unavailable):
         return Verdict.FAILED

@@ -10,9 +10,15 @@ from uuid import UUID
 import pytest
 
 from database.adapters.base import DatabaseAdapter
+from database.core.checks import MAX_CONTAINED
 from database.core.checks import MAX_FILTER_DEPTH
 from database.core.checks import MAX_IN
+from database.core.checks import MAX_OPERAND_LENGTH
+from database.core.checks import MAX_OPERANDS
+from database.core.checks import MAX_PARTS
 from database.core.checks import MAX_PATTERN
+from database.core.checks import MAX_SEARCHED
+from database.core.checks import MAX_SORT_KEYS
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
@@ -118,6 +124,16 @@ FILTERS: list[tuple[Any, str]] = [
     (Where("data", "contains", [NAN]), "finite"),
     (Where("title", "contains", 1), "must be text"),
     (nested(MAX_FILTER_DEPTH + 1, Not, Where("id", "eq", "a")), "nested deeper"),
+    (Or((Where("id", "eq", "a"),) * MAX_PARTS), f"at most {MAX_PARTS} conditions"),
+    (Or((Or(()),) * MAX_PARTS), f"at most {MAX_PARTS} conditions"),
+    (Or((Where("amount", "in", [0] * MAX_IN),) * (MAX_OPERANDS // MAX_IN + 1)), f"at most {MAX_OPERANDS} values"),
+    (Where("title", "in", ["a" * MAX_OPERAND_LENGTH, "b"]), f"at most {MAX_OPERAND_LENGTH} characters"),
+    (Where("title", "contains", "a" * (MAX_SEARCHED + 1)), f"at most {MAX_SEARCHED} characters"),
+    (Or((Where("title", "like", "a" * 900),) * 3), f"at most {MAX_SEARCHED} characters"),
+    (Or((Where("title", "ilike", "a" * 900), Where("title", "contains", "b" * 1200))), f"at most {MAX_SEARCHED}"),
+    (Where("data", "contains", [[]] * MAX_CONTAINED), f"at most {MAX_CONTAINED} JSON values"),
+    (Or((Where("data", "contains", [1, {"a": 2}]),) * (MAX_CONTAINED // 4 + 1)), f"at most {MAX_CONTAINED} JSON"),
+    (Where("data", "contains", {"a" * MAX_OPERAND_LENGTH: "b"}), f"at most {MAX_OPERAND_LENGTH} characters"),
     (And((Or((Where("nothing", "eq", 1),)),)), "no column"),
     ({"id": "a"}, "made of Where"),
 ]
@@ -131,6 +147,12 @@ OPERATIONS: list[tuple[Operation, type[DataError], str]] = [
     (Get("things", "a\0"), InvalidQuery, "NUL"),
     (Get("things", 1), InvalidQuery, "must be text"),  # type: ignore[arg-type]
     (Get("things", "a", ("nothing",)), InvalidQuery, "no column"),
+    (Select("things", order=(Order("rank"),) * (MAX_SORT_KEYS + 1)), InvalidQuery, f"at most {MAX_SORT_KEYS} columns"),
+    (
+        Select("things", order=(Order("rank"),) * (MAX_SORT_KEYS + 1), group=("rank",)),
+        InvalidQuery,
+        f"at most {MAX_SORT_KEYS} columns",
+    ),
     (Select("things", columns=()), InvalidQuery, "named once"),
     (Select("things", columns=("id", "id")), InvalidQuery, "named once"),
     (Select("things", columns=("id", "count(*)")), InvalidQuery, "no column"),

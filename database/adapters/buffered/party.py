@@ -75,7 +75,7 @@ class Party:
         self._replica.catch_up()
         if load := self._loaders.get(type(operation)):
             load(operation, context)
-        return self._replica.execute(operation)
+        return self._replica.execute(operation, context.deadline)
 
     def go_back(self) -> None:
         """Forget the steps that are gone."""

@@ -29,6 +29,7 @@ from database.core.result import Result
 from database.core.result import Row
 from database.core.schema import Schema
 from database.core.schema import TableSchema
+from database.core.steps import Steps
 
 Ask = Callable[[str, Mapping[str, Any], Context], Any]
 """Calls one of Isthmus' own queries by name."""
@@ -75,7 +76,7 @@ class Reader:
             for document in answer["rows"]:
                 values = decode_row(table, document)
                 counts[tuple(values[name] for name in group)] += plain(document[GROUP_COUNT])
-        return group_rows(group, operation, counts)
+        return group_rows(group, operation, counts, Steps(context.deadline))
 
     def _found(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int, int]:
         """The rows up to the last one wanted, in order, how many match, and how many calls that took."""
@@ -87,7 +88,7 @@ class Reader:
             rows += [decode_row(table, document) for document in answer["rows"]]
             total += plain(answer["total"] or 0)
             if calls > 1:
-                rows = sort(rows, query.order)[:wanted]
+                rows = sort(rows, query.order, Steps(context.deadline))[:wanted]
         return rows, total, calls
 
     def _answers(self, query: Select, context: Context) -> Iterator[Mapping[str, Any]]:

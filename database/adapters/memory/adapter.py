@@ -38,11 +38,11 @@ class MemoryAdapter(DatabaseAdapter):
         if isinstance(operation, ReadChanges):
             return Result(value=self._log.page(operation.cursor, operation.limit))
         if reads_only(operation):
-            return self._tables.execute(operation)
+            return self._tables.execute(operation, context.deadline)
         self._acquire(context)
         try:
             changed = self._tables.copy()
-            result = changed.execute(operation)
+            result = changed.execute(operation, context.deadline)
             self._publish(changed)
             return result
         finally:
@@ -96,7 +96,7 @@ class _MemorySession(Session):
     def execute(self, operation: Operation, context: Context) -> Result:
         if not self._writes and not reads_only(operation):
             self._begin_to_write(context)
-        return self._tables.execute(operation)
+        return self._tables.execute(operation, context.deadline)
 
     def savepoint(self, name: str) -> None:
         # Before its first change these are the adapter's own tables, which are never changed but replaced.

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
-from functools import lru_cache
+from functools import partial
 from typing import Any
 from typing import NamedTuple
 
+from database.core.containment import prepared
+from database.core.patterns import Pattern
 from database.core.query import And
 from database.core.query import Filter
 from database.core.query import Not
@@ -17,10 +18,13 @@ from database.core.query import Or
 from database.core.query import Order
 from database.core.query import Where
 from database.core.result import Row
-from database.core.values import json_contains
+from database.core.steps import Steps
 
 Truth = bool | None
 """True, False, or None for unknown: the third value of SQL's logic."""
+
+
+_CHARACTERS_PER_STEP = 400
 
 
 class Document(NamedTuple):
@@ -29,96 +33,107 @@ class Document(NamedTuple):
     value: Any
 
 
-_ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
+Test = Callable[[Any], bool]
+"""Whether a value that is not null fulfils a condition."""
+
+Evaluator = Callable[[Row], Truth]
 
 
-@lru_cache(maxsize=256)
-def pattern(like: str) -> re.Pattern[str]:
-    """A ``like`` pattern as a regular expression."""
-    parts: list[str] = []
-    characters = iter(like)
-    for character in characters:
-        if character == "\\":
-            parts.append(re.escape(next(characters)))
-        else:
-            parts.append({"%": ".*", "_": "."}.get(character) or re.escape(character))
-    return re.compile("".join(parts), re.DOTALL)
+def selector(where: Filter | None, steps: Steps) -> Callable[[Row], bool]:
+    """A test for the rows that a checked filter selects, made once for many; JSON is given as :class:`Document`."""
+    if where is None:
+        return lambda _: True
+    evaluate = evaluator(where, steps)
+    return lambda row: evaluate(row) is True
 
 
-def _matches(text: str, like: str) -> bool:
-    return pattern(like).fullmatch(text) is not None
-
-
-def _fold(text: str) -> str:
-    return text.translate(_ASCII_LOWER)
-
-
-_COMPARE: dict[str, Callable[[Any, Any], bool]] = {
-    "eq": lambda value, operand: value == operand,
-    "neq": lambda value, operand: value != operand,
-    "gt": lambda value, operand: value > operand,
-    "gte": lambda value, operand: value >= operand,
-    "lt": lambda value, operand: value < operand,
-    "lte": lambda value, operand: value <= operand,
-    "in": lambda value, operand: value in operand,
-    "like": _matches,
-    "ilike": lambda value, operand: _matches(_fold(value), _fold(operand)),
-    "contains": lambda value, operand: (
-        json_contains(value.value, operand) if isinstance(value, Document) else operand in value
-    ),
-}
-
-
-def matches(where: Filter | None, row: Row) -> bool:
-    """Whether a checked filter selects ``row``, in which JSON is given as :class:`Document`."""
-    return where is None or truth(where, row) is True
-
-
-def truth(where: Filter, row: Row) -> Truth:
-    """The value of a checked filter for ``row``."""
+def evaluator(where: Filter, steps: Steps) -> Evaluator:
+    """What gives the truth of a checked filter for a row. :raises Stopped: by its calls, at the deadline."""
     match where:
         case Where(column, "is_null", wanted):
-            return (row[column] is None) is wanted
+            return lambda row: (row[column] is None) is wanted
+        case Where(_, "in", ()):
+            return lambda _: False
         case Where(column, operator, operand):
-            return _compared(row[column], operator, operand)
+            return _known(column, _TESTS[operator](operand, steps))
         case Not(part):
-            value = truth(part, row)
-            return None if value is None else not value
+            return _negation(evaluator(part, steps))
         case And(parts):
-            return _all(truth(part, row) for part in parts)
+            return _conjunction([evaluator(part, steps) for part in parts])
         case Or(parts):
-            return _negated(_all(_negated(truth(part, row)) for part in parts))
+            return _negation(_conjunction([_negation(evaluator(part, steps)) for part in parts]))
     raise TypeError(where)
 
 
-def sort(rows: Iterable[Row], order: Sequence[Order]) -> list[Row]:
-    """The rows in a complete order: stable sorts from the last key to the first."""
+def sort(rows: Iterable[Row], order: Sequence[Order], steps: Steps) -> list[Row]:
+    """The rows in a complete order: stable sorts from the last key to the first. :raises Stopped: at the deadline."""
     result = list(rows)
     for key in reversed(order):
+        steps.take(len(result))
         result.sort(key=_sort_key(key), reverse=key.descending)
     return result
 
 
-def _compared(value: Any, operator: str, operand: Any) -> Truth:
-    if operator == "in" and not operand:
-        return False
-    if value is None:
-        return None
-    return _COMPARE[operator](value, operand)
+def _member(operand: Any, _: Steps) -> Test:
+    return frozenset(operand).__contains__
 
 
-def _all(values: Iterable[Truth]) -> Truth:
-    result: Truth = True
-    for value in values:
-        if value is False:
-            return False
-        if value is None:
-            result = None
-    return result
+def _like(operand: Any, steps: Steps, *, fold: bool = False) -> Test:
+    pattern = Pattern(operand, fold=fold)
+    return lambda value: pattern.matches(value, steps)
 
 
-def _negated(value: Truth) -> Truth:
-    return None if value is None else not value
+def _contains(operand: Any, steps: Steps) -> Test:
+    # Whether the column is JSON only its values tell.
+    part = prepared(operand)
+
+    def test(value: Any) -> bool:
+        if isinstance(value, Document):
+            return part.within(value.value, steps)
+        steps.take(1 + len(value) // _CHARACTERS_PER_STEP)
+        return operand in value
+
+    return test
+
+
+_TESTS: dict[str, Callable[[Any, Steps], Test]] = {
+    "eq": lambda operand, _: lambda value: bool(value == operand),
+    "neq": lambda operand, _: lambda value: bool(value != operand),
+    "gt": lambda operand, _: lambda value: bool(value > operand),
+    "gte": lambda operand, _: lambda value: bool(value >= operand),
+    "lt": lambda operand, _: lambda value: bool(value < operand),
+    "lte": lambda operand, _: lambda value: bool(value <= operand),
+    "in": _member,
+    "like": _like,
+    "ilike": partial(_like, fold=True),
+    "contains": _contains,
+}
+
+
+def _known(column: str, test: Test) -> Evaluator:
+    return lambda row: None if row[column] is None else test(row[column])
+
+
+def _conjunction(parts: Sequence[Evaluator]) -> Evaluator:
+    def evaluate(row: Row) -> Truth:
+        result: Truth = True
+        for part in parts:
+            value = part(row)
+            if value is False:
+                return False
+            if value is None:
+                result = None
+        return result
+
+    return evaluate
+
+
+def _negation(part: Evaluator) -> Evaluator:
+    def evaluate(row: Row) -> Truth:
+        value = part(row)
+        return None if value is None else not value
+
+    return evaluate
 
 
 def _sort_key(key: Order) -> Callable[[Row], tuple[bool, Any]]:

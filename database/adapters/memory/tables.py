@@ -6,6 +6,7 @@ its original: rows are replaced, never changed.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -17,7 +18,7 @@ import orjson
 import sqlalchemy as sa
 
 from database.adapters.memory.evaluate import Document
-from database.adapters.memory.evaluate import matches
+from database.adapters.memory.evaluate import selector
 from database.adapters.memory.evaluate import sort
 from database.adapters.translation import run_sql
 from database.core.checks import GROUP_COUNT
@@ -45,6 +46,7 @@ from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.query import Filter
+from database.core.query import conditions
 from database.core.records import as_rows
 from database.core.records import complete_rows
 from database.core.records import new_values
@@ -53,11 +55,15 @@ from database.core.result import Result
 from database.core.result import Row
 from database.core.schema import Schema
 from database.core.schema import TableSchema
+from database.core.steps import Steps
 from database.core.targets import not_same
 from database.core.targets import one_row
 from database.core.targets import target
 from database.core.targets import version_conflict
 from database.core.values import JSON
+
+_BYTES_PER_STEP = 200
+"""Of JSON that is read."""
 
 
 class Tables:
@@ -66,8 +72,8 @@ class Tables:
     def __init__(self, schema: Schema, rows: dict[str, dict[str, Row]] | None = None) -> None:
         self._schema = schema
         self._rows = rows if rows is not None else {table.name: {} for table in schema}
-        self._handlers: dict[type[Operation], Callable[[Any], Result]] = {
-            Ping: lambda _: Result(),
+        self._handlers: dict[type[Operation], Callable[[Any, Steps], Result]] = {
+            Ping: lambda *_: Result(),
             Get: self._get,
             Select: self._select,
             Insert: self._insert,
@@ -82,30 +88,36 @@ class Tables:
         """The same tables, to be changed apart."""
         return Tables(self._schema, {name: dict(rows) for name, rows in self._rows.items()})
 
-    def execute(self, operation: Operation) -> Result:
-        """Carry out ``operation`` on these tables; after an error they may be half changed."""
+    def execute(self, operation: Operation, deadline: float = math.inf) -> Result:
+        """Carry out ``operation`` on these tables; after an error they may be half changed.
+
+        :param deadline: monotonic seconds. :raises Stopped: when it has passed.
+        """
+        return self._execute(operation, Steps(deadline))
+
+    def _execute(self, operation: Operation, steps: Steps) -> Result:
         handler = self._handlers.get(type(operation))
         if handler is None:
             raise Unsupported(operation.kind, backend="memory")
-        return handler(operation)
+        return handler(operation, steps)
 
-    def _get(self, operation: Get) -> Result:
+    def _get(self, operation: Get, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
         columns = checked_columns(schema, operation.columns)
         row = self._rows[schema.name].get(checked_id(operation.id))
         return Result([] if row is None else [shown(schema, row, columns)])
 
-    def _select(self, operation: Select) -> Result:
+    def _select(self, operation: Select, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        found = list(self._matching(schema, checked_filter(schema, operation.where)))
+        found = list(self._matching(schema, checked_filter(schema, operation.where), steps))
         if operation.group:
             refuse_locked_groups(operation)
-            return _select_groups(schema, operation, found)
+            return _select_groups(schema, operation, found, steps)
         columns = checked_columns(schema, operation.columns)
-        wanted = page(sort(found, checked_order(schema, operation.order)), operation)
+        wanted = page(sort(found, checked_order(schema, operation.order), steps), operation)
         return Result([shown(schema, row, columns) for row in wanted], len(found) if operation.count else None)
 
-    def _insert(self, operation: Insert) -> Result:
+    def _insert(self, operation: Insert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
         rows = as_rows(complete_rows(schema, operation.rows, utc_now()))
         for index, row in enumerate(rows):
@@ -114,7 +126,7 @@ class Tables:
             self._store(schema, row, index)
         return Result(rows if operation.returning else [], len(rows))
 
-    def _upsert(self, operation: Upsert) -> Result:
+    def _upsert(self, operation: Upsert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
         table = self._rows[schema.name]
         completed = as_rows(complete_rows(schema, operation.rows, utc_now()))
@@ -131,10 +143,10 @@ class Tables:
             self._store(schema, result[-1], index)
         return Result(result if operation.returning else [], len(completed))
 
-    def _update(self, operation: Update) -> Result:
+    def _update(self, operation: Update, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)
         values = new_values(schema, operation.values, utc_now())
-        found = self._targeted(schema, operation)
+        found = self._targeted(schema, operation, steps)
         result = []
         for row in found:
             changed = self._changed(schema, row, values)
@@ -142,37 +154,39 @@ class Tables:
             result.append(changed)
         return Result(result if operation.returning else [], len(found))
 
-    def _delete(self, operation: Delete) -> Result:
+    def _delete(self, operation: Delete, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        found = self._targeted(schema, operation)
+        found = self._targeted(schema, operation, steps)
         for row in found:
             self._erase(schema, row["id"])
         for row in found:
             self._refuse_if_referenced(schema, row)
         return Result(found if operation.returning else [], len(found))
 
-    def _sql(self, operation: Sql) -> Result:
-        return run_sql(operation, self._schema, self.execute)
+    def _sql(self, operation: Sql, steps: Steps) -> Result:
+        return run_sql(operation, self._schema, lambda part: self._execute(part, steps))
 
-    def _batch(self, operation: Batch) -> Result:
-        parts = [self.execute(part) for part in operation.operations]
+    def _batch(self, operation: Batch, steps: Steps) -> Result:
+        parts = [self._execute(part, steps) for part in operation.operations]
         return Result(parts=parts, count=sum(part.count or 0 for part in parts))
 
-    def _targeted(self, schema: TableSchema, operation: Update | Delete) -> list[Row]:
+    def _targeted(self, schema: TableSchema, operation: Update | Delete, steps: Steps) -> list[Row]:
         """The rows an update or delete is about, by id; a stale expected version is a conflict."""
-        found = list(self._matching(schema, target(schema, operation)))
+        found = list(self._matching(schema, target(schema, operation), steps))
         if not found and operation.expected_version is not None:
-            current = next(self._matching(schema, one_row(schema, operation)), None)
+            current = next(self._matching(schema, one_row(schema, operation), steps), None)
             if current is not None:
                 raise version_conflict(operation, current)
         found.sort(key=lambda row: str(row["id"]))
         return [shown(schema, row, tuple(row)) for row in found]
 
-    def _matching(self, schema: TableSchema, where: Filter | None) -> Iterator[Row]:
-        json_columns = [name for name, column in schema.columns.items() if column.kind is JSON]
+    def _matching(self, schema: TableSchema, where: Filter | None, steps: Steps) -> Iterator[Row]:
+        asked = {condition.column for condition in conditions(where) if condition.operator == "contains"}
+        json_columns = [name for name in asked if schema.columns[name].kind is JSON]
+        selects = selector(where, steps)
         for row in self._rows[schema.name].values():
-            documents = {name: Document(_decoded(row[name])) for name in json_columns if row[name] is not None}
-            if matches(where, row | documents if documents else row):
+            steps.take()
+            if selects(row | _documents(row, json_columns, steps) if json_columns else row):
                 yield row
 
     @staticmethod
@@ -242,20 +256,31 @@ def shown(schema: TableSchema, row: Row, columns: Iterable[str]) -> Row:
     return {name: _decoded(row[name]) if kinds[name].kind is JSON else row[name] for name in columns}
 
 
-def _select_groups(schema: TableSchema, operation: Select, found: Iterable[Row]) -> Result:
+def _documents(row: Row, columns: Iterable[str], steps: Steps) -> Row:
+    documents = {}
+    for name in columns:
+        if row[name] is not None:
+            steps.take(1 + len(row[name]) // _BYTES_PER_STEP)
+            documents[name] = Document(_decoded(row[name]))
+    return documents
+
+
+def _select_groups(schema: TableSchema, operation: Select, found: Iterable[Row], steps: Steps) -> Result:
     group = checked_group(schema, operation.group)
-    return group_rows(group, operation, Counter(tuple(row[name] for name in group) for row in found))
+    return group_rows(group, operation, Counter(tuple(row[name] for name in group) for row in found), steps)
 
 
-def group_rows(group: tuple[str, ...], operation: Select, counts: Mapping[tuple[Any, ...], int]) -> Result:
-    """The answer to a query for groups.
+def group_rows(
+    group: tuple[str, ...], operation: Select, counts: Mapping[tuple[Any, ...], int], steps: Steps
+) -> Result:
+    """The answer to a query for groups. :raises Stopped: at the deadline.
 
     :param group: the checked columns that are grouped by.
     :param counts: the number of rows by the values of these columns.
     """
     columns = (*checked_group_columns(group, operation.columns), GROUP_COUNT)
     groups = [dict(zip(group, values, strict=True)) | {GROUP_COUNT: count} for values, count in counts.items()]
-    wanted = page(sort(groups, checked_group_order(group, operation.order)), operation)
+    wanted = page(sort(groups, checked_group_order(group, operation.order), steps), operation)
     rows = [{name: row[name] for name in columns} for row in wanted]
     return Result(rows, len(groups) if operation.count else None)
 

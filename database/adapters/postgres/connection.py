@@ -41,6 +41,9 @@ logger = logging.getLogger(__name__)
 
 Answer = TypeVar("Answer")
 
+LONGEST_PREPARED = 4000
+"""Characters of a statement that is prepared: on the server, each takes many times its length."""
+
 _COPY_FROM = 20
 """Rows from which COPY is faster than a statement per row."""
 
@@ -170,10 +173,13 @@ class PostgresCall:
         self._cursor = connection.reused_cursor()
 
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        return self._watched(lambda: self._fetched(self._cursor.execute(text, values, prepare=self._prepare)))
+        return self._watched(lambda: self._fetched(self._cursor.execute(text, values, prepare=self._prepares(text))))
 
     def change(self, text: str, values: Values) -> int:
-        return self._watched(lambda: self._cursor.execute(text, values, prepare=self._prepare).rowcount)
+        return self._watched(lambda: self._cursor.execute(text, values, prepare=self._prepares(text)).rowcount)
+
+    def _prepares(self, text: str) -> bool:
+        return self._prepare and len(text) <= LONGEST_PREPARED
 
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
         with self.atomic():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC
 from datetime import datetime
 from typing import Any
@@ -26,6 +27,10 @@ from database.adapters.sql.placeholders import Style
 from database.core.values import JSON
 from database.core.values import TEXT
 from database.core.values import TIMESTAMP
+
+_MOST_PREPARED = 200
+"""Statements that each side of a connection keeps; :data:`~database.adapters.postgres.connection.LONGEST_PREPARED` says
+how long one may be."""
 
 _LARGE = 1e16
 """From here on a whole double is written with an exponent, which jsonb would read as an integer."""
@@ -80,7 +85,7 @@ def configure(connection: Connection[Any]) -> None:
     set_json_dumps(encode_json, connection)
     connection.adapters.register_loader("uuid", _UuidAsText)
     connection.adapters.register_loader("uuid", TextLoader)
-    connection.prepared_max = 500
+    connection.prepared_max = _MOST_PREPARED
 
 
 def configure_pooled(connection: Connection[Any]) -> None:
@@ -95,11 +100,19 @@ def _ascii(operand: Any) -> Any:
     return sa.collate(operand, "C")
 
 
+def _member(column: Any, param: Callable[[Any], Any]) -> Any:
+    textual = isinstance(column.type, sa.String)
+    # A cast to the column's own type of text would cut values off at its length.
+    return column == sa.any_(param(postgresql.ARRAY(sa.Text() if textual else column.type)))
+
+
 DIALECT = SqlDialect(
     name="postgresql",
     compiler=postgresql.psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
     insert=postgresql.insert,
     style=Style.FORMAT,
+    member=_member,
+    bound_list=list,
     encode={JSON: encode_json},
     decode={TIMESTAMP: decode_timestamp},
     operators={

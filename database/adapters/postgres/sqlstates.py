@@ -10,6 +10,7 @@ from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
 from database.core.errors import SchemaMismatch
 from database.core.errors import SerializationFailure
+from database.core.errors import Stopped
 from database.core.errors import Throttled
 from database.core.errors import TimedOut
 from database.core.errors import TransactionError
@@ -23,7 +24,7 @@ _TABLE: dict[str, tuple[type[DataError], str]] = {
     "40P01": (SerializationFailure, "two transactions waited for each other; run this one again"),
     "42501": (PermissionDenied, "the database's access rules refuse this"),
     "55P03": (TimedOut, "a lock was not free in time"),
-    "57014": (TimedOut, "the statement ran until the deadline and was stopped"),
+    "57014": (Stopped, "the statement ran until the deadline and was stopped"),
     "53300": (Throttled, "the server has no free connection slots"),
     "53": (Unavailable, "the server is out of resources"),
     "58": (Unavailable, "the server has an input or output error"),

@@ -15,6 +15,8 @@ from database.adapters.sql.dialect import SqlDialect
 from database.adapters.sql.placeholders import bind
 from database.adapters.sql.statements import Statement
 from database.adapters.sql.statements import Statements
+from database.adapters.sql.statements import statement_cache
+from database.core.caching import ByteCache
 from database.core.checks import GROUP_COUNT
 from database.core.checks import checked_columns
 from database.core.checks import checked_filter
@@ -95,9 +97,9 @@ class SqlConnection(Protocol):
 class SqlTable:
     """A table with its compiled statements and the values that need converting."""
 
-    def __init__(self, schema: TableSchema, dialect: SqlDialect) -> None:
+    def __init__(self, schema: TableSchema, dialect: SqlDialect, cache: ByteCache[Statement]) -> None:
         self.schema = schema
-        self.statements = Statements(schema, dialect)
+        self.statements = Statements(schema, dialect, cache)
         kinds = {name: column.kind for name, column in schema.columns.items()}
         self._encoders = {name: dialect.encode[kind] for name, kind in kinds.items() if kind in dialect.encode}
         self._decoders = tuple((name, dialect.decode[kind]) for name, kind in kinds.items() if kind in dialect.decode)
@@ -155,6 +157,7 @@ class SqlOperations:
         self._schema = schema
         self._dialect = dialect
         self._tables: dict[str, SqlTable] = {}
+        self._statements = statement_cache()
         self._handlers: dict[type[Operation], Callable[[SqlConnection, Any], Result]] = {
             Ping: self._ping,
             Get: self._get,
@@ -177,7 +180,7 @@ class SqlOperations:
     def _table(self, name: str) -> SqlTable:
         table = self._tables.get(name)
         if table is None:
-            table = self._tables[name] = SqlTable(self._schema.table(name), self._dialect)
+            table = self._tables[name] = SqlTable(self._schema.table(name), self._dialect, self._statements)
         return table
 
     def _ping(self, connection: SqlConnection, _: Ping) -> Result:

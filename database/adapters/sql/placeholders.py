@@ -11,16 +11,19 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from enum import Enum
-from functools import lru_cache
 from typing import Any
 from typing import NamedTuple
 
+from database.core.caching import remembered
 from database.core.errors import InvalidQuery
 from database.core.values import check_text
 
+_CACHED_BYTES = 4 << 20
+
 _TOKEN = re.compile(
     r"""
-    (?P<verbatim> '(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/ | (\$\w*\$).*?\2 | :: | \?[|&] | @\? )
+    (?P<verbatim> '(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?(?:\*/|\Z)
+        | (?<![\w$])(\$(?:[^\W\d]\w*)?\$).*?(?:\2|\Z) | :: | \?[|&] | @\? )
   | %\((?P<format_name>\w+)\)s
   | (?P<format>%s)
   | (?P<percent>%%)
@@ -75,7 +78,7 @@ def _by_name(names: tuple[str, ...], params: Mapping[str, Any]) -> tuple[Any, ..
         raise InvalidQuery(f"there is no parameter named {error.args[0]!r}") from None
 
 
-@lru_cache(maxsize=512)
+@remembered(_CACHED_BYTES, lambda text, *_: 1000 + 6 * len(text))
 def _prepare(text: str, named: bool, style: Style) -> PreparedText:
     names: list[str] = []
     places = 0

@@ -8,7 +8,6 @@ dictionary, and the driver, which caches prepared statements by text, gets the v
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Hashable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from itertools import count
@@ -19,6 +18,8 @@ import sqlalchemy as sa
 
 from database.adapters.sql.dialect import Expression
 from database.adapters.sql.dialect import SqlDialect
+from database.core.caching import ByteCache
+from database.core.caching import footprint
 from database.core.query import And
 from database.core.query import Filter
 from database.core.query import Not
@@ -30,7 +31,7 @@ from database.core.values import TEXT
 
 Shape = tuple[Any, ...]
 
-_MAX_SHAPES = 4096
+_CACHED_BYTES = 8 << 20
 
 _PLAIN: dict[str, Callable[[Expression, Expression], Expression]] = {
     "eq": lambda column, value: column == value,
@@ -53,13 +54,21 @@ class Statement(NamedTuple):
         return tuple([values[index] for index in self.places])
 
 
-class Statements:
-    """The compiled statements of one table."""
+def statement_cache() -> ByteCache[Statement]:
+    """Room for the statements of all tables of an adapter."""
+    return ByteCache(_CACHED_BYTES)
 
-    def __init__(self, schema: TableSchema, dialect: SqlDialect) -> None:
+
+class Statements:
+    """The compiled statements of one table.
+
+    :param cache: keeps them, with those of other tables.
+    """
+
+    def __init__(self, schema: TableSchema, dialect: SqlDialect, cache: ByteCache[Statement]) -> None:
         self._schema = schema
         self._dialect = dialect
-        self._cache: dict[Hashable, Statement] = {}
+        self._cache = cache
 
     def get(self, columns: tuple[str, ...], *, lock: bool = False) -> Statement:
         """Select by id; one value."""
@@ -171,11 +180,11 @@ class Statements:
             return ("is_null", column, value)
         encode = self._dialect.operands.get((operator, kind)) or self._dialect.encode.get(kind)
         if operator == "in":
-            padded = _padded(value)
-            values.extend(map(encode, padded) if encode else padded)
-            return ("in", column, len(padded))
+            # One parameter, so that lists of all lengths have one shape.
+            values.append(self._dialect.bound_list(list(map(encode, value)) if encode else list(value)))
+            return ("in", column)
         values.append(encode(value) if encode else value)
-        return (operator, column)
+        return (self._dialect.variant(operator, kind, value), column)
 
     @property
     def _source(self) -> sa.Table:
@@ -231,20 +240,19 @@ class Statements:
         if operator == "is_null":
             return source.is_(None) if extra[0] else source.is_not(None)
         if operator == "in":
-            # An empty list holds for no row, a null one included; SQL has no literal for it.
-            return source.in_([params.next(source.type) for _ in range(extra[0])]) if extra[0] else sa.false()
+            return self._dialect.member(source, params.next)
         build = self._dialect.operators.get((operator, self._schema.columns[name].kind))
         if build is not None:
             return build(source, params.next())
         column = source if operator in {"eq", "neq"} else self._comparable(name)
         return _PLAIN[operator](column, params.next(column.type))
 
-    def _cached(self, key: Hashable, build: Callable[[], Any]) -> Statement:
+    def _cached(self, shape: Shape, build: Callable[[], Any]) -> Statement:
+        key = (self._schema.name, shape)
         statement = self._cache.get(key)
         if statement is None:
-            if len(self._cache) >= _MAX_SHAPES:
-                self._cache.clear()
-            statement = self._cache[key] = self._compile(build())
+            statement = self._compile(build())
+            self._cache.put(key, statement, footprint(key) + footprint(statement))
         return statement
 
     def _compile(self, statement: Any) -> Statement:
@@ -269,11 +277,3 @@ def _ranged(statement: sa.Select[Any], params: _Params, limit: bool, offset: boo
     # Left to itself, SQLAlchemy's SQLite compiler binds the missing one as a parameter of its own.
     statement = statement.limit(params.next(sa.BigInteger()) if limit else sa.literal_column(str(INTEGER_MAX)))
     return statement.offset(params.next(sa.BigInteger()) if offset else sa.literal_column("0"))
-
-
-def _padded(values: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The values repeated up to a power of two, so that lists of many lengths share a few statements."""
-    if not values:
-        return values
-    wanted = 1 << (len(values) - 1).bit_length()
-    return values + values[-1:] * (wanted - len(values))

@@ -98,7 +98,7 @@ class SQLiteAdapter(DatabaseAdapter):
                 self._path.touch(mode=0o600)
         except OSError as error:
             raise ConnectFailed("the database file or its folder cannot be made") from error
-        self._free.append(SQLiteConnection(self._path, self._synchronous))
+        self._free.append(SQLiteConnection(self._path, self._synchronous, self.watchdog))
 
     def close(self) -> None:
         self._gone = False
@@ -158,7 +158,7 @@ class SQLiteAdapter(DatabaseAdapter):
         # It would make the file anew, with nothing in it.
         if self._gone or not self._path.exists():
             raise self._lost_file()
-        return SQLiteConnection(self._path, self._synchronous)
+        return SQLiteConnection(self._path, self._synchronous, self.watchdog)
 
     def _require_in_place(self, connection: SQLiteConnection) -> None:
         if self._gone or connection.has_moved():

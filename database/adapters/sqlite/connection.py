@@ -6,6 +6,8 @@ import ctypes
 import math
 import operator
 import re
+import threading
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,22 +15,29 @@ from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from typing import TypeVar
 
 import apsw
 import orjson
 
 from database.adapters.sql.operations import Values
 from database.adapters.sql.operations import several_statements
-from database.adapters.sqlite.dialect import contains
 from database.adapters.sqlite.dialect import encode_timestamp
 from database.adapters.sqlite.errors import translated
+from database.adapters.sqlite.functions import Functions
 from database.core.clock import monotonic
 from database.core.context import Context
+from database.core.errors import ConstraintViolated
 from database.core.errors import SerializationFailure
 from database.core.schema import TableSchema
+from database.resilience.watchdog import Watchdog
 
-_STATEMENT_CACHE = 256
-_STEPS_BETWEEN_CHECKS = 5000
+_STATEMENT_CACHE = 128
+_LONGEST_CACHED = 1000
+"""Characters of a statement that a connection keeps compiled, which takes twenty times as many bytes."""
+
+Answer = TypeVar("Answer")
+
 _LONGEST_WAIT = 24 * 3600.0
 _NO_STATEMENT = re.compile(r"(?:[ \t\n\f\r;]|--[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z))*")
 _REFUSED = (apsw.Error, TypeError, OverflowError)
@@ -41,11 +50,18 @@ class SQLiteConnection:
     :param path: the database file; made if it is missing.
     :param synchronous: ``full`` keeps every commit through a power failure, ``normal`` through a crash of the
         process only, and is several times faster.
+    :param watchdog: ends statements at their deadline.
     :raises DataError: if the file cannot be opened.
     """
 
-    def __init__(self, path: Path, synchronous: str) -> None:
-        self._deadline = math.inf
+    def __init__(self, path: Path, synchronous: str, watchdog: Watchdog) -> None:
+        self._watchdog = watchdog
+        self._functions = Functions()
+        self._steps = self._functions.steps
+        self._stopping = threading.Lock()
+        self._running = False
+        self._ticket = 0
+        self._expired = self._stop
         self._moved = ctypes.c_int()
         self._moved_at = ctypes.addressof(self._moved)
         try:
@@ -69,8 +85,7 @@ class SQLiteConnection:
             "recursive_triggers = on",
         ):
             db.execute(f"pragma {pragma}")
-        db.set_progress_handler(self._expired, _STEPS_BETWEEN_CHECKS)
-        db.create_scalar_function("isthmus_contains", _contains, 2, deterministic=True)
+        self._functions.register(db)
         db.convert_binding = _convert_binding
 
     def has_moved(self) -> bool:
@@ -80,11 +95,11 @@ class SQLiteConnection:
 
     def limit(self, context: Context) -> None:
         """Stop whatever runs from now on at the context's deadline."""
-        self._deadline = context.deadline
+        self._steps.deadline = context.deadline
 
     def wait_for_lock(self, context: Context) -> None:
         """As :meth:`limit`, and wait for locks of other processes no longer than that."""
-        self._deadline = context.deadline
+        self._steps.deadline = context.deadline
         seconds = min(max(0.0, context.deadline - monotonic()), _LONGEST_WAIT)
         self._db.set_busy_timeout(int(seconds * 1000))
 
@@ -103,26 +118,20 @@ class SQLiteConnection:
             raise translated(error) from error
 
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        try:
-            return self._execute(text, values).fetchall()
-        except _REFUSED as error:
-            raise translated(error) from error
+        return self._watched(self._fetched, text, values)
 
     def change(self, text: str, values: Values) -> int:
-        try:
-            self._execute(text, values)
-            return self._db.changes()
-        except _REFUSED as error:
-            raise translated(error) from error
+        return self._watched(self._changed, text, values)
 
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
         remaining = iter(rows if isinstance(rows, list) else list(rows))
         total = operator.length_hint(remaining)
         try:
-            self._db.executemany(text, remaining)
-        except _REFUSED as error:
+            self._watched(self._executed_many, text, remaining)
+        except ConstraintViolated as error:
             # The iterator knows how far it was read, which tells the row without counting each.
-            raise translated(error, row=total - operator.length_hint(remaining) - 1) from error
+            error.row = total - operator.length_hint(remaining) - 1
+            raise
 
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         with self.atomic():
@@ -141,15 +150,16 @@ class SQLiteConnection:
                 names = [column[0] for column in cursor.get_description()]
             return True
 
-        before = self._db.total_changes()
-        try:
+        def run(text: str, values: Values) -> list[tuple[Any, ...]]:
             cursor = self._db.cursor()
             cursor.exec_trace = trace
-            rows = cursor.execute(text, values).fetchall()
-        except apsw.ExecTraceAbort as error:
-            raise several_statements() from error
-        except _REFUSED as error:
-            raise translated(error) from error
+            try:
+                return cursor.execute(text, values, can_cache=len(text) <= _LONGEST_CACHED).fetchall()
+            except apsw.ExecTraceAbort as error:
+                raise several_statements() from error
+
+        before = self._db.total_changes()
+        rows = self._watched(run, text, values)
         changed = self._db.changes() if self._db.total_changes() != before else 0
         return tuple(names or ()), rows, changed
 
@@ -190,7 +200,7 @@ class SQLiteConnection:
 
     def undo(self) -> None:
         """Roll back, if SQLite has not done so by itself. Where it cannot, :attr:`in_transaction` stays true."""
-        self._deadline = math.inf
+        self._steps.deadline = math.inf
         if self._db.in_transaction:
             with suppress(apsw.Error):
                 self._execute("rollback")
@@ -199,12 +209,43 @@ class SQLiteConnection:
         """Close the file; the last connection to do so folds the log into the database."""
         self._db.close()
 
-    def _expired(self) -> bool:
-        return monotonic() >= self._deadline
+    def _fetched(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        if len(text) > _LONGEST_CACHED:
+            return self._execute(text, values, can_cache=False).fetchall()
+        return self._execute(text, values).fetchall()
 
+    def _changed(self, text: str, values: Values) -> int:
+        self._execute(text, values, can_cache=len(text) <= _LONGEST_CACHED)
+        return self._db.changes()
 
-def _contains(*texts: Any) -> bool | None:
-    return contains(*texts)
+    def _executed_many(self, text: str, rows: Any) -> None:
+        self._db.executemany(text, rows)
+
+    def _watched(self, run: Callable[[str, Any], Answer], text: str, values: Any) -> Answer:
+        self._running = True
+        self._ticket = self._watchdog.watch(self._steps.deadline, self._expired)
+        try:
+            return run(text, values)
+        except _REFUSED as error:
+            raise translated(error) from error
+        finally:
+            self._running = False
+            if not self._watchdog.done(self._ticket):
+                self._wait_for_stop()
+            if self._functions.used:
+                self._functions.forget()
+
+    def _wait_for_stop(self) -> None:
+        """Let what stops this statement be over, or it would stop the next one."""
+        with self._stopping:
+            self._watchdog.done(self._ticket)
+
+    def _stop(self) -> None:
+        """End what outlives the deadline; again and again, because what has not begun yet does not hear of it."""
+        with self._stopping:
+            if self._running and monotonic() >= self._steps.deadline:
+                self._db.interrupt()
+                self._ticket = self._watchdog.watch(self._steps.deadline, self._expired)
 
 
 def _convert_binding(_cursor: apsw.Cursor, _number: int, value: Any) -> Any:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from datetime import UTC
 from datetime import datetime
 from typing import Any
@@ -16,7 +18,13 @@ from database.core.values import BOOLEAN
 from database.core.values import JSON
 from database.core.values import TEXT
 from database.core.values import TIMESTAMP
-from database.core.values import json_contains
+from database.core.values import Kind
+
+_LONG = "65536"
+"""Bytes of a text from which on our own matcher is asked, which looks at the deadline."""
+
+_GLOB = re.compile(r"\[(.)\]|.", re.DOTALL)
+_LIKE = {"*": "%", "?": "_"}
 
 
 def encode_timestamp(value: datetime) -> str:
@@ -41,11 +49,9 @@ def glob(pattern: str) -> str:
     return "".join(parts)
 
 
-def contains(document: Any, part: Any) -> bool | None:
-    """The SQL function ``isthmus_contains``: JSON containment of two JSON texts."""
-    if document is None or part is None:
-        return None
-    return json_contains(orjson.loads(document), orjson.loads(part))
+def like_of(pattern: str) -> str:
+    """The ``like`` pattern that :func:`glob` made this one of."""
+    return _GLOB.sub(lambda found: _LIKE.get(found[0]) or "\\" + (found[1] or found[0]), pattern)
 
 
 def _literal(character: str) -> str:
@@ -56,6 +62,30 @@ def _encode_json(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
+def _variant(operator: str, kind: Kind, operand: Any) -> str:
+    """Patterns that are more than a beginning may take SQLite long, and nothing can interrupt it meanwhile."""
+    if operator in {"like", "ilike"} and kind is TEXT and operand.find("%", 0, -1) >= 0:
+        return f"{operator}_anywhere"
+    return operator
+
+
+def _unless_long(column: Any, quick: Any, sure: Any) -> Any:
+    return sa.case((sa.func.octet_length(column) <= sa.literal_column(_LONG), quick), else_=sure)
+
+
+def _like(column: Any, operand: Any) -> Any:
+    return column.op("GLOB", is_comparison=True)(operand)
+
+
+def _ilike(column: Any, operand: Any) -> Any:
+    return column.like(operand, escape="\\")
+
+
+def _member(column: Any, param: Callable[[Any], Any]) -> Any:
+    values: Any = sa.select(sa.literal_column("value")).select_from(sa.func.json_each(param(sa.Text())))
+    return column.in_(values.scalar_subquery())
+
+
 DIALECT = SqlDialect(
     name="sqlite",
     compiler=sqlite.dialect(paramstyle="qmark"),
@@ -63,9 +93,18 @@ DIALECT = SqlDialect(
     style=Style.QUESTION,
     encode={TIMESTAMP: encode_timestamp, JSON: _encode_json},
     decode={TIMESTAMP: decode_timestamp, BOOLEAN: bool, JSON: orjson.loads},
+    member=_member,
+    bound_list=_encode_json,
+    variant=_variant,
     operators={
-        ("like", TEXT): lambda column, operand: column.op("GLOB", is_comparison=True)(operand),
-        ("ilike", TEXT): lambda column, operand: column.like(operand, escape="\\"),
+        ("like", TEXT): _like,
+        ("ilike", TEXT): _ilike,
+        ("like_anywhere", TEXT): lambda column, operand: _unless_long(
+            column, _like(column, operand), sa.func.isthmus_glob(column, operand)
+        ),
+        ("ilike_anywhere", TEXT): lambda column, operand: _unless_long(
+            column, _ilike(column, operand), sa.func.isthmus_ilike(column, operand)
+        ),
         ("contains", TEXT): lambda column, operand: sa.func.instr(column, operand) > sa.literal_column("0"),
         ("contains", JSON): lambda column, operand: sa.func.isthmus_contains(column, operand) == sa.literal_column("1"),
     },

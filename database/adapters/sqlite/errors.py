@@ -13,6 +13,7 @@ from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
 from database.core.errors import SerializationFailure
+from database.core.errors import Stopped
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
 from database.core.errors import lacking
@@ -24,7 +25,7 @@ _MISSING = re.compile(r"no such (?P<kind>table|column): (?:main\.)?(?P<name>.+)|
 
 _TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[DataError], str], ...] = (
     ((apsw.BusyError, apsw.LockedError), TimedOut, "the database stayed locked until the deadline"),
-    (apsw.InterruptError, TimedOut, "the statement ran until the deadline and was stopped"),
+    (apsw.InterruptError, Stopped, "the statement ran until the deadline and was stopped"),
     ((apsw.CantOpenError, apsw.NotADBError), ConnectFailed, "the database file cannot be opened"),
     ((apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError), PermissionDenied, "the database file is read-only"),
     (
@@ -37,13 +38,10 @@ _TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[DataErro
 )
 
 
-def translated(error: Exception, row: int | None = None) -> DataError:
-    """The data layer's error for one of apsw's; the caller raises it ``from`` the original.
-
-    :param row: index of the row that was being inserted.
-    """
+def translated(error: Exception) -> DataError:
+    """The data layer's error for one of apsw's; the caller raises it ``from`` the original."""
     if isinstance(error, apsw.ConstraintError):
-        return _constraint(error, row)
+        return _constraint(error)
     if isinstance(error, apsw.BusyError) and getattr(error, "extendedresult", None) == apsw.SQLITE_BUSY_SNAPSHOT:
         return SerializationFailure("another transaction has written since this one began to read")
     for types, ours, message in _TABLE:
@@ -55,10 +53,8 @@ def translated(error: Exception, row: int | None = None) -> DataError:
     return InvalidQuery(f"SQLite refused the statement: {error}")
 
 
-def _constraint(error: apsw.ConstraintError, row: int | None) -> ConstraintViolated:
+def _constraint(error: apsw.ConstraintError) -> ConstraintViolated:
     match = _FAILED_CONSTRAINT.search(str(error))
     words, name = (match["kind"].lower(), match["name"]) if match else ("a", None)
     where = f" on {name}" if name else ""
-    return ConstraintViolated(
-        f"the {words} constraint{where} does not hold", kind=_KINDS.get(words), constraint=name, row=row
-    )
+    return ConstraintViolated(f"the {words} constraint{where} does not hold", kind=_KINDS.get(words), constraint=name)

@@ -8,7 +8,6 @@ their ids unless another is asked for. A text is parsed once; its values are nev
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from typing import Any
 from typing import NamedTuple
 
@@ -25,6 +24,7 @@ from database.adapters.translation.selects import select_plan
 from database.adapters.translation.syntax import parse
 from database.adapters.translation.syntax import refused_node
 from database.adapters.translation.terms import Bindings
+from database.core.caching import remembered
 from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
 from database.core.operations import Operation
@@ -32,6 +32,10 @@ from database.core.operations import Sql
 from database.core.operations import reads_only
 from database.core.result import Result
 from database.core.schema import Schema
+
+_CACHED_BYTES = 8 << 20
+_BYTES_PER_CHARACTER = 60
+"""Of a text and its plan."""
 
 _PLANS: dict[type[exp.Expr], Callable[[Any], Plan]] = {
     exp.Select: select_plan,
@@ -72,7 +76,7 @@ def translate(operation: Sql, schema: Schema) -> Translation:
     return translation
 
 
-@lru_cache(maxsize=512)
+@remembered(_CACHED_BYTES, lambda text: 1000 + _BYTES_PER_CHARACTER * len(text))
 def _prepared(text: str) -> Prepared:
     try:
         tree = parse(text)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from collections.abc import Iterator
-from functools import lru_cache
 from typing import Final
 from typing import Literal
 from typing import NamedTuple
@@ -20,10 +19,12 @@ from database.adapters.translation.plain_sql import unknown_column
 from database.adapters.translation.syntax import POSTGRES
 from database.adapters.translation.syntax import numbered
 from database.core.access import Action
+from database.core.caching import remembered
 from database.core.errors import Unsupported
 
 SqlDialectName = Literal["postgres", "sqlite"]
 
+_CACHED_BYTES: Final = 4 << 20
 _DIALECTS: Final = {"postgres": POSTGRES, "sqlite": SQLite()}
 _SCHEMAS: Final = {"postgres": {"", "public"}, "sqlite": {"", "main"}}
 """Where declared tables are, if anywhere is named."""
@@ -54,7 +55,8 @@ def require_known_columns(text: str, dialect: SqlDialectName, known: Collection[
         raise not_judged(f"{unknown[:64]!r} is no column of the statement's tables")
 
 
-@lru_cache(maxsize=512)
+# A parsed statement takes many times as much as its text.
+@remembered(_CACHED_BYTES, lambda text, _: 4000 + 100 * len(text))
 def _read(text: str, dialect: SqlDialectName) -> tuple[exp.Expr, frozenset[Use]]:
     try:
         root = normalize_identifiers(_parsed(text, dialect), dialect=dialect)

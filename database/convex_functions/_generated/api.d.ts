@@ -23,6 +23,7 @@ import type * as lib_changes from "../lib/changes.js";
 import type * as lib_changeset from "../lib/changeset.js";
 import type * as lib_commit from "../lib/commit.js";
 import type * as lib_constraints from "../lib/constraints.js";
+import type * as lib_containment from "../lib/containment.js";
 import type * as lib_database from "../lib/database.js";
 import type * as lib_errors from "../lib/errors.js";
 import type * as lib_filters from "../lib/filters.js";
@@ -63,6 +64,7 @@ declare const fullApi: ApiFromModules<{
   "lib/changeset": typeof lib_changeset;
   "lib/commit": typeof lib_commit;
   "lib/constraints": typeof lib_constraints;
+  "lib/containment": typeof lib_containment;
   "lib/database": typeof lib_database;
   "lib/errors": typeof lib_errors;
   "lib/filters": typeof lib_filters;

@@ -1,8 +1,9 @@
 import type { Value } from "convex/values";
+import { containment } from "./containment";
 import { kindOf } from "./metadata";
 import type { Kind, Row } from "./types";
 import { foldAscii, matcher } from "./patterns";
-import { compareScalars, containsJson, type Scalar } from "./values";
+import { compareScalars, type Scalar } from "./values";
 
 export type Comparison = "eq" | "neq" | "gt" | "gte" | "lt" | "lte";
 
@@ -72,9 +73,7 @@ function condition(where: Condition, kind: Kind): (value: Value) => boolean {
       return (value) => matches(foldAscii(value as string));
     }
     case "contains":
-      return kind === "json"
-        ? (value) => containsJson(value, where.value)
-        : (value) => (value as string).includes(where.value as string);
+      return kind === "json" ? containment(where.value) : (value) => (value as string).includes(where.value as string);
     default: {
       const holds = HOLDS[where.op];
       return (value) => holds(compareScalars(value as Scalar, where.value));

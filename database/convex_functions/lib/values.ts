@@ -54,27 +54,6 @@ function sameObject(one: Record<string, Value>, other: Record<string, Value>): b
   );
 }
 
-/**
- * Whether a JSON document contains another as PostgreSQL's `@>` defines it: objects by key, lists by element in any
- * order, and, at the top only, a list also a bare scalar.
- */
-export function containsJson(document: Value, part: Value): boolean {
-  if (Array.isArray(document) && !isContainer(part)) {
-    return document.some((element) => !isContainer(element) && sameScalar(element, part));
-  }
-  return containsPart(document, part);
-}
-
-function containsPart(document: Value, part: Value): boolean {
-  if (Array.isArray(document) && Array.isArray(part)) {
-    return part.every((element) => document.some((candidate) => containsPart(candidate, element)));
-  }
-  if (isObject(document) && isObject(part)) {
-    return Object.keys(part).every((key) => Object.hasOwn(document, key) && containsPart(document[key], part[key]));
-  }
-  return !isContainer(document) && !isContainer(part) && sameScalar(document, part);
-}
-
 function sameScalar(one: Value, other: Value): boolean {
   if (isNumeric(one) && isNumeric(other)) {
     // The loose operator compares an integer with a float by size.
@@ -87,11 +66,11 @@ function isNumeric(value: Value): value is number | bigint {
   return typeof value === "number" || typeof value === "bigint";
 }
 
-function isContainer(value: Value): boolean {
+export function isContainer(value: Value): boolean {
   return Array.isArray(value) || isObject(value);
 }
 
-function isObject(value: Value): value is Record<string, Value> {
+export function isObject(value: Value): value is Record<string, Value> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof ArrayBuffer);
 }
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from database.adapters.buffered.request import Encoder
 from database.adapters.convex.codec import decode_row
 from database.adapters.convex.codec import encode
-from database.adapters.memory.evaluate import matches
+from database.adapters.memory.evaluate import selector
 from database.adapters.memory.evaluate import sort
 from database.core.operations import Select
 from database.core.query import And
@@ -24,6 +24,7 @@ from database.core.query import Order
 from database.core.query import Where
 from database.core.query import after
 from database.core.query import complete_order
+from database.core.steps import Steps
 from tests.integration.convex_functions.support import BY_ID
 from tests.integration.convex_functions.support import SCHEMA
 from tests.integration.convex_functions.support import Functions
@@ -91,8 +92,8 @@ def test_every_plan_gives_the_rows_in_the_order_of_the_definition(
     _replace_all(store, world)
     for _ in range(15):
         query = _drawn(data, world)
-        found = [row for row in world if matches(query.where, row)]
-        expected = sort(found, query.order)[: query.limit]
+        found = [row for row in world if selector(query.where, Steps())(row)]
+        expected = sort(found, query.order, Steps())[: query.limit]
         count = data.draw(st.booleans())
         answer = _select(store, query, count=count)
         assert answer["rows"] == expected
@@ -105,7 +106,7 @@ def test_groups_are_counted(store: Functions, data: st.DataObject, world: tuple[
     _replace_all(store, world)
     group = data.draw(st.lists(st.sampled_from(list(VALUES)), min_size=1, max_size=2, unique=True))
     where = data.draw(st.none() | filters)
-    expected = Counter(tuple(row[name] for name in group) for row in world if matches(where, row))
+    expected = Counter(tuple(row[name] for name in group) for row in world if selector(where, Steps())(row))
     answer = _select(store, Select("samples", where=where), group=group)
     found = {tuple(row[name] for name in group): row["count"] for row in answer["rows"]}
     assert len(found) == len(answer["rows"])
@@ -228,10 +229,10 @@ def test_no_page_repeats_or_leaves_out_a_row(store: Functions, where: Filter | N
     query = Select("samples", where=where, order=complete_order(order))
     pages = store.pages(**ENCODER.select(query))
     assert len(pages) > 1 or where == Where("lot", "eq", "😀")
-    expected = sort([row for row in world if matches(where, row)], query.order)
+    expected = sort([row for row in world if selector(where, Steps())(row)], query.order, Steps())
     merged = [row for page in pages for row in page["rows"]]
     assert Counter(row["id"] for row in merged) == Counter(row["id"] for row in expected)
-    assert sort(merged, query.order) == expected
+    assert sort(merged, query.order, Steps()) == expected
 
 
 def test_reading_in_order_ends_with_the_limit(store: Functions) -> None:

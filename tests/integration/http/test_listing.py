@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 from urllib.parse import urlencode
 
 import pytest
 
+from api import pages
 from api.listing import MAX_LIMIT
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
@@ -126,6 +128,33 @@ def test_pages_follow_each_other_without_gaps_or_repeats(filled: Site, order: st
         cursor = "&cursor=" + page["next_cursor"]
     assert seen == whole
     assert len(seen) == 23
+
+
+def test_a_page_of_large_rows_ends_early_and_goes_on(filled: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pages, "MOST_BYTES", 40_000)
+    monkeypatch.setattr(pages, "PORTION", 3)
+    monkeypatch.setattr(pages, "LARGER_PORTION", 5)
+    rows = [{"id": f"n{number:02}", "name": "n", "formula": "x" * 300 * number} for number in range(25)]
+    assert filled.post("/api/molecules", rows, filled.login()).status_code == 201
+    pages_of: list[list[str]] = []
+    cursor: str | None = "&offset=1&count=exact"
+    while cursor is not None:
+        page = filled.get(f"/api/molecules?select=formula,id&order=name.desc,version&limit=1000{cursor}").json
+        pages_of.append([row["id"] for row in page["data"]])
+        assert len(pages_of) < 20
+        if "offset" in cursor:
+            assert page["count"] == 31
+        cursor = page["next_cursor"] and "&cursor=" + page["next_cursor"]
+    seen = [name for page in pages_of for name in page]
+    monkeypatch.undo()
+    assert seen == list(filled_ids(filled, "name.desc,version"))[1:]
+    assert 1 < len(pages_of) < 10
+    assert len(pages_of[0]) > 3
+
+
+def filled_ids(site: Site, order: str) -> Iterator[str]:
+    for row in site.get(f"/api/molecules?select=id&order={order}&limit=1000").json["data"]:
+        yield row["id"]
 
 
 def test_a_cursor_belongs_to_its_list(filled: Site) -> None:

@@ -33,6 +33,7 @@ def adapter(make: Make, database: PostgresDatabase) -> PostgresAdapter:
         ("'2024-01-01 12:30:00'::timestamp::text || ?", ["!"], "2024-01-01 12:30:00!"),
         ("$$it's ? :x %s$$ || ?", ["!"], "it's ? :x %s!"),
         ("$tag$ $$ ? $tag$ || :x", {"x": "!"}, " $$ ? !"),
+        ("(select a$b$ from (values (1)) v(a$b$)) + ?::int", [1], 2),
         ("""'{"a": 1}'::jsonb ? %s""", ["a"], True),
         ("""'{"a": 1}'::jsonb ?| array[%s]""", ["a"], True),
         ("""'{"a": 1}'::jsonb ?| array[?]""", ["a"], True),

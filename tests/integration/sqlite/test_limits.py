@@ -11,16 +11,26 @@ from typing import cast
 
 import apsw
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import given
+from hypothesis import settings
+from hypothesis import strategies as st
 
+from database.adapters.memory.evaluate import evaluator
 from database.adapters.sqlite import SQLiteAdapter
 from database.core.context import NO_CONTEXT
 from database.core.errors import ConnectFailed
 from database.core.errors import InvalidQuery
 from database.core.errors import PoolExhausted
+from database.core.errors import Stopped
 from database.core.errors import TimedOut
 from database.core.errors import TransactionError
 from database.core.operations import Get
 from database.core.operations import Insert
+from database.core.operations import Select
+from database.core.operations import Update
+from database.core.query import Where
+from database.core.steps import Steps
 from tests.contract.lateness import within
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import thing
@@ -72,6 +82,57 @@ def test_a_connection_that_cannot_roll_back_is_given_up(make: Make) -> None:
         raise ZeroDivisionError
     adapter.run(Insert("notes", [{"id": "b"}]))
     assert adapter.table("notes").execute().rows == [{"id": "b", "body": None}]
+
+
+def test_a_function_of_ours_is_stopped_at_the_deadline(make: Make) -> None:
+    make().run(Insert("things", [thing("a", data=[[[0]]] * 50_000)]))
+    adapter = make(timeout=0.2, circuit_breaker_threshold=1)
+    with pytest.raises(Stopped):
+        adapter.table("things").contains("data", [[[n]] for n in range(1, 80)]).execute()
+    # The database did as it was told.
+    assert adapter.pipeline.guard.state == "closed"
+    assert len(adapter.table("things").select("id").execute()) == 1
+
+
+def test_many_costly_rows_are_stopped_at_the_deadline(make: Make) -> None:
+    make().run(Insert("things", [thing(str(n), title="a" * 60_000) for n in range(200)]))
+    adapter = make(timeout=0.2)
+    query = adapter.table("things").select("id").like("title", "%" + "a" * 800 + "b%")
+    with ThreadPoolExecutor(1) as thread, pytest.raises(Stopped):
+        thread.submit(query.execute).result(timeout=PATIENCE)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    pattern=st.text("ab%_*?[]é", max_size=8),
+    text=st.text("abAB*?[]éÉ", max_size=8),
+)
+def test_long_texts_match_as_short_ones_do(long_texts: SQLiteAdapter, pattern: str, text: str) -> None:
+    titles = {"short": text, "long": "x" * 70_000 + text}
+    for name, title in titles.items():
+        long_texts.run(Update("things", {"title": title}, id=name))
+    for operator in ("like", "ilike"):
+        where = Where("title", operator, f"%{pattern}")
+        expected = {name for name, title in titles.items() if evaluator(where, Steps())({"title": title})}
+        assert {row["id"] for row in long_texts.run(Select("things", ("id",), where)).rows} == expected
+
+
+@pytest.fixture
+def long_texts(make: Make) -> SQLiteAdapter:
+    adapter = make(synchronous="normal")
+    adapter.run(Insert("things", [thing("short"), thing("long")]))
+    return adapter
+
+
+def test_lists_of_all_lengths_are_one_statement(make: Make) -> None:
+    adapter = make()
+    statements = adapter._operations._table("things").statements
+    shapes = {statements.shape(Where("rank", "in", tuple(range(length))), []) for length in range(20)}
+    assert len(shapes) == 1
+    (plan,) = adapter.execute_query(
+        "explain query plan select * from things where id in (select value from json_each(?))", ['["a"]']
+    )[:1]
+    assert "USING INDEX" in plan["detail"]
 
 
 def test_writers_of_one_process_queue_until_the_deadline(make: Make) -> None:

@@ -17,6 +17,7 @@ from database.core.errors import NotFound
 from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
 from database.core.errors import PoolExhausted
+from database.core.errors import Stopped
 from database.core.errors import Throttled
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
@@ -46,6 +47,11 @@ from database.resilience.verdict import judge
 )
 def test_by_class(error: DataError, verdict: Verdict) -> None:
     assert judge(error, elapsed=1, limit=30, allowed=30) is verdict
+
+
+def test_work_that_was_too_much_is_no_sign_of_an_ill_backend() -> None:
+    for elapsed, limit, allowed in ((30, 30, 30), (2, 0, math.inf)):
+        assert judge(Stopped("too much"), elapsed=elapsed, limit=limit, allowed=allowed) is Verdict.NOTHING
 
 
 @pytest.mark.parametrize(

@@ -25,8 +25,8 @@ from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
 from database.core.errors import SchemaMismatch
 from database.core.errors import SerializationFailure
+from database.core.errors import Stopped
 from database.core.errors import Throttled
-from database.core.errors import TimedOut
 from database.core.errors import Unavailable
 
 
@@ -58,7 +58,7 @@ def answer(status: int, *, writes: bool = False, **headers: str) -> Exchange:
         ("42703", 400, SchemaMismatch),
         ("22P02", 400, InvalidQuery),
         ("40001", 500, SerializationFailure),
-        ("57014", 500, TimedOut),
+        ("57014", 500, Stopped),
         ("53300", 503, Throttled),
         ("53400", 500, Unavailable),
         ("P0001", 400, InvalidQuery),

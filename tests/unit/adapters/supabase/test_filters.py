@@ -12,7 +12,7 @@ from hypothesis import note
 from hypothesis import strategies as st
 
 from config.tables import text
-from database.adapters.memory.evaluate import truth
+from database.adapters.memory.evaluate import evaluator
 from database.adapters.supabase.filters import expression
 from database.adapters.supabase.filters import fits_url
 from database.core.checks import checked_filter
@@ -25,6 +25,7 @@ from database.core.query import Order
 from database.core.query import Where
 from database.core.result import Row
 from database.core.schema import Schema
+from database.core.steps import Steps
 from tests.contract import queries
 from tests.contract.tables import SCHEMA
 from tests.unit.adapters.supabase.grammar import LogicTree
@@ -65,7 +66,7 @@ def test_postgrest_reads_what_was_meant(data: st.DataObject) -> None:
             note(expression(where))
             understood = read(where, rows)
             for row in rows:
-                assert truth(understood, row) is truth(where, row)
+                assert evaluator(understood, Steps())(row) is evaluator(where, Steps())(row)
 
 
 @pytest.mark.parametrize("value", HOSTILE)
