@@ -95,7 +95,8 @@ class Caller:
         if plan.work.endswith("over HTTP"):
             return self._over_http("POST" if plan.work.startswith("write") else "GET", name)
         try:
-            WORKS[plan.work](self, name, plan)
+            with as_application():
+                WORKS[plan.work](self, name, plan)
         except BackendError as error:
             return error.outcome
         return Outcome.APPLIED
@@ -224,7 +225,8 @@ def test_what_is_told_at_the_deadline_is_true(backend: Backend, late: Lateness) 
     ask()
     assert late.held > 0
     # A message that was held up may have arrived after its call had ended: all are looked at once more here.
-    found = [row["id"] for row in _reader(backend, late).run(Select("notes")).rows]
+    with as_application():
+        found = [row["id"] for row in _reader(backend, late).run(Select("notes")).rows]
     counted: Counter[tuple[str, str, bool]] = Counter()
     for name, (plan, outcome) in told.items():
         made = sum(one.startswith(f"{name}-") for one in found)
@@ -239,7 +241,7 @@ def _connect(adapter: DatabaseAdapter, threads: ThreadPoolExecutor) -> None:
     """Have a connection for each; making one would be most of what is late."""
 
     def read(_: int) -> None:
-        with suppress(BackendError):
+        with suppress(BackendError), as_application():
             adapter.run(Select("notes", limit=1))
 
     list(threads.map(read, range(AT_ONCE)))

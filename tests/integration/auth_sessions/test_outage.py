@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from auth.sessions.sessions import TOKENS
+from database.core.context import as_application
 from tests.integration.http.support import CHEAP
 from tests.integration.http.support import IMPATIENT
 from tests.integration.http.support import PASSWORD
@@ -72,7 +73,8 @@ def test_a_refresh_on_a_stand_in_that_does_not_know_the_session_is_a_503(make: M
     assert site.get("/api/molecules").status_code == 200
     assert site.manager.active_adapter == "local"
     assert_problem(refresh(site, tokens), 503, "unavailable")
-    assert site.manager.adapters["local"].table("isthmus_sessions").execute().rows == []
+    with as_application():
+        assert site.manager.adapters["local"].table("isthmus_sessions").execute().rows == []
 
 
 def test_a_refresh_whose_commit_was_not_confirmed_can_be_repeated(make: MakeSite, between: FaultProxy) -> None:

@@ -20,6 +20,7 @@ from database.adapters.base import DatabaseAdapter
 from database.adapters.faulty import FaultyAdapter
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.sqlite import SQLiteAdapter
+from database.core.context import as_application
 from database.migrations import presence
 from database.migrations import runner
 from database.migrations.failures import TableInTheWay
@@ -85,7 +86,8 @@ def test_readiness_is_reached_without_another_request() -> None:
 
 def test_a_refusal_to_migrate_stops_no_request(caplog: pytest.LogCaptureFixture) -> None:
     site = Site(create_app(load_settings(None)))
-    site.manager.execute_query("create table notes (id text primary key)")
+    with as_application():
+        site.manager.execute_query("create table notes (id text primary key)")
     assert_problem(site.get("/api/molecules"), 503)
     assert "makes the table notes" in caplog.text
     with pytest.raises(TableInTheWay):
@@ -147,7 +149,8 @@ def test_adapters_that_are_given_are_migrated(tmp_path: Path, wrapped: bool) -> 
         with adapter.faults.expected("refuse"):
             assert_problem(site.get("/api/molecules/m"), 503)
     assert site.get("/api/molecules/m").json["name"] == "x"
-    rows = inner.table("isthmus_users").execute().rows
+    with as_application():
+        rows = inner.table("isthmus_users").execute().rows
     assert "m=8,t=1,p=1" in rows[0]["password_hash"]
     site.close()
 

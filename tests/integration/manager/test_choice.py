@@ -237,6 +237,7 @@ def test_while_nobody_answers_calls_do_not_stand_in_line() -> None:
     with pytest.raises(Unavailable):
         manager.get("molecules", "x")
     assert asked == ["postgresql", "postgresql"]
+    manager.disconnect()
 
 
 def test_every_wrong_setting_is_named_at_once() -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from database.adapters.memory import MemoryAdapter
 from database.connection_manager import ConnectionManager
+from database.core.context import as_application
 from database.core.errors import BackendError
 from database.core.errors import Unavailable
 from database.core.result import Result
@@ -127,7 +128,8 @@ def test_a_request_that_reads_elsewhere_stays_there_and_writes_nothing(pair: Pai
         return "ok"
 
     client = app.test_client()
-    pair.read()
+    with as_application():
+        pair.read()
     pair.server.stop()
     assert client.get("/").text == "ok"
     assert sources == ["spare", "spare"]

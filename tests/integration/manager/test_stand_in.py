@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -26,12 +27,13 @@ USER = Identity("01890a5d-ac96-774b-bcce-b302099a8057", "authenticated")
 
 
 @pytest.fixture
-def manager(tmp_path: Path) -> ConnectionManager:
+def manager(tmp_path: Path) -> Iterator[ConnectionManager]:
     """A Supabase database that is away, and a stand-in without row level security, which was active before."""
     away = SupabaseDirectAdapter({"host": "127.0.0.1", "port": free_port(), "timeout": 2, "retry_count": 0})
     manager = ConnectionManager(load_settings(None), {"away": away, "spare": MemoryAdapter()})
     manager._connected = True
-    return manager
+    yield manager
+    manager.disconnect()
 
 
 @pytest.mark.parametrize("read", [Select("notes"), Get("notes", "x")], ids=["select", "get"])

@@ -49,7 +49,6 @@ class AnswerAfterCancel(Fault):
     """The reply to a request waits until the client wants to cancel it; that never reaches the server.
 
     :param request: bytes that the request contains.
-    :ivar struck: whether the client has wanted to.
     """
 
     def __init__(self, request: bytes) -> None:
@@ -57,10 +56,9 @@ class AnswerAfterCancel(Fault):
         self._request = request
         self._held: set[Link] = set()
         self._cancelled = asyncio.Event()
-        self.struck = False
 
     async def admit(self, link: Link) -> None:
-        self.struck = True
+        self.fired = True
         self._cancelled.set()
         link.reset()
 
@@ -152,7 +150,7 @@ def late(between: FaultProxy, request: bytes) -> Iterator[None]:
     fault = AnswerAfterCancel(request)
     with between.suffering(fault):
         yield
-    assert fault.struck
+    assert fault.fired
 
 
 @written

@@ -14,6 +14,7 @@ from werkzeug.serving import WSGIRequestHandler
 from werkzeug.serving import make_server
 
 from database.connection_manager import ConnectionManager
+from database.core.context import as_application
 from tests.contract.backends import BACKENDS
 from tests.contract.backends import TIMEOUT
 from tests.contract.backends import Backend
@@ -37,10 +38,11 @@ def _backend(request: pytest.FixtureRequest) -> Iterator[Backend]:
 
 
 @pytest.fixture
-def backend(_backend: Backend) -> Backend:
-    """A backend without any rows."""
-    _backend.clear()
-    return _backend
+def backend(_backend: Backend) -> Iterator[Backend]:
+    """A backend without any rows; what the test does with it is the application's own."""
+    with as_application():
+        _backend.clear()
+        yield _backend
 
 
 @pytest.fixture

@@ -316,3 +316,4 @@ def test_every_round_trip_is_guarded(adapter: LoopbackAdapter, monkeypatch: pyte
         transaction.execute(Select("things"), Context())
     transaction.rollback()
     assert guarded.get_connection_info()["circuit_state"] == "open"
+    guarded.disconnect()
