@@ -249,7 +249,7 @@ def test_the_next_migration_is_written_from_the_difference(sqlite: SQLiteAdapter
     exec(compile(path.read_text(), path, "exec"), written)  # noqa: S102  # our own template's output
     assert (written["revision"], written["down_revision"]) == (NEXT, NEWEST)
     assert written["__doc__"] == "Index of formulas."
-    assert "create_index(batch_op.f('ix_molecules_formula'), ['formula']" in path.read_text()
+    assert 'create_index(batch_op.f("ix_molecules_formula"), ["formula"]' in path.read_text()
     assert runner.pending(sqlite) == []
 
 
