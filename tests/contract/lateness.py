@@ -63,6 +63,8 @@ class Late(Fault):
     :ivar held: how many were held up.
     """
 
+    tells = False  # who uses it counts what was held up
+
     def __init__(self, plans: Sequence[Plan]) -> None:
         super().__init__()
         self._begun = monotonic()
