@@ -32,11 +32,14 @@ from database.connection_manager import ConnectionManager
 from database.core.context import as_application
 from database.core.errors import BackendError
 from database.core.errors import Outcome
+from database.core.errors import SerializationFailure
 from database.core.operations import Batch
 from database.core.operations import Get
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Upsert
+from database.flask_transactions import transactional
+from database.resilience.repetition import ATTEMPTS
 from tests.contract.backends import Backend
 from tests.contract.lateness import LIMIT
 from tests.contract.lateness import Lateness
@@ -76,6 +79,7 @@ class Caller:
         problem.init_app(app)
 
         @app.post("/<name>")
+        @transactional(attempts=ATTEMPTS)
         def write(name: str) -> dict[str, Any]:
             with as_application():
                 manager.run(Get("notes", name))
@@ -97,7 +101,8 @@ class Caller:
         try:
             with as_application():
                 WORKS[plan.work](self, name, plan)
-        except BackendError as error:
+        except (BackendError, SerializationFailure) as error:
+            # A lost race says nothing of the deadline; and it is true that nothing was applied.
             return error.outcome
         return Outcome.APPLIED
 
