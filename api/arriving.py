@@ -50,7 +50,7 @@ class Bodies:
         try:
             async with timer:
                 self._arriving[timer] = None
-                return await self._collect(receive)
+                return await self._collect(receive, length)
         except TimeoutError:
             raise TooSlow from None
         finally:
@@ -62,7 +62,7 @@ class Bodies:
         for timer in self._arriving:
             timer.reschedule(0.0)
 
-    async def _collect(self, receive: Receive) -> bytes:
+    async def _collect(self, receive: Receive, length: int | None) -> bytes:
         pieces: list[bytes] = []
         size = 0
         try:
@@ -74,7 +74,8 @@ class Bodies:
                 pieces.append(piece)
                 size += len(piece)
                 self._size += len(piece)
-                if not message.get("more_body", False):
+                # Asked for more, the server would take as long again to say that there is none.
+                if size == length or not message.get("more_body", False):
                     break
                 self._make_room()
         finally:

@@ -200,8 +200,12 @@ class Front:
                 await send({"type": "http.response.body", "body": piece})
                 return
             await self._run(self._threads, self._streams, call.close, math.inf)
-            # Ended here, the answer would look whole to whoever reads on.
-            await gone
+            # Ended here, the answer would look whole to whoever reads on. It keeps the process no longer from ending.
+            self._active -= 1
+            try:
+                await gone
+            finally:
+                self._active += 1
         finally:
             gone.cancel()
 

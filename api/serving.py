@@ -11,6 +11,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from multiprocessing import parent_process
 from multiprocessing.connection import wait
 from typing import Any
@@ -99,18 +100,19 @@ class Worker:
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._front = Front(self._app, self._settings)
+        front = self._front = Front(self._app, self._settings)
         # The server has handlers in the event loop; these are called beside them.
         for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._end))
+            signal.signal(number, lambda *_: loop.call_soon_threadsafe(self._end, front))
 
-    def _end(self) -> None:
+    def _end(self, front: Front) -> None:
         if self._ending is None:
-            self._ending = asyncio.create_task(self._exit_when_done())
+            self._ending = asyncio.create_task(self._exit_when_done(front))
 
-    async def _exit_when_done(self) -> None:
-        if self._front is not None:
-            await self._front.end()
+    async def _exit_when_done(self, front: Front) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, self._settings.stop_timeout - 2 * _FLUSHING)):
+                await front.end()
         # The answers are on their way. Whoever does not take them or sends nothing would be waited for.
         await asyncio.sleep(_FLUSHING)
         logging.shutdown()
