@@ -35,7 +35,8 @@ ERRORS: list[tuple[errors.DataError | AuthError, int, str]] = [
     (errors.TransactionError("x"), 409, "transaction-failed"),
     (errors.Unavailable("x"), 503, "unavailable"),
     (errors.CircuitOpen("x"), 503, "unavailable"),
-    (errors.ConnectFailed("x"), 503, "unavailable"),
+    (errors.ConnectFailed("nothing listens at a.example:1"), 503, "unavailable"),
+    (errors.CredentialsRefused("a.example refuses SOME_PASSWORD"), 503, "unavailable"),
     (errors.PoolExhausted("x"), 503, "unavailable"),
     (errors.TimedOut("x"), 503, "timed-out"),
     (errors.OutcomeUnknown("x"), 503, "outcome-unknown"),
@@ -62,14 +63,15 @@ def failing(error: Exception) -> Flask:
 
 
 @pytest.mark.parametrize(("error", "status", "name"), ERRORS, ids=lambda value: getattr(value, "__name__", str(value)))
-def test_errors_have_their_status_and_type(error: Any, status: int, name: str) -> None:
+def test_errors_have_their_status_and_type(
+    error: Any, status: int, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
     answer = failing(error).test_client().get("/")
     document = assert_problem(answer, status, name)
-    if isinstance(error, errors.ConnectFailed):
-        # Why no connection can be made is for the log.
-        assert document["detail"] == "the database cannot be reached; the log says why"
-    else:
-        assert document["detail"] == error.message
+    # These name hosts and settings, which are for the log.
+    kept = isinstance(error, errors.ConnectFailed | errors.CredentialsRefused)
+    assert document["detail"] == ("the database cannot be reached; the log says why" if kept else error.message)
+    assert not kept or error.message in caplog.text
     if status == 503:
         assert int(answer.headers["Retry-After"]) >= 1
         assert document["outcome"] == ("unknown" if name == "outcome-unknown" else "not_applied")

@@ -53,7 +53,7 @@ def test_the_example_of_a_lost_reply(postgres_database: PostgresDatabase, proxy:
 
 
 def test_the_example_of_a_scripted_fault(tmp_path: Path) -> None:
-    example("test_the_second_write_inside_is_cut")(str(tmp_path / "a.db"))
+    example("test_the_third_call_inside_is_cut")(str(tmp_path / "a.db"))
 
 
 @pytest.mark.parametrize("fault", [Reset(), Blackhole(), Latency(0.01), CutAfter(1), LoseReply(), LoseReply(b"never")])
@@ -70,6 +70,14 @@ def test_a_scripted_fault_that_nothing_suffers_fails_its_test(tmp_path: Path) ->
     never = pytest.raises(AssertionError, match="never happened: error_after_commit")
     with never, adapter.faults.expected("refuse", "error_after_commit"), pytest.raises(Unavailable):
         adapter.begin_transaction()
+    adapter.disconnect()
+
+
+def test_a_scripted_fault_lets_so_many_calls_through(tmp_path: Path) -> None:
+    adapter = FaultyAdapter(SQLiteAdapter({"path": str(tmp_path / "a.db")}), config={"retry_count": 0})
+    adapter.faults.next("refuse", "error_before", skip=2)
+    assert [adapter.test_connection()[0] for _ in range(5)] == [True, True, False, False, True]
+    adapter.faults.assert_spent()
     adapter.disconnect()
 
 
