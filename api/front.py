@@ -18,6 +18,7 @@ from typing import Any
 import orjson
 from flask import Flask
 
+from api.arriving import FIRST
 from api.arriving import Bodies
 from api.arriving import Gone
 from api.arriving import Message
@@ -93,7 +94,7 @@ class Front:
             await _send(send, 200, _ALIVE_HEADERS, _ALIVE)
             return
         try:
-            body = await self._bodies.read(scope, receive)
+            body = b"" if _BEGUN in scope else await self._bodies.read(scope, receive)
         except Gone:
             return
         except TooSlow:
@@ -105,16 +106,40 @@ class Front:
         finally:
             self._active -= 1
 
-    def answer_directly(self, scope: Scope, send: Send, otherwise: Callable[[], None]) -> bool:
+    def answer_directly(self, scope: Scope, receive: Receive, send: Send, otherwise: Callable[[], None]) -> bool:
         """Answer a request without the event loop, which costs a request much of its time; whether that can be.
 
+        :param receive: as of ASGI; what it returns is a future as well.
         :param send: as of ASGI, but what it returns need not be awaited.
-        :param otherwise: has the event loop answer; called if the answer is a stream or no thread was free in time.
+        :param otherwise: has the event loop answer; called if a body comes in pieces, the answer is a stream, or a
+            time was over.
         """
-        if declared_length(scope) != 0 or scope["path"] in _PROBES:
+        if scope["path"] in _PROBES:
             return False
+        length = declared_length(scope)
+        if length == 0:
+            self._perform(scope, b"", send, otherwise)
+        elif length is None or not self._bodies.takes(length):
+            return False
+        else:
+            self._begin(scope, length, receive, send, otherwise)
+        return True
+
+    def _begin(self, scope: Scope, length: int, receive: Receive, send: Send, otherwise: Callable[[], None]) -> None:
+        """Answer when the body is there in one piece, as most are."""
+
+        def arrived(message: Message | None) -> None:
+            if message is not None and len(message.get("body", b"")) == length:
+                self._perform(scope, message["body"], send, otherwise)
+            else:
+                scope[FIRST] = message
+                otherwise()
+
+        self._bodies.begin(receive, arrived)
+
+    def _perform(self, scope: Scope, body: bytes, send: Send, otherwise: Callable[[], None]) -> None:
         began = self._loop.time()
-        call = Call(self._app.wsgi_app, scope, b"", began)
+        call = Call(self._app.wsgi_app, scope, body, began)
 
         def work() -> None:
             try:
@@ -133,7 +158,6 @@ class Front:
             otherwise()
 
         self._threads.perform(Job(self._lane(scope), began + self._limit, work, give_up))
-        return True
 
     async def _answer(self, scope: Scope, body: bytes, receive: Receive, send: Send) -> None:
         try:
@@ -182,6 +206,7 @@ class Front:
     def _expire(self) -> None:
         for threads in (self._threads, self._probes):
             threads.expire(self._loop.time())
+        self._bodies.expire()
         self._loop.call_later(_TICK, self._expire)
 
     async def _stream(self, call: Call, piece: bytes, receive: Receive, send: Send) -> None:

@@ -23,6 +23,7 @@ from granian.constants import HTTPModes
 from granian.constants import Interfaces
 from granian.http import HTTP1Settings
 
+from api.arriving import Arrived
 from api.arriving import Receive
 from api.front import Front
 from api.front import Send
@@ -92,14 +93,15 @@ class Worker:
             await receive()
             await send({"type": "lifespan.shutdown.complete"})
 
-    def answer_directly(self, scope: Scope, send: Send, otherwise: Callable[[], None]) -> bool:
+    def answer_directly(self, scope: Scope, receive: Receive, send: Send, otherwise: Callable[[], None]) -> bool:
         """As of :meth:`Front.answer_directly`."""
         if self._front is None or scope["type"] != "http":
             return False
-        return self._front.answer_directly(scope, send, otherwise)
+        return self._front.answer_directly(scope, receive, send, otherwise)
 
     def _start(self) -> None:
         loop = asyncio.get_running_loop()
+        _call_in_thread(loop)
         front = self._front = Front(self._app, self._settings)
         # The server has handlers in the event loop; these are called beside them.
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -164,12 +166,29 @@ def _shorten(worker: Worker) -> None:
         schedule = in_loop(loop, context, callback)  # type: ignore[no-untyped-call]
 
         def schedule_or_answer(watcher: Any) -> None:
-            if not worker.answer_directly(watcher.scope, watcher.proto.send, lambda: schedule(watcher)):
+            proto = watcher.proto
+            if not worker.answer_directly(watcher.scope, proto.receive, proto.send, lambda: schedule(watcher)):
                 schedule(watcher)
 
         return schedule_or_answer
 
     _futures._cbsched_aioschedule = scheduling
+
+
+def _call_in_thread(loop: Any) -> None:
+    """Have the event loop call an ``Arrived`` at once, in the thread that would pass it on.
+
+    The server's futures leave it to the loop's methods to call what waits for them.
+    """
+    for name in ("call_soon", "call_soon_threadsafe"):
+        setattr(loop, name, _calling(getattr(loop, name)))
+
+
+def _calling(pass_on: Callable[..., Any]) -> Callable[..., Any]:
+    def call(callback: Callable[..., Any], *args: Any, context: Any = None) -> Any:
+        return callback(*args) if type(callback) is Arrived else pass_on(callback, *args, context=context)
+
+    return call
 
 
 def _connections() -> int:
