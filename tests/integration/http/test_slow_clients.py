@@ -10,6 +10,7 @@ import os
 import socket
 import statistics
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from contextlib import contextmanager
 from pathlib import Path
@@ -200,11 +201,13 @@ def test_streams_take_no_thread_while_nobody_reads_them(tmp_path: Path) -> None:
             assert leaving.recv(1)
         # They are given up after ``REQUEST_TIMEOUT``, and meanwhile the only thread answers others.
         wait_until(lambda: call(port, "GET", "/closed")[1] == {"closed": 6}, "a stream was not given up")
-        process.send_signal(SIGTERM)
-        assert process.wait(TIMEOUT) == 0
-        for client in silent:
+        with ThreadPoolExecutor() as readers:
             # Not the end of an answer: it must not look whole to whoever reads on.
-            assert not _ends_well(client)
+            whole = [readers.submit(_ends_well, client) for client in silent]
+            process.send_signal(SIGTERM)
+            assert process.wait(TIMEOUT) == 0
+            assert [answer.result() for answer in whole] == [False] * 4
+        for client in silent:
             client.close()
 
 
