@@ -160,7 +160,7 @@ def test_every_query_is_answered_or_refused_in_time(app: ServedApp) -> None:
         # What was stopped was no sign of an ill database.
         assert client.get("/api/molecules?select=id&id=eq.numbers").json()["data"] == [{"id": "numbers"}]
     assert statuses.get(200)
-    assert statuses.get(400)
+    assert statuses.get(400) or QUERIES < 100, "a few random ones may all be within the limits"
 
 
 def shape(random: Random) -> str:

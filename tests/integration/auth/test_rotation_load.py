@@ -86,7 +86,7 @@ def ask(client: httpx.Client, token: str) -> Answer:
 @pytest.fixture
 def app(tmp_path: Path) -> Iterator[ServedApp]:
     """The application in two processes, with keys that rotate."""
-    with ServedApp(tmp_path, JWT_SECRET="", WORKERS="2") as served:
+    with ServedApp(tmp_path, JWT_SECRET="", WORKERS="2", REQUEST_TIMEOUT="30") as served:
         yield served
 
 

@@ -51,8 +51,10 @@ POLICIES = """
 alter table memos enable row level security;
 create policy own on memos to authenticated using (owner = auth.uid()) with check (owner = auth.uid());
 create policy shared on memos for select to anon using (shared);
+-- A view of the function itself would keep it from being replaced.
+create function asker_uid() returns text language sql stable as 'select auth.uid()::text';
 create view askers with (security_invoker) as
-    select '1' as id, current_user::text as asker, auth.uid()::text as uid;
+    select '1' as id, current_user::text as asker, asker_uid() as uid;
 grant select on askers to anon, authenticated, service_role;
 """
 
