@@ -46,7 +46,7 @@ def test_a_query_is_stopped_at_its_deadline(operation: Operation) -> None:
 
 def test_the_deadline_of_a_call_is_that_of_its_query() -> None:
     adapter = MemoryAdapter({"timeout": 0, "circuit_breaker_threshold": 1, "retry_count": 0}, SCHEMA)
-    adapter.run(Insert("things", [thing("a", data=[[[0]]] * 400_000)]))
+    adapter.run(Insert("things", [thing("a", data=[[[0]]] * 150_000)]))
     with within(0.2), pytest.raises(Stopped):
         adapter.table("things").contains("data", [[[number]] for number in range(1, 80)]).execute()
     with within(0.2), pytest.raises(Stopped), adapter.transaction():
