@@ -15,6 +15,7 @@
     │   ├── Throttled           the backend asked to slow down
     │   ├── SchemaMismatch      a declared table or column is missing there
     │   └── CredentialsRefused  the application's own key or password is not accepted
+    ├── UnreadableRecord        a stored value is none of its column's kind; the backend and the request are well
     └── RequestError            the request was wrong or lost a race; the backend is well
         ├── NotFound            (also a builtin KeyError)
         ├── Conflict            the row does not have the version that the caller expected
@@ -139,6 +140,23 @@ class Throttled(BackendError):
     """The backend refused because of its load; nothing was applied."""
 
     retryable = True
+
+
+class UnreadableRecord(DataError):
+    """A record holds a value, written by another program, that is none of its column's kind.
+
+    Neither the backend's failure nor the request's fault. The record is readable again once the column has a good
+    value; it can be given one by an update, and be deleted.
+
+    :param record_id: None where it is not known.
+    """
+
+    def __init__(self, table: str, record_id: str | None, column: str, reason: str) -> None:
+        which = "a record" if record_id is None else f"record {record_id[:64]!r}"
+        super().__init__(f"{which} of table {table!r} cannot be read: column {column!r}: {reason}")
+        self.table = table
+        self.record_id = record_id
+        self.column = column
 
 
 class RequestError(DataError):

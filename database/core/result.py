@@ -9,6 +9,7 @@ from dataclasses import field
 from typing import Any
 
 from database.core.errors import Outcome
+from database.core.unreadable import Unreadable
 
 Row = dict[str, Any]
 """A record: column name to str, int, float, bool, None, aware UTC datetime, or JSON value."""
@@ -25,6 +26,7 @@ class Result:
     :ivar returns_rows: for SQL text, whether the statement produces rows at all.
     :ivar parts: the results of a batch's operations, in order.
     :ivar value: what a called function returned.
+    :ivar unreadable: the selected or returned rows that hold a value which cannot be read; they are not in ``rows``.
     :ivar moments: how many states of the backend the rows may be of; more than one where it took several requests.
     """
 
@@ -36,6 +38,7 @@ class Result:
     returns_rows: bool = True
     parts: Sequence[Result] = ()
     value: Any = None
+    unreadable: Sequence[Unreadable] = ()
     moments: int = 1
 
     @property
@@ -45,8 +48,12 @@ class Result:
 
     @property
     def first(self) -> Row | None:
-        """The first row, or None."""
-        return self.rows[0] if self.rows else None
+        """The first row, or None. :raises UnreadableRecord: if the only rows that there are cannot be read."""
+        if self.rows:
+            return self.rows[0]
+        if self.unreadable:
+            raise self.unreadable[0].error()
+        return None
 
     def __iter__(self) -> Iterator[Row]:
         return iter(self.rows)

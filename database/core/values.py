@@ -229,3 +229,10 @@ FLOAT = Float()
 BOOLEAN = Boolean()
 TIMESTAMP = Timestamp()
 JSON = Json()
+
+
+def finite(number: float) -> float:
+    """A stored double. :raises ValueError: for infinities and NaN, which JSON cannot say."""
+    if not math.isfinite(number):
+        raise ValueError("must be finite")
+    return float(number)

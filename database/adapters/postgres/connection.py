@@ -21,10 +21,12 @@ from typing import TypeVar
 
 import psycopg
 from psycopg import sql
+from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq import TransactionStatus
 
+from database.adapters.postgres.dialect import Forgiving
 from database.adapters.postgres.errors import translated
 from database.adapters.postgres.sqlstates import lost
 from database.adapters.sql.operations import Values
@@ -173,7 +175,7 @@ class PostgresCall:
         self._cursor = connection.reused_cursor()
 
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        return self._watched(lambda: self._fetched(self._cursor.execute(text, values, prepare=self._prepares(text))))
+        return self._watched(lambda: self._readable(self._cursor.execute(text, values, prepare=self._prepares(text))))
 
     def change(self, text: str, values: Values) -> int:
         return self._watched(lambda: self._cursor.execute(text, values, prepare=self._prepares(text)).rowcount)
@@ -214,6 +216,16 @@ class PostgresCall:
                 return names, self._fetched(cursor), max(cursor.rowcount, 0)
 
         return self._watched(run)
+
+    def _readable(self, cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """All rows, with an :class:`~database.adapters.postgres.dialect.Unread` for a value that Python has not."""
+        try:
+            return cursor.fetchall()
+        except (psycopg.DataError, ValueError):
+            loading = Transformer(Forgiving(self.connection))
+            assert cursor.pgresult is not None, "rows were being fetched from it"
+            loading.set_pgresult(cursor.pgresult)
+            return loading.load_rows(0, cursor.pgresult.ntuples, tuple)
 
     def _fetched(self, cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         try:

@@ -5,14 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import UTC
 from datetime import datetime
+from datetime import tzinfo
 from typing import Any
 from uuid import UUID
 
 import orjson
+import psycopg
 import sqlalchemy as sa
 from psycopg import Connection
 from psycopg.abc import AdaptContext
 from psycopg.abc import Buffer
+from psycopg.adapt import AdaptersMap
 from psycopg.adapt import Loader
 from psycopg.pq import Format
 from psycopg.types.datetime import TimestamptzBinaryLoader
@@ -24,9 +27,11 @@ from sqlalchemy.dialects import postgresql
 
 from database.adapters.sql.dialect import SqlDialect
 from database.adapters.sql.placeholders import Style
+from database.core.values import FLOAT
 from database.core.values import JSON
 from database.core.values import TEXT
 from database.core.values import TIMESTAMP
+from database.core.values import finite
 
 _MOST_PREPARED = 200
 """Statements that each side of a connection keeps; :data:`~database.adapters.postgres.connection.LONGEST_PREPARED` says
@@ -79,6 +84,54 @@ class _UtcBinaryLoader(TimestamptzBinaryLoader):
         super().__init__(oid)
 
 
+class Unread:
+    """What stands in a row for a value that Python has not, so that it costs its own row and not the whole answer."""
+
+    def astimezone(self, _: tzinfo) -> datetime:
+        """As of a moment. :raises ValueError: always."""
+        raise ValueError("no moment in the years 1 to 9999")
+
+
+_UNREAD = Unread()
+
+
+class _Forgiving(Loader):
+    """Loads as the connection does, and puts ``_UNREAD`` where that fails."""
+
+    strict: type[Any]
+
+    def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
+        super().__init__(oid, context)
+        self._load = self.strict(oid, context).load
+
+    def load(self, data: Buffer) -> Any:
+        try:
+            return self._load(data)
+        except (psycopg.DataError, ValueError, OverflowError):
+            return _UNREAD
+
+
+class Forgiving:
+    """A connection's way of loading values in which one that Python has not becomes :class:`Unread`."""
+
+    def __init__(self, connection: Connection[Any]) -> None:
+        self.connection = connection
+        self.adapters = AdaptersMap(connection.adapters)
+        for name in ("timestamptz", "json", "jsonb"):
+            oid = self.adapters.types[name].oid
+            for form in (Format.TEXT, Format.BINARY):
+                if (strict := connection.adapters.get_loader(oid, form)) is not None:
+                    members = {"strict": strict, "format": form}
+                    self.adapters.register_loader(oid, type("_Forgiving", (_Forgiving,), members))
+
+
+def decode_json(value: Any) -> Any:
+    """A JSON document. :raises ValueError: for one with numbers that Python has not, or nested too deep."""
+    if value is _UNREAD:
+        raise ValueError("no JSON document that can be read")
+    return value
+
+
 def configure(connection: Connection[Any]) -> None:
     """Make a new connection load and dump values as the tables mean them."""
     set_json_loads(orjson.loads, connection)
@@ -114,7 +167,7 @@ DIALECT = SqlDialect(
     member=_member,
     bound_list=list,
     encode={JSON: encode_json},
-    decode={TIMESTAMP: decode_timestamp},
+    decode={TIMESTAMP: decode_timestamp, JSON: decode_json, FLOAT: finite},
     operators={
         ("like", TEXT): lambda column, operand: sa.cast(column, sa.Text()).like(sa.cast(operand, sa.Text())),
         ("ilike", TEXT): lambda column, operand: _ascii(sa.cast(column, sa.Text())).ilike(sa.cast(operand, sa.Text())),

@@ -30,6 +30,7 @@ class SqlDialect:
     :ivar insert: the dialect's own ``insert``, which knows ``on conflict``.
     :ivar encode: for the kinds whose Python value is not what the driver binds.
     :ivar decode: for the kinds whose driver value is not the Python value.
+    :ivar types: for the kinds whose columns may hold values of other types, the Python types that are meant.
     :ivar operators: conditions that the databases spell differently.
     :ivar operands: how the right-hand side of such a condition is bound.
     :ivar member: makes the condition that a column has one of the values of a list, which is one parameter.
@@ -48,6 +49,7 @@ class SqlDialect:
     variant: Callable[[str, Kind, Any], str] = _as_asked
     encode: Mapping[Kind, Callable[[Any], Any]] = field(default_factory=dict)
     decode: Mapping[Kind, Callable[[Any], Any]] = field(default_factory=dict)
+    types: Mapping[Kind, frozenset[type]] = field(default_factory=dict)
     operators: Mapping[tuple[str, Kind], Build] = field(default_factory=dict)
     operands: Mapping[tuple[str, Kind], Callable[[Any], Any]] = field(default_factory=dict)
     explicit_collation: str | None = None

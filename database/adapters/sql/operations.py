@@ -57,6 +57,9 @@ from database.core.targets import not_same
 from database.core.targets import one_row
 from database.core.targets import target
 from database.core.targets import version_conflict
+from database.core.unreadable import UNDECODABLE
+from database.core.unreadable import Unreadable
+from database.core.unreadable import unreadable
 
 Values = Sequence[Any]
 
@@ -94,6 +97,9 @@ class SqlConnection(Protocol):
         """What is read inside is of one moment; joins a transaction that is already open."""
 
 
+_NULL = frozenset({type(None)})
+
+
 class SqlTable:
     """A table with its compiled statements and the values that need converting."""
 
@@ -103,6 +109,8 @@ class SqlTable:
         kinds = {name: column.kind for name, column in schema.columns.items()}
         self._encoders = {name: dialect.encode[kind] for name, kind in kinds.items() if kind in dialect.encode}
         self._decoders = tuple((name, dialect.decode[kind]) for name, kind in kinds.items() if kind in dialect.decode)
+        self._types = {name: dialect.types[kind] | _NULL for name, kind in kinds.items() if kind in dialect.types}
+        self._known_types: dict[tuple[str, ...], set[tuple[type, ...]]] = {}
         self.every_column = tuple(schema.columns)
         self.by_id = self.statements.get(self.every_column).text
         self.echoes = not any(column.server_default for column in schema.columns.values())
@@ -111,8 +119,36 @@ class SqlTable:
         """The columns to return, as :func:`~database.core.checks.checked_columns` has them."""
         return self.every_column if names is None else checked_columns(self.schema, names)
 
-    def records(self, columns: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> list[Row]:
-        """The driver's rows as records."""
+    def result(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int | None = None) -> Result:
+        """The driver's rows as records, apart from those that cannot be read."""
+        try:
+            return Result(self._records(columns, rows), count)
+        except UNDECODABLE:
+            result = Result(count=count, unreadable=[])
+            for place, row in enumerate(rows):
+                self._add(result, columns, row, place)
+            return result
+
+    def _add(self, result: Result, columns: tuple[str, ...], row: tuple[Any, ...], place: int) -> None:
+        try:
+            result.rows += self._records(columns, [row])
+        except UNDECODABLE:
+            result.unreadable = [*result.unreadable, self._unreadable(columns, row, place)]
+
+    def _unreadable(self, columns: tuple[str, ...], row: tuple[Any, ...], place: int) -> Unreadable:
+        values: Row = {}
+        bad = []
+        for name, value in zip(columns, row, strict=False):
+            try:
+                values |= self._records((name,), [(value,)])[0]
+            except UNDECODABLE:
+                bad.append(name)
+        return unreadable(self.schema, bad[0], values, place)
+
+    def _records(self, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[Row]:
+        """The driver's rows as records. Raises one of ``UNDECODABLE`` if a value is none of its column's kind."""
+        if self._types:
+            self._check_types(columns, rows)
         # Without a comprehension, because this is most of what reading costs beside the driver.
         records: list[Row] = list(map(dict, map(zip, repeat(columns), rows)))
         for name, decode in self._decoders:
@@ -122,13 +158,27 @@ class SqlTable:
                         record[name] = decode(record[name])
         return records
 
-    def groups(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]]) -> list[Row]:
-        """The driver's groups, whose last value is the count, as records."""
+    def _check_types(self, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Raise ``TypeError`` unless the values are of their columns' types. Rows of types seen before cost little."""
+        known = self._known_types.get(columns)
+        if known is None:
+            known = self._known_types.setdefault(columns, set())
+        found = set(map(tuple, map(map, repeat(type), rows)))
+        if not found <= known:
+            meant = [self._types.get(name) for name in columns]
+            for types in found:
+                if any(one is not None and got not in one for one, got in zip(meant, types, strict=False)):
+                    raise TypeError
+            known |= found
+
+    def groups(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int | None) -> Result:
+        """The driver's groups, whose last value is their number of rows, as records."""
+        result = self.result(columns, rows, count)
+        bad = {one.place for one in result.unreadable}
         # Apart from the columns, because the table may have a column of this name, whose values are others.
-        groups = self.records(columns, rows)
-        for record, row in zip(groups, rows, strict=True):
+        for record, row in zip(result.rows, [row for place, row in enumerate(rows) if place not in bad], strict=True):
             record[GROUP_COUNT] = row[-1]
-        return groups
+        return result
 
     def encoded(self, columns: Columns) -> Columns:
         """Checked columns in the form the driver binds."""
@@ -194,7 +244,7 @@ class SqlOperations:
             text = table.statements.get(columns, lock=True).text
         else:
             text = table.by_id if columns is table.every_column else table.statements.get(columns).text
-        return Result(table.records(columns, connection.rows(text, (checked_id(operation.id),))))
+        return table.result(columns, connection.rows(text, (checked_id(operation.id),)))
 
     def _select(self, connection: SqlConnection, operation: Select) -> Result:
         table = self._table(operation.table)
@@ -216,7 +266,7 @@ class SqlOperations:
         with connection.snapshot() if operation.count else nullcontext():
             total = self._count(connection, table.statements.count(where, group), values) if operation.count else None
             rows = connection.rows(statement.text, statement.bind(paged))
-        return Result(table.groups(columns, rows) if group else table.records(columns, rows), total)
+        return table.groups(columns, rows, total) if group else table.result(columns, rows, total)
 
     @staticmethod
     def _count(connection: SqlConnection, statement: Statement, values: list[Any]) -> int:
@@ -242,7 +292,7 @@ class SqlOperations:
         names, values = tuple(row), table.encoded_row(row)
         if returning and not table.echoes:
             text = table.statements.insert(names, table.every_column).text
-            return Result(table.records(table.every_column, connection.rows(text, values)), 1)
+            return table.result(table.every_column, connection.rows(text, values), 1)
         connection.change(table.statements.insert(names, ()).text, values)
         return Result([row] if returning else [], 1)
 
@@ -259,6 +309,7 @@ class SqlOperations:
                 if not part.count:
                     raise not_same(operation)
                 result.rows += part.rows
+                result.unreadable = [*result.unreadable, *part.unreadable]
         return result
 
     def _update(self, connection: SqlConnection, operation: Update) -> Result:
@@ -284,14 +335,15 @@ class SqlOperations:
     ) -> Result:
         if not returning:
             return Result([], connection.change(statement.text, values))
-        rows = table.records(returning, connection.rows(statement.text, values))
-        rows.sort(key=lambda row: str(row["id"]))
-        return Result(rows, len(rows))
+        rows = connection.rows(statement.text, values)
+        result = table.result(returning, rows, len(rows))
+        result.rows.sort(key=lambda row: str(row["id"]))
+        return result
 
     def _each(self, connection: SqlConnection, table: SqlTable, statement: Statement, rows: Iterable[Values]) -> Result:
         with connection.atomic():
             tuples = [row for values in rows for row in connection.rows(statement.text, values)]
-        return Result(table.records(table.every_column, tuples), len(tuples))
+        return table.result(table.every_column, tuples, len(tuples))
 
     def _change_expected(
         self,
@@ -311,7 +363,8 @@ class SqlOperations:
             result = self._change(connection, table, statement, values, returning)
             if not result.count:
                 where = one_row(table.schema, operation)
-                current = self._select(connection, Select(operation.table, where=where)).first
+                # Without the columns that may hold what cannot be read.
+                current = self._select(connection, Select(operation.table, ("id", "version"), where)).first
                 if current is not None:
                     raise version_conflict(operation, current)
         return result

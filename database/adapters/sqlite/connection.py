@@ -28,6 +28,7 @@ from database.adapters.sqlite.functions import Functions
 from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.errors import ConstraintViolated
+from database.core.errors import OutcomeUnknown
 from database.core.errors import SerializationFailure
 from database.core.schema import TableSchema
 from database.resilience.watchdog import Watchdog
@@ -40,6 +41,7 @@ Answer = TypeVar("Answer")
 
 _LONGEST_WAIT = 24 * 3600.0
 _NO_STATEMENT = re.compile(r"(?:[ \t\n\f\r;]|--[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z))*")
+_QUERY = re.compile(r"\s*select\b", re.IGNORECASE)
 _REFUSED = (apsw.Error, TypeError, OverflowError)
 """What apsw raises for statements, and for values that SQLite has no room for."""
 
@@ -210,9 +212,29 @@ class SQLiteConnection:
         self._db.close()
 
     def _fetched(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        if len(text) > _LONGEST_CACHED:
-            return self._execute(text, values, can_cache=False).fetchall()
-        return self._execute(text, values).fetchall()
+        try:
+            if len(text) > _LONGEST_CACHED:
+                return self._execute(text, values, can_cache=False).fetchall()
+            return self._execute(text, values).fetchall()
+        except UnicodeDecodeError as error:
+            return self._with_bytes(text, values, error)
+
+    def _with_bytes(self, text: str, values: Values, error: UnicodeDecodeError) -> list[tuple[Any, ...]]:
+        """The rows of a query some of whose text is no UTF-8, which stays bytes.
+
+        :raises OutcomeUnknown: for rows that a write returns: outside of a transaction it may have been carried out.
+        """
+        if _QUERY.match(text) is None:
+            raise OutcomeUnknown("the write was carried out, and its answer holds text that is no UTF-8") from error
+        cursor = self._db.cursor()
+        width = len(cursor.execute(text, values).get_description())
+        cursor.close()
+        names = [f"c{number}" for number in range(width)]
+        parts = [f"iif(typeof({name}) = 'text', cast({name} as blob), {name}), typeof({name})" for name in names]
+        # The statement is our own, or one that has just been carried out.
+        again = f"with isthmus_rows({', '.join(names)}) as ({text}) select {', '.join(parts)} from isthmus_rows"  # noqa: S608
+        rows = self._execute(again, values).fetchall()
+        return [tuple(map(_text_or_bytes, row[::2], row[1::2])) for row in rows]
 
     def _changed(self, text: str, values: Values) -> int:
         self._execute(text, values, can_cache=len(text) <= _LONGEST_CACHED)
@@ -246,6 +268,16 @@ class SQLiteConnection:
             if self._running and monotonic() >= self._steps.deadline:
                 self._db.interrupt()
                 self._ticket = self._watchdog.watch(self._steps.deadline, self._expired)
+
+
+def _text_or_bytes(value: Any, kind: Any) -> Any:
+    """A value of which text has become bytes, as text again if it is UTF-8."""
+    if kind != "text":
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
 
 
 def _convert_binding(_cursor: apsw.Cursor, _number: int, value: Any) -> Any:

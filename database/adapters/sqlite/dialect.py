@@ -15,10 +15,13 @@ from sqlalchemy.dialects import sqlite
 from database.adapters.sql.dialect import SqlDialect
 from database.adapters.sql.placeholders import Style
 from database.core.values import BOOLEAN
+from database.core.values import FLOAT
+from database.core.values import INTEGER
 from database.core.values import JSON
 from database.core.values import TEXT
 from database.core.values import TIMESTAMP
 from database.core.values import Kind
+from database.core.values import finite
 
 _LONG = "65536"
 """Bytes of a text from which on our own matcher is asked, which looks at the deadline."""
@@ -92,7 +95,13 @@ DIALECT = SqlDialect(
     insert=sqlite.insert,
     style=Style.QUESTION,
     encode={TIMESTAMP: encode_timestamp, JSON: _encode_json},
-    decode={TIMESTAMP: decode_timestamp, BOOLEAN: bool, JSON: orjson.loads},
+    decode={TIMESTAMP: decode_timestamp, BOOLEAN: bool, JSON: orjson.loads, FLOAT: finite},
+    types={
+        TEXT: frozenset({str}),
+        INTEGER: frozenset({int}),
+        BOOLEAN: frozenset({int}),
+        FLOAT: frozenset({float, int}),
+    },
     member=_member,
     bound_list=_encode_json,
     variant=_variant,
