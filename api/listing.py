@@ -70,9 +70,9 @@ class Listing:
             return None
         return tuple(dict.fromkeys((*self.columns, *(key.column for key in self.order))))
 
-    def cursor_after(self, row: dict[str, Any]) -> str:
-        """The cursor of the page that follows ``row``."""
-        document = [_fingerprint(self.table, self.order), [row[key.column] for key in self.order]]
+    def cursor_behind(self, last: tuple[Any, ...]) -> str:
+        """The cursor of the page that follows a row with these sort key values."""
+        document = [_fingerprint(self.table, self.order), last]
         return urlsafe_b64encode(orjson.dumps(document)).rstrip(b"=").decode()
 
 

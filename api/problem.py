@@ -48,6 +48,7 @@ _KINDS: dict[type[errors.DataError], tuple[int, str, str]] = {
     errors.Throttled: (503, "throttled", "The database is busy"),
     errors.TimedOut: (503, "timed-out", "The database did not answer in time"),
     errors.BackendError: (503, "unavailable", "The database is not available"),
+    errors.UnreadableRecord: (500, "unreadable-record", "A stored record cannot be read"),
     errors.DataError: (500, "data-error", "The data layer failed"),
 }
 """Status, name and title; of an error's classes the most specific one counts."""
@@ -134,6 +135,8 @@ def _auth_problem(error: AuthError) -> Problem:
 def _members(error: errors.DataError) -> dict[str, Any]:
     if isinstance(error, errors.BackendError):
         return {"outcome": error.outcome.value}
+    if isinstance(error, errors.UnreadableRecord):
+        return {"table": error.table, "id": error.record_id, "column": error.column}
     if isinstance(error, errors.InvalidRow):
         return {"errors": [_row_error(error.row, error.column, error.message)]}
     if isinstance(error, errors.ConstraintViolated) and error.row is not None:

@@ -44,15 +44,20 @@ blueprint = Blueprint("records", __name__, url_prefix="/api")
 @transactional(lazy=True)
 @on_table("read")
 def list_records(schema: TableSchema) -> ResponseReturnValue:
-    """A page of records: ``{"data": […], "next_cursor": …}``, and ``count`` if it was asked for."""
+    """A page of records: ``{"data": […], "next_cursor": …}``, and ``count`` if it was asked for.
+
+    Records that cannot be read are named in ``unreadable``; it is missing if there are none.
+    """
     listing = read_listing(schema, request.args)
     page = read_page(listing)
     answer: dict[str, Any] = {
         "data": _only(page.rows, listing),
-        "next_cursor": listing.cursor_after(page.rows[-1]) if page.rows and page.more else None,
+        "next_cursor": listing.cursor_behind(page.last) if page.more and page.last is not None else None,
     }
     if listing.count:
         answer["count"] = page.count
+    if page.unreadable:
+        answer["unreadable"] = [bad.shown() for bad in page.unreadable]
     return answer
 
 
@@ -93,7 +98,7 @@ def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     """The record made, or replaced: columns that the body leaves out get their defaults."""
     refuse_parameters(request.args)
     body = read_replacement(schema, record_id)
-    current = database().run(Get(schema.name, record_id)).first
+    current = _current(schema, record_id)
     conditions.require(current)
     if current is None:
         return _created(schema, database().run(Insert(schema.name, [body])).rows[0])
@@ -129,7 +134,7 @@ def delete_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
 def _with_owner(schema: TableSchema, body: Row, current: Row) -> Row:
     """The body, in which the owner need not stand, because that stays the same."""
     owner = schema.rules.owner
-    return body if owner is None else {owner: current[owner], **body}
+    return body if owner is None or owner not in current else {owner: current[owner], **body}
 
 
 def _empty(status: int, headers: dict[str, str] | None = None) -> Response:
@@ -153,9 +158,15 @@ def _demanded(schema: TableSchema, record_id: str) -> int | None:
     """The version that the record must have; None for any, as in a request without conditions."""
     if not conditions.is_conditional():
         return None
-    current = _existing(schema, database().run(Get(schema.name, record_id)).first)
+    current = _existing(schema, _current(schema, record_id))
     conditions.require(current)
     return current.get("version")
+
+
+def _current(schema: TableSchema, record_id: str) -> Row | None:
+    """The record that is to be changed; of one that cannot be read, the columns that can."""
+    result = database().run(Get(schema.name, record_id))
+    return dict(result.unreadable[0].values) if result.unreadable else result.first
 
 
 def _existing(schema: TableSchema, row: Row | None) -> Row:

@@ -1,0 +1,134 @@
+"""Records that another program wrote with a value that is none of its column's kind: each costs itself, no other."""
+
+from __future__ import annotations
+
+import logging
+from collections import OrderedDict
+from pathlib import Path
+
+import apsw
+import psycopg
+import pytest
+
+from database.core import unreadable
+from database.core.context import as_application
+from tests.integration.http.support import Site
+from tests.integration.http.support import assert_problem
+from tests.servers.postgres import PostgresDatabase
+
+WRITE = "insert into molecules (id, created_at, updated_at, version, name) values ('{}', '{}', '{}', 1, 'odd')"
+GOOD = "2026-01-01T00:00:00.000000Z"
+BAD = {"sqlite": ["infinity", "soon"], "supabase": ["infinity", "-infinity", "12026-01-01Z", "0044-03-15Z BC"]}
+SPOILED = {
+    "supabase": [("properties", """'{"a": 1e999}'""")],
+    "sqlite": [
+        ("properties", "'{broken'"),
+        ("version", "'one'"),
+        ("name", "x'00ff'"),
+        ("name", "cast(x'ff41' as text)"),
+    ],
+}
+
+
+@pytest.fixture
+def run(request: pytest.FixtureRequest, site: Site, tmp_path: Path):  # type: ignore[no-untyped-def]
+    """Runs SQL as another program does."""
+    if "supabase" in request.node.callspec.id:
+        database: PostgresDatabase = request.getfixturevalue("postgres_database")
+        with psycopg.connect(database.dsn, autocommit=True) as connection:
+            yield lambda text: connection.execute(text.encode())
+    else:
+        connection = apsw.Connection(str(tmp_path / "isthmus.db"))
+        connection.set_busy_timeout(10_000)
+        yield connection.execute
+        connection.close()
+
+
+def kind(site: Site) -> str:
+    return "sqlite" if site.manager.adapter.kind == "sqlite" else "supabase"
+
+
+def test_a_bad_row_is_named_and_the_others_are_listed(site: Site, run, caplog, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(unreadable, "_told", OrderedDict())
+    headers = site.register()
+    names = [f"{letter}-good" for letter in "aceg"]
+    site.post("/api/molecules", [{"id": name, "name": name} for name in names], headers)
+    bad = {f"{letter}-bad": value for letter, value in zip("bdfh", BAD[kind(site)], strict=False)}
+    for name, value in bad.items():
+        run(WRITE.format(name, GOOD, value))
+    with caplog.at_level(logging.ERROR):
+        for _ in range(3):
+            answer = site.get("/api/molecules?count=exact")
+    assert answer.status_code == 200
+    assert "X-Data-Source" not in answer.headers
+    assert [row["id"] for row in answer.json["data"]] == names
+    assert answer.json["count"] == len(names) + len(bad)
+    assert [(one["id"], one["column"]) for one in answer.json["unreadable"]] == [(name, "updated_at") for name in bad]
+    assert len([line for line in caplog.messages if "b-bad" in line]) == 1
+    problem = assert_problem(site.get("/api/molecules/b-bad"), 500, "unreadable-record")
+    assert (problem["table"], problem["id"], problem["column"]) == ("molecules", "b-bad", "updated_at")
+    assert site.get("/api/molecules/a-good").status_code == 200
+
+
+@pytest.mark.parametrize("order", ["id", "updated_at.asc", "updated_at.desc", "name"])
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_pages_go_on_behind_bad_rows(site: Site, run, order: str, limit: int) -> None:  # type: ignore[no-untyped-def]
+    names = [f"{letter}-good" for letter in "adg"]
+    site.post("/api/molecules", [{"id": name, "name": name} for name in names], site.register())
+    bad = [f"{letter}-bad" for letter in "bcehi"]
+    for name in bad:
+        run(WRITE.format(name, GOOD, BAD[kind(site)][0]))
+    seen, named, cursor = [], set(), ""
+    for _ in range(20):
+        answer = site.get(f"/api/molecules?order={order}&limit={limit}{cursor}")
+        assert answer.status_code == 200, answer.text
+        seen += [row["id"] for row in answer.json["data"]]
+        named |= {one["id"] for one in answer.json.get("unreadable", [])}
+        if answer.json["next_cursor"] is None:
+            break
+        cursor = f"&cursor={answer.json['next_cursor']}"
+    else:
+        pytest.fail("the pages do not end")
+    assert sorted(seen) == names
+    assert sorted(named) == bad
+
+
+def test_every_kind_of_bad_value_costs_its_row(site: Site, run) -> None:  # type: ignore[no-untyped-def]
+    spoiled = SPOILED[kind(site)]
+    for number, (column, value) in enumerate(spoiled):
+        run(WRITE.format(f"bad-{number}", GOOD, GOOD))
+        run(f"update molecules set {column} = {value} where id = 'bad-{number}'")
+    run(WRITE.format("good", GOOD, GOOD))
+    answer = site.get("/api/molecules")
+    assert answer.status_code == 200, answer.text
+    assert [row["id"] for row in answer.json["data"]] == ["good"]
+    named = [(one["id"], one["column"]) for one in answer.json["unreadable"]]
+    assert named == [(f"bad-{number}", column) for number, (column, _) in enumerate(spoiled)]
+
+
+@pytest.mark.parametrize("verb", ["patch", "put", "put if match", "delete"])
+def test_a_bad_row_can_be_mended_and_deleted(site: Site, run, verb: str) -> None:  # type: ignore[no-untyped-def]
+    column, value = SPOILED[kind(site)][0]
+    headers = site.admin()
+    run(WRITE.format("odd", GOOD, GOOD))
+    run(f"update molecules set {column} = {value} where id = 'odd'")
+    if verb == "patch":
+        assert_problem(site.call("PATCH", "/api/molecules/odd", {"name": "new"}, headers), 500, "unreadable-record")
+        answer = site.call("PATCH", "/api/molecules/odd", {column: {"mended": True}}, headers)
+    elif verb == "delete":
+        answer = site.call("DELETE", "/api/molecules/odd", headers=headers)
+    else:
+        more = {"If-Match": '"1"'} if "match" in verb else {}
+        answer = site.call("PUT", "/api/molecules/odd", {"name": "new"}, {**headers, **more})
+    assert answer.status_code == (204 if verb == "delete" else 200), answer.text
+    assert site.get("/api/molecules/odd").status_code == (404 if verb == "delete" else 200)
+    assert "unreadable" not in site.get("/api/molecules").json
+
+
+def test_the_circuit_stays_closed(site: Site, run) -> None:  # type: ignore[no-untyped-def]
+    run(WRITE.format("odd", GOOD, BAD[kind(site)][0]))
+    for _ in range(20):
+        assert site.get("/api/molecules/odd").status_code == 500
+    with as_application():
+        assert site.manager.adapter.table("molecules").select("*").execute().rows == []
+    assert site.get("/api/molecules").status_code == 200
