@@ -34,7 +34,6 @@ from database.core.query import Operator
 from database.core.query import Order
 from database.core.query import Where
 from database.core.result import Result
-from database.core.result import Row
 
 Rows = Record | Sequence[Record]
 
@@ -228,7 +227,7 @@ class TableQuery:
         the result. Of a connection manager, it follows the adapter that is active now, and no other one later.
 
         A backend that does not answer is waited for. What ``callback`` raises is logged, and so is a later refusal
-        of the query; the subscription goes on after both. It ends by
+        of the query, and a row that cannot be read; the subscription goes on after all of them. It ends by
         :meth:`~database.changes.subscription.Subscription.unsubscribe` or when the adapter disconnects.
 
         :param on_error: is called with what was logged, too.
@@ -238,13 +237,13 @@ class TableQuery:
         selection, joins = self._followed(), self._joins
         adapter = self._runner.adapter
 
-        def rows() -> list[Row]:
+        def result() -> Result:
             if joins:
-                return embedded(adapter.run_alone, adapter.schema, selection, joins).rows
-            return adapter.run_alone(selection).rows
+                return embedded(adapter.run_alone, adapter.schema, selection, joins)
+            return adapter.run_alone(selection)
 
         tables = frozenset({selection.table, *[join.table for join in joins]})
-        return adapter.subscribe(LiveQuery(tables, rows), callback, on_error)
+        return adapter.subscribe(LiveQuery(tables, result), callback, on_error)
 
     def operation(self) -> Operation:
         """The finished operation, for a batch or for :meth:`~database.adapters.base.DatabaseAdapter.run`.

@@ -127,6 +127,7 @@ def _chunks(values: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
 def _credit(result: Result, part: Result) -> None:
     """Say of the whole where its parts come from: it is as stale as the stalest of them."""
     result.source = result.source or part.source
+    result.unreadable = [*result.unreadable, *part.unreadable]
     result.stale_for = max((age for age in (result.stale_for, part.stale_for) if age is not None), default=None)
 
 

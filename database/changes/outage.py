@@ -21,13 +21,15 @@ class Outage:
         self._waiting: set[object] = set()
         self._lock = Lock()
 
-    def begin(self, follower: object, error: DataError) -> None:
+    def begin(self, follower: object, error: Exception) -> None:
         """Note that ``follower`` got no answer."""
         with self._lock:
             begins = not self._waiting
             self._waiting.add(follower)
         if begins:
-            logger.warning("%s does not answer its subscriptions; they wait: %s", self._backend, error)
+            # What is no error of the data layer is a mistake somewhere, and is looked for by its traceback.
+            trace = None if isinstance(error, DataError) else error
+            logger.warning("%s does not answer its subscriptions; they wait: %s", self._backend, error, exc_info=trace)
 
     def end(self, follower: object) -> bool:
         """Note that ``follower`` got an answer; whether it had been waiting for one."""

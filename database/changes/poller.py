@@ -10,7 +10,6 @@ from threading import current_thread
 
 from database.changes.feed import Changes
 from database.changes.outage import Outage
-from database.core.errors import DataError
 
 INTERVAL = 0.25
 """Seconds between two looks at a feed that has come to its end."""
@@ -60,7 +59,7 @@ class Poller:
         """Read one page; whether there is another one."""
         try:
             page = self._read(self._cursor)
-        except DataError as error:
+        except Exception as error:  # noqa: BLE001  # whatever it is, who follows would wait for ever
             self._outage.begin(self, error)
             return False
         recovered = self._outage.end(self)

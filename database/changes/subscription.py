@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from collections.abc import Sequence
 from collections.abc import Set
 from dataclasses import dataclass
 from threading import Event
@@ -19,7 +20,9 @@ from database.core.context import NO_CONTEXT
 from database.core.context import current_context
 from database.core.errors import BackendError
 from database.core.errors import RequestError
+from database.core.result import Result
 from database.core.result import Row
+from database.core.unreadable import Unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -27,7 +30,7 @@ Callback = Callable[[list[Row]], object]
 """Takes the rows of a result; they are its own."""
 
 ErrorCallback = Callable[[Exception], object]
-"""Takes what a callback raised, or why the query was refused."""
+"""Takes what a callback raised, why the query was refused, or why a row of its result cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +38,11 @@ class LiveQuery:
     """A query and what its result depends on.
 
     :ivar tables: it cannot have another result unless one of them has changed.
-    :ivar rows: makes the query, as the current context's identity.
+    :ivar result: makes the query, as the current context's identity.
     """
 
     tables: Set[str]
-    rows: Callable[[], list[Row]]
+    result: Callable[[], Result]
 
 
 class Subscription:
@@ -64,13 +67,14 @@ class Subscription:
     ) -> None:
         self.tables = query.tables
         self._backend = backend
-        self._rows = query.rows
+        self._query = query.result
         self._callback = callback
         self._on_error = on_error
         self._outage = outage
         self._leave = leave
         # The subscriber's deadline is that of a request that is over long before.
         self._context = NO_CONTEXT._replace(identity=current_context.get().identity)
+        self._unreadable: Set[tuple[str, str | None, str]] = set()
         self._delivered: bytes | None = None
         self._waiting = False
         self._stopped = False
@@ -113,7 +117,11 @@ class Subscription:
         current_context.set(self._context)
         try:
             while self._is_due():
-                self._refresh()
+                try:
+                    self._refresh()
+                except Exception as error:
+                    logger.exception("a subscription on %s could not be served; it goes on", self._backend)
+                    self._tell(error)
         finally:
             self._outage.leave(self)
             self._leave(self)
@@ -127,7 +135,7 @@ class Subscription:
 
     def _refresh(self) -> None:
         try:
-            rows = self._rows()
+            result = self._query()
         except BackendError as error:
             self._waiting = True
             self._outage.begin(self, error)
@@ -137,7 +145,8 @@ class Subscription:
             self._tell(error)
         else:
             self._answered()
-            self._deliver(rows)
+            self._tell_of(result.unreadable)
+            self._deliver(result.rows)
 
     def _answered(self) -> None:
         self._waiting = False
@@ -154,6 +163,13 @@ class Subscription:
         except Exception as error:
             logger.exception("the callback of a subscription on %s failed", self._backend)
             self._tell(error)
+
+    def _tell_of(self, unreadable: Sequence[Unreadable]) -> None:
+        """Tell of each row that cannot be read, once as long as it is so."""
+        found = {(bad.table, bad.id, bad.column): bad for bad in unreadable}
+        news, self._unreadable = found.keys() - self._unreadable, set(found)
+        for key in news:
+            self._tell(found[key].error())
 
     def _tell(self, error: Exception) -> None:
         if self._on_error is None:

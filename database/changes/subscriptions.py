@@ -42,7 +42,7 @@ class Subscriptions:
         """
         # A backend that does not answer is waited for by the subscription, as it is later on.
         with suppress(BackendError):
-            query.rows()
+            query.result()
         subscription = Subscription(self._backend, query, callback, on_error, self._outage, self._remove)
         with self._lock:
             self._members.add(subscription)

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from dataclasses import field
 from typing import Final
 from typing import Literal
 from typing import NamedTuple
 
+from database.core.errors import UnreadableRecord
 from database.core.result import Row
 
 SideName = Literal["supabase", "convex"]
@@ -45,15 +47,17 @@ class Held:
     :ivar row: None if there is none.
     :ivar text: of the row.
     :ivar base: this side's; None if it has none of this session.
+    :ivar fault: why the row, or the base, cannot be read; it says nothing of the record then, not even that it is gone.
     """
 
     row: Row | None
     text: str | None
     base: Base | None
+    fault: UnreadableRecord | None = field(default=None, compare=False)
 
     def same_as(self, other: Held) -> bool:
         """Whether nothing has changed."""
-        return self.text == other.text and self.base == other.base
+        return self.fault is None and self.text == other.text and self.base == other.base
 
 
 NOTHING: Final = Held(None, None, None)
@@ -78,6 +82,16 @@ class View:
         candidates = {base for base in known if base.generation == latest}
         # Two of the same generation: two processes were at work at once, and neither saw the other's.
         return candidates.pop() if len(candidates) == 1 else None
+
+    def changed_since_their_own(self) -> list[SideName]:
+        """Of two bases of one generation that differ: the sides that hold something else than their own one tells.
+
+        Both have been agreed on, one after the other, so that a side which still holds its own was not changed since.
+        """
+        bases = [self.of(side).base for side in SIDES]
+        if None in bases or self.newest_base() is not None:
+            return []
+        return [side for side in SIDES if (held := self.of(side)).base is not None and held.text != held.base.text]
 
     def next_generation(self) -> int:
         """The number of the next agreement."""
@@ -143,7 +157,9 @@ def decide(view: View, resolve: Resolve) -> Step | None:
         return _agree(view)
     base = view.newest_base()
     changed = [side for side in SIDES if base is None or view.of(side).text != base.text]
-    if base is None:
+    if len(own := view.changed_since_their_own()) == 1:
+        changed = own
+    elif base is None:
         # A side that has no row may never have had it; nothing tells that it was deleted there.
         changed = [side for side in SIDES if view.of(side).text is not None]
     if len(changed) == 1:

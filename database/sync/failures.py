@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from database.core.errors import RequestError
+from database.core.errors import UnreadableRecord
 from database.core.query import Where
 from database.sync.decision import Key
 from database.sync.side import Pair
@@ -41,7 +42,7 @@ class Failures:
         """Why each of them failed."""
         return dict(self._reasons)
 
-    def note(self, looked_at: Iterable[Key], failed: Mapping[Key, RequestError]) -> list[Key]:
+    def note(self, looked_at: Iterable[Key], failed: Mapping[Key, RequestError | UnreadableRecord]) -> list[Key]:
         """Keep what has failed and forget what has not, of the records that were looked at; what is new of it."""
         reasons = {key: f"{type(error).__name__}: {error}" for key, error in failed.items()}
         news = {key: reason for key, reason in reasons.items() if self._reasons.get(key) != reason}

@@ -13,6 +13,7 @@ from typing import Final
 
 from database.core.errors import Conflict
 from database.core.errors import RequestError
+from database.core.errors import UnreadableRecord
 from database.sync.decision import SIDES
 from database.sync.decision import Decide
 from database.sync.decision import Key
@@ -31,7 +32,7 @@ CHUNK: Final = 100
 _MOST_TURNS: Final = 20
 """How often a record is looked at again because it has changed meanwhile."""
 
-Failed = dict[Key, RequestError]
+Failed = dict[Key, RequestError | UnreadableRecord]
 Told = Callable[..., Any]
 
 
@@ -118,6 +119,10 @@ class Settler:
         held = {side.name: side.held(keys, session) for side in self._sides}
         steps: list[Step] = []
         for key in keys:
+            fault = next((held[name][key].fault for name in SIDES if held[name][key].fault is not None), None)
+            if fault is not None:
+                failed[key] = fault
+                continue
             try:
                 step = decide(View(key, *[held[name][key] for name in SIDES]))
             except RequestError as error:

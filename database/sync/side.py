@@ -21,6 +21,7 @@ from database.changes.feed import Changes
 from database.core.context import active_unit
 from database.core.context import as_application
 from database.core.errors import Conflict
+from database.core.errors import UnreadableRecord
 from database.core.operations import Delete
 from database.core.operations import Get
 from database.core.operations import Insert
@@ -41,6 +42,9 @@ from database.sync.rows import RowForm
 
 RECORDS: Final = "isthmus_sync_records"
 CONFLICTS: Final = "isthmus_sync_conflicts"
+
+Faults = dict[Key | str, UnreadableRecord]
+"""Why rows cannot be read: a record's by its key, a base's by its id."""
 
 
 class Side:
@@ -136,24 +140,32 @@ class Side:
 
     def _held(self, keys: list[Key], session: str) -> dict[Key, Held]:
         # The bases first: of a row that another process changes meanwhile, the base is then the older one.
-        bases = self._bases(keys, session)
-        rows = self._rows(keys)
+        faults: Faults = {}
+        bases = self._bases(keys, session, faults)
+        rows = self._rows(keys, faults)
         return {
-            key: Held(rows.get(key), self._forms[key.table].text(rows.get(key)), bases.get(self.record_id(key)))
+            key: Held(
+                rows.get(key),
+                self._forms[key.table].text(rows.get(key)),
+                bases.get(self.record_id(key)),
+                faults.get(key) or faults.get(self.record_id(key)),
+            )
             for key in keys
         }
 
-    def _bases(self, keys: list[Key], session: str) -> dict[str, Base]:
+    def _bases(self, keys: list[Key], session: str, faults: Faults) -> dict[str, Base]:
         ids = [self.record_id(key) for key in keys]
         found = self.adapter.run(Select(RECORDS, where=Where("id", "in", ids)))
+        faults |= {bad.id: bad.error() for bad in found.unreadable if bad.id is not None}
         return {row["id"]: Base(row["version"], row["row"]) for row in found if row["session"] == session}
 
-    def _rows(self, keys: list[Key]) -> dict[Key, Row]:
+    def _rows(self, keys: list[Key], faults: Faults) -> dict[Key, Row]:
         rows: dict[Key, Row] = {}
         for table, members in _by_table(sorted(keys)):
             ids = [key.id for key in members]
             found = self.adapter.run(Select(table, where=Where("id", "in", ids)))
             rows |= {Key(table, row["id"]): row for row in found}
+            faults |= {Key(table, bad.id): bad.error() for bad in found.unreadable if bad.id is not None}
         return rows
 
     def _write_rows(self, steps: Sequence[Step]) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
+from collections.abc import Iterator
 from pathlib import Path
 
 import apsw
@@ -30,25 +32,30 @@ SPOILED = {
 }
 
 
+Run = Callable[[str], object]
+
+
 @pytest.fixture
-def run(request: pytest.FixtureRequest, site: Site, tmp_path: Path):  # type: ignore[no-untyped-def]
+def run(request: pytest.FixtureRequest, site: Site, tmp_path: Path) -> Iterator[Run]:
     """Runs SQL as another program does."""
     if "supabase" in request.node.callspec.id:
         database: PostgresDatabase = request.getfixturevalue("postgres_database")
         with psycopg.connect(database.dsn, autocommit=True) as connection:
             yield lambda text: connection.execute(text.encode())
     else:
-        connection = apsw.Connection(str(tmp_path / "isthmus.db"))
-        connection.set_busy_timeout(10_000)
-        yield connection.execute
-        connection.close()
+        file = apsw.Connection(str(tmp_path / "isthmus.db"))
+        file.set_busy_timeout(10_000)
+        yield file.execute
+        file.close()
 
 
 def kind(site: Site) -> str:
     return "sqlite" if site.manager.adapter.kind == "sqlite" else "supabase"
 
 
-def test_a_bad_row_is_named_and_the_others_are_listed(site: Site, run, caplog, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def test_a_bad_row_is_named_and_the_others_are_listed(
+    site: Site, run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(unreadable, "_told", OrderedDict())
     headers = site.register()
     names = [f"{letter}-good" for letter in "aceg"]
@@ -72,13 +79,15 @@ def test_a_bad_row_is_named_and_the_others_are_listed(site: Site, run, caplog, m
 
 @pytest.mark.parametrize("order", ["id", "updated_at.asc", "updated_at.desc", "name"])
 @pytest.mark.parametrize("limit", [1, 2, 3])
-def test_pages_go_on_behind_bad_rows(site: Site, run, order: str, limit: int) -> None:  # type: ignore[no-untyped-def]
+def test_pages_go_on_behind_bad_rows(site: Site, run: Run, order: str, limit: int) -> None:
     names = [f"{letter}-good" for letter in "adg"]
     site.post("/api/molecules", [{"id": name, "name": name} for name in names], site.register())
     bad = [f"{letter}-bad" for letter in "bcehi"]
     for name in bad:
         run(WRITE.format(name, GOOD, BAD[kind(site)][0]))
-    seen, named, cursor = [], set(), ""
+    seen: list[str] = []
+    named: set[str] = set()
+    cursor = ""
     for _ in range(20):
         answer = site.get(f"/api/molecules?order={order}&limit={limit}{cursor}")
         assert answer.status_code == 200, answer.text
@@ -93,7 +102,7 @@ def test_pages_go_on_behind_bad_rows(site: Site, run, order: str, limit: int) ->
     assert sorted(named) == bad
 
 
-def test_every_kind_of_bad_value_costs_its_row(site: Site, run) -> None:  # type: ignore[no-untyped-def]
+def test_every_kind_of_bad_value_costs_its_row(site: Site, run: Run) -> None:
     spoiled = SPOILED[kind(site)]
     for number, (column, value) in enumerate(spoiled):
         run(WRITE.format(f"bad-{number}", GOOD, GOOD))
@@ -107,7 +116,7 @@ def test_every_kind_of_bad_value_costs_its_row(site: Site, run) -> None:  # type
 
 
 @pytest.mark.parametrize("verb", ["patch", "put", "put if match", "delete"])
-def test_a_bad_row_can_be_mended_and_deleted(site: Site, run, verb: str) -> None:  # type: ignore[no-untyped-def]
+def test_a_bad_row_can_be_mended_and_deleted(site: Site, run: Run, verb: str) -> None:
     column, value = SPOILED[kind(site)][0]
     headers = site.admin()
     run(WRITE.format("odd", GOOD, GOOD))
@@ -125,7 +134,7 @@ def test_a_bad_row_can_be_mended_and_deleted(site: Site, run, verb: str) -> None
     assert "unreadable" not in site.get("/api/molecules").json
 
 
-def test_the_circuit_stays_closed(site: Site, run) -> None:  # type: ignore[no-untyped-def]
+def test_the_circuit_stays_closed(site: Site, run: Run) -> None:
     run(WRITE.format("odd", GOOD, BAD[kind(site)][0]))
     for _ in range(20):
         assert site.get("/api/molecules/odd").status_code == 500

@@ -9,7 +9,9 @@ from threading import Event
 from database.changes.feed import Change
 from database.changes.feed import Changes
 from database.core.clock import monotonic
+from database.core.result import Result
 from database.core.result import Row
+from database.core.unreadable import Unreadable
 
 PATIENCE = 10.0
 """Seconds after which a test that hangs fails; nothing is measured by it."""
@@ -39,21 +41,22 @@ class Feed:
 
 
 class Query:
-    """Answers with ``rows``, or raises ``error`` if there is one.
+    """Answers with ``rows`` and ``unreadable``, or raises ``error`` if there is one.
 
     :ivar made: counts.
     """
 
     def __init__(self) -> None:
         self.rows: list[Row] = []
+        self.unreadable: list[Unreadable] = []
         self.error: Exception | None = None
         self.made = 0
 
-    def __call__(self) -> list[Row]:
+    def __call__(self) -> Result:
         self.made += 1
         if self.error is not None:
             raise self.error
-        return [dict(row) for row in self.rows]
+        return Result([dict(row) for row in self.rows], unreadable=self.unreadable)
 
     def wait_until_made(self, times: int) -> None:
         """Return when it was made so many times more."""

@@ -63,7 +63,11 @@ def test_after_a_gap_everything_may_have_changed(follow: Follow, told: Told) -> 
     assert _told(told, 3) == [None, None, {"things"}]
 
 
-@pytest.mark.parametrize("error", [CircuitOpen("open"), Unsupported("changes")], ids=["outage", "refusal"])
+@pytest.mark.parametrize(
+    "error",
+    [CircuitOpen("open"), Unsupported("changes"), ZeroDivisionError("a defect")],
+    ids=["outage", "refusal", "defect"],
+)
 def test_after_an_outage_everything_may_have_changed(follow: Follow, told: Told, error: Exception) -> None:
     feed = Feed(page("1"), error, error, page("2", "things"), page("3", "things"))
     follow(feed)

@@ -13,10 +13,12 @@ import pytest
 from database.changes.feed import Changes
 from database.changes.subscription import LiveQuery
 from database.changes.subscriptions import Subscriptions
-from database.core.clock import monotonic
 from database.core.errors import ConnectFailed
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
+from database.core.errors import UnreadableRecord
+from database.core.result import Result
+from database.core.unreadable import Unreadable
 from tests.unit.changes.support import PATIENCE
 from tests.unit.changes.support import Query
 from tests.unit.changes.support import page
@@ -172,11 +174,11 @@ def test_a_result_that_comes_after_the_end_is_not_delivered(subscriptions: Subsc
     asked, go_on = Event(), Event()
     times = count()
 
-    def late() -> list[Any]:
+    def late() -> Result:
         if next(times):
             asked.set()
             assert go_on.wait(PATIENCE)
-        return []
+        return Result()
 
     subscription = subscriptions.add(LiveQuery(frozenset({"things"}), late), results.put, None)
     assert asked.wait(PATIENCE)
@@ -189,20 +191,39 @@ def test_a_result_that_comes_after_the_end_is_not_delivered(subscriptions: Subsc
     assert results.empty()
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-def test_a_defect_ends_the_subscription_and_leaves_nothing_behind(
+def test_a_defect_is_told_of_and_the_subscription_goes_on(
     subscriptions: Subscriptions, switch: Switch, query: Query, results: Results
 ) -> None:
-    subscription = subscriptions.add(_things(query), results.put, None)
+    told: SimpleQueue[Exception] = SimpleQueue()
+    subscription = subscriptions.add(_things(query), results.put, told.put)
     assert results.get(timeout=PATIENCE) == []
     query.error = ZeroDivisionError("a defect")
     switch.change("things")
-    pause, deadline = Event(), monotonic() + PATIENCE
-    while subscription.active:
-        assert monotonic() < deadline
-        pause.wait(0.01)
-    assert _threads() == []
-    assert len(subscriptions) == 0
+    assert told.get(timeout=PATIENCE) is query.error
+    query.error, query.rows = None, [{"id": "a"}]
+    switch.change("things")
+    assert results.get(timeout=PATIENCE) == [{"id": "a"}]
+    assert subscription.active
+
+
+def test_a_row_that_cannot_be_read_is_told_of_once_and_the_others_are_delivered(
+    subscriptions: Subscriptions, switch: Switch, query: Query, results: Results
+) -> None:
+    told: SimpleQueue[Exception] = SimpleQueue()
+    query.rows, query.unreadable = [{"id": "a"}], [Unreadable("things", "b", "seen", "no timestamp", 1)]
+    subscriptions.add(_things(query), results.put, told.put)
+    for record_id in "ac":
+        assert results.get(timeout=PATIENCE)[-1] == {"id": record_id}
+        query.rows = [*query.rows, {"id": "c"}]
+        switch.change("things")
+    query.unreadable, query.rows = [], [{"id": "b"}]
+    switch.change("things")
+    while results.get(timeout=PATIENCE) != [{"id": "b"}]:
+        pass
+    error = told.get(timeout=PATIENCE)
+    assert isinstance(error, UnreadableRecord)
+    assert (error.record_id, error.column) == ("b", "seen")
+    assert told.empty()
 
 
 def test_after_the_end_there_may_be_new_ones(subscriptions: Subscriptions, query: Query, results: Results) -> None:

@@ -128,6 +128,14 @@ def test_two_bases_of_one_generation_that_differ_are_none() -> None:
     assert [step.conflict is not None for step in steps] == [True]
 
 
+def test_of_two_bases_of_one_generation_a_side_that_holds_its_own_is_unchanged() -> None:
+    for body in ("z", None):
+        last, _ = settled(View(KEY, held(body, base(2, "x")), held("y", base(2, "y"))), refuse)
+        assert last.convex.text == FORM.text(row(body))
+        last, _ = settled(View(KEY, held("y", base(2, "y")), held(body, base(2, "x"))), refuse)
+        assert last.supabase.text == FORM.text(row(body))
+
+
 def test_a_conflict_is_journalled_with_both_versions() -> None:
     view = View(KEY, held("x", base(1, "old")), held("y"))
     _, (step,) = settled(view, resolver("convex_wins"))

@@ -1,0 +1,122 @@
+"""A record that cannot be read on one side waits for itself alone: nothing is taken for its deletion."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import NamedTuple
+
+import apsw
+import psycopg
+import pytest
+
+from database.adapters.base import DatabaseAdapter
+from database.adapters.memory import MemoryAdapter
+from database.core.context import as_application
+from database.core.operations import Delete
+from database.core.operations import Update
+from database.core.query import Where
+from database.core.result import Row
+from database.sync import SyncManager
+from tests.integration.sync.conftest import _sqlite
+from tests.integration.sync.conftest import _supabase
+from tests.integration.sync.support import contents
+from tests.integration.sync.support import insert
+
+BAD = "infinity"
+GOOD = "2030-01-01T00:00:00.000000Z"
+
+
+class Spoiled(NamedTuple):
+    """A database with another program that writes to it, and one beside it."""
+
+    adapter: DatabaseAdapter
+    other: DatabaseAdapter
+    execute: Callable[[str], object]
+    manager: SyncManager
+
+    def move(self, record_id: str, moment: str) -> None:
+        self.execute(f"update molecules set updated_at = '{moment}' where id = '{record_id}'")
+
+
+@pytest.fixture(params=["sqlite first", "sqlite second", "postgresql first", "postgresql second"])
+def spoiled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Spoiled]:
+    kind, place = request.param.split()
+    with ExitStack() as stack:
+        adapter = _sqlite(request) if kind == "sqlite" else _supabase(request)
+        stack.callback(adapter.disconnect)
+        other = MemoryAdapter()
+        if kind == "sqlite":
+            file = apsw.Connection(str(tmp_path / "synced.db"))
+            file.set_busy_timeout(10_000)
+            stack.callback(file.close)
+            execute: Callable[[str], object] = file.execute
+        else:
+            names = {"host": "host", "port": "port", "user": "user", "password": "password", "database": "dbname"}
+            given = {ours: adapter.config[name] for name, ours in names.items()}
+            connection = stack.enter_context(psycopg.connect(**given, autocommit=True))
+
+            def execute(text: str) -> object:
+                return connection.execute(text.encode())
+
+        sides = (adapter, other) if place == "first" else (other, adapter)
+        yield Spoiled(adapter, other, execute, SyncManager(*sides))
+
+
+def names(adapter: DatabaseAdapter, table: str = "molecules") -> dict[str, str]:
+    return {row["id"]: row["name"] for row in contents(adapter)[table]}
+
+
+def failures(spoiled: Spoiled) -> list[tuple[str, str]]:
+    return [(one["table"], one["id"]) for one in spoiled.manager.get_sync_status()["failures"]]
+
+
+def change(adapter: DatabaseAdapter, record_id: str, **values: object) -> Row | None:
+    with as_application():
+        return adapter.run(Update("molecules", values, id=record_id)).first
+
+
+def test_it_waits_alone_and_heals_by_itself(spoiled: Spoiled, caplog: pytest.LogCaptureFixture) -> None:
+    for record_id in ("new", "odd", "well"):
+        insert(spoiled.adapter, record_id)
+    spoiled.move("new", BAD)
+    assert not spoiled.manager.sync_all()
+    spoiled.move("odd", BAD)
+    change(spoiled.adapter, "well", name="changed here")
+    insert(spoiled.other, "there")
+    insert(spoiled.adapter, "p", "protocols")
+    with caplog.at_level(logging.WARNING):
+        for _ in range(3):
+            assert not spoiled.manager.sync_all()
+    assert names(spoiled.adapter) == {"well": "changed here", "there": "there"}
+    assert names(spoiled.other) == {"odd": "odd", "well": "changed here", "there": "there"}
+    assert names(spoiled.other, "protocols") == {"p": "p"}
+    assert sorted(failures(spoiled)) == [("molecules", "new"), ("molecules", "odd")]
+    reasons = [one["reason"] for one in spoiled.manager.get_sync_status()["failures"]]
+    assert all("column 'updated_at'" in reason for reason in reasons), reasons
+    # Once for each of the two, and not once for each of four cycles.
+    assert len([line for line in caplog.messages if "cannot be synced" in line]) == 2
+    change(spoiled.other, "odd", name="changed there")
+    assert not spoiled.manager.sync_all()
+    spoiled.move("new", GOOD)
+    spoiled.move("odd", "2020-01-01T00:00:00.000000Z")
+    assert spoiled.manager.sync_all()
+    assert failures(spoiled) == []
+    assert contents(spoiled.adapter) == contents(spoiled.other)
+    assert names(spoiled.adapter)["odd"] == "changed there"
+
+
+def test_a_comparison_of_everything_takes_it_for_no_deletion(spoiled: Spoiled) -> None:
+    insert(spoiled.adapter, "odd")
+    insert(spoiled.adapter, "well")
+    assert spoiled.manager.sync_all()
+    spoiled.move("odd", BAD)
+    with as_application():
+        for side in (spoiled.adapter, spoiled.other):
+            side.run(Delete("isthmus_sync_cursors", where=Where("id", "neq", "")))
+    assert not spoiled.manager.sync_all()
+    assert set(names(spoiled.other)) == {"odd", "well"}
+    assert failures(spoiled) == [("molecules", "odd")]
