@@ -35,7 +35,8 @@ class Gone(Exception):
 class Arrived:
     """Waits for the first message of a request, without the event loop.
 
-    Of the message and the end of its time, the one that comes first counts.
+    Of the message and the end of its time, the one that comes first counts. The server's futures keep what waits for
+    them: with a future of its own it would live for ever, and the request's connection with it.
     """
 
     def __init__(self, waiting: dict[Arrived, float], arrived: Callable[[Message | None], None]) -> None:
@@ -49,14 +50,16 @@ class Arrived:
         future.add_done_callback(self)
 
     def __call__(self, future: Any) -> None:
+        self._future = None
         if self._waiting.pop(self, None) is not None:
             self._arrived(future.result())
 
     def give_up(self) -> None:
         """Wait no longer."""
+        future, self._future = self._future, None
         if self._waiting.pop(self, None) is not None:
-            if self._future is not None:
-                self._future.cancel()
+            if future is not None:
+                future.cancel()
             self._arrived(None)
 
 

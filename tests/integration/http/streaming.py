@@ -1,13 +1,15 @@
-"""The application with answers that are streams, for a server process of its own."""
+"""The application with views that only tests need, such as streams, for a server process of its own."""
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Iterator
 from typing import Any
 
 from flask import Flask
 
 from api import serving
+from api.arriving import Arrived
 from app import create_app
 from config.settings import load_settings
 
@@ -16,7 +18,7 @@ ENDLESS = 10_000
 
 
 def make_app() -> Flask:
-    """An application that also has streams: a short one, and one of more bytes than any socket takes."""
+    """An application that also has streams, of any length, and tells what it keeps of requests that are over."""
     app = create_app()
     closed: list[str] = []
 
@@ -39,6 +41,11 @@ def make_app() -> Flask:
     @app.get("/closed")
     def tell() -> Any:
         return {"closed": len(closed)}
+
+    @app.get("/kept")
+    def kept() -> Any:
+        gc.collect()
+        return {"kept": sum(isinstance(each, Arrived) for each in gc.get_objects())}
 
     return app
 

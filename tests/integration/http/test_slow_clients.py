@@ -146,6 +146,18 @@ def test_a_body_in_pieces_is_one_body(tmp_path: Path) -> None:
             assert read_all(client).startswith(b"HTTP/1.1 201 ")
 
 
+def test_nothing_is_kept_of_requests_that_are_over(tmp_path: Path) -> None:
+    with serving(tmp_path, command=("-m", "tests.integration.http.streaming"), BODY_TIMEOUT=0.3) as (_, port):
+        user = register(port)
+        for number in range(20):
+            assert call(port, "PUT", f"/api/molecules/{number}", {"name": "x"}, user)[0] == 201
+        assert call(port, "GET", "/kept")[1] == {"kept": 0}
+        for sent in UNFINISHED:
+            with connect(port, sent) as client:
+                read_all(client)
+        assert call(port, "GET", "/kept")[1] == {"kept": 0}
+
+
 def test_writers_that_wait_for_a_lock_leave_threads_to_readers(tmp_path: Path) -> None:
     with serving(tmp_path, THREADS=4, REQUEST_TIMEOUT=20) as (_, port):
         user = register(port)
