@@ -24,6 +24,7 @@ from database.adapters.access import AccessRules
 from database.adapters.face import Database
 from database.adapters.session import Session
 from database.adapters.session import Transaction
+from database.adapters.session import carry_out
 from database.adapters.session import no_locks
 from database.adapters.translation.uses import SqlDialectName
 from database.changes.feed import MAX_PAGE
@@ -111,6 +112,7 @@ class DatabaseAdapter(Database):
         self._build()
         # Around whatever the adapter has made of its pipeline, so that no call of a caller passes the rules by.
         self._call = self.access.enforced(self._stages())
+        self._call_inside = self.access.enforced(self._stages_inside(carry_out))
 
     def _build(self) -> None:
         """Everything that must not be shared with a forked child: locks, threads, connections."""
@@ -225,16 +227,13 @@ class DatabaseAdapter(Database):
         if self.settings.timeout:
             context = context.until(monotonic() + self.settings.timeout)
         session = self._begin(context, reads=reads)
-        transaction = Transaction(self, session, context, self._observed_inside, self._transaction_ended)
+        transaction = Transaction(self, session, context, self._call_inside, self._transaction_ended)
         self._transactions.add(transaction)
         transaction.ticket = self.watchdog.watch(context.deadline, partial(_expire, transaction))
         return transaction
 
     def _begin(self, context: Context, *, reads: bool) -> Session:
         return self.pipeline.open_session(self._open_reading_session if reads else self._open_session, context)
-
-    def _observed_inside(self, handler: Handler) -> Handler:
-        return self.access.enforced(self._stages_inside(handler))
 
     def _stages_inside(self, handler: Handler) -> Handler:
         """What every call of a session passes through, below the access rules."""

@@ -130,7 +130,7 @@ class Transaction:
 
     :ivar state: ``active``; ``aborted`` after a failed operation; then ``committed``, ``rolled_back``, ``expired``
         if it outlived its deadline and was rolled back for that, or ``unknown`` if the commit's answer was lost.
-    :param observe: puts what every call inside a session passes through around a handler.
+    :param observed: every call of it passes through this handler, which ends at :func:`carry_out`.
     """
 
     def __init__(
@@ -138,7 +138,7 @@ class Transaction:
         adapter: Backend,
         session: Session,
         context: Context,
-        observe: Callable[[Handler], Handler],
+        observed: Handler,
         ended: Callable[[Transaction], None],
     ) -> None:
         self.ticket = -1
@@ -146,7 +146,7 @@ class Transaction:
         self.state: State = "active"
         self._session = session
         self._context = context
-        self._observed = observe(self._carry_out)
+        self._observed = observed
         self._ended = ended
         self._failure: BaseException | None = None
         self._overdue = False
@@ -169,7 +169,7 @@ class Transaction:
             with self._lock:
                 self._require_active()
                 try:
-                    return self._observed(operation, context.until(self._context.deadline))
+                    return self._observed(operation, context.inside(self, self._context.deadline))
                 except BaseException as error:
                     self._fail(error)
                     raise
@@ -235,7 +235,7 @@ class Transaction:
                 raise failed
             self._require_active()
             try:
-                self._observed(_COMMIT, self._context)
+                self._observed(_COMMIT, self._context.inside(self, self._context.deadline))
                 self.state = "committed"
             except DataError as error:
                 if self.state == "unknown" and not isinstance(error, OutcomeUnknown):
@@ -271,14 +271,6 @@ class Transaction:
                     self._end("expired")
             finally:
                 self._lock.release()
-
-    def _carry_out(self, operation: Operation, context: Context) -> Result:
-        if operation is not _COMMIT:
-            return self._session.execute(operation, context)
-        # Whatever ends it before its answer is known, a signal for instance.
-        self.state = "unknown"
-        self._session.commit(context)
-        return Result()
 
     def _end(self, state: State) -> None:
         self.state = state
@@ -327,6 +319,17 @@ class Transaction:
             raise self._failed("the transaction has failed; roll it back")
         if self.state != "active":
             raise self._failed(f"the transaction is over ({self.state})")
+
+
+def carry_out(operation: Operation, context: Context) -> Result:
+    """Do what a call inside a transaction is about, below all stages: it is for the session of its transaction."""
+    transaction: Transaction = context.transaction
+    if operation is not _COMMIT:
+        return transaction._session.execute(operation, context)
+    # Whatever ends it before its answer is known, a signal for instance.
+    transaction.state = "unknown"
+    transaction._session.commit(context)
+    return Result()
 
 
 def elsewhere() -> TransactionError:

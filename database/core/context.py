@@ -54,32 +54,36 @@ class Context(NamedTuple):
     :ivar deadline: monotonic seconds at which the caller stops waiting; ``inf`` for no limit.
     :ivar identity: who asks; None if nobody said so. In an app such a call is refused, outside of one it is the
         application's own.
-    :ivar origin: the peer whose change this is, set by sync against echoes.
-    :ivar trace: the trace id for logs.
+    :ivar transaction: the :class:`~database.adapters.session.Transaction` that the call is made in, at which the
+        stages around the call end; None for a call on its own.
     """
 
     deadline: float = math.inf
     identity: Identity | None = None
-    origin: str | None = None
-    trace: str | None = None
+    transaction: Any = None
 
     def until(self, deadline: float) -> Context:
         """The same context with the earlier of its own deadline and ``deadline``."""
         if deadline >= self.deadline:
             return self
         # Made on every call; the generated constructor would take twice as long.
-        return tuple.__new__(Context, (deadline, self.identity, self.origin, self.trace))
+        return tuple.__new__(Context, (deadline, self.identity, self.transaction))
+
+    def inside(self, transaction: Any, deadline: float) -> Context:
+        """The same context inside a transaction, which has a deadline of its own."""
+        earlier = deadline if deadline < self.deadline else self.deadline
+        return tuple.__new__(Context, (earlier, self.identity, transaction))
 
     def acting_as(self, identity: Identity) -> Context:
         """The same context for another identity."""
-        return tuple.__new__(Context, (self.deadline, identity, self.origin, self.trace))
+        return tuple.__new__(Context, (self.deadline, identity, self.transaction))
 
     def begun(self, identity: Identity | None, deadline: float) -> Context:
         """The context of a request that begins inside of this one.
 
         :param identity: who asks until something finds out; not who asked outside.
         """
-        return tuple.__new__(Context, (min(self.deadline, deadline), identity, self.origin, self.trace))
+        return tuple.__new__(Context, (min(self.deadline, deadline), identity, None))
 
 
 NO_CONTEXT = Context()

@@ -7,6 +7,7 @@ import math
 import operator
 import re
 import threading
+import time
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -39,7 +40,9 @@ _LONGEST_CACHED = 1000
 
 Answer = TypeVar("Answer")
 
-_LONGEST_WAIT = 24 * 3600.0
+_SETUP_SECONDS = 5.0
+_PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.05)
+"""Seconds between attempts to get a lock that another process holds; the last ones over and over."""
 _NO_STATEMENT = re.compile(r"(?:[ \t\n\f\r;]|--[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z))*")
 _QUERY = re.compile(r"\s*select\b", re.IGNORECASE)
 _REFUSED = (apsw.Error, TypeError, OverflowError)
@@ -76,7 +79,8 @@ class SQLiteConnection:
 
     def _set_up(self, synchronous: str) -> None:
         db = self._db
-        db.set_busy_timeout(5000)
+        self._steps.deadline = monotonic() + _SETUP_SECONDS
+        db.set_busy_handler(self._wait_for_lock)
         for pragma in (
             # 16 MiB at most instead of 2: a table of some size is not read from the file again and again.
             "cache_size = -16384",
@@ -96,21 +100,15 @@ class SQLiteConnection:
         return bool(self._moved.value)
 
     def limit(self, context: Context) -> None:
-        """Stop whatever runs from now on at the context's deadline."""
+        """Stop whatever runs from now on at the context's deadline, and wait no longer for locks of other processes."""
         self._steps.deadline = context.deadline
-
-    def wait_for_lock(self, context: Context) -> None:
-        """As :meth:`limit`, and wait for locks of other processes no longer than that."""
-        self._steps.deadline = context.deadline
-        seconds = min(max(0.0, context.deadline - monotonic()), _LONGEST_WAIT)
-        self._db.set_busy_timeout(int(seconds * 1000))
 
     def lock_snapshot(self, context: Context) -> None:
         """Take the write lock in a transaction that may have read already.
 
         :raises SerializationFailure: if another one has written since, or does so now: SQLite waits for none then.
         """
-        self.wait_for_lock(context)
+        self.limit(context)
         try:
             # It does nothing in a file without auto_vacuum; every other statement that takes the lock does something.
             self._execute("pragma incremental_vacuum(1)")
@@ -256,6 +254,14 @@ class SQLiteConnection:
                 self._wait_for_stop()
             if self._functions.used:
                 self._functions.forget()
+
+    def _wait_for_lock(self, attempts: int) -> bool:
+        """Wait until it is worth trying again; False if the deadline has passed."""
+        left = self._steps.deadline - monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(left, _PAUSES[min(attempts, len(_PAUSES) - 1)]))
+        return True
 
     def _wait_for_stop(self) -> None:
         """Let what stops this statement be over, or it would stop the next one."""

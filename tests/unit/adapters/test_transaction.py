@@ -12,6 +12,7 @@ import pytest
 from database.adapters.memory import MemoryAdapter
 from database.adapters.session import Session
 from database.adapters.session import Transaction
+from database.adapters.session import carry_out
 from database.core.context import NO_CONTEXT
 from database.core.context import Context
 from database.core.errors import BackendError
@@ -54,7 +55,7 @@ class _Session(Session):
 
 def begun() -> tuple[Transaction, _Session, list[Transaction]]:
     session, ended = _Session(), list[Transaction]()
-    return Transaction(MemoryAdapter(), session, NO_CONTEXT, lambda handler: handler, ended.append), session, ended
+    return Transaction(MemoryAdapter(), session, NO_CONTEXT, carry_out, ended.append), session, ended
 
 
 def elsewhere(work: Callable[[], None]) -> Callable[[], None]:

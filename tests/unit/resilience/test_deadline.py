@@ -25,8 +25,8 @@ from tests.unit.resilience.support import Backend
 def test_the_earlier_deadline_holds(clock: ManualClock, timeout: float, own: float, expected: float) -> None:
     backend = Backend(clock)
     identity = Identity("u1", "authenticated")
-    bounded(backend, "pg", timeout, clock)(READ, Context(own, identity, "peer", "trace"))
-    assert backend.contexts == [Context(expected, identity, "peer", "trace")]
+    bounded(backend, "pg", timeout, clock)(READ, Context(own, identity, "a transaction"))
+    assert backend.contexts == [Context(expected, identity, "a transaction")]
 
 
 @pytest.mark.parametrize("timeout", [0, 30])
