@@ -1,4 +1,4 @@
-"""What each of the contract's backends can do, for README.md: ``python -m tests.contract.conformance`` writes it there.
+"""What each of the contract's backends can do: ``python -m tests.contract.conformance`` writes ``docs/backends.md``.
 
 The contract's tests hold every backend to its capabilities: what it has must work, what it lacks must be refused.
 """
@@ -14,9 +14,7 @@ from database.adapters.buffered.adapter import BufferedAdapter
 from tests.contract.backends import BACKENDS
 from tests.contract.backends import BackendCase
 
-README: Final = Path(__file__).parents[2] / "README.md"
-START: Final = "<!-- conformance -->"
-END: Final = "<!-- /conformance -->"
+PAGE: Final = Path(__file__).parents[2] / "docs" / "backends.md"
 
 UNTRANSLATED: Final = {
     "a join": "joins",
@@ -36,12 +34,12 @@ UNTRANSLATED: Final = {
 """The most usual SQL that is not translated: the construct as the refusal names it, and in the plural."""
 
 _INTRODUCTION: Final = """\
-## What each backend can do
+# What each backend can do
 
 One set of tests, `tests/contract`, runs on every backend, against real servers, and holds it to this table. The
 columns are the adapters' classes without `Adapter`; `Supabase` is the project's HTTP interface with both keys: without
 the publishable one nothing applies row level security, and without the secret one there is no change feed.
-`make conformance` writes this section."""
+`make conformance` writes this page."""
 
 _LACKING: Final = """\
 What they cannot do, of which SQL and functions are refused with `Unsupported`, unsent:"""
@@ -62,25 +60,16 @@ class Line:
     lacks: Callable[[BackendCase], str]
 
 
-def section() -> str:
-    """The section of README.md with its markers: the table, and below it what each backend cannot do."""
+def page() -> str:
+    """The page: the table, and below it what each backend cannot do."""
     untranslated = f"Translated SQL is that of one operation on one table, without {', '.join(UNTRANSLATED.values())}."
     lacking = "\n".join(map(_lacking, BACKENDS))
-    return f"{START}\n\n{_INTRODUCTION}\n\n{_table()}\n\n{untranslated}\n\n{_LACKING}\n\n{lacking}\n\n{END}"
-
-
-def replaced(text: str) -> str:
-    """``text`` with the section between its markers up to date. :raises ValueError: if it lacks a marker."""
-    before, _, rest = text.partition(START)
-    _, end, after = rest.partition(END)
-    if not end:
-        raise ValueError(f"there is no section from {START} to {END}")
-    return before + section() + after
+    return f"{_INTRODUCTION}\n\n{_table()}\n\n{untranslated}\n\n{_LACKING}\n\n{lacking}\n"
 
 
 def main() -> None:
-    """Bring README.md up to date."""
-    README.write_text(replaced(README.read_text()))
+    """Bring the page up to date."""
+    PAGE.write_text(page())
 
 
 def _table() -> str:

@@ -1,4 +1,4 @@
-"""README.md tells of every backend what the contract holds it to."""
+"""``docs/backends.md`` tells of every backend what the contract holds it to."""
 
 from __future__ import annotations
 
@@ -11,14 +11,12 @@ from tests.contract import conformance
 from tests.contract import test_refusals
 from tests.contract.backends import BACKENDS
 from tests.contract.backends import BackendCase
-from tests.contract.conformance import END
 from tests.contract.conformance import LINES
-from tests.contract.conformance import README
-from tests.contract.conformance import START
+from tests.contract.conformance import PAGE
 
 
-def test_the_readme_is_up_to_date() -> None:
-    assert conformance.section() in README.read_text(), "`make conformance` brings it up to date"
+def test_the_page_is_up_to_date() -> None:
+    assert PAGE.read_text() == conformance.page(), "`make conformance` brings it up to date"
 
 
 def test_every_capability_has_a_line() -> None:
@@ -28,7 +26,7 @@ def test_every_capability_has_a_line() -> None:
 @pytest.mark.parametrize("case", BACKENDS, ids=lambda case: case.name)
 def test_what_a_backend_lacks_is_listed(case: BackendCase) -> None:
     name = case.adapter.__name__.removesuffix("Adapter")
-    listed = next(line for line in conformance.section().splitlines() if line.startswith(f"* `{name}`: "))
+    listed = next(line for line in conformance.page().splitlines() if line.startswith(f"* `{name}`: "))
     assert ("not translated" in listed) == (case.capabilities.sql == "translated")
     assert ("calling functions" in listed) == (not case.capabilities.calls)
     assert ("subscriptions" in listed) == (not case.capabilities.changes)
@@ -38,13 +36,3 @@ def test_what_a_backend_lacks_is_listed(case: BackendCase) -> None:
 
 def test_what_is_said_not_to_be_translated_is_refused() -> None:
     assert conformance.UNTRANSLATED.keys() <= {construct for _, construct in test_refusals.UNTRANSLATED}
-
-
-def test_only_the_section_is_replaced() -> None:
-    assert conformance.replaced(f"a\n{START} old {END}\nb\n") == f"a\n{conformance.section()}\nb\n"
-
-
-@pytest.mark.parametrize("text", ["", START, f"{END} {START}"])
-def test_without_its_markers_nothing_is_replaced(text: str) -> None:
-    with pytest.raises(ValueError, match="no section"):
-        conformance.replaced(text)

@@ -30,7 +30,7 @@ _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 _TOTAL = re.compile(r"\*/(\d+)")
 
 _NOT_ACCEPTED = (
-    "the Supabase project does not accept the caller's token; the README says how it is made to trust this "
+    "the Supabase project does not accept the caller's token; docs/supabase.md says how it is made to trust this "
     "application's keys"
 )
 _MIGRATE = "its migrations are not up to date, or PostgREST has not reloaded its schema"

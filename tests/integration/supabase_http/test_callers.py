@@ -114,7 +114,7 @@ def test_a_user_without_a_token_is_nobody(adapter: SupabaseAdapter, token: str |
 
 
 def test_a_token_that_has_expired_says_what_to_do(adapter: SupabaseAdapter, project: SupabaseApi) -> None:
-    with pytest.raises(PermissionDenied, match="README"):
+    with pytest.raises(PermissionDenied, match=r"docs/supabase\.md"):
         seen(adapter, user(project, ALICE, exp=1))
 
 

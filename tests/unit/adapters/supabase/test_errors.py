@@ -105,7 +105,7 @@ def test_a_refused_key_names_the_setting_and_is_not_tried_again() -> None:
 
 
 def test_a_refused_token_says_what_to_do() -> None:
-    assert "README" in translated(error("PGRST301"), answer(401)).message
+    assert "docs/supabase.md" in translated(error("PGRST301"), answer(401)).message
 
 
 def test_a_missing_function_of_our_own_says_how_to_install_it() -> None:

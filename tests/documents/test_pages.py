@@ -1,0 +1,243 @@
+"""The pages of the documentation: all of their code runs, and does what the text around it says."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+
+from config import tables
+from config.settings import load_settings
+from config.settings import settings_table
+from database.adapters.convex import ConvexAdapter
+from database.adapters.postgres import SupabaseDirectAdapter
+from database.core.context import as_application
+from database.core.schema import Schema
+from database.migrations import runner
+from tests.contract.backends import supabase_database
+from tests.documents.blocks import Block
+from tests.documents.blocks import blocks
+from tests.documents.conftest import Run
+from tests.integration.http.support import make_site
+from tests.integration.http.test_server import ROOT
+from tests.integration.http.test_server import serving
+from tests.servers.convex_deployment import DEPLOY_KEY
+from tests.servers.convex_deployment import ConvexDeployment
+from tests.servers.postgres import PostgresDatabase
+from tests.servers.postgres import PostgresServer
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = {
+    f"{page.stem}/{language}/{number}": block
+    for page in PAGES
+    for language in ("python", "sh")
+    for number, block in enumerate(blocks(page, language), 1)
+}
+ELSEWHERE = {"callers/python/1"}
+"""Blocks with a test file of their own."""
+
+HOST = '"host": "127.0.0.1", "user": "postgres", "password": "…"'
+_LINK = re.compile(r"\]\(([^)#:]+)\)")
+_covered = set(ELSEWHERE)
+
+
+def runs(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Say which blocks a test runs."""
+    _covered.update(names)
+    return lambda test: test
+
+
+def test_every_block_is_run() -> None:
+    assert _covered == BLOCKS.keys()
+    assert len(BLOCKS) == sum(page.read_text().count("\n```") for page in PAGES) / 2
+
+
+def test_every_link_leads_to_a_page() -> None:
+    links = [(page, link) for page in PAGES for link in _LINK.findall(page.read_text())]
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
+    linked = {(page.parent / link).resolve() for page, link in links}
+    assert {page for page in PAGES[1:] if page not in linked} == set()
+
+
+# Commands
+
+
+@runs("README/sh/1", "README/sh/3", "README/sh/4")
+def test_the_targets_and_the_settings_exist() -> None:
+    text = "".join(BLOCKS[name].code for name in ("README/sh/1", "README/sh/3", "README/sh/4"))
+    targets = set(re.findall(r"\bmake ([a-z-]+)", text))
+    assert targets == {"run", "test", "convex-dev", "supabase-dev"}
+    assert targets <= set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    settings = set(re.findall(r"`([A-Z_]+)`", settings_table()))
+    assert {name for name in re.findall(r"\b([A-Z_]+)=", text) if name != "SUPABASE_DB_"} <= settings
+
+
+@runs("README/sh/2")
+def test_the_first_steps(tmp_path: Path) -> None:
+    with serving(tmp_path) as (_, port):
+        told = shell(tmp_path, first_steps(port))
+    assert "HTTP/1.1 201" in told
+    assert told.count('"name":"Water"') == 2
+
+
+@runs("auth/sh/2")
+def test_the_requests_of_a_session(tmp_path: Path) -> None:
+    sent = '{"refresh_token": "isr_…"}'
+    requests = BLOCKS["auth/sh/2"].with_replaced({f"'{sent}'": '"$body"', "curl -s ": "curl -s -w %{http_code} "})
+    with serving(tmp_path) as (_, port):
+        names, _, rest = first_steps(port).partition("\n")
+        register = rest.partition("token=")[0]
+        login = register.replace("/register", "/login").strip()
+        shell(tmp_path, f"{names}\n{register}")
+        sign_in = f"""{names}\npair=$({login})
+token=$(sed 's/.*"access_token":"\\([^"]*\\)".*/\\1/' <<<"$pair")
+body='{sent}'; body=${{body/isr_…/$(sed 's/.*"refresh_token":"\\([^"]*\\)".*/\\1/' <<<"$pair")}}\n"""
+        answers = [shell(tmp_path, sign_in + one) for one in requests.code.replace("\\\n", "").splitlines()]
+    assert [answer[-3:] for answer in answers] == ["200", "200", "204", "204"]
+
+
+def first_steps(port: int) -> str:
+    return BLOCKS["README/sh/2"].with_replaced({"http://127.0.0.1:8000": f"http://127.0.0.1:{port}"}).code
+
+
+@runs("auth/sh/1")
+def test_the_commands_of_the_keys(tmp_path: Path) -> None:
+    site = make_site(tmp_path, JWT_KEYRING_PASSWORD="p" * 40)
+    for line in BLOCKS["auth/sh/1"].code.splitlines():
+        command = line.partition("#")[0].split()
+        assert command[:2] == [".venv/bin/flask", "auth"]
+        done = site.app.test_cli_runner().invoke(args=command[1:])
+        assert done.exit_code == 0, done.output
+        assert done.output
+    site.close()
+
+
+@runs("auth/sh/3")
+def test_the_settings_of_an_issuer() -> None:
+    name, _, value = BLOCKS["auth/sh/3"].code.strip().partition("=")
+    settings = load_settings(None, **{name: value.strip("'").replace("<ref>", "abc")})
+    assert [issuer.name for issuer in settings.auth_foreign_issuers] == ["supabase"]
+
+
+def shell(folder: Path, script: str) -> str:
+    """What a script prints. :raises CalledProcessError: if a command of it fails."""
+    done = subprocess.run(
+        ["/bin/bash", "-euo", "pipefail", "-c", script],
+        cwd=folder,
+        env={"PATH": os.environ["PATH"]},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+# Python
+
+
+@runs("README/python/1")
+def test_a_view_of_ones_own(tmp_path: Path, run: Run) -> None:
+    site = make_site(tmp_path)
+    site.app.register_blueprint(run(BLOCKS["README/python/1"])["lab"])
+    ada = site.register("ada")
+    molecule = site.post("/api/molecules", {"name": "Water"}, ada).json["id"]
+    assert site.post(f"/lab/{molecule}/boil", {"at": 100}).status_code == 401
+    boiled = site.post(f"/lab/{molecule}/boil", {"at": 100}, ada)
+    assert (boiled.status_code, boiled.json["results"]) == (201, {"at": 100})
+    assert site.post(f"/lab/{molecule}/boil", {"at": 99}, ada).status_code == 409
+    site.close()
+
+
+@runs("access/python/1")
+def test_a_table_with_rules(run: Run) -> None:
+    metadata = sa.MetaData()
+    run(BLOCKS["access/python/1"], sa=sa, metadata=metadata, record_columns=tables.record_columns, text=tables.text)
+    rules = Schema.of(metadata).table("diary").rules
+    assert rules.owner == "owner_id"
+    assert str(rules.of("read")) == "owner or role staff"
+
+
+@runs("access/python/2")
+def test_a_view_that_asks_for_a_permission(tmp_path: Path, run: Run) -> None:
+    site = make_site(tmp_path)
+    code = BLOCKS["access/python/2"].with_replaced({"import_molecules(): ...": "import_molecules(): return {}"})
+    run(code, app=site.app)
+    assert site.post("/import", {}, site.register("ada")).status_code == 403
+    assert site.post("/import", {}, site.admin()).status_code == 200
+    site.close()
+
+
+@pytest.fixture
+def supabase(postgres_server: PostgresServer) -> PostgresDatabase:
+    """A Supabase database with the tables and the log of their changes."""
+    database = supabase_database(postgres_server)
+    adapter = SupabaseDirectAdapter(credentials(database))
+    runner.upgrade(adapter)
+    adapter.disconnect()
+    return database
+
+
+def credentials(database: PostgresDatabase) -> dict[str, Any]:
+    return {name: getattr(database, name) for name in ("host", "port", "database", "user", "password")}
+
+
+@runs("python/python/1")
+def test_queries_and_a_transaction(run: Run, supabase: PostgresDatabase) -> None:
+    block = BLOCKS["python/python/1"].with_replaced({f"{{{HOST}}}": repr(credentials(supabase))})
+    found = run(block)["supabase"]
+    assert found.table("experiments").select("name").execute().rows == [{"name": "Boiling"}]
+    grouped = found.table("molecules").group_by("formula").execute().rows
+    assert grouped == [{"formula": "H2O", "count": 1}]
+
+
+def on(deployment: ConvexDeployment, block: Block) -> Block:
+    """The block with the address and the key of a deployment."""
+    replaced = {"https://….convex.cloud": deployment.url}
+    key = next(text for text in ('"key": "…"', '"convex_key": "…"') if text in block.code)
+    return block.with_replaced({**replaced, key: key.replace("…", DEPLOY_KEY)})
+
+
+@runs("python/python/2")
+def test_a_query_is_followed(
+    run: Run, empty_deployment: ConvexDeployment, convex_store: ConvexAdapter, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(on(empty_deployment, BLOCKS["python/python/2"]))
+    assert [row["name"] for row in convex_store.table("molecules").execute().rows] == ["Water"]
+    assert capsys.readouterr().out.startswith("[]")
+
+
+@runs("convex/python/1")
+def test_an_app_on_convex(run: Run, empty_deployment: ConvexDeployment, convex_store: ConvexAdapter) -> None:
+    names = run(on(empty_deployment, BLOCKS["convex/python/1"]))
+    client = names["app"].test_client()
+    token = names["flask_convex"].get_auth_bridge().generate_token("ada")
+    assert client.get("/molecules").json == []
+    assert client.post("/water").status_code == 403
+    assert client.post("/water", headers={"Authorization": f"Bearer {token}"}).status_code == 201
+    assert [row["name"] for row in client.get("/molecules").json] == ["Water"]
+    assert client.get("/.well-known/jwks.json").json["keys"]
+
+
+@runs("sync/python/1")
+def test_two_databases_are_synced(
+    run: Run, supabase: PostgresDatabase, empty_deployment: ConvexDeployment, convex_store: ConvexAdapter
+) -> None:
+    adapter = SupabaseDirectAdapter(credentials(supabase))
+    convex = ConvexAdapter({"url": empty_deployment.url, "key": DEPLOY_KEY})
+    adapter.table("molecules").insert({"id": "m", "name": "Water"}).execute()
+    block = BLOCKS["sync/python/1"].with_replaced(
+        {'force_sync_record("molecules", "…")': 'force_sync_record("molecules", "m")'}
+    )
+    with as_application():
+        run(block, supabase=adapter, convex=convex)
+    assert [row["name"] for row in convex_store.table("molecules").execute().rows] == ["Water"]
+    adapter.disconnect()
+    convex.disconnect()
