@@ -58,10 +58,16 @@ class Judged(Protocol):
 
     name: str
     schema: Schema
-    capabilities: Capabilities
-    sql_dialect: SqlDialectName
 
-    def judges(self, operation: Operation) -> bool:
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+
+    @property
+    def sql_dialect(self) -> SqlDialectName:
+        """The dialect of its SQL text."""
+
+    def judges(self, operation: Operation) -> bool | None:
         """Whether the backend itself applies rules of its own to a caller's ``operation``."""
 
 

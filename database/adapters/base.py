@@ -1,8 +1,8 @@
-"""The public face of every backend, built once on the seam.
+"""The adapter: the public face of every backend, built once.
 
-A backend implements ``execute(operation, context)``, ``open_session(context)`` where it has interactive
-transactions, and how to open, close and describe itself. Everything else is here: the pipeline around each
-call, joining the ambient unit of work, the documented methods and the query builder.
+A call passes through the access rules, the stages of the pipeline, and then :meth:`Backend.execute
+<database.adapters.backend.Backend.execute>`; a call inside a transaction ends at its session instead. Everything but
+the backend is here: pipeline, access rules, transactions, subscriptions and the documented methods.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import logging
 import os
 import weakref
-from abc import abstractmethod
 from collections.abc import Mapping
 from functools import cache
 from functools import partial
@@ -21,11 +20,14 @@ from typing import ClassVar
 
 from config.tables import metadata
 from database.adapters.access import AccessRules
+from database.adapters.backend import REFUSABLE
+from database.adapters.backend import Backend
+from database.adapters.backend import Guarded
+from database.adapters.backend import Setup
 from database.adapters.face import Database
 from database.adapters.session import Session
 from database.adapters.session import Transaction
 from database.adapters.session import carry_out
-from database.adapters.session import no_locks
 from database.adapters.translation.uses import SqlDialectName
 from database.changes.feed import MAX_PAGE
 from database.changes.feed import Changes
@@ -45,28 +47,18 @@ from database.core.context import current_context
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import Unsupported
-from database.core.operations import Batch
-from database.core.operations import Call
 from database.core.operations import Operation
 from database.core.operations import Ping
-from database.core.operations import QueryCall
-from database.core.operations import locks
 from database.core.result import Result
 from database.core.schema import Schema
 from database.resilience.pipeline import Pipeline
-from database.resilience.policy import Handler
 from database.resilience.policy import ResilienceSettings
+from database.resilience.retry import Sleep
 from database.resilience.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
 
 _RESILIENCE_KEYS = ("timeout", "retry_count", "circuit_breaker_threshold", "circuit_breaker_timeout", "max_concurrency")
-_NEEDED: Mapping[type[Operation], str] = {Call: "calls", QueryCall: "calls", ReadChanges: "changes"}
-"""The capability that an operation takes."""
-
-_REFUSABLE = frozenset({Batch, *_NEEDED})
-"""Operations to look into; all others every backend can do, and they are not held up."""
-
 _adapters: weakref.WeakSet[DatabaseAdapter] = weakref.WeakSet()
 
 
@@ -87,19 +79,18 @@ class DatabaseAdapter(Database):
     :raises TypeError: for a key that the adapter does not know.
     """
 
-    kind: ClassVar[str]
-    capabilities: Capabilities = Capabilities()
-    isolation: str = "serializable"
-    config_keys: ClassVar[frozenset[str]] = frozenset()
-    sql_dialect: SqlDialectName = "postgres"
+    backend_class: ClassVar[type[Backend]]
+    backend: Backend
+    _sleep: Sleep | None = None
 
     def __init__(
         self, config: Mapping[str, Any] | None = None, schema: Schema | None = None, name: str | None = None
     ) -> None:
         self.config = dict(config or {})
-        unknown = self.config.keys() - self.config_keys - set(_RESILIENCE_KEYS)
+        known_keys = {*self.backend_class.config_keys, *_RESILIENCE_KEYS}
+        unknown = self.config.keys() - known_keys
         if unknown:
-            known = ", ".join(sorted({*self.config_keys, *_RESILIENCE_KEYS}))
+            known = ", ".join(sorted(known_keys))
             raise TypeError(f"{type(self).__name__} does not know {', '.join(sorted(unknown))}; it knows {known}")
         self.name = name or self.kind
         self.schema = schema or declared_schema()
@@ -109,58 +100,67 @@ class DatabaseAdapter(Database):
         _adapters.add(self)
 
     def _begin_anew(self) -> None:
-        self._build()
-        # Around whatever the adapter has made of its pipeline, so that no call of a caller passes the rules by.
-        self._call = self.access.enforced(self._stages())
-        self._call_inside = self.access.enforced(self._stages_inside(carry_out))
-
-    def _build(self) -> None:
-        """Everything that must not be shared with a forked child: locks, threads, connections."""
+        """Make everything that must not be shared with a forked child: locks, threads, connections."""
         self._opened = False
         self._lock = RLock()
         self._transactions: set[Transaction] = set()
-        self.watchdog = Watchdog()
-        self.pipeline = Pipeline(self.name, self._execute_open, self.settings)
+        self._watchdog = Watchdog()
+        self.backend = self._make_backend(Setup(self.name, self.config, self.schema, self.settings, self._watchdog))
+        self._seam = self.backend.seam
+        self.pipeline = Pipeline(self.name, self._execute, self.settings, sleep=self._sleep)
+        self._guarded = Guarded(self.pipeline, self._execute, self._open_session, self._open_reading_session)
+        self._call = self.access.enforced(self.backend.call_through(self._guarded))
+        self._call_inside = self.access.enforced(self.backend.call_inside(self._guarded, carry_out))
         self._subscriptions = Subscriptions(self.name, self._followed)
 
-    # The seam
+    def _make_backend(self, setup: Setup) -> Backend:
+        return self.backend_class(setup)
 
-    @abstractmethod
-    def execute(self, operation: Operation, context: Context) -> Result:
-        """Carry out one operation on its own; atomic, committed when it returns."""
+    # The backend
 
-    def open_session(self, context: Context) -> Session:
-        """Begin an interactive transaction. :raises Unsupported: where the backend has none."""
-        raise Unsupported("sessions", backend=self.name)
+    @property
+    def kind(self) -> str:
+        """The kind of the backend."""
+        return self.backend_class.kind
 
-    def open_reading_session(self, context: Context) -> Session:
-        """Begin an interactive transaction that sees one state and keeps nobody from writing before it writes.
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend can do."""
+        return self.backend.capabilities
 
-        Its first change, or its commit, is a ``SerializationFailure`` if what it has read is out of date by then.
-        """
-        return self.open_session(context)
+    @property
+    def isolation(self) -> str:
+        """The isolation of its transactions, in SQL's words."""
+        return self.backend.isolation
 
-    @abstractmethod
-    def open(self, context: Context) -> None:
-        """Make ready to connect; called once before the first operation."""
+    @property
+    def sql_dialect(self) -> SqlDialectName:
+        """The dialect of its SQL text."""
+        return self.backend.sql_dialect
 
-    @abstractmethod
-    def close(self) -> None:
-        """Close all connections; the adapter may be opened again."""
-
-    @abstractmethod
-    def abandon(self) -> None:
-        """Forget connections inherited through a fork, without a word to the server they belong to."""
-
-    @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Where this backend is, without secrets: host, port, path and the like."""
+        """Where the backend is, without secrets: host, port, path and the like."""
+        return self.backend.describe()
+
+    def opened(self, context: Context | None = None) -> Backend:
+        """The backend, ready for calls. :raises DataError: if it cannot be opened."""
+        if not self._opened:
+            with self._lock:
+                if not self._opened:
+                    self.backend.open(context or current_context.get())
+                    self.pipeline.start()
+                    self._opened = True
+        return self.backend
 
     # Callers
 
     def judges(self, operation: Operation) -> bool:
         """Whether the backend itself applies rules of its own to a caller's ``operation``."""
-        return self.capabilities.row_security
+        judges = self.backend.judges(operation)
+        if judges is None:
+            self.pipeline.call(Ping(), current_context.get())
+            judges = self.backend.judges(operation)
+        return bool(judges)
 
     def demand_callers(self) -> None:
         """Refuse from now on what nobody says the caller of; the application's own calls say ``as_application()``."""
@@ -226,26 +226,15 @@ class DatabaseAdapter(Database):
         self.access.require_caller(context, "begin")
         if self.settings.timeout:
             context = context.until(monotonic() + self.settings.timeout)
-        session = self._begin(context, reads=reads)
+        session = self.backend.begin(self._guarded, context, reads=reads)
         transaction = Transaction(self, session, context, self._call_inside, self._transaction_ended)
         self._transactions.add(transaction)
-        transaction.ticket = self.watchdog.watch(context.deadline, partial(_expire, transaction))
+        transaction.ticket = self._watchdog.watch(context.deadline, partial(_expire, transaction))
         return transaction
-
-    def _begin(self, context: Context, *, reads: bool) -> Session:
-        return self.pipeline.open_session(self._open_reading_session if reads else self._open_session, context)
-
-    def _stages_inside(self, handler: Handler) -> Handler:
-        """What every call of a session passes through, below the access rules."""
-        return self.pipeline.observe(handler)
-
-    def _stages(self) -> Handler:
-        """What every other call passes through, below the access rules."""
-        return self.pipeline.call
 
     def _transaction_ended(self, transaction: Transaction) -> None:
         self._transactions.discard(transaction)
-        self.watchdog.done(transaction.ticket)
+        self._watchdog.done(transaction.ticket)
         self.pipeline.release_session()
 
     # Connection
@@ -253,9 +242,8 @@ class DatabaseAdapter(Database):
     def connect(self) -> bool:
         """Open the backend and ask for a sign of life; False, and a line in the log, if there is none."""
         try:
-            self._ensure_open()
             asking = current_context.get().acting_as(SERVICE)
-            self.execute(Ping(), asking.until(monotonic() + (self.settings.timeout or 30)))
+            self.opened().execute(Ping(), asking.until(monotonic() + (self.settings.timeout or 30)))
         except DataError as error:
             logger.warning("%s did not connect: %s", self.name, error)
             return False
@@ -271,7 +259,7 @@ class DatabaseAdapter(Database):
             self.pipeline.close()
             if self._opened:
                 self._opened = False
-                self.close()
+                self.backend.close()
         return True
 
     @property
@@ -288,7 +276,7 @@ class DatabaseAdapter(Database):
             "connected": self.connected,
             "active_transactions": len(self._transactions),
             "isolation": self.isolation,
-            **self.describe(),
+            **self.backend.describe(),
             **self.pipeline.snapshot(),
         }
 
@@ -301,42 +289,20 @@ class DatabaseAdapter(Database):
             return False, f"Connection error: {error}"
         return True, "Connection successful"
 
-    def _execute_open(self, operation: Operation, context: Context) -> Result:
-        if type(operation) in _REFUSABLE or getattr(operation, "lock", False):
-            self._refuse_unsupported(operation)
-        if not self._opened:
-            self._ensure_open(context)
-        return self.execute(operation, context)
+    # What the pipeline guards
 
-    def _refuse_unsupported(self, operation: Operation) -> None:
-        if isinstance(operation, Batch):
-            for part in operation.operations:
-                self._refuse_unsupported(part)
-            return
-        if locks(operation):
-            if not self.capabilities.locks:
-                raise no_locks(self.name)
-            raise InvalidQuery("a lock lasts as long as its transaction, so it takes a transaction()")
-        capability = _NEEDED.get(type(operation))
-        if capability is not None and not getattr(self.capabilities, capability):
-            raise Unsupported(capability, backend=self.name)
+    def _execute(self, operation: Operation, context: Context) -> Result:
+        if type(operation) in REFUSABLE or getattr(operation, "lock", False):
+            self.backend.refuse_unsupported(operation)
+        if not self._opened:
+            self.opened(context)
+        return self._seam(operation, context)
 
     def _open_session(self, context: Context) -> Session:
-        if not self._opened:
-            self._ensure_open(context)
-        return self.open_session(context)
+        return self.opened(context).open_session(context)
 
     def _open_reading_session(self, context: Context) -> Session:
-        if not self._opened:
-            self._ensure_open(context)
-        return self.open_reading_session(context)
-
-    def _ensure_open(self, context: Context | None = None) -> None:
-        with self._lock:
-            if not self._opened:
-                self.open(context or current_context.get())
-                self.pipeline.start()
-                self._opened = True
+        return self.opened(context).open_reading_session(context)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.name}>"
@@ -351,7 +317,7 @@ def _after_fork() -> None:
     """In the child: what was inherited belongs to the parent, so begin anew."""
     for adapter in list(_adapters):
         if adapter._opened:
-            adapter.abandon()
+            adapter.backend.abandon()
         adapter._begin_anew()
 
 

@@ -75,7 +75,7 @@ def _opened(engine: sa.Engine, adapter: DatabaseAdapter) -> sa.Connection:
     except sa.exc.DBAPIError as error:
         ours: DataError = ConnectFailed("the database takes no further connection")
         if isinstance(adapter, PostgresAdapter):
-            ours = connect_failure(error.orig or error, Place.of(adapter.config, adapter.settings_prefix))
+            ours = connect_failure(error.orig or error, Place.of(adapter.config, adapter.backend.settings_prefix))
         ours.backend = adapter.name
         raise ours from error.orig
 

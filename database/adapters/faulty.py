@@ -41,6 +41,8 @@ from typing import Any
 from typing import ClassVar
 from typing import Literal
 
+from database.adapters.backend import Backend
+from database.adapters.backend import Setup
 from database.adapters.base import DatabaseAdapter
 from database.adapters.session import Session
 from database.core.clock import monotonic
@@ -54,7 +56,6 @@ from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
 from database.resilience.deadline import remaining
-from database.resilience.pipeline import Pipeline
 from database.resilience.retry import Sleep
 
 Fault = Literal["refuse", "error_before", "delay", "cut", "error_after_commit"]
@@ -126,6 +127,76 @@ class Faults:
         return None
 
 
+class FaultyBackend(Backend):
+    """Another adapter's backend with faults; it can do what that one can."""
+
+    kind: ClassVar[str] = "faulty"
+
+    def __init__(self, setup: Setup, inner: DatabaseAdapter, faults: Faults, seed: int) -> None:
+        super().__init__(setup)
+        self.capabilities = inner.capabilities
+        self.isolation = inner.isolation
+        self.sql_dialect = inner.sql_dialect
+        self._inner = inner
+        self._faults = faults
+        self._random = Random(seed)
+
+    def judges(self, operation: Operation) -> bool:
+        return self._inner.judges(operation)
+
+    def refuse_unsupported(self, operation: Operation) -> None:
+        super().refuse_unsupported(operation)
+        self._inner.backend.refuse_unsupported(operation)
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        fault = self._suffer(_ON_CALL, context)
+        if fault == "cut":
+            raise _lost(operation)
+        result = self._inner.opened(context).execute(operation, context)
+        if fault == "error_after_commit":
+            raise _lost(operation)
+        return result
+
+    def open_session(self, context: Context) -> Session:
+        return self._faulty_session(lambda context: self._inner.opened(context).open_session(context), context)
+
+    def open_reading_session(self, context: Context) -> Session:
+        return self._faulty_session(lambda context: self._inner.opened(context).open_reading_session(context), context)
+
+    def open(self, context: Context) -> None:
+        self._inner.opened(context)
+
+    def close(self) -> None:
+        self._inner.disconnect()
+
+    def abandon(self) -> None:
+        """Nothing to forget: the inner adapter does so itself."""
+
+    def describe(self) -> dict[str, Any]:
+        return {**self._inner.describe(), "inner": self._inner.kind}
+
+    def _faulty_session(self, opener: Callable[[Context], Session], context: Context) -> Session:
+        if self._suffer(_ON_BEGIN, context) == "cut":
+            raise Unavailable("the connection was lost")
+        return _FaultySession(opener(context), self._suffer)
+
+    def _suffer(self, possible: Sequence[Fault], context: Context) -> Fault | None:
+        """Draw a fault. One that strikes before anything is sent does so here; what comes later is the caller's."""
+        fault = self._faults.draw(possible, self._random.random())
+        if fault == "refuse":
+            raise ConnectFailed("the connection was refused")
+        if fault == "error_before":
+            raise Unavailable("the connection was lost before anything was sent")
+        if fault == "delay":
+            self._delay(context)
+        return fault
+
+    def _delay(self, context: Context) -> None:
+        Event().wait(min(self._faults.seconds, remaining(context, monotonic)))
+        if monotonic() >= context.deadline:
+            raise TimedOut("the call was late and nothing was sent before the deadline")
+
+
 class FaultyAdapter(DatabaseAdapter):
     """The inner adapter with faults; it can do what that one can.
 
@@ -137,7 +208,8 @@ class FaultyAdapter(DatabaseAdapter):
     :param sleep: waits the given seconds between attempts; by default really.
     """
 
-    kind: ClassVar[str] = "faulty"
+    backend_class = FaultyBackend
+    backend: FaultyBackend
 
     def __init__(
         self,
@@ -150,68 +222,12 @@ class FaultyAdapter(DatabaseAdapter):
     ) -> None:
         self.inner = inner
         self.faults = faults or Faults()
-        self.capabilities = inner.capabilities
-        self.isolation = inner.isolation
-        self.sql_dialect = inner.sql_dialect
         self._seed = seed
         self._sleep = sleep
         super().__init__(config, inner.schema, name or f"faulty {inner.name}")
 
-    def _build(self) -> None:
-        super()._build()
-        self._random = Random(self._seed)
-        self.pipeline = Pipeline(self.name, self._execute_open, self.settings, sleep=self._sleep)
-
-    def judges(self, operation: Operation) -> bool:
-        return self.inner.judges(operation)
-
-    def execute(self, operation: Operation, context: Context) -> Result:
-        fault = self._suffer(_ON_CALL, context)
-        if fault == "cut":
-            raise _lost(operation)
-        result = self.inner._execute_open(operation, context)
-        if fault == "error_after_commit":
-            raise _lost(operation)
-        return result
-
-    def open_session(self, context: Context) -> Session:
-        return self._faulty_session(self.inner._open_session, context)
-
-    def open_reading_session(self, context: Context) -> Session:
-        return self._faulty_session(self.inner._open_reading_session, context)
-
-    def open(self, context: Context) -> None:
-        self.inner._ensure_open(context)
-
-    def close(self) -> None:
-        self.inner.disconnect()
-
-    def abandon(self) -> None:
-        """Nothing to forget: the inner adapter does so itself."""
-
-    def describe(self) -> dict[str, Any]:
-        return {**self.inner.describe(), "inner": self.inner.kind}
-
-    def _faulty_session(self, opener: Callable[[Context], Session], context: Context) -> Session:
-        if self._suffer(_ON_BEGIN, context) == "cut":
-            raise Unavailable("the connection was lost")
-        return _FaultySession(opener(context), self._suffer)
-
-    def _suffer(self, possible: Sequence[Fault], context: Context) -> Fault | None:
-        """Draw a fault. One that strikes before anything is sent does so here; what comes later is the caller's."""
-        fault = self.faults.draw(possible, self._random.random())
-        if fault == "refuse":
-            raise ConnectFailed("the connection was refused")
-        if fault == "error_before":
-            raise Unavailable("the connection was lost before anything was sent")
-        if fault == "delay":
-            self._delay(context)
-        return fault
-
-    def _delay(self, context: Context) -> None:
-        Event().wait(min(self.faults.seconds, remaining(context, monotonic)))
-        if monotonic() >= context.deadline:
-            raise TimedOut("the call was late and nothing was sent before the deadline")
+    def _make_backend(self, setup: Setup) -> Backend:
+        return FaultyBackend(setup, self.inner, self.faults, self._seed)
 
 
 class _FaultySession(Session):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.buffered.backend import BufferedBackend
 from tests.contract.backends import BACKENDS
 from tests.contract.backends import BackendCase
 
@@ -102,7 +102,7 @@ def _switch(capability: str, title: str, lacks: str, *, yes: str = "yes", no: st
 def _transactions(case: BackendCase) -> str:
     if not case.capabilities.sessions:
         return "no"
-    return "buffered" if issubclass(case.adapter, BufferedAdapter) else "interactive"
+    return "buffered" if issubclass(case.adapter.backend_class, BufferedBackend) else "interactive"
 
 
 def _lacks_of_transactions(case: BackendCase) -> str:
@@ -118,7 +118,7 @@ def _lacks_of_sql(case: BackendCase) -> str:
 def _functions(case: BackendCase) -> str:
     if not case.capabilities.calls:
         return "no"
-    joins = getattr(case.adapter, "call_inside", None) is not BufferedAdapter.call_inside
+    joins = getattr(case.adapter.backend_class, "function_inside", None) is not BufferedBackend.function_inside
     return "yes" if joins else "outside transactions"
 
 

@@ -167,7 +167,7 @@ def lateness(backend: Backend, proxy: Callable[[int], FaultProxy], connections: 
     """What makes this kind of backend late, for as many calls at once as ``connections``."""
     if backend.case.name == "memory":
         adapter: Any = backend.another(timeout=LIMIT)
-        return LateLock(adapter, adapter._writing.acquire, adapter._writing.release)
+        return LateLock(adapter, adapter.backend._writing.acquire, adapter.backend._writing.release)
     if backend.case.name == "sqlite":
         # As another process would, which does not stand in the adapter's own queue.
         rival = apsw.Connection(backend.config["path"])

@@ -14,7 +14,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 
 from database.adapters.base import DatabaseAdapter
-from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.buffered.backend import BufferedBackend
 from database.adapters.memory import MemoryAdapter
 from database.core.context import SERVICE
 from database.core.context import Identity
@@ -197,7 +197,9 @@ def _assert_alike(found: list[Any], expected: list[Any]) -> None:
 
 def _examples(backend: Backend) -> Callable[[Any], Any]:
     return settings(
-        max_examples=EXAMPLES_OVER_HTTP if issubclass(backend.case.adapter, BufferedAdapter) else EXAMPLES,
+        max_examples=EXAMPLES_OVER_HTTP
+        if issubclass(backend.case.adapter.backend_class, BufferedBackend)
+        else EXAMPLES,
         suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
     )
 

@@ -151,7 +151,7 @@ def test_what_follows_a_cut_fails_too(adapter: FaultyAdapter) -> None:
 
 
 def test_every_call_of_a_cut_session_is_unavailable(adapter: FaultyAdapter) -> None:
-    session = adapter.open_session(NO_CONTEXT)
+    session = adapter.backend.open_session(NO_CONTEXT)
     adapter.faults.next("cut")
     calls: tuple[Callable[[], Any], ...] = (
         lambda: session.execute(Get("things", "a"), NO_CONTEXT),
@@ -184,7 +184,7 @@ def test_a_scripted_fault_waits_for_a_call_that_it_can_happen_to(adapter: Faulty
         adapter.run(Insert("things", [thing("b")]))
         adapter.run(Insert("things", [thing("c")]))
     with pytest.raises(ConnectFailed):
-        adapter.execute(Ping(), NO_CONTEXT)
+        adapter.backend.execute(Ping(), NO_CONTEXT)
     assert list(_state(adapter)) == ["a", "b", "c"]
 
 

@@ -9,7 +9,10 @@ from typing import Any
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.access import AccessRules
+from database.adapters.backend import Setup
+from database.adapters.base import DatabaseAdapter
+from database.adapters.buffered.backend import BufferedBackend
 from database.adapters.buffered.request import CommitRequest
 from database.adapters.buffered.request import Encoder
 from database.adapters.buffered.request import Validation
@@ -55,11 +58,9 @@ class _ListFunctions(Operation):
     reads: ClassVar[bool] = True
 
 
-class ConvexAdapter(BufferedAdapter):
-    """Talks to a deployment that has the functions of ``database/convex_functions``.
-
-    :param config: ``url``; ``key``, the deploy key; ``user_token``, who asks where the context names nobody;
-        ``functions``, kinds of functions by path, for those that need not be asked for; and the keys of every adapter.
+class ConvexBackend(BufferedBackend):
+    """Reads and commits through the deployment's internal functions with the deploy key, and calls the application's
+    functions with the caller's token.
     """
 
     kind: ClassVar[str] = "convex"
@@ -74,14 +75,15 @@ class ConvexAdapter(BufferedAdapter):
     )
     config_keys: ClassVar[frozenset[str]] = frozenset({"url", "key", "user_token", "functions"})
 
-    def _build(self) -> None:
-        super()._build()
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self._url = str(self.config.get("url") or "")
         if urlsplit(self._url).scheme not in {"http", "https"}:
             raise TypeError("ConvexAdapter needs the deployment's url")
         self._client = ConvexClient(self._url, self.settings.max_concurrency or _DEFAULT_CONNECTIONS)
         self._authorization = Authorization(self.config.get("key"), self.config.get("user_token"))
         self._kinds = FunctionKinds(self.config.get("functions") or {})
+        self._access = AccessRules(self)
         self._encoder = Encoder(self.schema, encode)
         reader = Reader(self.schema, self._encoder, self._ask)
         self._handlers: dict[type[Operation], Callable[[Any, Context], Result]] = {
@@ -102,7 +104,7 @@ class ConvexAdapter(BufferedAdapter):
             raise Unsupported(operation.kind, backend=self.name)
         return handler(operation, context)
 
-    def call_inside(self, session: BufferedSession, operation: Call, context: Context) -> Result:
+    def function_inside(self, session: BufferedSession, operation: Call, context: Context) -> Result:
         """A query is answered by the deployment until the transaction has changed something that it could not see. A
         function on records becomes an operation of the transaction. Any other mutation runs when the transaction
         commits, and its ``value`` is a :class:`~database.adapters.buffered.session.Deferred`.
@@ -113,7 +115,7 @@ class ConvexAdapter(BufferedAdapter):
         known = record_operation(call, self.schema, context.identity)
         if known is not None and self._kinds.known(call.function):
             if is_caller(context.identity):
-                known = self.access.permitted(known, context.identity).operation
+                known = self._access.permitted(known, context.identity).operation
             return Result(value=record_value(call, self.schema, session.execute(known, context)), returns_rows=False)
         if self._kinds.known(call.function) == "mutation":
             return Result(value=session.defer(call, context.identity), returns_rows=False)
@@ -196,6 +198,17 @@ class ConvexAdapter(BufferedAdapter):
         return self._client.call(
             "query", path, arguments, context, authorization=authorization, reads=True, failed=internal_error
         )
+
+
+class ConvexAdapter(DatabaseAdapter):
+    """Talks to a deployment that has the functions of ``database/convex_functions``.
+
+    :param config: ``url``; ``key``, the deploy key; ``user_token``, who asks where the context names nobody;
+        ``functions``, kinds of functions by path, for those that need not be asked for; and the keys of every adapter.
+    """
+
+    backend_class: ClassVar[type[ConvexBackend]] = ConvexBackend
+    backend: ConvexBackend
 
 
 def create_convex_adapter(config: Mapping[str, Any]) -> ConvexAdapter:

@@ -6,6 +6,8 @@ import threading
 from typing import Any
 from typing import ClassVar
 
+from database.adapters.backend import Backend
+from database.adapters.backend import Setup
 from database.adapters.base import DatabaseAdapter
 from database.adapters.memory.log import ChangeLog
 from database.adapters.memory.log import LoggedTables
@@ -22,14 +24,14 @@ from database.core.result import Result
 from database.resilience.deadline import remaining
 
 
-class MemoryAdapter(DatabaseAdapter):
+class MemoryBackend(Backend):
     """Keeps everything in this process, one writer at a time; gone when the process ends."""
 
     kind: ClassVar[str] = "memory"
     capabilities = Capabilities(sql="translated", changes=True, durable=False)
 
-    def _build(self) -> None:
-        super()._build()
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self._tables = LoggedTables(self.schema)
         self._log = ChangeLog()
         self._writing = threading.Lock()
@@ -86,10 +88,10 @@ class _MemorySession(Session):
         change.
     """
 
-    def __init__(self, adapter: MemoryAdapter, *, writes: bool) -> None:
-        self._adapter = adapter
+    def __init__(self, backend: MemoryBackend, *, writes: bool) -> None:
+        self._backend = backend
         self._writes = writes
-        self._seen = adapter._tables
+        self._seen = backend._tables
         self._tables = self._seen.copy() if writes else self._seen
         self._points: dict[str, LoggedTables] = {}
 
@@ -99,7 +101,7 @@ class _MemorySession(Session):
         return self._tables.execute(operation, context.deadline)
 
     def savepoint(self, name: str) -> None:
-        # Before its first change these are the adapter's own tables, which are never changed but replaced.
+        # Before its first change these are the backend's own tables, which are never changed but replaced.
         self._points[name] = self._tables.copy() if self._writes else self._tables
 
     def release(self, name: str) -> None:
@@ -112,17 +114,24 @@ class _MemorySession(Session):
     def commit(self, context: Context) -> None:
         try:
             if self._writes:
-                self._adapter._publish(self._tables)
+                self._backend._publish(self._tables)
         finally:
             self.rollback()
 
     def rollback(self) -> None:
         if self._writes:
-            self._adapter._writing.release()
+            self._backend._writing.release()
 
     def _begin_to_write(self, context: Context) -> None:
-        self._adapter._acquire(context)
+        self._backend._acquire(context)
         self._writes = True
-        if self._adapter._tables is not self._seen:
+        if self._backend._tables is not self._seen:
             raise SerializationFailure("another transaction has written since this one began to read")
         self._tables = self._tables.copy()
+
+
+class MemoryAdapter(DatabaseAdapter):
+    """Tables in this process, one writer at a time; gone when it ends. Config: the keys of every adapter."""
+
+    backend_class: ClassVar[type[MemoryBackend]] = MemoryBackend
+    backend: MemoryBackend

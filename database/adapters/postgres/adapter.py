@@ -8,6 +8,8 @@ from contextlib import suppress
 from typing import Any
 from typing import ClassVar
 
+from database.adapters.backend import Backend
+from database.adapters.backend import Setup
 from database.adapters.base import DatabaseAdapter
 from database.adapters.postgres import changes
 from database.adapters.postgres.connection import PostgresCall
@@ -39,15 +41,8 @@ Handler = Callable[[PostgresCall, Any], Result]
 _ISOLATION = {"read committed", "repeatable read", "serializable"}
 
 
-class PostgresAdapter(DatabaseAdapter):
-    """Config: ``host``, ``port`` (5432), ``user``, ``password``, ``database`` (postgres), ``sslmode`` (prefer),
-    ``min_connections`` (1), ``max_connections`` (10), ``pool_timeout`` (5 s to wait for a free connection),
-    ``pooler`` (True behind a transaction pooler), ``isolation`` (serializable; or repeatable read, under which two that
-    read the same and then change different rows may both commit; or read committed, under which what was read may have
-    changed when something is written).
-
-    A call outside of a transaction is one of its own, and is carried out anew if another one came first.
-    """
+class PostgresBackend(Backend):
+    """A call outside of a transaction is one of its own, and is carried out anew if another one came first."""
 
     kind: ClassVar[str] = "postgresql"
     capabilities = Capabilities(changes=True)
@@ -70,8 +65,8 @@ class PostgresAdapter(DatabaseAdapter):
     settings_prefix: ClassVar[str] = "LOCAL_DB"
     """What the names of its settings begin with, where it is made from settings."""
 
-    def _build(self) -> None:
-        super()._build()
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self._operations = SqlOperations(self.schema, DIALECT)
         self._prepare = not self.config.get("pooler")
         self.isolation = str(self.config.get("isolation", "serializable"))
@@ -197,11 +192,11 @@ class _PostgresSession(Session):
     the first thing to be asked for waits, and then shows what the other one has left.
     """
 
-    def __init__(self, adapter: PostgresAdapter, call: PostgresCall) -> None:
-        self._adapter = adapter
+    def __init__(self, backend: PostgresBackend, call: PostgresCall) -> None:
+        self._backend = backend
         self._call = call
         self._prologue = ""
-        self._isolation = adapter.isolation
+        self._isolation = backend.isolation
         self._nothing_told = True
 
     def begin(self, context: Context) -> None:
@@ -213,7 +208,7 @@ class _PostgresSession(Session):
             self._begin(context)
 
     def _begin(self, context: Context) -> None:
-        self._prologue = self._adapter.prologue(context)
+        self._prologue = self._backend.prologue(context)
         limit = ""
         if context.deadline != math.inf:
             milliseconds = max(1, int((context.deadline - monotonic()) * 1000))
@@ -236,11 +231,11 @@ class _PostgresSession(Session):
 
     def _carry_out(self, operation: Operation, context: Context) -> Result:
         self._call.deadline = context.deadline
-        prologue = self._adapter.prologue(context)
+        prologue = self._backend.prologue(context)
         if prologue and prologue != self._prologue:
             self._call.control(prologue)
             self._prologue = prologue
-        result = self._adapter._operations.execute(self._call, operation)
+        result = self._backend._operations.execute(self._call, operation)
         if self._call.is_idle:
             raise InvalidQuery("a transaction is ended by commit() or rollback(), not with SQL text")
         return result
@@ -265,4 +260,16 @@ class _PostgresSession(Session):
             self.rollback()
 
     def rollback(self) -> None:
-        self._adapter._release(self._call)
+        self._backend._release(self._call)
+
+
+class PostgresAdapter(DatabaseAdapter):
+    """Config: ``host``, ``port`` (5432), ``user``, ``password``, ``database`` (postgres), ``sslmode`` (prefer),
+    ``min_connections`` (1), ``max_connections`` (10), ``pool_timeout`` (5 s to wait for a free connection),
+    ``pooler`` (True behind a transaction pooler), ``isolation`` (serializable; or repeatable read, under which two that
+    read the same and then change different rows may both commit; or read committed, under which what was read may have
+    changed when something is written).
+    """
+
+    backend_class: ClassVar[type[PostgresBackend]] = PostgresBackend
+    backend: PostgresBackend

@@ -8,13 +8,13 @@ from typing import ClassVar
 import orjson
 from psycopg import sql
 
+from database.adapters.backend import Setup
 from database.adapters.postgres.adapter import PostgresAdapter
+from database.adapters.postgres.adapter import PostgresBackend
 from database.core.capabilities import Capabilities
 from database.core.context import SERVICE
 from database.core.context import Context
-from database.core.context import current_context
 from database.core.operations import Operation
-from database.core.operations import Ping
 
 logger = logging.getLogger(__name__)
 
@@ -22,10 +22,8 @@ ROLES = frozenset({"anon", "authenticated", "service_role"})
 _KNOWN_ROLES = "select rolname from pg_roles where rolname in ('anon', 'authenticated', 'service_role')"
 
 
-class SupabaseDirectAdapter(PostgresAdapter):
-    """Config as :class:`PostgresAdapter`; ``host`` is the project's database or its pooler (then ``pooler``).
-
-    Each transaction sets the caller's role and claims with ``set local``: nothing of one request is left for
+class SupabaseDirectBackend(PostgresBackend):
+    """Each transaction sets the caller's role and claims with ``set local``: nothing of one request is left for
     the next. A server without Supabase's roles gets the claims only, and the connection info says so.
     """
 
@@ -35,8 +33,8 @@ class SupabaseDirectAdapter(PostgresAdapter):
     copies = False
     settings_prefix: ClassVar[str] = "SUPABASE_DB"
 
-    def _build(self) -> None:
-        super()._build()
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self._has_roles: bool | None = None
 
     def open(self, context: Context) -> None:
@@ -50,11 +48,8 @@ class SupabaseDirectAdapter(PostgresAdapter):
         if not self._has_roles:
             logger.warning("%s has no roles anon, authenticated and service_role: only claims are set", self.name)
 
-    def judges(self, operation: Operation) -> bool:
-        if self._has_roles is None:
-            # Only an open connection tells, and what opens it is guarded like every call.
-            self.pipeline.call(Ping(), current_context.get())
-        return bool(self._has_roles)
+    def judges(self, operation: Operation) -> bool | None:
+        return self._has_roles
 
     def describe(self) -> dict[str, object]:
         security = {True: "roles and claims", False: "claims only: the server lacks Supabase's roles"}
@@ -68,6 +63,13 @@ class SupabaseDirectAdapter(PostgresAdapter):
         parts = [f"set local role {role}"] if self._has_roles else []
         parts += [f"select set_config('{name}', {_literal(value)}, true)" for name, value in settings]
         return "; ".join(parts)
+
+
+class SupabaseDirectAdapter(PostgresAdapter):
+    """Config as :class:`PostgresAdapter`; ``host`` is the project's database or its pooler (then ``pooler``)."""
+
+    backend_class = SupabaseDirectBackend
+    backend: SupabaseDirectBackend
 
 
 def _literal(text: str) -> str:

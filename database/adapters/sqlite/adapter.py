@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 from typing import ClassVar
 
+from database.adapters.backend import Backend
+from database.adapters.backend import Setup
 from database.adapters.base import DatabaseAdapter
 from database.adapters.session import Session
 from database.adapters.sql.operations import SqlOperations
@@ -36,10 +38,8 @@ _inherited: list[SQLiteConnection] = []
 """Connections that a fork left in the child. Closing one would drop locks that the parent holds."""
 
 
-class SQLiteAdapter(DatabaseAdapter):
-    """Config: ``path``, the database file, and ``synchronous``, ``full`` (default) or ``normal``.
-
-    Every call has a connection of its own from a free list. Writers of this process queue for a lock before
+class SQLiteBackend(Backend):
+    """Every call has a connection of its own from a free list. Writers of this process queue for a lock before
     they ask SQLite for its own, which is several times faster than meeting in its busy handler.
 
     A file that is deleted or replaced while it is open would go on taking writes that nobody finds again. That is
@@ -51,7 +51,8 @@ class SQLiteAdapter(DatabaseAdapter):
     config_keys = frozenset({"path", "synchronous"})
     sql_dialect: SqlDialectName = "sqlite"
 
-    def _build(self) -> None:
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self._path = Path(self.config.get("path", "instance/isthmus.db"))
         self._synchronous = str(self.config.get("synchronous", "full"))
         if self._synchronous not in {"full", "normal"}:
@@ -60,8 +61,8 @@ class SQLiteAdapter(DatabaseAdapter):
         self._seen_at = -math.inf
         self._gone = False
         self._writing = threading.Lock()
+        self._is_open = False
         self._operations = SqlOperations(self.schema, DIALECT)
-        super()._build()
 
     def execute(self, operation: Operation, context: Context) -> Result:
         if type(operation) is Ping:
@@ -100,9 +101,10 @@ class SQLiteAdapter(DatabaseAdapter):
         except OSError as error:
             raise ConnectFailed("the database file or its folder cannot be made") from error
         self._free.append(SQLiteConnection(self._path, self._synchronous, self.watchdog))
+        self._is_open = True
 
     def close(self) -> None:
-        self._gone = False
+        self._is_open = self._gone = False
         while self._free:
             self._free.pop().close()
 
@@ -180,7 +182,7 @@ class SQLiteAdapter(DatabaseAdapter):
                 # Closing it is the last way to do so.
                 connection.close()
                 return
-        if self._opened:
+        if self._is_open:
             self._free.append(connection)
         else:
             connection.close()
@@ -207,8 +209,8 @@ class _SQLiteSession(Session):
         change on. Until then it reads from one snapshot, and its change is refused if that is not the last one.
     """
 
-    def __init__(self, adapter: SQLiteAdapter, connection: SQLiteConnection, *, writes: bool) -> None:
-        self._adapter = adapter
+    def __init__(self, backend: SQLiteBackend, connection: SQLiteConnection, *, writes: bool) -> None:
+        self._backend = backend
         self._connection = connection
         self._writes = writes
 
@@ -220,7 +222,7 @@ class _SQLiteSession(Session):
         if not self._writes and not reads_only(operation):
             self._begin_to_write(context)
         self._connection.limit(context)
-        result = self._adapter._operations.execute(self._connection, operation)
+        result = self._backend._operations.execute(self._connection, operation)
         if not self._connection.in_transaction:
             raise InvalidQuery("a transaction is ended by commit() or rollback(), not with SQL text")
         return result
@@ -240,7 +242,7 @@ class _SQLiteSession(Session):
     def commit(self, context: Context) -> None:
         self._connection.limit(context)
         try:
-            self._adapter._require_in_place(self._connection)
+            self._backend._require_in_place(self._connection)
             self._connection.control("commit")
         finally:
             self.rollback()
@@ -249,9 +251,18 @@ class _SQLiteSession(Session):
         try:
             self._connection.undo()
         finally:
-            self._adapter._session_ended(self._connection, wrote=self._writes)
+            self._backend._session_ended(self._connection, wrote=self._writes)
 
     def _begin_to_write(self, context: Context) -> None:
-        self._adapter._acquire(context)
+        self._backend._acquire(context)
         self._writes = True
         self._connection.lock_snapshot(context)
+
+
+class SQLiteAdapter(DatabaseAdapter):
+    """Config: ``path``, the database file, and ``synchronous``, ``full`` (default) or ``normal``; and the keys of every
+    adapter.
+    """
+
+    backend_class = SQLiteBackend
+    backend: SQLiteBackend

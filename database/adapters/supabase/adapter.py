@@ -9,7 +9,9 @@ from typing import ClassVar
 
 import httpx
 
-from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.backend import Setup
+from database.adapters.base import DatabaseAdapter
+from database.adapters.buffered.backend import BufferedBackend
 from database.adapters.buffered.request import CommitRequest
 from database.adapters.buffered.request import Encoder
 from database.adapters.buffered.request import Validation
@@ -46,23 +48,15 @@ _CAPABILITIES = Capabilities(
 )
 
 
-class SupabaseAdapter(BufferedAdapter):
-    """Config: ``url`` of the project, its API ``key`` (secret or publishable), and ``anon_key``, the publishable one
-    beside a secret ``key``.
-
-    With a publishable key each user's calls carry that user's token and row level security decides; the
-    application's own calls take a secret key. With a secret key alone all calls are the service's, and only the
-    application's rules protect the rows.
-
-    :raises ValueError: if the URL or a key is missing or of the wrong kind.
-    """
+class SupabaseBackend(BufferedBackend):
+    """Speaks to PostgREST, and commits with a function of the project's database."""
 
     kind: ClassVar[str] = "supabase_http"
     capabilities = _CAPABILITIES
     config_keys = frozenset({"url", "key", "anon_key"})
 
-    def _build(self) -> None:
-        super()._build()
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self._keys = ApiKeys(self.config.get("key"), self.config.get("anon_key"))
         self._url = _checked_url(self.config.get("url"))
         self.capabilities = replace(_CAPABILITIES, row_security=self._keys.row_security, changes=self._keys.has_secret)
@@ -83,55 +77,46 @@ class SupabaseAdapter(BufferedAdapter):
             raise Unsupported(operation.kind, backend=self.name)
         return handler(operation, context)
 
-    def auth(self) -> SupabaseAuth:
-        """Signing in and up with the project's own users."""
-        self._ensure_open()
-        return SupabaseAuth(self._client, self.settings.timeout)
-
-    def subscribe(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
-        self._refuse_unsupported(ReadChanges(None, 1))
-        return super().subscribe(query, callback, on_error)
-
     def open(self, context: Context) -> None:
         """Nothing to do: each request finds or makes its connection."""
 
     def close(self) -> None:
-        self._client.close()
+        self.client.close()
         self._connect()
 
     def abandon(self) -> None:
-        _inherited.append(self._client)
+        _inherited.append(self.client)
 
     def describe(self) -> dict[str, Any]:
         by_caller = "each caller's token, checked by the project"
         by_service = "none: every call has the service's rights, only the application's own rules apply"
         return {"url": self._url, "row_security": by_caller if self._keys.row_security else by_service}
 
-    def _refuse_unsupported(self, operation: Operation) -> None:
+    def refuse_unsupported(self, operation: Operation) -> None:
         if isinstance(operation, ReadChanges) and not self._keys.has_secret:
             detail = "the feed of changes is for the application itself, which needs the secret key in SUPABASE_KEY"
             raise Unsupported("changes", backend=self.name, detail=detail)
-        super()._refuse_unsupported(operation)
+        super().refuse_unsupported(operation)
 
     def _connect(self) -> None:
-        self._client = SupabaseClient(self._url, self._keys, self.settings.max_concurrency)
-        reader = Reader(self.schema, self._client)
+        self.client = SupabaseClient(self._url, self._keys, self.settings.max_concurrency)
+        reader = Reader(self.schema, self.client)
         self._handlers |= {Get: reader.get, Select: reader.select}
 
     def _ping(self, _: Ping, context: Context) -> Result:
         table = next(iter(self.schema)).name
-        page = self._client.builder(PageRequest(table, ("id",), None, (), limit=1))
-        self._client.fetch(page, context.acting_as(self._keys.application))
+        page = self.client.builder(PageRequest(table, ("id",), None, (), limit=1))
+        self.client.fetch(page, context.acting_as(self._keys.application))
         return Result()
 
     def _called(self, operation: Call, context: Context) -> Result:
-        value = self._client.call(operation.function, operation.arguments, context, reads=operation.reads)
+        value = self.client.call(operation.function, operation.arguments, context, reads=operation.reads)
         return Result(value=value, returns_rows=False)
 
     def _read_changes(self, operation: ReadChanges, context: Context) -> Result:
         # The log is the application's to read, whoever asks.
         arguments = {"after": operation.cursor, "most": operation.limit}
-        return Result(value=page(self._client.call(_CHANGES, arguments, context.acting_as(SERVICE), reads=True)))
+        return Result(value=page(self.client.call(_CHANGES, arguments, context.acting_as(SERVICE), reads=True)))
 
     def _commit(self, operation: CommitRequest, context: Context) -> Result:
         actor = None if context.identity is None else context.identity.subject
@@ -141,8 +126,32 @@ class SupabaseAdapter(BufferedAdapter):
             # A function of its own: a database that lacks it would take everything for the application's.
             request["parties"] = [self._keys.party(identity) for identity in operation.parties]
             function = _COMMIT_AS
-        self._client.call(function, {"request": body(request)}, context, reads=operation.reads)
+        self.client.call(function, {"request": body(request)}, context, reads=operation.reads)
         return Result()
+
+
+class SupabaseAdapter(DatabaseAdapter):
+    """Config: ``url`` of the project, its API ``key`` (secret or publishable), and ``anon_key``, the publishable one
+    beside a secret ``key``.
+
+    With a publishable key each user's calls carry that user's token and row level security decides; the
+    application's own calls take a secret key. With a secret key alone all calls are the service's, and only the
+    application's rules protect the rows.
+
+    :raises ValueError: if the URL or a key is missing or of the wrong kind.
+    """
+
+    backend_class = SupabaseBackend
+    backend: SupabaseBackend
+
+    def auth(self) -> SupabaseAuth:
+        """Signing in and up with the project's own users."""
+        self.opened()
+        return SupabaseAuth(self.backend.client, self.settings.timeout)
+
+    def subscribe(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
+        self.backend.refuse_unsupported(ReadChanges(None, 1))
+        return super().subscribe(query, callback, on_error)
 
 
 _inherited: list[SupabaseClient] = []

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.base import DatabaseAdapter
 from database.core.clock import monotonic
 from database.core.context import Identity
 from tests.integration.buffered.servers import Server
@@ -38,7 +38,7 @@ class Remote:
         self.direct = self._made(server.port)
         self.adapter = self.another()
 
-    def another(self, **config: Any) -> BufferedAdapter:
+    def another(self, **config: Any) -> DatabaseAdapter:
         """An adapter behind the proxy; it ends with the test."""
         return self._made(self.between.port, **config)
 
@@ -50,7 +50,7 @@ class Remote:
         """The commits that have come to the proxy."""
         return self.traffic.bodies(self.server.commit)
 
-    def _made(self, port: int, **config: Any) -> BufferedAdapter:
+    def _made(self, port: int, **config: Any) -> DatabaseAdapter:
         usual = {"url": f"http://{HOST}:{port}", "timeout": TIMEOUT, "circuit_breaker_threshold": 0, "retry_count": 5}
         adapter = self.server.adapter({**usual, **self.server.credentials, **config}, SCHEMA)
         self._stack.callback(adapter.disconnect)
@@ -87,7 +87,7 @@ def at_once(threads: int, work: Callable[[int], Any]) -> list[Any]:
         return list(workers.map(run, range(threads)))
 
 
-def ids(adapter: BufferedAdapter, table: str) -> list[str]:
+def ids(adapter: DatabaseAdapter, table: str) -> list[str]:
     """The ids in a table, in order."""
     return [row["id"] for row in adapter.table(table).select("id").execute()]
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 import httpx
 import psycopg
 
-from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.base import DatabaseAdapter
 from database.adapters.convex import ConvexAdapter
 from database.adapters.supabase import SupabaseAdapter
 from database.core.operations import Call
@@ -47,7 +47,7 @@ class Server(ABC):
     :cvar read: a call of ``reader``, which returns the number of memos.
     """
 
-    adapter: ClassVar[type[BufferedAdapter]]
+    adapter: ClassVar[type[DatabaseAdapter]]
     commit: ClassVar[str]
     adder: ClassVar[str]
     reader: ClassVar[str]
@@ -82,7 +82,7 @@ class Server(ABC):
         """An access token that it accepts, if ``claims`` do not spoil it."""
 
     @abstractmethod
-    def viewer(self, adapter: BufferedAdapter) -> str:
+    def viewer(self, adapter: DatabaseAdapter) -> str:
         """As whom it carries out a function: a user's subject, ``nobody`` or ``service``."""
 
     @abstractmethod
@@ -127,7 +127,7 @@ class ConvexServer(Server):
     def token(self, subject: str, **claims: Any) -> str:
         return self._signer.token(subject, **claims)
 
-    def viewer(self, adapter: BufferedAdapter) -> str:
+    def viewer(self, adapter: DatabaseAdapter) -> str:
         caller = adapter.call("users:viewer")
         if caller is None:
             return "nobody"
@@ -193,7 +193,7 @@ class SupabaseServer(Server):
     def token(self, subject: str, **claims: Any) -> str:
         return self.project.user_token(subject, **claims)
 
-    def viewer(self, adapter: BufferedAdapter) -> str:
+    def viewer(self, adapter: DatabaseAdapter) -> str:
         caller = adapter.call("ledger_viewer")
         roles = {"anon": "nobody", "service_role": "service", "authenticated": caller["subject"]}
         return str(roles[caller["role"]])

@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.base import DatabaseAdapter
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity
@@ -53,7 +53,7 @@ def memo_id(owner: str, thread: int, turn: int, number: int) -> str:
     return f"{owner}/{thread}/{turn}/{number}"
 
 
-def commit_alone_and_together(adapter: BufferedAdapter, owner: str, thread: int, turn: int) -> None:
+def commit_alone_and_together(adapter: DatabaseAdapter, owner: str, thread: int, turn: int) -> None:
     """Make one memo on its own, and one in a transaction that changes the first."""
     first, second = (memo_id(owner, thread, turn, number) for number in (1, 2))
     adapter.run(Insert("memos", [{"id": first, "owner": owner}]))
@@ -63,7 +63,7 @@ def commit_alone_and_together(adapter: BufferedAdapter, owner: str, thread: int,
             adapter.run(Insert("memos", [{"id": second, "owner": owner}]))
 
 
-def commit_as_everybody(remote: Remote, look: Callable[[BufferedAdapter, str], None]) -> None:
+def commit_as_everybody(remote: Remote, look: Callable[[DatabaseAdapter, str], None]) -> None:
     """Let threads make memos as all callers in turn, and look what each of them has after its turn."""
     everybody = callers(remote)
     adapter = remote.another(max_concurrency=4)
@@ -83,7 +83,7 @@ def commit_as_everybody(remote: Remote, look: Callable[[BufferedAdapter, str], N
 def test_rows_are_seen_and_written_by_their_owner(remote: Remote) -> None:
     """Row level security sees every request's own caller."""
 
-    def look(adapter: BufferedAdapter, owner: str) -> None:
+    def look(adapter: DatabaseAdapter, owner: str) -> None:
         seen = {row["owner"] for row in adapter.run(Select("memos", ("owner",))).rows}
         assert owner in seen
         if owner != "service":
@@ -101,7 +101,7 @@ def test_rows_are_seen_and_written_by_their_owner(remote: Remote) -> None:
 def test_functions_and_commits_have_their_own_caller(remote: Remote) -> None:
     """The functions see who calls, and the change log has who committed."""
 
-    def look(adapter: BufferedAdapter, owner: str) -> None:
+    def look(adapter: DatabaseAdapter, owner: str) -> None:
         assert remote.server.viewer(adapter) == owner
 
     commit_as_everybody(remote, look)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.base import DatabaseAdapter
 from database.core.errors import BackendError
 from database.core.errors import ConnectFailed
 from database.core.errors import OutcomeUnknown
@@ -38,7 +38,7 @@ Silence = Callable[[], Fault]
 
 
 @pytest.fixture
-def hasty(remote: Remote) -> BufferedAdapter:
+def hasty(remote: Remote) -> DatabaseAdapter:
     """An adapter with little time, which has a connection open."""
     adapter = remote.another(timeout=LIMIT)
     adapter.run(Select("accounts"))
@@ -46,7 +46,7 @@ def hasty(remote: Remote) -> BufferedAdapter:
 
 
 @silences
-def test_reads_end_in_time(remote: Remote, hasty: BufferedAdapter, silence: Silence) -> None:
+def test_reads_end_in_time(remote: Remote, hasty: DatabaseAdapter, silence: Silence) -> None:
     remote.traffic.plan(silence(), times=inf)
     for read in (Select("accounts"), remote.server.read):
         with IN_TIME, pytest.raises(TimedOut):
@@ -54,7 +54,7 @@ def test_reads_end_in_time(remote: Remote, hasty: BufferedAdapter, silence: Sile
 
 
 @silences
-def test_writes_end_in_time(remote: Remote, hasty: BufferedAdapter, silence: Silence) -> None:
+def test_writes_end_in_time(remote: Remote, hasty: DatabaseAdapter, silence: Silence) -> None:
     remote.traffic.plan(silence(), remote.server.commit, times=inf)
     remote.traffic.plan(silence(), remote.server.adder, times=inf)
     for write in (WRITE, remote.server.add):
@@ -66,14 +66,14 @@ def test_writes_end_in_time(remote: Remote, hasty: BufferedAdapter, silence: Sil
     assert len(ids(remote.direct, "memos")) == trickled
 
 
-def test_an_answer_that_trickles_and_stops(remote: Remote, hasty: BufferedAdapter) -> None:
+def test_an_answer_that_trickles_and_stops(remote: Remote, hasty: DatabaseAdapter) -> None:
     """What is left of the time counts, not all of it from the last byte on."""
     remote.traffic.plan(Trickle(LIMIT * 0.8), times=inf)
     with IN_TIME, pytest.raises(TimedOut):
         hasty.run(Select("accounts"))
 
 
-def test_a_transaction_ends_in_time(remote: Remote, hasty: BufferedAdapter) -> None:
+def test_a_transaction_ends_in_time(remote: Remote, hasty: DatabaseAdapter) -> None:
     remote.traffic.plan(Hang(), remote.server.commit, times=inf)
     with IN_TIME, pytest.raises(OutcomeUnknown), hasty.transaction():
         hasty.run(WRITE)
@@ -88,7 +88,7 @@ def test_retries_end_in_time(remote: Remote) -> None:
     assert ids(remote.direct, "accounts") == ["a"]
 
 
-def test_a_silent_network(remote: Remote, hasty: BufferedAdapter) -> None:
+def test_a_silent_network(remote: Remote, hasty: DatabaseAdapter) -> None:
     with remote.between.suffering(Blackhole()):
         with IN_TIME, pytest.raises(TimedOut):
             hasty.run(Select("accounts"))
@@ -169,7 +169,7 @@ def test_a_server_that_is_killed_under_load(remote: Remote) -> None:
     assert adapter.run(remote.server.add).value == "nobody"
 
 
-def outcome(adapter: BufferedAdapter, name: str) -> BackendError | None:
+def outcome(adapter: DatabaseAdapter, name: str) -> BackendError | None:
     """The error with which an insert fails, if it does."""
     try:
         adapter.run(Insert("accounts", [account(name)]))

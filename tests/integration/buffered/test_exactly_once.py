@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.base import DatabaseAdapter
 from database.adapters.buffered.request import CommitRequest
 from database.adapters.buffered.request import Seen
 from database.adapters.buffered.request import Step
@@ -37,35 +37,35 @@ from tests.integration.buffered.traffic import Lost
 MOMENT = datetime(2026, 1, 2, 3, 4, 5, 6, UTC)
 
 Rows = Sequence[dict[str, Any]]
-Write = Callable[[BufferedAdapter], Rows]
+Write = Callable[[DatabaseAdapter], Rows]
 
 
-def insert(adapter: BufferedAdapter) -> Rows:
+def insert(adapter: DatabaseAdapter) -> Rows:
     return adapter.run(Insert("accounts", [{"balance": 7}])).rows
 
 
-def insert_many(adapter: BufferedAdapter) -> Rows:
+def insert_many(adapter: DatabaseAdapter) -> Rows:
     return adapter.run(Insert("accounts", [{"balance": number} for number in range(50)])).rows
 
 
-def update(adapter: BufferedAdapter) -> Rows:
+def update(adapter: DatabaseAdapter) -> Rows:
     return adapter.run(Update("accounts", {"balance": 7}, id="first")).rows
 
 
-def update_by_filter(adapter: BufferedAdapter) -> Rows:
+def update_by_filter(adapter: DatabaseAdapter) -> Rows:
     return adapter.run(Update("accounts", {"balance": 7}, where=Where("balance", "eq", 1))).rows
 
 
-def upsert(adapter: BufferedAdapter) -> Rows:
+def upsert(adapter: DatabaseAdapter) -> Rows:
     return adapter.run(Upsert("accounts", [account("first", 7), account("third", 8)])).rows
 
 
-def write_by_sql(adapter: BufferedAdapter) -> Rows:
+def write_by_sql(adapter: DatabaseAdapter) -> Rows:
     assert adapter.execute_query("UPDATE accounts SET balance = %s WHERE id = %s", [7, "first"]) == 1
     return [account("first", 7)]
 
 
-def transact(adapter: BufferedAdapter) -> Rows:
+def transact(adapter: DatabaseAdapter) -> Rows:
     """Several steps on one record, and one that leaves no trace."""
     with adapter.transaction():
         (new,) = adapter.run(Insert("accounts", [{"balance": 1}])).rows
@@ -89,7 +89,7 @@ def prepare(remote: Remote) -> None:
     remote.direct.run(Insert("accounts", [account("first", 1), account("second", 2)]))
 
 
-def differs_in_nothing(adapter: BufferedAdapter, rows: Rows) -> bool:
+def differs_in_nothing(adapter: DatabaseAdapter, rows: Rows) -> bool:
     """Whether all rows are stored as they were returned, so that none of them has been changed twice."""
     stored = {row["id"]: row for row in adapter.table("accounts").execute()}
     return all(row.items() <= stored[row["id"]].items() for row in rows)

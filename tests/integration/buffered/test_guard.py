@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.base import DatabaseAdapter
 from database.core.clock import monotonic
 from database.core.errors import BackendError
 from database.core.errors import CircuitOpen
@@ -20,52 +20,52 @@ from tests.integration.buffered.remote import ids
 from tests.integration.buffered.traffic import Answered
 from tests.integration.buffered.traffic import Cut
 
-Way = Callable[[BufferedAdapter, Remote], Any]
+Way = Callable[[DatabaseAdapter, Remote], Any]
 
 
-def by_table(adapter: BufferedAdapter, _: Remote) -> None:
+def by_table(adapter: DatabaseAdapter, _: Remote) -> None:
     adapter.table("memos").execute()
 
 
-def by_id(adapter: BufferedAdapter, _: Remote) -> None:
+def by_id(adapter: DatabaseAdapter, _: Remote) -> None:
     adapter.get("memos", "m")
 
 
-def by_table_insert(adapter: BufferedAdapter, _: Remote) -> None:
+def by_table_insert(adapter: DatabaseAdapter, _: Remote) -> None:
     adapter.table("memos").insert({"owner": "nobody"}).execute()
 
 
-def by_sql(adapter: BufferedAdapter, _: Remote) -> None:
+def by_sql(adapter: DatabaseAdapter, _: Remote) -> None:
     adapter.execute_query("SELECT * FROM memos")
 
 
-def by_sql_insert(adapter: BufferedAdapter, _: Remote) -> None:
+def by_sql_insert(adapter: DatabaseAdapter, _: Remote) -> None:
     adapter.execute_query("INSERT INTO memos (owner) VALUES ('nobody')")
 
 
-def by_batch(adapter: BufferedAdapter, _: Remote) -> None:
+def by_batch(adapter: DatabaseAdapter, _: Remote) -> None:
     adapter.execute_batch(["INSERT INTO memos (owner) VALUES ('nobody')"] * 2)
 
 
-def by_reading_function(adapter: BufferedAdapter, remote: Remote) -> None:
+def by_reading_function(adapter: DatabaseAdapter, remote: Remote) -> None:
     adapter.run(remote.server.read)
 
 
-def by_writing_function(adapter: BufferedAdapter, remote: Remote) -> None:
+def by_writing_function(adapter: DatabaseAdapter, remote: Remote) -> None:
     adapter.run(remote.server.add)
 
 
-def by_transaction(adapter: BufferedAdapter, _: Remote) -> None:
+def by_transaction(adapter: DatabaseAdapter, _: Remote) -> None:
     with adapter.transaction():
         adapter.table("memos").insert({"owner": "nobody"}).execute()
 
 
-def by_reading_transaction(adapter: BufferedAdapter, _: Remote) -> None:
+def by_reading_transaction(adapter: DatabaseAdapter, _: Remote) -> None:
     with adapter.transaction():
         adapter.table("memos").execute()
 
 
-def by_ping(adapter: BufferedAdapter, _: Remote) -> None:
+def by_ping(adapter: DatabaseAdapter, _: Remote) -> None:
     well, message = adapter.test_connection()
     if not well:
         raise CircuitOpen(message) if "circuit" in message else BackendError(message)
@@ -86,7 +86,7 @@ WAYS = (
 )
 
 
-def fail(adapter: BufferedAdapter, remote: Remote, way: Way) -> int:
+def fail(adapter: DatabaseAdapter, remote: Remote, way: Way) -> int:
     """How many requests a failing call takes."""
     before = remote.traffic.count()
     with pytest.raises(BackendError):
@@ -94,14 +94,14 @@ def fail(adapter: BufferedAdapter, remote: Remote, way: Way) -> int:
     return remote.traffic.count() - before
 
 
-def requests_of(adapter: BufferedAdapter, remote: Remote, way: Way) -> int:
+def requests_of(adapter: DatabaseAdapter, remote: Remote, way: Way) -> int:
     """How many requests a call takes that succeeds."""
     before = remote.traffic.count()
     way(adapter, remote)
     return remote.traffic.count() - before
 
 
-def closes(adapter: BufferedAdapter) -> bool:
+def closes(adapter: DatabaseAdapter) -> bool:
     """Whether the circuit closes by itself."""
     until = monotonic() + TIMEOUT
     while not adapter.connected and monotonic() < until:

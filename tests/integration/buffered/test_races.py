@@ -9,7 +9,7 @@ from threading import Barrier
 
 import pytest
 
-from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.base import DatabaseAdapter
 from database.core.context import NO_CONTEXT
 from database.core.errors import Conflict
 from database.core.errors import SerializationFailure
@@ -39,13 +39,13 @@ RIVALS = [
 
 
 @pytest.fixture
-def adapter(remote: Remote) -> BufferedAdapter:
+def adapter(remote: Remote) -> DatabaseAdapter:
     """Behind the proxy; there are two accounts."""
     remote.direct.run(Insert("accounts", [account("a", 1), account("b", 100)]))
     return remote.adapter
 
 
-def transact(adapter: BufferedAdapter, read: Operation, meanwhile: Callable[[], object]) -> None:
+def transact(adapter: DatabaseAdapter, read: Operation, meanwhile: Callable[[], object]) -> None:
     """Read, let something happen, and write what has to do with it only in the writer's mind."""
     transaction = adapter.begin_transaction()
     transaction.execute(read, NO_CONTEXT)
@@ -58,7 +58,7 @@ def transact(adapter: BufferedAdapter, read: Operation, meanwhile: Callable[[], 
 @pytest.mark.parametrize(
     ("read", "rival"), list(zip(READS, RIVALS, strict=True)), ids=["row", "absence", "phantom", "limit"]
 )
-def test_a_read_that_is_stale(remote: Remote, adapter: BufferedAdapter, read: Operation, rival: Operation) -> None:
+def test_a_read_that_is_stale(remote: Remote, adapter: DatabaseAdapter, read: Operation, rival: Operation) -> None:
     with pytest.raises(Conflict):
         transact(adapter, read, lambda: remote.direct.run(rival))
     assert ids(remote.direct, "memos") == []
@@ -67,13 +67,13 @@ def test_a_read_that_is_stale(remote: Remote, adapter: BufferedAdapter, read: Op
 
 
 @pytest.mark.parametrize("read", READS, ids=["row", "absence", "query", "limit"])
-def test_what_was_not_read_may_change(remote: Remote, adapter: BufferedAdapter, read: Operation) -> None:
+def test_what_was_not_read_may_change(remote: Remote, adapter: DatabaseAdapter, read: Operation) -> None:
     transact(adapter, read, lambda: remote.direct.run(Insert("accounts", [account("z", 1_000)])))
     assert ids(remote.direct, "memos") == ["m"]
     assert remote.direct.get("accounts", "b", ("balance", "version")) == {"balance": 99, "version": 2}
 
 
-def test_of_two_one_wins(remote: Remote, adapter: BufferedAdapter) -> None:
+def test_of_two_one_wins(remote: Remote, adapter: DatabaseAdapter) -> None:
     both_have_read = Barrier(2)
 
     def work(number: int) -> bool:
@@ -94,7 +94,7 @@ def test_of_two_one_wins(remote: Remote, adapter: BufferedAdapter) -> None:
     assert remote.direct.get("accounts", "a", ("balance", "version")) == {"balance": 2, "version": 2}
 
 
-def test_a_conflict_whose_answer_was_lost_is_a_conflict(remote: Remote, adapter: BufferedAdapter) -> None:
+def test_a_conflict_whose_answer_was_lost_is_a_conflict(remote: Remote, adapter: DatabaseAdapter) -> None:
     remote.traffic.plan(Lost(), remote.server.commit, times=2)
     with pytest.raises(Conflict):
         transact(adapter, POOR, lambda: remote.direct.run(RIVALS[2]))
@@ -104,7 +104,7 @@ def test_a_conflict_whose_answer_was_lost_is_a_conflict(remote: Remote, adapter:
 
 @pytest.mark.parametrize("changed", [False, True], ids=["unchanged", "changed"])
 def test_a_transaction_that_only_reads_is_validated_and_changes_nothing(
-    remote: Remote, adapter: BufferedAdapter, changed: bool
+    remote: Remote, adapter: DatabaseAdapter, changed: bool
 ) -> None:
     with pytest.raises(SerializationFailure) if changed else nullcontext(), adapter.transaction():
         adapter.run(POOR)
@@ -116,7 +116,7 @@ def test_a_transaction_that_only_reads_is_validated_and_changes_nothing(
     assert b'"steps":[]' in validation.replace(b"\\", b"")
 
 
-def test_what_is_undone_is_not_committed(remote: Remote, adapter: BufferedAdapter) -> None:
+def test_what_is_undone_is_not_committed(remote: Remote, adapter: DatabaseAdapter) -> None:
     transaction = adapter.begin_transaction()
     with suppress(_UndoneError), transaction.nested():
         transaction.execute(Delete("accounts", id="a"), NO_CONTEXT)

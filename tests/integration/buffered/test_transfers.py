@@ -7,7 +7,7 @@ from threading import Event
 
 import pytest
 
-from database.adapters.buffered.adapter import BufferedAdapter
+from database.adapters.base import DatabaseAdapter
 from database.core.errors import Conflict
 from database.core.operations import Insert
 from database.core.operations import Update
@@ -28,7 +28,7 @@ SOME = 8
 PAUSE = 0.15  # seconds; without any, nearly all transfers lose
 
 
-def transfer(adapter: BufferedAdapter) -> None:
+def transfer(adapter: DatabaseAdapter) -> None:
     """Move 1 from ``a`` to ``b`` and note it."""
     with adapter.transaction():
         rows = adapter.table("accounts").where(Where("id", "in", ["a", "b"])).execute().rows
@@ -38,7 +38,7 @@ def transfer(adapter: BufferedAdapter) -> None:
         adapter.run(Insert("transfers", [{"source_id": "a", "target_id": "b"}]))
 
 
-def transfer_in_the_end(adapter: BufferedAdapter) -> int:
+def transfer_in_the_end(adapter: DatabaseAdapter) -> int:
     """Repeat the transfer until it wins; how often it lost."""
     lost = 0
     while True:

@@ -14,8 +14,10 @@ from api.metrics import CIRCUIT_STATES
 from api.status import READY_FOR
 from api.status import Readiness
 from config.settings import load_settings
+from database.adapters.backend import Setup
 from database.adapters.engine import connected
 from database.adapters.memory import MemoryAdapter
+from database.adapters.memory.adapter import MemoryBackend
 from database.connection_manager import ConnectionManager
 from database.core.context import Context
 from database.core.errors import Unavailable
@@ -34,11 +36,11 @@ from tests.servers.proxy import FaultProxy
 PATHS = ("/livez", "/readyz", "/status", "/metrics")
 
 
-class Moody(MemoryAdapter):
+class MoodyBackend(MemoryBackend):
     """Memory that counts its pings, and can be made to wait or to fail."""
 
-    def _build(self) -> None:
-        super()._build()
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self.pings = 0
         self.well = True
         self.may_answer = threading.Event()
@@ -53,6 +55,13 @@ class Moody(MemoryAdapter):
             if not self.well:
                 raise Unavailable("gone")
         return super().execute(operation, context)
+
+
+class Moody(MemoryAdapter):
+    """An adapter on that backend."""
+
+    backend_class = MoodyBackend
+    backend: MoodyBackend
 
 
 @pytest.fixture
@@ -70,15 +79,15 @@ def test_readiness_is_asked_once_in_a_while(moody: Moody) -> None:
     clock = ManualClock()
     ready = readiness(moody, clock)
     assert all(ready() for _ in range(100))
-    assert moody.pings == 1
-    moody.well = False
+    assert moody.backend.pings == 1
+    moody.backend.well = False
     clock.now += READY_FOR / 2
     assert ready()
     clock.now += READY_FOR
     assert not ready()
     assert not ready()
-    assert moody.pings == 2
-    moody.well = True
+    assert moody.backend.pings == 2
+    moody.backend.well = True
     clock.now += READY_FOR
     assert ready()
 
@@ -88,15 +97,15 @@ def test_only_one_request_waits_for_a_database_that_is_slow(moody: Moody) -> Non
     ready = readiness(moody, clock)
     assert ready()
     clock.now += READY_FOR
-    moody.may_answer.clear()
-    moody.asked.clear()
+    moody.backend.may_answer.clear()
+    moody.backend.asked.clear()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(ready)
-        assert moody.asked.wait(30)
+        assert moody.backend.asked.wait(30)
         assert all(ready() for _ in range(10))
-        moody.may_answer.set()
+        moody.backend.may_answer.set()
         assert slow.result(30)
-    assert moody.pings == 2
+    assert moody.backend.pings == 2
 
 
 def test_monitoring_needs_no_database_and_no_token(tmp_path: Path) -> None:

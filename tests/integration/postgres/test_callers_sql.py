@@ -180,7 +180,7 @@ def _left_behind(adapter: DatabaseAdapter) -> list[tuple[Any, ...]]:
     """What a statement could leave on the one connection."""
     if not isinstance(adapter, PostgresAdapter):
         return []
-    connection = adapter._pool.acquire(NO_CONTEXT)
+    connection = adapter.backend._pool.acquire(NO_CONTEXT)
     try:
         found = connection.execute("select name, setting from pg_settings order by name").fetchall()
         found += connection.execute(
@@ -193,7 +193,7 @@ def _left_behind(adapter: DatabaseAdapter) -> list[tuple[Any, ...]]:
         ).fetchall()
         return list(found)
     finally:
-        adapter._pool.release(connection)
+        adapter.backend._pool.release(connection)
 
 
 def _require_unharmed(adapter: DatabaseAdapter) -> None:

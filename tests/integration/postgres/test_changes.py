@@ -256,5 +256,5 @@ def test_what_callers_write_is_captured(make: Make, supabase: PostgresDatabase) 
 def test_the_feed_is_read_as_the_application_whoever_asks(make: Make, supabase: PostgresDatabase) -> None:
     adapter = make(supabase, SupabaseDirectAdapter)
     adapter.changes()
-    found = adapter.execute(ReadChanges(None, 1), NO_CONTEXT.acting_as(ANONYMOUS))
+    found = adapter.backend.execute(ReadChanges(None, 1), NO_CONTEXT.acting_as(ANONYMOUS))
     assert found.value == adapter.changes()

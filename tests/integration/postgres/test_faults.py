@@ -242,7 +242,7 @@ def _wait_until(condition: Callable[[], bool]) -> None:
 def test_a_call_under_way_outlives_its_pool(adapter: PostgresAdapter) -> None:
     """Its connection goes back to the pool that was closed, and not to the one that takes its place."""
     assert adapter.connect()
-    taken = adapter._pool.acquire(NO_CONTEXT)
+    taken = adapter.backend._pool.acquire(NO_CONTEXT)
     adapter.disconnect()
     assert adapter.execute_query("select 2 as two") == [{"two": 2}]
     taken.give_back(taken)

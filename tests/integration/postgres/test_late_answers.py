@@ -215,7 +215,7 @@ def test_a_commit_that_the_server_answers_with_a_rollback_is_not_told_as_one(
 ) -> None:
     adapter = make(database)
     adapter.connect()
-    session = adapter.open_session(NO_CONTEXT)
+    session = adapter.backend.open_session(NO_CONTEXT)
     session.execute(Insert("things", [thing("x")]), NO_CONTEXT)
     with pytest.raises(InvalidQuery):
         session.execute(Sql("select nothing"), NO_CONTEXT)
@@ -231,7 +231,7 @@ def test_a_session_that_the_server_ends_is_a_lost_connection(
 ) -> None:
     adapter = make(database)
     adapter.connect()
-    session = adapter.open_session(NO_CONTEXT)
+    session = adapter.backend.open_session(NO_CONTEXT)
     session.execute(Sql(f"set local {setting} = '100ms'"), NO_CONTEXT)
     session.execute(Insert("things", [thing("x")]), NO_CONTEXT)
     eventually(lambda: not alive(database))

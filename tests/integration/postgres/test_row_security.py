@@ -186,9 +186,9 @@ def test_nothing_is_left_on_a_connection(adapter: SupabaseDirectAdapter, databas
         with pytest.raises(ZeroDivisionError), single.transaction():
             seen(single)
             raise ZeroDivisionError
-    connection = single._pool.acquire(NO_CONTEXT)
+    connection = single.backend._pool.acquire(NO_CONTEXT)
     row = connection.execute("select current_user::text, current_setting('request.jwt.claim.sub', true)").fetchone()
-    single._pool.release(connection)
+    single.backend._pool.release(connection)
     single.disconnect()
     assert row == ("postgres", "")
 

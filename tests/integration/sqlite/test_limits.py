@@ -126,7 +126,7 @@ def long_texts(make: Make) -> SQLiteAdapter:
 
 def test_lists_of_all_lengths_are_one_statement(make: Make) -> None:
     adapter = make()
-    statements = adapter._operations._table("things").statements
+    statements = adapter.backend._operations._table("things").statements
     shapes = {statements.shape(Where("rank", "in", tuple(range(length))), []) for length in range(20)}
     assert len(shapes) == 1
     (plan,) = adapter.execute_query(
@@ -150,7 +150,7 @@ def test_writers_of_one_process_queue_until_the_deadline(make: Make) -> None:
 def test_a_busy_writer_is_no_sign_of_an_ill_database(make: Make) -> None:
     adapter = make(timeout=0.2, circuit_breaker_threshold=1)
     # A transaction of its own would be rolled back at the very deadline that the others wait for.
-    with adapter._writing:
+    with adapter.backend._writing:
         for refused in (lambda: adapter.run_alone(Insert("things", [thing("b")])), adapter.begin_transaction):
             with pytest.raises(PoolExhausted):
                 refused()

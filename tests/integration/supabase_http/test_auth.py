@@ -53,7 +53,9 @@ def test_a_session_is_nobody_elses(make: Make, project: SupabaseApi, email: str)
     adapter.auth().sign_up(email, PASSWORD)
     adapter.auth().sign_in(email, PASSWORD)
     sent: list[str] = []
-    adapter._client.http.event_hooks = {"request": [lambda request: sent.append(request.headers["authorization"])]}
+    adapter.backend.client.http.event_hooks = {
+        "request": [lambda request: sent.append(request.headers["authorization"])]
+    }
     adapter.run(Select("things"))
     assert set(sent) == {f"Bearer {project.service_key}"}
 

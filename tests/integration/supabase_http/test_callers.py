@@ -173,7 +173,7 @@ def test_requests_share_no_headers(make: Make, scripted: ScriptedServer, eager_t
     """Each request asks for the record with the name of its caller, and carries that caller's token."""
     threads, rounds = 16, 40
     adapter = make(scripted.url, SECRET, PUBLISHABLE)
-    shared = adapter._client._rest.headers
+    shared = adapter.backend.client._rest.headers
     before = dict(shared)
     ready = Barrier(threads)
 
@@ -196,7 +196,7 @@ def test_requests_share_no_headers(make: Make, scripted: ScriptedServer, eager_t
 
 
 def test_nothing_shows_a_key(adapter: SupabaseAdapter, project: SupabaseApi) -> None:
-    shown = f"{adapter!r} {adapter.get_connection_info()} {adapter.describe()} {adapter._client.keys!r}"
+    shown = f"{adapter!r} {adapter.get_connection_info()} {adapter.describe()} {adapter.backend.client.keys!r}"
     assert project.service_key not in shown
     assert project.anon_key not in shown
     assert project.url in shown

@@ -172,7 +172,7 @@ def test_functions_are_called(adapter: SupabaseAdapter, project: SupabaseApi, da
 
 def test_a_client_that_was_closed_meanwhile_is_no_bug(make: Make, project: SupabaseApi) -> None:
     adapter = make(project.url, project.service_key)
-    adapter._client.close()
+    adapter.backend.client.close()
     with pytest.raises(Unavailable, match="disconnected"):
         stored(adapter)
     with pytest.raises(Unavailable, match="disconnected"):

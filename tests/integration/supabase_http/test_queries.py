@@ -180,7 +180,7 @@ def test_a_column_with_the_name_of_the_count(adapter: SupabaseAdapter, memory: M
 def count_requests(adapter: SupabaseAdapter) -> list[str]:
     """The addresses of the adapter's requests from now on."""
     sent: list[str] = []
-    adapter._client.http.event_hooks = {"request": [lambda request: sent.append(str(request.url))]}
+    adapter.backend.client.http.event_hooks = {"request": [lambda request: sent.append(str(request.url))]}
     return sent
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import orjson
 
+from database.adapters.backend import Setup
 from database.adapters.base import DatabaseAdapter
 from database.adapters.memory import MemoryAdapter
+from database.adapters.memory.adapter import MemoryBackend
 from database.adapters.memory.log import ChangeLog
 from database.adapters.memory.log import LoggedTables
 from database.adapters.session import Session
@@ -27,7 +29,7 @@ class Killed(BaseException):
     """The process has ended here."""
 
 
-class MortalMemory(MemoryAdapter):
+class MortalMemoryBackend(MemoryBackend):
     """Tables in memory, in a process that may be killed before any of its writes.
 
     :ivar writes: how many transactions have changed anything.
@@ -35,8 +37,8 @@ class MortalMemory(MemoryAdapter):
     :ivar interruption: happens once, before the next transaction is begun.
     """
 
-    def _build(self) -> None:
-        super()._build()
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self.writes = 0
         self.life: int | None = None
         self.interruption: Callable[[], object] | None = None
@@ -56,12 +58,26 @@ class MortalMemory(MemoryAdapter):
         super()._publish(tables)
 
 
-class ForgetfulMemory(MemoryAdapter):
+class MortalMemory(MemoryAdapter):
+    """An adapter on that backend."""
+
+    backend_class = MortalMemoryBackend
+    backend: MortalMemoryBackend
+
+
+class ForgetfulMemoryBackend(MemoryBackend):
     """Tables in memory whose feed keeps three changes."""
 
-    def _build(self) -> None:
-        super()._build()
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self._log = ChangeLog(3)
+
+
+class ForgetfulMemory(MemoryAdapter):
+    """An adapter on that backend."""
+
+    backend_class = ForgetfulMemoryBackend
+    backend: ForgetfulMemoryBackend
 
 
 def insert(adapter: DatabaseAdapter, record_id: str, table: str = "molecules", **values: Any) -> Row:

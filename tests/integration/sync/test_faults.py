@@ -83,10 +83,10 @@ def test_a_deletion_after_a_crash_is_one_wherever_it_happened(lives: tuple[int |
     insert(supabase, "deleted")
     assert_in_sync(SyncManager(supabase, convex), supabase, convex)
     supabase.run(Update("molecules", {"name": "new"}, id="changed"))
-    supabase.life, convex.life = lives
+    supabase.backend.life, convex.backend.life = lives
     with suppress(Killed):
         SyncManager(supabase, convex).sync_all()
-    supabase.life = convex.life = None
+    supabase.backend.life = convex.backend.life = None
     convex.run(Delete("molecules", id="deleted"))
     assert_in_sync(SyncManager(supabase, convex), supabase, convex)
     assert [(row["id"], row["name"]) for row in contents(convex)["molecules"]] == [("changed", "new")]
@@ -99,7 +99,7 @@ def test_what_is_changed_between_the_look_and_the_write_is_not_overwritten() -> 
     insert(supabase, "a")
     assert manager.sync_all()
     supabase.run(Update("molecules", {"name": "from supabase"}, id="a"))
-    convex.interruption = lambda: convex.run(Update("molecules", {"name": "from convex"}, id="a"))
+    convex.backend.interruption = lambda: convex.run(Update("molecules", {"name": "from convex"}, id="a"))
     assert_in_sync(manager, supabase, convex)
     assert supabase.get("molecules", "a", ("name",)) == {"name": "from convex"}
     (entry,) = journal(supabase, convex)

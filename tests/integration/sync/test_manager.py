@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from config.settings import ConfigurationError
+from database.adapters.backend import Setup
 from database.adapters.memory import MemoryAdapter
+from database.adapters.memory.adapter import MemoryBackend
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.session import Session
 from database.core.capabilities import Capabilities
@@ -199,11 +201,11 @@ def test_what_cannot_be_forced_is_refused(manager: SyncManager, table: str, targ
 # Who asks
 
 
-class Watched(MemoryAdapter):
+class WatchedBackend(MemoryBackend):
     """Keeps who asked."""
 
-    def _build(self) -> None:
-        super()._build()
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self.seen: set[Identity | None] = set()
 
     def execute(self, operation: Operation, context: Context) -> Result:
@@ -215,13 +217,20 @@ class Watched(MemoryAdapter):
         return super().open_session(context)
 
 
+class Watched(MemoryAdapter):
+    """An adapter on that backend."""
+
+    backend_class = WatchedBackend
+    backend: WatchedBackend
+
+
 def test_sync_acts_as_the_application_and_outside_of_the_callers_transaction(convex: MemoryAdapter) -> None:
     supabase = Watched()
     insert(convex, "a")
     manager = SyncManager(supabase, convex)
     with acting_as(Identity("ada", "authenticated")), MemoryAdapter().transaction():
         assert manager.force_sync_record("molecules", "a")
-        assert supabase.seen == {SERVICE}
+        assert supabase.backend.seen == {SERVICE}
     assert supabase.get("molecules", "a") is not None
 
 
@@ -333,8 +342,11 @@ def test_a_wrong_option_is_named_when_the_manager_is_made(
 
 
 def test_a_database_without_a_feed_is_refused(supabase: MemoryAdapter) -> None:
-    class Silent(MemoryAdapter):
+    class SilentBackend(MemoryBackend):
         capabilities = Capabilities(changes=False)
+
+    class Silent(MemoryAdapter):
+        backend_class = SilentBackend
 
     with pytest.raises(Unsupported, match="changes"):
         create_sync_manager(supabase, Silent())

@@ -82,20 +82,20 @@ class Histories(RuleBasedStateMachine):
     def crash(self, supabase: int, convex: int) -> None:
         """A cycle in a process that is killed before one of its writes, unless it has fewer."""
         for adapter, life in zip(self.adapters.values(), (supabase, convex), strict=True):
-            adapter.life = life
+            adapter.backend.life = life
         with suppress(Killed):
             self.manager.sync_all()
         for adapter in self.adapters.values():
-            adapter.life = None
+            adapter.backend.life = None
         self.restart()
 
     @rule(at=sides, side=sides, record=records, deletes=st.booleans())
     def interrupt(self, at: str, side: str, record: str, deletes: bool) -> None:
         """A cycle in which a user does something between its look at a record and its write."""
         work = self.delete if deletes else self.write
-        self.adapters[at].interruption = lambda: work(side=side, record=record)
+        self.adapters[at].backend.interruption = lambda: work(side=side, record=record)
         assert self.manager.sync_all()
-        self.adapters[at].interruption = None
+        self.adapters[at].backend.interruption = None
 
     @rule()
     def sync(self) -> None:
@@ -103,9 +103,9 @@ class Histories(RuleBasedStateMachine):
         assert self.manager.sync_all()
         assert contents(self.adapters["supabase"]) == contents(self.adapters["convex"])
         self.check_edits()
-        writes = [adapter.writes for adapter in self.adapters.values()]
+        writes = [adapter.backend.writes for adapter in self.adapters.values()]
         assert self.manager.sync_all()
-        assert [adapter.writes for adapter in self.adapters.values()] == writes
+        assert [adapter.backend.writes for adapter in self.adapters.values()] == writes
 
     def teardown(self) -> None:
         if hasattr(self, "manager"):

@@ -12,21 +12,27 @@ import pytest
 
 from config.settings import load_settings
 from database.adapters.memory import MemoryAdapter
+from database.adapters.memory.adapter import MemoryBackend
 from database.connection_manager import ConnectionManager
 from database.core.errors import Unsupported
 from database.core.result import Row
 from tests.unit.changes.support import PATIENCE
 
 
+class _WithoutFeed(MemoryBackend):
+    capabilities = replace(MemoryBackend.capabilities, changes=False)
+
+
 class WithoutFeed(MemoryAdapter):
     """A backend that tells nobody of its changes."""
 
-    capabilities = replace(MemoryAdapter.capabilities, changes=False)
+    backend_class = _WithoutFeed
 
 
 PROGRAM = """
 from queue import SimpleQueue
 from database.adapters.memory import MemoryAdapter
+from database.adapters.memory.adapter import MemoryBackend
 
 results = SimpleQueue()
 subscription = MemoryAdapter().table("molecules").subscribe(results.put)

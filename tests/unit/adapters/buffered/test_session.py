@@ -40,12 +40,12 @@ def adapter() -> LoopbackAdapter:
     """An adapter with the things a, b and c, which has sent nothing yet."""
     adapter = LoopbackAdapter({"circuit_breaker_threshold": 0}, schema=SCHEMA)
     adapter.run(Insert("things", [thing("a"), thing("b"), thing("c")]))
-    adapter.sent.clear()
+    adapter.backend.sent.clear()
     return adapter
 
 
 def kinds(adapter: LoopbackAdapter) -> list[str]:
-    return [operation.kind for operation in adapter.sent]
+    return [operation.kind for operation in adapter.backend.sent]
 
 
 def test_inserts_are_one_round_trip(adapter: LoopbackAdapter) -> None:
@@ -194,15 +194,15 @@ def test_what_a_caller_does_to_its_rows_is_not_committed(adapter: LoopbackAdapte
 
 
 def test_a_write_that_loses_a_race_begins_anew(adapter: LoopbackAdapter, monkeypatch: pytest.MonkeyPatch) -> None:
-    transmit = adapter.transmit
+    transmit = adapter.backend.deliver
     others = iter([1, 2])
 
     def overtaken(operation: Operation, context: Context) -> Result:
         if isinstance(operation, CommitRequest) and (rank := next(others, None)):
-            adapter._tables.execute(Update("things", {"rank": rank}, id="a"))
+            adapter.backend._tables.execute(Update("things", {"rank": rank}, id="a"))
         return transmit(operation, context)
 
-    monkeypatch.setattr(adapter, "transmit", overtaken)
+    monkeypatch.setattr(adapter.backend, "deliver", overtaken)
     row = adapter.run(Update("things", {"label": "mine"}, id="a")).first or {}
     assert (row["label"], row["rank"], row["version"]) == ("mine", 2, 4)
     assert adapter.get("things", "a") == row
@@ -218,7 +218,7 @@ class _LosesAnswers:
     """Has the first commits applied and their answers lost."""
 
     def __init__(self, adapter: LoopbackAdapter, error: DataError, times: int) -> None:
-        self._transmit = adapter.transmit
+        self._transmit = adapter.backend.deliver
         self._error = error
         self._times = times
         self.keys: list[str] = []
@@ -237,7 +237,7 @@ def test_a_commit_whose_answer_was_lost_is_made_once(
     adapter: LoopbackAdapter, monkeypatch: pytest.MonkeyPatch, inside: bool
 ) -> None:
     loses = _LosesAnswers(adapter, OutcomeUnknown("lost"), 2)
-    monkeypatch.setattr(adapter, "transmit", loses)
+    monkeypatch.setattr(adapter.backend, "deliver", loses)
     if inside:
         with adapter.transaction():
             row = adapter.run(Insert("things", [thing("d")])).first or {}
@@ -250,14 +250,14 @@ def test_a_commit_whose_answer_was_lost_is_made_once(
 
 def test_a_write_that_loses_every_race_until_the_deadline_is_late(monkeypatch: pytest.MonkeyPatch) -> None:
     adapter = LoopbackAdapter({"timeout": 0.2, "circuit_breaker_threshold": 0}, schema=SCHEMA)
-    transmit = adapter.transmit
+    transmit = adapter.backend.deliver
 
     def lose(operation: Operation, context: Context) -> Result:
         if isinstance(operation, CommitRequest):
             raise SerializationFailure("somebody was faster")
         return transmit(operation, context)
 
-    monkeypatch.setattr(adapter, "transmit", lose)
+    monkeypatch.setattr(adapter.backend, "deliver", lose)
     with pytest.raises(TimedOut):
         adapter.run(Insert("things", [thing("d")]))
     with pytest.raises(Conflict), adapter.transaction():
@@ -266,7 +266,7 @@ def test_a_write_that_loses_every_race_until_the_deadline_is_late(monkeypatch: p
 
 def test_an_outcome_that_stays_unknown_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     adapter = LoopbackAdapter({"retry_count": 0, "circuit_breaker_threshold": 0}, schema=SCHEMA)
-    monkeypatch.setattr(adapter, "transmit", _LosesAnswers(adapter, OutcomeUnknown("lost"), 1))
+    monkeypatch.setattr(adapter.backend, "deliver", _LosesAnswers(adapter, OutcomeUnknown("lost"), 1))
     transaction = adapter.begin_transaction()
     transaction.execute(Insert("things", [thing("d")]), Context())
     with pytest.raises(OutcomeUnknown):
@@ -288,14 +288,14 @@ def test_a_refusal_after_a_lost_answer_is_believed_if_the_commit_was_judged(
 ) -> None:
     """A backend would have recognised a commit that it had made; who only looks at the token would not."""
     answers: list[DataError] = [OutcomeUnknown("lost"), refusal]
-    transmit = adapter.transmit
+    transmit = adapter.backend.deliver
 
     def refuse(operation: Operation, context: Context) -> Result:
         if isinstance(operation, CommitRequest):
             raise answers.pop(0)
         return transmit(operation, context)
 
-    monkeypatch.setattr(adapter, "transmit", refuse)
+    monkeypatch.setattr(adapter.backend, "deliver", refuse)
     with pytest.raises(told):
         adapter.run(Insert("things", [thing("d")]))
     assert answers == []

@@ -20,7 +20,9 @@ from auth.sessions.revocation import WAIT_AFTER
 from auth.sessions.revocation import Revocation
 from auth.sessions.sessions import SESSIONS
 from auth.sessions.sessions import Sessions
+from database.adapters.backend import Setup
 from database.adapters.memory import MemoryAdapter
+from database.adapters.memory.adapter import MemoryBackend
 from database.core.context import Context
 from database.core.context import current_context
 from database.core.errors import Unavailable
@@ -34,11 +36,11 @@ LIFE = timedelta(minutes=15)
 USER = "018f5c3e-0000-7000-8000-000000000001"
 
 
-class Moody(MemoryAdapter):
+class MoodyBackend(MemoryBackend):
     """Memory that counts how often it is asked for ended sessions, and can be made to wait, or to fail."""
 
-    def _build(self) -> None:
-        super()._build()
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
         self.asked = 0
         self.well = True
         self.source: str | None = None
@@ -59,6 +61,13 @@ class Moody(MemoryAdapter):
         result = super().execute(operation, context)
         result.source = self.source
         return result
+
+
+class Moody(MemoryAdapter):
+    """An adapter on that backend."""
+
+    backend_class = MoodyBackend
+    backend: MoodyBackend
 
 
 @pytest.fixture
@@ -121,7 +130,7 @@ def test_the_database_is_asked_once_in_an_interval(database: Moody, clock: Manua
         for _ in range(100):
             refused(revocation)
         clock.advance(INTERVAL)
-    assert database.asked == 3
+    assert database.backend.asked == 3
 
 
 def test_only_what_ended_within_the_life_of_a_token_is_remembered(database: Moody, clock: ManualClock) -> None:
@@ -136,7 +145,7 @@ def test_only_what_ended_within_the_life_of_a_token_is_remembered(database: Mood
 def test_it_asks_as_the_service_soon_and_outside_of_any_transaction(database: Moody, clock: ManualClock) -> None:
     with database.transaction():
         assert refused(make(database, clock)) is None
-    (context,) = database.contexts
+    (context,) = database.backend.contexts
     assert context.identity is not None
     assert context.identity.role == "service_role"
     assert context.deadline < monotonic() + 31
@@ -147,15 +156,15 @@ def test_while_one_request_asks_the_others_go_on(database: Moody, clock: ManualC
     revocation = make(database, clock)
     refused(revocation)
     clock.advance(INTERVAL)
-    database.may_answer.clear()
-    database.asking.clear()
+    database.backend.may_answer.clear()
+    database.backend.asking.clear()
     with ThreadPoolExecutor(1) as pool:
         slow = pool.submit(refused, revocation)
-        assert database.asking.wait(30)
+        assert database.backend.asking.wait(30)
         assert [refused(revocation) for _ in range(5)] == [None] * 5
-        database.may_answer.set()
+        database.backend.may_answer.set()
         assert slow.result(30) is None
-    assert database.asked == 2
+    assert database.backend.asked == 2
 
 
 def test_after_a_pause_all_requests_wait_for_the_answer(database: Moody, clock: ManualClock) -> None:
@@ -163,15 +172,15 @@ def test_after_a_pause_all_requests_wait_for_the_answer(database: Moody, clock: 
     refused(revocation)
     session_id = ended_elsewhere(database)
     clock.advance(WAIT_AFTER + 0.1)
-    database.may_answer.clear()
-    database.asking.clear()
+    database.backend.may_answer.clear()
+    database.backend.asking.clear()
     with ThreadPoolExecutor(3) as pool:
         waiting = [pool.submit(refused, revocation, session_id) for _ in range(3)]
-        assert database.asking.wait(30)
+        assert database.backend.asking.wait(30)
         assert not any(request.done() for request in waiting)
-        database.may_answer.set()
+        database.backend.may_answer.set()
         assert [request.result(30) for request in waiting] == ["InvalidToken"] * 3
-    assert database.asked == 2
+    assert database.backend.asked == 2
 
 
 POLICIES = {
@@ -195,14 +204,14 @@ def test_the_policy_decides_once_the_knowledge_is_old(
     revocation = make(database, clock, policy)
     known = ended_elsewhere(database)
     refused(revocation)
-    database.well = False
+    database.backend.well = False
     clock.advance(30)
     assert refused(revocation, method=method) is None
     clock.advance(1)
     assert refused(revocation, method=method) == POLICIES[policy, method]
     assert refused(revocation, known, method) is not None
     assert revocation.snapshot()["applies"] is True
-    database.well = True
+    database.backend.well = True
     clock.advance(INTERVAL)
     assert refused(revocation, method=method) is None
     assert refused(revocation, known, method) == "InvalidToken"
@@ -212,7 +221,7 @@ def test_the_policy_decides_once_the_knowledge_is_old(
 def test_the_policy_decides_at_once_where_nothing_was_ever_known(
     database: Moody, clock: ManualClock, policy: str, method: str
 ) -> None:
-    database.well = False
+    database.backend.well = False
     revocation = make(database, clock, policy)
     assert refused(revocation, method=method) == POLICIES[policy, method]
     revocation.add(["mine"])
@@ -223,12 +232,12 @@ def test_a_silent_database_is_asked_once_in_an_interval_and_complained_of_once(
     database: Moody, clock: ManualClock, caplog: pytest.LogCaptureFixture
 ) -> None:
     revocation = make(database, clock)
-    database.well = False
+    database.backend.well = False
     for _ in range(3):
         for _ in range(10):
             refused(revocation)
         clock.advance(INTERVAL)
-    assert database.asked == 3
+    assert database.backend.asked == 3
     assert [record.levelno for record in caplog.records if record.name == "auth.sessions.revocation"] == [
         logging.WARNING
     ]
@@ -236,9 +245,9 @@ def test_a_silent_database_is_asked_once_in_an_interval_and_complained_of_once(
 
 def test_a_stand_ins_answer_is_no_knowledge(database: Moody, clock: ManualClock) -> None:
     revocation = make(database, clock)
-    database.source = "local"
+    database.backend.source = "local"
     assert refused(revocation, method="POST") == "Unavailable"
-    database.source = None
+    database.backend.source = None
     clock.advance(INTERVAL)
     assert refused(revocation, method="POST") is None
 
@@ -248,7 +257,7 @@ def test_a_forked_child_asks_for_itself(database: Moody, clock: ManualClock) -> 
     assert refused(revocation) is None
     # As if another thread was asking at that moment, which is not in the child.
     with revocation._asking:
-        assert answer_of_child(lambda: f"{refused(revocation)} {database.asked}") == "None 1"
+        assert answer_of_child(lambda: f"{refused(revocation)} {database.backend.asked}") == "None 1"
 
 
 def test_the_status_tells_the_age_of_the_knowledge(database: Moody, clock: ManualClock) -> None:

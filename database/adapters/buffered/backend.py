@@ -1,10 +1,11 @@
-"""The base of adapters whose backend knows reads and commits, and no open transactions."""
+"""The base of backends that know reads and commits, and no open transactions."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 
-from database.adapters.base import DatabaseAdapter
+from database.adapters.backend import Backend
+from database.adapters.backend import Guarded
 from database.adapters.buffered.session import BufferedSession
 from database.adapters.session import Session
 from database.adapters.translation import run_sql
@@ -21,12 +22,11 @@ from database.core.operations import Upsert
 from database.core.operations import reads_only
 from database.core.result import Result
 from database.resilience.deadline import bounded
-from database.resilience.pipeline import Pipeline
 from database.resilience.policy import Handler
 from database.resilience.repetition import repeated
 
 
-class BufferedAdapter(DatabaseAdapter):
+class BufferedBackend(Backend):
     """Carries out every operation by round trips of its own kind, each with the whole pipeline around it.
 
     A write on its own is a transaction of one operation: it reads what it changes, commits, and begins anew if
@@ -40,44 +40,44 @@ class BufferedAdapter(DatabaseAdapter):
         returned.
         """
 
-    def call_inside(self, session: BufferedSession, operation: Call, context: Context) -> Result:
+    def function_inside(self, session: BufferedSession, operation: Call, context: Context) -> Result:
         """A function called inside a transaction. :raises Unsupported: unless the backend can have it take part."""
         raise Unsupported(
             "calls", backend=self.name, detail=f"a function cannot take part in a transaction on {self.name}"
         )
 
-    def _build(self) -> None:
-        super()._build()
-        self.pipeline = Pipeline(self.name, self._transmit_open, self.settings)
-
     def execute(self, operation: Operation, context: Context) -> Result:
         return self._carry_out(self.transmit, operation, context)
 
     def open_session(self, context: Context) -> Session:
-        return self._session(self.pipeline.inside(self._transmit_open))
+        return self._session(self.transmit)
 
-    def _begin(self, context: Context, *, reads: bool) -> Session:
-        self.pipeline.hold(context)
-        return self.open_session(context)
+    @property
+    def seam(self) -> Handler:
+        return self.transmit
 
-    def _stages_inside(self, handler: Handler) -> Handler:
+    def call_through(self, guarded: Guarded) -> Handler:
+        send = guarded.pipeline.call
+
+        def call(operation: Operation, context: Context) -> Result:
+            self.refuse_unsupported(operation)
+            return self._carry_out(send, operation, context)
+
+        return self._bounded(call)
+
+    def call_inside(self, guarded: Guarded, handler: Handler) -> Handler:
         # The session's round trips are guarded one by one.
+        return self._bounded(handler)
+
+    def begin(self, guarded: Guarded, context: Context, *, reads: bool) -> Session:
+        guarded.pipeline.hold(context)
+        return self._session(guarded.pipeline.inside(guarded.seam))
+
+    def _bounded(self, handler: Handler) -> Handler:
         return bounded(handler, self.name, self.settings.timeout, monotonic)
 
-    def _stages(self) -> Handler:
-        return bounded(self._guarded, self.name, self.settings.timeout, monotonic)
-
     def _session(self, send: Handler) -> BufferedSession:
-        return BufferedSession(self.schema, send, self.call_inside, tells_apart=self.capabilities.row_security)
-
-    def _guarded(self, operation: Operation, context: Context) -> Result:
-        self._refuse_unsupported(operation)
-        return self._carry_out(self.pipeline.call, operation, context)
-
-    def _transmit_open(self, operation: Operation, context: Context) -> Result:
-        if not self._opened:
-            self._ensure_open(context)
-        return self.transmit(operation, context)
+        return BufferedSession(self.schema, send, self.function_inside, tells_apart=self.capabilities.row_security)
 
     def _carry_out(self, send: Handler, operation: Operation, context: Context) -> Result:
         if isinstance(operation, Call):
