@@ -1,25 +1,56 @@
-"""Run the benchmarks: ``python -m benchmarks [--rounds N] [section ...]``, all sections by default."""
+"""Measure: ``python -m benchmarks [--rounds N] [--earlier COMMIT] [section ...]``, all sections by default.
+
+Printed are a table for everything that is measured, then the README's table of that, and how it differs from the one
+that stands there.
+"""
 
 from __future__ import annotations
 
 import argparse
-from importlib import import_module
+from collections.abc import Sequence
+from dataclasses import replace
 
-SECTIONS = ("pipeline", "auth", "sqlite", "postgres", "flask", "convex", "supabase", "gunicorn")
-"""Each is a module ``bench_<name>`` with a function ``run(rounds: int) -> None``."""
+from benchmarks.earlier import ROOT
+from benchmarks.plan import Plan
+from benchmarks.sections import SECTIONS
+from benchmarks.sections import load
+from benchmarks.summary import shown_in
+from benchmarks.summary import summary
+from benchmarks.table import QUIET
+from benchmarks.table import Table
 
 
-def main() -> None:
-    """Run the sections that are named on the command line."""
+def main(given: Sequence[str] | None = None, plan: Plan = Plan()) -> None:  # noqa: B008 - it does not change
+    """Run the sections that are named on the command line.
+
+    :param given: the command line's arguments, by default the process' own.
+    :param plan: what is measured as far as the arguments do not say.
+    """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("sections", nargs="*", metavar="section", help=f"of {', '.join(SECTIONS)}; all by default")
-    parser.add_argument("--rounds", type=int, default=15, help="how often every case is measured")
-    arguments = parser.parse_args()
-    unknown = set(arguments.sections) - set(SECTIONS)
-    if unknown:
-        parser.error(f"no such section: {', '.join(sorted(unknown))}")
-    for section in arguments.sections or SECTIONS:
-        import_module(f"benchmarks.bench_{section}").run(arguments.rounds)
+    parser.add_argument("--rounds", type=int, default=plan.rounds, help="how often every case is measured")
+    parser.add_argument("--earlier", metavar="COMMIT", help="measure the pipeline beside the one of this commit")
+    arguments = parser.parse_args(given)
+    names = arguments.sections or SECTIONS
+    if unknown := set(names) - set(SECTIONS):
+        parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+    if arguments.rounds < 1:
+        parser.error("--rounds must be at least 1")
+    _run(names, replace(plan, rounds=arguments.rounds, earlier=arguments.earlier))
+
+
+def _run(names: Sequence[str], plan: Plan) -> None:
+    sections = [load(name) for name in names]
+    tables: list[Table] = []
+    for section in sections:
+        for table in section.tables(plan):
+            print(f"\n{table.markdown()}", flush=True)
+            tables.append(table)
+    lines = [line for section in sections for line in section.LINES]
+    print(f"\n{summary(lines, tables, shown_in(ROOT), whole=len(names) == len(SECTIONS))}")
+    if busy := [table.title for table in tables if table.busy > QUIET]:
+        print(f"\nThe machine was busy before {len(busy)} of {len(tables)} tables; measure them again:")
+        print("\n".join(f"* {title}" for title in busy))
 
 
 if __name__ == "__main__":

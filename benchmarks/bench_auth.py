@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import timedelta
-from itertools import cycle
-from itertools import islice
 from typing import Any
 
 import jwt
 from flask import Flask
 from flask.typing import ResponseReturnValue
-from werkzeug.datastructures import Headers
-from werkzeug.test import EnvironBuilder
 
 from auth import middleware
 from auth.bridge import AuthBridge
@@ -25,59 +21,84 @@ from auth.keys.signing import asymmetric_signing_key
 from auth.keys.signing import secret_signing_key
 from auth.sessions.cookies import SessionCookies
 from auth.sessions.revocation import Revocation
-from auth.verification import MAX_CACHED
 from benchmarks.harness import Measure
+from benchmarks.harness import compare
 from benchmarks.harness import per_call
 from benchmarks.harness import per_item
-from benchmarks.harness import report
+from benchmarks.plan import Plan
+from benchmarks.summary import Line
+from benchmarks.table import Table
+from benchmarks.wsgi import caller
 from config.settings import load_settings
 from database.adapters.memory import MemoryAdapter
 
 _CACHED_CALLS = 20_000
 _NEW_TOKENS = 200
 _REQUESTS = 500
+_NEW = "Isthmus, a new token"
+_KNOWN = "Isthmus, a known token"
+_WHO_ASKS = "Flask: who asks"
+_SIGNED_IN = "the same with identity, signed in"
 _USER = {"email": "user@example.com", "name": "Example User", "role": "editor"}
 _OPTIONS: Any = {"require": list(REQUIRED)}
 
 
-def run(rounds: int) -> None:
-    """Print a table for each algorithm, and one of requests."""
+def _title(algorithm: str) -> str:
+    return f"Verification of a token, {algorithm}"
+
+
+LINES = (
+    Line("a token that is known", _title("ES256"), _KNOWN, "", 1.5e-6, "figure"),
+    *(
+        Line(f"a new token, {algorithm}", _title(algorithm), _NEW, "PyJWT, the same checks", 1.15)
+        for algorithm in ("ES256", "RS256", "HS256")
+    ),
+    Line("Flask request: token and session, nothing else", _WHO_ASKS, _SIGNED_IN, "an empty route", 1.2),
+)
+
+
+def tables(plan: Plan) -> Iterator[Table]:
+    """Measure each algorithm, then requests."""
     keys = [
         asymmetric_signing_key(new_private_key("ES256"), "ES256"),
         asymmetric_signing_key(new_private_key("RS256"), "RS256"),
         secret_signing_key(secrets.token_hex(), production=True),
     ]
     for key in keys:
-        _verification(key, rounds)
-    _requests(keys[0], rounds)
+        yield _verification(key, plan)
+    yield _requests(keys[0], plan)
 
 
-def _verification(key: SigningKey, rounds: int) -> None:
+def _verification(key: SigningKey, plan: Plan) -> Table:
     bridge = _bridge(key)
     token = _token(bridge)
-    # More than are remembered, so that each of them has been forgotten when its turn comes again.
-    tokens = [_token(bridge) for _ in range(MAX_CACHED + _NEW_TOKENS)]
-    ours, theirs = cycle(tokens), cycle(tokens)
+
+    def new_tokens() -> list[str]:
+        return [_token(bridge) for _ in range(plan.of(_NEW_TOKENS))]
+
     cases: dict[str, Measure] = {
-        "PyJWT": per_item(_peer(bridge), lambda: _some(theirs)),
-        "Isthmus, a new token": per_item(bridge.verify, lambda: _some(ours)),
-        "Isthmus, a known token": per_call(lambda: bridge.verify(token), _CACHED_CALLS),
+        "PyJWT": per_item(_peer(bridge), new_tokens),
+        _NEW: per_item(bridge.verify, new_tokens),
+        _KNOWN: per_call(lambda: bridge.verify(token), plan.of(_CACHED_CALLS)),
     }
-    report(f"Verification of a token, {key.algorithm}", cases, baseline="PyJWT", rounds=rounds)
+    return compare(_title(key.algorithm), cases, baseline="PyJWT", plan=plan)
 
 
-def _requests(key: SigningKey, rounds: int) -> None:
+def _requests(key: SigningKey, plan: Plan) -> Table:
     bridge = _bridge(key)
     guarded, database = _app(), MemoryAdapter()
     revocation = Revocation(database, token_life=timedelta(seconds=bridge.expiry), policy="reads", max_stale=30)
     middleware.init_app(guarded, bridge, revocation=revocation, cookies=SessionCookies(secure=True))
+    calls = plan.of(_REQUESTS)
     cases = {
-        "empty route": per_call(_caller(_app()), _REQUESTS),
-        "the same with identity, signed in": per_call(_caller(guarded, _token(bridge)), _REQUESTS),
-        "the same with identity, nobody": per_call(_caller(guarded), _REQUESTS),
+        "empty route": per_call(caller(_app()), calls),
+        _SIGNED_IN: per_call(caller(guarded, token=_token(bridge)), calls),
+        "the same with identity, nobody": per_call(caller(guarded), calls),
     }
-    report("Flask: who asks", cases, baseline="empty route", rounds=rounds)
-    database.disconnect()
+    try:
+        return compare(_WHO_ASKS, cases, baseline="empty route", plan=plan)
+    finally:
+        database.disconnect()
 
 
 def _bridge(key: SigningKey) -> AuthBridge:
@@ -86,10 +107,6 @@ def _bridge(key: SigningKey) -> AuthBridge:
 
 def _token(bridge: AuthBridge) -> str:
     return bridge.generate_token("018f5c3e-0000-7000-8000-000000000001", _USER, session_id="a session")
-
-
-def _some(tokens: cycle[str]) -> Sequence[str]:
-    return list(islice(tokens, _NEW_TOKENS))
 
 
 def _peer(bridge: AuthBridge) -> Callable[[str], object]:
@@ -110,19 +127,3 @@ def _app() -> Flask:
         return {"status": "alive"}
 
     return app
-
-
-def _caller(app: Flask, token: str | None = None) -> Callable[[], object]:
-    """Sends a request to ``app`` as a server would; every answer's status is checked."""
-    headers = Headers() if token is None else Headers({"Authorization": f"Bearer {token}"})
-    base = EnvironBuilder(headers=headers).get_environ()
-
-    def start_response(status: str, *_: Any) -> Callable[[bytes], object]:
-        assert status == "200 OK", status
-        return lambda _: None
-
-    def call() -> None:
-        answer: Any = app(dict(base), start_response)
-        answer.close()
-
-    return call

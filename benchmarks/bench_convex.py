@@ -1,6 +1,6 @@
 """Convex: Isthmus beside plain pooled HTTP and the official HTTP client, to a deployment for development.
 
-The targets are for the ratio to plain HTTP. The deployment keeps everything in memory and has little to do, so the
+The deployment keeps everything in memory and has little to do, so the
 ratios are about the clients. The official client makes a connection for every request.
 """
 
@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import ExitStack
 from secrets import token_hex
 from typing import Any
-from typing import TypeVar
 
 import orjson
 import urllib3
@@ -24,13 +24,17 @@ from convex.http_client import ConvexHttpClient
 
 from benchmarks import molecules
 from benchmarks.harness import compare_by_turns
-from benchmarks.harness import print_table
-from benchmarks.molecules import INSERTS
+from benchmarks.molecules import GET
+from benchmarks.molecules import INSERT
 from benchmarks.molecules import MOMENT
+from benchmarks.molecules import ROWS
 from benchmarks.molecules import TABLE
 from benchmarks.molecules import Contender
 from benchmarks.molecules import Record
 from benchmarks.molecules import new_records
+from benchmarks.plan import Plan
+from benchmarks.summary import Line
+from benchmarks.table import Table
 from database.adapters.convex import ConvexAdapter
 from database.core.operations import Insert
 from database.core.schema import new_id
@@ -39,21 +43,35 @@ from tests.servers.convex_deployment import ConvexDeployment
 FUNCTION = f"{TABLE}:get"
 """Returns the record with an id."""
 
+_WHERE = "Convex"
+_CALL = "function call"
 _BASELINE = "urllib3"
 _TARGET = 1.15
 _CALLS = 30
 _WRITES = 10
+_TRANSACTION = f"{_WRITES} inserts in one transaction"
 _TRANSACTIONS = 5
-_MOST_ROUND_TRIPS = 2
-
-Item = TypeVar("Item")
 
 Send = Callable[[str, Any], Any]
 """Calls a function by its path and arguments."""
 
 
-def run(rounds: int) -> None:
-    """Print a table for each thing that is done, and how many round trips a transaction takes."""
+def _line(label: str, thing: str) -> Line:
+    title, against = f"{_WHERE}: {thing}", f"{_BASELINE}, the same request"
+    return Line(f"{_WHERE}, {label}", title, "Isthmus", against, _TARGET, shows_figure=False)
+
+
+LINES = (
+    _line("a function call", _CALL),
+    _line("one record", GET),
+    _line(ROWS, ROWS),
+    _line("an insert", INSERT),
+    _line(f"{_WRITES} inserts in one transaction (1 request)", _TRANSACTION),
+)
+
+
+def tables(plan: Plan) -> Iterator[Table]:
+    """Measure each thing that is done, after a look at how many round trips a transaction takes."""
     with ConvexDeployment() as deployment, ExitStack() as resources:
         adapter = ConvexAdapter({"url": deployment.url, "key": deployment.deploy_key})
         resources.callback(adapter.disconnect)
@@ -66,8 +84,9 @@ def run(rounds: int) -> None:
             "Isthmus": _Isthmus(adapter),
             "ConvexHttpClient": _OneByOne(official.query, official.mutation),
         }
-        _measure(deployment, contenders, molecules.fill(adapter), rounds)
-        _count_round_trips(deployment, contenders["Isthmus"])
+        keys = molecules.fill(adapter)
+        _require_one_round_trip(deployment, contenders["Isthmus"])
+        yield from _measure(deployment, contenders, keys, plan)
 
 
 class PooledHttp:
@@ -178,37 +197,29 @@ def _row(record: Record) -> Record:
 
 
 def _measure(
-    deployment: ConvexDeployment, contenders: Mapping[str, _ConvexContender], keys: Sequence[str], rounds: int
-) -> None:
-    def emptied(items: list[Item]) -> list[Item]:
-        # The deployment for development takes longer, the more documents it has.
+    deployment: ConvexDeployment, contenders: Mapping[str, _ConvexContender], keys: Sequence[str], plan: Plan
+) -> Iterator[Table]:
+    calls = {name: one.call for name, one in contenders.items()}
+    yield compare_by_turns(f"{_WHERE}: {_CALL}", calls, lambda: keys[: plan.of(_CALLS)], baseline=_BASELINE, plan=plan)
+    # The deployment for development takes longer, the more documents it has.
+    yield from molecules.measure(
+        _WHERE, contenders, keys, baseline=_BASELINE, plan=plan, before_inserts=deployment.reset
+    )
+
+    def batches() -> Sequence[Sequence[Record]]:
         deployment.reset()
-        return items
+        return [new_records(_WRITES) for _ in range(plan.of(_TRANSACTIONS))]
 
-    def print_measured(
-        title: str, functions: Mapping[str, Callable[[Item], object]], items: Callable[[], Sequence[Item]]
-    ) -> None:
-        rows = compare_by_turns(functions, items, baseline=_BASELINE, rounds=rounds)
-        print_table(f"{where}: {title}", rows, _BASELINE)
-
-    where = f"Convex, target {_TARGET}"
-    print_measured("function call", {name: one.call for name, one in contenders.items()}, lambda: keys[:_CALLS])
-    molecules.measure(
-        where, contenders, keys, baseline=_BASELINE, rounds=rounds, inserts=lambda: emptied(new_records(INSERTS))
-    )
-    print_measured(
-        f"{_WRITES} inserts in one transaction (ConvexHttpClient: in {_WRITES})",
-        {name: one.transaction for name, one in contenders.items()},
-        lambda: emptied([new_records(_WRITES) for _ in range(_TRANSACTIONS)]),
-    )
+    transactions = {name: one.transaction for name, one in contenders.items()}
+    note = f"ConvexHttpClient takes {_WRITES} transactions."
+    title = f"{_WHERE}: {_TRANSACTION}"
+    yield compare_by_turns(title, transactions, batches, baseline=_BASELINE, plan=plan, note=note)
 
 
-def _count_round_trips(deployment: ConvexDeployment, contender: _ConvexContender) -> None:
+def _require_one_round_trip(deployment: ConvexDeployment, contender: _ConvexContender) -> None:
     before = _requests(deployment)
     contender.transaction(new_records(_WRITES))
-    trips = _requests(deployment) - before
-    print(f"\nRound trips of {_WRITES} inserts in one transaction: {trips}, target {_MOST_ROUND_TRIPS}.")
-    assert 0 < trips <= _MOST_ROUND_TRIPS
+    assert _requests(deployment) == before + 1
 
 
 def _requests(deployment: ConvexDeployment) -> int:

@@ -2,78 +2,90 @@
 
 Every request carries the same token, signed with HS256, as a client's requests do until it expires. The databases
 are SQLite files with the same settings; the records API is the shipped application with its own table, its
-validation, versions and problem answers.
+sessions, validation, versions and problem answers. The baseline is the same view written by hand.
 """
 
 from __future__ import annotations
 
-import io
 import secrets
-from collections.abc import Callable
+import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack
 from contextlib import contextmanager
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from time import time
 from typing import Any
 
+import jwt
 import orjson
 import sqlalchemy as sa
 from flask import Flask
+from flask import request
 from flask.typing import ResponseReturnValue
 from flask_jwt_extended import JWTManager
 from flask_jwt_extended import create_access_token
 from flask_jwt_extended import jwt_required as peers_jwt_required
 from flask_sqlalchemy import SQLAlchemy
-from werkzeug.datastructures import Headers
-from werkzeug.test import EnvironBuilder
 
-from api import migrating
 from app import create_app
 from auth import middleware
 from auth.bridge import AuthBridge
 from auth.guards import jwt_required
+from benchmarks.harness import compare
 from benchmarks.harness import per_call
-from benchmarks.harness import report
+from benchmarks.items import POINT
 from benchmarks.items import SCHEMA
+from benchmarks.items import UPDATE
 from benchmarks.items import create
 from benchmarks.items import items
+from benchmarks.items import record
+from benchmarks.plan import Plan
+from benchmarks.summary import Line
+from benchmarks.table import Table
+from benchmarks.wsgi import Call
+from benchmarks.wsgi import caller
 from config.settings import load_settings
 from database import flask_transactions
 from database.adapters.sqlite import SQLiteAdapter
 from database.connection_manager import ConnectionManager
-from database.core.context import as_application
-from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.schema import new_id
 
 _CALLS = 100
 _RULE = "/items/<key>"
 _PATH = "/items/0190-00000042"
+_RECORDS_PATH = "/api/molecules"
 _SECRET = secrets.token_hex()
 _PRAGMAS = ("journal_mode = wal", "synchronous = normal")
+_TITLE = "Flask: token, one read and one write"
+_BASELINE = "by hand"
+_OURS = "Isthmus"
+_RECORDS = "Isthmus, its records API"
+_PEER = "Flask-SQLAlchemy with Flask-JWT-Extended"
 
-Call = Callable[[], object]
-Body = Callable[[], bytes]
+LINES = (
+    Line("Flask request: token, one read, one write", _TITLE, _OURS, "`sqlite3` and a cached token, by hand", 1.3),
+    Line("a record changed by the records API", _TITLE, _RECORDS, "`sqlite3` and a cached token, by hand", 2.0),
+    Line(f"{_PEER}, the same request", _TITLE, _PEER, _OURS, 6.0, base=_OURS, at_least=True, shows_figure=False),
+)
 
 
-def run(rounds: int) -> None:
-    """Print one table."""
+def tables(plan: Plan) -> Iterator[Table]:
+    """Measure all ways to answer the request."""
     with TemporaryDirectory(prefix="isthmus-bench-") as name, ExitStack() as resources:
         folder = Path(name)
         calls = {
-            "empty route": _caller(_empty()),
-            "Isthmus": resources.enter_context(_isthmus(folder / "isthmus.db")),
-            "Isthmus, its records API": resources.enter_context(_records_api(folder / "records.db")),
-            "Flask-SQLAlchemy and Flask-JWT-Extended": _peer(folder / "peer.db"),
+            "empty route": caller(_empty(), _PATH, method="POST"),
+            _BASELINE: resources.enter_context(_by_hand(_file(folder, plan))),
+            _OURS: resources.enter_context(_isthmus(_file(folder, plan))),
+            _RECORDS: resources.enter_context(_records_api(folder)),
+            _PEER: resources.enter_context(_peer(_file(folder, plan))),
         }
-        report(
-            f"Flask: token, one read and one write (SQLite, {', '.join(_PRAGMAS)})",
-            {name: per_call(call, _CALLS) for name, call in calls.items()},
-            baseline="empty route",
-            rounds=rounds,
-        )
+        cases = {name: per_call(call, plan.of(_CALLS)) for name, call in calls.items()}
+        yield compare(_TITLE, cases, baseline=_BASELINE, plan=plan, note=f"SQLite with {', '.join(_PRAGMAS)}.")
 
 
 def _empty() -> Flask:
@@ -87,9 +99,42 @@ def _empty() -> Flask:
 
 
 @contextmanager
+def _by_hand(path: Path) -> Iterator[Call]:
+    """What one would write for this request alone, and correctly: a connection that is kept, a transaction that has
+    the write lock from its beginning, and tokens that are verified once until they expire.
+    """
+    app = Flask("by hand")
+    connection = sqlite3.connect(path, isolation_level=None)
+    _set_up(connection)
+    verified: dict[str, float] = {}
+
+    def require_token() -> None:
+        token = request.headers.get("Authorization", "").removeprefix("Bearer ")
+        if verified.get(token, 0.0) <= time():
+            verified[token] = jwt.decode(token, _SECRET, ["HS256"], {"require": ["exp"]})["exp"]
+
+    @app.post(_RULE)
+    def count_up(key: str) -> ResponseReturnValue:
+        require_token()
+        connection.execute("begin immediate")
+        try:
+            quantity = record(connection.execute(POINT, (key,)).fetchone())["quantity"] + 1
+            connection.execute(UPDATE, (quantity, key))
+            connection.execute("commit")
+        except BaseException:
+            connection.execute("rollback")
+            raise
+        return {"id": key, "quantity": quantity}
+
+    token = jwt.encode({"sub": new_id(), "exp": time() + 86_400}, _SECRET, "HS256")
+    yield _counting(app, token)
+    connection.close()
+
+
+@contextmanager
 def _isthmus(path: Path) -> Iterator[Call]:
-    create(f"sqlite:///{path}")
-    manager = ConnectionManager(load_settings(None), {"local": _adapter(path)})
+    adapter = SQLiteAdapter({"path": path, "synchronous": "normal"}, SCHEMA)
+    manager = ConnectionManager(load_settings(None), {"local": adapter})
     bridge = AuthBridge(_SECRET, settings=manager.settings)
     app = Flask("isthmus")
     flask_transactions.init_app(app, manager)
@@ -103,32 +148,33 @@ def _isthmus(path: Path) -> Iterator[Call]:
         manager.run(Update(items.name, {"quantity": quantity}, id=key, returning=False))
         return {"id": key, "quantity": quantity}
 
-    call = _caller(app, bridge.generate_token(new_id()))
-    _check_counting(call)
-    yield call
+    yield _counting(app, bridge.generate_token(new_id()))
     manager.disconnect()
 
 
 @contextmanager
-def _records_api(path: Path) -> Iterator[Call]:
-    settings = load_settings(None, jwt_secret=_SECRET, local_db_path=str(path), local_db_synchronous="normal")
-    app = create_app(settings)
-    migrating.start(app)
-    manager: ConnectionManager = app.extensions["isthmus"].manager
-    with as_application():
-        molecule = manager.run(Insert("molecules", [{"name": "water"}])).rows[0]
-    token = app.extensions[middleware.EXTENSION].generate_token(new_id())
+def _records_api(folder: Path) -> Iterator[Call]:
+    """The shipped application, whose caller has signed up and changes a record of its own."""
+    files = {"local_db_path": f"{folder}/records.db", "instance_path": folder}
+    app = create_app(load_settings(None, jwt_secret=_SECRET, local_db_synchronous="normal", **files))
+    account = {"email": "bench@example.org", "password": secrets.token_hex()}
+    signed_up = caller(app, "/auth/register", method="POST", body=lambda: orjson.dumps(account), expected="201 CREATED")
+    token = orjson.loads(signed_up())["access_token"]
     names = count()
-    call = _caller(
-        app, token, "PATCH", f"/api/molecules/{molecule['id']}", lambda: orjson.dumps({"name": f"water {next(names)}"})
-    )
+
+    def renamed() -> bytes:
+        return orjson.dumps({"name": f"water {next(names)}"})
+
+    made = caller(app, _RECORDS_PATH, method="POST", token=token, body=renamed, expected="201 CREATED")
+    key = orjson.loads(made())["id"]
+    call = caller(app, f"{_RECORDS_PATH}/{key}", method="PATCH", token=token, body=renamed)
     assert orjson.loads(call())["name"] != orjson.loads(call())["name"]
     yield call
-    manager.disconnect()
+    app.extensions["isthmus"].manager.disconnect()
 
 
-def _peer(path: Path) -> Call:
-    create(f"sqlite:///{path}")
+@contextmanager
+def _peer(path: Path) -> Iterator[Call]:
     app = Flask("peer")
     app.config["SQLALCHEMY_DATABASE_URI"] = f"sqlite:///{path}"
     app.config["JWT_SECRET_KEY"] = _SECRET
@@ -148,45 +194,26 @@ def _peer(path: Path) -> Call:
         return {"id": key, "quantity": quantity}
 
     with app.app_context():
-        sa.event.listen(database.engine, "connect", lambda connection, _: _set_up(connection))
-        token = create_access_token(identity=new_id())
-    call = _caller(app, token)
-    _check_counting(call)
-    return call
+        engine = database.engine
+        sa.event.listen(engine, "connect", lambda connection, _: _set_up(connection))
+        token = create_access_token(identity=new_id(), expires_delta=timedelta(days=1))
+    yield _counting(app, token)
+    engine.dispose()
 
 
-def _caller(
-    app: Flask, token: str | None = None, method: str = "POST", path: str = _PATH, body: Body = bytes
-) -> Callable[[], bytes]:
-    """Sends a request to ``app`` as a server would; every answer's status is checked.
-
-    :param body: makes the JSON of a request.
-    """
-    headers = Headers() if token is None else Headers({"Authorization": f"Bearer {token}"})
-    base = EnvironBuilder(method=method, path=path, headers=headers, content_type="application/json").get_environ()
-
-    def start_response(status: str, *_: Any) -> Callable[[bytes], object]:
-        assert status == "200 OK", status
-        return lambda _: None
-
-    def call() -> bytes:
-        sent = body()
-        environ = {**base, "CONTENT_LENGTH": str(len(sent)), "wsgi.input": io.BytesIO(sent)}
-        answer: Any = app(environ, start_response)
-        received = b"".join(answer)
-        answer.close()
-        return received
-
-    return call
-
-
-def _check_counting(call: Callable[[], bytes]) -> None:
+def _counting(app: Flask, token: str) -> Call:
+    """The request, after a look at whether it does what it is to do."""
+    call = caller(app, _PATH, method="POST", token=token)
     first, second = (orjson.loads(call())["quantity"] for _ in range(2))
     assert second == first + 1
+    return call
 
 
-def _adapter(path: Path) -> SQLiteAdapter:
-    return SQLiteAdapter({"path": path, "synchronous": "normal"}, SCHEMA)
+def _file(folder: Path, plan: Plan) -> Path:
+    """A database of its own for every contender."""
+    path = folder / f"{new_id()}.db"
+    create(f"sqlite:///{path}", plan)
+    return path
 
 
 def _set_up(connection: Any) -> None:

@@ -7,7 +7,9 @@ one process.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import ExitStack
+from http.client import HTTPConnection
 
 from benchmarks import molecules
 from benchmarks.harness import Measure
@@ -15,6 +17,10 @@ from benchmarks.harness import compare
 from benchmarks.load import keep_busy
 from benchmarks.load import serving
 from benchmarks.load import status
+from benchmarks.plan import Plan
+from benchmarks.summary import Line
+from benchmarks.table import Table
+from benchmarks.table import per_second
 from database.adapters.convex import ConvexAdapter
 from tests.servers.convex_deployment import ConvexDeployment
 
@@ -22,22 +28,36 @@ _PROCESSES = 2
 _THREADS = 8
 _DELAY = 30  # milliseconds
 _SECONDS = 2.0
-_TARGET = 0.85
 _BASELINE = "urllib3"
+_TITLE = f"gunicorn, {_PROCESSES} x {_THREADS} threads, a Convex function that takes {_DELAY} ms"
 _APPLICATIONS = {_BASELINE: "plain", "Isthmus": "isthmus"}
 
 
-def run(rounds: int) -> None:
-    """Print a table of the answers a second."""
+LINES = (
+    Line(
+        f"Convex of {_DELAY} ms under gunicorn, {_PROCESSES} × {_THREADS} threads, answers a second",  # noqa: RUF001
+        _TITLE,
+        "Isthmus",
+        f"{_BASELINE} in the same app",
+        0.85,
+        at_least=True,
+        shows_figure=False,
+    ),
+)
+
+
+def tables(plan: Plan) -> Iterator[Table]:
+    """Measure the answers a second."""
     with ConvexDeployment() as deployment, ExitStack() as resources:
         path = f"/molecules/{_new_molecule(deployment)}"
         deployment.faults.add("delay", ms=_DELAY, count=None)
         environment = {"CONVEX_URL": deployment.url, "CONVEX_DEPLOYMENT_KEY": deployment.deploy_key}
         ports = {
-            name: resources.enter_context(serving(_arguments(application), environment, path))
+            name: resources.enter_context(serving(_arguments(application, plan), environment, path))
             for name, application in _APPLICATIONS.items()
         }
-        _report({name: _seconds_an_answer(port, path) for name, port in ports.items()}, rounds)
+        cases = {name: _answers_a_second(port, path, plan) for name, port in ports.items()}
+        yield compare(_TITLE, cases, baseline=_BASELINE, plan=plan, unit=per_second)
 
 
 def _new_molecule(deployment: ConvexDeployment) -> str:
@@ -47,30 +67,14 @@ def _new_molecule(deployment: ConvexDeployment) -> str:
     return keys[0]
 
 
-def _arguments(application: str) -> tuple[str, ...]:
-    size = ("--workers", str(_PROCESSES), "--threads", str(_THREADS))
+def _arguments(application: str, plan: Plan) -> tuple[str, ...]:
+    size = ("--workers", str(plan.of(_PROCESSES)), "--threads", str(_THREADS))
     bind = ("--bind", "127.0.0.1:{port}")
     return ("-m", "gunicorn", "--worker-class", "gthread", *size, *bind, f"benchmarks.convex_app:{application}()")
 
 
-def _seconds_an_answer(port: int, path: str) -> Measure:
-    def measure() -> float:
-        load = keep_busy(
-            port,
-            _SECONDS,
-            lambda connection: status(connection, "GET", path, headers={"Connection": "close"}),
-            clients=_PROCESSES * _THREADS,
-        )
-        return 1 / load.rate
+def _answers_a_second(port: int, path: str, plan: Plan) -> Measure:
+    def request(connection: HTTPConnection) -> int:
+        return status(connection, "GET", path, headers={"Connection": "close"})
 
-    return measure
-
-
-def _report(cases: dict[str, Measure], rounds: int) -> None:
-    size = f"{_PROCESSES} x {_THREADS} threads"
-    print(f"\n### gunicorn, {size}, a Convex function that takes {_DELAY} ms, target {_TARGET}\n")
-    print(f"| case | answers/s | p25-p75 | ratio to *{_BASELINE}* (range) |\n|---|---:|---:|---:|")
-    for row in compare(cases, baseline=_BASELINE, rounds=rounds):
-        spread = f"{1 / row.high:.0f} - {1 / row.low:.0f}"
-        ratio = f"{1 / row.ratio:.2f} ({1 / row.most:.2f}-{1 / row.least:.2f})"
-        print(f"| {row.name} | {1 / row.median:.0f} | {spread} | {ratio} |")
+    return lambda: keep_busy(port, _SECONDS * plan.part, request, clients=_PROCESSES * _THREADS)

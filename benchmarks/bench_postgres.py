@@ -9,54 +9,79 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib import import_module
 from typing import Any
+from typing import cast
 
 import peewee
 import psycopg
 import sqlalchemy as sa
 from psycopg import sql
 from psycopg.rows import dict_row
-from sqlspec.adapters.psycopg import PsycopgSyncConfig
 
 from benchmarks.contenders import Isthmus
 from benchmarks.contenders import IsthmusBuilder
 from benchmarks.contenders import Peewee
 from benchmarks.contenders import SqlAlchemyCore
-from benchmarks.contenders import SqlSpec
 from benchmarks.items import CHEAPEST
 from benchmarks.items import COLUMNS
 from benchmarks.items import INSERT
+from benchmarks.items import MANY_INSERTS
 from benchmarks.items import MOST_PRICE
+from benchmarks.items import ONE_INSERT
 from benchmarks.items import PAGE
 from benchmarks.items import POINT
+from benchmarks.items import POINT_READ
+from benchmarks.items import ROWS
 from benchmarks.items import SCHEMA
+from benchmarks.items import TRANSACTION
+from benchmarks.items import UPDATE
 from benchmarks.items import Contender
 from benchmarks.items import Item
 from benchmarks.items import create
+from benchmarks.items import installed
 from benchmarks.items import items
 from benchmarks.items import measure
+from benchmarks.items import sql_lines
+from benchmarks.plan import Plan
+from benchmarks.table import Table
 from database.adapters.postgres import PostgresAdapter
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
 
-_POINT, _CHEAPEST, _INSERT = (text.replace("?", "%s") for text in (POINT, CHEAPEST, INSERT))
+_POINT, _CHEAPEST, _INSERT, _UPDATE = (text.replace("?", "%s") for text in (POINT, CHEAPEST, INSERT, UPDATE))
 _COPY = sql.SQL("copy {} ({}) from stdin").format(
     sql.Identifier(items.name), sql.SQL(", ").join(map(sql.Identifier, COLUMNS))
 )
 
 
-def run(rounds: int) -> None:
-    """Print a table for each thing that is done."""
+LINES = (
+    *sql_lines(
+        "PostgreSQL",
+        "Isthmus",
+        {
+            POINT_READ: ("psycopg 3, prepared, dicts", 1.1),
+            ROWS: ("psycopg 3, prepared, dicts", 1.1),
+            ONE_INSERT: ("psycopg 3, prepared", 1.1),
+            MANY_INSERTS: ("`COPY`", 1.5),
+            TRANSACTION: ("psycopg 3, serializable", 1.2),
+        },
+    ),
+)
+
+
+def tables(plan: Plan) -> Iterator[Table]:
+    """Measure each thing that is done."""
     with (
         _on_one_core(),
         PostgresServer(durable=True) as server,
         server.database() as database,
         ExitStack() as resources,
     ):
-        create(database.sqlalchemy_url)
-        contenders = {name: make(database, resources) for name, make in _CONTENDERS.items()}
-        where = f"PostgreSQL {_version(database)} (TCP, one core, commits on disk)"
-        measure(where, contenders, baseline="psycopg 3, dicts, COPY", rounds=rounds)
+        create(database.sqlalchemy_url, plan)
+        contenders = {name: make(database, resources) for name, make in installed(_CONTENDERS).items()}
+        note = f"PostgreSQL {_version(database)}, over TCP, on one core, commits on disk"
+        yield from measure("PostgreSQL", contenders, baseline="psycopg 3, dicts, COPY", plan=plan, note=note)
 
 
 @contextmanager
@@ -77,9 +102,15 @@ def _on_one_core() -> Iterator[None]:
 
 
 class _Raw(Contender):
-    """One connection of psycopg 3 that commits every statement by itself; statements prepared, batches by COPY."""
+    """One connection of psycopg 3 that commits every statement by itself; statements prepared, batches by COPY.
+
+    Transactions are serializable, as those of Isthmus are; those of the peers are as the server's default has it.
+    """
+
+    _quantity: Any = "quantity"
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        connection.isolation_level = psycopg.IsolationLevel.SERIALIZABLE
         self._connection = connection
 
     def point(self, key: str) -> Any:
@@ -96,9 +127,16 @@ class _Raw(Contender):
             for item in batch:
                 copy.write_row(tuple(item.values()))
 
+    def count_up(self, key: str) -> None:
+        with self._connection.transaction():
+            quantity = self.point(key)[self._quantity]
+            self._connection.execute(_UPDATE, (quantity + 1, key), prepare=True)
+
 
 class _RawExecuteMany(_Raw):
-    """The same with a statement per row of a batch."""
+    """The same with a statement per row of a batch, and rows as they come."""
+
+    _quantity = COLUMNS.index("quantity")
 
     def batch(self, batch: list[Item]) -> None:
         with self._connection.transaction(), self._connection.cursor() as cursor:
@@ -134,9 +172,9 @@ def _sqlalchemy(database: PostgresDatabase, resources: ExitStack) -> Contender:
 
 
 def _sqlspec(database: PostgresDatabase, resources: ExitStack) -> Contender:
-    contender = SqlSpec(PsycopgSyncConfig(connection_config={"conninfo": database.dsn}), "%s")
+    contender = import_module("benchmarks.sqlspec_contender").on_postgres(database.dsn)
     resources.callback(contender.close)
-    return contender
+    return cast(Contender, contender)
 
 
 def _peewee(database: PostgresDatabase, resources: ExitStack) -> Contender:

@@ -19,10 +19,16 @@ from supabase import create_client
 
 from benchmarks import molecules
 from benchmarks.molecules import COLUMNS
+from benchmarks.molecules import GET
+from benchmarks.molecules import INSERT
 from benchmarks.molecules import MOMENT
+from benchmarks.molecules import ROWS
 from benchmarks.molecules import TABLE
 from benchmarks.molecules import Contender
 from benchmarks.molecules import Record
+from benchmarks.plan import Plan
+from benchmarks.summary import Line
+from benchmarks.table import Table
 from database.adapters.supabase import SupabaseAdapter
 from database.core.schema import new_id
 from tests.servers.postgres import PostgresServer
@@ -30,10 +36,17 @@ from tests.servers.supabase_api import SupabaseApi
 from tests.servers.supabase_api import prepare
 
 _BASELINE = "supabase, the same requests"
+_WHERE = "Supabase over HTTP"
+_SAME = "the `supabase` client, the same request"
+
+LINES = tuple(
+    Line(f"{_WHERE}, {label}", f"{_WHERE}: {thing}", "Isthmus", _SAME, shows_figure=False)
+    for thing, label in ((GET, "one record"), (ROWS, ROWS), (INSERT, "an insert"))
+)
 
 
-def run(rounds: int) -> None:
-    """Print a table for each thing that is done."""
+def tables(plan: Plan) -> Iterator[Table]:
+    """Measure each thing that is done."""
     with _project() as project, ExitStack() as resources:
         adapter = SupabaseAdapter({"url": project.url, "key": project.service_key})
         resources.callback(adapter.disconnect)
@@ -44,7 +57,7 @@ def run(rounds: int) -> None:
             "supabase, as documented": _Documented(client),
         }
         keys = molecules.fill(adapter)
-        molecules.measure("Supabase over HTTP", contenders, keys, baseline=_BASELINE, rounds=rounds)
+        yield from molecules.measure(_WHERE, contenders, keys, baseline=_BASELINE, plan=plan)
 
 
 @contextmanager

@@ -10,19 +10,16 @@ from typing import Any
 
 import peewee
 import sqlalchemy as sa
-from sqlspec import SQLSpec
 
-from benchmarks.items import CHEAPEST
-from benchmarks.items import INSERT
 from benchmarks.items import MOST_PRICE
 from benchmarks.items import PAGE
-from benchmarks.items import POINT
 from benchmarks.items import Contender
 from benchmarks.items import Item
 from benchmarks.items import items
 from database.adapters.base import DatabaseAdapter
 from database.core.operations import Insert
 from database.core.operations import Select
+from database.core.operations import Update
 from database.core.query import And
 from database.core.query import Order
 from database.core.query import Where
@@ -51,6 +48,16 @@ class Isthmus(Contender):
     def batch(self, batch: list[Item]) -> object:
         return self._adapter.run(Insert(_TABLE, batch))
 
+    def count_up(self, key: str) -> None:
+        with self._adapter.transaction():
+            item = self._adapter.get(_TABLE, key) or {}
+            self._adapter.run(Update(_TABLE, {"quantity": item["quantity"] + 1}, id=key, returning=False))
+
+    def nothing(self) -> None:
+        """A transaction that does nothing."""
+        with self._adapter.transaction():
+            pass
+
 
 class IsthmusBuilder(Contender):
     """Queries written with the builder."""
@@ -70,6 +77,12 @@ class IsthmusBuilder(Contender):
 
     def batch(self, batch: list[Item]) -> object:
         return self._adapter.table(_TABLE).insert(batch).execute()
+
+    def count_up(self, key: str) -> None:
+        with self._adapter.transaction():
+            item = self._adapter.table(_TABLE).select().eq("id", key).execute().first or {}
+            changed = {"quantity": item["quantity"] + 1}
+            self._adapter.table(_TABLE).update(changed, returning=False).eq("id", key).execute()
 
 
 class SqlAlchemyCore(Contender):
@@ -97,42 +110,10 @@ class SqlAlchemyCore(Contender):
         with self._engine.begin() as connection:
             connection.execute(sa.insert(items), batch)
 
-
-class SqlSpec(Contender):
-    """A session per operation, rows as dictionaries.
-
-    :param placeholder: the driver's own mark for a parameter.
-    """
-
-    def __init__(self, config: Any, placeholder: str) -> None:
-        self._spec = SQLSpec()
-        self._config = self._spec.add_config(config)
-        texts = (text.replace("?", placeholder) for text in (POINT, CHEAPEST, INSERT))
-        self._point, self._cheapest, self._insert = texts
-
-    def point(self, key: str) -> object:
-        with self._spec.provide_session(self._config) as session:
-            return session.select_one(self._point, (key,))
-
-    def page(self, category: str) -> list[Any]:
-        with self._spec.provide_session(self._config) as session:
-            rows: list[Any] = session.select(self._cheapest, (category, MOST_PRICE, PAGE))
-            return rows
-
-    def insert(self, item: Item) -> None:
-        with self._spec.provide_session(self._config) as session:
-            session.execute(self._insert, tuple(item.values()))
-            session.commit()
-
-    def batch(self, batch: list[Item]) -> None:
-        with self._spec.provide_session(self._config) as session:
-            session.begin()
-            session.execute_many(self._insert, [tuple(item.values()) for item in batch])
-            session.commit()
-
-    def close(self) -> None:
-        """Close the pool."""
-        self._config.close_pool()
+    def count_up(self, key: str) -> None:
+        with self._engine.begin() as connection:
+            item = connection.execute(sa.select(items).where(items.c.id == key)).mappings().one()
+            connection.execute(sa.update(items).where(items.c.id == key).values(quantity=item["quantity"] + 1))
 
 
 class Peewee(Contender):
@@ -169,3 +150,8 @@ class Peewee(Contender):
     def batch(self, batch: list[Item]) -> None:
         with self._database.atomic():
             self._row.insert_many(batch).execute()
+
+    def count_up(self, key: str) -> None:
+        with self._database.atomic():
+            item = self._row.select().where(self._row.id == key).dicts().get()
+            self._row.update(quantity=item["quantity"] + 1).where(self._row.id == key).execute()

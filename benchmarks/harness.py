@@ -14,32 +14,21 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
 from typing import TypeVar
 
+import psutil  # type: ignore[import-untyped]  # it brings no types
+
+from benchmarks.plan import Plan
+from benchmarks.table import Table
+from benchmarks.table import Unit
+from benchmarks.table import seconds
+
 Item = TypeVar("Item")
 
 Measure = Callable[[], float]
-"""Runs a case once and returns the seconds that one operation of it took."""
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One case's figures.
-
-    :ivar median: seconds per operation, with ``low`` and ``high`` the quartiles.
-    :ivar ratio: the median of the rounds' ratios to the baseline; ``least`` and ``most`` their range.
-    """
-
-    name: str
-    median: float
-    low: float
-    high: float
-    ratio: float
-    least: float
-    most: float
+"""Runs a case once and returns its figure: by default the seconds that one operation of it took."""
 
 
 def per_call(function: Callable[[], object], number: int) -> Measure:
@@ -50,7 +39,7 @@ def per_call(function: Callable[[], object], number: int) -> Measure:
         for _ in repetitions:
             function()
 
-    return lambda: _seconds(run) / number
+    return lambda: _elapsed(run) / number
 
 
 def per_item(function: Callable[[Item], object], items: Callable[[], Sequence[Item]]) -> Measure:
@@ -66,80 +55,72 @@ def per_item(function: Callable[[Item], object], items: Callable[[], Sequence[It
             for item in todo:
                 function(item)
 
-        return _seconds(run) / len(todo)
+        return _elapsed(run) / len(todo)
 
     return measure
 
 
-def wall(function: Callable[[], object]) -> Measure:
-    """A measure of ``function`` run once, as when it starts threads of its own."""
-    return per_call(function, 1)
-
-
-def compare(cases: Mapping[str, Measure], *, baseline: str, rounds: int) -> list[Row]:
+def compare(
+    title: str, cases: Mapping[str, Measure], *, baseline: str, plan: Plan, unit: Unit = seconds, note: str = ""
+) -> Table:
     """Measure all cases in interleaved rounds.
 
     :param baseline: the name of the case that the ratios are to.
-    :param rounds: measurements per case, at least 1; one more round goes before, to warm up.
+    :param unit: how a figure is written.
+    :param note: what there is to know of all cases.
     :raises KeyError: if there is no case of the baseline's name.
-    :raises ValueError: for less than one round.
     """
-    return _rows(lambda: {name: cases[name]() for name in _shuffled(cases)}, cases, baseline, rounds)
+    busy = share_of_others(plan)
+    samples = _rounds(lambda: {name: cases[name]() for name in _shuffled(cases)}, cases, plan)
+    return Table(title, baseline, samples, unit, note, busy)
 
 
 def compare_by_turns(
+    title: str,
     functions: Mapping[str, Callable[[Item], object]],
     items: Callable[[], Sequence[Item]],
     *,
     baseline: str,
-    rounds: int,
-) -> list[Row]:
+    plan: Plan,
+    note: str = "",
+) -> Table:
     """Measure calls to a server in rounds in which the cases take turns call by call.
 
     The server shares the machine, and what disturbs it for a moment then disturbs all cases. What a round says of a
     case is the median of its calls.
 
     :param items: makes the items of one case for a round, which is not measured; as many each time.
+    :param note: what there is to know of all cases.
     """
-    return _rows(lambda: _by_turns(functions, items), functions, baseline, rounds)
+    busy = share_of_others(plan)
+    samples = _rounds(lambda: _by_turns(functions, items), functions, plan)
+    return Table(title, baseline, samples, seconds, note, busy)
 
 
-def report(title: str, cases: Mapping[str, Measure], *, baseline: str, rounds: int) -> None:
-    """Measure all cases as :func:`compare` does, and print them as a Markdown table."""
-    print_table(title, compare(cases, baseline=baseline, rounds=rounds), baseline)
+def share_of_others(plan: Plan) -> float:
+    """How much of all processors is used while this process waits, from 0 to 1."""
+    return float(psutil.cpu_percent(plan.watch)) / 100 if plan.watch else 0.0
 
 
-def print_table(title: str, rows: Sequence[Row], baseline: str) -> None:
-    """Print what was measured as a Markdown table."""
-    print(f"\n### {title}\n")
-    print(f"| case | median | p25-p75 | ratio to *{baseline}* (range) |\n|---|---:|---:|---:|")
-    for row in rows:
-        spread = f"{_readable(row.low)} - {_readable(row.high)}"
-        ratio = f"{row.ratio:.2f} ({row.least:.2f}-{row.most:.2f})"
-        print(f"| {row.name} | {_readable(row.median)} | {spread} | {ratio} |")
-
-
-def _rows(measure: Callable[[], Mapping[str, float]], names: Iterable[str], baseline: str, rounds: int) -> list[Row]:
-    if rounds < 1:
-        raise ValueError("at least one round is needed")
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    base = seconds[baseline]
-    measure()
-    for _ in range(rounds):
-        for name, time in measure().items():
-            seconds[name].append(time)
-    return [_row(name, times, base) for name, times in seconds.items()]
+def _rounds(measure: Callable[[], Mapping[str, float]], names: Iterable[str], plan: Plan) -> Mapping[str, list[float]]:
+    samples: dict[str, list[float]] = {name: [] for name in names}
+    for _ in range(plan.warm_up):
+        measure()
+    for _ in range(plan.rounds):
+        for name, figure in measure().items():
+            samples[name].append(figure)
+    return samples
 
 
 def _by_turns(
     functions: Mapping[str, Callable[[Item], object]], items: Callable[[], Sequence[Item]]
 ) -> dict[str, float]:
-    seconds: dict[str, list[float]] = {name: [] for name in functions}
+    times: dict[str, list[float]] = {name: [] for name in functions}
     for turn in zip(*[items() for _ in functions], strict=True):
         given = dict(zip(functions, turn, strict=True))
         for name in _shuffled(functions):
-            seconds[name].append(_seconds(partial(functions[name], given[name])))
-    return {name: statistics.median(times) for name, times in seconds.items()}
+            times[name].append(_elapsed(partial(functions[name], given[name])))
+    return {name: statistics.median(each) for name, each in times.items()}
 
 
 def _shuffled(names: Iterable[str]) -> list[str]:
@@ -147,7 +128,7 @@ def _shuffled(names: Iterable[str]) -> list[str]:
     return random.sample(ordered, len(ordered))
 
 
-def _seconds(run: Callable[[], object]) -> float:
+def _elapsed(run: Callable[[], object]) -> float:
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -157,16 +138,3 @@ def _seconds(run: Callable[[], object]) -> float:
     finally:
         if enabled:
             gc.enable()
-
-
-def _row(name: str, times: list[float], base: list[float]) -> Row:
-    ratios = [time / reference for time, reference in zip(times, base, strict=True)]
-    low, median, high = statistics.quantiles(times, method="inclusive") if len(times) > 1 else times * 3
-    return Row(name, median, low, high, statistics.median(ratios), min(ratios), max(ratios))
-
-
-def _readable(seconds: float) -> str:
-    for unit, size in (("s", 1.0), ("ms", 1e-3)):
-        if seconds >= size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds / 1e-6:.3g} µs"

@@ -1,8 +1,9 @@
-"""The table that the SQL benchmarks work on, and the four things that every contender does with it.
+"""The table that the SQL benchmarks work on, and the five things that every contender does with it.
 
 Seven columns and 100,000 rows in 200 categories of different prices. A point read is by id; a page is the hundred
 cheapest rows of a category, sorted by price and id; an insert is one row and its commit; a batch is a thousand
-rows in one transaction. Every row that is written is new, because a database may skip writing what is there already.
+rows in one transaction; a transaction reads one row by id and counts its quantity up. Every value that is written is
+new, because a database may skip writing what is there already.
 """
 
 from __future__ import annotations
@@ -12,20 +13,27 @@ from abc import ABC
 from abc import abstractmethod
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from importlib.util import find_spec
 from itertools import repeat
 from typing import Any
+from typing import TypeVar
 
 import sqlalchemy as sa
 
+from benchmarks.harness import compare
 from benchmarks.harness import per_item
-from benchmarks.harness import report
+from benchmarks.plan import Plan
+from benchmarks.summary import Line
+from benchmarks.table import Table
 from config.tables import text
 from database.core.schema import Schema
 from database.core.schema import new_id
 
 Item = dict[str, Any]
+Make = TypeVar("Make")
 
 PAGE = 100
 """Rows of a page."""
@@ -36,8 +44,14 @@ BATCH = 1_000
 MOST_PRICE = 50.0
 """Every page is of rows cheaper than this, and every category has more than enough of them."""
 
+POINT_READ = "point read"
+ROWS = f"{PAGE} rows"
+ONE_INSERT = "insert and commit"
+MANY_INSERTS = f"batch of {BATCH:,}"
+TRANSACTION = "transaction of one read and one update"
+
 _ROWS = 100_000
-_CATEGORIES = 200
+_ROWS_OF_A_CATEGORY = 500
 _DEAREST = 100.0
 
 metadata = sa.MetaData()
@@ -62,6 +76,7 @@ _HOLES = ", ".join("?" for _ in COLUMNS)
 POINT = f"select {_NAMES} from items where id = ?"  # noqa: S608 - a constant of constants
 CHEAPEST = f"select {_NAMES} from items where category = ? and price < ? order by price, id limit ?"  # noqa: S608
 INSERT = f"insert into items ({_NAMES}) values ({_HOLES})"  # noqa: S608
+UPDATE = "update items set quantity = ? where id = ?"
 
 
 class Contender(ABC):
@@ -83,40 +98,64 @@ class Contender(ABC):
     def batch(self, batch: list[Item]) -> object:
         """Add ``BATCH`` items, all or none."""
 
+    @abstractmethod
+    def count_up(self, key: str) -> object:
+        """Read the item with this id and write its quantity plus one, in one transaction."""
 
-def create(url: str) -> None:
+
+def create(url: str, plan: Plan) -> None:
     """Make the table at SQLAlchemy's ``url`` and fill it."""
     engine = sa.create_engine(url)
-    draw = random.Random(1)
+    data = _Data(plan, seed=1)
     with engine.begin() as connection:
         metadata.create_all(connection)
-        connection.execute(sa.insert(items), [_item(_key(number), draw) for number in range(_ROWS)])
+        connection.execute(sa.insert(items), [data.item(_key(number)) for number in range(data.rows)])
     with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
         connection.exec_driver_sql("analyze items")
     engine.dispose()
 
 
-def measure(where: str, contenders: Mapping[str, Contender], *, baseline: str, rounds: int) -> None:
-    """Check that all contenders do the same, then measure them, a table for each of the four things.
+def measure(
+    where: str, contenders: Mapping[str, Contender], *, baseline: str, plan: Plan, note: str
+) -> Iterator[Table]:
+    """Check that all contenders do the same, then measure them, a table for each of the five things.
 
-    :param where: the database and its settings, for the titles.
+    :param where: the database, for the titles.
     :param baseline: the contender that the ratios are to.
+    :param note: the database's settings.
     """
-    draw = random.Random(2)
+    data = _Data(plan, seed=2)
     # The same in every round, so that nobody waits for the disk.
-    keys = [_some_key(draw) for _ in range(500)]
-    categories = [_some_category(draw) for _ in range(20)]
+    keys = [data.some_key() for _ in range(plan.of(500))]
+    categories = [data.some_category() for _ in range(plan.of(20))]
     for name, contender in contenders.items():
-        _check(name, contender, draw)
-    things: tuple[tuple[str, Callable[[Contender], Callable[[Any], object]], Callable[[], Sequence[Any]]], ...] = (
-        ("point read", lambda one: one.point, lambda: keys),
-        (f"{PAGE} rows", lambda one: one.page, lambda: categories),
-        ("insert and commit", lambda one: one.insert, lambda: _new_items(draw, 200)),
-        (f"batch of {BATCH:,}", lambda one: one.batch, lambda: [_new_items(draw, BATCH) for _ in range(3)]),
-    )
-    for title, method, arguments in things:
+        _check(name, contender, data)
+    things: Mapping[str, tuple[Callable[[Contender], Callable[[Any], object]], Callable[[], Sequence[Any]]]] = {
+        POINT_READ: (lambda one: one.point, lambda: keys),
+        ROWS: (lambda one: one.page, lambda: categories),
+        ONE_INSERT: (lambda one: one.insert, lambda: data.new_items(plan.of(200))),
+        MANY_INSERTS: (lambda one: one.batch, lambda: [data.new_items(BATCH) for _ in range(plan.of(3))]),
+        TRANSACTION: (lambda one: one.count_up, lambda: keys[: plan.of(200)]),
+    }
+    for thing, (method, arguments) in things.items():
         cases = {name: per_item(method(contender), arguments) for name, contender in contenders.items()}
-        report(f"{where}: {title}", cases, baseline=baseline, rounds=rounds)
+        yield compare(f"{where}: {thing}", cases, baseline=baseline, plan=plan, note=note)
+
+
+def sql_lines(where: str, case: str, targets: Mapping[str, tuple[str, float]]) -> tuple[Line, ...]:
+    """The README's lines for a database.
+
+    :param targets: for each thing, what the ratio is to and the target.
+    """
+    return tuple(
+        Line(f"{where} {thing}", f"{where}: {thing}", case, against, target)
+        for thing, (against, target) in targets.items()
+    )
+
+
+def installed(makers: Mapping[str, Make]) -> dict[str, Make]:
+    """All of them but ``sqlspec``, where it is not installed."""
+    return {name: make for name, make in makers.items() if name != "sqlspec" or find_spec("sqlspec")}
 
 
 def record(row: Sequence[Any]) -> Item:
@@ -129,15 +168,53 @@ def records(rows: Iterable[Sequence[Any]]) -> list[Item]:
     return list(map(dict, map(zip, repeat(COLUMNS), rows)))
 
 
-def _check(name: str, contender: Contender, draw: random.Random) -> None:
-    key = _some_key(draw)
-    assert _as_record(contender.point(key))["id"] == key, name
-    category = _some_category(draw)
+class _Data:
+    """Rows, keys and categories, drawn at random but the same in every run.
+
+    :ivar rows: how many the table has.
+    """
+
+    def __init__(self, plan: Plan, *, seed: int) -> None:
+        self.rows = plan.of(_ROWS)
+        self._draw = random.Random(seed)
+
+    def new_items(self, number: int) -> list[Item]:
+        """Items that the table has not."""
+        return [self.item(new_id()) for _ in range(number)]
+
+    def item(self, key: str) -> Item:
+        """An item with this id."""
+        return {
+            "id": key,
+            "name": f"item {key}",
+            "category": self.some_category(),
+            "price": self._draw.random() * _DEAREST,
+            "quantity": self._draw.randrange(50),
+            "added": "2026-01-01T00:00:00Z",
+            "notes": "n" * 60,
+        }
+
+    def some_key(self) -> str:
+        """The id of an item that the table has."""
+        return _key(self._draw.randrange(self.rows))
+
+    def some_category(self) -> str:
+        """A category that the table has."""
+        return f"category {self._draw.randrange(self.rows // _ROWS_OF_A_CATEGORY)}"
+
+
+def _check(name: str, contender: Contender, data: _Data) -> None:
+    key = data.some_key()
+    before = _as_record(contender.point(key))
+    assert before["id"] == key, name
+    contender.count_up(key)
+    assert _as_record(contender.point(key)) == {**before, "quantity": before["quantity"] + 1}, name
+    category = data.some_category()
     page = [_as_record(row) for row in contender.page(category)]
     assert len(page) == PAGE, name
     assert {row["category"] for row in page} == {category}, name
     assert page == sorted(page, key=lambda row: (row["price"], row["id"])), name
-    item, *others = _new_items(draw, BATCH + 1)
+    item, *others = data.new_items(BATCH + 1)
     contender.insert(item)
     contender.batch(others)
     assert [_as_record(contender.point(one["id"])) for one in (item, others[-1])] == [item, others[-1]], name
@@ -147,29 +224,5 @@ def _as_record(row: Any) -> Item:
     return row if isinstance(row, dict) else record(row)
 
 
-def _new_items(draw: random.Random, number: int) -> list[Item]:
-    return [_item(new_id(), draw) for _ in range(number)]
-
-
-def _item(key: str, draw: random.Random) -> Item:
-    return {
-        "id": key,
-        "name": f"item {key}",
-        "category": _some_category(draw),
-        "price": draw.random() * _DEAREST,
-        "quantity": draw.randrange(50),
-        "added": "2026-01-01T00:00:00Z",
-        "notes": "n" * 60,
-    }
-
-
 def _key(number: int) -> str:
     return f"0190-{number:08}"
-
-
-def _some_key(draw: random.Random) -> str:
-    return _key(draw.randrange(_ROWS))
-
-
-def _some_category(draw: random.Random) -> str:
-    return f"category {draw.randrange(_CATEGORIES)}"

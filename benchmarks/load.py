@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-import statistics
 import subprocess
 import sys
-import threading
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from contextlib import closing
 from contextlib import contextmanager
 from contextlib import suppress
-from dataclasses import dataclass
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Barrier
@@ -29,18 +29,6 @@ Request = Callable[[HTTPConnection], int]
 """Sends one request on a connection and returns the answer's status."""
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
-    """What the clients of a round saw.
-
-    :ivar rate: answers a second.
-    :ivar slow: the 99th percentile of an answer's time in seconds.
-    """
-
-    rate: float
-    slow: float
-
-
 @contextmanager
 def serving(arguments: Sequence[str], environment: Mapping[str, str], path: str) -> Iterator[int]:
     """A server, answering on a port of this machine, until the block ends.
@@ -48,6 +36,7 @@ def serving(arguments: Sequence[str], environment: Mapping[str, str], path: str)
     :param arguments: of the Python interpreter, with ``{port}`` for the port.
     :param path: what is asked for, to see whether the server answers.
     :raises TimeoutError: if it does not.
+    :raises RuntimeError: if it ends instead.
     """
     port = free_port()
     process = subprocess.Popen(
@@ -58,16 +47,16 @@ def serving(arguments: Sequence[str], environment: Mapping[str, str], path: str)
         stdout=subprocess.DEVNULL,
     )
     try:
-        _wait_for(port, path)
+        _wait_for(process, port, path)
         yield port
     finally:
         process.terminate()
         process.wait(TIMEOUT)
 
 
-def connect(port: int) -> HTTPConnection:
-    """A connection that is made with its first request."""
-    return HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)
+def connect(port: int) -> AbstractContextManager[HTTPConnection]:
+    """A connection that is made with its first request, until the block ends."""
+    return closing(HTTPConnection("127.0.0.1", port, timeout=TIMEOUT))
 
 
 def status(connection: HTTPConnection, method: str, path: str, body: str | None = None, headers: Any = None) -> int:
@@ -78,40 +67,37 @@ def status(connection: HTTPConnection, method: str, path: str, body: str | None 
         return response.status
 
 
-def keep_busy(port: int, seconds: float, request: Request, *, clients: int) -> Load:
-    """Let all clients repeat ``request`` for a while. :raises RuntimeError: if an answer is an error."""
-    times: list[float] = []
-    failures: list[str] = []
+def keep_busy(port: int, seconds: float, request: Request, *, clients: int) -> float:
+    """Let all clients repeat ``request`` for a while, at least once; returns the answers a second.
+
+    :raises RuntimeError: if an answer is an error, or a client fails.
+    """
     barrier = Barrier(clients)
 
-    def client() -> None:
-        connection = connect(port)
-        own: list[float] = []
+    def client() -> int:
         barrier.wait(TIMEOUT)
         end = monotonic() + seconds
-        while (started := monotonic()) < end:
-            answered = request(connection)
-            own.append(monotonic() - started)
-            if answered >= 400:
-                failures.append(f"status {answered}")
-                return
-        times.extend(own)
+        answers = 0
+        with connect(port) as connection:
+            while not answers or monotonic() < end:
+                if (answered := request(connection)) >= 400:
+                    raise RuntimeError(f"status {answered}")
+                answers += 1
+        return answers
 
-    threads = [threading.Thread(target=client) for _ in range(clients)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if failures:
-        raise RuntimeError(failures[0])
-    return Load(len(times) / seconds, statistics.quantiles(times, n=100)[98])
+    started = monotonic()
+    with ThreadPoolExecutor(clients) as threads:
+        running = [threads.submit(client) for _ in range(clients)]
+        return sum(one.result() for one in running) / (monotonic() - started)
 
 
-def _wait_for(port: int, path: str) -> None:
+def _wait_for(process: subprocess.Popen[bytes], port: int, path: str) -> None:
     give_up = monotonic() + TIMEOUT
     while monotonic() < give_up:
-        with suppress(OSError):
-            if status(connect(port), "GET", path) == 200:
+        if process.poll() is not None:
+            raise RuntimeError(f"the server has ended with status {process.returncode}")
+        with suppress(OSError), connect(port) as connection:
+            if status(connection, "GET", path) == 200:
                 return
         sleep(0.05)
     raise TimeoutError("the server does not answer")

@@ -9,13 +9,15 @@ from __future__ import annotations
 from abc import ABC
 from abc import abstractmethod
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from itertools import count
 from typing import Any
 
 from benchmarks.harness import compare_by_turns
-from benchmarks.harness import print_table
+from benchmarks.plan import Plan
+from benchmarks.table import Table
 from config.tables import molecules
 from database.adapters.base import DatabaseAdapter
 from database.core.operations import Insert
@@ -33,12 +35,14 @@ PAGE = 100
 MOMENT = "2026-01-01T00:00:00.000000Z"
 """When the peers' records are made."""
 
-INSERTS = 30
-"""Records that are added in a round."""
+GET = "get"
+ROWS = f"{PAGE} rows"
+INSERT = "insert"
 
 _ROWS = 2 * PAGE
 _GETS = 30
 _PAGES = 10
+_INSERTS = 30
 _numbers = count()
 
 
@@ -93,26 +97,30 @@ def measure(
     keys: Sequence[str],
     *,
     baseline: str,
-    rounds: int,
-    inserts: Callable[[], Sequence[Record]] = lambda: new_records(INSERTS),
-) -> None:
+    plan: Plan,
+    before_inserts: Callable[[], None] = lambda: None,
+) -> Iterator[Table]:
     """Check that all contenders do the same, then measure them, a table for each of the three things.
 
     :param where: the backend, for the titles.
     :param keys: ids of records that are there.
-    :param inserts: makes the records that are added in a round.
+    :param before_inserts: what is done before the inserts of a round, and not measured.
     """
+
+    def inserts() -> Sequence[Record]:
+        before_inserts()
+        return new_records(plan.of(_INSERTS))
+
     for name, contender in contenders.items():
         _check(name, contender, keys)
     things: tuple[tuple[str, Callable[[Contender], Callable[[Any], object]], Callable[[], Sequence[Any]]], ...] = (
-        ("get", lambda one: one.get, lambda: keys[:_GETS]),
-        (f"{PAGE} rows", lambda one: one.page, lambda: [PAGE] * _PAGES),
-        ("insert", lambda one: one.insert, inserts),
+        (GET, lambda one: one.get, lambda: keys[: plan.of(_GETS)]),
+        (ROWS, lambda one: one.page, lambda: [PAGE] * plan.of(_PAGES)),
+        (INSERT, lambda one: one.insert, inserts),
     )
     for title, method, arguments in things:
         functions = {name: method(contender) for name, contender in contenders.items()}
-        rows = compare_by_turns(functions, arguments, baseline=baseline, rounds=rounds)
-        print_table(f"{where}: {title}", rows, baseline)
+        yield compare_by_turns(f"{where}: {title}", functions, arguments, baseline=baseline, plan=plan)
 
 
 def _check(name: str, contender: Contender, keys: Sequence[str]) -> None:

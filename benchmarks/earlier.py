@@ -1,0 +1,59 @@
+"""The pipeline of an earlier commit, in a process of its own that measures when it is asked."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import tarfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from benchmarks.harness import Measure
+
+ROOT = Path(__file__).parents[1]
+
+# By the names in that commit's own benchmark, so that everything else may have been moved since.
+_PROGRAM = """
+import sys
+from benchmarks import bench_pipeline as bench
+from benchmarks.harness import per_call
+
+pipeline = bench.Pipeline("bench", bench._answer)
+measure = per_call(lambda: pipeline.call(bench._PING, bench.NO_CONTEXT), int(sys.argv[1]))
+for _ in sys.stdin:
+    print(measure(), flush=True)
+"""
+
+
+@contextmanager
+def pipeline_of(commit: str, calls: int) -> Iterator[Measure]:
+    """A measure of a call through the pipeline of ``commit``. :raises CalledProcessError: if git knows none such."""
+    command = ("git", "archive", f"{commit}^{{commit}}")
+    archive = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
+    with TemporaryDirectory(prefix="isthmus-bench-") as folder:
+        with tarfile.open(fileobj=io.BytesIO(archive)) as files:
+            files.extractall(folder, filter="data")
+        with pipeline_in(Path(folder), calls) as measure:
+            yield measure
+
+
+@contextmanager
+def pipeline_in(folder: Path, calls: int) -> Iterator[Measure]:
+    """A measure of a call through the pipeline of the project in ``folder``: the mean of ``calls`` in a row."""
+    command = (sys.executable, "-c", _PROGRAM, str(calls))
+    with subprocess.Popen(
+        command, cwd=folder, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1
+    ) as process:
+        asks, answers = process.stdin, process.stdout
+        assert asks is not None
+        assert answers is not None
+
+        def measure() -> float:
+            asks.write("\n")
+            return float(answers.readline())
+
+        yield measure
+        asks.close()

@@ -1,0 +1,32 @@
+"""What there is to measure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from importlib import import_module
+from typing import Protocol
+from typing import cast
+
+from benchmarks.plan import Plan
+from benchmarks.summary import Line
+from benchmarks.table import Table
+
+SECTIONS = ("pipeline", "sqlite", "postgres", "flask", "start", "auth", "convex", "gunicorn", "supabase")
+"""Each is a module ``bench_<name>``, in the order of the README's table."""
+
+
+class Section(Protocol):
+    """What such a module has.
+
+    :ivar LINES: what of its tables the README shows.
+    """
+
+    LINES: tuple[Line, ...]
+
+    def tables(self, plan: Plan) -> Iterator[Table]:
+        """Measure, a table after the other."""
+
+
+def load(name: str) -> Section:
+    """A section by its name."""
+    return cast(Section, import_module(f"benchmarks.bench_{name}"))

@@ -1,0 +1,161 @@
+"""The lines of the README's table: made of what was measured, and laid beside the ones that stand there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from benchmarks.table import Table
+from benchmarks.table import Unit
+
+PEERS = ("SQLAlchemy Core", "sqlspec", "peewee")
+HEAD = f"| | Isthmus | baseline | ratio | target | {' | '.join(PEERS)} |"
+_RULE = f"|---|---:|---|---:|---:|{'---:|' * len(PEERS)}"
+_WORSE = 0.1
+_FACTORS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "MB": 1e6}
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """What of a table the README shows.
+
+    :ivar label: the first cell.
+    :ivar table: the table's title.
+    :ivar case: whose figure it is.
+    :ivar against: what the ratio is to, for readers.
+    :ivar target: the most that the ratio should be, or the figure.
+    :ivar judged: what the target is for. A figure that is judged by itself has no ratio.
+    :ivar base: the case that the ratio is to, if not the table's baseline.
+    :ivar at_least: the target is the least that the ratio should be.
+    :ivar shows_figure: whether the figure says something; one that depends on a server for development does not.
+    """
+
+    label: str
+    table: str
+    case: str
+    against: str
+    target: float | None = None
+    judged: Literal["ratio", "figure"] = "ratio"
+    base: str | None = None
+    at_least: bool = False
+    shows_figure: bool = True
+
+    def measured_in(self, table: Table) -> bool:
+        """Whether the table has its cases; the one of an earlier commit is measured on demand."""
+        return {self.case, self.base or table.baseline} <= table.samples.keys()
+
+    def markdown(self, table: Table) -> str:
+        """The line of the README's table."""
+        cells = (
+            self.label,
+            table.unit(table.median(self.case)) if self.shows_figure else "",
+            self.against,
+            f"{self._ratio(table):.2f}" if self.judged == "ratio" else "",
+            self._target(table.unit),
+            *(f"{table.ratio(peer):.2f}" if peer in table.samples else "" for peer in PEERS),
+        )
+        return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
+
+    def missed(self, table: Table) -> bool:
+        """Whether what was measured is not as good as the target."""
+        if self.target is None:
+            return False
+        reached = self._ratio(table) if self.judged == "ratio" else table.median(self.case)
+        return reached < self.target if self.at_least else reached > self.target
+
+    def _ratio(self, table: Table) -> float:
+        return table.ratio(self.case, self.base)
+
+    def _target(self, unit: Unit) -> str:
+        if self.target is None:
+            return ""
+        written = f"{self.target:g}" if self.judged == "ratio" else unit(self.target)
+        return f"≥ {written}" if self.at_least else written
+
+
+def summary(lines: Iterable[Line], tables: Sequence[Table], shown: str, *, whole: bool = True) -> str:
+    """The README's table of the measured lines, what of it misses its target, and how it differs from ``shown``.
+
+    :param shown: a text with an older table of the same kind, or without one.
+    :param whole: everything was measured, so that a row that is only in ``shown`` is worth a line.
+    """
+    by_title = {table.title: table for table in tables}
+    measured = [
+        (line, by_title[line.table])
+        for line in lines
+        if line.table in by_title and line.measured_in(by_title[line.table])
+    ]
+    new = "\n".join([HEAD, _RULE, *(line.markdown(table) for line, table in measured)])
+    old = {label: cells for label, cells in _rows(shown).items() if whole or label in _rows(new)}
+    missed = [line.label for line, table in measured if line.missed(table)]
+    return "\n".join(
+        [
+            f"## Measured\n\n{new}\n",
+            f"Targets missed: {'; '.join(missed) or 'none'}.\n",
+            "## Beside the README's table\n",
+            *beside(old, _rows(new)),
+        ]
+    )
+
+
+def shown_in(folder: Path) -> str:
+    """The document in ``folder`` that has the table; an empty text if there is none."""
+    for path in (folder / "README.md", *sorted(folder.glob("docs/*.md"))):
+        text = path.read_text()
+        if HEAD in text:
+            return text
+    return ""
+
+
+def beside(old: Mapping[str, Sequence[str]], new: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """A line for each row: its figure and ratio in both tables, and how much they have changed."""
+    yield "| row | figure there | now | change | ratio there | now | change | |"
+    yield f"|---|{'---:|' * 6}---|"
+    for label, cells in new.items():
+        figure, _, ratio, target = cells[:4]
+        if label not in old:
+            yield f"| {label} | | {figure} | | | {ratio} | | new |"
+            continue
+        figure_there, ratio_there = old[label][0], old[label][2]
+        by_figure, by_ratio = _change(figure_there, figure), _change(ratio_there, ratio)
+        # What has no ratio is judged by its figure, which another machine changes, too.
+        decides = by_figure if by_ratio is None else by_ratio
+        loss = 0.0 if decides is None else -decides if target.startswith("≥") else decides
+        row = (label, figure_there, figure, _percent(by_figure), ratio_there, ratio, _percent(by_ratio))
+        yield f"| {' | '.join(row)} | {'WORSE' if loss > _WORSE else ''} |"
+    for label in old:
+        if label not in new:
+            yield f"| {label} | | | | | | | not measured |"
+
+
+def _rows(text: str) -> dict[str, list[str]]:
+    """The other cells of a table's rows by the first one."""
+    _, found, table = text.partition(HEAD)
+    rows: dict[str, list[str]] = {}
+    for line in table.splitlines()[2:] if found else []:
+        if not line.startswith("|"):
+            break
+        label, *cells = (cell.strip() for cell in line.strip().strip("|").split("|"))
+        rows[label] = cells
+    return rows
+
+
+def _change(before: str, now: str) -> float | None:
+    """How much more it is, 0.1 for a tenth; None if a cell has no number."""
+    numbers = _number(before), _number(now)
+    return None if None in numbers or not numbers[0] else numbers[1] / numbers[0] - 1  # type: ignore[operator]
+
+
+def _number(cell: str) -> float | None:
+    found = re.match(r"([\d.]+)(?: (\S+))?", cell)
+    return float(found[1]) * _FACTORS.get(found[2], 1.0) if found else None
+
+
+def _percent(change: float | None) -> str:
+    return "" if change is None else f"{change:+.0%}"
