@@ -1,7 +1,7 @@
 """Measure: ``python -m benchmarks [--rounds N] [--earlier COMMIT] [section ...]``, all sections by default.
 
-Printed are a table for everything that is measured, then the README's table of that, and how it differs from the one
-that stands there.
+Printed are a table for everything that is measured, then that of ``docs/benchmarks.md`` for it, and how it differs from
+the one that stands there.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from benchmarks.earlier import ROOT
 from benchmarks.plan import Plan
 from benchmarks.sections import SECTIONS
 from benchmarks.sections import load
-from benchmarks.summary import shown_in
+from benchmarks.summary import DOCUMENT
 from benchmarks.summary import summary
 from benchmarks.table import QUIET
 from benchmarks.table import Table
@@ -47,7 +47,7 @@ def _run(names: Sequence[str], plan: Plan) -> None:
             print(f"\n{table.markdown()}", flush=True)
             tables.append(table)
     lines = [line for section in sections for line in section.LINES]
-    print(f"\n{summary(lines, tables, shown_in(ROOT), whole=len(names) == len(SECTIONS))}")
+    print(f"\n{summary(lines, tables, (ROOT / DOCUMENT).read_text(), whole=len(names) == len(SECTIONS))}")
     if busy := [table.title for table in tables if table.busy > QUIET]:
         print(f"\nThe machine was busy before {len(busy)} of {len(tables)} tables; measure them again:")
         print("\n".join(f"* {title}" for title in busy))

@@ -15,14 +15,12 @@ from contextlib import ExitStack
 from secrets import token_hex
 from typing import Any
 
-import orjson
-import urllib3
 from convex import ConvexInt64
-from convex import convex_to_json
-from convex import json_to_convex
 from convex.http_client import ConvexHttpClient
 
 from benchmarks import molecules
+from benchmarks.convex_http import FUNCTION
+from benchmarks.convex_http import PooledHttp
 from benchmarks.harness import compare_by_turns
 from benchmarks.molecules import GET
 from benchmarks.molecules import INSERT
@@ -39,9 +37,6 @@ from database.adapters.convex import ConvexAdapter
 from database.core.operations import Insert
 from database.core.schema import new_id
 from tests.servers.convex_deployment import ConvexDeployment
-
-FUNCTION = f"{TABLE}:get"
-"""Returns the record with an id."""
 
 _WHERE = "Convex"
 _CALL = "function call"
@@ -87,39 +82,6 @@ def tables(plan: Plan) -> Iterator[Table]:
         keys = molecules.fill(adapter)
         _require_one_round_trip(deployment, contenders["Isthmus"])
         yield from _measure(deployment, contenders, keys, plan)
-
-
-class PooledHttp:
-    """Functions called over connections that stay open, with the official package's values and nothing else.
-
-    :param key: the deploy key.
-    """
-
-    def __init__(self, url: str, key: str) -> None:
-        self._url = url
-        self._pool = urllib3.PoolManager(maxsize=16, retries=False)
-        self._headers = {
-            "Content-Type": "application/json",
-            "Convex-Client": "python-0.8.1",
-            "Authorization": f"Convex {key}",
-        }
-
-    def query(self, path: str, arguments: Any) -> Any:
-        """What a query returns."""
-        return self._call("query", path, arguments)
-
-    def mutation(self, path: str, arguments: Any) -> Any:
-        """What a mutation returns."""
-        return self._call("mutation", path, arguments)
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._pool.clear()
-
-    def _call(self, route: str, path: str, arguments: Any) -> Any:
-        body = orjson.dumps({"path": path, "args": convex_to_json(arguments), "format": "convex_encoded_json"})
-        response = self._pool.request("POST", f"{self._url}/api/{route}", body=body, headers=self._headers)
-        return json_to_convex(orjson.loads(response.data)["value"])
 
 
 class _ConvexContender(Contender):

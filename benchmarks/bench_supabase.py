@@ -51,6 +51,7 @@ def tables(plan: Plan) -> Iterator[Table]:
         adapter = SupabaseAdapter({"url": project.url, "key": project.service_key})
         resources.callback(adapter.disconnect)
         client = create_client(project.url, project.service_key)
+        resources.callback(client.postgrest.aclose)
         contenders = {
             _BASELINE: _SameRequests(client),
             "Isthmus": molecules.Isthmus(adapter),

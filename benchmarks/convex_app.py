@@ -11,8 +11,8 @@ from typing import Any
 
 from flask import Flask
 
-from benchmarks.bench_convex import FUNCTION
-from benchmarks.bench_convex import PooledHttp
+from benchmarks.convex_http import FUNCTION
+from benchmarks.convex_http import PooledHttp
 from database.adapters.convex import ConvexAdapter
 
 

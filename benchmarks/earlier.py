@@ -55,5 +55,5 @@ def pipeline_in(folder: Path, calls: int) -> Iterator[Measure]:
             asks.write("\n")
             return float(answers.readline())
 
+        # The end of the block closes what it reads, which ends it.
         yield measure
-        asks.close()

@@ -124,6 +124,8 @@ def measure(
     :param baseline: the contender that the ratios are to.
     :param note: the database's settings.
     """
+    if "sqlspec" not in contenders:
+        note += "; without sqlspec, which is not installed"
     data = _Data(plan, seed=2)
     # The same in every round, so that nobody waits for the disk.
     keys = [data.some_key() for _ in range(plan.of(500))]
@@ -143,7 +145,7 @@ def measure(
 
 
 def sql_lines(where: str, case: str, targets: Mapping[str, tuple[str, float]]) -> tuple[Line, ...]:
-    """The README's lines for a database.
+    """The document's lines for a database.
 
     :param targets: for each thing, what the ratio is to and the target.
     """
@@ -154,7 +156,7 @@ def sql_lines(where: str, case: str, targets: Mapping[str, tuple[str, float]]) -
 
 
 def installed(makers: Mapping[str, Make]) -> dict[str, Make]:
-    """All of them but ``sqlspec``, where it is not installed."""
+    """All of them but ``sqlspec`` where it is not installed: it is too heavy for the tests."""
     return {name: make for name, make in makers.items() if name != "sqlspec" or find_spec("sqlspec")}
 
 

@@ -23,7 +23,8 @@ from typing import Any
 
 from tests.servers.ports import free_port
 
-TIMEOUT = 30.0
+TIMEOUT = 120.0
+"""Seconds after which a server counts as hung, also on a machine that is very busy."""
 
 Request = Callable[[HTTPConnection], int]
 """Sends one request on a connection and returns the answer's status."""

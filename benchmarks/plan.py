@@ -13,7 +13,7 @@ class Plan:
     :ivar warm_up: rounds that go before and do not count.
     :ivar part: how much of a whole round's work a round does.
     :ivar watch: seconds before each table in which is looked whether others use the machine; 0 for not at all.
-    :ivar earlier: a commit whose pipeline is measured beside today's.
+    :ivar earlier: a commit whose pipeline is measured beside this one's.
     """
 
     rounds: int = 15

@@ -12,13 +12,13 @@ from benchmarks.summary import Line
 from benchmarks.table import Table
 
 SECTIONS = ("pipeline", "sqlite", "postgres", "flask", "start", "auth", "convex", "gunicorn", "supabase")
-"""Each is a module ``bench_<name>``, in the order of the README's table."""
+"""Each is a module ``bench_<name>``, in the order of the document's table."""
 
 
 class Section(Protocol):
     """What such a module has.
 
-    :ivar LINES: what of its tables the README shows.
+    :ivar LINES: what of its tables ``docs/benchmarks.md`` shows.
     """
 
     LINES: tuple[Line, ...]

@@ -1,4 +1,4 @@
-"""The lines of the README's table: made of what was measured, and laid beside the ones that stand there."""
+"""The lines of the table in ``docs/benchmarks.md``: of what was measured, and beside those that stand there."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from typing import Literal
 from benchmarks.table import Table
 from benchmarks.table import Unit
 
+DOCUMENT = Path("docs", "benchmarks.md")
 PEERS = ("SQLAlchemy Core", "sqlspec", "peewee")
 HEAD = f"| | Isthmus | baseline | ratio | target | {' | '.join(PEERS)} |"
 _RULE = f"|---|---:|---|---:|---:|{'---:|' * len(PEERS)}"
@@ -23,7 +24,7 @@ _FACTORS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "MB": 1e6}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What of a table the README shows.
+    """What of a table the document shows.
 
     :ivar label: the first cell.
     :ivar table: the table's title.
@@ -51,7 +52,7 @@ class Line:
         return {self.case, self.base or table.baseline} <= table.samples.keys()
 
     def markdown(self, table: Table) -> str:
-        """The line of the README's table."""
+        """The line of the document's table."""
         cells = (
             self.label,
             table.unit(table.median(self.case)) if self.shows_figure else "",
@@ -80,9 +81,9 @@ class Line:
 
 
 def summary(lines: Iterable[Line], tables: Sequence[Table], shown: str, *, whole: bool = True) -> str:
-    """The README's table of the measured lines, what of it misses its target, and how it differs from ``shown``.
+    """The document's table of the measured lines, what of it misses its target, and how it differs from ``shown``.
 
-    :param shown: a text with an older table of the same kind, or without one.
+    :param shown: the document's text.
     :param whole: everything was measured, so that a row that is only in ``shown`` is worth a line.
     """
     by_title = {table.title: table for table in tables}
@@ -98,19 +99,10 @@ def summary(lines: Iterable[Line], tables: Sequence[Table], shown: str, *, whole
         [
             f"## Measured\n\n{new}\n",
             f"Targets missed: {'; '.join(missed) or 'none'}.\n",
-            "## Beside the README's table\n",
+            f"## Beside {DOCUMENT}\n",
             *beside(old, _rows(new)),
         ]
     )
-
-
-def shown_in(folder: Path) -> str:
-    """The document in ``folder`` that has the table; an empty text if there is none."""
-    for path in (folder / "README.md", *sorted(folder.glob("docs/*.md"))):
-        text = path.read_text()
-        if HEAD in text:
-            return text
-    return ""
 
 
 def beside(old: Mapping[str, Sequence[str]], new: Mapping[str, Sequence[str]]) -> Iterator[str]:
@@ -118,9 +110,9 @@ def beside(old: Mapping[str, Sequence[str]], new: Mapping[str, Sequence[str]]) -
     yield "| row | figure there | now | change | ratio there | now | change | |"
     yield f"|---|{'---:|' * 6}---|"
     for label, cells in new.items():
-        figure, _, ratio, target = cells[:4]
-        if label not in old:
-            yield f"| {label} | | {figure} | | | {ratio} | | new |"
+        figure, against, ratio, target = cells[:4]
+        if label not in old or old[label][1] != against:
+            yield f"| {label} | | {figure} | | | {ratio} | | {'other baseline' if label in old else 'new'} |"
             continue
         figure_there, ratio_there = old[label][0], old[label][2]
         by_figure, by_ratio = _change(figure_there, figure), _change(ratio_there, ratio)

@@ -19,7 +19,7 @@ _ON_DEMAND = {"the same, beside an earlier commit"}
 @pytest.mark.filterwarnings("ignore:The '(timeout|verify)' parameter is deprecated:DeprecationWarning")
 @pytest.mark.usefixtures("own_environment")
 @pytest.mark.parametrize("name", SECTIONS)
-def test_a_section_measures_all_that_the_readme_shows_of_it(name: str) -> None:
+def test_a_section_measures_all_that_the_document_shows_of_it(name: str) -> None:
     section = load(name)
     tables = {table.title: table for table in section.tables(SMALL)}
     for table in tables.values():
@@ -30,12 +30,12 @@ def test_a_section_measures_all_that_the_readme_shows_of_it(name: str) -> None:
 
 
 @pytest.mark.usefixtures("own_environment")
-def test_the_command_ends_with_the_table_of_the_readme(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_ends_with_the_table_of_the_document(capsys: pytest.CaptureFixture[str]) -> None:
     main(["pipeline"], SMALL)
     tables, _, summary = capsys.readouterr().out.partition("## Measured")
     assert "### A call that does nothing" in tables
     assert HEAD in summary
-    assert "## Beside the README's table" in summary
+    assert "## Beside docs/benchmarks.md" in summary
 
 
 def test_a_section_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,4 +1,4 @@
-"""What the benchmarks say of their figures: the README's lines, targets, and what has become worse."""
+"""What the benchmarks say of their figures: the lines of the document, targets, and what has become worse."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.summary import DOCUMENT
 from benchmarks.summary import HEAD
 from benchmarks.summary import Line
-from benchmarks.summary import shown_in
 from benchmarks.summary import summary
 from benchmarks.table import Table
 from benchmarks.table import megabytes
@@ -40,7 +40,7 @@ def test_a_table_of_a_busy_machine_says_so() -> None:
     assert "others used 42% of it" in busy.markdown()
 
 
-def test_a_line_of_the_readme_has_figure_ratio_target_and_peers() -> None:
+def test_a_line_of_the_document_has_figure_ratio_target_and_peers() -> None:
     assert LINE.markdown(READS) == "| a read | 3 µs | `sqlite3` | 1.50 | 1.4 | | | 4.00 |"
 
 
@@ -70,7 +70,7 @@ def test_a_target_is_for_the_ratio_or_the_figure(line: Line, table: Table, writt
         ("| a read | 0.002 ms | `sqlite3` | 3.00 | 1.4 | | | |", "-50%", ""),
     ],
 )
-def test_a_row_is_laid_beside_the_readme_and_judged_by_its_ratio(before: str, change: str, verdict: str) -> None:
+def test_a_row_is_laid_beside_the_document_and_judged_by_its_ratio(before: str, change: str, verdict: str) -> None:
     _, _, told = summary([LINE], [READS], shown(before)).partition("## Beside")
     cells = [cell.strip() for cell in row("a read", told).split("|")]
     assert (cells[4], cells[7], cells[8]) == ("+50%", change, verdict)
@@ -80,7 +80,7 @@ def test_a_row_without_ratio_is_judged_by_its_figure_and_one_that_should_be_high
     figure = Line("a read", "reads", "Isthmus", "", 1e-6, "figure")
     _, _, told = summary([figure], [READS], shown("| a read | 2 µs | | | 1 µs | | | |")).partition("## Beside")
     assert row("a read", told).endswith("| WORSE |")
-    rate = Line("a rate", "rates", "Isthmus", "", 0.85, at_least=True, shows_figure=False)
+    rate = Line("a rate", "rates", "Isthmus", "x", 0.85, at_least=True, shows_figure=False)
     rates = Table("rates", "x", {"x": [100.0], "Isthmus": [80.0]}, per_second)
     for before, verdict in (("0.91", "| WORSE |"), ("0.60", "|  |")):
         _, _, told = summary([rate], [rates], shown(f"| a rate | | x | {before} | ≥ 0.85 | | | |")).partition(
@@ -97,18 +97,16 @@ def test_rows_that_only_one_of_both_has_are_named() -> None:
     assert "a write" not in summary([LINE], [READS], before, whole=False)
 
 
+def test_ratios_to_different_baselines_are_not_compared() -> None:
+    before = shown("| a read | 2 µs | an empty loop | 9.00 | 1.4 | | | |")
+    _, _, told = summary([LINE], [READS], before).partition("## Beside")
+    assert row("a read", told).endswith("| 1.50 | | other baseline |")
+
+
 def test_a_case_that_was_not_asked_for_has_no_line() -> None:
     line = Line("beside", "reads", "Isthmus", "", base="the earlier commit")
     assert "beside |" not in summary([line], [READS], "")
 
 
-def test_the_table_is_found_in_whichever_document_has_it(tmp_path: Path) -> None:
-    (tmp_path / "docs").mkdir()
-    (tmp_path / "README.md").write_text("Nothing.\n")
-    assert shown_in(tmp_path) == ""
-    (tmp_path / "docs" / "benchmarks.md").write_text(shown("| a read | | | | | | | |"))
-    assert "a read" in shown_in(tmp_path)
-
-
-def test_the_readme_of_the_project_has_the_table() -> None:
-    assert shown_in(Path(__file__).parents[3])
+def test_the_document_has_the_table() -> None:
+    assert HEAD in (Path(__file__).parents[3] / DOCUMENT).read_text()
