@@ -96,6 +96,8 @@ FUNCTIONS: Final = "; ".join(
 _LEFT: Final = """
 select pg_backend_pid()::text, md5(string_agg(name || '=' || setting, ',' order by name)) from pg_settings
 union all select current_user::text, session_user::text
+union all select coalesce(current_setting('request.jwt.claims', true), ''),
+    coalesce(current_setting('request.jwt.claim.sub', true), '')
 union all select relname::text, 'temporary' from pg_class where relnamespace = pg_my_temp_schema()
 union all select 'lock', objid::text from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()
 union all select 'listens', pg_listening_channels()
