@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 from tests.integration.callers_sql.texts import ATTACKS
 from tests.integration.callers_sql.texts import TAKEN
 from tests.integration.callers_sql.world import CANARY
@@ -68,8 +70,9 @@ def test_there_are_enough() -> None:
     assert {way for _, way in ASKED} == set(WAYS)
 
 
-def test_attacks_read_change_and_tell_nothing(world: World) -> None:
+def test_attacks_read_change_and_tell_nothing(world: World, caplog: pytest.LogCaptureFixture) -> None:
     told = _ask_all(world, ASKED)
+    assert CANARY not in caplog.text
     # Neither how many rows of others there are makes a difference, nor what is in them.
     assert _ask_all(world, list(told), "none") == told
     if EACH > 1:
