@@ -7,10 +7,13 @@ what all of them have.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from itertools import chain
+from typing import Any
 from typing import Final
 
 from sqlglot import exp
@@ -67,18 +70,21 @@ class _Names:
     """The names of one statement."""
 
     def __init__(self, root: exp.Expr, tables: Mapping[str, Collection[str]]) -> None:
-        self._root = root
         self._tables = tables
         self._stored = frozenset(name for columns in tables.values() for name in columns)
-        self._made = {alias.alias for alias in root.find_all(exp.Alias)}
+        # Looking for each kind on its own would go through the whole statement each time.
+        self._nodes: defaultdict[type[exp.Expr], list[Any]] = defaultdict(list)
+        for node in root.walk():
+            self._nodes[type(node)].append(node)
+        self._made = {alias.alias for alias in self._nodes[exp.Alias]}
         self._columns: dict[int, frozenset[str]] = {}
         self._commons: dict[str, frozenset[str]] = {}
-        for common in root.find_all(exp.CTE):
+        for common in self._nodes[exp.CTE]:
             self._put(self._commons, common.alias, self._of(common))
         self._sources: dict[str, frozenset[str]] = {}
-        for source in root.find_all(exp.Table, exp.Subquery, exp.Values):
+        for source in chain(self._nodes[exp.Table], self._nodes[exp.Subquery], self._nodes[exp.Values]):
             self._put(self._sources, source.alias_or_name, self._of(source))
-        for insert in root.find_all(exp.Insert):
+        for insert in self._nodes[exp.Insert]:
             if insert.args.get("conflict"):
                 self._put(self._sources, "excluded", self._of(target(insert)))
         self._shown = self._stored.union(*self._sources.values())
@@ -88,15 +94,22 @@ class _Names:
         known[name] = known.get(name, columns) & columns
 
     def unknown(self) -> Iterator[str]:
-        for column in self._root.find_all(exp.Column):
+        for column in self._nodes[exp.Column]:
             if not self._is_known(column):
                 yield column.name
-        for star in self._root.find_all(exp.Star):
+        for star in self._nodes[exp.Star]:
             if not isinstance(star.parent, (*_STARS, exp.Column, exp.Count)):
                 yield "*"
-        for named in self._root.find_all(exp.Insert, exp.Join):
-            known = self._of(target(named)) if isinstance(named, exp.Insert) else self._shown - _HIDDEN | self._stored
-            yield from (one.name for one in _only_named(named) if one.name not in known)
+        for insert in self._nodes[exp.Insert]:
+            filled = insert.this.expressions if isinstance(insert.this, exp.Schema) else ()
+            yield from self._strangers(filled, self._of(target(insert)))
+        for join in self._nodes[exp.Join]:
+            yield from self._strangers(join.args.get("using") or (), self._shown - _HIDDEN | self._stored)
+
+    @staticmethod
+    def _strangers(named: Iterable[exp.Expr], known: Collection[str]) -> Iterator[str]:
+        """What is not ``known`` of columns that stand in the statement as bare names."""
+        return (one.name for one in named if one.name not in known)
 
     def _is_known(self, column: exp.Column) -> bool:
         name, source = column.name, column.table
@@ -157,10 +170,3 @@ def _sources(query: exp.Expr) -> Iterator[exp.Expr]:
     if clause is not None:
         yield clause.this
     yield from (join.this for join in query.args.get("joins") or ())
-
-
-def _only_named(node: exp.Expr) -> list[exp.Expr]:
-    """The columns that an INSERT fills and a join compares, which stand there as bare names."""
-    if isinstance(node, exp.Insert):
-        return node.this.expressions if isinstance(node.this, exp.Schema) else []
-    return node.args.get("using") or []
