@@ -21,7 +21,7 @@ from database.adapters.sql.placeholders import bind
 from database.adapters.translation import translate
 from database.adapters.translation.uses import SqlDialectName
 from database.adapters.translation.uses import not_judged
-from database.adapters.translation.uses import require_known_columns
+from database.adapters.translation.uses import require_known_names
 from database.adapters.translation.uses import uses
 from database.core.access import Action
 from database.core.access import is_caller
@@ -192,10 +192,10 @@ class AccessRules:
         for table, action in used:
             if table not in self._backend.schema:
                 raise not_judged(f"{table[:64]!r} is not among the declared tables")
-            if not judged_by_server:
+            if not judged_by_server or self._backend.schema.table(table).internal:
                 self._require_all_rows(operation, table, action, identity)
-        known = {name for table, _ in used for name in self._backend.schema.table(table).columns}
-        require_known_columns(text, self._backend.sql_dialect, known)
+        tables = {table: self._backend.schema.table(table).columns for table, _ in used}
+        require_known_names(text, self._backend.sql_dialect, tables)
         # What was judged is what runs.
         return Permitted(replace(operation, text=text, params=values))
 

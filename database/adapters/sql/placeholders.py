@@ -52,14 +52,15 @@ class PreparedText(NamedTuple):
 def bind(text: str, params: Sequence[Any] | Mapping[str, Any] | None, style: Style) -> tuple[str, tuple[Any, ...]]:
     """The text with the driver's placeholders and the values for them, in order.
 
-    :raises InvalidQuery: when the values do not fit the placeholders, and for text that no database reads to its end.
+    :raises InvalidQuery: when the values do not fit the placeholders, and for text that no database reads to its end
+        or stores.
     """
-    try:
-        check_text(text)
-    except ValueError as error:
-        raise InvalidQuery(f"SQL text {error}") from None
+    _check("SQL text", text)
     if params is None:
         return text, ()
+    for value in params.values() if isinstance(params, Mapping) else params:
+        if isinstance(value, str):
+            _check("a parameter", value)
     named = isinstance(params, Mapping)
     prepared = _prepare(text, named, style)
     if not prepared.places and not params:
@@ -69,6 +70,13 @@ def bind(text: str, params: Sequence[Any] | Mapping[str, Any] | None, style: Sty
     if isinstance(params, str | bytes) or len(params) != prepared.places:
         raise InvalidQuery(f"the statement has {prepared.places} placeholders")
     return prepared.text, tuple(params)
+
+
+def _check(what: str, text: str) -> None:
+    try:
+        check_text(text)
+    except ValueError as error:
+        raise InvalidQuery(f"{what} {error}") from None
 
 
 def _by_name(names: tuple[str, ...], params: Mapping[str, Any]) -> tuple[Any, ...]:

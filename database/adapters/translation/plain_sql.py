@@ -9,9 +9,13 @@ from __future__ import annotations
 import re
 from collections.abc import Collection
 from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final
 
 from sqlglot import exp
+from sqlglot.tokenizer_core import Token
+from sqlglot.tokenizer_core import TokenType
 
 _TOKEN: Final = re.compile(
     r"""
@@ -19,7 +23,7 @@ _TOKEN: Final = re.compile(
   | (?P<string> '(?:[^'\\\0]|'')*' )
   | (?P<word> [A-Za-z_][A-Za-z0-9_]{0,62} | "[A-Za-z_][A-Za-z0-9_ ]{0,62}" )
   | (?P<number> \d+(?:\.\d+)?(?:[eE][+-]?\d+)? )
-  | (?P<sign> ->>? | <> | != | <= | >= | \|\| | :: | -(?!-) | /(?!\*) | \*(?!/) | [(),.=<>+%?] )
+  | (?P<sign> ->>? | <> | != | <= | >= | \|\| | :: | -(?!-) | /(?!\*) | \*(?!/) | [(),.=<>+?] | %(?!s|%|\(\w+\)s) )
     """,
     re.X | re.S,
 )
@@ -56,6 +60,16 @@ _FUNCTIONS: Final[frozenset[str]] = frozenset(
         "Upper",
     ]
 )
+_CALLED: Final = frozenset({
+    "abs", "and", "avg", "btrim", "case", "cast", "ceil", "ceiling", "char", "char_length", "character_length",
+    "coalesce", "count", "dense_rank", "exists", "floor", "greatest", "lag", "lead", "least", "length", "like",
+    "lower", "ltrim", "max", "min", "mod", "now", "nullif", "or", "rank", "round", "row_number", "rtrim", "substr",
+    "substring", "sum", "timestamp", "timestamptz", "trim", "upper", "values", "varchar",
+})  # fmt: skip
+"""The words before a parenthesis, of those that the parser knows, by which the databases know them as well.
+
+It takes ``len`` for ``length``, which on PostgreSQL is whatever function somebody has made by that name.
+"""
 _SYNTAX: Final[frozenset[str]] = frozenset(
     [
         "Add",
@@ -149,9 +163,14 @@ _NEVER: Final[dict[str, tuple[str, ...]]] = {
     "Join": ("method", "hint", "match_condition", "pivots"),
     "With": ("recursive", "search"),
     "CTE": ("scalar",),
+    # PostgreSQL asks it of a row before it looks whether its policies show that row to the caller.
+    "OnConflict": ("where", "duplicate"),
     "Insert": ("hint", "is_function", "overwrite", "stored", "by_name", "exists", "where", "partition", "settings",
                "source", "default"),
 }  # fmt: skip
+_LONGEST_TYPE: Final = 10_000
+"""PostgreSQL fills up each value of a ``char(n)``, of which a short statement can ask for any number."""
+
 _TYPES: Final[frozenset[exp.DType]] = frozenset(
     exp.DType[name]
     for name in [
@@ -193,6 +212,21 @@ def odd_text(text: str) -> str | None:
     return None
 
 
+def odd_call(tokens: Sequence[Token], functions: Collection[str]) -> str | None:
+    """A function that the database may know as another one than the parser does; None if there is none.
+
+    :param functions: the names of all that the parser knows, in upper case.
+    """
+    before: Token | None = None
+    for token, following in pairwise(tokens):
+        called = following.token_type is TokenType.L_PAREN and token.text.upper() in functions
+        filled = before is not None and before.token_type is TokenType.INTO
+        if called and not filled and (token.token_type is TokenType.IDENTIFIER or token.text.lower() not in _CALLED):
+            return token.text
+        before = token
+    return None
+
+
 def odd_syntax(root: exp.Expr) -> Iterator[str]:
     """The parts of a statement that no caller may use."""
     for node in root.walk():
@@ -206,23 +240,11 @@ def odd_syntax(root: exp.Expr) -> Iterator[str]:
                 yield f"{part} of {name}"
         if isinstance(node, exp.DataType) and node.this not in _TYPES:
             yield f"the type {node.this.name if isinstance(node.this, exp.DType) else 'named'}"
+        if isinstance(node, exp.DataTypeParam) and not _is_short(node.this):
+            yield f"a type of more than {_LONGEST_TYPE:,} characters"
         if isinstance(node, exp.Table) and not isinstance(node.this, exp.Identifier):
             yield "a function in place of a table"
 
 
-def unknown_column(root: exp.Expr, known: Collection[str]) -> str | None:
-    """A column that is neither ``known`` nor made by the statement.
-
-    On PostgreSQL ``table.name`` calls a function of that name if there is no such column.
-    """
-    made = {alias.alias for alias in root.find_all(exp.Alias)}
-    made |= {column.name for alias in root.find_all(exp.TableAlias) for column in alias.args.get("columns") or ()}
-    stored = {table.alias_or_name for table in root.find_all(exp.Table)}
-    for column in root.find_all(exp.Column):
-        if column.args.get("db") or column.args.get("catalog"):
-            return column.name
-        if isinstance(column.this, exp.Star) or column.name in known:
-            continue
-        if column.name not in made or column.table in stored:
-            return column.name
-    return None
+def _is_short(length: exp.Expr) -> bool:
+    return isinstance(length, exp.Literal) and length.name.isdecimal() and int(length.name) <= _LONGEST_TYPE

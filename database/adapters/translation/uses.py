@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Final
 from typing import Literal
 from typing import NamedTuple
@@ -13,9 +14,12 @@ from sqlglot.dialects import SQLite
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 
+from database.adapters.translation.plain_names import is_common
+from database.adapters.translation.plain_names import target
+from database.adapters.translation.plain_names import unknown_name
+from database.adapters.translation.plain_sql import odd_call
 from database.adapters.translation.plain_sql import odd_syntax
 from database.adapters.translation.plain_sql import odd_text
-from database.adapters.translation.plain_sql import unknown_column
 from database.adapters.translation.syntax import POSTGRES
 from database.adapters.translation.syntax import numbered
 from database.core.access import Action
@@ -29,6 +33,7 @@ _DIALECTS: Final = {"postgres": POSTGRES, "sqlite": SQLite()}
 _SCHEMAS: Final = {"postgres": {"", "public"}, "sqlite": {"", "main"}}
 """Where declared tables are, if anywhere is named."""
 
+_UNREADABLE: Final = "the statement cannot be read"
 _FIRST: Final = frozenset({"select", "with", "insert", "update", "delete"})
 _CHANGES: Final = (exp.Insert, exp.Update, exp.Delete)
 
@@ -48,9 +53,15 @@ def uses(text: str, dialect: SqlDialectName) -> frozenset[Use]:
     return _read(text, dialect)[1]
 
 
-def require_known_columns(text: str, dialect: SqlDialectName, known: Collection[str]) -> None:
-    """Refuse a statement that names a column which is not among ``known``, the columns of its tables."""
-    unknown = unknown_column(_read(text, dialect)[0], known)
+def require_known_names(text: str, dialect: SqlDialectName, tables: Mapping[str, Collection[str]]) -> None:
+    """Refuse a statement with a name that stands for nothing of its own.
+
+    :param tables: the columns of each table that it uses.
+    """
+    try:
+        unknown = unknown_name(_read(text, dialect)[0], tables)
+    except RecursionError:
+        raise not_judged(_UNREADABLE) from None
     if unknown is not None:
         raise not_judged(f"{unknown[:64]!r} is no column of the statement's tables")
 
@@ -63,7 +74,7 @@ def _read(text: str, dialect: SqlDialectName) -> tuple[exp.Expr, frozenset[Use]]
         return root, frozenset(_uses(root, dialect))
     except (SqlglotError, RecursionError):
         # The parser's own message quotes the text, in which there may be values.
-        raise not_judged("the statement cannot be read") from None
+        raise not_judged(_UNREADABLE) from None
 
 
 def not_judged(reason: str) -> Unsupported:
@@ -80,7 +91,11 @@ def _parsed(text: str, dialect: SqlDialectName) -> exp.Expr:
     tokens = speaker.tokenize(text)
     if not tokens or tokens[0].text.lower() not in _FIRST:
         raise not_judged("the statement is no SELECT, INSERT, UPDATE or DELETE")
-    roots = [root for root in speaker.parser().parse(list(numbered(tokens)), text) if root is not None]
+    parser = speaker.parser()
+    called = odd_call(tokens, {*parser.FUNCTIONS, *parser.FUNCTION_PARSERS})
+    if called is not None:
+        raise not_judged(f"{called[:64]} is not for callers")
+    roots = [root for root in parser.parse(list(numbered(tokens)), text) if root is not None]
     if len(roots) != 1 or not isinstance(roots[0], exp.Query | exp.Insert | exp.Update | exp.Delete):
         raise not_judged("the text is not one SELECT, INSERT, UPDATE or DELETE")
     return roots[0]
@@ -89,21 +104,15 @@ def _parsed(text: str, dialect: SqlDialectName) -> exp.Expr:
 def _uses(root: exp.Expr, dialect: SqlDialectName) -> Iterator[Use]:
     for odd in odd_syntax(root):
         raise not_judged(f"{odd[:64]} is not for callers")
-    changed = {id(_target(change)): _actions(change) for change in root.find_all(*_CHANGES)}
+    changed = {id(target(change)): _actions(change) for change in root.find_all(*_CHANGES)}
     reading: tuple[Action, ...] = ("read", "write") if root.find(exp.Lock) else ("read",)
     for table in root.find_all(exp.Table):
         actions = changed.get(id(table))
-        if actions is None and _is_common(table):
+        if actions is None and is_common(table):
             continue
         if table.catalog or table.db not in _SCHEMAS[dialect]:
             raise not_judged(f"{table.db[:64]}.{table.name[:64]} is not among the declared tables")
         yield from [Use(table.name, action) for action in actions or reading]
-
-
-def _target(change: exp.Expr) -> exp.Expr:
-    """The table that a statement changes."""
-    target: exp.Expr = change.this
-    return target.this if isinstance(target, exp.Schema) else target
 
 
 def _actions(change: exp.Expr) -> tuple[Action, ...]:
@@ -115,24 +124,3 @@ def _actions(change: exp.Expr) -> tuple[Action, ...]:
         # INSERT OR REPLACE takes other rows away.
         return ("read", "write", "delete")
     return ("read", "write") if change.args.get("conflict") or change.args.get("returning") else ("write",)
-
-
-def _is_common(table: exp.Table) -> bool:
-    """Whether the name is that of a common table expression in whose sight it stands."""
-    if table.db:
-        return False
-    child: exp.Expr = table
-    while (parent := child.parent) is not None:
-        if any(table.name == common.alias for common in _in_sight(child, parent)):
-            return True
-        child = parent
-    return False
-
-
-def _in_sight(child: exp.Expr, parent: exp.Expr) -> list[exp.Expr]:
-    """The common table expressions that ``parent`` adds to what its part ``child`` sees."""
-    if isinstance(parent, exp.With):
-        here = next(index for index, common in enumerate(parent.expressions) if common is child)
-        return parent.expressions if parent.recursive else parent.expressions[:here]
-    clause = parent.args.get("with_")
-    return clause.expressions if isinstance(clause, exp.With) and clause is not child else []

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Literal
 
 import pytest
 
-from database.adapters.translation.uses import require_known_columns
+from database.adapters.translation.uses import require_known_names
 from database.adapters.translation.uses import uses
 from database.core.errors import Unsupported
 
@@ -34,6 +35,7 @@ def found(text: str, dialect: Dialect) -> set[str]:
         ("insert into a (id) values (?) returning id", {"read a", "write a"}),
         ("insert into a (id) values (?) on conflict (id) do nothing", {"read a", "write a"}),
         ("insert into a (id) select id from b", {"write a", "read b"}),
+        ('insert into "count" (id) values (1)', {"write count"}),
         ("insert or replace into a (id) values (?)", {"read a", "write a", "delete a"}),
         (
             "update a set x = (select x from b) where id in (select id from c)",
@@ -105,6 +107,16 @@ def test_names_are_read_as_the_database_reads_them() -> None:
         "select 1 in b",
         "select repeat('x', 1000000000) from a",
         "select pg_sleep(10) from a",
+        "select len(x) from a",
+        "select ucase (x) from a",
+        'select "Lower"(x) from a',
+        'select "trim" (x) from a',
+        "select if(x, 1, 2) from a",
+        "select uuid(x) from a",
+        "select cast(x as char(10485760)) from a",
+        "select 5 %s from a",
+        "select 5 %(x)s from a",
+        "insert into a (id) values (1) on conflict (id) do update set id = 1 where a.id = 2",
         "select U&'x' from a",
         "select E'x' from a",
         "select $$x$$ from a",
@@ -142,30 +154,79 @@ def test_each_database_has_its_own_ways(text: str, dialect: Dialect) -> None:
         uses(text, dialect)
 
 
+COLUMNS = {"a": {"id"}, "b": {"id", "body"}}
+
+
 @pytest.mark.parametrize(
     "text",
     [
         "select a.row_to_json from a",
         "select a.fn, 1 as fn from a",
+        "select s.fn, 1 as fn from (select id from a) as s",
+        "select a.body from a, b",
+        "select s.body from (select * from a) as s, b",
+        "select s.body from (select x.* from a as x, b as y) as s",
+        "select a.fn from a where exists (with a as (select 1 as fn) select 1 from a)",
+        "with x as (select id from a) select x.fn, 1 as fn from x",
+        "with x as (delete from a returning *) select x.body from x, b",
+        "with x as (select x.id from x) select x.id from x",
         "select a from a",
+        "select x, 1 as x from a as x",
+        "select count(x.*) from a as x",
+        "select a.* is null from a",
+        "select x.* from a",
         "select x.a.id from a",
         "select user",
+        "select user, 1 as user",
+        "select ctid, 1 as ctid from a",
+        'select "xmin", 1 as xmin from a',
+        "select 1 from a join b using (ctid)",
+        "insert into a (id, rowid) values (1, 2)",
+        "insert into a (body) select body from b",
+        "insert into a (id) values (1) on conflict (fn) do nothing",
+        "insert into a (id) values (1) on conflict (id) do update set id = excluded.body",
+        "insert into a (id) values (1) returning old.id",
     ],
 )
-def test_columns_are_those_of_the_tables(text: str) -> None:
+def test_names_are_those_of_the_statement(text: str) -> None:
     with pytest.raises(Unsupported):
-        require_known_columns(text, "postgres", {"id"})
+        require_known_names(text, "postgres", COLUMNS)
 
 
-def test_columns_that_the_statement_makes_are_known() -> None:
-    for text in (
+@pytest.mark.parametrize(
+    "text",
+    [
         "select a.id, x.n from a join (select count(*) as n from a) as x on x.n = 1",
+        "select x.n from (values (1)) as x (n)",
+        "select x.id, y.body from (select * from a) as x join (select b.* from a, b) as y using (id)",
+        "select x.id from ((select id from a) union (select body from b)) as x",
         "with x (m) as (select id from a) select m from x order by m",
+        "with x as (select id as m from a), y as (select * from x) select z.m, z.* from y as z",
+        "with n as (select count(*) as n from a) select n from n",
+        "with x as (insert into a (id) values (1) returning id as m) select x.m from x",
         "select id as n from a order by n",
         "select a.* from a",
+        "select o.id from a as o where exists (select 1 from b where b.id = o.id)",
         "insert into a (id) values (?) on conflict (id) do update set id = excluded.id",
-    ):
-        require_known_columns(text, "postgres", {"id"})
+        "insert into a as x (id) values (?) on conflict (id) do update set id = x.id returning x.id",
+        "update a set id = b.body from b where b.id = a.id",
+    ],
+)
+def test_names_that_the_statement_makes_are_known(text: str) -> None:
+    require_known_names(text, "postgres", COLUMNS)
+
+
+def test_words_are_columns_if_there_are_such() -> None:
+    require_known_names('select "user", rowid from a', "postgres", {"a": {"user", "rowid"}})
+    with pytest.raises(Unsupported):
+        require_known_names("select user from a", "postgres", {"a": {"user"}})
+
+
+def test_a_statement_of_many_parts_is_read_or_refused() -> None:
+    parts = ", ".join(["x0 as (select id from a)", *[f"x{n} as (select * from x{n - 1})" for n in range(1, 400)]])
+    for end in ("x399", "a" + " union select id from a" * 600):
+        with suppress(Unsupported):
+            require_known_names(f"with {parts} select * from {end}", "postgres", COLUMNS)
 
 
 @Both
