@@ -68,7 +68,7 @@ class Account:
 
 
 class Accounts:
-    """Registration and sign-in. The first one of a process costs as much as a sign-in.
+    """Registration and sign-in.
 
     :param executor: where the table is; used as the service role, because nobody is signed in yet.
     :param hasher: argon2id with its parameters; passwords hashed with others are hashed anew at sign-in.

@@ -6,15 +6,16 @@ turn, so that the other threads are there for other requests; who comes then is 
 
 from __future__ import annotations
 
+import base64
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cache
 from threading import Semaphore
 from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import VerifyMismatchError
+from argon2.low_level import ARGON2_VERSION
 
 from auth.errors import SignInBusy
 from database.core.clock import monotonic
@@ -32,10 +33,17 @@ PATIENCE: Final = 10.0
 _HASHER: Final = PasswordHasher()
 
 
-@cache
 def _hash_of_nobody(hasher: PasswordHasher) -> str:
-    """What a password is compared with if there is no account; made before anybody could measure how long it takes."""
-    return hasher.hash(secrets.token_urlsafe())
+    """What a password is compared with if there is no account: a hash in form, with the work of one, and of no
+    password that is known. A real one would cost every start its time and its 64 MiB.
+    """
+    work = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    salt, digest = (_encoded(secrets.token_bytes(length)) for length in (hasher.salt_len, hasher.hash_len))
+    return f"$argon2{hasher.type.name.lower()}$v={ARGON2_VERSION}${work}${salt}${digest}"
+
+
+def _encoded(value: bytes) -> str:
+    return base64.b64encode(value).decode().rstrip("=")
 
 
 class PasswordHashing:

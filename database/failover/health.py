@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pybreaker
-
 from database.core.clock import Clock
 from database.resilience.guard import CLOSED
 from database.resilience.guard import Guard
 
 
-class Health(pybreaker.CircuitBreakerListener):
+class Health:
     """Follows one adapter's circuit and remembers when it last answered.
 
     :param failback_after: seconds that the circuit must stay closed after an outage before reads return.
@@ -23,10 +19,10 @@ class Health(pybreaker.CircuitBreakerListener):
         self._answered = clock()
         self._well_since: float | None = clock()
         self._was_out = False
-        guard.add_listener(self)
+        guard.add_watch(self._state_changed)
 
-    def state_change(self, cb: pybreaker.CircuitBreaker, old_state: Any, new_state: Any) -> None:
-        if new_state.name == CLOSED:
+    def _state_changed(self, state: str) -> None:
+        if state == CLOSED:
             self._well_since = self._clock()
         else:
             self._well_since = None

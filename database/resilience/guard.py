@@ -1,8 +1,7 @@
 """The circuit guard: while a backend is down, calls fail at once, and one trial at a time asks whether it is back.
 
-pybreaker is the state machine that others see and the bus that its listeners hear; it is never asked to run a
-call, because it would hold its lock meanwhile and every call would wait for the slowest. The decisions are
-taken here:
+pybreaker is the state machine that its listeners see; it is never asked to run a call, because it would hold its
+lock meanwhile and every call would wait for the slowest. The decisions are taken here:
 
 * closed: outcomes are counted in a :class:`~database.resilience.window.Window`. The circuit opens when the
   window holds the threshold of failures and they are the given share of its calls.
@@ -22,9 +21,8 @@ import math
 import random
 from collections.abc import Callable
 from threading import RLock
+from typing import TYPE_CHECKING
 from typing import TypedDict
-
-import pybreaker
 
 from database.core.clock import Clock
 from database.core.context import Context
@@ -39,9 +37,18 @@ from database.resilience.verdict import Verdict
 from database.resilience.verdict import judge
 from database.resilience.window import Window
 
-CLOSED = pybreaker.STATE_CLOSED
-OPEN = pybreaker.STATE_OPEN
-HALF_OPEN = pybreaker.STATE_HALF_OPEN
+if TYPE_CHECKING:
+    from pybreaker import CircuitBreakerListener
+
+    from database.resilience.mirror import Mirror
+
+# As pybreaker names them.
+CLOSED = "closed"
+OPEN = "open"
+HALF_OPEN = "half-open"
+
+Watch = Callable[[str], None]
+"""Told of each new state."""
 
 _MOST_DOUBLED = 10
 _JITTER = 0.2
@@ -95,7 +102,8 @@ class Guard:
         self._chance = chance
         # Reentrant, because listeners are called under it and may ask the guard something.
         self._lock = RLock()
-        self._breaker = pybreaker.CircuitBreaker(name=name)
+        self._watches: list[Watch] = []
+        self._mirror: Mirror | None = None
         self._state = CLOSED
         self._window: Window | None = Window(settings.window, clock())
         self._trial: _Trial | None = None
@@ -133,13 +141,27 @@ class Guard:
                 retry_after=self.retry_after,
             )
 
-    def add_listener(self, listener: pybreaker.CircuitBreakerListener) -> None:
-        """Have ``listener.state_change`` called at every change of state, in order.
+    def add_watch(self, watch: Watch) -> None:
+        """Have ``watch`` called with every new state, in order.
 
         It is called under the guard's lock: it may ask the guard, but must not wait for anything. What it
-        raises reaches the call that caused the change. The listener's other methods are never called.
+        raises reaches the call that caused the change.
         """
-        self._breaker.add_listener(listener)
+        with self._lock:
+            self._watches.append(watch)
+
+    def add_listener(self, listener: CircuitBreakerListener) -> None:
+        """Have ``listener.state_change``, of pybreaker, called as :meth:`add_watch` says.
+
+        The listener's other methods are never called.
+        """
+        from database.resilience.mirror import Mirror  # noqa: PLC0415  # see there
+
+        with self._lock:
+            if self._mirror is None:
+                self._mirror = Mirror(self.name, self._state)
+                self.add_watch(self._mirror.enter)
+            self._mirror.add_listener(listener)
 
     def reset(self) -> None:
         """Close the circuit and forget all failures."""
@@ -244,8 +266,7 @@ class Guard:
                 raise CircuitOpen(message, retry_after=self.retry_after)
             self._trial = trial
             if self._state == OPEN:
-                self._state = HALF_OPEN
-                self._breaker.half_open()
+                self._enter(HALF_OPEN)
             return trial
 
     def _until_trial(self) -> float:
@@ -271,16 +292,19 @@ class Guard:
         self._trial_due = self._clock() + time * (1 - _JITTER * self._chance())
         self._window = self._trial = None
         self._openings += 1
-        self._state = OPEN
-        self._breaker.open()
+        self._enter(OPEN)
 
     def _close(self) -> None:
         self._window = Window(self._settings.window, self._clock())
         self._trial = None
         self._doubled = 1
         if self._state != CLOSED:
-            self._state = CLOSED
-            self._breaker.close()
+            self._enter(CLOSED)
+
+    def _enter(self, state: str) -> None:
+        self._state = state
+        for watch in self._watches:
+            watch(state)
 
     def _judge(self, error: DataError, started: float, context: Context, limit: float) -> Verdict:
         return judge(error, elapsed=self._clock() - started, limit=limit, allowed=context.deadline - started)

@@ -8,10 +8,6 @@ from threading import Lock
 from threading import Thread
 from threading import current_thread
 
-from pybreaker import CircuitBreaker
-from pybreaker import CircuitBreakerListener
-from pybreaker import CircuitBreakerState
-
 from database.core.errors import DataError
 from database.core.errors import RequestError
 from database.resilience.guard import CLOSED
@@ -27,10 +23,10 @@ Wait = Callable[[float], bool]
 """Waits the given seconds; True if it was woken because the prober stops."""
 
 
-class Prober(CircuitBreakerListener):
+class Prober:
     """A daemon thread that lives while a guard is not closed, and closes it when the backend answers.
 
-    :param guard: whose circuit it watches; the prober adds itself as a listener.
+    :param guard: whose circuit it watches.
     :param ping: asks for a sign of life, past the guard; a :class:`~database.core.errors.BackendError` is none.
     :param pause: seconds between two pings, whatever the circuit's open time is.
     :param wait: replaces the waiting, for tests.
@@ -46,7 +42,7 @@ class Prober(CircuitBreakerListener):
         self._stopped = Event()
         self._wait = wait or self._stopped.wait
         self._thread: Thread | None = None
-        guard.add_listener(self)
+        guard.add_watch(self._state_changed)
 
     @property
     def running(self) -> bool:
@@ -69,11 +65,8 @@ class Prober(CircuitBreakerListener):
         if thread is not None and thread is not current_thread():
             thread.join(timeout)
 
-    def state_change(
-        self, cb: CircuitBreaker, old_state: CircuitBreakerState | None, new_state: CircuitBreakerState
-    ) -> None:
-        """Called by the guard, under its lock."""
-        if new_state.name == OPEN:
+    def _state_changed(self, state: str) -> None:
+        if state == OPEN:
             self._ensure_thread()
 
     def _ensure_thread(self) -> None:

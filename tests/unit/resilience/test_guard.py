@@ -376,6 +376,14 @@ def test_listeners_hear_every_change_in_order(clock: ManualClock) -> None:
     ]
 
 
+def test_a_listener_that_comes_late_hears_of_the_state_that_follows(clock: ManualClock) -> None:
+    guard = opened(clock)
+    listener = Listener(guard)
+    guard.add_listener(listener)
+    guard.reset()
+    assert listener.changes == [("open", "closed")]
+
+
 def test_snapshot_and_reset(clock: ManualClock) -> None:
     guard = opened(clock)
     call(guard, Backend(clock), times=3)

@@ -12,6 +12,7 @@ from typing import Literal
 import pytest
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError
+from argon2.exceptions import VerifyMismatchError
 
 from auth.errors import SignInBusy
 from auth.sign_in.hashing import UNUSABLE_HASH
@@ -83,3 +84,38 @@ def test_a_turn_ends_whatever_comes_of_it() -> None:
     with pytest.raises(InvalidHashError):
         passwords.matches("no hash", "secret")
     assert passwords.matches(stored, "secret") is True
+
+
+class RecordingHasher(PasswordHasher):
+    """Keeps what is hashed, and what passwords are compared with."""
+
+    def __init__(self) -> None:
+        super().__init__(time_cost=2, memory_cost=32, parallelism=2, hash_len=24, salt_len=12)
+        self.hashed: list[str | bytes] = []
+        self.compared: list[str | bytes] = []
+
+    def hash(self, password: str | bytes, *, salt: bytes | None = None) -> str:
+        self.hashed.append(password)
+        return super().hash(password, salt=salt)
+
+    def verify(self, hash: str | bytes, password: str | bytes) -> Literal[True]:  # noqa: A002 - the base's name
+        self.compared.append(hash)
+        return super().verify(hash, password)
+
+
+@pytest.mark.parametrize("stored", [None, UNUSABLE_HASH])
+def test_without_a_password_there_is_equal_work(stored: str | None) -> None:
+    hasher = RecordingHasher()
+    assert not PasswordHashing(hasher).matches(stored, "secret")
+    (nobodys,) = hasher.compared
+    assert not hasher.check_needs_rehash(str(nobodys))
+    with pytest.raises(VerifyMismatchError):
+        hasher.verify(nobodys, "secret")
+
+
+def test_nothing_is_hashed_before_a_password_comes() -> None:
+    hasher = RecordingHasher()
+    passwords = PasswordHashing(hasher)
+    assert hasher.hashed == []
+    assert passwords.matches(passwords.hash("secret"), "secret")
+    assert hasher.hashed == ["secret"]
