@@ -10,9 +10,8 @@ from api.signing_in import ACCOUNTS
 from api.signing_in import flag
 from api.signing_in import read_fields
 from api.signing_in import signed_in
+from auth import sign_in
 from auth.sessions.cookies import without_cookies
-from auth.sign_in.foreign import ForeignAccounts
-from auth.sign_in.foreign import foreign_tokens
 from auth.sign_in.limits import sign_in_limits
 from config.settings import Settings
 from database.connection_manager import ConnectionManager
@@ -27,8 +26,8 @@ def init_app(app: Flask, manager: ConnectionManager, settings: Settings) -> None
     """
     if not settings.auth_foreign_issuers:
         return
-    tokens = foreign_tokens(settings.auth_foreign_issuers, settings.jwt_issuer)
-    accounts = ForeignAccounts(manager, app.extensions[ACCOUNTS])
+    tokens = sign_in.foreign.foreign_tokens(settings.auth_foreign_issuers, settings.jwt_issuer)
+    accounts = sign_in.foreign.ForeignAccounts(manager, app.extensions[ACCOUNTS])
 
     # Another issuer may be slow to answer: not while others wait for the write lock.
     @without_cookies

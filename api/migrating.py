@@ -10,6 +10,7 @@ from flask import request
 
 from api import status
 from api.access import as_application
+from database import migrations
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import bare
 from database.connection_manager import ConnectionManager
@@ -17,7 +18,7 @@ from database.core.errors import BackendError
 from database.core.errors import RequestError
 from database.migrations.presence import advice
 from database.migrations.presence import missing
-from database.migrations.runner import upgrade
+from database.migrations.recorded import is_up_to_date
 
 logger = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class AutoMigration:
             logger.warning("%s is not migrated yet: %s", name, message)
             return
         try:
-            applied = upgrade(adapter)
+            applied = [] if is_up_to_date(adapter) else migrations.runner.upgrade(adapter)
             lacking = missing(adapter)
         except BackendError as error:
             logger.warning("%s is not migrated yet: %s", name, error)

@@ -15,6 +15,7 @@ from flask.cli import AppGroup
 
 from config.tables import metadata
 from database import convex_schema
+from database import migrations
 from database import purging
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import has_engine
@@ -22,8 +23,6 @@ from database.core.errors import BackendError
 from database.core.errors import DataError
 from database.core.errors import RequestError
 from database.migrations import presence
-from database.migrations import runner
-from database.migrations import sql_script
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _MOST_DAYS: Final = 36_500
@@ -90,7 +89,7 @@ def revision(message: str) -> None:
     if adapter is None:
         raise click.ClickException("No database has SQL tables.")
     try:
-        path = runner.revise(adapter, message)
+        path = migrations.runner.revise(adapter, message)
     except (DataError, ValueError) as error:
         raise click.ClickException(f"{adapter.name}: {error}") from error
     click.echo(f"Wrote {path}; read it before it runs anywhere.")
@@ -122,7 +121,7 @@ def write_convex_schema(only_check: bool, folder: Path) -> None:
 @db_commands.command("supabase-sql")
 def show_supabase_sql() -> None:
     """Show the SQL that brings a Supabase project up to date, for its SQL editor; it may be run again."""
-    click.echo(sql_script.supabase_script(), nl=False)
+    click.echo(migrations.sql_script.supabase_script(), nl=False)
 
 
 @db_commands.command("purge-changes")
@@ -140,30 +139,30 @@ def _purged(older_than: timedelta, unread: bool, adapter: DatabaseAdapter) -> bo
 
 
 def _upgraded(revision: str, adapter: DatabaseAdapter) -> bool:
-    applied = runner.upgrade(adapter, revision, always=True)
+    applied = migrations.runner.upgrade(adapter, revision, always=True)
     click.echo(f"{adapter.name}: {'applied ' + ', '.join(applied) if applied else 'up to date'}")
-    if not runner.pending(adapter):
+    if not migrations.runner.pending(adapter):
         for line in presence.advice(presence.missing(adapter)):
             click.echo(f"  {line}")
     return True
 
 
 def _downgraded(revision: str, adapter: DatabaseAdapter) -> bool:
-    undone = runner.downgrade(adapter, revision)
-    recorded = runner.current(adapter) or "no revision"
+    undone = migrations.runner.downgrade(adapter, revision)
+    recorded = migrations.runner.current(adapter) or "no revision"
     click.echo(f"{adapter.name}: {'undid ' + ', '.join(undone) if undone else 'nothing to undo'}; has {recorded}")
     return True
 
 
 def _stamped(revision: str, adapter: DatabaseAdapter) -> bool:
-    before, after = runner.stamp(adapter, revision)
+    before, after = migrations.runner.stamp(adapter, revision)
     change = f"recorded {after or 'no revision'} instead of {before or 'no revision'}"
     click.echo(f"{adapter.name}: {change}; no migration was run. `flask db upgrade` makes access rules and triggers")
     return True
 
 
 def _revision(adapter: DatabaseAdapter) -> bool:
-    recorded, pending = runner.current(adapter), runner.pending(adapter)
+    recorded, pending = migrations.runner.current(adapter), migrations.runner.pending(adapter)
     behind = f"; pending: {', '.join(pending)}" if pending else ""
     click.echo(f"{adapter.name}: {recorded or 'no revision'}{behind}")
     return True
@@ -171,7 +170,7 @@ def _revision(adapter: DatabaseAdapter) -> bool:
 
 def _checked(adapter: DatabaseAdapter) -> bool:
     """Whether the database differs."""
-    lines = runner.check(adapter)
+    lines = migrations.runner.check(adapter)
     click.echo(f"{adapter.name}: {'differs' if lines else 'as declared'}")
     for line in lines:
         click.echo(f"  {line}")

@@ -1,1 +1,16 @@
-"""Sign-in: accounts with passwords, tokens of other issuers, and limits on guessing."""
+"""Sign-in: accounts with passwords, tokens of other issuers, and limits on guessing.
+
+What fetches keys over HTTP, and what counts in Redis, is loaded where the settings ask for it.
+"""
+
+from typing import TYPE_CHECKING
+
+from database.core.first_use import on_first_use
+
+if TYPE_CHECKING:
+    from auth.sign_in import foreign
+    from auth.sign_in import redis_counters
+else:
+    __getattr__ = on_first_use(__name__, {"foreign": "foreign", "redis_counters": "redis_counters"})
+
+__all__ = ["foreign", "redis_counters"]

@@ -28,14 +28,10 @@ from flask import current_app
 from limits import RateLimitItem
 from limits import parse
 from limits.storage import MemoryStorage
-from limits.storage import RedisStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
-from redis.backoff import NoBackoff
-from redis.connection import ConnectionPool
-from redis.exceptions import RedisError
-from redis.retry import Retry
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from auth import sign_in
 from auth.errors import AuthenticationFailed
 from auth.errors import InvalidRegistration
 from auth.errors import TooManyAttempts
@@ -48,12 +44,9 @@ from database.core.clock import monotonic
 logger = logging.getLogger(__name__)
 
 EXTENSION = "isthmus_limits"
-REDIS_TIMEOUT = 0.5
-"""Seconds that Redis has to accept a connection, and to answer."""
 REDIS_PAUSE = 5.0
 """Seconds in which Redis is not asked after it failed, so that sign-ins do not wait for it one by one."""
 
-_PREFIX = "isthmus:limits"
 _NETWORK_OF_ONE = 64  # bits: whoever has one IPv6 address has all that begin like it
 
 # Its counters take the same space however high a limit is, and are gone when they are over, which in the library's
@@ -92,7 +85,11 @@ class Counters:
 
     def __init__(self, redis_url: str | None, clock: Clock = monotonic) -> None:
         self._own = _Strategy(MemoryStorage())
-        self._shared = None if redis_url is None else _Strategy(_redis_storage(redis_url))
+        self._shared: _Strategy | None = None
+        self._failures: tuple[type[Exception], ...] = ()
+        if redis_url is not None:
+            self._shared = _Strategy(sign_in.redis_counters.storage(redis_url))
+            self._failures = sign_in.redis_counters.FAILURES
         self._clock = clock
         self._silent_until: float | None = None
 
@@ -106,13 +103,13 @@ class Counters:
             return own
         try:
             answer = question(self._shared)
-        except RedisError as error:
+        except self._failures as error:
             self._lose_redis(error)
             return own
         self._find_redis()
         return answer
 
-    def _lose_redis(self, error: RedisError) -> None:
+    def _lose_redis(self, error: Exception) -> None:
         if self._silent_until is None:
             logger.warning("Redis does not answer (%s); limits are counted per process", type(error).__name__)
         self._silent_until = self._clock() + REDIS_PAUSE
@@ -241,10 +238,3 @@ def _counts(*wanted: tuple[RateLimitItem | None, str, str | None]) -> tuple[_Cou
 
 def _rate(text: str) -> RateLimitItem | None:
     return None if text == OFF else parse(text)
-
-
-def _redis_storage(url: str) -> RedisStorage:
-    # Its own retries would repeat what may have been counted already, and make sign-in wait for seconds.
-    once = Retry(NoBackoff(), 0)
-    pool = ConnectionPool.from_url(url, retry=once, socket_timeout=REDIS_TIMEOUT, socket_connect_timeout=REDIS_TIMEOUT)
-    return RedisStorage(url, pool, _PREFIX)

@@ -15,14 +15,10 @@ from typing import Any
 from typing import NamedTuple
 from typing import Protocol
 
+from database.adapters import translation
 from database.adapters.session import Commit
 from database.adapters.sql.placeholders import Style
 from database.adapters.sql.placeholders import bind
-from database.adapters.translation import translate
-from database.adapters.translation.uses import SqlDialectName
-from database.adapters.translation.uses import not_judged
-from database.adapters.translation.uses import require_known_names
-from database.adapters.translation.uses import uses
 from database.core.access import Action
 from database.core.access import is_caller
 from database.core.capabilities import Capabilities
@@ -50,6 +46,7 @@ from database.core.query import Filter
 from database.core.query import Where
 from database.core.result import Result
 from database.core.schema import Schema
+from database.core.sql_text import SqlDialectName
 from database.resilience.policy import Handler
 
 
@@ -183,19 +180,19 @@ class AccessRules:
     def _sql(self, operation: Sql, identity: Identity) -> Permitted:
         check_sql_length(operation.text)
         if self._backend.capabilities.sql == "translated":
-            translation = translate(operation, self._backend.schema)
-            permitted, _ = self.permitted(translation.operation, identity)
-            return Permitted(permitted, translation.answer)
+            translated = translation.translate(operation, self._backend.schema)
+            permitted, _ = self.permitted(translated.operation, identity)
+            return Permitted(permitted, translated.answer)
         text, values = bind(operation.text, operation.params, Style.QUESTION)
         judged_by_server = self._backend.judges(operation)
-        used = uses(text, self._backend.sql_dialect)
+        used = translation.uses(text, self._backend.sql_dialect)
         for table, action in used:
             if table not in self._backend.schema:
-                raise not_judged(f"{table[:64]!r} is not among the declared tables")
+                raise translation.not_judged(f"{table[:64]!r} is not among the declared tables")
             if not judged_by_server or self._backend.schema.table(table).internal:
                 self._require_all_rows(operation, table, action, identity)
         tables = {table: self._backend.schema.table(table).columns for table, _ in used}
-        require_known_names(text, self._backend.sql_dialect, tables)
+        translation.require_known_names(text, self._backend.sql_dialect, tables)
         # What was judged is what runs.
         return Permitted(replace(operation, text=text, params=values))
 
@@ -226,7 +223,7 @@ class AccessRules:
 
     def _require_all_rows(self, operation: Sql, table: str, action: Action, identity: Identity) -> None:
         if self._own(operation, table, identity, action) is not None:
-            raise not_judged(f"each caller has rows of their own in table {table!r}")
+            raise translation.not_judged(f"each caller has rows of their own in table {table!r}")
 
     def _require_judge(self, operation: Operation, table: str) -> None:
         """Leave a table that says nothing of callers to the backend's own rules, where it has any."""

@@ -17,7 +17,6 @@ from typing import ClassVar
 
 from database.adapters.session import Session
 from database.adapters.session import no_locks
-from database.adapters.translation.uses import SqlDialectName
 from database.changes.feed import ReadChanges
 from database.core.capabilities import Capabilities
 from database.core.context import Context
@@ -30,6 +29,7 @@ from database.core.operations import QueryCall
 from database.core.operations import locks
 from database.core.result import Result
 from database.core.schema import Schema
+from database.core.sql_text import SqlDialectName
 from database.resilience.pipeline import Pipeline
 from database.resilience.policy import Handler
 from database.resilience.policy import ResilienceSettings
@@ -80,6 +80,7 @@ class Backend(ABC):
     """One database of one kind.
 
     :cvar config_keys: the keys of the configuration that it knows.
+    :cvar has_engine: whether SQLAlchemy reaches it, for migrations and reflection.
     :raises TypeError: for a configuration that lacks something, and for values of the wrong kind.
     :raises ValueError: for values that it does not know.
     """
@@ -87,6 +88,7 @@ class Backend(ABC):
     kind: ClassVar[str]
     config_keys: ClassVar[frozenset[str]] = frozenset()
     sql_dialect: SqlDialectName = "postgres"
+    has_engine: ClassVar[bool] = False
     capabilities: Capabilities = Capabilities()
     isolation: str = "serializable"
 

@@ -28,7 +28,6 @@ from database.adapters.face import Database
 from database.adapters.session import Session
 from database.adapters.session import Transaction
 from database.adapters.session import carry_out
-from database.adapters.translation.uses import SqlDialectName
 from database.changes.feed import MAX_PAGE
 from database.changes.feed import Changes
 from database.changes.feed import ReadChanges
@@ -51,6 +50,7 @@ from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.result import Result
 from database.core.schema import Schema
+from database.core.sql_text import SqlDialectName
 from database.resilience.pipeline import Pipeline
 from database.resilience.policy import ResilienceSettings
 from database.resilience.retry import Sleep

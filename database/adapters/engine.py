@@ -6,18 +6,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import psycopg
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
 
+from database.adapters import postgres
+from database.adapters import sqlite
 from database.adapters.base import DatabaseAdapter
-from database.adapters.postgres import PostgresAdapter
 from database.adapters.postgres.connecting import Place
 from database.adapters.postgres.connecting import connect_failure
-from database.adapters.postgres.errors import translated as translated_from_psycopg
-from database.adapters.sqlite import SQLiteAdapter
-from database.adapters.sqlite.alchemy import URL_NAME
-from database.adapters.sqlite.errors import translated as translated_from_apsw
 from database.core.context import as_application
 from database.core.errors import ConnectFailed
 from database.core.errors import DataError
@@ -37,13 +33,13 @@ def bare(adapter: DatabaseAdapter) -> DatabaseAdapter:
 
 def has_engine(adapter: DatabaseAdapter) -> bool:
     """Whether the backend is one that SQLAlchemy reaches."""
-    return isinstance(bare(adapter), SQLiteAdapter | PostgresAdapter)
+    return bare(adapter).backend.has_engine
 
 
 def is_there(adapter: DatabaseAdapter) -> bool:
     """Whether there is anything to look at: False for an SQLite file that does not exist, and is not to be made."""
     adapter = bare(adapter)
-    return not isinstance(adapter, SQLiteAdapter) or Path(adapter.describe()["path"]).exists()
+    return not _is_sqlite(adapter) or Path(adapter.describe()["path"]).exists()
 
 
 @contextmanager
@@ -74,28 +70,35 @@ def _opened(engine: sa.Engine, adapter: DatabaseAdapter) -> sa.Connection:
         return engine.connect()
     except sa.exc.DBAPIError as error:
         ours: DataError = ConnectFailed("the database takes no further connection")
-        if isinstance(adapter, PostgresAdapter):
+        if not _is_sqlite(adapter):
+            assert isinstance(adapter, postgres.PostgresAdapter)
             ours = connect_failure(error.orig or error, Place.of(adapter.config, adapter.backend.settings_prefix))
         ours.backend = adapter.name
         raise ours from error.orig
 
 
 def _engine(adapter: DatabaseAdapter) -> sa.Engine:
-    if isinstance(adapter, SQLiteAdapter):
+    if not adapter.backend.has_engine:
+        raise Unsupported("migrations and reflection", backend=adapter.name)
+    if _is_sqlite(adapter):
         return sa.create_engine(_sqlite_url(adapter), poolclass=NullPool)
-    if isinstance(adapter, PostgresAdapter):
-        # Prepared statements do not survive a transaction pooler.
-        arguments = {"connect_timeout": _CONNECT_SECONDS, "prepare_threshold": None}
-        return sa.create_engine(_postgres_url(adapter), poolclass=NullPool, connect_args=arguments)
-    raise Unsupported("migrations and reflection", backend=adapter.name)
+    # Prepared statements do not survive a transaction pooler.
+    arguments = {"connect_timeout": _CONNECT_SECONDS, "prepare_threshold": None}
+    return sa.create_engine(_postgres_url(adapter), poolclass=NullPool, connect_args=arguments)
 
 
-def _sqlite_url(adapter: SQLiteAdapter) -> sa.URL:
+def _is_sqlite(adapter: DatabaseAdapter) -> bool:
+    """Asked of the class's own word, as the other driver is not to be loaded for the question."""
+    return adapter.backend.has_engine and adapter.sql_dialect == "sqlite"
+
+
+def _sqlite_url(adapter: DatabaseAdapter) -> sa.URL:
     seconds = adapter.settings.timeout or _LOCK_SECONDS
-    return sa.URL.create(URL_NAME, database=adapter.describe()["path"], query={"timeout": str(seconds)})
+    path = adapter.describe()["path"]
+    return sa.URL.create(sqlite.alchemy.URL_NAME, database=path, query={"timeout": str(seconds)})
 
 
-def _postgres_url(adapter: PostgresAdapter) -> sa.URL:
+def _postgres_url(adapter: DatabaseAdapter) -> sa.URL:
     config = adapter.config
     return sa.URL.create(
         "postgresql+psycopg",
@@ -111,10 +114,10 @@ def _postgres_url(adapter: PostgresAdapter) -> sa.URL:
 def translated(adapter: DatabaseAdapter, error: sa.exc.DBAPIError, *, writes: bool) -> DataError:
     """The data layer's error for one of SQLAlchemy's; ``writes`` as for :func:`connected`."""
     original = error.orig
-    if isinstance(original, psycopg.Error):
-        ours = translated_from_psycopg(original, may_have_applied=writes)
+    assert isinstance(original, Exception)
+    if _is_sqlite(adapter):
+        ours = sqlite.errors.translated(original)
     else:
-        assert isinstance(original, Exception)
-        ours = translated_from_apsw(original)
+        ours = postgres.errors.translated(original, may_have_applied=writes)
     ours.backend = adapter.name
     return ours

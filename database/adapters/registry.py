@@ -1,4 +1,7 @@
-"""Adapters by the names that ``DB_ADAPTER_ORDER`` uses, made from the settings."""
+"""Adapters by the names that ``DB_ADAPTER_ORDER`` uses, made from the settings.
+
+A backend's modules, and with them its driver, are loaded when the first adapter of it is made.
+"""
 
 from __future__ import annotations
 
@@ -13,11 +16,12 @@ from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import check_database_names
 from config.settings import database_names
+from database.adapters import convex
+from database.adapters import memory
+from database.adapters import postgres
+from database.adapters import sqlite
+from database.adapters import supabase
 from database.adapters.base import DatabaseAdapter
-from database.adapters.memory import MemoryAdapter
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
-from database.adapters.sqlite import SQLiteAdapter
 
 Factory = Callable[[Settings, str], DatabaseAdapter | None]
 """Makes an adapter with the given name from the settings; None where they switch it off."""
@@ -75,9 +79,9 @@ def _local(settings: Settings, name: str) -> DatabaseAdapter | None:
     if not database.enabled:
         return None
     if database.host is not None:
-        return PostgresAdapter(_server(database), name=name)
+        return postgres.PostgresAdapter(_server(database), name=name)
     config = {"path": database.path, "synchronous": database.synchronous}
-    return SQLiteAdapter(config | _resilience(database), name=name)
+    return sqlite.SQLiteAdapter(config | _resilience(database), name=name)
 
 
 def _supabase(settings: Settings, name: str) -> DatabaseAdapter | None:
@@ -85,17 +89,15 @@ def _supabase(settings: Settings, name: str) -> DatabaseAdapter | None:
     if not database.enabled and "enabled" in database.model_fields_set:
         return None
     if database.host is not None:
-        return SupabaseDirectAdapter(_server(database) | {"pooler": database.pooler}, name=name)
+        return postgres.SupabaseDirectAdapter(_server(database) | {"pooler": database.pooler}, name=name)
     project = settings.supabase
     if project.url is None:
         reason = f"is needed because DB_ADAPTER_ORDER names {name}, or SUPABASE_URL with SUPABASE_KEY"
         raise ConfigurationError({"SUPABASE_DB_HOST": reason})
     if project.key is None:
         raise ConfigurationError({"SUPABASE_KEY": "is needed with SUPABASE_URL"})
-    from database.adapters.supabase import SupabaseAdapter  # noqa: PLC0415  # its client takes long to load
-
     config = {"url": project.url, "key": _secret(project.key), "anon_key": _secret(project.anon_key)}
-    return SupabaseAdapter(config | _resilience(project), name=name)
+    return supabase.SupabaseAdapter(config | _resilience(project), name=name)
 
 
 def _convex(settings: Settings, name: str) -> DatabaseAdapter | None:
@@ -106,14 +108,12 @@ def _convex(settings: Settings, name: str) -> DatabaseAdapter | None:
     missing = [setting for setting, value in needed.items() if value is None]
     if missing:
         raise ConfigurationError(dict.fromkeys(missing, f"is needed because DB_ADAPTER_ORDER names {name}"))
-    from database.adapters.convex import ConvexAdapter  # noqa: PLC0415  # its client takes long to load
-
     config = {"url": deployment.url, "key": _secret(deployment.deployment_key)}
-    return ConvexAdapter(config | _resilience(deployment), name=name)
+    return convex.ConvexAdapter(config | _resilience(deployment), name=name)
 
 
 def _memory(_: Settings, name: str) -> DatabaseAdapter:
-    return MemoryAdapter(name=name)
+    return memory.MemoryAdapter(name=name)
 
 
 def _server(database: DatabaseSettings) -> dict[str, Any]:

@@ -10,6 +10,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from typing import Final
+from typing import Literal
+
+SqlDialectName = Literal["postgres", "sqlite"]
+"""The dialect of a database's SQL text."""
 
 _TOKEN: Final = re.compile(
     r"""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+from database.adapters import translation
 from database.adapters.backend import Backend
 from database.adapters.backend import Guarded
 from database.adapters.buffered.session import BufferedSession
 from database.adapters.session import Session
-from database.adapters.translation import run_sql
 from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.errors import ConstraintViolated
@@ -85,7 +85,7 @@ class BufferedBackend(Backend):
         if not reads_only(operation):
             return self._write(send, operation, context)
         if isinstance(operation, Sql):
-            return run_sql(operation, self.schema, lambda part: self._carry_out(send, part, context))
+            return translation.run_sql(operation, self.schema, lambda part: self._carry_out(send, part, context))
         if isinstance(operation, Batch):
             return self._transact(send, operation, context)
         return send(operation, context)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import Any
 from typing import Protocol
 
+from database.adapters import translation
 from database.adapters.buffered.party import Party
 from database.adapters.buffered.request import CommitRequest
 from database.adapters.buffered.request import Step
 from database.adapters.buffered.request import Validation
 from database.adapters.session import Session
 from database.adapters.session import no_locks
-from database.adapters.translation import run_sql
 from database.core.access import is_caller
 from database.core.context import SERVICE
 from database.core.context import Context
@@ -96,7 +96,7 @@ class BufferedSession(Session):
             parts = [self.execute(part, context) for part in operation.operations]
             return Result(parts=parts, count=sum(part.count or 0 for part in parts))
         if isinstance(operation, Sql):
-            return run_sql(operation, self._schema, lambda part: self.execute(part, context))
+            return translation.run_sql(operation, self._schema, lambda part: self.execute(part, context))
         if isinstance(operation, Call):
             return self._call(self, operation, context)
         if isinstance(operation, Ping):

@@ -17,10 +17,10 @@ from typing import Any
 import orjson
 import sqlalchemy as sa
 
+from database.adapters import translation
 from database.adapters.memory.evaluate import Document
 from database.adapters.memory.evaluate import selector
 from database.adapters.memory.evaluate import sort
-from database.adapters.translation import run_sql
 from database.core.checks import GROUP_COUNT
 from database.core.checks import checked_columns
 from database.core.checks import checked_filter
@@ -164,7 +164,7 @@ class Tables:
         return Result(found if operation.returning else [], len(found))
 
     def _sql(self, operation: Sql, steps: Steps) -> Result:
-        return run_sql(operation, self._schema, lambda part: self._execute(part, steps))
+        return translation.run_sql(operation, self._schema, lambda part: self._execute(part, steps))
 
     def _batch(self, operation: Batch, steps: Steps) -> Result:
         parts = [self._execute(part, steps) for part in operation.operations]

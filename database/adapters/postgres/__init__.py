@@ -1,6 +1,16 @@
 """PostgreSQL, by itself or as the database behind Supabase."""
 
-from database.adapters.postgres.adapter import PostgresAdapter
-from database.adapters.postgres.supabase_direct import SupabaseDirectAdapter
+from typing import TYPE_CHECKING
 
-__all__ = ["PostgresAdapter", "SupabaseDirectAdapter"]
+from database.core.first_use import on_first_use
+
+if TYPE_CHECKING:
+    from database.adapters.postgres import errors
+    from database.adapters.postgres.adapter import PostgresAdapter
+    from database.adapters.postgres.supabase_direct import SupabaseDirectAdapter
+else:
+    __getattr__ = on_first_use(
+        __name__, {"PostgresAdapter": "adapter", "SupabaseDirectAdapter": "supabase_direct", "errors": "errors"}
+    )
+
+__all__ = ["PostgresAdapter", "SupabaseDirectAdapter", "errors"]

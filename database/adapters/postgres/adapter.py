@@ -46,6 +46,7 @@ class PostgresBackend(Backend):
 
     kind: ClassVar[str] = "postgresql"
     capabilities = Capabilities(changes=True)
+    has_engine: ClassVar[bool] = True
     config_keys = frozenset(
         {
             "host",

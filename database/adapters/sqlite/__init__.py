@@ -1,5 +1,14 @@
 """A SQLite file on the local disk."""
 
-from database.adapters.sqlite.adapter import SQLiteAdapter
+from typing import TYPE_CHECKING
 
-__all__ = ["SQLiteAdapter"]
+from database.core.first_use import on_first_use
+
+if TYPE_CHECKING:
+    from database.adapters.sqlite import alchemy
+    from database.adapters.sqlite import errors
+    from database.adapters.sqlite.adapter import SQLiteAdapter
+else:
+    __getattr__ = on_first_use(__name__, {"SQLiteAdapter": "adapter", "alchemy": "alchemy", "errors": "errors"})
+
+__all__ = ["SQLiteAdapter", "alchemy", "errors"]

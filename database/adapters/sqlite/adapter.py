@@ -17,7 +17,6 @@ from database.adapters.sql.operations import SqlOperations
 from database.adapters.sqlite import changes
 from database.adapters.sqlite.connection import SQLiteConnection
 from database.adapters.sqlite.dialect import DIALECT
-from database.adapters.translation.uses import SqlDialectName
 from database.changes.feed import ReadChanges
 from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
@@ -30,6 +29,7 @@ from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.operations import reads_only
 from database.core.result import Result
+from database.core.sql_text import SqlDialectName
 
 _TRUST_SECONDS = 0.01
 """For how long a read goes by an earlier look at the file's place; it tells what was there when that was looked at."""
@@ -50,6 +50,7 @@ class SQLiteBackend(Backend):
     capabilities = Capabilities(changes=True)
     config_keys = frozenset({"path", "synchronous"})
     sql_dialect: SqlDialectName = "sqlite"
+    has_engine: ClassVar[bool] = True
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)

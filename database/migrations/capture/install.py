@@ -16,8 +16,7 @@ import sqlalchemy as sa
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import connected
 from database.changes.feed import no_log
-from database.migrations.capture import postgres
-from database.migrations.capture import sqlite
+from database.migrations import capture
 from database.migrations.capture.tables import captured
 
 
@@ -53,7 +52,7 @@ def differences(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
 
 def supabase_statements(metadata: sa.MetaData, there: Container[str]) -> list[str]:
     """The SQL that makes the same in a Supabase project that has the tables ``there``; it may be run again."""
-    return postgres.statements([table for table in captured(metadata) if table.name in there], roles=True)
+    return capture.postgres.statements([table for table in captured(metadata) if table.name in there], roles=True)
 
 
 def purge(adapter: DatabaseAdapter, older_than: timedelta, cursors: Sequence[str] = ()) -> int:
@@ -71,4 +70,4 @@ def purge(adapter: DatabaseAdapter, older_than: timedelta, cursors: Sequence[str
 
 
 def _log(connection: sa.Connection) -> _Log:
-    return sqlite if connection.dialect.name == "sqlite" else postgres
+    return capture.sqlite if connection.dialect.name == "sqlite" else capture.postgres

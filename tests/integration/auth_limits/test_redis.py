@@ -12,7 +12,7 @@ import pytest
 
 from auth.errors import InvalidCredentials
 from auth.errors import TooManyAttempts
-from auth.sign_in import limits
+from auth.sign_in import redis_counters
 from auth.sign_in.limits import REDIS_PAUSE
 from auth.sign_in.limits import Counters
 from auth.sign_in.limits import SignInLimits
@@ -112,7 +112,7 @@ def test_while_redis_is_away_each_process_counts_alone_and_sign_in_goes_on(
     monkeypatch: pytest.MonkeyPatch,
     fault: type[Fault],
 ) -> None:
-    monkeypatch.setattr(limits, "REDIS_TIMEOUT", 0.1)
+    monkeypatch.setattr(redis_counters, "TIMEOUT", 0.1)
     between = proxy(redis.port)
     cut_off, other = make_limits(redis.url_at(between.port), clock), make_limits(redis.url, clock)
     fail(cut_off)

@@ -7,8 +7,8 @@ from typing import Literal
 
 import pytest
 
-from database.adapters.translation.uses import require_known_names
-from database.adapters.translation.uses import uses
+from database.adapters.translation.usage import require_known_names
+from database.adapters.translation.usage import uses
 from database.core.errors import Unsupported
 
 Both = pytest.mark.parametrize("dialect", ["postgres", "sqlite"])

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from typing import Final
-from typing import Literal
 from typing import NamedTuple
 
 from sqlglot import exp
@@ -25,8 +24,7 @@ from database.adapters.translation.syntax import numbered
 from database.core.access import Action
 from database.core.caching import remembered
 from database.core.errors import Unsupported
-
-SqlDialectName = Literal["postgres", "sqlite"]
+from database.core.sql_text import SqlDialectName
 
 _CACHED_BYTES: Final = 4 << 20
 _DIALECTS: Final = {"postgres": POSTGRES, "sqlite": SQLite()}
