@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from argon2 import PasswordHasher
 from flask import Flask
 
+import api
 from api import auth
 from api import discovery
 from api import exchange
@@ -16,7 +17,6 @@ from api import migrating
 from api import problem
 from api import purging
 from api import records
-from api import serving
 from api import status
 from api.json import OrjsonProvider
 from auth import middleware
@@ -85,14 +85,14 @@ def create_app(
     return app
 
 
-def serve_app() -> serving.Worker:
+def serve_app() -> api.serving.Worker:
     """The application for a process of the server that :func:`main` starts."""
     settings = load_settings()
-    serving.enter_worker()
+    api.serving.enter_worker()
     # The main process has said what is to be said of the settings.
     app = create_app(settings)
     migrating.start(app)
-    return serving.Worker(app, settings)
+    return api.serving.Worker(app, settings)
 
 
 def _advise(settings: Settings) -> None:
@@ -110,7 +110,7 @@ def main() -> int:
         app.extensions[middleware.EXTENSION].ring.keys(utc_now())
         migrating.start(app)
         app.extensions["isthmus"].manager.disconnect()
-        serving.serve("app:serve_app", settings)
+        api.serving.serve("app:serve_app", settings)
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -30,6 +30,8 @@ from api.front import Send
 from api.gateway import Scope
 from config.settings import ConfigurationError
 from config.settings import Settings
+from database.adapters import translation
+from database.core.first_use import load
 
 MAX_CONNECTIONS = 4096
 """Of a process. Others wait in the kernel until one of them ends."""
@@ -64,6 +66,7 @@ def serve(target: str, settings: Settings) -> None:
         respawn_failed_workers=True,
         workers_kill_timeout=settings.stop_timeout,
     )
+    _load_for_requests()
     server.on_startup(lambda: setattr(server, "blocking_threads", settings.threads + _PASSING))
     _wake_for_signals()
     server.serve()
@@ -130,10 +133,19 @@ def enter_worker() -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_DFL)
     _wake_for_signals()
+    _load_for_requests()
     logging.basicConfig(level=logging.INFO, format="[%(levelname)s] %(name)s: %(message)s")
     # It would log the whole URL of every request to a database, and with it what was looked for.
     logging.getLogger("httpx").setLevel(logging.WARNING)
     threading.Thread(target=_stop_with_parent, name="isthmus-parent", daemon=True).start()
+
+
+def _load_for_requests() -> None:
+    """Load what any request may need, and others would wait for: what reads SQL text.
+
+    Before the processes are forked, so that they share it; the backends' own parts came with their adapters.
+    """
+    load(translation)
 
 
 def _wake_for_signals() -> None:

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from collections.abc import Mapping
 from importlib import import_module
+from types import ModuleType
 from typing import Any
 
 
@@ -29,3 +30,9 @@ def on_first_use(package: str, modules: Mapping[str, str]) -> Callable[[str], An
         return value
 
     return import_now
+
+
+def load(package: ModuleType) -> None:
+    """Import all that a package would import with the first use of its names."""
+    for name in package.__all__:
+        getattr(package, name)

@@ -41,19 +41,19 @@ def is_up_to_date(adapter: DatabaseAdapter) -> bool:
     except (InvalidQuery, PermissionDenied):
         return False
     expected = newest(FOLDERS)
-    return expected is not None and {row["version_num"] for row in rows} == expected
+    return bool(expected) and {row["version_num"] for row in rows} == expected
 
 
 @cache
-def newest(folders: Sequence[Path]) -> frozenset[str] | None:
-    """The revisions that no other one comes after; None if a file does not say plainly what it is.
+def newest(folders: Sequence[Path]) -> frozenset[str]:
+    """The revisions that no other one comes after; none if a file does not say plainly what it is.
 
     :param folders: with a file for each migration.
     """
     try:
         steps = [_step(path) for folder in folders for path in folder.glob("[!_.]*.py")]
     except (KeyError, ValueError, SyntaxError):
-        return None
+        return frozenset()
     return frozenset(revision for revision, _ in steps).difference(*(before for _, before in steps))
 
 
