@@ -34,6 +34,12 @@ from database.core.errors import SerializationFailure
 from database.core.schema import TableSchema
 from database.resilience.watchdog import Watchdog
 
+PAGES_IN_MEMORY = 64 << 20
+"""Bytes that all connections of the process keep of their files, roughly; one that needs another page then gives one
+of its own up, as it does with its own 16 MiB full. SQLite has one such limit, and one that is set already stays.
+"""
+apsw.soft_heap_limit(apsw.soft_heap_limit(-1) or PAGES_IN_MEMORY)
+
 _STATEMENT_CACHE = 128
 _LONGEST_CACHED = 1000
 """Characters of a statement that a connection keeps compiled, which takes twenty times as many bytes."""

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from database.adapters.memory.evaluate import evaluator
 from database.adapters.sqlite import SQLiteAdapter
+from database.adapters.sqlite.connection import PAGES_IN_MEMORY
 from database.core.context import NO_CONTEXT
 from database.core.errors import ConnectFailed
 from database.core.errors import InvalidQuery
@@ -39,6 +40,19 @@ from tests.integration.sqlite.conftest import Make
 PATIENCE = 20.0  # seconds; only a broken adapter needs them
 ENDLESS = "with recursive n(i) as (select 1 union all select i + 1 from n) select count(*) from n"
 ENDLESS_WRITE = f"insert into notes (id) {ENDLESS}"
+
+
+def test_many_connections_together_keep_few_pages_in_memory(make: Make) -> None:
+    adapter = make()
+    adapter.run(Insert("notes", [{"id": f"{number:05}", "body": "x" * 3000} for number in range(7000)]))
+    everything = "select sum(length(body)) from notes"
+    transactions = [adapter.begin_transaction(reads=True) for _ in range(6)]
+    for transaction in transactions:
+        assert adapter._execute_query_in_transaction(transaction, everything) == [{"sum(length(body))": 21_000_000}]
+    # Statements and the like are beside the pages; without the limit it would be 96 MiB.
+    assert apsw.memory_used() < PAGES_IN_MEMORY + (8 << 20)
+    for transaction in transactions:
+        transaction.rollback()
 
 
 @pytest.mark.parametrize("text", [ENDLESS, ENDLESS_WRITE])
