@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import cache
 from functools import wraps
 from typing import Any
@@ -13,11 +11,8 @@ from flask import current_app
 
 from auth.guards import access_required
 from database.connection_manager import ConnectionManager
-from database.core import context
 from database.core.access import Access
 from database.core.access import Action
-from database.core.clock import monotonic
-from database.core.context import current_context
 from database.core.errors import NotFound
 from database.core.schema import TableSchema
 
@@ -28,20 +23,6 @@ def database() -> ConnectionManager:
     """The databases of the current app."""
     manager: ConnectionManager = current_app.extensions["isthmus"].manager
     return manager
-
-
-@contextmanager
-def as_application(*, within: float) -> Iterator[None]:
-    """Run the block's calls as the application itself.
-
-    :param within: seconds until they give up; less, if the request has less.
-    """
-    with context.as_application():
-        token = current_context.set(current_context.get().until(monotonic() + within))
-        try:
-            yield
-        finally:
-            current_context.reset(token)
 
 
 def on_table(action: Action) -> Callable[[View], View]:

@@ -9,11 +9,11 @@ from flask import Flask
 from flask import request
 
 from api import status
-from api.access import as_application
 from database import migrations
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import bare
 from database.connection_manager import ConnectionManager
+from database.core.context import as_application
 from database.core.errors import BackendError
 from database.core.errors import RequestError
 from database.migrations.presence import advice

@@ -19,7 +19,6 @@ from api.signing_in import answer
 from api.signing_in import flag
 from api.signing_in import read_fields
 from api.signing_in import sessions
-from auth.atomic import atomically
 from auth.errors import AccessDenied
 from auth.errors import AuthenticationFailed
 from auth.errors import SessionEnded
@@ -29,6 +28,7 @@ from auth.sessions.cookies import without_cookies
 from auth.sign_in.limits import sign_in_limits
 from database.core.context import current_context
 from database.flask_transactions import transactional
+from database.transaction import own_transaction
 
 blueprint = Blueprint("sessions", __name__, url_prefix=cookies.PATH)
 
@@ -111,7 +111,7 @@ def _refreshed(token: object, *, in_cookies: bool) -> ResponseReturnValue:
         cookies.check_exchange()
     grant = sessions().refresh(token)
     # Where the role is written, not where an older one may be read.
-    account = atomically(database(), lambda: accounts().get(grant.user_id))
+    account = own_transaction(database(), lambda: accounts().get(grant.user_id))
     if account is None:
         sessions().end_all(grant.user_id, "account_gone")
         raise SessionEnded

@@ -16,7 +16,6 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client import CollectorRegistry
 from prometheus_client import generate_latest
 
-from api.access import as_application
 from api.metrics import AdapterCollector
 from auth.sessions.cookies import without_cookies
 from database.adapters.base import DatabaseAdapter
@@ -24,6 +23,7 @@ from database.connection_manager import ConnectionManager
 from database.core.access import ADMIN
 from database.core.clock import Clock
 from database.core.clock import monotonic
+from database.core.context import as_application
 from database.core.errors import DataError
 from database.core.operations import Select
 

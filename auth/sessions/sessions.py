@@ -18,7 +18,6 @@ from datetime import datetime
 from datetime import timedelta
 from typing import Final
 
-from auth.atomic import atomically
 from auth.errors import AuthError
 from auth.errors import InvalidRefreshToken
 from auth.errors import SessionEnded
@@ -42,6 +41,7 @@ from database.core.result import Result
 from database.core.result import Row
 from database.core.schema import new_id
 from database.transaction import UnitOfWork
+from database.transaction import own_transaction
 
 logger = logging.getLogger(__name__)
 
@@ -136,7 +136,7 @@ class Sessions:
         return Grant(session_id, user_id, token, min(now + self._idle, expires_at))
 
     def refresh(self, text: object) -> Grant:
-        """Exchange a refresh token for its successor, in a transaction of its own: see :func:`~auth.atomic.atomically`.
+        """Exchange a refresh token for its successor: see :func:`~database.transaction.own_transaction`.
 
         What it ends stays ended, whatever the caller answers.
 
@@ -146,7 +146,7 @@ class Sessions:
         :raises BackendError: if this cannot be known now; the token may be as good as before.
         """
         token = RefreshToken.parse(text)
-        answer = atomically(self._database, lambda: self._exchange(token))
+        answer = own_transaction(self._database, lambda: self._exchange(token))
         if isinstance(answer, _Refused):
             self._report(answer)
             raise answer.error
@@ -263,7 +263,7 @@ class Sessions:
             together_with()
             return self._end(where, reason)
 
-        ended = atomically(self._database, end)
+        ended = own_transaction(self._database, end)
         self._on_end(ended)
         return ended
 

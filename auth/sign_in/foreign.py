@@ -24,7 +24,6 @@ from jwt.exceptions import InvalidTokenError
 from jwt.exceptions import MissingRequiredClaimError
 from jwt.exceptions import PyJWTError
 
-from auth.atomic import atomically
 from auth.errors import EmailNotVerified
 from auth.errors import EmailTaken
 from auth.errors import InvalidRegistration
@@ -41,6 +40,7 @@ from database.adapters.face import Database
 from database.core.errors import ConstraintViolated
 from database.core.operations import Get
 from database.core.operations import Insert
+from database.transaction import own_transaction
 
 TABLE = "isthmus_identities"
 
@@ -131,10 +131,10 @@ class ForeignAccounts:
         :raises UnknownAccount: if there was an account that is gone.
         """
         try:
-            return atomically(self._database, lambda: self._known(user) or self._created(user))
+            return own_transaction(self._database, lambda: self._known(user) or self._created(user))
         except (EmailTaken, ConstraintViolated) as error:
             # Another request with the same user may have been faster.
-            known = atomically(self._database, lambda: self._known(user))
+            known = own_transaction(self._database, lambda: self._known(user))
             if known is not None:
                 return known
             # Some databases tell of a taken address at the commit only, when nobody can translate it any more.

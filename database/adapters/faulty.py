@@ -132,7 +132,7 @@ class FaultyBackend(Backend):
 
     kind: ClassVar[str] = "faulty"
 
-    def __init__(self, setup: Setup, inner: DatabaseAdapter, faults: Faults, seed: int) -> None:
+    def __init__(self, setup: Setup, inner: DatabaseAdapter, faults: Callable[[], Faults], seed: int) -> None:
         super().__init__(setup)
         self.capabilities = inner.capabilities
         self.isolation = inner.isolation
@@ -182,7 +182,7 @@ class FaultyBackend(Backend):
 
     def _suffer(self, possible: Sequence[Fault], context: Context) -> Fault | None:
         """Draw a fault. One that strikes before anything is sent does so here; what comes later is the caller's."""
-        fault = self._faults.draw(possible, self._random.random())
+        fault = self._faults().draw(possible, self._random.random())
         if fault == "refuse":
             raise ConnectFailed("the connection was refused")
         if fault == "error_before":
@@ -192,7 +192,7 @@ class FaultyBackend(Backend):
         return fault
 
     def _delay(self, context: Context) -> None:
-        Event().wait(min(self._faults.seconds, remaining(context, monotonic)))
+        Event().wait(min(self._faults().seconds, remaining(context, monotonic)))
         if monotonic() >= context.deadline:
             raise TimedOut("the call was late and nothing was sent before the deadline")
 
@@ -203,7 +203,7 @@ class FaultyAdapter(DatabaseAdapter):
     The inner adapter's own pipeline is passed by. Disconnecting disconnects it, too.
 
     :param seed: of the random numbers; with the same seed and one thread, the same calls fail in the same way.
-    :param faults: kept as :attr:`faults`; none by default.
+    :param faults: kept as :attr:`faults`, which may be replaced at any time; none by default.
     :param config: for this adapter's own pipeline, as for every adapter.
     :param sleep: waits the given seconds between attempts; by default really.
     """
@@ -227,7 +227,7 @@ class FaultyAdapter(DatabaseAdapter):
         super().__init__(config, inner.schema, name or f"faulty {inner.name}")
 
     def _make_backend(self, setup: Setup) -> Backend:
-        return FaultyBackend(setup, self.inner, self.faults, self._seed)
+        return FaultyBackend(setup, self.inner, lambda: self.faults, self._seed)
 
 
 class _FaultySession(Session):

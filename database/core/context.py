@@ -19,6 +19,8 @@ from typing import ParamSpec
 from typing import Protocol
 from typing import TypeVar
 
+from database.core.clock import monotonic
+
 if TYPE_CHECKING:
     from database.core.operations import Operation
     from database.core.result import Result
@@ -102,9 +104,28 @@ def acting_as(identity: Identity) -> Iterator[None]:
         current_context.reset(token)
 
 
-def as_application() -> AbstractContextManager[None]:
-    """Run the block's calls as the application itself, which may do everything."""
-    return acting_as(SERVICE)
+@contextmanager
+def as_application(*, within: float = math.inf) -> Iterator[None]:
+    """Run the block's calls as the application itself, which may do everything.
+
+    :param within: seconds until its calls give up; less, if whoever runs it has less.
+    """
+    context = current_context.get().acting_as(SERVICE)
+    token = current_context.set(context if within == math.inf else context.until(monotonic() + within))
+    try:
+        yield
+    finally:
+        current_context.reset(token)
+
+
+@contextmanager
+def on_its_own() -> Iterator[None]:
+    """Run the block's calls outside of the unit of work around it: what they do holds, whatever becomes of that."""
+    token = active_unit.set(None)
+    try:
+        yield
+    finally:
+        active_unit.reset(token)
 
 
 class UnitOfWork(Protocol):

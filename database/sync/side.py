@@ -18,8 +18,8 @@ from typing import Final
 
 from database.adapters.base import DatabaseAdapter
 from database.changes.feed import Changes
-from database.core.context import active_unit
 from database.core.context import as_application
+from database.core.context import on_its_own
 from database.core.errors import Conflict
 from database.core.errors import UnreadableRecord
 from database.core.operations import Delete
@@ -219,12 +219,8 @@ class Pair:
 @contextmanager
 def apart() -> Iterator[None]:
     """Run the block's calls as the application itself, outside of the caller's unit of work."""
-    token = active_unit.set(None)
-    try:
-        with as_application():
-            yield
-    finally:
-        active_unit.reset(token)
+    with on_its_own(), as_application():
+        yield
 
 
 def _by_table(keys: Iterable[Key]) -> Iterator[tuple[str, list[Key]]]:

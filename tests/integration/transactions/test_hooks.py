@@ -15,9 +15,11 @@ from database.core.errors import TimedOut
 from database.core.errors import TransactionError
 from database.flask_transactions import before_answer
 from database.transaction import after_commit
+from database.transaction import after_rollback
 from database.transaction import before_commit
 from database.transaction import commit_anyway
 from database.transaction import current_unit
+from database.transaction import join
 from tests.integration.transactions.ledger import ACCOUNT
 from tests.integration.transactions.ledger import NOBODY
 from tests.integration.transactions.ledger import Ledger
@@ -242,3 +244,104 @@ def test_the_finished_answer_can_be_stored_with_what_it_speaks_of(
 def test_outside_a_request_there_is_no_unit() -> None:
     with pytest.raises(TransactionError, match="no unit of work"):
         current_unit()
+
+
+# After a rollback, and resources
+
+
+class Noted:
+    """A resource that notes what becomes of it."""
+
+    def __init__(self, name: str, notes: list[str], fails: str = "") -> None:
+        self._name = name
+        self._notes = notes
+        self._fails = fails
+
+    def prepare(self) -> None:
+        self._note("prepare")
+
+    def commit(self) -> None:
+        self._note("commit")
+
+    def rollback(self) -> None:
+        self._note("rollback")
+
+    def _note(self, what: str) -> None:
+        self._notes.append(f"{what} {self._name}")
+        if what == self._fails:
+            raise ZeroDivisionError
+
+
+def joining(notes: list[str], *fails: str) -> None:
+    """Join the resources ``a`` and ``b``, and note what is called."""
+    join(Noted("a", notes, *fails))
+    join(Noted("b", notes))
+    before_commit(lambda: notes.append("before"))
+    after_commit(lambda: notes.append("after commit"))
+    after_rollback(lambda: notes.append("after rollback"))
+
+
+COMMITTED = ["before", "prepare b", "prepare a", "commit b", "commit a", "after commit"]
+ROLLED_BACK = ["rollback b", "rollback a", "after rollback"]
+
+
+@pytest.mark.parametrize(
+    ("status", "fails", "expected", "rows", "answer"),
+    [
+        (200, (), COMMITTED, ["x"], 200),
+        (422, (), ROLLED_BACK, [], 422),
+        (200, ("prepare",), [*COMMITTED[:3], *ROLLED_BACK], [], 500),
+        (200, ("commit",), COMMITTED, ["x"], 200),
+        (422, ("rollback",), ROLLED_BACK, [], 422),
+    ],
+)
+def test_resources_follow_the_transaction(
+    app: Flask,
+    manager: ConnectionManager,
+    ledger: Ledger,
+    status: int,
+    fails: tuple[str, ...],
+    expected: list[str],
+    rows: list[str],
+    answer: int,
+) -> None:
+    notes: list[str] = []
+
+    def view() -> tuple[str, int]:
+        joining(notes, *fails)
+        write(manager, "x")
+        return "", status
+
+    assert post(app, view) == answer
+    assert notes == expected
+    assert ledger.notes() == rows
+
+
+def test_resources_of_a_commit_that_failed_are_rolled_back(
+    app: Flask, manager: ConnectionManager, ledger: Ledger
+) -> None:
+    notes: list[str] = []
+
+    def view() -> str:
+        joining(notes)
+        write(manager, "x")
+        before_commit(crash)
+        return ""
+
+    assert post(app, view) == 500
+    assert notes == ["before", *ROLLED_BACK]
+    assert ledger.notes() == []
+
+
+def test_a_unit_that_is_over_takes_no_resource(app: Flask) -> None:
+    refused: list[Exception] = []
+
+    @app.teardown_request
+    def late(_: BaseException | None) -> None:
+        try:
+            join(Noted("late", []))
+        except TransactionError as error:
+            refused.append(error)
+
+    assert post(app, lambda: "") == 200
+    assert len(refused) == 1

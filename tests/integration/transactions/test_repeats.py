@@ -15,8 +15,8 @@ from flask import g
 from flask import request
 from flask import session
 
-from api.access import as_application
 from database.connection_manager import ConnectionManager
+from database.core.context import as_application
 from database.core.errors import Conflict
 from database.core.errors import OutcomeUnknown
 from database.core.errors import SerializationFailure
