@@ -7,7 +7,6 @@ does so at a time of its own; what one has deleted, the others do not find.
 from __future__ import annotations
 
 import logging
-import random
 from collections.abc import Callable
 from collections.abc import Iterator
 from datetime import timedelta
@@ -21,6 +20,7 @@ from api import idempotency
 from auth.sessions import purging as sessions
 from config.settings import Settings
 from database.connection_manager import ConnectionManager
+from database.core.chance import chance
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.errors import DataError
@@ -45,7 +45,7 @@ class Purger:
         self._settings: Settings = manager.settings
         self._clock = clock
         self._running = Lock()
-        self._due = clock() + random.random() * min(self._settings.purge_interval, _SOON)
+        self._due = clock() + chance() * min(self._settings.purge_interval, _SOON)
 
     def before_request(self) -> None:
         """Begin to purge if it is time; the request does not wait for it."""

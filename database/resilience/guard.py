@@ -18,12 +18,12 @@ period is recognised and moves nothing.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
 from threading import RLock
 from typing import TYPE_CHECKING
 from typing import TypedDict
 
+from database.core.chance import chance
 from database.core.clock import Clock
 from database.core.context import Context
 from database.core.errors import CircuitOpen
@@ -92,7 +92,7 @@ class Guard:
         name: str,
         settings: ResilienceSettings,
         clock: Clock,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = chance,
         probed_every: float = math.inf,
     ) -> None:
         self.name = name

@@ -8,7 +8,6 @@ was really sent is counted in the metrics.
 from __future__ import annotations
 
 import math
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +15,7 @@ from typing import ClassVar
 from typing import TypedDict
 from typing import TypeVar
 
+from database.core.chance import chance
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
@@ -89,7 +89,7 @@ class Pipeline:
         *,
         clock: Clock = monotonic,
         sleep: Sleep | None = None,
-        chance: Callable[[], float] = random.random,
+        chance: Callable[[], float] = chance,
         probing: bool = True,
     ) -> None:
         self.name = name

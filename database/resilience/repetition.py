@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from random import random
 from threading import Event
 from typing import Final
 from typing import TypeVar
 
+from database.core.chance import chance
 from database.core.clock import monotonic
 from database.core.context import current_context
 from database.core.errors import SerializationFailure
@@ -54,7 +54,7 @@ def repeated(
             return work()
         except SerializationFailure as error:
             # By chance, because those who have met would meet again.
-            pause = random() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
+            pause = chance() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
             late = monotonic() + pause >= until
             if late and times_out:
                 raise TimedOut("others came first until the deadline") from error

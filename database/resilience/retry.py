@@ -15,8 +15,8 @@ from tenacity import RetryCallState
 from tenacity import Retrying
 from tenacity import sleep_using_event
 from tenacity import stop_after_attempt
-from tenacity import wait_random_exponential
 
+from database.core.chance import chance
 from database.core.clock import Clock
 from database.core.context import Context
 from database.core.errors import Conflict
@@ -99,7 +99,6 @@ class Retry:
         self.budget = RetryBudget()
         self._clock = clock
         self._enough = stop_after_attempt(count + 1)
-        self._backoff = wait_random_exponential(multiplier=BASE_WAIT, max=LONGEST_WAIT)
         self._retrying = Retrying(
             retry=_repeatable,
             wait=self._wait,
@@ -143,7 +142,8 @@ class Retry:
 
     def _wait(self, state: RetryCallState) -> float:
         asked = getattr(_error(state), "retry_after", None)
-        return max(self._backoff(state), asked or 0.0)
+        longest = min(LONGEST_WAIT, BASE_WAIT * 2.0 ** (state.attempt_number - 1))
+        return max(longest * chance(), asked or 0.0)
 
     def _stop(self, state: RetryCallState) -> bool:
         # The budget comes last: it is charged only for a retry that really follows.

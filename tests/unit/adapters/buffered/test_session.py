@@ -307,7 +307,7 @@ def test_every_round_trip_is_guarded(adapter: LoopbackAdapter, monkeypatch: pyte
     def fail(_: Operation, __: Context) -> Result:
         raise Unavailable("down")
 
-    monkeypatch.setattr(guarded, "transmit", fail)
+    monkeypatch.setattr(guarded.backend, "deliver", fail)
     transaction = guarded.begin_transaction()
     for _ in range(2):
         with pytest.raises(Unavailable, match="down"):
