@@ -12,6 +12,7 @@ from typing import Final
 from flask import Flask
 from flask import current_app
 from flask import has_app_context
+from flask.json.provider import DefaultJSONProvider
 
 from api import problem
 from auth import middleware
@@ -25,6 +26,7 @@ from database.adapters.base import DatabaseAdapter
 from database.adapters.builder import TableQuery
 from database.adapters.session import Transaction
 from database.connection_manager import ConnectionManager
+from database.core.deferred import Deferred
 from database.core.operations import SqlParams
 
 logger = logging.getLogger(__name__)
@@ -87,6 +89,7 @@ class FlaskConvexIntegration:
         flask_transactions.init_app(app, manager)
         middleware.init_app(app, bridge)
         problem.init_app(app)
+        _write_deferred(app)
         installation = _Installation(self, manager.adapters[_ADAPTER], bridge)
         app.extensions[EXTENSION] = installation
         self._installations.append(installation)
@@ -162,6 +165,15 @@ def _require_bare(app: Flask) -> None:
         raise RuntimeError("this app has its Convex integration already; set it up once")
     if "isthmus" in app.extensions or middleware.EXTENSION in app.extensions:
         raise RuntimeError("this app has its data layer or identity already; the integration brings both")
+
+
+def _write_deferred(app: Flask) -> None:
+    """Have Flask's own JSON write what a function has returned by then. A provider of the app's own is left alone."""
+    provider = app.json
+    if not isinstance(provider, DefaultJSONProvider):
+        return
+    usual = provider.default
+    provider.default = lambda value: value.value if isinstance(value, Deferred) else usual(value)
 
 
 def _settings(config: Mapping[str, Any] | None) -> Settings:

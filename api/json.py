@@ -10,6 +10,9 @@ import orjson
 from flask import Response
 from flask.json.provider import JSONProvider
 
+from database.core.deferred import Deferred
+from database.core.errors import TransactionError
+
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
 
 
@@ -30,10 +33,17 @@ class OrjsonProvider(JSONProvider):
 
 
 def _encoded(obj: Any) -> bytes:
-    return orjson.dumps(obj, _as_text, _OPTIONS)
+    try:
+        return orjson.dumps(obj, _plain, _OPTIONS)
+    except orjson.JSONEncodeError as error:
+        if isinstance(error.__cause__, TransactionError):
+            raise error.__cause__ from None
+        raise
 
 
-def _as_text(value: object) -> str:
+def _plain(value: object) -> Any:
+    if isinstance(value, Deferred):
+        return value.value
     if isinstance(value, datetime) and value.tzinfo is not None:
         return value.astimezone(UTC).isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
     raise TypeError(f"a value of type {type(value).__name__} has no JSON form")

@@ -13,9 +13,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from typing import get_args
 
 import sqlalchemy as sa
 
+from database.core.access import Action
+from database.core.access import Rule
+from database.core.access import TableRules
 from database.core.schema import Column
 from database.core.schema import Schema
 from database.core.schema import TableSchema
@@ -233,11 +237,27 @@ def _description(table: _Table) -> str:
     return (
         f"  {table.schema.name}: {{\n"
         f"    columns: {{\n{columns}    }},\n"
+        f"    access: {_access(table.schema.rules)},\n"
+        f"    owner: {_owner(table.schema.rules)},\n"
         f"    unique: [{', '.join(map(_strings, table.unique))}],\n"
         f"    references: {_object(references)},\n"
         f"    indexes: {_object(indexes)},\n"
         "  },\n"
     )
+
+
+def _access(rules: TableRules) -> str:
+    """For whom each action is, as the table's ``info["access"]`` says."""
+    lists = [f"{action}: {_strings(map(_rule, rules.of(action).rules))}" for action in get_args(Action)]
+    return f"{{ {', '.join(lists)} }}"
+
+
+def _rule(rule: Rule) -> str:
+    return f"{rule.audience}:{rule.name}" if rule.name else rule.audience
+
+
+def _owner(rules: TableRules) -> str:
+    return "null" if rules.owner is None else f'"{rules.owner}"'
 
 
 def _object(lines: str) -> str:

@@ -9,11 +9,14 @@ import { grouped } from "./lib/groups";
 import { rowOf, tableNamed } from "./lib/metadata";
 import { BY_ID } from "./lib/order";
 import { purgeChunk } from "./lib/purge";
+import { recordFunctionsIn } from "./lib/record_functions";
 import { select as selectRows } from "./lib/select";
+import { RECORD_MODULES } from "./record_modules";
 
 // Only who has the deploy key can call these: they know nothing of users.
 
 const MIB = 1024 * 1024;
+const RECORD_FUNCTIONS = recordFunctionsIn(RECORD_MODULES);
 const PAGE = { records: 4_000, bytes: 6 * MIB };
 
 const order = v.array(v.object({ column: v.string(), descending: v.boolean(), nulls_first: v.boolean() }));
@@ -57,6 +60,9 @@ export const select = internalQuery({
   },
 });
 
+/** The functions that a transaction may carry out itself, by path: each is one operation of a table. */
+export const recordFunctions = internalQuery({ args: {}, handler: () => Object.entries(RECORD_FUNCTIONS) });
+
 /** Carry out a prepared transaction. */
 export const commit = internalMutation({
   args: {
@@ -74,8 +80,9 @@ export const commit = internalMutation({
       }),
     ),
     calls: v.array(v.object({ path: v.string(), args: v.record(v.string(), v.any()) })),
+    joined: v.optional(v.array(v.string())),
   },
-  handler: commitRequest,
+  handler: (ctx, request) => commitRequest(ctx, request, RECORD_FUNCTIONS),
 });
 
 /** The change log behind a cursor. */

@@ -14,6 +14,8 @@ export const TABLES: Record<string, Table> = {
       headers: { kind: "json", nullable: true },
       body: { kind: "text", nullable: true },
     },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
     unique: [["id"]],
     references: {},
     indexes: {
@@ -31,6 +33,8 @@ export const TABLES: Record<string, Table> = {
       subject: { kind: "text", nullable: false },
       user_id: { kind: "text", nullable: false },
     },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
     unique: [["id"]],
     references: {},
     indexes: {
@@ -48,6 +52,8 @@ export const TABLES: Record<string, Table> = {
       used_at: { kind: "timestamp", nullable: true },
       sealed_successor: { kind: "text", nullable: true },
     },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
     unique: [["id"]],
     references: {},
     indexes: {
@@ -69,6 +75,8 @@ export const TABLES: Record<string, Table> = {
       end_reason: { kind: "text", nullable: true },
       user_agent: { kind: "text", nullable: true },
     },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
     unique: [["id"]],
     references: {},
     indexes: {
@@ -92,6 +100,8 @@ export const TABLES: Record<string, Table> = {
       convex_row: { kind: "text", nullable: true },
       result: { kind: "text", nullable: true },
     },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
     unique: [["id"]],
     references: {},
     indexes: {
@@ -108,6 +118,8 @@ export const TABLES: Record<string, Table> = {
       session: { kind: "text", nullable: false },
       cursors: { kind: "json", nullable: false },
     },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
     unique: [["id"]],
     references: {},
     indexes: {
@@ -125,6 +137,8 @@ export const TABLES: Record<string, Table> = {
       record_id: { kind: "text", nullable: false },
       reason: { kind: "text", nullable: false },
     },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
     unique: [["id"]],
     references: {},
     indexes: {
@@ -143,6 +157,8 @@ export const TABLES: Record<string, Table> = {
       record_id: { kind: "text", nullable: false },
       row: { kind: "text", nullable: true },
     },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
     unique: [["id"]],
     references: {},
     indexes: {
@@ -160,6 +176,8 @@ export const TABLES: Record<string, Table> = {
       name: { kind: "text", nullable: true },
       role: { kind: "text", nullable: false },
     },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
     unique: [["id"], ["email"]],
     references: {},
     indexes: {
@@ -177,6 +195,8 @@ export const TABLES: Record<string, Table> = {
       formula: { kind: "text", nullable: true },
       properties: { kind: "json", nullable: true },
     },
+    access: { read: ["anyone"], write: ["user"], delete: ["role:admin"] },
+    owner: null,
     unique: [["id"]],
     references: {},
     indexes: {
@@ -194,6 +214,8 @@ export const TABLES: Record<string, Table> = {
       title: { kind: "text", nullable: false },
       body: { kind: "text", nullable: true },
     },
+    access: { read: ["owner"], write: ["owner"], delete: ["owner"] },
+    owner: "owner_id",
     unique: [["id"]],
     references: {},
     indexes: {
@@ -211,6 +233,8 @@ export const TABLES: Record<string, Table> = {
       description: { kind: "text", nullable: true },
       steps: { kind: "json", nullable: true },
     },
+    access: { read: ["anyone"], write: ["user"], delete: ["role:admin"] },
+    owner: null,
     unique: [["id"]],
     references: {},
     indexes: {
@@ -228,6 +252,8 @@ export const TABLES: Record<string, Table> = {
       protocol_id: { kind: "text", nullable: true },
       results: { kind: "json", nullable: true },
     },
+    access: { read: ["anyone"], write: ["user"], delete: ["role:admin"] },
+    owner: null,
     unique: [["id"]],
     references: {
       molecule_id: "molecules",

@@ -27,16 +27,19 @@ from tests.documents.conftest import Run
 from tests.integration.http.support import make_site
 from tests.integration.http.test_server import ROOT
 from tests.integration.http.test_server import serving
+from tests.servers.available import available
 from tests.servers.convex_deployment import DEPLOY_KEY
 from tests.servers.convex_deployment import ConvexDeployment
+from tests.servers.convex_deployment import functions_with
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
+from tests.servers.tokens import TokenSigner
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCKS = {
     f"{page.stem}/{language}/{number}": block
     for page in PAGES
-    for language in ("python", "sh")
+    for language in ("python", "sh", "ts")
     for number, block in enumerate(blocks(page, language), 1)
 }
 ELSEWHERE = {"callers/python/1"}
@@ -224,6 +227,23 @@ def test_an_app_on_convex(run: Run, empty_deployment: ConvexDeployment, convex_s
     assert client.post("/water", headers={"Authorization": f"Bearer {token}"}).status_code == 201
     assert [row["name"] for row in client.get("/molecules").json] == ["Water"]
     assert client.get("/.well-known/jwks.json").json["keys"]
+
+
+@runs("convex/ts/1", "convex/python/2")
+def test_a_function_of_ones_own_on_convex(run: Run, tmp_path: Path, token_signer: TokenSigner) -> None:
+    functions = functions_with(tables.metadata, tmp_path)
+    (functions / "lab.ts").write_text(BLOCKS["convex/ts/1"].code)
+    with available(ConvexDeployment, functions, provider=token_signer.provider) as deployment:
+        names = run(on(deployment, BLOCKS["convex/python/1"]))
+        run(BLOCKS["convex/python/2"], app=names["app"], convex=names["convex"])
+        # Its tokens are of a key of its own, which this deployment does not know, and the commit need not.
+        headers = {"Authorization": f"Bearer {names['flask_convex'].get_auth_bridge().generate_token('ada')}"}
+        client = names["app"].test_client()
+        made = client.post("/boil", json={"degrees": 100}, headers=headers)
+        assert (made.status_code, made.json["experiment"]["results"]) == (201, {"degrees": 100.0})
+        hot = client.post("/boil", json={"degrees": 401}, headers=headers)
+        assert (hot.status_code, hot.json) == (422, {"reason": {"code": "TOO_HOT", "most": 400.0}})
+        assert [row["name"] for row in client.get("/molecules").json] == ["Water"]
 
 
 @runs("sync/python/1")

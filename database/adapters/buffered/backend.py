@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from dataclasses import replace
 
 from database.adapters import translation
 from database.adapters.backend import Backend
@@ -11,6 +12,7 @@ from database.adapters.buffered.session import BufferedSession
 from database.adapters.session import Session
 from database.core.clock import monotonic
 from database.core.context import Context
+from database.core.deferred import Deferred
 from database.core.errors import ConstraintViolated
 from database.core.errors import Unsupported
 from database.core.operations import Batch
@@ -105,6 +107,13 @@ class BufferedBackend(Backend):
             session = self._session(send)
             result = session.execute(operation, context)
             session.flush(context)
-            return result
+            return _settled(result) if isinstance(operation, Batch) else result
 
         return repeated(attempt, deadline=context.deadline, times_out=True)
+
+
+def _settled(result: Result) -> Result:
+    """With what the functions have returned by now."""
+    if isinstance(result.value, Deferred):
+        return replace(result, value=result.value.value)
+    return replace(result, parts=[_settled(part) for part in result.parts]) if result.parts else result

@@ -87,6 +87,7 @@ class CommitRequest(Operation):
     :ivar calls: functions to run in the same transaction after the steps, on backends that have them.
     :ivar parties: in whose names it has read and written, where the backend tells them apart. If it is one, all is
         theirs, whatever number it has.
+    :ivar joined: functions of the backend that were not called, because the transaction has done what they do.
     """
 
     kind: ClassVar[str] = "commit"
@@ -97,6 +98,7 @@ class CommitRequest(Operation):
     steps: tuple[Step, ...]
     calls: tuple[Call, ...] = ()
     parties: tuple[Identity | None, ...] = ()
+    joined: tuple[str, ...] = ()
 
     @property
     def idempotent(self) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
 from typing import Protocol
 
 from database.adapters import translation
@@ -16,6 +15,7 @@ from database.core.access import is_caller
 from database.core.context import SERVICE
 from database.core.context import Context
 from database.core.context import Identity
+from database.core.deferred import Deferred
 from database.core.errors import ConstraintViolated
 from database.core.errors import TransactionError
 from database.core.operations import Batch
@@ -28,26 +28,6 @@ from database.core.result import Result
 from database.core.schema import Schema
 from database.core.schema import new_id
 from database.resilience.policy import Handler
-
-
-class Deferred:
-    """The answer of a function that runs when its transaction commits.
-
-    :ivar value: what it returned. :raises TransactionError: before the commit, and after a rollback.
-    """
-
-    def __init__(self) -> None:
-        self._values: list[Any] = []
-
-    @property
-    def value(self) -> Any:
-        if not self._values:
-            raise TransactionError("the function runs when the transaction commits; there is no answer yet")
-        return self._values[0]
-
-    def settle(self, value: Any) -> None:
-        """Note what the function returned."""
-        self._values = [value]
 
 
 class CallInside(Protocol):
@@ -82,6 +62,7 @@ class BufferedSession(Session):
         self._parties: list[Party] = []
         self._points: dict[str, tuple[int, int]] = {}
         self._deferred: list[tuple[Call, Deferred, Identity | None]] = []
+        self._joined: dict[str, None] = {}
         self._author: Identity | None = None
 
     @property
@@ -112,15 +93,20 @@ class BufferedSession(Session):
         return self._send(operation, context)
 
     def defer(self, call: Call, identity: Identity | None) -> Deferred:
-        """Run a function at commit, after the changes made so far.
+        """Run a function at the commit, after all changes of the transaction and the functions deferred before.
 
         :raises TransactionError: if another one runs in somebody else's name, as the commit has one caller.
         """
         if self._deferred and not _same(self._deferred[0][2], identity):
             raise TransactionError("the functions of one transaction run in one caller's name, and that is another's")
-        answer = Deferred()
+        answer = Deferred(call.function)
         self._deferred.append((call, answer, identity))
         return answer
+
+    def join(self, call: Call, operation: Operation, context: Context) -> Result:
+        """Carry out ``operation`` in place of a function, which the commit is told of."""
+        self._joined[call.function] = None
+        return self.execute(operation, context)
 
     def savepoint(self, name: str) -> None:
         self._points[name] = len(self._steps), len(self._deferred)
@@ -175,6 +161,7 @@ class BufferedSession(Session):
             tuple(self._steps),
             tuple(call for call, _, _ in self._deferred),
             tuple(party.identity for party in parties),
+            tuple(self._joined),
         )
 
     def _committer(self, parties: tuple[Identity | None, ...]) -> Identity | None:

@@ -19,13 +19,21 @@ from database.adapters.buffered.request import Validation
 from database.adapters.buffered.session import BufferedSession
 from database.adapters.convex.changes import ChangeReader
 from database.adapters.convex.client import ConvexClient
+from database.adapters.convex.client import checked_arguments
 from database.adapters.convex.codec import encode
 from database.adapters.convex.codec import plain
+from database.adapters.convex.errors import FunctionReplaced
 from database.adapters.convex.errors import function_error
 from database.adapters.convex.errors import internal_error
+from database.adapters.convex.errors import unknown_function
 from database.adapters.convex.functions import API_SPEC
-from database.adapters.convex.functions import FunctionKinds
+from database.adapters.convex.functions import RECORD_FUNCTIONS
+from database.adapters.convex.functions import Functions
+from database.adapters.convex.functions import Kind
+from database.adapters.convex.functions import Listing
+from database.adapters.convex.functions import RecordFunction
 from database.adapters.convex.functions import function_path
+from database.adapters.convex.functions import lists_records
 from database.adapters.convex.identity import Authorization
 from database.adapters.convex.limits import MAX_DEPTH
 from database.adapters.convex.limits import check_commit
@@ -36,6 +44,7 @@ from database.changes.feed import ReadChanges
 from database.core.access import is_caller
 from database.core.capabilities import Capabilities
 from database.core.context import Context
+from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import Unsupported
 from database.core.operations import Call
@@ -82,7 +91,7 @@ class ConvexBackend(BufferedBackend):
             raise TypeError("ConvexAdapter needs the deployment's url")
         self._client = ConvexClient(self._url, self.settings.max_concurrency or _DEFAULT_CONNECTIONS)
         self._authorization = Authorization(self.config.get("key"), self.config.get("user_token"))
-        self._kinds = FunctionKinds(self.config.get("functions") or {})
+        self._functions = Functions(self.config.get("functions") or {})
         self._access = AccessRules(self)
         self._encoder = Encoder(self.schema, encode)
         reader = Reader(self.schema, self._encoder, self._ask)
@@ -106,21 +115,40 @@ class ConvexBackend(BufferedBackend):
 
     def function_inside(self, session: BufferedSession, operation: Call, context: Context) -> Result:
         """A query is answered by the deployment until the transaction has changed something that it could not see. A
-        function on records becomes an operation of the transaction. Any other mutation runs when the transaction
-        commits, and its ``value`` is a :class:`~database.adapters.buffered.session.Deferred`.
+        function on records, made by ``recordFunctions``, becomes an operation of the transaction. Any other mutation
+        runs when the transaction commits, and its ``value`` is a :class:`~database.core.deferred.Deferred`.
         """
-        call = self._resolved(session.read, operation, context)
+        call, kind = self._resolved(session.read, operation, context)
         if call.reads and not session.changed:
             return session.read(call, context)
-        known = record_operation(call, self.schema, context.identity)
-        if known is not None and self._kinds.known(call.function):
-            if is_caller(context.identity):
-                known = self._access.permitted(known, context.identity).operation
-            return Result(value=record_value(call, self.schema, session.execute(known, context)), returns_rows=False)
-        if self._kinds.known(call.function) == "mutation":
-            return Result(value=session.defer(call, context.identity), returns_rows=False)
-        reason = "it would not see the transaction's own changes" if call.reads else "what it does cannot be undone"
-        raise Unsupported("calls", backend=self.name, detail=f"{call.function} cannot run here: {reason}")
+        function = self._functions.record(call.function)
+        if function is not None and function.table in self.schema:
+            return self._join(session, call, function, context)
+        if is_caller(context.identity) and self._functions.internal(call.function):
+            # The commit would run it, because it has the deploy key; the caller has not.
+            raise unknown_function(call.function)
+        if kind == "mutation":
+            own = Call(call.function, checked_arguments(call.function, call.arguments))
+            return Result(value=session.defer(own, context.identity), returns_rows=False)
+        raise self._not_inside(call, kind)
+
+    def _join(self, session: BufferedSession, call: Call, function: RecordFunction, context: Context) -> Result:
+        operation = record_operation(call, function)
+        if is_caller(context.identity):
+            operation = self._access.permitted(operation, context.identity).operation
+        result = session.join(call, operation, context)
+        return Result(value=record_value(function, self.schema.table(function.table), result), returns_rows=False)
+
+    def _not_inside(self, call: Call, kind: str | None) -> DataError:
+        if kind is None:
+            return unknown_function(call.function)
+        reason = (
+            "a query of the application's would not see what the transaction has changed: call it before the first "
+            "change, or read the tables, which shows the changes"
+            if call.reads
+            else "what an action does cannot be undone with the transaction: call it after the commit"
+        )
+        return Unsupported("calls", backend=self.name, detail=f"{call.function} cannot run here; {reason}")
 
     def judges(self, operation: Operation) -> bool:
         """Of an application's functions, which see the caller's own token; rows are read with the deploy key."""
@@ -140,16 +168,16 @@ class ConvexBackend(BufferedBackend):
 
     def _carry_out(self, send: Handler, operation: Operation, context: Context) -> Result:
         if type(operation) is Call:
-            operation = self._resolved(send, operation, context)
+            operation, _ = self._resolved(send, operation, context)
         return super()._carry_out(send, operation, context)
 
-    def _resolved(self, send: Handler, operation: Call, context: Context) -> Call:
-        """The call under its function's path; as a reading one if the function is a query."""
+    def _resolved(self, send: Handler, operation: Call, context: Context) -> tuple[Call, Kind | None]:
+        """The call under its function's path, as a reading one if the function is a query, and the function's kind."""
         path = function_path(operation.function)
         if not isinstance(operation.arguments, Mapping):
             raise InvalidQuery(f"{path} takes its arguments by name")
-        kind = self._kinds.kind(path, lambda: send(_ListFunctions(), context).value)
-        return (QueryCall if kind == "query" else Call)(path, operation.arguments)
+        kind = self._functions.kind(path, lambda: send(_ListFunctions(), context).value)
+        return (QueryCall if kind == "query" else Call)(path, operation.arguments), kind
 
     # Round trips
 
@@ -161,23 +189,30 @@ class ConvexBackend(BufferedBackend):
     def _commit(self, request: CommitRequest, context: Context) -> Result:
         check_commit(request, self.schema)
         identity = context.identity
-        answer = self._client.call(
-            "mutation",
-            "isthmus:commit",
-            {
-                **self._encoder.commit(request, identity.subject if identity else None),
-                "calls": [{"path": call.function, "args": dict(call.arguments)} for call in request.calls],
-            },
-            context,
-            authorization=self._authorization.acting(identity) if request.calls else self._authorization.admin(),
-            reads=request.reads,
-            failed=internal_error,
-        )
+        arguments = {
+            **self._encoder.commit(request, identity.subject if identity else None),
+            "calls": [{"path": call.function, "args": dict(call.arguments)} for call in request.calls],
+        }
+        if request.joined:
+            arguments["joined"] = list(request.joined)
+        try:
+            answer = self._client.call(
+                "mutation",
+                "isthmus:commit",
+                arguments,
+                context,
+                authorization=self._authorization.acting(identity) if request.calls else self._authorization.admin(),
+                reads=request.reads,
+                failed=internal_error,
+            )
+        except FunctionReplaced:
+            self._functions.forget()
+            raise
         return Result(value=[plain(value) for value in answer["values"]])
 
     def _function(self, call: Call, context: Context) -> Result:
         value = self._client.call(
-            self._kinds.known(call.function) or f"run/{call.function.replace(':', '/')}",
+            self._functions.known(call.function) or f"run/{call.function.replace(':', '/')}",
             call.function,
             call.arguments,
             context,
@@ -188,7 +223,9 @@ class ConvexBackend(BufferedBackend):
         return Result(value=plain(value), returns_rows=False)
 
     def _list_functions(self, _: _ListFunctions, context: Context) -> Result:
-        return Result(value=self._query(API_SPEC, {}, context))
+        spec = self._query(API_SPEC, {}, context)
+        records = self._query(RECORD_FUNCTIONS, {}, context) if lists_records(spec) else ()
+        return Result(value=Listing(spec, records))
 
     def _ask(self, function: str, arguments: Mapping[str, Any], context: Context) -> Any:
         return self._query(f"isthmus:{function}", arguments, context)
@@ -204,7 +241,8 @@ class ConvexAdapter(DatabaseAdapter):
     """Talks to a deployment that has the functions of ``database/convex_functions``.
 
     :param config: ``url``; ``key``, the deploy key; ``user_token``, who asks where the context names nobody;
-        ``functions``, kinds of functions by path, for those that need not be asked for; and the keys of every adapter.
+        ``functions``, kinds of functions by path, for those that need not be asked for and that are called wherever
+        they are named; and the keys of every adapter.
     """
 
     backend_class: ClassVar[type[ConvexBackend]] = ConvexBackend

@@ -98,9 +98,18 @@ class ConvexClient:
         return _answer(response, reads)
 
 
+def checked_arguments(path: str, arguments: Mapping[str, Any]) -> Any:
+    """A copy of a function's arguments, to send later. :raises InvalidQuery: for what Convex does not take."""
+    return json_to_convex(orjson.loads(_encoded(path, arguments)))
+
+
 def _body(path: str, arguments: Mapping[str, Any]) -> bytes:
+    return orjson.dumps({"path": path, "args": orjson.Fragment(_encoded(path, arguments)), "format": FORMAT})
+
+
+def _encoded(path: str, arguments: Mapping[str, Any]) -> bytes:
     try:
-        return orjson.dumps({"path": path, "args": convex_to_json(dict(arguments)), "format": FORMAT})
+        return orjson.dumps(convex_to_json(dict(arguments)))
     except (TypeError, ValueError) as error:
         # The package's message quotes the value.
         raise InvalidQuery(f"an argument of {path} is no value that Convex takes") from error

@@ -42,7 +42,14 @@ _NOT_EXECUTED = frozenset(
 """Codes of a 503 that say that nothing was applied."""
 
 
-class FunctionError(RequestError, ConvexError):
+class _Thrown(ConvexError):
+    """As Convex' own error, made of the message alone, which is all that the base of the data layer's errors passes."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, None)
+
+
+class FunctionError(RequestError, _Thrown):
     """A function of the application refused or failed; nothing that it did in its transaction has happened.
 
     :ivar data: what it threw as a ``ConvexError``; None for any other failure.
@@ -53,6 +60,10 @@ class FunctionError(RequestError, ConvexError):
         self.data = data
 
 
+class FunctionReplaced(SerializationFailure):
+    """A function that the transaction has carried out itself is another one now; nothing was written."""
+
+
 def function_error(message: str, data: Any) -> DataError:
     """The error of an application's function."""
     if message.startswith("Could not find") or "Could not find public function" in message:
@@ -60,9 +71,16 @@ def function_error(message: str, data: Any) -> DataError:
     return FunctionError(_first_line(message), data)
 
 
+def unknown_function(path: str) -> DataError:
+    """The error for a function that is not among those that the deployment lists."""
+    return NotFound(f"there is no Convex function {path}; one that was deployed just now is known within a minute")
+
+
 def internal_error(message: str, data: Any) -> DataError:
     """The error of one of Isthmus' own functions."""
     if isinstance(data, Mapping):
+        if data.get("code") in {"CALL_REFUSED", "CALL_FAILED"}:
+            return FunctionError(f"{data.get('path')} failed: {_first_line(message)}", data.get("data"))
         make = _REFUSALS.get(str(data.get("code")))
         if make is not None:
             return make(data)
@@ -126,6 +144,7 @@ def _referenced(data: Mapping[str, Any]) -> DataError:
 _REFUSALS: Mapping[str, Callable[[Mapping[str, Any]], DataError]] = {
     "STALE": _stale,
     "KEY_REUSED": _key_reused,
+    "REDEPLOYED": lambda data: FunctionReplaced(f"{data.get('path')} was replaced in Convex during the transaction"),
     "UNIQUE": _unique,
     "FOREIGN_KEY": _foreign_key,
     "REFERENCED": _referenced,

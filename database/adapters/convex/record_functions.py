@@ -1,7 +1,8 @@
 """The deployment's functions on records, as operations: so that a transaction can call them and see what they did.
 
-A mutation runs in a Convex transaction of its own, and its answer would come only with the commit. What ``create``,
-``update`` and ``remove`` of a declared table do is known, however, because ``database/convex_functions`` has them.
+A mutation runs in a Convex transaction of its own, and its answer would come only with the commit. What a function
+made by ``recordFunctions`` of ``lib/record_functions.ts`` does is known, however, and the deployment itself says
+which functions these are. Who may do it is decided as for every operation, by the table's access rules.
 """
 
 from __future__ import annotations
@@ -12,11 +13,10 @@ from typing import Any
 from typing import Final
 
 from database.adapters.convex.codec import encode
-from database.core.context import SERVICE
-from database.core.context import Identity
+from database.adapters.convex.functions import RecordFunction
+from database.adapters.convex.functions import Verb
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
-from database.core.errors import PermissionDenied
 from database.core.operations import Call
 from database.core.operations import Delete
 from database.core.operations import Get
@@ -27,37 +27,52 @@ from database.core.operations import Update
 from database.core.query import Order
 from database.core.result import Result
 from database.core.result import Row
-from database.core.schema import Schema
 from database.core.schema import TableSchema
 from database.core.values import TIMESTAMP
 
-DEFAULT_LIMIT: Final = 100
-_WRITERS: Final = frozenset({"create", "update", "remove"})
+_DEFAULT_LIMIT: Final = 100
+_MAX_LIMIT: Final = 1_000
+"""Those of ``lib/records.ts``."""
+
+_TAKES: Final[Mapping[Verb, frozenset[str]]] = {
+    "list": frozenset({"limit"}),
+    "get": frozenset({"id"}),
+    "create": frozenset({"data"}),
+    "update": frozenset({"id", "data"}),
+    "remove": frozenset({"id"}),
+}
+"""The arguments of each function; all but the limit must be given."""
 
 
-def record_operation(call: Call, schema: Schema, identity: Identity | None) -> Operation | None:
-    """What a function on records does; None for any other function.
+def record_operation(call: Call, function: RecordFunction) -> Operation:
+    """What a function on records does.
 
-    :raises PermissionDenied: where the function itself would refuse the caller.
+    :raises InvalidQuery: for arguments that the function itself would refuse.
     """
-    module, _, verb = call.function.partition(":")
-    make = _OPERATIONS.get(verb)
-    if make is None or module not in schema or schema.table(module).internal:
-        return None
-    if verb in _WRITERS:
-        _require(identity, admin=verb == "remove")
-    return make(schema.table(module), call.arguments)
+    arguments = call.arguments
+    takes = _TAKES[function.verb]
+    if arguments.keys() - {"limit"} != takes - {"limit"} or arguments.keys() - takes:
+        raise InvalidQuery(f"{call.function} takes the arguments {', '.join(sorted(takes))}")
+    if "data" in takes:
+        _check_columns(call.function, arguments["data"], function.columns)
+    return _OPERATIONS[function.verb](function.table, arguments)
 
 
-def record_value(call: Call, schema: Schema, result: Result) -> Any:
+def record_value(function: RecordFunction, table: TableSchema, result: Result) -> Any:
     """What the function returns. :raises NotFound: for a record to change that is not there."""
-    module, _, verb = call.function.partition(":")
-    if verb in {"update", "remove"} and not result.count:
+    if function.verb in {"update", "remove"} and not result.count:
         raise NotFound("there is no such record")
-    if verb == "remove":
+    if function.verb == "remove":
         return None
-    records = [_shown(schema.table(module), row) for row in result.rows]
-    return records if verb == "list" else next(iter(records), None)
+    records = [_shown(table, row) for row in result.rows]
+    return records if function.verb == "list" else next(iter(records), None)
+
+
+def _check_columns(name: str, data: Any, columns: tuple[str, ...]) -> None:
+    if not isinstance(data, Mapping):
+        raise InvalidQuery(f"the argument 'data' of {name} must be an object")
+    if unknown := sorted(map(str, data.keys() - set(columns))):
+        raise InvalidQuery(f"{name} takes the columns {', '.join(columns)}; not {', '.join(unknown)[:200]}")
 
 
 def _shown(table: TableSchema, row: Row) -> Row:
@@ -66,32 +81,17 @@ def _shown(table: TableSchema, row: Row) -> Row:
     return row | {name: encode(table.columns[name], row[name]) for name in times}
 
 
-def _require(identity: Identity | None, *, admin: bool) -> None:
-    if identity is None or identity.role == SERVICE.role:
-        return
-    if identity.subject is None:
-        raise PermissionDenied("sign in to change records")
-    metadata = identity.claims.get("app_metadata")
-    if admin and (not isinstance(metadata, Mapping) or metadata.get("role") != "admin"):
-        raise PermissionDenied("removing records takes the role admin")
+def _list(table: str, arguments: Mapping[str, Any]) -> Operation:
+    limit = arguments.get("limit", _DEFAULT_LIMIT)
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or limit != limit // 1:
+        raise InvalidQuery("the argument 'limit' must be a whole number")
+    return Select(table, order=(Order("id"),), limit=int(max(0, min(limit, _MAX_LIMIT))))
 
 
-def _list(table: TableSchema, arguments: Mapping[str, Any]) -> Operation:
-    limit = arguments.get("limit", DEFAULT_LIMIT)
-    return Select(table.name, order=(Order("id"),), limit=int(limit) if isinstance(limit, float) else limit)
-
-
-def _argument(arguments: Mapping[str, Any], name: str) -> Any:
-    try:
-        return arguments[name]
-    except KeyError:
-        raise InvalidQuery(f"the function needs the argument {name!r}") from None
-
-
-_OPERATIONS: Mapping[str, Callable[[TableSchema, Mapping[str, Any]], Operation]] = {
+_OPERATIONS: Mapping[Verb, Callable[[str, Mapping[str, Any]], Operation]] = {
     "list": _list,
-    "get": lambda table, arguments: Get(table.name, _argument(arguments, "id")),
-    "create": lambda table, arguments: Insert(table.name, [_argument(arguments, "data")]),
-    "update": lambda table, arguments: Update(table.name, _argument(arguments, "data"), id=_argument(arguments, "id")),
-    "remove": lambda table, arguments: Delete(table.name, id=_argument(arguments, "id")),
+    "get": lambda table, arguments: Get(table, arguments["id"]),
+    "create": lambda table, arguments: Insert(table, [arguments["data"]]),
+    "update": lambda table, arguments: Update(table, arguments["data"], id=arguments["id"]),
+    "remove": lambda table, arguments: Delete(table, id=arguments["id"]),
 }

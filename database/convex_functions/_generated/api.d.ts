@@ -16,6 +16,7 @@ import type {
 import type * as crons from "../crons.js";
 import type * as experiments from "../experiments.js";
 import type * as isthmus from "../isthmus.js";
+import type * as lib_access from "../lib/access.js";
 import type * as lib_batches from "../lib/batches.js";
 import type * as lib_bounds from "../lib/bounds.js";
 import type * as lib_budget from "../lib/budget.js";
@@ -34,6 +35,7 @@ import type * as lib_order from "../lib/order.js";
 import type * as lib_patterns from "../lib/patterns.js";
 import type * as lib_plan from "../lib/plan.js";
 import type * as lib_purge from "../lib/purge.js";
+import type * as lib_record_functions from "../lib/record_functions.js";
 import type * as lib_records from "../lib/records.js";
 import type * as lib_scan from "../lib/scan.js";
 import type * as lib_select from "../lib/select.js";
@@ -42,6 +44,7 @@ import type * as lib_types from "../lib/types.js";
 import type * as lib_values from "../lib/values.js";
 import type * as molecules from "../molecules.js";
 import type * as protocols from "../protocols.js";
+import type * as record_modules from "../record_modules.js";
 import type * as tables from "../tables.js";
 import type * as users from "../users.js";
 
@@ -57,6 +60,7 @@ declare const fullApi: ApiFromModules<{
   crons: typeof crons;
   experiments: typeof experiments;
   isthmus: typeof isthmus;
+  "lib/access": typeof lib_access;
   "lib/batches": typeof lib_batches;
   "lib/bounds": typeof lib_bounds;
   "lib/budget": typeof lib_budget;
@@ -75,6 +79,7 @@ declare const fullApi: ApiFromModules<{
   "lib/patterns": typeof lib_patterns;
   "lib/plan": typeof lib_plan;
   "lib/purge": typeof lib_purge;
+  "lib/record_functions": typeof lib_record_functions;
   "lib/records": typeof lib_records;
   "lib/scan": typeof lib_scan;
   "lib/select": typeof lib_select;
@@ -83,6 +88,7 @@ declare const fullApi: ApiFromModules<{
   "lib/values": typeof lib_values;
   molecules: typeof molecules;
   protocols: typeof protocols;
+  record_modules: typeof record_modules;
   tables: typeof tables;
   users: typeof users;
 }>;

@@ -1,5 +1,5 @@
 import { makeFunctionReference } from "convex/server";
-import type { Value } from "convex/values";
+import { ConvexError, type Value } from "convex/values";
 import { inBatches } from "./batches";
 import { Budget } from "./budget";
 import { logChanges } from "./changes";
@@ -20,7 +20,10 @@ export interface Request {
   reads: { table: string; id: string; expected: Row | null }[];
   ranges: (Query & { expected: Row[] })[];
   steps: Step[];
+  /** Functions to run after the steps, in this order. */
   calls: { path: string; args: Record<string, Value> }[];
+  /** The functions whose operations are among the steps and reads: instead of being run, they were carried out. */
+  joined?: string[];
 }
 
 export interface Answer {
@@ -36,13 +39,18 @@ const MAX_STEPS = 7_900;
 /** Convex allows 4,096 look-ups. */
 const MAX_LOOKUPS = 4_000;
 
-/** Carry out a prepared transaction if all that it rests on is unchanged: everything or nothing, once for a key. */
-export async function commit(ctx: MutationContext, request: Request): Promise<Answer> {
+/**
+ * Carry out a prepared transaction if all that it rests on is unchanged: everything or nothing, once for a key.
+ *
+ * @param replaceable the functions that may be carried out instead of being run, by path
+ */
+export async function commit(ctx: MutationContext, request: Request, replaceable: object): Promise<Answer> {
   const { key, fingerprint, actor, steps } = request;
   const answered = await earlierAnswer(ctx.db, key, fingerprint);
   if (answered !== null) {
     return { replayed: true, values: answered };
   }
+  checkJoined(request.joined ?? [], replaceable);
   checkSize(request);
   const records = await checkedReads(ctx.db, request.reads);
   await checkRanges(ctx.db, request.ranges);
@@ -74,6 +82,14 @@ async function earlierAnswer(db: Reader, key: string, fingerprint: string): Prom
     refuse({ code: "KEY_REUSED" });
   }
   return known === null ? null : known.answer;
+}
+
+/** Refuse if a function has been replaced by another one since the client learnt what it does. */
+function checkJoined(joined: string[], replaceable: object): void {
+  const replaced = joined.find((path) => !Object.hasOwn(replaceable, path));
+  if (replaced !== undefined) {
+    refuse({ code: "REDEPLOYED", path: replaced });
+  }
 }
 
 function checkSize({ reads, steps }: Request): void {
@@ -135,7 +151,21 @@ async function write(db: Writer, { table, before, after }: Change): Promise<void
 async function runCalls(ctx: MutationContext, calls: Request["calls"]): Promise<Value[]> {
   const values: Value[] = [];
   for (const { path, args } of calls) {
-    values.push((await ctx.runMutation(makeFunctionReference<"mutation">(path), args)) ?? null);
+    values.push((await run(ctx, path, args)) ?? null);
   }
   return values;
+}
+
+/** Run a function; what it throws ends the commit, and is told apart from a refusal of the commit itself. */
+async function run(ctx: MutationContext, path: string, args: Record<string, Value>): Promise<Value> {
+  try {
+    return await ctx.runMutation(makeFunctionReference<"mutation">(path), args);
+  } catch (error) {
+    if (error instanceof ConvexError) {
+      return refuse({ code: "CALL_REFUSED", path, data: error.data });
+    }
+    // What it says is for the deployment's log alone, as if the function had been called by itself.
+    console.error(error);
+    return refuse({ code: "CALL_FAILED", path });
+  }
 }

@@ -1,4 +1,4 @@
-import { ConvexError } from "convex/values";
+import { ConvexError, type Value } from "convex/values";
 
 /** Why nothing was done. `step` is the zero-based place of the step that cannot be carried out. */
 export type Refusal =
@@ -9,6 +9,9 @@ export type Refusal =
   | { code: "UNIQUE"; table: string; columns: string[]; step: number }
   | { code: "FOREIGN_KEY"; table: string; column: string; step: number }
   | { code: "REFERENCED"; table: string; column: string }
+  | { code: "REDEPLOYED"; path: string }
+  | { code: "CALL_REFUSED"; path: string; data: Value }
+  | { code: "CALL_FAILED"; path: string }
   | { code: "LIMIT"; message: string }
   | { code: "NOT_FOUND"; table: string; id: string }
   | { code: "INVALID"; message: string }

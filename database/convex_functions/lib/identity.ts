@@ -25,6 +25,12 @@ export async function callerOf(ctx: { auth: Auth }): Promise<Caller | null> {
   return { subject, issuer, role: typeof role === "string" ? role : null, service: issuer === SERVICE };
 }
 
+/** The application's permissions of the caller. */
+export async function permissionsOf(ctx: { auth: Auth }): Promise<string[]> {
+  const granted: unknown = (await ctx.auth.getUserIdentity())?.["app_metadata.permissions"];
+  return Array.isArray(granted) ? granted.filter((each) => typeof each === "string") : [];
+}
+
 /** The caller, who must be signed in. */
 export async function requireCaller(ctx: { auth: Auth }): Promise<Caller> {
   return (await callerOf(ctx)) ?? refuse({ code: "UNAUTHENTICATED" });

@@ -6,7 +6,8 @@ import { recordKey, type Step } from "./changeset";
 import { applySteps } from "./commit";
 import { type Document, type Reader, recordById, type Writer } from "./database";
 import { refuse } from "./errors";
-import { type Caller, requireAdmin, requireCaller } from "./identity";
+import type { Filter } from "./filters";
+import { requireAdmin, requireCaller } from "./identity";
 import { rowOf, tableNamed } from "./metadata";
 import type { Row } from "./types";
 import { BY_ID } from "./order";
@@ -20,13 +21,17 @@ const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
 const MAX_BYTES = 6 * 1024 * 1024;
 
+// For functions of the application's own, which decide for themselves who may do what: those that write ask only for
+// a caller who is signed in, or an administrator.
+
 /** The first records by id, which is by age; at most 1,000. */
 export async function listRecords<Name extends TableNames>(
   ctx: QueryCtx,
   table: Name,
   limit: number = DEFAULT_LIMIT,
+  where: Filter | null = null,
 ): Promise<RecordOf<Name>[]> {
-  const query = { table, where: null, order: BY_ID, limit: Math.max(0, Math.min(limit, MAX_LIMIT)) };
+  const query = { table, where, order: BY_ID, limit: Math.max(0, Math.min(limit, MAX_LIMIT)) };
   const budget = new Budget(MAX_LIMIT, MAX_BYTES);
   const { rows } = await select(reader(ctx), query, { count: false, after: null, budget });
   return rows as RecordOf<Name>[];
@@ -49,10 +54,7 @@ export async function createRecord<Name extends TableNames>(
   data: Partial<RecordOf<Name>>,
 ): Promise<RecordOf<Name>> {
   const caller = await requireCaller(ctx);
-  const [id, now] = [newId(), timestamp()];
-  const row: Row = { ...blank(table), ...data, id, created_at: now, updated_at: now, version: 1n };
-  await apply(ctx, { kind: "insert", table, id, row }, null, caller);
-  return shown<Name>(table, row);
+  return await insertRecord(ctx, table, data, caller.subject);
 }
 
 /** Change columns of a record for a caller who is signed in. */
@@ -63,29 +65,63 @@ export async function updateRecord<Name extends TableNames>(
   data: Partial<RecordOf<Name>>,
 ): Promise<RecordOf<Name>> {
   const caller = await requireCaller(ctx);
-  const before = await existing(ctx, table, id);
-  const version = (before.version as bigint) + 1n;
-  const row: Row = { ...rowOf(tableNamed(table), before), ...data, updated_at: timestamp(), version };
-  await apply(ctx, { kind: "update", table, id, row }, before, caller);
-  return shown<Name>(table, row);
+  return await changeRecord(ctx, table, await existing(ctx, table, id), data, caller.subject);
 }
 
 /** Delete a record for an administrator. */
 export async function removeRecord(ctx: MutationCtx, table: TableNames, id: string): Promise<null> {
   const caller = await requireAdmin(ctx);
-  const before = await existing(ctx, table, id);
-  await apply(ctx, { kind: "delete", table, id, row: null }, before, caller);
+  return await deleteRecord(ctx, table, await existing(ctx, table, id), caller.subject);
+}
+
+/** Make a record in the name of whoever may. */
+export async function insertRecord<Name extends TableNames>(
+  ctx: MutationCtx,
+  table: Name,
+  data: Partial<RecordOf<Name>>,
+  actor: string | null,
+): Promise<RecordOf<Name>> {
+  const [id, now] = [newId(), timestamp()];
+  const row: Row = { ...blank(table), ...data, id, created_at: now, updated_at: now, version: 1n };
+  await apply(ctx, { kind: "insert", table, id, row }, null, actor);
+  return shown<Name>(table, row);
+}
+
+/** Change columns of a record in the name of whoever may. */
+export async function changeRecord<Name extends TableNames>(
+  ctx: MutationCtx,
+  table: Name,
+  before: Document,
+  data: Partial<RecordOf<Name>>,
+  actor: string | null,
+): Promise<RecordOf<Name>> {
+  const id = before.id as string;
+  const version = (before.version as bigint) + 1n;
+  const row: Row = { ...rowOf(tableNamed(table), before), ...data, updated_at: timestamp(), version };
+  await apply(ctx, { kind: "update", table, id, row }, before, actor);
+  return shown<Name>(table, row);
+}
+
+/** Delete a record in the name of whoever may. */
+export async function deleteRecord(
+  ctx: MutationCtx,
+  table: TableNames,
+  before: Document,
+  actor: string | null,
+): Promise<null> {
+  await apply(ctx, { kind: "delete", table, id: before.id as string, row: null }, before, actor);
   return null;
 }
 
-async function apply(ctx: MutationCtx, step: Step, before: Document | null, caller: Caller): Promise<void> {
-  checkTexts(step.row);
-  const records = new Map([[recordKey(step.table, step.id), before]]);
-  await applySteps(ctx.db as unknown as Writer, [step], records, caller.subject);
+/** The record of that id, which must be there. */
+export async function existing(ctx: MutationCtx, table: TableNames, id: string): Promise<Document> {
+  return (await recordById(reader(ctx), table, id)) ?? refuse({ code: "NOT_FOUND", table, id });
 }
 
-async function existing(ctx: MutationCtx, table: TableNames, id: string): Promise<Document> {
-  return (await recordById(reader(ctx), table, id)) ?? refuse({ code: "NOT_FOUND", table, id });
+async function apply(ctx: MutationCtx, step: Step, before: Document | null, actor: string | null): Promise<void> {
+  checkTexts(step.row);
+  const records = new Map([[recordKey(step.table, step.id), before]]);
+  await applySteps(ctx.db as unknown as Writer, [step], records, actor);
 }
 
 function shown<Name extends TableNames>(table: Name, row: Row): RecordOf<Name> {

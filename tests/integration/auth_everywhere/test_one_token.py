@@ -10,11 +10,9 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from database.adapters.convex import ConvexAdapter
 from database.core.context import ANONYMOUS
 from database.core.context import Identity
 from database.core.context import acting_as
-from database.core.errors import PermissionDenied
 from tests.integration.auth_everywhere.conftest import ADA
 from tests.integration.auth_everywhere.conftest import BOB
 from tests.integration.auth_everywhere.conftest import CHIEF
@@ -26,7 +24,6 @@ from tests.servers.supabase_api import SupabaseApi
 from tests.servers.tokens import TokenSigner
 
 SECRET = "nobody's business"
-NOTES = {"notes:list": "query", "notes:get": "query", "notes:create": "mutation"}
 
 
 def add_notes(place: Place) -> None:
@@ -142,24 +139,6 @@ def test_convex_itself_believes_the_token(convex: Place, token_signer: TokenSign
     with acting_as(identity):
         viewer = convex.site.manager.execute_query("api.users.viewer")
     assert (viewer["subject"], viewer["service"]) == (ADA, False)
-
-
-def test_functions_that_join_a_transaction_see_own_notes(convex: Place) -> None:
-    """They are carried out here, as operations, and not by the deployment, which would judge them itself."""
-    add_notes(convex)
-    adapter = ConvexAdapter({**convex.site.manager.adapter.config, "functions": NOTES})
-
-    def changed() -> None:
-        with adapter.transaction():
-            adapter.call("notes:create", {"data": {"id": "new", "title": "x"}})
-            assert [note["id"] for note in adapter.call("notes:list")] == ["a", "new"]
-            assert adapter.call("notes:get", {"id": "b"}) is None
-            adapter.call("notes:create", {"data": {"title": "x", "owner_id": BOB}})
-
-    with acting_as(Identity(ADA, "authenticated", {"sub": ADA}, convex.token(ADA))), pytest.raises(PermissionDenied):
-        changed()
-    adapter.disconnect()
-    assert listed(convex, convex.headers(ADA)) == ["a"]
 
 
 def test_the_database_itself_tells_the_callers_apart(direct: Place, project_database: PostgresDatabase) -> None:

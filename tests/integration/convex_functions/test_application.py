@@ -6,7 +6,10 @@ from uuid import UUID
 import pytest
 from convex import ConvexError
 
+from tests.integration.convex_functions.support import MOMENT
 from tests.integration.convex_functions.support import Functions
+from tests.integration.convex_functions.support import Row
+from tests.integration.convex_functions.support import insert
 from tests.integration.convex_functions.support import refusal
 
 TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}000Z")
@@ -131,9 +134,27 @@ def test_calls_are_part_of_the_commit(service: Functions) -> None:
     orphan = {"path": "experiments:create", "args": {"data": {"name": "e", "molecule_id": "nothing"}}}
     with pytest.raises(ConvexError) as error:
         service.commit(calls=[create, orphan])
-    assert refusal(error)["code"] == "FOREIGN_KEY"
+    assert refusal(error)["code"] == "CALL_REFUSED"
+    assert (refusal(error)["path"], refusal(error)["data"]["code"]) == ("experiments:create", "FOREIGN_KEY")
     assert service.query("molecules:list") == []
     answer = service.commit(calls=[create], key="k")
     assert [value["name"] for value in answer["values"]] == ["water"]
     assert service.commit(calls=[create], key="k") == {"replayed": True, "values": answer["values"]}
     assert service.query("molecules:list") == answer["values"]
+
+
+def test_a_commit_is_refused_if_what_it_did_is_another_functions_now(service: Functions) -> None:
+    """A commit whose answer was lost was made before that."""
+    step = insert("protocols", protocol("p"))
+    assert service.commit(step, key="k", joined=["protocols:create"])["replayed"] is False
+    for path in ("users:viewer", "nothing:create"):
+        with pytest.raises(ConvexError) as error:
+            service.commit(insert("protocols", protocol("q")), joined=["protocols:create", path])
+        assert refusal(error) == {"code": "REDEPLOYED", "path": path}
+    assert service.commit(step, key="k", joined=["users:viewer"])["replayed"] is True
+    assert [row["id"] for row in service.query("protocols:list")] == ["p"]
+
+
+def protocol(id: str) -> Row:  # noqa: A002
+    record = {"id": id, "created_at": MOMENT, "updated_at": MOMENT, "version": 1}
+    return record | {"name": "one", "description": None, "steps": None}
