@@ -28,7 +28,7 @@ export async function checkConstraints(db: Reader, changes: Change[], lookupsLef
 function checksOf(db: Reader, change: Change): Check[] {
   const { table: name, before, after } = change;
   if (after === null) {
-    return before === null ? [] : referrersOf(name).map((referrer) => () => checkReferrer(db, change.id, referrer));
+    return before === null ? [() => checkAbsent(db, change)] : referrersOf(name).map((referrer) => () => checkReferrer(db, change.id, referrer));
   }
   const { unique, references } = tableNamed(name);
   const toCheck = (columns: string[]) =>
@@ -48,6 +48,11 @@ function checksOf(db: Reader, change: Change): Check[] {
 /** A constraint that held before holds as long as its columns keep their values. */
 function differ(columns: string[], before: Row | null, after: Row): boolean {
   return before === null || columns.some((column) => before[column] !== after[column]);
+}
+
+/** What is inserted and deleted again must not have been there either. */
+async function checkAbsent(db: Reader, { table, id, step }: Change): Promise<Refusal | null> {
+  return (await recordById(db, table, id)) === null ? null : { code: "UNIQUE", table, columns: ["id"], step };
 }
 
 async function checkUnique(db: Reader, { table, step }: Change, columns: string[], row: Row): Promise<Refusal | null> {

@@ -109,3 +109,14 @@ def test_more_look_ups_than_convex_allows_are_refused(store: Functions) -> None:
         store.commit(*[insert("boxes", row) for row in rows])
     assert refusal(error)["code"] == "LIMIT"
     assert store.ids("boxes") == []
+
+
+def test_what_is_inserted_and_deleted_again_must_not_have_been_there(store: Functions) -> None:
+    one = box("a")
+    store.commit(insert("boxes", one))
+    with pytest.raises(ConvexError) as error:
+        store.commit(insert("boxes", box("a", code="x")), delete("boxes", "a"))
+    assert refusal(error) == {"code": "UNIQUE", "table": "boxes", "columns": ["id"], "step": 1}
+    assert store.select("boxes")["rows"] == [one]
+    store.commit(insert("boxes", box("b")), delete("boxes", "b"))
+    assert store.ids("boxes") == ["a"]
