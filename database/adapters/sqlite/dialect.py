@@ -76,6 +76,10 @@ def _unless_long(column: Any, quick: Any, sure: Any) -> Any:
     return sa.case((sa.func.octet_length(column) <= sa.literal_column(_LONG), quick), else_=sure)
 
 
+def _bytes(column: Any) -> Any:
+    return sa.cast(column, sa.LargeBinary)
+
+
 def _like(column: Any, operand: Any) -> Any:
     return column.op("GLOB", is_comparison=True)(operand)
 
@@ -109,13 +113,15 @@ DIALECT = SqlDialect(
         ("like", TEXT): _like,
         ("ilike", TEXT): _ilike,
         ("like_anywhere", TEXT): lambda column, operand: _unless_long(
-            column, _like(column, operand), sa.func.isthmus_glob(column, operand)
+            column, _like(column, operand), sa.func.isthmus_glob(_bytes(column), operand)
         ),
         ("ilike_anywhere", TEXT): lambda column, operand: _unless_long(
-            column, _ilike(column, operand), sa.func.isthmus_ilike(column, operand)
+            column, _ilike(column, operand), sa.func.isthmus_ilike(_bytes(column), operand)
         ),
         ("contains", TEXT): lambda column, operand: sa.func.instr(column, operand) > sa.literal_column("0"),
-        ("contains", JSON): lambda column, operand: sa.func.isthmus_contains(column, operand) == sa.literal_column("1"),
+        ("contains", JSON): lambda column, operand: (
+            sa.func.isthmus_contains(_bytes(column), operand) == sa.literal_column("1")
+        ),
     },
     operands={("like", TEXT): glob},
 )

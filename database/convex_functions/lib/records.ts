@@ -64,7 +64,8 @@ export async function updateRecord<Name extends TableNames>(
 ): Promise<RecordOf<Name>> {
   const caller = await requireCaller(ctx);
   const before = await existing(ctx, table, id);
-  const version = (before.version as bigint) + 1n;
+  // Another program may have written something else than a number.
+  const version = typeof before.version === "bigint" ? before.version + 1n : 1n;
   const row: Row = { ...rowOf(tableNamed(table), before), ...data, updated_at: timestamp(), version };
   await apply(ctx, { kind: "update", table, id, row }, before, caller);
   return shown<Name>(table, row);
