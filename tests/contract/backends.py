@@ -55,7 +55,7 @@ class Prepared:
 
     :ivar config: the adapter's configuration.
     :ivar reset: a quicker way to delete all rows than the adapter's.
-    :ivar foreign: writes to the database as another program does, which knows nothing of Isthmus; None where there is none.
+    :ivar foreign: another program that writes to the database; None where there can be none.
     """
 
     config: Config

@@ -19,8 +19,10 @@ from tests.contract.following import threads
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out most backends through a fault adapter that does nothing: it is tested on the two quickest. And leave out
-    other programs' writes into this process' memory.
+    """Leave out what would prove nothing.
+
+    That is most backends through a fault adapter that does nothing, which is tested on the two quickest, and what other
+    programs write, in the memory of this one.
     """
     left_out = [item for item in items if _is_repetition(item) or _is_impossible(item)]
     gone = set(left_out)
@@ -39,8 +41,8 @@ def _is_repetition(item: pytest.Item) -> bool:
 
 def _is_impossible(item: pytest.Item) -> bool:
     parameters = getattr(item, "callspec", None)
-    case = parameters and parameters.params.get("_backend")
-    return bool(case) and item.path.name == "test_unreadable.py" and issubclass(case.adapter, MemoryAdapter)
+    case = None if parameters is None else parameters.params.get("_backend")
+    return case is not None and item.path.name == "test_unreadable.py" and issubclass(case.adapter, MemoryAdapter)
 
 
 @pytest.fixture(scope="session", params=BACKENDS, ids=lambda case: case.name)

@@ -114,21 +114,19 @@ class ConvexProgram(ForeignProgram):
         self._client.close()
 
     def write(self, id: str, column: str, value: Any) -> None:  # noqa: A002
-        row = {
-            **dict.fromkeys(("code", "title", "amount", "ratio", "done", "seen", "data")),
-            **{"id": id, "label": id, "rank": ConvexInt64(0), "version": ConvexInt64(1)},
-            **{"created_at": MOMENT, "updated_at": MOMENT, column: value},
-        }
+        row: dict[str, Any] = dict.fromkeys(("code", "title", "amount", "ratio", "done", "seen", "data"))
+        row |= {"id": id, "label": id, "rank": ConvexInt64(0), "version": ConvexInt64(1)}
+        row |= {"created_at": MOMENT, "updated_at": MOMENT, column: value}
         self._commit("insert", id, None, row)
 
     def spoil(self, id: str, column: str, value: Any) -> None:  # noqa: A002
         answer = self._call("query", "isthmus:get", {"table": "things", "id": id})
-        self._commit("update", id, answer, {**answer, **convex_to_json({column: value})})
+        self._commit("update", id, answer, answer | _converted({column: value}))
 
     def _commit(self, kind: str, id: str, before: Any, row: dict[str, Any]) -> None:  # noqa: A002
         self._number += 1
         key = f"foreign-{id}-{self._number}"
-        step = {"kind": kind, "table": "things", "id": id, "row": row if before else convex_to_json(row)}
+        step = {"kind": kind, "table": "things", "id": id, "row": row if before else _converted(row)}
         reads = [{"table": "things", "id": id, "expected": before}]
         request = {"key": key, "fingerprint": key, "actor": None, "reads": reads, "ranges": [], "steps": [step]}
         self._call("mutation", "isthmus:commit", {**request, "calls": []})
@@ -138,3 +136,8 @@ class ConvexProgram(ForeignProgram):
         answer = self._client.post(f"/api/{route}", json=body).raise_for_status().json()
         assert answer["status"] == "success", answer
         return answer["value"]
+
+
+def _converted(row: dict[str, Any]) -> dict[str, Any]:
+    converted: Any = convex_to_json(row)
+    return dict(converted)

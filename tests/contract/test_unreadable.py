@@ -21,8 +21,8 @@ from database.core.operations import Upsert
 from database.core.query import Order
 from database.core.query import Where
 from database.core.result import Result
-from tests.contract.backends import Backend
 from tests.contract.backends import TIMEOUT
+from tests.contract.backends import Backend
 from tests.contract.foreign import ForeignProgram
 from tests.contract.tables import thing
 
@@ -34,10 +34,9 @@ def program(backend: Backend) -> ForeignProgram:
     """Another program, on tables with three good rows and all kinds of bad ones between them."""
     assert backend.foreign is not None
     moments = ["2025-01-01T00:00:00Z", None, "2027-01-01T00:00:00Z"]
-    rows = zip(GOOD, moments, (1.5, None, -2.0), strict=True)
-    backend.adapter.run(
-        Insert("things", [thing(id, seen=seen, ratio=ratio, data={"a": 1}) for id, seen, ratio in rows])
-    )
+    values = zip(GOOD, moments, (1.5, None, -2.0), strict=True)
+    rows = [thing(id_, seen=seen, ratio=ratio, data={"a": 1}) for id_, seen, ratio in values]
+    backend.adapter.run(Insert("things", rows))
     for id_, (column, value) in bad_rows(backend.foreign):
         backend.foreign.write(id_, column, value)
     return backend.foreign

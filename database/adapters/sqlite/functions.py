@@ -1,7 +1,8 @@
 """The functions that SQLite gets from us. Nothing can interrupt one, so that each looks at the deadline itself.
 
-A column's text is given as bytes, because what another program wrote need not be UTF-8. What the operands of a statement say is read once, not once a row. It is kept until the statement ends, and so is the
-last document, which several conditions may be about.
+A column's text comes as bytes, because what another program wrote need not be UTF-8. What the operands of a statement
+say is read once, not once a row. It is kept until the statement ends, and so is the last document, which several
+conditions may be about.
 """
 
 from __future__ import annotations
