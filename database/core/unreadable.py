@@ -44,14 +44,18 @@ class ForeignValue:
 
     :ivar wire: as the backend has it.
     :param below: whether it comes before a value of the column, as the backend sorts; True and False for all of them.
+    :param rank: its place among others of its kind; by default that of its text.
     """
 
-    __slots__ = ("_below", "_text", "wire")
+    __slots__ = ("_below", "_rank", "_text", "wire")
 
-    def __init__(self, wire: Any, below: Callable[[Any], bool] | bool = False) -> None:
+    def __init__(
+        self, wire: Any, below: Callable[[Any], bool] | bool = False, rank: tuple[Any, ...] | None = None
+    ) -> None:
         self.wire = wire
         self._below = below if callable(below) else (_below if below else _above)
         self._text = repr(wire)
+        self._rank = (self._text,) if rank is None else rank
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, ForeignValue) and self._text == other._text
@@ -60,7 +64,7 @@ class ForeignValue:
         return hash(self._text)
 
     def __lt__(self, other: Any) -> bool:
-        return bool(self._text < other._text if isinstance(other, ForeignValue) else self._below(other))
+        return bool(self._rank < other._rank if isinstance(other, ForeignValue) else self._below(other))
 
     def __le__(self, other: Any) -> bool:
         return self == other or bool(self < other)
@@ -70,6 +74,9 @@ class ForeignValue:
 
     def __ge__(self, other: Any) -> bool:
         return not self < other
+
+
+_SUSPICIOUS: Final = frozenset({ForeignValue, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +109,16 @@ class Unreadable:
 
 
 def parted(schema: TableSchema, rows: Iterable[Mapping[str, Any]]) -> tuple[list[Any], list[Unreadable]]:
-    """The rows that can be read, and those with a :class:`ForeignValue`."""
+    """The rows that can be read, and those with a :class:`ForeignValue`, or nothing where something has to be."""
     good: list[Any] = []
     bad: list[Unreadable] = []
     for place, row in enumerate(rows):
-        if ForeignValue in map(type, row.values()):
-            bad.append(_with_foreign_values(schema, row, place))
-        else:
+        column = _unread(schema, row)
+        if column is None:
             good.append(row)
+        else:
+            values = {name: value for name, value in row.items() if type(value) is not ForeignValue and name != column}
+            bad.append(unreadable(schema, column, values, place, row))
     return good, bad
 
 
@@ -121,10 +130,20 @@ def together(rows: Iterable[dict[str, Any]], bad: Sequence[Unreadable]) -> list[
     return whole
 
 
-def _with_foreign_values(schema: TableSchema, row: Mapping[str, Any], place: int) -> Unreadable:
-    values = {name: value for name, value in row.items() if type(value) is not ForeignValue}
-    column = next(name for name in row if name not in values)
-    return unreadable(schema, column, values, place, row)
+def _unread(schema: TableSchema, row: Mapping[str, Any]) -> str | None:
+    """The first column that cannot be read."""
+    types = set(map(type, row.values()))
+    if types.isdisjoint(_SUSPICIOUS):
+        return None
+    columns = schema.columns
+    return next(
+        (
+            name
+            for name, value in row.items()
+            if type(value) is ForeignValue or (value is None and name in columns and not columns[name].nullable)
+        ),
+        None,
+    )
 
 
 def unreadable(

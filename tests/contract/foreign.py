@@ -15,6 +15,9 @@ from convex import convex_to_json
 
 MOMENT = "2026-01-01T00:00:00.000000Z"
 
+MISSING = object()
+"""Instead of a value: the row is made without the column."""
+
 Spoiled = tuple[tuple[str, Any], ...]
 
 
@@ -22,9 +25,11 @@ class ForeignProgram(ABC):
     """Writes rows of the table ``things``.
 
     :cvar bad: columns with values that they cannot have and yet have here, as this program writes them.
+    :cvar odd: columns with values that they can have, in words that are not ours.
     """
 
     bad: ClassVar[Spoiled]
+    odd: ClassVar[Spoiled]
 
     @abstractmethod
     def write(self, id: str, column: str, value: Any) -> None:  # noqa: A002
@@ -64,6 +69,7 @@ class SqliteProgram(_SqlProgram):
         ("title", "cast(x'ff41' as text)"),
         ("amount", "'one'"),
     )
+    odd: ClassVar[Spoiled] = (("seen", "'2026-01-01T00:00:00+01:00'"), ("data", """'{"a" : 1.00}'"""))
 
     def __init__(self, connection: apsw.Connection) -> None:
         super().__init__(connection)
@@ -83,6 +89,10 @@ class PostgresProgram(_SqlProgram):
         ("ratio", "'NaN'"),
         ("ratio", "'-Infinity'"),
         ("data", """'{"a": 1e999}'"""),
+    )
+    odd: ClassVar[Spoiled] = (
+        ("data", """'{"a": 1.00, "b": 0.123456789012345678901234567890}'"""),
+        ("data", """'[123456789012345678901234567890]'"""),
     )
 
     def __init__(self, connection: psycopg.Connection[Any]) -> None:
@@ -104,6 +114,11 @@ class ConvexProgram(ForeignProgram):
         ("data", {"a": float("inf")}),
         ("data", [b"bytes"]),
     )
+    odd: ClassVar[Spoiled] = (
+        ("seen", "2026-01-01T00:00:00.000Z"),
+        ("seen", "2026-01-01T00:00:00+01:00"),
+        ("data", {"~a": -0.0}),
+    )
 
     def __init__(self, url: str, key: str) -> None:
         self._client = httpx.Client(base_url=url, headers={"Authorization": f"Convex {key}"}, trust_env=False)
@@ -117,7 +132,7 @@ class ConvexProgram(ForeignProgram):
         row: dict[str, Any] = dict.fromkeys(("code", "title", "amount", "ratio", "done", "seen", "data"))
         row |= {"id": id, "label": id, "rank": ConvexInt64(0), "version": ConvexInt64(1)}
         row |= {"created_at": MOMENT, "updated_at": MOMENT, column: value}
-        self._commit("insert", id, None, row)
+        self._commit("insert", id, None, {name: part for name, part in row.items() if part is not MISSING})
 
     def spoil(self, id: str, column: str, value: Any) -> None:  # noqa: A002
         answer = self._call("query", "isthmus:get", {"table": "things", "id": id})

@@ -12,11 +12,14 @@ from database.adapters.buffered.request import Step
 from database.adapters.buffered.request import Stored
 from database.adapters.memory.tables import Tables
 from database.adapters.memory.tables import shown
+from database.core.operations import Delete
 from database.core.operations import Operation
+from database.core.operations import Update
 from database.core.result import Result
 from database.core.result import Row
 from database.core.schema import Schema
 from database.core.schema import TableSchema
+from database.core.steps import Steps
 from database.core.unreadable import parted
 
 Key = tuple[str, str]
@@ -104,6 +107,11 @@ class Replica(Tables):
             if loaded is not None:
                 self._put(self._schema.table(table), loaded.row)
         self.catch_up()
+
+    def _targeted(self, schema: TableSchema, operation: Update | Delete, steps: Steps) -> list[Row]:
+        found = super()._targeted(schema, operation, steps)
+        # Of what has no id that can be read, nothing tells the backend which one is meant.
+        return [row for row in found if isinstance(row["id"], str)] if self._spoiled else found
 
     def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
         kind: Literal["insert", "update"] = "update" if super()._exists(schema.name, row["id"]) else "insert"

@@ -7,6 +7,7 @@ Convex would refuse them.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from collections.abc import Mapping
 from datetime import UTC
@@ -101,12 +102,12 @@ def plain(value: Any) -> Any:
 
 
 def _decode(column: Column, value: Any) -> Any:
-    if value is None and column.nullable:
+    if value is None:
         return None
     try:
         return _DECODERS[column.kind](value)
     except UNDECODABLE:
-        return ForeignValue(value, _place(column.kind, value))
+        return ForeignValue(value, _place(column.kind, value), (_RANKS[type(value)], _key(value)))
 
 
 def _integer(value: Any) -> Any:
@@ -123,19 +124,13 @@ def _moment(value: str) -> datetime:
     return datetime.fromisoformat(value).astimezone(UTC)
 
 
-def _document(value: Any) -> Any:
-    if value is None:
-        raise TypeError
-    return decode_document(value)
-
-
 _DECODERS: Mapping[Kind, Callable[[Any], Any]] = {
     TEXT: exactly(str),
     INTEGER: _integer,
     FLOAT: _number,
     BOOLEAN: exactly(bool),
     TIMESTAMP: _moment,
-    JSON: _document,
+    JSON: decode_document,
 }
 _WIRE_TYPES: Mapping[Kind, Any] = {TEXT: str, INTEGER: ConvexInt64, FLOAT: float, BOOLEAN: bool, TIMESTAMP: str}
 _RANKS: Mapping[type, int] = {
@@ -150,6 +145,13 @@ _RANKS: Mapping[type, int] = {
     dict: 7,
 }
 """The types of values as Convex' indexes sort them."""
+
+
+def _key(value: Any) -> Any:
+    """By what values of one type are sorted: what is no number last, and containers by their text."""
+    if isinstance(value, float):
+        return (math.isnan(value), value)
+    return plain(value) if isinstance(value, ConvexInt64 | int | str) else repr(value)
 
 
 def _place(kind: Kind, value: Any) -> Callable[[Any], bool] | bool:

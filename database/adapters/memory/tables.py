@@ -299,8 +299,8 @@ def page(rows: list[Row], operation: Select) -> list[Row]:
 
 
 def _next_version(version: Any) -> int:
-    # As on SQLite, another program's text counts for 0.
-    return 1 if isinstance(version, ForeignValue) else version + 1
+    # As on SQLite, what another program put there counts for 0.
+    return version + 1 if type(version) is int else 1
 
 
 def _encoded(value: Any) -> Any:

@@ -76,6 +76,9 @@ class SqlConnection(Protocol):
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         """Run a statement that returns rows."""
 
+    def returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        """All rows that a write of one statement returns, which has no other effect if it fails."""
+
     def change(self, text: str, values: Values) -> int:
         """Run a statement that returns none; how many rows it affected."""
 
@@ -294,7 +297,7 @@ class SqlOperations:
         names, values = tuple(row), table.encoded_row(row)
         if returning and not table.echoes:
             text = table.statements.insert(names, table.every_column).text
-            return table.result(table.every_column, connection.rows(text, values), 1)
+            return table.result(table.every_column, connection.returned(text, values), 1)
         connection.change(table.statements.insert(names, ()).text, values)
         return Result([row] if returning else [], 1)
 
@@ -337,14 +340,14 @@ class SqlOperations:
     ) -> Result:
         if not returning:
             return Result([], connection.change(statement.text, values))
-        rows = connection.rows(statement.text, values)
+        rows = connection.returned(statement.text, values)
         result = table.result(returning, rows, len(rows))
         result.rows.sort(key=lambda row: str(row["id"]))
         return result
 
     def _each(self, connection: SqlConnection, table: SqlTable, statement: Statement, rows: Iterable[Values]) -> Result:
         with connection.atomic():
-            tuples = [row for values in rows for row in connection.rows(statement.text, values)]
+            tuples = [row for values in rows for row in connection.returned(statement.text, values)]
         return table.result(table.every_column, tuples, len(tuples))
 
     def _change_expected(
