@@ -103,7 +103,10 @@ class PostgresProgram(_SqlProgram):
 
 
 class ConvexProgram(ForeignProgram):
-    """On a deployment, whose schema takes any text for a moment and any number."""
+    """On a deployment, whose schema takes any text for a moment and any number.
+
+    :param table: of the rows that it changes.
+    """
 
     bad: ClassVar[Spoiled] = (
         ("seen", "infinity"),
@@ -120,7 +123,8 @@ class ConvexProgram(ForeignProgram):
         ("data", {"~a": -0.0}),
     )
 
-    def __init__(self, url: str, key: str) -> None:
+    def __init__(self, url: str, key: str, table: str = "things") -> None:
+        self._table = table
         self._client = httpx.Client(base_url=url, headers={"Authorization": f"Convex {key}"}, trust_env=False)
         self._number = 0
 
@@ -135,14 +139,14 @@ class ConvexProgram(ForeignProgram):
         self._commit("insert", id, None, {name: part for name, part in row.items() if part is not MISSING})
 
     def spoil(self, id: str, column: str, value: Any) -> None:  # noqa: A002
-        answer = self._call("query", "isthmus:get", {"table": "things", "id": id})
+        answer = self._call("query", "isthmus:get", {"table": self._table, "id": id})
         self._commit("update", id, answer, answer | _converted({column: value}))
 
     def _commit(self, kind: str, id: str, before: Any, row: dict[str, Any]) -> None:  # noqa: A002
         self._number += 1
         key = f"foreign-{id}-{self._number}"
-        step = {"kind": kind, "table": "things", "id": id, "row": row if before else _converted(row)}
-        reads = [{"table": "things", "id": id, "expected": before}]
+        step = {"kind": kind, "table": self._table, "id": id, "row": row if before else _converted(row)}
+        reads = [{"table": self._table, "id": id, "expected": before}]
         request = {"key": key, "fingerprint": key, "actor": None, "reads": reads, "ranges": [], "steps": [step]}
         self._call("mutation", "isthmus:commit", {**request, "calls": []})
 
