@@ -8,28 +8,19 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import NamedTuple
 
-import apsw
-import psycopg
 import pytest
 
 from database.adapters.base import DatabaseAdapter
 from database.adapters.memory import MemoryAdapter
-from database.adapters.supabase import SupabaseAdapter
 from database.core.context import as_application
 from database.core.operations import Delete
 from database.core.operations import Update
 from database.core.query import Where
 from database.core.result import Row
 from database.sync import SyncManager
-from tests.contract.foreign import ConvexProgram
-from tests.integration.sync.conftest import _convex
-from tests.integration.sync.conftest import _sqlite
-from tests.integration.sync.conftest import _supabase
+from tests.integration.spoiled import SPOILED
 from tests.integration.sync.support import contents
 from tests.integration.sync.support import insert
-from tests.servers.available import available
-from tests.servers.postgres import PostgresDatabase
-from tests.servers.supabase_api import SupabaseApi
 
 BAD = "infinity"
 GOOD = "2030-01-01T00:00:00.000000Z"
@@ -53,51 +44,12 @@ KINDS = [f"{kind} {place}" for kind in ("sqlite", "postgresql", "convex") for pl
 @pytest.fixture(params=[*KINDS, "http second"])
 def spoiled(request: pytest.FixtureRequest) -> Iterator[Spoiled]:
     kind, place = request.param.split()
-    make = {"sqlite": _on_sqlite, "postgresql": _on_postgresql, "convex": _on_convex, "http": _over_http}[kind]
     with ExitStack() as stack:
-        adapter, move = make(request, stack)
+        adapter, move = SPOILED[kind](request, stack)
         stack.callback(adapter.disconnect)
         other = MemoryAdapter()
         sides = (adapter, other) if place == "first" else (other, adapter)
         yield Spoiled(adapter, other, move, SyncManager(*sides))
-
-
-Made = tuple[DatabaseAdapter, Callable[[str, str], object]]
-
-
-def _on_sqlite(request: pytest.FixtureRequest, stack: ExitStack) -> Made:
-    adapter = _sqlite(request)
-    file = apsw.Connection(adapter.config["path"].as_posix())
-    file.set_busy_timeout(10_000)
-    stack.callback(file.close)
-    return adapter, lambda record_id, moment: file.execute(_moving(record_id, moment))
-
-
-def _on_postgresql(request: pytest.FixtureRequest, stack: ExitStack) -> Made:
-    adapter = _supabase(request)
-    names = {"host": "host", "port": "port", "user": "user", "password": "password", "database": "dbname"}
-    given = {ours: adapter.config[name] for name, ours in names.items()}
-    connection = stack.enter_context(psycopg.connect(**given, autocommit=True))
-    return adapter, lambda record_id, moment: connection.execute(_moving(record_id, moment).encode())
-
-
-def _over_http(request: pytest.FixtureRequest, stack: ExitStack) -> Made:
-    direct, move = _on_postgresql(request, stack)
-    direct.disconnect()
-    config = {name: direct.config[name] for name in ("host", "port", "user", "password", "database")}
-    project = stack.enter_context(available(SupabaseApi, PostgresDatabase(**config)))
-    return SupabaseAdapter({"url": project.url, "key": project.service_key}), move
-
-
-def _on_convex(request: pytest.FixtureRequest, stack: ExitStack) -> Made:
-    adapter = _convex(request)
-    program = ConvexProgram(adapter.config["url"], adapter.config["key"], "molecules")
-    stack.callback(program.close)
-    return adapter, lambda record_id, moment: program.spoil(record_id, "updated_at", moment)
-
-
-def _moving(record_id: str, moment: str) -> str:
-    return f"update molecules set updated_at = '{moment}' where id = '{record_id}'"
 
 
 def names(adapter: DatabaseAdapter, table: str = "molecules") -> dict[str, str]:
