@@ -51,6 +51,11 @@ class Result:
         return self.rows
 
     @property
+    def ids(self) -> list[str]:
+        """The ids of all rows, those that cannot be read behind the others."""
+        return [row["id"] for row in self.rows] + [bad.id for bad in self.unreadable if bad.id is not None]
+
+    @property
     def first(self) -> Row | None:
         """The first row, or None. :raises UnreadableRecord: if the only rows that there are cannot be read."""
         if self.rows:

@@ -239,6 +239,13 @@ def finite(number: float) -> float:
     return float(number)
 
 
+def moment(text: str) -> datetime:
+    """A stored moment. :raises ValueError: or ``OverflowError``, for what is none of the years 1 to 9999."""
+    found = datetime.fromisoformat(text)
+    # All that we wrote is in UTC, and to say so again costs as much as reading it.
+    return found if found.tzinfo is UTC else found.astimezone(UTC)
+
+
 def exactly(kind: type) -> Callable[[Any], Any]:
     """What takes stored values of a type as they are. Its calls raise ``TypeError`` for others."""
 

@@ -80,8 +80,7 @@ class Side:
         with apart():
             found = self.adapter.run(Select(table, columns, behind if where is None else where & behind, limit=limit))
         full = len(found.rows) + len(found.unreadable) == limit
-        ids = [row["id"] for row in found.rows] + [bad.id for bad in found.unreadable if bad.id is not None]
-        return found.rows, max(ids, default=None) if full else None
+        return found.rows, max(found.ids, default=None) if full else None
 
     def held(self, keys: Iterable[Key], session: str) -> dict[Key, Held]:
         """What it holds of these records.

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from collections.abc import Mapping
-from datetime import UTC
 from datetime import datetime
 from typing import Any
 from typing import Final
@@ -33,6 +32,7 @@ from database.core.values import TIMESTAMP
 from database.core.values import Kind
 from database.core.values import exactly
 from database.core.values import finite
+from database.core.values import moment
 
 _SAFE: Final = 2**53
 """Integers beyond this are not exact as a float."""
@@ -120,16 +120,12 @@ def _number(value: float) -> float:
     return finite(value)
 
 
-def _moment(value: str) -> datetime:
-    return datetime.fromisoformat(value).astimezone(UTC)
-
-
 _DECODERS: Mapping[Kind, Callable[[Any], Any]] = {
     TEXT: exactly(str),
     INTEGER: _integer,
     FLOAT: _number,
     BOOLEAN: exactly(bool),
-    TIMESTAMP: _moment,
+    TIMESTAMP: moment,
     JSON: decode_document,
 }
 _WIRE_TYPES: Mapping[Kind, Any] = {TEXT: str, INTEGER: ConvexInt64, FLOAT: float, BOOLEAN: bool, TIMESTAMP: str}

@@ -169,9 +169,11 @@ class SqlTable:
         if len(rows) == 1 and (found := (columns, *map(type, rows[0]))) in self._known_types:
             return
         for place, name in enumerate(columns):
-            meant = self._types.get(name)
-            if meant is not None and not meant.issuperset(map(type, map(itemgetter(place), rows))):
-                raise TypeError
+            if (meant := self._types.get(name)) is not None:
+                types = [*map(type, map(itemgetter(place), rows))]
+                # To count what most of them are is quicker than to look each one up.
+                if types and (types.count(types[0]) != len(types) or types[0] not in meant):
+                    _require(meant, types)
         # Callers choose the columns, so that their combinations are not kept.
         if len(rows) == 1 and columns is self.every_column and len(self._known_types) < _MOST_TYPES:
             self._known_types.add(found)
@@ -203,6 +205,11 @@ class SqlTable:
         """One checked value in the form the driver binds."""
         encoder = self._encoders.get(name)
         return value if encoder is None or value is None else encoder(value)
+
+
+def _require(meant: frozenset[type], types: Sequence[type]) -> None:
+    if not meant.issuperset(types):
+        raise TypeError
 
 
 class SqlOperations:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +21,7 @@ from database.core.values import TEXT
 from database.core.values import TIMESTAMP
 from database.core.values import Kind
 from database.core.values import finite
+from database.core.values import moment
 
 _LONG = "65536"
 """Bytes of a text from which on our own matcher is asked, which looks at the deadline."""
@@ -33,11 +33,6 @@ _LIKE = {"*": "%", "?": "_"}
 def encode_timestamp(value: datetime) -> str:
     """ISO 8601 in UTC with a fixed width, so that text order is time order."""
     return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def decode_timestamp(text: str) -> datetime:
-    """The moment that :func:`encode_timestamp` wrote."""
-    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def glob(pattern: str) -> str:
@@ -99,7 +94,7 @@ DIALECT = SqlDialect(
     insert=sqlite.insert,
     style=Style.QUESTION,
     encode={TIMESTAMP: encode_timestamp, JSON: _encode_json},
-    decode={TIMESTAMP: decode_timestamp, BOOLEAN: bool, JSON: orjson.loads, FLOAT: finite},
+    decode={TIMESTAMP: moment, BOOLEAN: bool, JSON: orjson.loads, FLOAT: finite},
     types={
         TEXT: frozenset({str}),
         INTEGER: frozenset({int}),

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from datetime import UTC
 from datetime import datetime
 from typing import Any
 
@@ -30,6 +29,7 @@ from database.core.values import TIMESTAMP
 from database.core.values import Kind
 from database.core.values import exactly
 from database.core.values import finite
+from database.core.values import moment
 
 Wire = dict[str, Any]
 
@@ -179,16 +179,12 @@ def _integer(value: Any) -> int:
     return int(value)
 
 
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text).astimezone(UTC)
-
-
 _DECODERS: Mapping[Kind, Callable[[Any], Any]] = {
     TEXT: exactly(str),
     INTEGER: _integer,
     BOOLEAN: exactly(bool),
     # PostgreSQL writes a whole double without a point.
     FLOAT: lambda value: finite(float(value)),
-    TIMESTAMP: _moment,
+    TIMESTAMP: moment,
 }
 _SELECTED: Mapping[Kind, Callable[[Any], Any]] = {**_DECODERS, JSON: orjson.loads}

@@ -6,18 +6,25 @@ import logging
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
+from contextlib import closing
+from pathlib import Path
 from typing import NamedTuple
 
+import apsw
 import pytest
 
 from database.adapters.base import DatabaseAdapter
 from database.adapters.memory import MemoryAdapter
 from database.core.context import as_application
 from database.core.operations import Delete
+from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.query import Where
 from database.core.result import Row
 from database.sync import SyncManager
+from database.sync import failures as failures_module
+from database.sync.failures import FAILURES
+from database.sync.failures import Failures
 from tests.integration.spoiled import SPOILED
 from tests.integration.sync.support import contents
 from tests.integration.sync.support import insert
@@ -106,3 +113,18 @@ def test_a_comparison_of_everything_takes_it_for_no_deletion(spoiled: Spoiled) -
     assert not spoiled.manager.sync_all()
     assert set(names(spoiled.other)) == {"odd", "well"}
     assert failures(spoiled) == [("molecules", "odd")]
+
+
+@pytest.mark.parametrize("spoiled", ["sqlite first"], indirect=True)
+def test_pages_of_what_sync_remembers_go_on_behind_what_cannot_be_read(
+    spoiled: Spoiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures_module, "PAGE", 2)
+    row = {"pair": spoiled.manager.pair.name, "table_name": "molecules", "reason": "for a reason"}
+    with as_application():
+        spoiled.adapter.run(Insert(FAILURES, [{**row, "id": name, "record_id": name} for name in "abcde"]))
+    with closing(apsw.Connection(str(tmp_path / "synced.db"))) as file:
+        file.execute(f"update {FAILURES} set reason = x'00' where id < 'd'")
+    kept = Failures(spoiled.manager.pair)
+    kept.load()
+    assert kept.keys() == [("molecules", "d"), ("molecules", "e")]
