@@ -157,7 +157,9 @@ def test_what_is_bad_stays_as_it_is_if_something_else_is_changed(backend: Backen
         assert [row["id"] for row in changed.rows] == GOOD
         assert {bad.id: bad.column for bad in changed.unreadable} == columns(program)
     assert {bad.id: bad.column for bad in adapter.run(Select("things")).unreadable} == columns(program)
-    assert {row["label"] for row in adapter.run(Select("things", ("label",)))} == {"new"}
+    assert {(row["label"], row["version"]) for row in adapter.run(Select("things", ("label", "version")))} == {
+        ("new", 2)
+    }
     for id_, column in columns(program).items():
         # As it was: it is found among the rows that have something there.
         assert adapter.run(Select("things", ("id",), Where("id", "eq", id_) & Where(column, "is_null", False))).rows
@@ -181,8 +183,9 @@ def test_what_is_spelled_otherwise_can_be_read_and_changed(backend: Backend) -> 
 def test_a_filter_deletes_it_as_any_other(backend: Backend, program: ForeignProgram) -> None:
     adapter = backend.adapter
     with adapter.transaction():
-        result = adapter.run(Delete("things", where=Where("label", "neq", "m")))
+        result = adapter.run(Delete("things", where=Where("label", "neq", "m"), returning=True))
     assert result.count == len(GOOD) - 1 + len(columns(program))
+    assert sorted(result.ids) == sorted([*columns(program), "a", "z"])
     assert [row["id"] for row in adapter.run(Select("things", ("id",)))] == ["m"]
 
 
