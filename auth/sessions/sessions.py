@@ -270,7 +270,7 @@ class Sessions:
     def _end(self, where: Filter, reason: str) -> list[str]:
         values = {"ended_at": self._now(), "end_reason": reason}
         living = where & Where("ended_at", "is_null", True)
-        return [row["id"] for row in self._run(Update(SESSIONS, values, where=living))]
+        return self._run(Update(SESSIONS, values, where=living)).ids
 
     def _run(self, operation: Operation) -> Result:
         with as_application():

@@ -188,7 +188,7 @@ class Accounts:
     def _replace_hash(self, row: Row, password_hash: str) -> bool:
         # Only over the hash that was verified: the password may have been changed meanwhile.
         unchanged = Where("id", "eq", row["id"]) & Where("password_hash", "eq", row["password_hash"])
-        return bool(self._run(Update(TABLE, {"password_hash": password_hash}, where=unchanged)).rows)
+        return bool(self._run(Update(TABLE, {"password_hash": password_hash}, where=unchanged, returning=False)).count)
 
     def _matches(self, row: Row | None, password: str) -> bool:
         """Whether it is the row's password; equal work is done if there is no row, or no password in it."""

@@ -148,12 +148,14 @@ class UnreadableRecord(DataError):
     Neither the backend's failure nor the request's fault. The record is readable again once the column has a good
     value; it can be given one by an update, and be deleted.
 
+    :param table: None in an answer to SQL text.
     :param record_id: None where it is not known.
     """
 
-    def __init__(self, table: str, record_id: str | None, column: str, reason: str) -> None:
+    def __init__(self, table: str | None, record_id: str | None, column: str, reason: str) -> None:
         which = "a record" if record_id is None else f"record {record_id[:64]!r}"
-        super().__init__(f"{which} of table {table!r} cannot be read: column {column!r}: {reason}")
+        where = "the statement's answer" if table is None else f"table {table!r}"
+        super().__init__(f"{which} of {where} cannot be read: column {column!r}: {reason}")
         self.table = table
         self.record_id = record_id
         self.column = column

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
@@ -27,6 +28,8 @@ class Result:
     :ivar parts: the results of a batch's operations, in order.
     :ivar value: what a called function returned.
     :ivar unreadable: the selected or returned rows that hold a value which cannot be read; they are not in ``rows``.
+    :ivar stored: of whole rows that a buffered transaction reads, all of them, those that cannot be read among them, in
+        the backend's own form, to be compared with later.
     :ivar moments: how many states of the backend the rows may be of; more than one where it took several requests.
     """
 
@@ -39,12 +42,18 @@ class Result:
     parts: Sequence[Result] = ()
     value: Any = None
     unreadable: Sequence[Unreadable] = ()
+    stored: Sequence[Mapping[str, Any]] = ()
     moments: int = 1
 
     @property
     def data(self) -> list[Row]:
         """The rows, under the name that Supabase's client uses."""
         return self.rows
+
+    @property
+    def ids(self) -> list[str]:
+        """The ids of all rows, those that cannot be read behind the others."""
+        return [row["id"] for row in self.rows] + [bad.id for bad in self.unreadable if bad.id is not None]
 
     @property
     def first(self) -> Row | None:

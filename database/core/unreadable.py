@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field
@@ -26,6 +29,56 @@ UNDECODABLE: Final = (ValueError, TypeError, AttributeError, KeyError, OverflowE
 _REMEMBERED: Final = 10_000
 
 
+def _below(_: Any) -> bool:
+    return True
+
+
+def _above(_: Any) -> bool:
+    return False
+
+
+class ForeignValue:
+    """A stored value that is none of its column's kind, in the backend's own form, in which it can be given back.
+
+    It is equal to none of its column's values, and has a place among them, so that rows with it can be sorted.
+
+    :ivar wire: as the backend has it.
+    :param below: whether it comes before a value of the column, as the backend sorts; True and False for all of them.
+    :param rank: its place among others of its kind; by default that of its text.
+    """
+
+    __slots__ = ("_below", "_rank", "_text", "wire")
+
+    def __init__(
+        self, wire: Any, below: Callable[[Any], bool] | bool = False, rank: tuple[Any, ...] | None = None
+    ) -> None:
+        self.wire = wire
+        self._below = below if callable(below) else (_below if below else _above)
+        self._text = repr(wire)
+        self._rank = (self._text,) if rank is None else rank
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, ForeignValue) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __lt__(self, other: Any) -> bool:
+        return bool(self._rank < other._rank if isinstance(other, ForeignValue) else self._below(other))
+
+    def __le__(self, other: Any) -> bool:
+        return self == other or bool(self < other)
+
+    def __gt__(self, other: Any) -> bool:
+        return not self <= other
+
+    def __ge__(self, other: Any) -> bool:
+        return not self < other
+
+
+_SUSPICIOUS: Final = frozenset({ForeignValue, type(None)})
+
+
 @dataclass(frozen=True, slots=True)
 class Unreadable:
     """A row that cannot be shown.
@@ -35,6 +88,7 @@ class Unreadable:
     :ivar reason: what is wrong with the value, without the value.
     :ivar place: index of the row in the result, good and bad rows counted.
     :ivar values: of the columns that can be read.
+    :ivar row: all columns, with a :class:`ForeignValue` for each that cannot be read; empty where nobody needs it.
     """
 
     table: str
@@ -43,6 +97,7 @@ class Unreadable:
     reason: str
     place: int
     values: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    row: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def error(self) -> UnreadableRecord:
         """The error for who asked for this record alone."""
@@ -53,15 +108,56 @@ class Unreadable:
         return {"id": self.id, "column": self.column, "reason": self.reason}
 
 
-def unreadable(schema: TableSchema, column: str, values: Mapping[str, Any], place: int) -> Unreadable:
+def parted(schema: TableSchema, rows: Iterable[Mapping[str, Any]]) -> tuple[list[Any], list[Unreadable]]:
+    """The rows that can be read, and those with a :class:`ForeignValue`, or nothing where something has to be."""
+    good: list[Any] = []
+    bad: list[Unreadable] = []
+    for place, row in enumerate(rows):
+        column = _unread(schema, row)
+        if column is None:
+            good.append(row)
+        else:
+            values = {name: value for name, value in row.items() if type(value) is not ForeignValue and name != column}
+            bad.append(unreadable(schema, column, values, place, row))
+    return good, bad
+
+
+def together(rows: Iterable[dict[str, Any]], bad: Sequence[Unreadable]) -> list[dict[str, Any]]:
+    """The rows as :func:`parted` was given them."""
+    whole = list(rows)
+    for one in bad:
+        whole.insert(one.place, dict(one.row))
+    return whole
+
+
+def _unread(schema: TableSchema, row: Mapping[str, Any]) -> str | None:
+    """The first column that cannot be read."""
+    types = set(map(type, row.values()))
+    if types.isdisjoint(_SUSPICIOUS):
+        return None
+    columns = schema.columns
+    return next(
+        (
+            name
+            for name, value in row.items()
+            if type(value) is ForeignValue or (value is None and name in columns and not columns[name].nullable)
+        ),
+        None,
+    )
+
+
+def unreadable(
+    schema: TableSchema, column: str, values: Mapping[str, Any], place: int, row: Mapping[str, Any] | None = None
+) -> Unreadable:
     """A row that cannot be shown because of ``column``; the log tells of each record once.
 
     :param values: of the columns that can be read.
+    :param row: see :class:`Unreadable`.
     """
     record_id = values.get("id")
     kind = schema.column(column).kind
     what = "timestamp in the years 1 to 9999" if kind is TIMESTAMP else f"value of the kind {kind.name}"
-    found = Unreadable(schema.name, record_id, column, f"the stored value is no {what}", place, values)
+    found = Unreadable(schema.name, record_id, column, f"the stored value is no {what}", place, values, row or {})
     if _is_news((schema.name, record_id, column)):
         logger.error("%s", found.error())
     return found

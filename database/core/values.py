@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from abc import ABC
 from abc import abstractmethod
+from collections.abc import Callable
 from collections.abc import Sequence
 from datetime import UTC
 from datetime import datetime
@@ -236,3 +237,21 @@ def finite(number: float) -> float:
     if not math.isfinite(number):
         raise ValueError("must be finite")
     return float(number)
+
+
+def moment(text: str) -> datetime:
+    """A stored moment. :raises ValueError: or ``OverflowError``, for what is none of the years 1 to 9999."""
+    found = datetime.fromisoformat(text)
+    # All that we wrote is in UTC, and to say so again costs as much as reading it.
+    return found if found.tzinfo is UTC else found.astimezone(UTC)
+
+
+def exactly(kind: type) -> Callable[[Any], Any]:
+    """What takes stored values of a type as they are. Its calls raise ``TypeError`` for others."""
+
+    def check(value: Any) -> Any:
+        if type(value) is not kind:
+            raise TypeError
+        return value
+
+    return check

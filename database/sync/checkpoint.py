@@ -53,15 +53,20 @@ class Checkpoint:
 
 
 def followers(adapter: DatabaseAdapter) -> list[str]:
-    """The cursors that checkpoints on a database have, of all its pairs and of either side."""
+    """The cursors that checkpoints on a database have, of all its pairs and of either side.
+
+    :raises UnreadableRecord: if one cannot be read.
+    """
     if CURSORS not in adapter.schema:
         return []
     try:
         with apart():
-            rows = adapter.run(Select(CURSORS, ("cursors",))).rows
+            found = adapter.run(Select(CURSORS, ("id", "cursors")))
     except SchemaMismatch:
         return []
-    return [row["cursors"][side] for row in rows for side in SIDES]
+    for bad in found.unreadable:
+        raise bad.error()
+    return [row["cursors"][side] for row in found for side in SIDES]
 
 
 class Checkpoints:

@@ -126,27 +126,19 @@ class Cycle:
 
     def _all_ids(self, table: str) -> Iterator[list[str]]:
         """The ids of both sides' rows, in order, in pages."""
-        last, full = "", True
-        while full:
-            pages = [self._ids_behind(side, table, last) for side in self._sides]
+        last: str | None = ""
+        while last is not None:
+            pages = [side.page(table, None, last, PAGE, ("id",)) for side in self._sides]
             # A page that is full says nothing of what comes behind its last id.
-            ends = [page[-1] for page in pages if len(page) == PAGE]
-            full = bool(ends)
-            last = min(ends, default="")
-            yield sorted({record_id for page in pages for record_id in page if not full or record_id <= last})
-
-    @staticmethod
-    def _ids_behind(side: Side, table: str, last: str) -> list[str]:
-        where = Where("id", "gt", last) if last else None
-        return [row["id"] for row in side.rows(table, where, PAGE, ("id",))]
+            last = min((end for _, end in pages if end is not None), default=None)
+            yield sorted({row["id"] for rows, _ in pages for row in rows if last is None or row["id"] <= last})
 
     def _settle_remembered(self, side: Side, stopped: Callable[[], bool]) -> None:
         """Settle the records that are remembered and may be gone from both sides; forget those of other sessions."""
-        where, last = Where("pair", "eq", self._pair), ""
-        while rows := side.rows(
-            RECORDS, where & Where("id", "gt", last), PAGE, ("id", "session", "table_name", "record_id")
-        ):
-            last = rows[-1]["id"]
+        where, columns = Where("pair", "eq", self._pair), ("id", "session", "table_name", "record_id")
+        last: str | None = ""
+        while last is not None:
+            rows, last = side.page(RECORDS, where, last, PAGE, columns)
             if void := [row["id"] for row in rows if row["session"] != self._known.session]:
                 side.remove(RECORDS, void)
             keys = [Key(row["table_name"], row["record_id"]) for row in rows if row["id"] not in void]

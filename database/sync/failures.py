@@ -28,10 +28,10 @@ class Failures:
     def load(self) -> None:
         """Read what is kept, which another process may have changed."""
         found: dict[Key, str] = {}
-        where, last = Where("pair", "eq", self._pair), ""
-        while rows := self._side.rows(FAILURES, where & Where("id", "gt", last), PAGE):
+        last: str | None = ""
+        while last is not None:
+            rows, last = self._side.page(FAILURES, Where("pair", "eq", self._pair), last, PAGE)
             found |= {Key(row["table_name"], row["record_id"]): row["reason"] for row in rows}
-            last = rows[-1]["id"]
         self._reasons = {key: reason for key, reason in found.items() if key.table in self._tables}
 
     def keys(self) -> list[Key]:

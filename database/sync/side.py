@@ -69,10 +69,18 @@ class Side:
         with apart():
             return self.adapter.changes(cursor, limit)
 
-    def rows(self, table: str, where: Filter | None, limit: int, columns: tuple[str, ...] | None = None) -> list[Row]:
-        """Rows in the order of their ids."""
+    def page(
+        self, table: str, where: Filter | None, last: str, limit: int, columns: tuple[str, ...] | None = None
+    ) -> tuple[list[Row], str | None]:
+        """Rows behind an id, in the order of their ids, and the last id if more may follow.
+
+        What cannot be read is not among the rows, and hides none of those that follow.
+        """
+        behind = Where("id", "gt", last)
         with apart():
-            return self.adapter.run(Select(table, columns, where, limit=limit)).rows
+            found = self.adapter.run(Select(table, columns, behind if where is None else where & behind, limit=limit))
+        full = len(found.rows) + len(found.unreadable) == limit
+        return found.rows, max(found.ids, default=None) if full else None
 
     def held(self, keys: Iterable[Key], session: str) -> dict[Key, Held]:
         """What it holds of these records.

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import apsw
 import psycopg
 import pytest
 
@@ -24,6 +25,10 @@ from database.core.operations import Delete
 from database.core.query import Where
 from database.migrations import row_security
 from database.migrations.supabase import functions
+from tests.contract.foreign import ConvexProgram
+from tests.contract.foreign import ForeignProgram
+from tests.contract.foreign import PostgresProgram
+from tests.contract.foreign import SqliteProgram
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import create_tables
 from tests.contract.tables import diaries
@@ -50,10 +55,12 @@ class Prepared:
 
     :ivar config: the adapter's configuration.
     :ivar reset: a quicker way to delete all rows than the adapter's.
+    :ivar foreign: another program that writes to the database; None where there can be none.
     """
 
     config: Config
     reset: Callable[[], object] | None = None
+    foreign: ForeignProgram | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +87,14 @@ class Backend:
     config: Config
     adapter: DatabaseAdapter
     reset: Callable[[], object] | None
+    foreign: ForeignProgram | None
 
     @classmethod
     def prepared(cls, case: BackendCase, request: pytest.FixtureRequest) -> Backend:
         """A backend of this kind with a new database; its adapter is for the caller to disconnect."""
         prepared = case.prepare(request)
         config = {"timeout": TIMEOUT, "circuit_breaker_threshold": 0, **prepared.config}
-        return cls(case, config, case.adapter(config, SCHEMA), prepared.reset)
+        return cls(case, config, case.adapter(config, SCHEMA), prepared.reset, prepared.foreign)
 
     def another(self, **config: Any) -> DatabaseAdapter:
         """An adapter of the test's own; memory is empty, the others see the same database."""
@@ -126,20 +134,29 @@ def _sqlite(request: pytest.FixtureRequest) -> Prepared:
     folder: Path = request.getfixturevalue("tmp_path_factory").mktemp("contract")
     path = folder / "contract.db"
     create_tables(f"sqlite:///{path}")
-    return Prepared({"path": str(path), "synchronous": "normal"})
+    file = apsw.Connection(str(path))
+    file.set_busy_timeout(TIMEOUT * 1000)
+    request.addfinalizer(file.close)
+    return Prepared({"path": str(path), "synchronous": "normal"}, foreign=SqliteProgram(file))
 
 
 def _postgresql(request: pytest.FixtureRequest) -> Prepared:
     database = request.getfixturevalue("postgres_server").create_database()
     create_tables(database.sqlalchemy_url)
-    return Prepared(asdict(database))
+    return Prepared(asdict(database), foreign=_psql(request, database))
 
 
 def _supabase_direct(request: pytest.FixtureRequest) -> Prepared:
     database = supabase_database(request.getfixturevalue("postgres_server"))
     create_tables(database.sqlalchemy_url)
     protect(database)
-    return Prepared(asdict(database))
+    return Prepared(asdict(database), foreign=_psql(request, database))
+
+
+def _psql(request: pytest.FixtureRequest, database: PostgresDatabase) -> PostgresProgram:
+    connection = psycopg.connect(database.dsn, autocommit=True)
+    request.addfinalizer(connection.close)
+    return PostgresProgram(connection)
 
 
 def _convex(request: pytest.FixtureRequest) -> Prepared:
@@ -147,7 +164,10 @@ def _convex(request: pytest.FixtureRequest) -> Prepared:
     deployment = available(ConvexDeployment, functions_with(metadata, folder))
     deployment.__enter__()
     request.addfinalizer(deployment.close)
-    return Prepared({"url": deployment.url, "key": deployment.deploy_key}, deployment.reset)
+    config = {"url": deployment.url, "key": deployment.deploy_key}
+    program = ConvexProgram(deployment.url, deployment.deploy_key)
+    request.addfinalizer(program.close)
+    return Prepared(config, deployment.reset, program)
 
 
 def _supabase_http(request: pytest.FixtureRequest) -> Prepared:
@@ -162,7 +182,7 @@ def _supabase_http(request: pytest.FixtureRequest) -> Prepared:
     request.addfinalizer(connection.close)
     statements = "; ".join(f"delete from {table.name}" for table in reversed(metadata.sorted_tables))
     config = {"url": project.url, "key": project.service_key, "anon_key": project.anon_key}
-    return Prepared(config, lambda: connection.execute(statements.encode()))
+    return Prepared(config, lambda: connection.execute(statements.encode()), PostgresProgram(connection))
 
 
 _BUFFERED = Capabilities(

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from database.adapters.buffered.replica import Key
+from database.adapters.buffered.replica import Loaded
 from database.adapters.buffered.replica import Replica
 from database.adapters.buffered.request import Range
 from database.adapters.buffered.request import Seen
@@ -33,10 +34,10 @@ from database.core.operations import Upsert
 from database.core.query import Where
 from database.core.records import complete_rows
 from database.core.result import Result
-from database.core.result import Row
 from database.core.schema import Schema
 from database.core.schema import TableSchema
 from database.core.targets import target
+from database.core.unreadable import together
 from database.resilience.policy import Handler
 
 
@@ -113,13 +114,17 @@ class Party:
     def _load_range(self, table: TableSchema, query: Select, context: Context) -> None:
         if all(known.query != query for known in self.ranges):
             rows = self._read(query, context)
-            self.ranges.append(Range(query, tuple(rows), self._number))
+            self.ranges.append(Range(query, tuple([row.stored for row in rows]), self._number))
             self._replica.load(table, rows)
 
-    def _read(self, query: Operation, context: Context) -> list[Row]:
+    def _read(self, query: Operation, context: Context) -> list[Loaded]:
+        """All rows, also those that cannot be read: none of them is absent."""
         result = self._send(query, context)
         self.moments += result.moments
-        return result.rows
+        rows = together(result.rows, result.unreadable)
+        spoiled = {one.place for one in result.unreadable}
+        stored = zip(rows, result.stored or rows, strict=True)
+        return [Loaded(row, as_it_is, place in spoiled) for place, (row, as_it_is) in enumerate(stored)]
 
     def _reach(self, operation: Select) -> int | None:
         """How many rows to load: those up to the last one wanted, and one more for each that may be gone here."""

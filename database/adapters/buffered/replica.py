@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Literal
+from typing import NamedTuple
 
 from database.adapters.buffered.request import Seen
 from database.adapters.buffered.request import Step
+from database.adapters.buffered.request import Stored
 from database.adapters.memory.tables import Tables
 from database.adapters.memory.tables import shown
+from database.core.operations import Delete
+from database.core.operations import Operation
+from database.core.operations import Update
+from database.core.result import Result
 from database.core.result import Row
 from database.core.schema import Schema
 from database.core.schema import TableSchema
+from database.core.steps import Steps
+from database.core.unreadable import parted
 
 Key = tuple[str, str]
 """A table and an id."""
+
+
+class Loaded(NamedTuple):
+    """A row of the backend.
+
+    :ivar row: with a :class:`~database.core.unreadable.ForeignValue` for each value that cannot be read.
+    :ivar stored: the same as the backend has it.
+    """
+
+    row: Row
+    stored: Stored
+    spoiled: bool
 
 
 class Replica(Tables):
@@ -30,17 +51,25 @@ class Replica(Tables):
         super().__init__(schema)
         self._steps = steps
         self._party = party
-        self._loaded: dict[Key, Row | None] = {}
+        self._loaded: dict[Key, Loaded | None] = {}
         self._touched: set[Key] = set()
         self._taken = 0
+        self._spoiled = False
 
-    def load(self, table: TableSchema, rows: Iterable[Row]) -> None:
+    def execute(self, operation: Operation, deadline: float = math.inf) -> Result:
+        result = super().execute(operation, deadline)
+        if self._spoiled and result.rows:
+            result.rows, result.unreadable = parted(self._schema.table(getattr(operation, "table", "")), result.rows)
+        return result
+
+    def load(self, table: TableSchema, rows: Iterable[Loaded]) -> None:
         """Take over rows of the backend."""
-        for row in rows:
-            key = table.name, row["id"]
+        for loaded in rows:
+            key = table.name, loaded.row["id"]
             if not self.knows(*key):
-                self._loaded[key] = row
-                self._put(table, row)
+                self._loaded[key] = loaded
+                self._put(table, loaded.row)
+                self._spoiled = self._spoiled or loaded.spoiled
 
     def load_absence(self, table: str, record_id: str) -> None:
         """Take note that the backend has no such record."""
@@ -56,7 +85,8 @@ class Replica(Tables):
 
     def seen(self, keys: Iterable[Key]) -> tuple[Seen, ...]:
         """The records of ``keys`` that were loaded, as they were then."""
-        return tuple(Seen(*key, self._loaded[key], self._party) for key in keys if key in self._loaded)
+        known = [(key, self._loaded[key]) for key in keys if key in self._loaded]
+        return tuple([Seen(*key, None if found is None else found.stored, self._party) for key, found in known])
 
     def catch_up(self) -> None:
         """Take over the steps that were made elsewhere."""
@@ -73,10 +103,15 @@ class Replica(Tables):
         self._rows = {table.name: {} for table in self._schema}
         self._touched.clear()
         self._taken = 0
-        for (table, _), row in self._loaded.items():
-            if row is not None:
-                self._put(self._schema.table(table), row)
+        for (table, _), loaded in self._loaded.items():
+            if loaded is not None:
+                self._put(self._schema.table(table), loaded.row)
         self.catch_up()
+
+    def _targeted(self, schema: TableSchema, operation: Update | Delete, steps: Steps) -> list[Row]:
+        found = super()._targeted(schema, operation, steps)
+        # Of what has no id that can be read, nothing tells the backend which one is meant.
+        return [row for row in found if isinstance(row["id"], str)] if self._spoiled else found
 
     def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
         kind: Literal["insert", "update"] = "update" if super()._exists(schema.name, row["id"]) else "insert"

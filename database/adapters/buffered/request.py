@@ -32,11 +32,15 @@ from database.core.result import Row
 from database.core.schema import Column
 from database.core.schema import Schema
 from database.core.schema import TableSchema
+from database.core.unreadable import ForeignValue
 
 Encode = Callable[[Column, Any], Any]
 """Brings a checked value into the backend's form; JSON columns are given as they are."""
 
 Wire = dict[str, Any]
+
+Stored = Mapping[str, Any]
+"""A row as it came, and not as it would be written: a moment or a number may be spelled otherwise."""
 
 LARGEST_LIMIT = 2**53
 """No table has so many rows, and beyond it a double is not exact."""
@@ -44,23 +48,26 @@ LARGEST_LIMIT = 2**53
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """A record as the transaction has read it; None if there was none.
+    """A record as the transaction has read it.
 
+    :ivar row: in the backend's own form; None if there was none.
     :ivar party: who has read it, as a place in :attr:`CommitRequest.parties`.
     """
 
     table: str
     id: str
-    row: Row | None
+    row: Stored | None
     party: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A query that the transaction has made and the rows it got, against rows that come in later."""
+    """A query that the transaction has made, and the rows it got in the backend's own form, against rows that come in
+    later.
+    """
 
     query: Select
-    rows: tuple[Row, ...]
+    rows: tuple[Stored, ...]
     party: int = 0
 
 
@@ -131,11 +138,12 @@ class Encoder:
         """
         body: dict[str, list[Wire]] = {
             "reads": [
-                {"table": seen.table, "id": seen.id, "expected": self._row_or_none(seen)} for seen in request.seen
+                {"table": seen.table, "id": seen.id, "expected": None if seen.row is None else dict(seen.row)}
+                for seen in request.seen
             ],
             "ranges": [self._range(part) for part in request.ranges],
             "steps": [
-                {"kind": step.kind, "table": step.table, "id": step.id, "row": self._row_or_none(step)}
+                {"kind": step.kind, "table": step.table, "id": step.id, "row": self._changed(step)}
                 for step in request.steps
             ],
         }
@@ -175,13 +183,14 @@ class Encoder:
         raise TypeError(where)
 
     def _range(self, part: Range) -> Wire:
-        table = self._schema.table(part.query.table)
-        return {**self.select(part.query), "expected": [self.row(table, row) for row in part.rows]}
+        return {**self.select(part.query), "expected": [dict(row) for row in part.rows]}
 
-    def _row_or_none(self, change: Seen | Step) -> Wire | None:
-        return None if change.row is None else self.row(self._schema.table(change.table), change.row)
+    def _changed(self, step: Step) -> Wire | None:
+        return None if step.row is None else self.row(self._schema.table(step.table), step.row)
 
     def _value(self, column: Column, value: Any) -> Any:
+        if type(value) is ForeignValue:
+            return value.wire
         return None if value is None else self._encode(column, value)
 
 

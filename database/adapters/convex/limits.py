@@ -16,6 +16,7 @@ from database.adapters.buffered.request import Step
 from database.adapters.convex.codec import escape_key
 from database.core.errors import InvalidQuery
 from database.core.schema import Schema
+from database.core.unreadable import ForeignValue
 from database.core.values import JSON
 
 MAX_STEPS: Final = 1_000
@@ -53,9 +54,10 @@ def _check_document(step: Step, schema: Schema) -> None:
     if step.row is None:
         return
     for name, column in schema.table(step.table).columns.items():
-        if column.kind is JSON and step.row.get(name) is not None:
+        if column.kind is JSON and not isinstance(step.row.get(name), ForeignValue | None):
             _check_json(name, step.row[name])
-    size = len(orjson.dumps(step.row))
+    # What another program wrote is there already.
+    size = len(orjson.dumps(step.row, default=lambda _: None))
     if size > MAX_DOCUMENT_BYTES:
         raise InvalidQuery(f"a record of {step.table} has {size} bytes, more than the 1 MiB of a document on Convex")
 

@@ -30,6 +30,10 @@ from database.core.result import Row
 from database.core.schema import Schema
 from database.core.schema import TableSchema
 from database.core.steps import Steps
+from database.core.unreadable import parted
+
+_STORED = ""
+"""Where a row has its document while rows are sorted; no column has this name."""
 
 Ask = Callable[[str, Mapping[str, Any], Context], Any]
 """Calls one of Isthmus' own queries by name."""
@@ -52,7 +56,7 @@ class Reader:
         table = self._schema.table(operation.table)
         columns = checked_columns(table, operation.columns)
         document = self._ask("get", {"table": table.name, "id": checked_id(operation.id)}, context)
-        return Result([] if document is None else [_projected(decode_row(table, document), columns)])
+        return _result(table, columns, [] if document is None else [_entry(table, document)])
 
     def select(self, operation: Select, context: Context) -> Result:
         """The rows of a query, or its groups."""
@@ -64,9 +68,9 @@ class Reader:
         checked_range("offset", operation.offset)
         where, order = checked_filter(table, operation.where), checked_order(table, operation.order)
         query = replace(operation, where=where, order=order)
-        rows, total, moments = self._found(table, query, context)
-        shown = [_projected(row, columns) for row in page(rows, query)]
-        return Result(shown, total if operation.count else None, moments=moments)
+        entries, total, moments = self._found(table, query, context)
+        result = _result(table, columns, page(entries, query))
+        return replace(result, count=total if operation.count else None, moments=moments)
 
     def _select_groups(self, table: TableSchema, operation: Select, context: Context) -> Result:
         group = checked_group(table, operation.group)
@@ -76,16 +80,20 @@ class Reader:
             for document in answer["rows"]:
                 values = decode_row(table, document)
                 counts[tuple(values[name] for name in group)] += plain(document[GROUP_COUNT])
-        return group_rows(group, operation, counts, Steps(context.deadline))
+        result = group_rows(group, operation, counts, Steps(context.deadline))
+        rows, bad = parted(table, result.rows)
+        return replace(result, rows=rows, unreadable=bad)
 
     def _found(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int, int]:
-        """The rows up to the last one wanted, in order, how many match, and how many calls that took."""
+        """The rows with what is stored of each, up to the last one wanted, in order; how many match, and how many
+        calls that took.
+        """
         wanted = self._encoder.select(query)["limit"]
         rows: list[Row] = []
         total = 0
         calls = 0
         for calls, answer in enumerate(self._answers(query, context), start=1):
-            rows += [decode_row(table, document) for document in answer["rows"]]
+            rows += [_entry(table, document) for document in answer["rows"]]
             total += plain(answer["total"] or 0)
             if calls > 1:
                 rows = sort(rows, query.order, Steps(context.deadline))[:wanted]
@@ -102,5 +110,13 @@ class Reader:
                 return
 
 
-def _projected(row: Row, columns: tuple[str, ...]) -> Row:
-    return row if tuple(row) == columns else {name: row[name] for name in columns}
+def _entry(table: TableSchema, document: Mapping[str, Any]) -> Row:
+    return {**decode_row(table, document), _STORED: document}
+
+
+def _result(table: TableSchema, columns: tuple[str, ...], entries: list[Row]) -> Result:
+    stored = [entry.pop(_STORED) for entry in entries]
+    whole = columns == tuple(table.columns)
+    shown = entries if whole else [{name: entry[name] for name in columns} for entry in entries]
+    rows, bad = parted(table, shown)
+    return Result(rows, unreadable=bad, stored=stored if whole else ())

@@ -80,7 +80,8 @@ def _member(operand: Any, _: Steps) -> Test:
 
 def _like(operand: Any, steps: Steps, *, fold: bool = False) -> Test:
     pattern = Pattern(operand, fold=fold)
-    return lambda value: pattern.matches(value, steps)
+    # Another program may have written something else than text.
+    return lambda value: isinstance(value, str) and pattern.matches(value, steps)
 
 
 def _contains(operand: Any, steps: Steps) -> Test:
@@ -90,6 +91,8 @@ def _contains(operand: Any, steps: Steps) -> Test:
     def test(value: Any) -> bool:
         if isinstance(value, Document):
             return part.within(value.value, steps)
+        if not isinstance(value, str):
+            return False
         steps.take(1 + len(value) // _CHARACTERS_PER_STEP)
         return operand in value
 

@@ -34,6 +34,7 @@ from database.core.checks import refuse_locked_groups
 from database.core.clock import utc_now
 from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
+from database.core.errors import DataError
 from database.core.errors import Unsupported
 from database.core.operations import Batch
 from database.core.operations import Delete
@@ -60,6 +61,8 @@ from database.core.targets import not_same
 from database.core.targets import one_row
 from database.core.targets import target
 from database.core.targets import version_conflict
+from database.core.unreadable import ForeignValue
+from database.core.unreadable import parted
 from database.core.values import JSON
 
 _BYTES_PER_STEP = 200
@@ -176,9 +179,14 @@ class Tables:
         if not found and operation.expected_version is not None:
             current = next(self._matching(schema, one_row(schema, operation), steps), None)
             if current is not None:
-                raise version_conflict(operation, current)
+                raise self._not_as_expected(schema, operation, current)
         found.sort(key=lambda row: str(row["id"]))
         return [shown(schema, row, tuple(row)) for row in found]
+
+    @staticmethod
+    def _not_as_expected(schema: TableSchema, operation: Update | Delete, current: Row) -> DataError:
+        _, bad = parted(schema, [{name: current[name] for name in ("id", "version")}])
+        return bad[0].error() if bad else version_conflict(operation, current)
 
     def _matching(self, schema: TableSchema, where: Filter | None, steps: Steps) -> Iterator[Row]:
         asked = {condition.column for condition in conditions(where) if condition.operator == "contains"}
@@ -191,8 +199,7 @@ class Tables:
 
     @staticmethod
     def _changed(schema: TableSchema, row: Row, values: Row) -> Row:
-        version = {"version": row["version"] + 1} if schema.versioned else {}
-        return row | values | version
+        return row | values | ({"version": _next_version(row["version"])} if schema.versioned else {})
 
     def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
         self._check_unique(schema, row, index)
@@ -259,7 +266,7 @@ def shown(schema: TableSchema, row: Row, columns: Iterable[str]) -> Row:
 def _documents(row: Row, columns: Iterable[str], steps: Steps) -> Row:
     documents = {}
     for name in columns:
-        if row[name] is not None:
+        if isinstance(row[name], bytes):
             steps.take(1 + len(row[name]) // _BYTES_PER_STEP)
             documents[name] = Document(_decoded(row[name]))
     return documents
@@ -291,12 +298,17 @@ def page(rows: list[Row], operation: Select) -> list[Row]:
     return rows[offset : None if limit is None else offset + limit]
 
 
-def _encoded(value: Any) -> bytes | None:
-    return None if value is None else orjson.dumps(value)
+def _next_version(version: Any) -> int:
+    # As on SQLite, what another program put there counts for 0.
+    return version + 1 if type(version) is int else 1
 
 
-def _decoded(value: bytes | None) -> Any:
-    return None if value is None else orjson.loads(value)
+def _encoded(value: Any) -> Any:
+    return value if value is None or isinstance(value, ForeignValue) else orjson.dumps(value)
+
+
+def _decoded(value: Any) -> Any:
+    return orjson.loads(value) if isinstance(value, bytes) else value
 
 
 def _unique_columns(table: sa.Table) -> Iterator[tuple[str, ...]]:

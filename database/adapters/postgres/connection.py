@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
 from queue import Empty
 from queue import SimpleQueue
@@ -27,15 +28,16 @@ from psycopg.pq import ExecStatus
 from psycopg.pq import TransactionStatus
 
 from database.adapters.postgres.dialect import Forgiving
+from database.adapters.postgres.dialect import unread_column
 from database.adapters.postgres.errors import translated
 from database.adapters.postgres.sqlstates import lost
 from database.adapters.sql.operations import Values
 from database.core.clock import monotonic
-from database.core.errors import BackendError
 from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
 from database.core.errors import TimedOut
 from database.core.errors import TransactionError
+from database.core.errors import UnreadableRecord
 from database.core.schema import TableSchema
 from database.resilience.watchdog import Watchdog
 
@@ -177,6 +179,9 @@ class PostgresCall:
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         return self._watched(lambda: self._readable(self._cursor.execute(text, values, prepare=self._prepares(text))))
 
+    def returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        return self.rows(text, values)
+
     def change(self, text: str, values: Values) -> int:
         return self._watched(lambda: self._cursor.execute(text, values, prepare=self._prepares(text)).rowcount)
 
@@ -213,7 +218,7 @@ class PostgresCall:
                 if cursor.description is None:
                     return (), [], max(cursor.rowcount, 0)
                 names = tuple(column.name for column in cursor.description)
-                return names, self._fetched(cursor), max(cursor.rowcount, 0)
+                return names, self._fetched(cursor, names), max(cursor.rowcount, 0)
 
         return self._watched(run)
 
@@ -227,14 +232,15 @@ class PostgresCall:
             loading.set_pgresult(cursor.pgresult)
             return loading.load_rows(0, cursor.pgresult.ntuples, tuple)
 
-    def _fetched(self, cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    def _fetched(self, cursor: psycopg.Cursor[tuple[Any, ...]], names: Sequence[str]) -> list[tuple[Any, ...]]:
         try:
             return cursor.fetchall()
-        except psycopg.DataError as error:
+        except (psycopg.DataError, ValueError, OverflowError) as error:
             # The server has done its part.
             if self._may_have_applied:
                 raise OutcomeUnknown("the write was carried out, and its answer holds a value without equal") from error
-            raise BackendError("the database holds a value without equal here") from error
+            column = names[unread_column(self.connection, cursor)]
+            raise UnreadableRecord(None, None, column, "the value has no equal here") from error
 
     @contextmanager
     def atomic(self) -> Iterator[None]:

@@ -17,6 +17,7 @@ from psycopg.abc import AdaptContext
 from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap
 from psycopg.adapt import Loader
+from psycopg.adapt import Transformer
 from psycopg.pq import Format
 from psycopg.types.datetime import TimestamptzBinaryLoader
 from psycopg.types.datetime import TimestamptzLoader
@@ -93,6 +94,7 @@ class Unread:
 
 
 _UNREAD = Unread()
+_UNLOADABLE = (psycopg.DataError, ValueError, OverflowError)
 
 
 class _Forgiving(Loader):
@@ -107,7 +109,7 @@ class _Forgiving(Loader):
     def load(self, data: Buffer) -> Any:
         try:
             return self._load(data)
-        except (psycopg.DataError, ValueError, OverflowError):
+        except _UNLOADABLE:
             return _UNREAD
 
 
@@ -123,6 +125,22 @@ class Forgiving:
                 if (strict := connection.adapters.get_loader(oid, form)) is not None:
                     members = {"strict": strict, "format": form}
                     self.adapters.register_loader(oid, type("_Forgiving", (_Forgiving,), members))
+
+
+def unread_column(connection: Connection[Any], cursor: psycopg.Cursor[Any]) -> int:
+    """The place of the first column of a result with a value that Python has not."""
+    found = cursor.pgresult
+    assert found is not None, "its rows were being fetched"
+    loading = Transformer(connection)
+    for column in range(found.nfields):
+        load = loading.get_loader(found.ftype(column), Format(found.fformat(column))).load
+        try:
+            for row in range(found.ntuples):
+                if (value := found.get_value(row, column)) is not None:
+                    load(value)
+        except _UNLOADABLE:
+            return column
+    raise AssertionError("all values can be loaded")
 
 
 def decode_json(value: Any) -> Any:

@@ -76,6 +76,9 @@ class SqlConnection(Protocol):
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         """Run a statement that returns rows."""
 
+    def returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        """All rows that a write of one statement returns, which has no other effect if it fails."""
+
     def change(self, text: str, values: Values) -> int:
         """Run a statement that returns none; how many rows it affected."""
 
@@ -166,9 +169,11 @@ class SqlTable:
         if len(rows) == 1 and (found := (columns, *map(type, rows[0]))) in self._known_types:
             return
         for place, name in enumerate(columns):
-            meant = self._types.get(name)
-            if meant is not None and not meant.issuperset(map(type, map(itemgetter(place), rows))):
-                raise TypeError
+            if (meant := self._types.get(name)) is not None:
+                types = [*map(type, map(itemgetter(place), rows))]
+                # To count what most of them are is quicker than to look each one up.
+                if types and (types.count(types[0]) != len(types) or types[0] not in meant):
+                    _require(meant, types)
         # Callers choose the columns, so that their combinations are not kept.
         if len(rows) == 1 and columns is self.every_column and len(self._known_types) < _MOST_TYPES:
             self._known_types.add(found)
@@ -200,6 +205,11 @@ class SqlTable:
         """One checked value in the form the driver binds."""
         encoder = self._encoders.get(name)
         return value if encoder is None or value is None else encoder(value)
+
+
+def _require(meant: frozenset[type], types: Sequence[type]) -> None:
+    if not meant.issuperset(types):
+        raise TypeError
 
 
 class SqlOperations:
@@ -294,7 +304,7 @@ class SqlOperations:
         names, values = tuple(row), table.encoded_row(row)
         if returning and not table.echoes:
             text = table.statements.insert(names, table.every_column).text
-            return table.result(table.every_column, connection.rows(text, values), 1)
+            return table.result(table.every_column, connection.returned(text, values), 1)
         connection.change(table.statements.insert(names, ()).text, values)
         return Result([row] if returning else [], 1)
 
@@ -337,14 +347,14 @@ class SqlOperations:
     ) -> Result:
         if not returning:
             return Result([], connection.change(statement.text, values))
-        rows = connection.rows(statement.text, values)
+        rows = connection.returned(statement.text, values)
         result = table.result(returning, rows, len(rows))
         result.rows.sort(key=lambda row: str(row["id"]))
         return result
 
     def _each(self, connection: SqlConnection, table: SqlTable, statement: Statement, rows: Iterable[Values]) -> Result:
         with connection.atomic():
-            tuples = [row for values in rows for row in connection.rows(statement.text, values)]
+            tuples = [row for values in rows for row in connection.returned(statement.text, values)]
         return table.result(table.every_column, tuples, len(tuples))
 
     def _change_expected(

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
 from contextlib import suppress
 from datetime import datetime
@@ -31,6 +32,7 @@ from database.core.context import Context
 from database.core.errors import ConstraintViolated
 from database.core.errors import OutcomeUnknown
 from database.core.errors import SerializationFailure
+from database.core.errors import UnreadableRecord
 from database.core.schema import TableSchema
 from database.resilience.watchdog import Watchdog
 
@@ -50,7 +52,7 @@ _SETUP_SECONDS = 5.0
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.05)
 """Seconds between attempts to get a lock that another process holds; the last ones over and over."""
 _NO_STATEMENT = re.compile(r"(?:[ \t\n\f\r;]|--[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z))*")
-_QUERY = re.compile(r"\s*select\b", re.IGNORECASE)
+_NO_UTF8 = "the stored text is no UTF-8"
 _REFUSED = (apsw.Error, TypeError, OverflowError)
 """What apsw raises for statements, and for values that SQLite has no room for."""
 
@@ -126,6 +128,9 @@ class SQLiteConnection:
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         return self._watched(self._fetched, text, values)
 
+    def returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        return self._watched(self._returned, text, values)
+
     def change(self, text: str, values: Values) -> int:
         return self._watched(self._changed, text, values)
 
@@ -145,15 +150,16 @@ class SQLiteConnection:
 
     def statement(self, text: str, values: Values) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
         names: list[str] | None = None
+        reads = False
 
         def trace(cursor: apsw.Cursor, first: str, _bindings: Any) -> bool:
-            nonlocal names
+            nonlocal names, reads
             # What comes behind the first statement is no more than comments.
             if names is None:
                 if _NO_STATEMENT.fullmatch(text, len(first)) is None:
                     return False
                 # Once a statement has no more rows, SQLite no longer tells its columns.
-                names = [column[0] for column in cursor.get_description()]
+                names, reads = [column[0] for column in cursor.get_description()], cursor.is_readonly
             return True
 
         def run(text: str, values: Values) -> list[tuple[Any, ...]]:
@@ -163,6 +169,10 @@ class SQLiteConnection:
                 return cursor.execute(text, values, can_cache=len(text) <= _LONGEST_CACHED).fetchall()
             except apsw.ExecTraceAbort as error:
                 raise several_statements() from error
+            except UnicodeDecodeError as error:
+                if not reads:
+                    raise OutcomeUnknown(f"the write was carried out, and in its answer {_NO_UTF8}") from error
+                raise UnreadableRecord(None, None, self._first_bad(text, values, names or []), _NO_UTF8) from error
 
         before = self._db.total_changes()
         rows = self._watched(run, text, values)
@@ -220,25 +230,46 @@ class SQLiteConnection:
             if len(text) > _LONGEST_CACHED:
                 return self._execute(text, values, can_cache=False).fetchall()
             return self._execute(text, values).fetchall()
-        except UnicodeDecodeError as error:
-            return self._with_bytes(text, values, error)
+        except UnicodeDecodeError:
+            return _read(self._with_bytes(text, values))
 
-    def _with_bytes(self, text: str, values: Values, error: UnicodeDecodeError) -> list[tuple[Any, ...]]:
-        """The rows of a query some of whose text is no UTF-8, which stays bytes.
-
-        :raises OutcomeUnknown: for rows that a write returns: outside of a transaction it may have been carried out.
-        """
-        if _QUERY.match(text) is None:
-            raise OutcomeUnknown("the write was carried out, and its answer holds text that is no UTF-8") from error
+    def _with_bytes(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        """The rows of a query with its text as bytes, as :func:`_as_bytes` has it."""
         cursor = self._db.cursor()
         width = len(cursor.execute(text, values).get_description())
         cursor.close()
         names = [f"c{number}" for number in range(width)]
-        parts = [f"iif(typeof({name}) = 'text', cast({name} as blob), {name}), typeof({name})" for name in names]
-        # The statement is our own, or one that has just been carried out.
-        again = f"with isthmus_rows({', '.join(names)}) as ({text}) select {', '.join(parts)} from isthmus_rows"  # noqa: S608
-        rows = self._execute(again, values).fetchall()
-        return [tuple(map(_text_or_bytes, row[::2], row[1::2])) for row in rows]
+        # The statement is our own, or one that has just been carried out; what ends it may be a comment.
+        again = f"with isthmus_rows({', '.join(names)}) as ({text}\n) select {_as_bytes(names)} from isthmus_rows"  # noqa: S608
+        return self._execute(again, values).fetchall()
+
+    def _returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        self._execute("savepoint isthmus_returned")
+        try:
+            try:
+                rows = self._execute(text, values, can_cache=len(text) <= _LONGEST_CACHED).fetchall()
+            except UnicodeDecodeError:
+                # It was carried out, and is carried out once more, with text as bytes.
+                self._execute("rollback to isthmus_returned")
+                write, _, names = text.rpartition(" RETURNING ")
+                rows = _read(self._execute(f"{write} RETURNING {_as_bytes(names.split(', '))}", values).fetchall())
+        except BaseException:
+            # Some errors end the whole transaction.
+            with suppress(apsw.Error):
+                self._execute("rollback to isthmus_returned")
+                self._execute("release isthmus_returned")
+            raise
+        self._execute("release isthmus_returned")
+        return rows
+
+    def _first_bad(self, text: str, values: Values, names: Sequence[str]) -> str:
+        """The first column of a query's answer with text that is no UTF-8; all columns, if that cannot be told."""
+        with suppress(apsw.Error):
+            for row in self._with_bytes(text.rstrip(" \t\r\n;"), values):
+                for name, value, kind in zip(names, row[::2], row[1::2], strict=True):
+                    if kind == "text" and isinstance(_text_or_bytes(value, kind), bytes):
+                        return name
+        return ", ".join(names)
 
     def _changed(self, text: str, values: Values) -> int:
         self._execute(text, values, can_cache=len(text) <= _LONGEST_CACHED)
@@ -280,6 +311,16 @@ class SQLiteConnection:
             if self._running and monotonic() >= self._steps.deadline:
                 self._db.interrupt()
                 self._ticket = self._watchdog.watch(self._steps.deadline, self._expired)
+
+
+def _as_bytes(names: Sequence[str]) -> str:
+    """Columns with text as bytes, and behind each what it is."""
+    return ", ".join([f"iif(typeof({name}) = 'text', cast({name} as blob), {name}), typeof({name})" for name in names])
+
+
+def _read(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows of :func:`_as_bytes`: text again, unless it is no UTF-8."""
+    return [tuple(map(_text_or_bytes, row[::2], row[1::2])) for row in rows]
 
 
 def _text_or_bytes(value: Any, kind: Any) -> Any:

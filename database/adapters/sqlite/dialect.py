@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from datetime import UTC
 from datetime import datetime
 from typing import Any
 
@@ -22,6 +21,7 @@ from database.core.values import TEXT
 from database.core.values import TIMESTAMP
 from database.core.values import Kind
 from database.core.values import finite
+from database.core.values import moment
 
 _LONG = "65536"
 """Bytes of a text from which on our own matcher is asked, which looks at the deadline."""
@@ -33,11 +33,6 @@ _LIKE = {"*": "%", "?": "_"}
 def encode_timestamp(value: datetime) -> str:
     """ISO 8601 in UTC with a fixed width, so that text order is time order."""
     return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
-
-
-def decode_timestamp(text: str) -> datetime:
-    """The moment that :func:`encode_timestamp` wrote."""
-    return datetime.fromisoformat(text).astimezone(UTC)
 
 
 def glob(pattern: str) -> str:
@@ -76,6 +71,10 @@ def _unless_long(column: Any, quick: Any, sure: Any) -> Any:
     return sa.case((sa.func.octet_length(column) <= sa.literal_column(_LONG), quick), else_=sure)
 
 
+def _bytes(column: Any) -> Any:
+    return sa.cast(column, sa.LargeBinary)
+
+
 def _like(column: Any, operand: Any) -> Any:
     return column.op("GLOB", is_comparison=True)(operand)
 
@@ -95,7 +94,7 @@ DIALECT = SqlDialect(
     insert=sqlite.insert,
     style=Style.QUESTION,
     encode={TIMESTAMP: encode_timestamp, JSON: _encode_json},
-    decode={TIMESTAMP: decode_timestamp, BOOLEAN: bool, JSON: orjson.loads, FLOAT: finite},
+    decode={TIMESTAMP: moment, BOOLEAN: bool, JSON: orjson.loads, FLOAT: finite},
     types={
         TEXT: frozenset({str}),
         INTEGER: frozenset({int}),
@@ -109,13 +108,15 @@ DIALECT = SqlDialect(
         ("like", TEXT): _like,
         ("ilike", TEXT): _ilike,
         ("like_anywhere", TEXT): lambda column, operand: _unless_long(
-            column, _like(column, operand), sa.func.isthmus_glob(column, operand)
+            column, _like(column, operand), sa.func.isthmus_glob(_bytes(column), operand)
         ),
         ("ilike_anywhere", TEXT): lambda column, operand: _unless_long(
-            column, _ilike(column, operand), sa.func.isthmus_ilike(column, operand)
+            column, _ilike(column, operand), sa.func.isthmus_ilike(_bytes(column), operand)
         ),
         ("contains", TEXT): lambda column, operand: sa.func.instr(column, operand) > sa.literal_column("0"),
-        ("contains", JSON): lambda column, operand: sa.func.isthmus_contains(column, operand) == sa.literal_column("1"),
+        ("contains", JSON): lambda column, operand: (
+            sa.func.isthmus_contains(_bytes(column), operand) == sa.literal_column("1")
+        ),
     },
     operands={("like", TEXT): glob},
 )

@@ -1,7 +1,8 @@
 """The functions that SQLite gets from us. Nothing can interrupt one, so that each looks at the deadline itself.
 
-What the operands of a statement say is read once, not once a row. It is kept until the statement ends, and so is the
-last document, which several conditions may be about.
+A column's text comes as bytes, because what another program wrote need not be UTF-8. What the operands of a statement
+say is read once, not once a row. It is kept until the statement ends, and so is the last document, which several
+conditions may be about.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _BYTES_PER_STEP = 200
 class Functions:
     """``isthmus_contains(document, part)``, ``isthmus_glob(text, pattern)`` and ``isthmus_ilike(text, pattern)``.
 
+    What is no JSON contains nothing.
+
     :ivar steps: with the deadline of the present statement.
     :ivar used: whether there is anything to forget.
     """
@@ -34,7 +37,7 @@ class Functions:
         self.used = False
         self._parts: dict[str, Part] = {}
         self._patterns: dict[tuple[str, str], Pattern] = {}
-        self._document: tuple[str, Any] = ("", None)
+        self._document: tuple[bytes, Any] = (b"", None)
 
     def register(self, db: apsw.Connection) -> None:
         """Make the functions known to a connection."""
@@ -51,26 +54,31 @@ class Functions:
         self.used = False
         self._parts.clear()
         self._patterns.clear()
-        self._document = ("", None)
+        self._document = (b"", None)
 
-    def _contains(self, document: str | None, part: str | None) -> bool | None:
+    def _contains(self, document: bytes | None, part: str | None) -> bool | None:
         if document is None or part is None:
             return None
         wanted = self._parts.get(part)
         if wanted is None:
             self.used = True
             wanted = self._parts[part] = prepared(orjson.loads(part))
-        return wanted.within(self._read(document), self.steps)
+        try:
+            read = self._read(document)
+        except orjson.JSONDecodeError:
+            return False  # another program wrote it
+        return wanted.within(read, self.steps)
 
-    def _read(self, document: str) -> Any:
+    def _read(self, document: bytes) -> Any:
         if self._document[0] != document:
             self.steps.take(1 + len(document) // _BYTES_PER_STEP)
             self._document = (document, orjson.loads(document))
         return self._document[1]
 
-    def _matches(self, text: str | None, asked: tuple[str, str]) -> bool | None:
-        if text is None:
+    def _matches(self, stored: bytes | None, asked: tuple[str, str]) -> bool | None:
+        if stored is None:
             return None
+        text = stored.decode(errors="replace")
         pattern = self._patterns.get(asked)
         if pattern is None:
             self.used = True

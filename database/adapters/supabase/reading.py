@@ -16,12 +16,15 @@ from database.adapters.supabase.client import PageRequest
 from database.adapters.supabase.client import SupabaseClient
 from database.adapters.supabase.errors import PastTheEnd
 from database.adapters.supabase.filters import fits_url
+from database.adapters.supabase.rows import Wire
+from database.adapters.supabase.rows import ambiguous
 from database.adapters.supabase.rows import body
 from database.adapters.supabase.rows import decode_groups
-from database.adapters.supabase.rows import decode_returned
 from database.adapters.supabase.rows import decode_selected
 from database.adapters.supabase.rows import encode
 from database.adapters.supabase.rows import selected
+from database.adapters.supabase.rows import stored
+from database.adapters.supabase.rows import with_texts
 from database.core.checks import GROUP_COUNT
 from database.core.checks import checked_columns
 from database.core.checks import checked_filter
@@ -44,6 +47,8 @@ from database.core.result import Result
 from database.core.result import Row
 from database.core.schema import Schema
 from database.core.schema import TableSchema
+from database.core.unreadable import ForeignValue
+from database.core.unreadable import parted
 
 LONGEST_URL = 4_000
 """Characters of a query that a URL takes; gateways refuse lines from 8 000 on, and the token needs room as well."""
@@ -92,27 +97,43 @@ class Reader:
         # The sort keys are needed to go on behind the last row.
         names = tuple(dict.fromkeys((*wanted, *[key.column for key in query.order])))
         query = replace(query, columns=names)
-        rows, total, complete = self._part(table, query, context)
+        rows, wires, total, complete = self._part(table, query, context)
         moments = 1
         while not complete:
-            more, _, complete = self._part(table, _behind(query, rows), context)
+            more, wires_of_more, _, complete = self._part(table, _behind(query, rows), context)
             rows += more
+            wires += wires_of_more
             moments += 1
         if names != wanted:
             rows = [{name: row[name] for name in wanted} for row in rows]
-        return Result(rows, total if query.count else None, moments=moments)
+        good, bad = parted(table, rows)
+        whole = wanted == tuple(table.columns)
+        return Result(
+            good,
+            total if query.count else None,
+            unreadable=bad,
+            stored=stored(table, wanted, wires) if whole else (),
+            moments=moments,
+        )
 
-    def _part(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int | None, bool]:
-        """Some of the rows from the first on, the total, and whether these are all."""
+    def _part(
+        self, table: TableSchema, query: Select, context: Context
+    ) -> tuple[list[Row], list[Wire], int | None, bool]:
+        """Some of the rows from the first on, as they are and as they came; the total, and whether these are all."""
+        names = tuple(query.columns or ())
         builder = self._builder(table, query)
         if builder is None:
-            return *self._called(table, query, context), True
-        try:
-            page = self._client.fetch(builder, context)
-        except PastTheEnd as error:
-            return [], error.total, True
-        rows = _decoded(decode_selected, table, query.columns or (), page.rows)
-        return rows, page.total, self._is_all(query, page)
+            answer = self._called(table, query, context)
+            wires, total, complete = _decoded(with_texts, table, names, answer["rows"]), answer["total"], True
+        else:
+            exactly = ambiguous(names)
+            try:
+                page = self._client.fetch(builder, context, exactly=exactly)
+            except PastTheEnd as error:
+                return [], [], error.total, True
+            wires = _decoded(with_texts, table, names, page.rows) if exactly else page.rows
+            total, complete = page.total, self._is_all(query, page)
+        return _decoded(decode_selected, table, names, wires), wires, total, complete
 
     def _builder(self, table: TableSchema, query: Select) -> SyncSelectRequestBuilder | None:
         """The request for a query; None if no URL can say it, or none that is short enough."""
@@ -135,20 +156,20 @@ class Reader:
             return got == query.limit or (query.offset or 0) + got >= page.total
         return known or got in {0, query.limit}
 
-    def _called(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int | None]:
+    def _called(self, table: TableSchema, query: Select, context: Context) -> dict[str, Any]:
         """The rows of a query that no URL can say: as groups of one row each, because the id is in all of them."""
         names = tuple(query.columns or ())
         if GROUP_COUNT in names:
             raise InvalidQuery(f"Supabase cannot answer this filter for a table with a column {GROUP_COUNT!r}")
-        answer = self._ask(replace(query, group=tuple(dict.fromkeys((*names, "id")))), context)
-        return _decoded(decode_returned, table, names, answer["rows"]), answer["total"]
+        return self._ask(replace(query, group=tuple(dict.fromkeys((*names, "id")))), context)
 
     def _groups(self, table: TableSchema, query: Select, context: Context) -> Result:
         group = checked_group(table, query.group)
         names = checked_group_columns(group, query.columns)
         order = checked_group_order(group, query.order)
         answer = self._ask(replace(query, group=group, order=order), context)
-        return Result(_decoded(decode_groups, table, names, answer["rows"]), answer["total"])
+        groups, bad = parted(table, _decoded(decode_groups, table, names, answer["rows"]))
+        return Result(groups, answer["total"], unreadable=bad)
 
     def _ask(self, query: Select, context: Context) -> dict[str, Any]:
         request = {
@@ -158,7 +179,7 @@ class Reader:
             "offset": query.offset,
             "count": query.count,
         }
-        answer = self._client.call(_GROUPS, {"request": body(request)}, context, reads=True)
+        answer = self._client.ask(_GROUPS, {"request": body(request)}, context)
         if not isinstance(answer, dict) or not isinstance(answer.get("rows"), list):
             raise Unavailable(f"{_GROUPS} answered something else than groups")
         return {"rows": answer["rows"], "total": answer.get("total")}
@@ -171,18 +192,17 @@ def _passable(name: str, value: int | None) -> int | None:
 
 
 def _behind(query: Select, rows: Sequence[Row]) -> Select:
-    """The same query for what comes after ``rows``; the query itself while there are none."""
-    if not rows:
-        # The total, by which some are missing, was counted after the first of them had come.
-        return query
-    further: Filter = after(query.order, [rows[-1][key.column] for key in query.order])
-    return replace(
-        query,
-        where=further if query.where is None else And((query.where, further)),
-        limit=None if query.limit is None else query.limit - len(rows),
-        offset=None,
-        count=False,
-    )
+    """The same query for what comes after ``rows``."""
+    limit = None if query.limit is None else query.limit - len(rows)
+    # Behind the last one whose place can be told, those after it are passed over.
+    for passed, row in enumerate(reversed(rows)):
+        last = [row[key.column] for key in query.order]
+        if ForeignValue not in map(type, last):
+            further: Filter = after(query.order, last)
+            where = further if query.where is None else And((query.where, further))
+            return replace(query, where=where, limit=limit, offset=passed or None, count=False)
+    # While there are none, some may be missing by the total, which was counted after the first of them had come.
+    return replace(query, limit=limit, offset=(query.offset or 0) + len(rows) or None, count=query.count and not rows)
 
 
 def _decoded(decode: Any, table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Row]:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from database.adapters.translation.outputs import Known
 from database.adapters.translation.outputs import projected
 from database.adapters.translation.terms import Bindings
+from database.core.errors import OutcomeUnknown
 from database.core.operations import Operation
 from database.core.result import Result
 from database.core.result import Row
@@ -42,11 +43,18 @@ class Plan(ABC):
 
 
 def answered(result: Result, rows: list[Row]) -> Result:
-    """The answer of a statement that returns these rows."""
+    """The answer of a statement that returns these rows. :raises UnreadableRecord: if there are more."""
+    for bad in result.unreadable:
+        raise bad.error()
     return replace(result, rows=rows, count=len(rows), returns_rows=True)
 
 
 def changed(result: Result, returning: Sequence[Known] | None, bindings: Bindings) -> Result:
-    """The answer of a statement that writes: the rows that are asked for, and how many there were."""
+    """The answer of a statement that writes: the rows that are asked for, and how many there were.
+
+    :raises OutcomeUnknown: if some of them cannot be read: outside of a transaction the write may have been made.
+    """
+    if returning is not None and result.unreadable:
+        raise OutcomeUnknown("the write was carried out, and its answer holds a value without equal")
     rows = [] if returning is None else projected(result.rows, returning, bindings)
     return replace(result, rows=rows, returns_rows=returning is not None)

@@ -10,7 +10,7 @@ import { refuse } from "./errors";
 import { kindOf, rowOf, tableNamed } from "./metadata";
 import type { Row } from "./types";
 import { type Query, select } from "./select";
-import { canonical, sameJson } from "./values";
+import { canonical, sameJson, sameValue } from "./values";
 
 /** A transaction that a client has prepared on what it read. */
 export interface Request {
@@ -136,7 +136,7 @@ async function checkRanges(db: Reader, ranges: Request["ranges"]): Promise<void>
 /** Whether a row has the expected values in all expected columns. */
 function agrees(table: string, row: Row, expected: Row): boolean {
   return Object.keys(expected).every((column) =>
-    kindOf(table, column) === "json" ? sameJson(row[column], expected[column]) : row[column] === expected[column],
+    kindOf(table, column) === "json" ? sameJson(row[column], expected[column]) : sameValue(row[column], expected[column]),
   );
 }
 

@@ -66,19 +66,24 @@ function condition(where: Condition, kind: Kind): (value: Value) => boolean {
   switch (where.op) {
     case "like": {
       const matches = matcher(where.value);
-      return (value) => matches(value as string);
+      return (value) => typeof value === "string" && matches(value);
     }
     case "ilike": {
       const matches = matcher(foldAscii(where.value));
-      return (value) => matches(foldAscii(value as string));
+      return (value) => typeof value === "string" && matches(foldAscii(value));
     }
     case "contains":
-      return kind === "json" ? containment(where.value) : (value) => (value as string).includes(where.value as string);
+      return kind === "json" ? containment(where.value) : includes(where.value as string);
     default: {
       const holds = HOLDS[where.op];
       return (value) => holds(compareScalars(value as Scalar, where.value));
     }
   }
+}
+
+/** A value that another program wrote may be something else than text. */
+function includes(part: string): (value: Value) => boolean {
+  return (value) => typeof value === "string" && value.includes(part);
 }
 
 /** Being one of no values is false even for null. */

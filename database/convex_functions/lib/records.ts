@@ -96,7 +96,8 @@ export async function changeRecord<Name extends TableNames>(
   actor: string | null,
 ): Promise<RecordOf<Name>> {
   const id = before.id as string;
-  const version = (before.version as bigint) + 1n;
+  // Another program may have written something else than a number.
+  const version = typeof before.version === "bigint" ? before.version + 1n : 1n;
   const row: Row = { ...rowOf(tableNamed(table), before), ...data, updated_at: timestamp(), version };
   await apply(ctx, { kind: "update", table, id, row }, before, actor);
   return shown<Name>(table, row);

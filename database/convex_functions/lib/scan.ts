@@ -33,9 +33,9 @@ export async function* documents(
   }
 }
 
-/** The position behind a record. */
+/** The position behind a record. A value that is missing, which no one declared, is taken for null, the next one. */
 export function positionOf(plan: Plan, document: Document): Position {
-  return { value: document[plan.column], id: document.id as string };
+  return { value: document[plan.column] ?? null, id: document.id as string };
 }
 
 /** A position as opaque text. */

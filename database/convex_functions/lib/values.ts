@@ -1,4 +1,4 @@
-import type { Value } from "convex/values";
+import { convexToJson, type Value } from "convex/values";
 
 /** Values that have an order: those of all kinds but JSON. */
 export type Scalar = string | number | bigint | boolean;
@@ -6,12 +6,46 @@ export type Scalar = string | number | bigint | boolean;
 const FIRST_SURROGATE = 0xd800;
 const LAST_SURROGATE = 0xdfff;
 
-/** Negative, zero or positive as `one` comes before, equals or comes after `other`; both are of one kind. */
+/** The types of values as Convex' indexes sort them. Behind null come the values of columns of every kind. */
+const TYPES = ["null", "bigint", "number", "boolean", "string", "bytes", "list", "object"];
+
+/**
+ * Negative, zero or positive as `one` comes before, equals or comes after `other`. They are of one kind, unless another
+ * program wrote something else: that comes where Convex' indexes have it.
+ */
 export function compareScalars(one: Scalar, other: Scalar): number {
-  if (typeof one === "string" && typeof other === "string") {
-    return compareText(one, other);
+  const type = typeOf(one);
+  if (type !== typeOf(other)) {
+    return TYPES.indexOf(type) - TYPES.indexOf(typeOf(other));
   }
+  if (type === "string") {
+    return compareText(one as string, other as string);
+  }
+  if (type === "number") {
+    // What is no number comes last.
+    return compare(Number.isNaN(one), Number.isNaN(other)) || compare(one, other);
+  }
+  return TYPES.indexOf(type) > TYPES.indexOf("string") ? compareText(encoded(one), encoded(other)) : compare(one, other);
+}
+
+function compare<V>(one: V, other: V): number {
   return one < other ? -1 : one > other ? 1 : 0;
+}
+
+function typeOf(value: Value): string {
+  if (typeof value !== "object") {
+    return typeof value;
+  }
+  return value === null ? "null" : Array.isArray(value) ? "list" : isObject(value) ? "object" : "bytes";
+}
+
+/** Whether two stored values are the same, whatever they are. */
+export function sameValue(one: Value, other: Value): boolean {
+  return one === other || encoded(one) === encoded(other);
+}
+
+function encoded(value: Value): string {
+  return JSON.stringify(convexToJson(value));
 }
 
 /** Compare by code point; JavaScript's own operators compare UTF-16 units. */
@@ -57,9 +91,9 @@ function sameObject(one: Record<string, Value>, other: Record<string, Value>): b
 function sameScalar(one: Value, other: Value): boolean {
   if (isNumeric(one) && isNumeric(other)) {
     // The loose operator compares an integer with a float by size.
-    return one == other;
+    return one == other || (Number.isNaN(one) && Number.isNaN(other));
   }
-  return one === other;
+  return sameValue(one, other);
 }
 
 function isNumeric(value: Value): value is number | bigint {

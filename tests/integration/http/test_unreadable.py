@@ -6,6 +6,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 
 import apsw
@@ -14,6 +15,9 @@ import pytest
 
 from database.core import unreadable
 from database.core.context import as_application
+from database.core.errors import UnreadableRecord
+from database.purging import purge_changes
+from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
 from tests.servers.postgres import PostgresDatabase
@@ -141,3 +145,32 @@ def test_the_circuit_stays_closed(site: Site, run: Run) -> None:
     with as_application():
         assert site.manager.adapter.table("molecules").select("*").execute().rows == []
     assert site.get("/api/molecules").status_code == 200
+
+
+def test_a_bad_row_of_ours_costs_its_user_alone(site: Site, run: Run) -> None:
+    bad = BAD[kind(site)][0]
+    headers = site.register("one")
+    site.login("one")
+    site.register("other")
+    run(f"update isthmus_sessions set created_at = '{bad}'")
+    assert site.get("/auth/me", headers).status_code == 200
+    assert site.get("/auth/sessions", headers).status_code == 200
+    # It ends as any other, for the requests of the next moment.
+    answer = site.post("/auth/logout", {"everywhere": True}, headers)
+    assert answer.status_code == 204, answer.text
+    assert_problem(site.get("/auth/me", headers), 401)
+    site.login("other")
+    if kind(site) == "sqlite":  # PostgreSQL takes no bad text
+        run("update isthmus_users set name = cast(x'ff41' as text) where email = 'one@example.org'")
+        answer = site.post("/auth/login", {"email": "one@example.org", "password": PASSWORD})
+        assert_problem(answer, 500, "unreadable-record")
+        site.login("other")
+
+
+def test_what_a_follower_has_read_cannot_be_told_if_its_checkpoint_cannot(site: Site, run: Run) -> None:
+    run(
+        "insert into isthmus_sync_cursors (id, created_at, updated_at, version, session, cursors) values"
+        f" ('pair', '{GOOD}', '{GOOD}', 1, 'session', {SPOILED[kind(site)][0][1]})"
+    )
+    with pytest.raises(UnreadableRecord, match="column 'cursors'"):
+        purge_changes(site.manager.adapter, timedelta(days=7))

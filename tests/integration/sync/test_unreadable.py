@@ -6,23 +6,26 @@ import logging
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
 import apsw
-import psycopg
 import pytest
 
 from database.adapters.base import DatabaseAdapter
 from database.adapters.memory import MemoryAdapter
 from database.core.context import as_application
 from database.core.operations import Delete
+from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.query import Where
 from database.core.result import Row
 from database.sync import SyncManager
-from tests.integration.sync.conftest import _sqlite
-from tests.integration.sync.conftest import _supabase
+from database.sync import failures as failures_module
+from database.sync.failures import FAILURES
+from database.sync.failures import Failures
+from tests.integration.spoiled import SPOILED
 from tests.integration.sync.support import contents
 from tests.integration.sync.support import insert
 
@@ -31,39 +34,29 @@ GOOD = "2030-01-01T00:00:00.000000Z"
 
 
 class Spoiled(NamedTuple):
-    """A database with another program that writes to it, and one beside it."""
+    """A database with another program that writes to it, and one beside it.
+
+    :ivar move: gives a molecule, by its id, another ``updated_at``, past the adapter.
+    """
 
     adapter: DatabaseAdapter
     other: DatabaseAdapter
-    execute: Callable[[str], object]
+    move: Callable[[str, str], object]
     manager: SyncManager
 
-    def move(self, record_id: str, moment: str) -> None:
-        self.execute(f"update molecules set updated_at = '{moment}' where id = '{record_id}'")
+
+KINDS = [f"{kind} {place}" for kind in ("sqlite", "postgresql", "convex") for place in ("first", "second")]
 
 
-@pytest.fixture(params=["sqlite first", "sqlite second", "postgresql first", "postgresql second"])
-def spoiled(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Spoiled]:
+@pytest.fixture(params=[*KINDS, "http second"])
+def spoiled(request: pytest.FixtureRequest) -> Iterator[Spoiled]:
     kind, place = request.param.split()
     with ExitStack() as stack:
-        adapter = _sqlite(request) if kind == "sqlite" else _supabase(request)
+        adapter, move = SPOILED[kind](request, stack)
         stack.callback(adapter.disconnect)
         other = MemoryAdapter()
-        if kind == "sqlite":
-            file = apsw.Connection(str(tmp_path / "synced.db"))
-            file.set_busy_timeout(10_000)
-            stack.callback(file.close)
-            execute: Callable[[str], object] = file.execute
-        else:
-            names = {"host": "host", "port": "port", "user": "user", "password": "password", "database": "dbname"}
-            given = {ours: adapter.config[name] for name, ours in names.items()}
-            connection = stack.enter_context(psycopg.connect(**given, autocommit=True))
-
-            def execute(text: str) -> object:
-                return connection.execute(text.encode())
-
         sides = (adapter, other) if place == "first" else (other, adapter)
-        yield Spoiled(adapter, other, execute, SyncManager(*sides))
+        yield Spoiled(adapter, other, move, SyncManager(*sides))
 
 
 def names(adapter: DatabaseAdapter, table: str = "molecules") -> dict[str, str]:
@@ -120,3 +113,18 @@ def test_a_comparison_of_everything_takes_it_for_no_deletion(spoiled: Spoiled) -
     assert not spoiled.manager.sync_all()
     assert set(names(spoiled.other)) == {"odd", "well"}
     assert failures(spoiled) == [("molecules", "odd")]
+
+
+@pytest.mark.parametrize("spoiled", ["sqlite first"], indirect=True)
+def test_pages_of_what_sync_remembers_go_on_behind_what_cannot_be_read(
+    spoiled: Spoiled, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(failures_module, "PAGE", 2)
+    row = {"pair": spoiled.manager.pair.name, "table_name": "molecules", "reason": "for a reason"}
+    with as_application():
+        spoiled.adapter.run(Insert(FAILURES, [{**row, "id": name, "record_id": name} for name in "abcde"]))
+    with closing(apsw.Connection(str(tmp_path / "synced.db"))) as file:
+        file.execute(f"update {FAILURES} set reason = x'00' where id < 'd'")
+    kept = Failures(spoiled.manager.pair)
+    kept.load()
+    assert kept.keys() == [("molecules", "d"), ("molecules", "e")]

@@ -20,6 +20,9 @@ const markNumber = (token) => {
 
 const parseNumber = (text) => (/\d/.test(text) ? exact(text) : text);
 
+/** JSON has no numbers for NaN and the infinities, so that PostgreSQL writes them as text. */
+const parseDouble = (text) => (Number.isFinite(Number(text)) ? Number(text) : text);
+
 const parseDocument = (text) => JSON.parse(text.replace(TEXT_OR_NUMBER, markNumber));
 
 const isoTime = (text) => text.replace(" ", "T").replace(/([-+]\d\d)$/, "$1:00");
@@ -30,6 +33,7 @@ const type = (oid, serialize, parse) => ({ to: oid, from: [oid], serialize, pars
 export const types = {
   bigint: type(20, String, parseNumber),
   numeric: type(1700, String, parseNumber),
+  double: type(701, String, parseDouble),
   json: type(114, JSON.stringify, parseDocument),
   jsonb: type(3802, JSON.stringify, parseDocument),
   timestamp: type(1114, String, isoTime),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from database.adapters.buffered.replica import Loaded
 from database.adapters.buffered.replica import Replica
 from database.adapters.memory import MemoryAdapter
 from database.core.clock import monotonic
@@ -38,7 +39,8 @@ SLOW: list[Operation] = [
 @pytest.mark.parametrize("operation", SLOW, ids=str)
 def test_a_query_is_stopped_at_its_deadline(operation: Operation) -> None:
     replica = Replica(SCHEMA, [], 0)
-    replica.load(SCHEMA.table("things"), [dict.fromkeys(SCHEMA.table("things").columns) | row for row in ROWS])
+    rows = [dict.fromkeys(SCHEMA.table("things").columns) | row for row in ROWS]
+    replica.load(SCHEMA.table("things"), [Loaded(row, row, spoiled=False) for row in rows])
     with pytest.raises(Stopped):
         replica.execute(operation, monotonic())
     assert replica.execute(Select("things", ("id",), limit=1), monotonic() + 60).rows == [{"id": "00000"}]
