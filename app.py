@@ -19,7 +19,6 @@ from api import purging
 from api import records
 from api import status
 from api.json import OrjsonProvider
-from auth import middleware
 from auth.bridge import AuthBridge
 from auth.commands import auth_commands
 from auth.sign_in import limits
@@ -35,6 +34,7 @@ from database.commands import db_commands
 from database.connection_manager import ConnectionManager
 from database.core.clock import utc_now
 from database.core.errors import DataError
+from database.extension import Isthmus
 from database.sync.commands import sync_commands
 
 logger = logging.getLogger(__name__)
@@ -107,9 +107,9 @@ def main() -> int:
         _advise(settings)
         # Made here first, so that what is wrong is said once, and no server process starts with it.
         app = create_app(settings)
-        app.extensions[middleware.EXTENSION].ring.keys(utc_now())
+        Isthmus.of(app)[AuthBridge].ring.keys(utc_now())
         migrating.start(app)
-        app.extensions["isthmus"].manager.disconnect()
+        Isthmus.of(app).manager.disconnect()
         api.serving.serve("app:serve_app", settings)
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")

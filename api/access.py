@@ -7,22 +7,14 @@ from functools import cache
 from functools import wraps
 from typing import Any
 
-from flask import current_app
-
 from auth.guards import access_required
-from database.connection_manager import ConnectionManager
 from database.core.access import Access
 from database.core.access import Action
 from database.core.errors import NotFound
 from database.core.schema import TableSchema
+from database.extension import current_database
 
 View = Callable[..., Any]
-
-
-def database() -> ConnectionManager:
-    """The databases of the current app."""
-    manager: ConnectionManager = current_app.extensions["isthmus"].manager
-    return manager
 
 
 def on_table(action: Action) -> Callable[[View], View]:
@@ -45,7 +37,7 @@ def on_table(action: Action) -> Callable[[View], View]:
 
 
 def _shown_table(name: str) -> TableSchema:
-    databases = database()
+    databases = current_database()
     schema = databases.adapters[databases.primary_adapter].schema.table(name)
     if schema.internal or not schema.rules.declared:
         raise NotFound(f"there is no table {name!r}")

@@ -14,8 +14,6 @@ from flask.typing import ResponseReturnValue
 
 from api import cookies
 from api import sessions
-from api.signing_in import ACCOUNTS
-from api.signing_in import SESSIONS
 from api.signing_in import UNCACHED
 from api.signing_in import accounts
 from api.signing_in import flag
@@ -33,6 +31,7 @@ from auth.sessions.sessions import Sessions
 from auth.sign_in.accounts import Accounts
 from auth.sign_in.limits import sign_in_limits
 from database.connection_manager import ConnectionManager
+from database.extension import Isthmus
 from database.flask_transactions import transactional
 from database.resilience.repetition import ATTEMPTS
 
@@ -54,16 +53,17 @@ def init_app(
         policy=settings.auth_revocation_policy,
         max_stale=settings.auth_revocation_max_stale_seconds,
     )
-    app.extensions[cookies.EXTENSION] = SessionCookies(secure=settings.auth_cookie_secure)
+    isthmus = Isthmus.of(app)
+    isthmus[SessionCookies] = SessionCookies(secure=settings.auth_cookie_secure)
     # With one that hashes, half of the threads at most are held up by passwords.
-    app.extensions[ACCOUNTS] = Accounts(manager, hasher, most_waiting=max(0, settings.threads // 2 - 1))
-    app.extensions[SESSIONS] = Sessions(
+    isthmus[Accounts] = Accounts(manager, hasher, most_waiting=max(0, settings.threads // 2 - 1))
+    isthmus[Sessions] = Sessions(
         manager,
         idle=timedelta(seconds=settings.auth_session_idle_seconds),
         lifetime=timedelta(seconds=settings.auth_session_seconds),
         on_end=revocation.add,
     )
-    middleware.init_app(app, bridge, revocation=revocation, cookies=app.extensions[cookies.EXTENSION])
+    middleware.init_app(app, bridge, revocation=revocation, cookies=isthmus[SessionCookies])
     app.register_blueprint(blueprint)
     app.register_blueprint(sessions.blueprint)
     return revocation

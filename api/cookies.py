@@ -6,7 +6,6 @@ from typing import Final
 
 from flask import Response
 from flask import after_this_request
-from flask import current_app
 from flask import request
 
 from auth.sessions.cookies import CSRF_HEADER
@@ -14,16 +13,15 @@ from auth.sessions.cookies import SessionCookies
 from auth.sessions.cookies import csrf_token
 from auth.sessions.sessions import Grant
 from database.core.clock import utc_now
+from database.extension import current_isthmus
 
-EXTENSION: Final = "isthmus_cookies"
 PATH: Final = "/auth"
 """Where the refresh token is sent to, and to nowhere else."""
 
 
 def session_cookies() -> SessionCookies:
     """The cookies of the current app."""
-    cookies: SessionCookies = current_app.extensions[EXTENSION]
-    return cookies
+    return current_isthmus()[SessionCookies]
 
 
 def refresh_cookie() -> str | None:

@@ -6,15 +6,16 @@ from flask import Flask
 from flask import request
 from flask.typing import ResponseReturnValue
 
-from api.signing_in import ACCOUNTS
 from api.signing_in import flag
 from api.signing_in import read_fields
 from api.signing_in import signed_in
 from auth import sign_in
 from auth.sessions.cookies import without_cookies
+from auth.sign_in.accounts import Accounts
 from auth.sign_in.limits import sign_in_limits
 from config.settings import Settings
 from database.connection_manager import ConnectionManager
+from database.extension import Isthmus
 from database.flask_transactions import transactional
 from database.resilience.repetition import ATTEMPTS
 
@@ -27,7 +28,7 @@ def init_app(app: Flask, manager: ConnectionManager, settings: Settings) -> None
     if not settings.auth_foreign_issuers:
         return
     tokens = sign_in.foreign.foreign_tokens(settings.auth_foreign_issuers, settings.jwt_issuer)
-    accounts = sign_in.foreign.ForeignAccounts(manager, app.extensions[ACCOUNTS])
+    accounts = sign_in.foreign.ForeignAccounts(manager, Isthmus.of(app)[Accounts])
 
     # Another issuer may be slow to answer: not while others wait for the write lock.
     @without_cookies

@@ -10,7 +10,6 @@ from typing import Any
 from typing import Final
 
 from flask import Flask
-from flask import current_app
 from flask import has_app_context
 from flask.json.provider import DefaultJSONProvider
 
@@ -28,10 +27,11 @@ from database.adapters.session import Transaction
 from database.connection_manager import ConnectionManager
 from database.core.deferred import Deferred
 from database.core.operations import SqlParams
+from database.extension import Isthmus
+from database.extension import current_isthmus
 
 logger = logging.getLogger(__name__)
 
-EXTENSION: Final = "isthmus_convex"
 
 _ADAPTER: Final = "convex"
 _SETTINGS: Final[Mapping[str, str]] = {
@@ -91,7 +91,7 @@ class FlaskConvexIntegration:
         problem.init_app(app)
         _write_deferred(app)
         installation = _Installation(self, manager.adapters[_ADAPTER], bridge)
-        app.extensions[EXTENSION] = installation
+        Isthmus.of(app)[_Installation] = installation
         self._installations.append(installation)
         if bridge.key.algorithm == "HS256":
             logger.warning("Convex does not accept tokens signed with HS256; set JWT_ALGORITHM to ES256 or RS256")
@@ -128,10 +128,9 @@ class FlaskConvexIntegration:
 
     def _here(self) -> _Installation:
         if has_app_context():
-            installation: _Installation | None = current_app.extensions.get(EXTENSION)
-            if installation is None:
+            if _Installation not in current_isthmus():
                 raise RuntimeError("this app has no Convex integration; call init_app for it")
-            return installation
+            return current_isthmus()[_Installation]
         if len(self._installations) != 1:
             raise RuntimeError(f"there are {len(self._installations)} apps; outside of an app context it takes one")
         return self._installations[0]
@@ -144,15 +143,15 @@ def init_flask_convex(app: Flask, config: Mapping[str, Any] | None = None) -> Fl
     :raises ConfigurationError: for an unknown key, and with every setting that is missing or wrong.
     :raises RuntimeError: for a configuration where the app has an integration, which is not configured twice.
     """
-    installation: _Installation | None = app.extensions.get(EXTENSION)
-    if installation is not None and config is None:
-        return installation.integration
+    isthmus = Isthmus.found(app)
+    if _Installation in isthmus and config is None:
+        return isthmus[_Installation].integration
     return FlaskConvexIntegration(app, config)
 
 
 @dataclass(frozen=True, slots=True)
 class _Installation:
-    """What ``app.extensions["isthmus_convex"]`` holds."""
+    """The integration of one app."""
 
     integration: FlaskConvexIntegration
     adapter: DatabaseAdapter
@@ -161,9 +160,10 @@ class _Installation:
 
 def _require_bare(app: Flask) -> None:
     """Refuse before anything of the app is changed."""
-    if EXTENSION in app.extensions:
+    isthmus = Isthmus.found(app)
+    if _Installation in isthmus:
         raise RuntimeError("this app has its Convex integration already; set it up once")
-    if "isthmus" in app.extensions or middleware.EXTENSION in app.extensions:
+    if ConnectionManager in isthmus or AuthBridge in isthmus:
         raise RuntimeError("this app has its data layer or identity already; the integration brings both")
 
 

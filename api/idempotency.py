@@ -21,7 +21,6 @@ from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import UnprocessableEntity
 
 from api.access import View
-from api.access import database
 from api.bodies import read_bytes
 from database.adapters.face import Database
 from database.core.clock import utc_now
@@ -37,6 +36,7 @@ from database.core.operations import Update
 from database.core.query import Where
 from database.core.result import Result
 from database.core.result import Row
+from database.extension import current_database
 from database.flask_transactions import before_answer
 from database.purging import delete_in_parts
 from database.transaction import current_unit
@@ -132,7 +132,7 @@ def _storing(claim_id: str) -> Callable[[Response], None]:
 
 def _run(operation: Operation) -> Result:
     with as_application():
-        return database().run(operation)
+        return current_database().run(operation)
 
 
 def _claim_id(key: str) -> str:

@@ -16,13 +16,13 @@ from database.connection_manager import ConnectionManager
 from database.core.context import as_application
 from database.core.errors import BackendError
 from database.core.errors import RequestError
+from database.extension import Isthmus
 from database.migrations.presence import advice
 from database.migrations.presence import missing
 from database.migrations.recorded import is_up_to_date
 
 logger = logging.getLogger(__name__)
 
-EXTENSION = "isthmus_migration"
 
 _READY = "readyz"
 _UNTOUCHED = status.ENDPOINTS - {_READY}
@@ -97,12 +97,12 @@ class AutoMigration:
 def init_app(app: Flask, manager: ConnectionManager) -> None:
     """Have the tables of ``app``'s databases made when it is served."""
     migration = AutoMigration(manager)
-    app.extensions[EXTENSION] = migration
+    Isthmus.of(app)[AutoMigration] = migration
     app.before_request(migration.before_request)
 
 
 def start(app: Flask) -> None:
     """Make the tables now, if that is not switched off. :raises RequestError: if a database answers, and refuses."""
-    migration: AutoMigration | None = app.extensions.get(EXTENSION)
-    if migration is not None:
-        migration.start()
+    isthmus = Isthmus.found(app)
+    if AutoMigration in isthmus:
+        isthmus[AutoMigration].start()

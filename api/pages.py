@@ -9,13 +9,13 @@ from typing import Final
 
 import orjson
 
-from api.access import database
 from api.listing import Listing
 from database.core.operations import Batch
 from database.core.operations import Select
 from database.core.result import Result
 from database.core.result import Row
 from database.core.unreadable import Unreadable
+from database.extension import current_database
 
 PORTION: Final = 25
 """Rows that are read at once before it is known how large they are."""
@@ -83,7 +83,7 @@ def read_page(listing: Listing) -> Page:
         if size >= MOST_BYTES:
             break
         portion = _next_portion(listing, page, size) if advanced else 2 * portion
-        advanced = page.take(listing, database().run(_portion(listing, page.last, portion)), portion)
+        advanced = page.take(listing, current_database().run(_portion(listing, page.last, portion)), portion)
     return page
 
 
@@ -103,11 +103,11 @@ def _first(listing: Listing, portion: int) -> tuple[Result, int | None]:
     """The first portion, with the count if it is asked for."""
     select = _portion(listing, listing.last, portion)
     if not listing.count or listing.last is None:
-        result = database().run(select)
+        result = current_database().run(select)
         return result, result.count
     # Behind a cursor, all rows that match are not those that the page is taken from; both are of one moment.
     everything = Select(listing.table, ("id",), listing.where, limit=0, count=True)
-    result, counted = database().run(Batch((select, everything))).parts
+    result, counted = current_database().run(Batch((select, everything))).parts
     return result, counted.count
 
 

@@ -13,7 +13,6 @@ from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import Headers
 
 from api import conditions
-from api.access import database
 from api.access import on_table
 from api.bodies import read_changes
 from api.bodies import read_replacement
@@ -34,6 +33,7 @@ from database.core.records import complete_rows
 from database.core.result import Row
 from database.core.schema import MANAGED
 from database.core.schema import TableSchema
+from database.extension import current_database
 from database.flask_transactions import transactional
 from database.resilience.repetition import ATTEMPTS
 
@@ -69,7 +69,7 @@ def create_records(schema: TableSchema) -> ResponseReturnValue:
     """A new record, or several from a list, all or none."""
     refuse_parameters(request.args)
     rows, bulk = read_rows(schema)
-    created = database().run(Insert(schema.name, rows)).rows
+    created = current_database().run(Insert(schema.name, rows)).rows
     if bulk:
         return {"data": created}, 201
     return _created(schema, created[0])
@@ -82,7 +82,7 @@ def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     """One record, with its version as the entity tag; 304 if the caller has it already."""
     columns = read_columns(schema, request.args)
     fetched = columns if columns is None or not schema.versioned else tuple(dict.fromkeys((*columns, "version")))
-    result = database().run(Get(schema.name, record_id, fetched))
+    result = current_database().run(Get(schema.name, record_id, fetched))
     row = _existing(schema, result.first)
     headers = conditions.etag(row)
     if "If-None-Match" in request.headers and conditions.is_known(row):
@@ -101,7 +101,7 @@ def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     current = _current(schema, record_id)
     conditions.require(current)
     if current is None:
-        return _created(schema, database().run(Insert(schema.name, [body])).rows[0])
+        return _created(schema, current_database().run(Insert(schema.name, [body])).rows[0])
     columns = complete_rows(schema, [_with_owner(schema, body, current)], utc_now())
     values = {name: column[0] for name, column in columns.items() if name != "id" and name not in MANAGED}
     return _updated(schema, Update(schema.name, values, record_id, expected_version=current.get("version")))
@@ -126,7 +126,7 @@ def delete_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     """The record gone."""
     refuse_parameters(request.args)
     demanded = _demanded(schema, record_id)
-    if not database().run(Delete(schema.name, record_id, expected_version=demanded)).count:
+    if not current_database().run(Delete(schema.name, record_id, expected_version=demanded)).count:
         raise _missing(schema)
     return _empty(204)
 
@@ -150,7 +150,7 @@ def _created(schema: TableSchema, row: Row) -> ResponseReturnValue:
 
 
 def _updated(schema: TableSchema, operation: Update) -> ResponseReturnValue:
-    row = _existing(schema, database().run(operation).first)
+    row = _existing(schema, current_database().run(operation).first)
     return jsonify(row), conditions.etag(row)
 
 
@@ -165,7 +165,7 @@ def _demanded(schema: TableSchema, record_id: str) -> int | None:
 
 def _current(schema: TableSchema, record_id: str) -> Row | None:
     """The record that is to be changed; of one that cannot be read, the columns that can."""
-    result = database().run(Get(schema.name, record_id))
+    result = current_database().run(Get(schema.name, record_id))
     return dict(result.unreadable[0].values) if result.unreadable else result.first
 
 

@@ -12,7 +12,6 @@ from flask import request
 from flask.typing import ResponseReturnValue
 
 from api import cookies
-from api.access import database
 from api.signing_in import UNCACHED
 from api.signing_in import accounts
 from api.signing_in import answer
@@ -27,6 +26,7 @@ from auth.guards import jwt_required
 from auth.sessions.cookies import without_cookies
 from auth.sign_in.limits import sign_in_limits
 from database.core.context import current_context
+from database.extension import current_database
 from database.flask_transactions import transactional
 from database.transaction import own_transaction
 
@@ -111,7 +111,7 @@ def _refreshed(token: object, *, in_cookies: bool) -> ResponseReturnValue:
         cookies.check_exchange()
     grant = sessions().refresh(token)
     # Where the role is written, not where an older one may be read.
-    account = own_transaction(database(), lambda: accounts().get(grant.user_id))
+    account = own_transaction(current_database(), lambda: accounts().get(grant.user_id))
     if account is None:
         sessions().end_all(grant.user_id, "account_gone")
         raise SessionEnded

@@ -6,7 +6,6 @@ from typing import Any
 from typing import Final
 
 from flask import Response
-from flask import current_app
 from flask import jsonify
 from flask import request
 
@@ -14,27 +13,23 @@ from api import cookies
 from api.bodies import read_object
 from auth.bridge import AuthBridge
 from auth.errors import InvalidRegistration
-from auth.middleware import EXTENSION
 from auth.sessions.sessions import Grant
 from auth.sessions.sessions import Sessions
 from auth.sign_in.accounts import Account
 from auth.sign_in.accounts import Accounts
+from database.extension import current_isthmus
 
-ACCOUNTS: Final = "isthmus_accounts"
-SESSIONS: Final = "isthmus_sessions"
 UNCACHED: Final = {"Cache-Control": "no-store"}
 
 
 def accounts() -> Accounts:
     """The accounts of the current app."""
-    known: Accounts = current_app.extensions[ACCOUNTS]
-    return known
+    return current_isthmus()[Accounts]
 
 
 def sessions() -> Sessions:
     """The sessions of the current app."""
-    known: Sessions = current_app.extensions[SESSIONS]
-    return known
+    return current_isthmus()[Sessions]
 
 
 def read_fields(*names: str) -> dict[str, Any]:
@@ -68,7 +63,7 @@ def signed_in(account: Account, *, status: int = 200, in_cookies: bool = False) 
 
 def answer(account: Account, grant: Grant, *, status: int = 200, in_cookies: bool = False) -> Response:
     """The session's tokens: in the body, or in cookies with the CSRF token in the body."""
-    bridge: AuthBridge = current_app.extensions[EXTENSION]
+    bridge = current_isthmus()[AuthBridge]
     token = bridge.generate_token(account.id, account.user_data, session_id=grant.session_id)
     document = {"token_type": "Bearer", "expires_in": bridge.expiry, "user": shown(account)}
     if in_cookies:

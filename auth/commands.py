@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import click
-from flask import current_app
 from flask.cli import AppGroup
 
 from auth.errors import UnknownAccount
@@ -13,6 +12,7 @@ from auth.key_commands import rotate
 from auth.key_commands import supabase_key
 from auth.sessions.purging import purge_sessions
 from auth.sign_in.accounts import Accounts
+from database.extension import current_database
 
 auth_commands = AppGroup("auth", help="Accounts, their roles, and the keys that sign.")
 """Register it with ``app.cli.add_command``; the database is ``app.extensions["isthmus"].manager``."""
@@ -29,7 +29,7 @@ def grant(email: str, role: str) -> None:
 
     Tokens that are already out keep the old role until they expire.
     """
-    accounts = Accounts(current_app.extensions["isthmus"].manager)
+    accounts = Accounts(current_database())
     try:
         account = accounts.grant(email, role)
     except UnknownAccount as error:

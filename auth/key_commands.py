@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from datetime import datetime
 
 import click
-from flask import current_app
 from flask.cli import with_appcontext
 
 from auth.bridge import AuthBridge
@@ -16,10 +15,10 @@ from auth.errors import KeyConfigurationError
 from auth.errors import RotationRefused
 from auth.keys.states import KeyState
 from auth.keys.states import State
-from auth.middleware import EXTENSION
 from auth.sharing import convex_environment
 from auth.sharing import convex_key_url
 from auth.sharing import private_jwk
+from database.extension import current_isthmus
 
 _WIDTHS = (43, 9, 7, 20)
 
@@ -93,8 +92,7 @@ def supabase_key(following: bool) -> None:
 
 
 def _bridge() -> AuthBridge:
-    bridge: AuthBridge = current_app.extensions[EXTENSION]
-    return bridge
+    return current_isthmus()[AuthBridge]
 
 
 @contextmanager

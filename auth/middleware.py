@@ -25,6 +25,7 @@ from auth.sessions.revocation import Revocation
 from database.core.context import ANONYMOUS
 from database.core.context import Identity
 from database.core.context import current_context
+from database.extension import Isthmus
 from database.flask_transactions import SAFE_METHODS
 
 if TYPE_CHECKING:
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIApplication
     from _typeshed.wsgi import WSGIEnvironment
 
-EXTENSION = "isthmus_auth"
 Preprocess = Callable[[], ResponseReturnValue | None]
 
 
@@ -56,7 +56,7 @@ def init_app(
 
     Before each request ``g.user_id``, ``g.user_data`` (``email``, ``role``, ``name``, ``permissions``),
     ``g.convex_identity`` and ``g.convex_token`` are set, all None without a token, and the data layer's context
-    gets the identity, before any other hook. The bridge is kept in ``app.extensions["isthmus_auth"]``.
+    gets the identity, before any other hook. The bridge is kept in :class:`~database.extension.Isthmus`.
 
     A request with a bad token, or another kind of ``Authorization``, is never anonymous: it ends in
     :class:`~auth.errors.AuthenticationFailed`, for which the application registers an error handler.
@@ -65,9 +65,10 @@ def init_app(
     :param cookies: where the token is, if there is no ``Authorization``; without it no cookie is.
     :raises RuntimeError: if it was called for this app before.
     """
-    if EXTENSION in app.extensions:
+    isthmus = Isthmus.of(app)
+    if AuthBridge in isthmus:
         raise RuntimeError("auth is already set up for this app; call init_app once")
-    app.extensions[EXTENSION] = bridge
+    isthmus[AuthBridge] = bridge
 
     # Around Flask's own steps instead of among its hooks, of which each costs as much as the look at a known token.
     app.preprocess_request = _identifying(  # type: ignore[method-assign]

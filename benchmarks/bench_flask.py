@@ -53,6 +53,7 @@ from database.adapters.sqlite import SQLiteAdapter
 from database.connection_manager import ConnectionManager
 from database.core.operations import Update
 from database.core.schema import new_id
+from database.extension import Isthmus
 
 _CALLS = 100
 _RULE = "/items/<key>"
@@ -170,7 +171,7 @@ def _records_api(folder: Path) -> Iterator[Call]:
     call = caller(app, f"{_RECORDS_PATH}/{key}", method="PATCH", token=token, body=renamed)
     assert orjson.loads(call())["name"] != orjson.loads(call())["name"]
     yield call
-    app.extensions["isthmus"].manager.disconnect()
+    Isthmus.of(app).manager.disconnect()
 
 
 @contextmanager

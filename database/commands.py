@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Final
 
 import click
-from flask import current_app
 from flask.cli import AppGroup
 
 from config.tables import metadata
@@ -22,6 +21,7 @@ from database.adapters.engine import has_engine
 from database.core.errors import BackendError
 from database.core.errors import DataError
 from database.core.errors import RequestError
+from database.extension import current_database
 from database.migrations import presence
 
 _UNITS: Final = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -201,5 +201,5 @@ def _on_each(act: Callable[[DatabaseAdapter], bool]) -> list[bool]:
 
 
 def _adapters() -> dict[str, DatabaseAdapter]:
-    adapters: dict[str, DatabaseAdapter] = current_app.extensions["isthmus"].manager.adapters
+    adapters: dict[str, DatabaseAdapter] = current_database().adapters
     return adapters

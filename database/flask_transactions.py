@@ -44,6 +44,7 @@ from database.core.context import current_context
 from database.core.context import current_provenance
 from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
+from database.extension import Isthmus
 from database.flask_attempts import Start
 from database.resilience.repetition import ATTEMPTS
 from database.resilience.repetition import repeated
@@ -66,13 +67,6 @@ is counted from there, so that waiting for a thread is part of it."""
 _OPTIONS = "isthmus_transaction"
 _HEADERS = (Headers, dict, tuple, list)
 _BODIES = (str, bytes, dict, list, Iterator)
-
-
-@dataclass(frozen=True, slots=True)
-class Extension:
-    """What ``app.extensions["isthmus"]`` holds."""
-
-    manager: ConnectionManager
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,9 +144,10 @@ def init_app(app: Flask, manager: ConnectionManager, caller: Identity | None = N
         known. ``SERVICE`` is for an app that has no callers of its own: all its requests are the application's.
     :raises RuntimeError: if the app has a manager already.
     """
-    if "isthmus" in app.extensions:
+    isthmus = Isthmus.of(app)
+    if ConnectionManager in isthmus:
         raise RuntimeError("this app has its data layer already; call init_app once")
-    app.extensions["isthmus"] = Extension(manager)
+    isthmus[ConnectionManager] = manager
     manager.demand_callers()
     timeout = float(app.config.get("REQUEST_TIMEOUT", 30.0))
     # Around Flask's own steps instead of among its hooks: it is certain then what runs first and last, and a

@@ -6,7 +6,6 @@ from datetime import timedelta
 from typing import Final
 
 import click
-from flask import current_app
 from flask.cli import with_appcontext
 
 from auth.sessions.sessions import SESSIONS
@@ -15,6 +14,7 @@ from database.adapters.face import Database
 from database.core.clock import utc_now
 from database.core.context import as_application
 from database.core.query import Where
+from database.extension import current_database
 from database.purging import delete
 from database.purging import delete_in_parts
 from database.purging import ids_in_parts
@@ -47,6 +47,6 @@ def purge(database: Database, idle: timedelta) -> tuple[int, int]:
 @with_appcontext
 def purge_sessions() -> None:
     """Delete what is left of sessions that are long over."""
-    manager = current_app.extensions["isthmus"].manager
+    manager = current_database()
     sessions, tokens = purge(manager, timedelta(seconds=manager.settings.auth_session_idle_seconds))
     click.echo(f"Deleted {sessions} sessions and {tokens} refresh tokens.")

@@ -24,7 +24,6 @@ from typing import NamedTuple
 from typing import TypeVar
 
 from flask import Flask
-from flask import current_app
 from limits import RateLimitItem
 from limits import parse
 from limits.storage import MemoryStorage
@@ -40,10 +39,11 @@ from config.settings import Settings
 from config.sign_in import OFF
 from database.core.clock import Clock
 from database.core.clock import monotonic
+from database.extension import Isthmus
+from database.extension import current_isthmus
 
 logger = logging.getLogger(__name__)
 
-EXTENSION = "isthmus_limits"
 REDIS_PAUSE = 5.0
 """Seconds in which Redis is not asked after it failed, so that sign-ins do not wait for it one by one."""
 
@@ -182,7 +182,7 @@ def init_app(app: Flask, settings: Settings) -> None:
     With ``TRUSTED_PROXIES`` the address is the one that the first of that many proxies saw; without, the peer's,
     and what a client writes into ``X-Forwarded-For`` means nothing.
     """
-    app.extensions[EXTENSION] = SignInLimits(settings)
+    Isthmus.of(app)[SignInLimits] = SignInLimits(settings)
     if settings.redis_url is None:
         alone = settings.workers == 1 and not settings.production
         logger.log(logging.INFO if alone else logging.WARNING, "limits are counted per process; see REDIS_URL")
@@ -193,8 +193,7 @@ def init_app(app: Flask, settings: Settings) -> None:
 
 def sign_in_limits() -> SignInLimits:
     """The limits of the current app."""
-    limits: SignInLimits = current_app.extensions[EXTENSION]
-    return limits
+    return current_isthmus()[SignInLimits]
 
 
 def network(address: str | None) -> str:

@@ -7,15 +7,14 @@ from contextlib import contextmanager
 from threading import Event
 
 import click
-from flask import current_app
 from flask.cli import AppGroup
 
 from config.settings import ConfigurationError
 from database.adapters.base import DatabaseAdapter
-from database.connection_manager import ConnectionManager
 from database.core.clock import utc_now
 from database.core.context import as_application
 from database.core.errors import DataError
+from database.extension import current_database
 from database.sync.checkpoint import Checkpoints
 from database.sync.checkpoint import agreed
 from database.sync.failures import Failures
@@ -68,7 +67,7 @@ def show_status() -> None:
 
 def _manager() -> SyncManager:
     """The sync of the first two databases; Convex is the second one, if it is among them."""
-    manager: ConnectionManager = current_app.extensions["isthmus"].manager
+    manager = current_database()
     adapters = list(manager.adapters.values())[:2]
     if len(adapters) < 2:
         raise click.ClickException("DB_ADAPTER_ORDER has to name two databases.")

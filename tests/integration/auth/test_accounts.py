@@ -24,6 +24,7 @@ from auth.sign_in.accounts import TABLE
 from auth.sign_in.accounts import Account
 from auth.sign_in.accounts import Accounts
 from database.adapters.memory import MemoryAdapter
+from database.connection_manager import ConnectionManager
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity
@@ -32,6 +33,7 @@ from database.core.context import current_context
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.result import Result
+from database.extension import Isthmus
 from tests.integration.http.support import CHEAP
 
 PASSWORD = "correct horse battery staple"
@@ -260,16 +262,9 @@ def test_roles_that_are_none(accounts: Accounts, role: str) -> None:
         accounts.grant("ada@example.com", role)
 
 
-class Extension:
-    """What the application keeps in ``app.extensions["isthmus"]``, as far as the commands need it."""
-
-    def __init__(self, manager: MemoryAdapter) -> None:
-        self.manager = manager
-
-
 def run_command(adapter: MemoryAdapter, *arguments: str) -> tuple[int, str]:
     app = Flask(__name__)
-    app.extensions["isthmus"] = Extension(adapter)
+    Isthmus.of(app)[ConnectionManager] = ConnectionManager(adapters={"it": adapter})
     app.cli.add_command(auth_commands)
     result = app.test_cli_runner().invoke(args=["auth", *arguments])
     return result.exit_code, result.output

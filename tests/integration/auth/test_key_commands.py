@@ -11,8 +11,9 @@ import pytest
 from flask import Flask
 
 from app import create_app
-from auth.middleware import EXTENSION
+from auth.bridge import AuthBridge
 from config.settings import load_settings
+from database.extension import Isthmus
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def app(request: pytest.FixtureRequest, tmp_path: Path) -> Flask:
     """An application with settings of its own, which has been served: the first key is made then."""
     chosen = getattr(request, "param", {})
     app = create_app(load_settings(None, instance_path=tmp_path, local_db_path=tmp_path / "data.db", **chosen))
-    app.extensions[EXTENSION].jwks()
+    Isthmus.of(app)[AuthBridge].jwks()
     return app
 
 

@@ -12,11 +12,12 @@ import pytest
 from flask.testing import FlaskCliRunner
 
 from app import create_app
-from auth.middleware import EXTENSION
+from auth.bridge import AuthBridge
 from config.settings import load_settings
 from database.adapters.convex import ConvexAdapter
 from database.core.context import Identity
 from database.core.context import acting_as
+from database.extension import Isthmus
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.tokens import JwtProvider
@@ -54,7 +55,7 @@ def status(deployment: ConvexDeployment, token: str) -> int:
 @pytest.mark.parametrize("runner", [{}, {"jwt_algorithm": "RS256"}], ids=["ES256", "RS256"], indirect=True)
 def test_convex_believes_the_application(runner: FlaskCliRunner) -> None:
     provider = convex_provider(runner)
-    token = runner.app.extensions["isthmus_auth"].generate_token(SUBJECT, {"email": "ada@example.com"})
+    token = Isthmus.of(runner.app)[AuthBridge].generate_token(SUBJECT, {"email": "ada@example.com"})
     headers = {"Authorization": f"Bearer {token}"}
     assert runner.app.test_client().get("/auth/me", headers=headers).status_code in {200, 404}
     with available(ConvexDeployment, provider=provider) as deployment:
@@ -67,7 +68,7 @@ def test_convex_believes_the_application(runner: FlaskCliRunner) -> None:
 
 
 def test_convex_believes_tokens_from_before_and_after_a_rotation_once_it_was_told(runner: FlaskCliRunner) -> None:
-    bridge = runner.app.extensions["isthmus_auth"]
+    bridge = Isthmus.of(runner.app)[AuthBridge]
     former, before = convex_provider(runner), bridge.generate_token(SUBJECT)
     output(runner, "rotate")
     told = convex_provider(runner)
@@ -81,7 +82,7 @@ def test_convex_believes_tokens_from_before_and_after_a_rotation_once_it_was_tol
 
 def test_convex_is_told_the_keys_of_the_algorithm_that_it_is_told(tmp_path: Path) -> None:
     rings = {"instance_path": tmp_path, "local_db_path": tmp_path / "data.db", "jwt_issuer": "https://api.example/v1"}
-    create_app(load_settings(None, **rings)).extensions[EXTENSION].jwks()  # makes the first key
+    Isthmus.of(create_app(load_settings(None, **rings)))[AuthBridge].jwks()  # makes the first key
     runner = create_app(load_settings(None, **rings, jwt_algorithm="RS256")).test_cli_runner()
     output(runner, "rotate")
     result = runner.invoke(args=["auth", "convex-config"])
@@ -96,7 +97,7 @@ def test_convex_is_told_the_keys_of_the_algorithm_that_it_is_told(tmp_path: Path
 @pytest.mark.parametrize("runner", [{}, {"jwt_algorithm": "RS256"}], ids=["ES256", "RS256"], indirect=True)
 def test_what_supabase_imports_signs_the_same_tokens(runner: FlaskCliRunner) -> None:
     key = jwt.PyJWK(json.loads(output(runner, "supabase-key")))
-    bridge = runner.app.extensions["isthmus_auth"]
+    bridge = Isthmus.of(runner.app)[AuthBridge]
     assert (key.key_id, key.algorithm_name) == (bridge.key.kid, bridge.key.algorithm)
     claims = bridge.verify(bridge.generate_token(SUBJECT, {}))
     token = jwt.encode(dict(claims), key.key, key.algorithm_name, headers={"kid": key.key_id})
@@ -107,10 +108,11 @@ def test_supabase_imports_the_key_that_waits_before_it_signs(runner: FlaskCliRun
     result = runner.invoke(args=["auth", "supabase-key", "--next"])
     assert (result.exit_code, "No key waits" in result.output) == (1, True)
     output(runner, "rotate")
-    bridge = runner.app.extensions["isthmus_auth"]
+    bridge = Isthmus.of(runner.app)[AuthBridge]
     jwk = json.loads(output(runner, "supabase-key", "--next"))
     members = {"kty", "crv", "x", "y", "d", "kid", "alg", "use", "key_ops", "ext"}
     assert (jwk.keys(), jwk["alg"], jwk["key_ops"]) == (members, "ES256", ["sign", "verify"])
+    assert bridge.ring.next is not None
     assert jwk["kid"] == bridge.ring.next.kid != json.loads(output(runner, "supabase-key"))["kid"]
     output(runner, "rotate", "--now")
     assert bridge.key.kid == jwk["kid"]

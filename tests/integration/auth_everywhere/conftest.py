@@ -13,8 +13,8 @@ from typing import Final
 import pytest
 
 from auth.bridge import AuthBridge
-from auth.middleware import EXTENSION
 from database.core.context import as_application
+from database.extension import Isthmus
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
 from tests.integration.http.support import bearer
@@ -49,7 +49,7 @@ class Place:
 
     def token(self, subject: str) -> str:
         """A token that this application makes."""
-        bridge: AuthBridge = self.site.app.extensions[EXTENSION]
+        bridge: AuthBridge = Isthmus.of(self.site.app)[AuthBridge]
         return bridge.generate_token(subject, {"role": ROLES[subject]})
 
     def headers(self, subject: str) -> Headers:

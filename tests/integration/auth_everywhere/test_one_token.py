@@ -10,9 +10,11 @@ import psycopg
 import pytest
 from psycopg import sql
 
+from auth.bridge import AuthBridge
 from database.core.context import ANONYMOUS
 from database.core.context import Identity
 from database.core.context import acting_as
+from database.extension import Isthmus
 from tests.integration.auth_everywhere.conftest import ADA
 from tests.integration.auth_everywhere.conftest import BOB
 from tests.integration.auth_everywhere.conftest import CHIEF
@@ -144,7 +146,7 @@ def test_convex_itself_believes_the_token(convex: Place, token_signer: TokenSign
 def test_the_database_itself_tells_the_callers_apart(direct: Place, project_database: PostgresDatabase) -> None:
     """Row level security alone, with the claims of a token and without the data layer."""
     add_notes(direct)
-    claims = direct.site.app.extensions["isthmus_auth"].validate_token(direct.token(ADA))
+    claims = Isthmus.of(direct.site.app)[AuthBridge].validate_token(direct.token(ADA)) or {}
     assert _seen_by(project_database, claims) == ["a"]
     assert _changed_by(project_database, claims) == ["a"]
     assert _seen_by(project_database, {**claims, "sub": BOB}) == ["b"]

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from auth.bridge import AuthBridge
+from database.extension import Isthmus
 from tests.integration.auth_foreign.conftest import MakeSite
 from tests.integration.auth_foreign.conftest import exchange
 from tests.integration.auth_foreign.issuer import Issuer
@@ -96,7 +98,7 @@ def test_roles_of_another_issuer_mean_nothing_here(site: Site, known_issuer: Iss
     answer = exchange(site, known_issuer.token("gil", **claims))
     assert answer.json["user"]["role"] == "user"
     assert answer.json["user"]["id"] != "1"
-    granted = site.app.extensions["isthmus_auth"].verify(answer.json["access_token"])
+    granted = Isthmus.of(site.app)[AuthBridge].verify(answer.json["access_token"])
     assert granted["role"] == "authenticated"
     assert granted["app_metadata"].get("permissions", []) == []
     made = site.post("/api/molecules", {"name": "Water"}, bearer(answer.json["access_token"]))

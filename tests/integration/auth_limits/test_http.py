@@ -10,6 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from auth.sign_in.accounts import Accounts
+from database.extension import Isthmus
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
@@ -137,5 +138,5 @@ def test_the_accounts_of_the_fixture_hash(limited_site: Any, hasher: CountingHas
     site: Site = limited_site(hasher)
     before = hasher.work
     register(site, "ada@example.org")
-    assert isinstance(site.app.extensions["isthmus_accounts"], Accounts)
+    assert isinstance(Isthmus.of(site.app)[Accounts], Accounts)
     assert hasher.work == before + 1

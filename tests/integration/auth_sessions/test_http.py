@@ -8,10 +8,8 @@ from typing import Any
 
 import pytest
 
-from api.signing_in import ACCOUNTS
 from api.signing_in import signed_in
 from auth.bridge import AuthBridge
-from auth.middleware import EXTENSION
 from auth.sessions.purging import KEPT
 from auth.sessions.refresh_tokens import RefreshToken
 from auth.sessions.sessions import SESSIONS
@@ -23,6 +21,7 @@ from database.core.context import as_application
 from database.core.operations import Delete
 from database.core.operations import Update
 from database.core.query import Where
+from database.extension import Isthmus
 from tests.integration.http.support import CHEAP
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import Headers
@@ -89,7 +88,7 @@ def test_a_sign_in_begins_a_session_which_a_refresh_goes_on_with(site: Site) -> 
     assert again.json["refresh_token"] != first["refresh_token"]
     assert works(site, again.json)
     assert "Set-Cookie" not in again.headers
-    bridge: AuthBridge = site.app.extensions[EXTENSION]
+    bridge: AuthBridge = Isthmus.of(site.app)[AuthBridge]
     sids = [bridge.verify(tokens["access_token"])["sid"] for tokens in (registered, first, again.json)]
     assert sids[1] == sids[2] != sids[0]
 
@@ -195,7 +194,7 @@ def test_a_change_of_password_that_is_refused_changes_nothing(
 
 
 def test_an_account_without_a_password_gets_none_and_cannot_be_signed_in_to(site: Site) -> None:
-    accounts: Accounts = site.app.extensions[ACCOUNTS]
+    accounts: Accounts = Isthmus.of(site.app)[Accounts]
     account = accounts.register_without_password(ADA["email"])
     with site.app.test_request_context():
         tokens = signed_in(account).json
@@ -216,7 +215,7 @@ def test_an_account_that_is_gone_has_no_sessions(site: Site) -> None:
 
 def test_a_token_of_no_session_is_believed_but_cannot_be_signed_out(site: Site) -> None:
     user = register(site)["user"]
-    bridge: AuthBridge = site.app.extensions[EXTENSION]
+    bridge: AuthBridge = Isthmus.of(site.app)[AuthBridge]
     headers = bearer(bridge.generate_token(user["id"], user))
     assert site.get("/auth/me", headers).status_code == 200
     assert_problem(site.post("/auth/logout", {}, headers), 403, "forbidden")
@@ -266,7 +265,7 @@ def test_what_is_long_over_is_purged_and_nothing_else(site: Site) -> None:
     refresh(site, living)
     site.post("/auth/logout", {}, access(ended))
     age = utc_now() - KEPT - KEPT - KEPT - KEPT
-    bridge: AuthBridge = site.app.extensions[EXTENSION]
+    bridge: AuthBridge = Isthmus.of(site.app)[AuthBridge]
     ids = [bridge.verify(tokens["access_token"])["sid"] for tokens in (ended, idle, living)]
     with as_application():
         site.manager.run(Update(SESSIONS, {"ended_at": age}, ids[0]))

@@ -22,9 +22,7 @@ import sqlalchemy as sa
 from flask import jsonify
 from flask import request
 
-from api.access import database
 from auth.bridge import AuthBridge
-from auth.middleware import EXTENSION
 from config.tables import OWN_ROWS
 from config.tables import metadata as shipped
 from config.tables import record_columns
@@ -44,6 +42,8 @@ from database.core.operations import Select
 from database.core.operations import Upsert
 from database.core.query import Where
 from database.core.schema import Schema
+from database.extension import Isthmus
+from database.extension import current_database
 from database.migrations import row_security
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
@@ -188,7 +188,7 @@ class World:
     headers: dict[str, Headers] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        bridge: AuthBridge = self.site.app.extensions[EXTENSION]
+        bridge: AuthBridge = Isthmus.of(self.site.app)[AuthBridge]
         self.headers = {"authenticated": bearer(bridge.generate_token(ADA, {"role": "user"})), "anon": {}}
 
     # Rows
@@ -277,7 +277,7 @@ def view() -> Any:
     """Run the SQL text of a request, in the unit of work around it."""
     asked = request.get_json() if request.method == "POST" else orjson.loads(request.args["asked"])
     # As Python writes it: SQL knows values that JSON does not.
-    return jsonify(repr(_run(database(), **asked)))
+    return jsonify(repr(_run(current_database(), **asked)))
 
 
 def with_parameters(text: str) -> tuple[str, list[str]]:

@@ -18,7 +18,7 @@ from jwt import PyJWS
 from jwt.utils import base64url_encode
 
 from auth.bridge import AuthBridge
-from auth.middleware import EXTENSION
+from database.extension import Isthmus
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import Site
 
@@ -45,7 +45,7 @@ class Forge:
 
     @property
     def bridge(self) -> AuthBridge:
-        bridge: AuthBridge = self.site.app.extensions[EXTENSION]
+        bridge: AuthBridge = Isthmus.of(self.site.app)[AuthBridge]
         return bridge
 
     @property

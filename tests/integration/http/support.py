@@ -16,7 +16,6 @@ from argon2 import PasswordHasher
 from flask import Flask
 
 from api import migrating
-from api.signing_in import ACCOUNTS
 from app import create_app
 from auth.sign_in.accounts import Accounts
 from config.settings import load_settings
@@ -24,6 +23,7 @@ from database.connection_manager import ConnectionManager
 from database.core.context import SERVICE
 from database.core.context import acting_as
 from database.core.operations import Select
+from database.extension import Isthmus
 from tests.servers.postgres import PostgresDatabase
 
 PASSWORD = "correct horse battery staple"
@@ -52,7 +52,7 @@ class Site:
 
     @property
     def manager(self) -> ConnectionManager:
-        manager: ConnectionManager = self.app.extensions["isthmus"].manager
+        manager: ConnectionManager = Isthmus.of(self.app).manager
         return manager
 
     def call(self, method: str, path: str, json: Any = None, headers: Headers | None = None, **more: Any) -> Any:
@@ -99,7 +99,7 @@ class Site:
 
     def hash_with(self, hasher: PasswordHasher) -> Site:
         """Hash passwords another way from now on; the same site."""
-        self.app.extensions[ACCOUNTS] = Accounts(self.manager, hasher)
+        Isthmus.of(self.app)[Accounts] = Accounts(self.manager, hasher)
         return self
 
     def close(self) -> None:

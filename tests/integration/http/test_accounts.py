@@ -10,6 +10,7 @@ import pytest
 from argon2 import PasswordHasher
 
 from auth.sign_in.accounts import Accounts
+from database.extension import Isthmus
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
@@ -73,7 +74,7 @@ def test_no_transaction_is_open_while_a_password_is_verified(sqlite_site: Site) 
             assert may_go_on.wait(30)
             return super().verify(hash, password)
 
-    sqlite_site.app.extensions["isthmus_accounts"] = Accounts(sqlite_site.manager, SlowHasher())
+    Isthmus.of(sqlite_site.app)[Accounts] = Accounts(sqlite_site.manager, SlowHasher())
     answers: list[Any] = []
     sign_in = threading.Thread(target=lambda: answers.append(sqlite_site.post("/auth/login", ACCOUNT)))
     sign_in.start()

@@ -21,6 +21,7 @@ from database.adapters.faulty import FaultyAdapter
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.sqlite import SQLiteAdapter
 from database.core.context import as_application
+from database.extension import Isthmus
 from database.migrations import presence
 from database.migrations import runner
 from database.migrations.failures import TableInTheWay
@@ -60,7 +61,7 @@ def test_a_command_that_reads_makes_no_table(postgres_database: PostgresDatabase
     settings = {**supabase_settings(postgres_database), "DB_ADAPTER_ORDER": "supabase", "JWT_SECRET": "s" * 40}
     app = create_app(load_settings(None, **settings))
     app.test_cli_runner().invoke(args=command.split())
-    app.extensions["isthmus"].manager.disconnect()
+    Isthmus.of(app).manager.disconnect()
     adapter = PostgresAdapter({**_config(postgres_database)})
     assert adapter.execute_query("select relname from pg_class where relnamespace = 'public'::regnamespace") == []
     adapter.disconnect()

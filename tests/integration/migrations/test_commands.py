@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from types import SimpleNamespace
 
 import pytest
 from flask import Flask
@@ -13,6 +12,7 @@ from database.adapters.postgres import PostgresAdapter
 from database.adapters.sqlite import SQLiteAdapter
 from database.commands import db_commands
 from database.connection_manager import ConnectionManager
+from database.extension import Isthmus
 from database.migrations import runner
 from tests.integration.migrations.revisions import NEWEST
 from tests.integration.migrations.revisions import REVISIONS
@@ -106,6 +106,6 @@ def test_a_revision_needs_a_database_with_tables() -> None:
 def _cli(*adapters: DatabaseAdapter) -> FlaskCliRunner:
     app = Flask(__name__)
     manager = ConnectionManager(adapters={adapter.name: adapter for adapter in adapters})
-    app.extensions["isthmus"] = SimpleNamespace(manager=manager)
+    Isthmus.of(app)[ConnectionManager] = manager
     app.cli.add_command(db_commands)
     return app.test_cli_runner()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import pytest
 import sqlalchemy as sa
 from flask import Flask
@@ -14,6 +12,7 @@ from database.adapters.postgres import SupabaseDirectAdapter
 from database.adapters.sqlite import SQLiteAdapter
 from database.commands import db_commands
 from database.connection_manager import ConnectionManager
+from database.extension import Isthmus
 from database.migrations import runner
 from database.migrations.failures import MigrationFailed
 from database.migrations.failures import TableInTheWay
@@ -30,7 +29,7 @@ def adapter(request: pytest.FixtureRequest) -> DatabaseAdapter:
 
 def command(adapter: DatabaseAdapter, *arguments: str) -> tuple[int, str]:
     app = Flask(__name__)
-    app.extensions["isthmus"] = SimpleNamespace(manager=ConnectionManager(adapters={"it": adapter}))
+    Isthmus.of(app)[ConnectionManager] = ConnectionManager(adapters={"it": adapter})
     app.cli.add_command(db_commands)
     done = app.test_cli_runner().invoke(args=["db", *arguments])
     return done.exit_code, done.output

@@ -68,7 +68,12 @@ def test_that_there_is_nothing_to_migrate_is_found_without_alembic(tmp_path: Pat
     adapter = SQLiteAdapter({"path": str(tmp_path / "isthmus.db")})
     upgrade(adapter)
     adapter.disconnect()
-    start = "from api import migrating\nmigrating.start(app)\nassert not app.extensions[migrating.EXTENSION]._waiting"
+    start = """
+from api import migrating
+from database.extension import Isthmus
+migrating.start(app)
+assert not Isthmus.of(app)[migrating.AutoMigration]._waiting
+"""
     path = str(tmp_path / "isthmus.db")
     shown = loaded(tmp_path, f'{start}\nshow("start")', DB_ADAPTER_ORDER="local", LOCAL_DB_PATH=path)
     assert not shown["start"] & UNUSED

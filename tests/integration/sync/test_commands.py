@@ -13,6 +13,7 @@ from app import create_app
 from config.settings import load_settings
 from database.adapters.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
+from database.extension import Isthmus
 from tests.integration.sync.support import contents
 from tests.integration.sync.support import insert
 
@@ -23,7 +24,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     app = application(tmp_path, "local,memory")
     assert app.test_client().get("/api/molecules").status_code == 200
     yield app
-    app.extensions["isthmus"].manager.disconnect()
+    Isthmus.of(app).manager.disconnect()
     ConnectionManager.set_instance(None)
 
 
@@ -43,7 +44,7 @@ def application(folder: Path, order: str) -> Flask:
 
 
 def databases(app: Flask) -> tuple[DatabaseAdapter, DatabaseAdapter]:
-    first, second = app.extensions["isthmus"].manager.adapters.values()
+    first, second = Isthmus.of(app).manager.adapters.values()
     return first, second
 
 

@@ -30,6 +30,7 @@ from database.core.context import NO_CONTEXT
 from database.core.context import SERVICE
 from database.core.context import acting_as
 from database.core.context import current_context
+from database.extension import Isthmus
 from tests.unit.auth.forging import STRANGERS_KEY
 from tests.unit.auth.forging import forge
 from tests.unit.auth.forging import good_claims
@@ -250,7 +251,7 @@ def test_callers_do_not_share_what_views_may_change(app: Flask) -> None:
 def test_setting_up_twice_is_a_mistake(app: Flask, bridge: AuthBridge) -> None:
     with pytest.raises(RuntimeError, match="once"):
         middleware.init_app(app, bridge)
-    assert app.extensions["isthmus_auth"] is bridge
+    assert Isthmus.of(app)[AuthBridge] is bridge
 
 
 def guarded(app: Flask, guard: Callable[[Any], Any], role: str | None) -> tuple[int, Any]:
@@ -258,7 +259,7 @@ def guarded(app: Flask, guard: Callable[[Any], Any], role: str | None) -> tuple[
         return {"number": number}
 
     app.get("/guarded/<int:number>")(guard(view))
-    bridge: AuthBridge = app.extensions["isthmus_auth"]
+    bridge: AuthBridge = Isthmus.of(app)[AuthBridge]
     headers = {} if role is None else bearer(bridge.generate_token("user_1", {"role": role}))
     answer = app.test_client().get("/guarded/7", headers=headers)
     return answer.status_code, answer.json
