@@ -9,9 +9,7 @@ every process asks the same primary, all of them agree.
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections.abc import Mapping
 from typing import Any
 from typing import ClassVar
@@ -27,6 +25,7 @@ from database.core.clock import monotonic
 from database.core.errors import CircuitOpen
 from database.core.errors import ConnectFailed
 from database.core.errors import Unavailable
+from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
@@ -34,8 +33,6 @@ from database.failover.reading import alone
 from database.failover.reading import begun
 from database.failover.reading import read
 from database.failover.state import Failover
-
-_managers: weakref.WeakSet[ConnectionManager] = weakref.WeakSet()
 
 _AWAY = (CircuitOpen, ConnectFailed)
 """After these the primary is known to be away."""
@@ -64,7 +61,7 @@ class ConnectionManager(Database):
         self.primary_adapter, *_ = self.adapters
         self._clock = clock
         self._build()
-        _managers.add(self)
+        rebuild_after_fork(self, ConnectionManager._build, after=self.adapters.values())
 
     def _build(self) -> None:
         """Everything that must not be shared with a forked child: locks, listeners."""
@@ -174,12 +171,3 @@ class ConnectionManager(Database):
             return error
         message = f"{self.primary_adapter} does not answer; {others} answers reads only and takes no writes"
         return type(error)(message, backend=error.backend, operation=error.operation, retry_after=error.retry_after)
-
-
-def _after_fork() -> None:
-    """In the child; the adapters, whose module was imported before, have begun anew already."""
-    for manager in list(_managers):
-        manager._build()
-
-
-os.register_at_fork(after_in_child=_after_fork)

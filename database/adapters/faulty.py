@@ -52,6 +52,7 @@ from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
+from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
@@ -225,6 +226,7 @@ class FaultyAdapter(DatabaseAdapter):
         self._seed = seed
         self._sleep = sleep
         super().__init__(config, inner.schema, name or f"faulty {inner.name}")
+        rebuild_after_fork(self, DatabaseAdapter._begin_in_child, after=(inner,))
 
     def _make_backend(self, setup: Setup) -> Backend:
         return FaultyBackend(setup, self.inner, lambda: self.faults, self._seed)
