@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from datetime import timedelta
 from functools import partial
 from threading import Lock
-from threading import Thread
 
 from flask import Flask
 
@@ -24,6 +23,7 @@ from database.core.chance import chance
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.errors import DataError
+from database.core.lifecycle import in_background
 from database.purging import purge_changes
 
 logger = logging.getLogger(__name__)
@@ -51,7 +51,7 @@ class Purger:
         """Begin to purge if it is time; the request does not wait for it."""
         if self._clock() >= self._due and self._running.acquire(blocking=False):
             self._due = self._clock() + self._settings.purge_interval
-            Thread(target=self._run, name="isthmus-purge", daemon=True).start()
+            in_background("isthmus-purge", self._run)
 
     def run(self) -> None:
         """Purge everything; what a database refuses now is left for the next time."""

@@ -9,7 +9,6 @@ import os
 import resource
 import signal
 import socket
-import threading
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing import parent_process
@@ -32,6 +31,7 @@ from config.settings import ConfigurationError
 from config.settings import Settings
 from database.adapters import translation
 from database.core.first_use import load
+from database.core.lifecycle import in_background
 
 MAX_CONNECTIONS = 4096
 """Of a process. Others wait in the kernel until one of them ends."""
@@ -137,7 +137,7 @@ def enter_worker() -> None:
     logging.basicConfig(level=logging.INFO, format="[%(levelname)s] %(name)s: %(message)s")
     # It would log the whole URL of every request to a database, and with it what was looked for.
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    threading.Thread(target=_stop_with_parent, name="isthmus-parent", daemon=True).start()
+    in_background("isthmus-parent", _stop_with_parent)
 
 
 def _load_for_requests() -> None:

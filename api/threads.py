@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Lock
-from threading import Thread
+
+from database.core.lifecycle import in_background
 
 logger = logging.getLogger(__name__)
 
@@ -55,7 +56,7 @@ class Threads:
         self._queue: SimpleQueue[Job] = SimpleQueue()
         for number in range(count):
             # A request that ignores its own time limit shall not keep the process from ending.
-            Thread(target=self._serve, name=f"{name}-{number}", daemon=True).start()
+            in_background(f"{name}-{number}", self._serve)
 
     @property
     def idle(self) -> bool:

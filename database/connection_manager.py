@@ -9,11 +9,7 @@ every process asks the same primary, all of them agree.
 
 from __future__ import annotations
 
-import logging
-import os
 import threading
-import weakref
-from collections.abc import Callable
 from collections.abc import Mapping
 from typing import Any
 from typing import ClassVar
@@ -26,47 +22,17 @@ from database.adapters.registry import adapters_in_order
 from database.adapters.session import Transaction
 from database.core.clock import Clock
 from database.core.clock import monotonic
-from database.core.context import current_context
-from database.core.context import current_provenance
-from database.core.errors import BackendError
 from database.core.errors import CircuitOpen
 from database.core.errors import ConnectFailed
-from database.core.errors import TimedOut
 from database.core.errors import Unavailable
-from database.core.errors import Unsupported
+from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
-from database.failover.health import Health
-from database.failover.stand_in import may_stand_in
-from database.failover.stand_in import standing_in
-from database.resilience.deadline import remaining
-from database.resilience.guard import CLOSED
-
-logger = logging.getLogger(__name__)
-
-_managers: weakref.WeakSet[ConnectionManager] = weakref.WeakSet()
-
-_PAUSE = 1.0
-"""Seconds between two attempts to find any adapter that answers."""
-
-_NONE = "No active database adapter: no database can be used now; the log says why"
-
-_ELSEWHERE = (Unavailable, TimedOut)
-"""After these a read is tried on the next adapter."""
-
-_Answer = tuple[Transaction | None, Result]
-_Ask = Callable[[DatabaseAdapter, Operation], _Answer]
-"""Asks an adapter; with the transaction that this began, if it did."""
-
-
-def _alone(adapter: DatabaseAdapter, operation: Operation) -> _Answer:
-    return None, adapter.run_alone(operation)
-
-
-def _begun(adapter: DatabaseAdapter, operation: Operation) -> _Answer:
-    return adapter.begin_to_read(operation)
-
+from database.failover.reading import alone
+from database.failover.reading import begun
+from database.failover.reading import read
+from database.failover.state import Failover
 
 _AWAY = (CircuitOpen, ConnectFailed)
 """After these the primary is known to be away."""
@@ -95,17 +61,11 @@ class ConnectionManager(Database):
         self.primary_adapter, *_ = self.adapters
         self._clock = clock
         self._build()
-        _managers.add(self)
+        rebuild_after_fork(self, ConnectionManager._build, after=self.adapters.values())
 
     def _build(self) -> None:
         """Everything that must not be shared with a forked child: locks, listeners."""
-        after = self.settings.db_failback_after
-        self._connected = False
-        self._next_attempt = 0.0
-        self._lock = threading.RLock()
-        self._health = {
-            name: Health(adapter.pipeline.guard, after, self._clock) for name, adapter in self.adapters.items()
-        }
+        self._failover = Failover(self.adapters, self.settings.db_failback_after, self._clock)
 
     @classmethod
     def get_instance(cls) -> ConnectionManager:
@@ -132,17 +92,11 @@ class ConnectionManager(Database):
 
         Those before it are asked again by themselves, and calls return to them as after any outage.
         """
-        with self._lock:
-            self._connected = any(self._answers(name, adapter) for name, adapter in self.adapters.items())
-            if not self._connected:
-                # Calls that come now would only stand in line for the same answer.
-                self._next_attempt = self._clock() + _PAUSE
-            return self._connected
+        return self._failover.connect()
 
     def disconnect(self) -> bool:
         """Close all adapters; the next call connects again."""
-        with self._lock:
-            self._connected = False
+        self._failover.disconnect()
         for adapter in self.adapters.values():
             adapter.disconnect()
         return True
@@ -150,19 +104,12 @@ class ConnectionManager(Database):
     @property
     def active_adapter(self) -> str | None:
         """The name of the adapter that answers reads; None before the first call, and while none does."""
-        if not self._connected:
-            return None
-        if len(self.adapters) == 1 or not self._health[self.primary_adapter].recovering:
-            return self.primary_adapter
-        # A stand-in that was never needed is not known to be ill.
-        return next((name for name, adapter in self.adapters.items() if adapter.pipeline.guard.state == CLOSED), None)
+        return self._failover.answering(self._failover.now())
 
     @property
     def adapter(self) -> DatabaseAdapter:
         """The primary, which writes go to; connects if that was not done. :raises Unavailable: when none answers."""
-        if not self._connected:
-            self._connect_once()
-        return self.adapters[self.primary_adapter]
+        return self._failover.connected().adapter
 
     def get_active_adapter(self) -> DatabaseAdapter | None:
         """The adapter that answers reads, or None when no database answers."""
@@ -175,12 +122,12 @@ class ConnectionManager(Database):
 
     def run_alone(self, operation: Operation) -> Result:
         if reads_only(operation):
-            return self._read(operation, _alone)[1]
+            return read(self._failover, operation, alone)[1]
         try:
             result = self.adapter.run_alone(operation)
         except _AWAY as error:
             raise self._refusal(error) from error
-        self._health[self.primary_adapter].answered()
+        self._failover.answered()
         return result
 
     def begin_transaction(self, *, reads: bool = False) -> Transaction:
@@ -191,18 +138,20 @@ class ConnectionManager(Database):
 
     def begin_to_read(self, operation: Operation) -> tuple[Transaction, Result]:
         """As of an adapter; on a stand-in, which takes no writes then, if the primary cannot answer."""
-        transaction, result = self._read(operation, _begun)
+        transaction, result = read(self._failover, operation, begun)
         assert transaction is not None
         return transaction, result
 
     def get_connection_info(self) -> dict[str, Any]:
         """What is known of all adapters without asking them: which one is active, and which is meant to lead."""
+        state = self._failover.now()
         return {
             "environment": self.settings.environment,
             "connection_mode": "auto" if len(self.adapters) > 1 else self.primary_adapter,
-            "active_adapter": self.active_adapter,
-            "primary_adapter": self.primary_adapter,
-            "degraded": self._health[self.primary_adapter].recovering,
+            "active_adapter": self._failover.answering(state),
+            "primary_adapter": state.name,
+            "epoch": state.epoch,
+            "degraded": state.health.away,
             "adapters": {name: adapter.get_connection_info() for name, adapter in self.adapters.items()},
         }
 
@@ -215,26 +164,6 @@ class ConnectionManager(Database):
         """Ask every adapter for a sign of life."""
         return {name: adapter.test_connection() for name, adapter in self.adapters.items()}
 
-    def _connect_once(self) -> None:
-        """Connect for the first call; one that comes meanwhile waits for that, but not beyond its deadline."""
-        seconds = min(remaining(current_context.get(), monotonic), threading.TIMEOUT_MAX)
-        if not self._lock.acquire(timeout=seconds):
-            raise Unavailable(_NONE)
-        try:
-            if not self._connected and (self._clock() < self._next_attempt or not self.connect()):
-                raise Unavailable(_NONE, retry_after=_PAUSE)
-        finally:
-            self._lock.release()
-
-    def _answers(self, name: str, adapter: DatabaseAdapter) -> bool:
-        if adapter.connect():
-            return True
-        # Its prober asks from now on, and no call waits for it.
-        adapter.pipeline.guard.trip()
-        adapter.pipeline.start()
-        logger.warning("%s does not answer; it is asked again all the time", name)
-        return False
-
     def _refusal(self, error: Unavailable) -> Unavailable:
         """What a write is told while the primary is away."""
         others = ", ".join(name for name in self.adapters if name != self.primary_adapter)
@@ -242,46 +171,3 @@ class ConnectionManager(Database):
             return error
         message = f"{self.primary_adapter} does not answer; {others} answers reads only and takes no writes"
         return type(error)(message, backend=error.backend, operation=error.operation, retry_after=error.retry_after)
-
-    def _read(self, operation: Operation, ask: _Ask) -> _Answer:
-        primary, health = self.adapter, self._health[self.primary_adapter]
-        if health.recovering and len(self.adapters) > 1:
-            answer = self._elsewhere(primary, operation, health, ask)
-            return ask(primary, operation) if answer is None else answer
-        try:
-            answer = ask(primary, operation)
-        except _ELSEWHERE:
-            other = self._elsewhere(primary, operation, health, ask)
-            if other is None:
-                raise
-            return other
-        health.answered()
-        return answer
-
-    def _elsewhere(self, primary: DatabaseAdapter, operation: Operation, health: Health, ask: _Ask) -> _Answer | None:
-        """The answer of the first other adapter that has one."""
-        for name, adapter in self.adapters.items():
-            if adapter is primary or not may_stand_in(adapter, primary, operation):
-                continue
-            try:
-                transaction, result = ask(adapter, operation)
-            except (BackendError, Unsupported) as error:
-                logger.info("%s cannot answer for %s: %s", name, primary.name, error)
-                continue
-            result.source, result.stale_for = name, health.silent_for
-            provenance = current_provenance.get()
-            if provenance is not None:
-                provenance.note(name, health.silent_for)
-            if transaction is not None:
-                transaction.put_around(standing_in(name, adapter, primary, health))
-            return transaction, result
-        return None
-
-
-def _after_fork() -> None:
-    """In the child; the adapters, whose module was imported before, have begun anew already."""
-    for manager in list(_managers):
-        manager._build()
-
-
-os.register_at_fork(after_in_child=_after_fork)

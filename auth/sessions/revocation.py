@@ -18,8 +18,6 @@ outage are known only to processes that heard of it.
 from __future__ import annotations
 
 import logging
-import os
-import weakref
 from collections.abc import Callable
 from collections.abc import Iterable
 from datetime import datetime
@@ -40,6 +38,7 @@ from database.core.context import SERVICE
 from database.core.context import current_context
 from database.core.errors import DataError
 from database.core.errors import Unavailable
+from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Select
 from database.core.query import Order
 from database.core.query import Where
@@ -56,8 +55,6 @@ MARGIN: Final = timedelta(seconds=90)
 """By how much a token may outlive the end of its session by more than its life: leeway, clocks, a slow request."""
 
 _NEVER: Final = float("-inf")
-
-_all: weakref.WeakSet[Revocation] = weakref.WeakSet()
 
 
 class Revocation:
@@ -90,7 +87,7 @@ class Revocation:
         self._clock = clock
         self._now = now
         self._build()
-        _all.add(self)
+        rebuild_after_fork(self, Revocation._build, after=(database,))
 
     def _build(self) -> None:
         """Everything that must not be shared with a forked child."""
@@ -180,11 +177,3 @@ class Revocation:
         if result.source is not None:
             raise Unavailable("another database answered, which may not have heard of them")
         return frozenset(row["id"] for row in result.rows)
-
-
-def _after_fork() -> None:
-    for revocation in list(_all):
-        revocation._build()
-
-
-os.register_at_fork(after_in_child=_after_fork)

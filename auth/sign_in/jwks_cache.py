@@ -14,10 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
+from urllib.parse import quote
 from urllib.parse import urlsplit
+from urllib.parse import urlunsplit
 
-import httpcore
-import httpx
 from jwt import PyJWK
 from jwt.exceptions import PyJWTError
 
@@ -26,10 +26,13 @@ from auth.errors import IssuerUnavailable
 from config.sign_in import ForeignIssuer
 from config.sign_in import is_loopback
 from config.sign_in import is_safe_origin
-from database.adapters.supabase.transport import DeadlineNetwork
-from database.adapters.supabase.transport import exchange
 from database.core.clock import Clock
 from database.core.clock import monotonic
+from database.core.errors import DataError
+from database.core.errors import InvalidQuery
+from database.core.errors import TimedOut
+from database.http.connection import Answer
+from database.http.pool import HttpPool
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +51,14 @@ MAX_BYTES = 256 * 1024
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
 
-Fetch = Callable[[str], bytes]
+Fetch = Callable[[str, float], bytes]
+"""Takes a URL and the deadline, in monotonic seconds."""
 
-_FAILURES = (httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol, httpx.InvalidURL)
+_QUOTED = "/?#[]@!$&'()*+,;=:%-._~"
+"""What stands in a URL as it is, and the sign of what is quoted already."""
+
+_HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
+"""Not compressed, so that what is counted is what there is."""
 
 
 class FetchFailed(Exception):
@@ -146,16 +154,16 @@ class IssuerKeys:
         self._failing = False
 
     def _fetched_keys(self) -> dict[str, dict[str, Any]]:
-        with exchange(monotonic() + TIMEOUT, writes=False):
-            url = self._issuer.jwks_url or self._discovered_url()
-            found = _object(self._fetch(url)).get("keys")
+        deadline = monotonic() + TIMEOUT
+        url = self._issuer.jwks_url or self._discovered_url(deadline)
+        found = _object(self._fetch(url, deadline)).get("keys")
         if not isinstance(found, list):
             raise FetchFailed("there is no list of keys")
         return {jwk["kid"]: jwk for jwk in found if _is_public_signing_key(jwk)}
 
-    def _discovered_url(self) -> str:
+    def _discovered_url(self, deadline: float) -> str:
         issuer = self._issuer.issuer
-        document = _object(self._fetch(issuer.rstrip("/") + DISCOVERY_PATH))
+        document = _object(self._fetch(issuer.rstrip("/") + DISCOVERY_PATH, deadline))
         if document.get("issuer") != issuer:
             raise FetchFailed("the discovery document is another issuer's")
         url = document.get("jwks_uri")
@@ -167,37 +175,35 @@ class IssuerKeys:
         return self._clock() - self._keys.at
 
 
-def fetch_document(url: str) -> bytes:
-    """The body of a document, by one request that follows nothing.
+def fetch_document(url: str, deadline: float | None = None) -> bytes:
+    """What is at a URL, over a connection of its own and by a request that follows nothing.
 
-    :raises FetchFailed: for anything but a 200 of at most ``MAX_BYTES`` within ``TIMEOUT``, head and body.
+    :param deadline: for all of it, head and body; monotonic seconds. After ``TIMEOUT`` by default.
+    :raises FetchFailed: for anything but a 200 of at most ``MAX_BYTES`` in time.
     """
-    # Not compressed, so that what is counted is what there is.
-    headers = [("Accept", "application/json"), ("Accept-Encoding", "identity")]
     try:
-        with (
-            exchange(monotonic() + TIMEOUT, writes=False),
-            httpcore.ConnectionPool(ssl_context=httpx.create_ssl_context(), network_backend=DeadlineNetwork()) as pool,
-            pool.stream("GET", str(httpx.URL(url)), headers=headers) as response,
-        ):
-            return _read(response)
-    except httpcore.TimeoutException as error:
+        parts = urlsplit(url)
+        pool = HttpPool(url, "the issuer", kept=0)
+    except ValueError as error:
+        raise FetchFailed("its address is no URL") from error
+    target = quote(urlunsplit(("", "", parts.path or "/", parts.query, "")), safe=_QUOTED)
+    try:
+        until = monotonic() + TIMEOUT if deadline is None else deadline
+        return _body(pool.request("GET", target, _HEADERS, deadline=until, reads=True, most=MAX_BYTES))
+    except TimedOut as error:
         raise FetchFailed(f"there is no complete answer after {TIMEOUT:g} s") from error
-    except _FAILURES as error:
-        raise FetchFailed(type(error).__name__) from error
+    except InvalidQuery as error:
+        raise FetchFailed(f"the answer has more than {MAX_BYTES} bytes") from error
+    except DataError as error:
+        raise FetchFailed(error.message) from error
 
 
-def _read(response: httpcore.Response) -> bytes:
-    if response.status != 200:
-        raise FetchFailed(f"status {response.status}")
-    if httpx.Headers(response.headers).get("Content-Encoding", "identity") != "identity":
+def _body(answer: Answer) -> bytes:
+    if answer.status != 200:
+        raise FetchFailed(f"status {answer.status}")
+    if answer.headers.get("Content-Encoding", "identity") != "identity":
         raise FetchFailed("the answer is compressed")
-    body = bytearray()
-    for chunk in response.iter_stream():
-        body += chunk
-        if len(body) > MAX_BYTES:
-            raise FetchFailed(f"the answer has more than {MAX_BYTES} bytes")
-    return bytes(body)
+    return answer.body
 
 
 def _object(body: bytes) -> dict[str, Any]:

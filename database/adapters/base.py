@@ -8,13 +8,10 @@ the backend is here: pipeline, access rules, transactions, subscriptions and the
 from __future__ import annotations
 
 import logging
-import os
-import weakref
 from collections.abc import Mapping
 from functools import cache
 from functools import partial
 from threading import RLock
-from threading import Thread
 from typing import Any
 from typing import ClassVar
 
@@ -46,6 +43,8 @@ from database.core.context import current_context
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import Unsupported
+from database.core.lifecycle import in_background
+from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.result import Result
@@ -59,7 +58,6 @@ from database.resilience.watchdog import Watchdog
 logger = logging.getLogger(__name__)
 
 _RESILIENCE_KEYS = ("timeout", "retry_count", "circuit_breaker_threshold", "circuit_breaker_timeout", "max_concurrency")
-_adapters: weakref.WeakSet[DatabaseAdapter] = weakref.WeakSet()
 
 
 @cache
@@ -97,7 +95,13 @@ class DatabaseAdapter(Database):
         self.settings = ResilienceSettings(**{key: self.config[key] for key in _RESILIENCE_KEYS if key in self.config})
         self.access = AccessRules(self)
         self._begin_anew()
-        _adapters.add(self)
+        rebuild_after_fork(self, DatabaseAdapter._begin_in_child)
+
+    def _begin_in_child(self) -> None:
+        """What a fork has left here is the parent's: begin anew."""
+        if self._opened:
+            self.backend.abandon()
+        self._begin_anew()
 
     def _begin_anew(self) -> None:
         """Make everything that must not be shared with a forked child: locks, threads, connections."""
@@ -310,15 +314,4 @@ class DatabaseAdapter(Database):
 
 def _expire(transaction: Transaction) -> None:
     # Not in the watchdog's thread: while that waits for a silent server, nobody's deadline would be kept.
-    Thread(target=transaction.expire, name="isthmus-expire", daemon=True).start()
-
-
-def _after_fork() -> None:
-    """In the child: what was inherited belongs to the parent, so begin anew."""
-    for adapter in list(_adapters):
-        if adapter._opened:
-            adapter.backend.abandon()
-        adapter._begin_anew()
-
-
-os.register_at_fork(after_in_child=_after_fork)
+    in_background("isthmus-expire", transaction.expire)

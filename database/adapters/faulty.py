@@ -49,9 +49,10 @@ from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.errors import ConnectFailed
 from database.core.errors import DataError
-from database.core.errors import OutcomeUnknown
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
+from database.core.errors import lost_answer
+from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
@@ -225,6 +226,7 @@ class FaultyAdapter(DatabaseAdapter):
         self._seed = seed
         self._sleep = sleep
         super().__init__(config, inner.schema, name or f"faulty {inner.name}")
+        rebuild_after_fork(self, DatabaseAdapter._begin_in_child, after=(inner,))
 
     def _make_backend(self, setup: Setup) -> Backend:
         return FaultyBackend(setup, self.inner, lambda: self.faults, self._seed)
@@ -260,7 +262,7 @@ class _FaultySession(Session):
             self._inner = None
             inner.commit(context)
         if fault is not None:
-            raise OutcomeUnknown("the connection was lost before the commit was confirmed")
+            raise lost_answer("the connection was lost during the commit", reads=False)
 
     def rollback(self) -> None:
         inner, self._inner = self._inner, None
@@ -274,6 +276,4 @@ class _FaultySession(Session):
 
 
 def _lost(operation: Operation) -> DataError:
-    if reads_only(operation):
-        return Unavailable("the connection was lost before the answer came")
-    return OutcomeUnknown("the connection was lost before the write was confirmed")
+    return lost_answer("the connection was lost before the answer came", reads=reads_only(operation))

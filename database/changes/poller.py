@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Set
-from threading import Event
-from threading import Thread
-from threading import current_thread
 
 from database.changes.feed import Changes
 from database.changes.outage import Outage
+from database.core.lifecycle import Worker
 
 INTERVAL = 0.25
 """Seconds between two looks at a feed that has come to its end."""
@@ -36,34 +34,25 @@ class Poller:
         self._notify = notify
         self._outage = outage
         self._cursor: str | None = None
-        self._stopped = Event()
-        self._thread = Thread(target=self._run, name=f"isthmus-changes-{name}", daemon=True)
+        self._worker = Worker(f"isthmus-changes-{name}", self._poll, INTERVAL, ended=lambda: outage.leave(self))
 
     def start(self) -> None:
         """Begin; a poller begins once."""
-        self._thread.start()
+        self._worker.start()
 
     def stop(self) -> None:
         """End the thread and wait for it."""
-        self._stopped.set()
-        if self._thread is not current_thread():
-            self._thread.join()
+        self._worker.stop()
 
-    def _run(self) -> None:
-        pause = 0.0
-        while not self._stopped.wait(pause):
-            pause = 0.0 if self._poll() else INTERVAL
-        self._outage.leave(self)
-
-    def _poll(self) -> bool:
-        """Read one page; whether there is another one."""
+    def _poll(self) -> float | None:
+        """Read one page; no pause before the next one if it is there already."""
         try:
             page = self._read(self._cursor)
         except Exception as error:  # noqa: BLE001  # whatever it is, who follows would wait for ever
             self._outage.begin(self, error)
-            return False
+            return None
         recovered = self._outage.end(self)
         everything = recovered or page.gap or self._cursor is None
         self._cursor = page.cursor
         self._notify(None if everything else {change.table for change in page.changes})
-        return page.more
+        return 0.0 if page.more else None

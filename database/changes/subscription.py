@@ -7,9 +7,6 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from collections.abc import Set
 from dataclasses import dataclass
-from threading import Event
-from threading import Thread
-from threading import current_thread
 from typing import Self
 
 import orjson
@@ -20,6 +17,7 @@ from database.core.context import NO_CONTEXT
 from database.core.context import current_context
 from database.core.errors import BackendError
 from database.core.errors import RequestError
+from database.core.lifecycle import Worker
 from database.core.result import Result
 from database.core.result import Row
 from database.core.unreadable import Unreadable
@@ -77,35 +75,27 @@ class Subscription:
         self._unreadable: Set[tuple[str, str | None, str]] = set()
         self._delivered: bytes | None = None
         self._waiting = False
-        self._stopped = False
-        self._due = Event()
-        self._due.set()
-        self._thread = Thread(target=self._run, name=f"isthmus-subscription-{backend}", daemon=True)
+        self._worker = Worker(f"isthmus-subscription-{backend}", self._serve, None, ended=self._end)
 
     @property
     def active(self) -> bool:
         """Whether results are still delivered; never in a process that was forked off."""
-        return not self._stopped and self._thread.is_alive()
+        return self._worker.running
 
     def unsubscribe(self) -> None:
         """End it. Nothing is delivered after this has returned; it may be called again.
 
         It waits for a callback or a query that is under way, unless it is called by the callback itself.
         """
-        self._stopped = True
-        # After a fork the event may be locked for good, by a thread that is not here.
-        if self._thread.is_alive():
-            self._due.set()
-            if self._thread is not current_thread():
-                self._thread.join()
+        self._worker.stop()
 
     def start(self) -> None:
         """Begin to deliver; a subscription begins once."""
-        self._thread.start()
+        self._worker.start()
 
     def wake(self) -> None:
         """Have the query made again soon."""
-        self._due.set()
+        self._worker.wake()
 
     def __enter__(self) -> Self:
         return self
@@ -113,25 +103,19 @@ class Subscription:
     def __exit__(self, *_: object) -> None:
         self.unsubscribe()
 
-    def _run(self) -> None:
+    def _serve(self) -> float | None:
+        """Make the query and deliver; the pause before it is made again though nothing changed, if it failed."""
         current_context.set(self._context)
         try:
-            while self._is_due():
-                try:
-                    self._refresh()
-                except Exception as error:
-                    logger.exception("a subscription on %s could not be served; it goes on", self._backend)
-                    self._tell(error)
-        finally:
-            self._outage.leave(self)
-            self._leave(self)
+            self._refresh()
+        except Exception as error:
+            logger.exception("a subscription on %s could not be served; it goes on", self._backend)
+            self._tell(error)
+        return INTERVAL if self._waiting else None
 
-    def _is_due(self) -> bool:
-        """Wait until the query is to be made; False if never again."""
-        self._due.wait(INTERVAL if self._waiting else None)
-        # Before the query is made: a change that comes during it has it made once more.
-        self._due.clear()
-        return not self._stopped
+    def _end(self) -> None:
+        self._outage.leave(self)
+        self._leave(self)
 
     def _refresh(self) -> None:
         try:
@@ -155,7 +139,7 @@ class Subscription:
     def _deliver(self, rows: list[Row]) -> None:
         # Compared as text: to Python 1, 1.0 and True are equal, and a callback may change its rows.
         text = orjson.dumps(rows, option=orjson.OPT_SORT_KEYS)
-        if self._stopped or text == self._delivered:
+        if self._worker.stopping or text == self._delivered:
             return
         self._delivered = text
         try:

@@ -136,6 +136,20 @@ class OutcomeUnknown(BackendError):
     outcome = Outcome.UNKNOWN
 
 
+def lost_answer(
+    reason: str, *, reads: bool, late: bool = False, retry_after: float | None = None
+) -> Unavailable | TimedOut | OutcomeUnknown:
+    """The error for a request that was sent and whose answer did not come, or is none: a write may have been applied.
+
+    :param reason: what became of the answer.
+    :param reads: whether the request certainly changed nothing, so that there is no doubt.
+    :param late: whether time ran out.
+    """
+    if not reads:
+        return OutcomeUnknown(f"the write was not confirmed: {reason}", retry_after=retry_after)
+    return (TimedOut if late else Unavailable)(reason, retry_after=retry_after)
+
+
 class Throttled(BackendError):
     """The backend refused because of its load; nothing was applied."""
 

@@ -16,7 +16,7 @@ from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import reads_only
 from database.core.result import Result
-from database.failover.health import Health
+from database.failover.state import Failover
 from database.resilience.policy import Handler
 
 
@@ -38,14 +38,14 @@ def may_stand_in(adapter: DatabaseAdapter, absent: DatabaseAdapter, operation: O
 
 
 def standing_in(
-    name: str, adapter: DatabaseAdapter, absent: DatabaseAdapter, health: Health
+    name: str, adapter: DatabaseAdapter, absent: DatabaseAdapter, failover: Failover
 ) -> Callable[[Handler], Handler]:
     """What the calls of a transaction on ``adapter`` pass through while it stands in for ``absent``.
 
     Reads are answered as they are outside of transactions, and nothing is written.
 
     :param name: of the one that stands in, for its answers.
-    :param health: of the absent one.
+    :param failover: whose primary the absent one is.
     """
 
     def layer(handler: Handler) -> Handler:
@@ -59,7 +59,7 @@ def standing_in(
                 message = f"{absent.name} is away, and {adapter.name} does not tell callers apart as it does"
                 raise Unavailable(message, backend=absent.name, operation=operation.kind)
             result = handler(operation, context)
-            result.source, result.stale_for = name, health.silent_for
+            result.source, result.stale_for = name, failover.silent_for
             return result
 
         return call

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from threading import Event
-from threading import Lock
-from threading import Thread
-from threading import current_thread
 
 from database.core.errors import DataError
 from database.core.errors import RequestError
+from database.core.lifecycle import Worker
 from database.resilience.guard import CLOSED
 from database.resilience.guard import OPEN
 from database.resilience.guard import Guard
@@ -19,8 +16,8 @@ PAUSE = 0.5
 PATIENCE = 1.0
 """Seconds that a ping may take: with the pause, a backend that is back is noticed within two."""
 
-Wait = Callable[[float], bool]
-"""Waits the given seconds; True if it was woken because the prober stops."""
+Wait = Callable[[float | None], object]
+"""Waits the given seconds."""
 
 
 class Prober:
@@ -37,22 +34,20 @@ class Prober:
     ) -> None:
         self._guard = guard
         self._ping = ping
-        self._pause = pause
-        self._lock = Lock()
-        self._stopped = Event()
-        self._wait = wait or self._stopped.wait
-        self._thread: Thread | None = None
+        self._watching = True
+        self._worker = Worker(
+            f"isthmus-probe-{guard.name}", self._step, pause, first=pause, goes_on=self._is_needed, wait=wait
+        )
         guard.add_watch(self._state_changed)
 
     @property
     def running(self) -> bool:
         """Whether there is a thread now."""
-        thread = self._thread
-        return thread is not None and thread.is_alive()
+        return self._worker.running
 
     def start(self) -> None:
         """Watch again after :meth:`stop`. A new prober watches already."""
-        self._stopped.clear()
+        self._watching = True
         self._ensure_thread()
 
     def stop(self, timeout: float = 1.0) -> None:
@@ -60,29 +55,21 @@ class Prober:
 
         :param timeout: seconds to wait for a ping that is under way; its thread ends after it in any case.
         """
-        self._stopped.set()
-        thread = self._thread
-        if thread is not None and thread is not current_thread():
-            thread.join(timeout)
+        self._watching = False
+        self._worker.stop(timeout)
 
     def _state_changed(self, state: str) -> None:
         if state == OPEN:
             self._ensure_thread()
 
     def _ensure_thread(self) -> None:
-        with self._lock:
-            # A thread that a fork left behind in the parent is not alive here.
-            if self._is_over() or self.running:
-                return
-            self._thread = Thread(target=self._run, name=f"isthmus-probe-{self._guard.name}", daemon=True)
-            self._thread.start()
+        if self._is_needed():
+            self._worker.start()
 
-    def _run(self) -> None:
-        while self._goes_on():
-            stopping = self._wait(self._pause)
-            openings = self._guard.openings
-            if not stopping and self._answers():
-                self._guard.found_well(openings)
+    def _step(self) -> None:
+        openings = self._guard.openings
+        if self._answers():
+            self._guard.found_well(openings)
 
     def _answers(self) -> bool:
         try:
@@ -93,12 +80,5 @@ class Prober:
             return False
         return True
 
-    def _goes_on(self) -> bool:
-        # Deciding to end and forgetting the thread are one step: an opening in between would find a thread that leaves.
-        with self._lock:
-            if self._is_over():
-                self._thread = None
-            return self._thread is not None
-
-    def _is_over(self) -> bool:
-        return self._stopped.is_set() or self._guard.state == CLOSED
+    def _is_needed(self) -> bool:
+        return self._watching and self._guard.state != CLOSED

@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import logging
-import os
-import weakref
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from threading import Event
 from threading import Lock
-from threading import Thread
-from threading import current_thread
 from typing import Any
 from typing import Literal
 from typing import Self
@@ -19,6 +14,8 @@ from typing import Self
 from database.adapters.base import DatabaseAdapter
 from database.core.errors import Conflict
 from database.core.errors import DataError
+from database.core.lifecycle import Worker
+from database.core.lifecycle import rebuild_after_fork
 from database.sync.checkpoint import Checkpoints
 from database.sync.cycle import Cycle
 from database.sync.decision import SIDES
@@ -43,8 +40,6 @@ logger = logging.getLogger(__name__)
 
 Callback = Callable[..., object]
 Target = Literal["both", "supabase", "convex"]
-
-_managers: weakref.WeakSet[SyncManager] = weakref.WeakSet()
 
 _ATTEMPTS = 3
 """How often a cycle begins anew because another process was at work on the same pair."""
@@ -78,7 +73,7 @@ class SyncManager:
         self.pair = Pair.of(supabase_adapter, convex_adapter, self.tables)
         self._callbacks: dict[str, Callback | None] = {}
         self._build()
-        _managers.add(self)
+        rebuild_after_fork(self, SyncManager._build, after=(supabase_adapter, convex_adapter))
 
     def _build(self) -> None:
         """Everything that must not be shared with a forked child: locks and the thread."""
@@ -92,9 +87,7 @@ class SyncManager:
         self._settler = Settler(self.pair, self._failures, self._progress, *told)
         self._cycle = Cycle(self.pair, self._checkpoints, self._settler, self._decide, self._failures, self._progress)
         self._cycling = Lock()
-        self._starting = Lock()
-        self._stop = Event()
-        self._thread: Thread | None = None
+        self._worker = Worker(f"isthmus-sync-{self.pair.name}", self._step, self.interval)
         self._out = False
 
     def set_callbacks(
@@ -121,32 +114,20 @@ class SyncManager:
     @property
     def running(self) -> bool:
         """Whether cycles run in the background."""
-        thread = self._thread
-        return thread is not None and thread.is_alive()
+        return self._worker.running
 
     def start_sync(self, background: bool = True) -> bool:
         """Run cycles in a thread until :meth:`stop_sync_thread`, or else one cycle here.
 
         :returns: False if the thread runs already; in the foreground as :meth:`sync_all`.
         """
-        with self._starting:
-            if self.running:
-                return False
-            if background:
-                self._stop = Event()
-                self._thread = Thread(
-                    target=self._run, args=(self._stop,), name=f"isthmus-sync-{self.pair.name}", daemon=True
-                )
-                self._thread.start()
-                return True
-        return self.sync_all()
+        if background:
+            return self._worker.start()
+        return not self.running and self.sync_all()
 
     def stop_sync_thread(self) -> None:
         """End the thread and wait for it; it finishes the records that it is at. It may be called again."""
-        self._stop.set()
-        thread = self._thread
-        if thread is not None and thread is not current_thread():
-            thread.join()
+        self._worker.stop()
 
     def sync_all(self) -> bool:
         """Run one cycle; whether both sides were reached and every record is settled."""
@@ -210,10 +191,8 @@ class SyncManager:
         supabase, convex = (side.held([key], session)[key] for side in self.pair.sides)
         return View(key, supabase, convex)
 
-    def _run(self, stop: Event) -> None:
-        while not stop.is_set():
-            self._run_cycle(stop.is_set)
-            stop.wait(self.interval)
+    def _step(self) -> None:
+        self._run_cycle(lambda: self._worker.stopping)
 
     def _run_cycle(self, stopped: Callable[[], bool]) -> bool:
         with self._cycling:
@@ -283,12 +262,3 @@ def create_sync_manager(
 
 ConvexSyncManager = SyncManager
 """The name that it has in the documents."""
-
-
-def _after_fork() -> None:
-    """In the child: the thread is the parent's, and whoever held a lock is not here."""
-    for manager in list(_managers):
-        manager._build()
-
-
-os.register_at_fork(after_in_child=_after_fork)

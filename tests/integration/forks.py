@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import os
+import signal
 import traceback
 import warnings
 from collections.abc import Callable
+
+_PATIENCE = 60
+"""Seconds that a child may take."""
 
 
 def answer_of_child(work: Callable[[], str]) -> str:
@@ -26,6 +30,9 @@ def answer_of_child(work: Callable[[], str]) -> str:
 
 def _run_and_exit(work: Callable[[], str], sending: int) -> None:
     """Run the child's part; it never returns into the test session, which is the parent's."""
+    # A child that waits for a lock whose holder is not here would never end, and with it its parent's test.
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.alarm(_PATIENCE)
     try:
         text = work()
     except BaseException:  # noqa: BLE001  # whatever it is, the parent's test shall show it

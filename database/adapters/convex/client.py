@@ -2,37 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 from typing import Final
 from urllib.parse import urlsplit
 
 import orjson
-import urllib3
 from convex import convex_to_json
 from convex import json_to_convex
-from urllib3.exceptions import ConnectTimeoutError
-from urllib3.exceptions import HTTPError
-from urllib3.exceptions import NewConnectionError
-from urllib3.exceptions import ReadTimeoutError
 
-from database.adapters.convex.connections import connection_pool
 from database.adapters.convex.errors import http_error
-from database.adapters.http import retry_after
-from database.core.clock import monotonic
 from database.core.context import Context
-from database.core.errors import ConnectFailed
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
-from database.core.errors import OutcomeUnknown
-from database.core.errors import TimedOut
-from database.core.errors import Unavailable
+from database.core.errors import lost_answer
+from database.http.connection import Answer
+from database.http.headers import retry_after
+from database.http.pool import HttpPool
 
 FORMAT: Final = "convex_encoded_json"
-_CONNECT_TIMEOUT: Final = 5.0
+_HEADERS: Final = {
+    "Content-Type": "application/json",
+    "Accept-Encoding": "identity",
+    "Convex-Client": "python-0.8.1",
+}
 _FUNCTION_STATUS: Final = (200, 560)
 """Convex answers a failing function with 200; its clients take 560 for the same."""
 
@@ -49,13 +43,11 @@ class ConvexClient:
 
     def __init__(self, url: str, connections: int) -> None:
         self._path = f"{urlsplit(url).path.rstrip('/')}/api"
-        self._connect = partial(connection_pool, url, connections)
-        self._pool = self._connect()
+        self._pool = HttpPool(url, "Convex", connections)
 
     def close(self) -> None:
         """Close the connections that are not in use; a later request makes its own."""
-        closed, self._pool = self._pool, self._connect()
-        closed.close()
+        self._pool.close()
 
     def call(
         self,
@@ -84,18 +76,8 @@ class ConvexClient:
     def _post(
         self, target: str, body: bytes, context: Context, authorization: str | None, reads: bool
     ) -> Mapping[str, Any]:
-        headers = {"Content-Type": "application/json", "Convex-Client": "python-0.8.1"}
-        if authorization is not None:
-            headers["Authorization"] = authorization
-        try:
-            response = self._pool.urlopen("POST", target, body, headers, redirect=False, timeout=_timeout(context))
-        except (NewConnectionError, ConnectTimeoutError) as error:
-            raise ConnectFailed("no connection to Convex could be made") from error
-        except ReadTimeoutError as error:
-            raise _late(reads) from error
-        except (HTTPError, OSError) as error:
-            raise _lost(reads) from error
-        return _answer(response, reads)
+        headers = {**_HEADERS, "Authorization": authorization} if authorization is not None else _HEADERS
+        return _answer(self._pool.request("POST", target, headers, body, deadline=context.deadline, reads=reads), reads)
 
 
 def checked_arguments(path: str, arguments: Mapping[str, Any]) -> Any:
@@ -115,36 +97,15 @@ def _encoded(path: str, arguments: Mapping[str, Any]) -> bytes:
         raise InvalidQuery(f"an argument of {path} is no value that Convex takes") from error
 
 
-def _timeout(context: Context) -> urllib3.Timeout:
-    seconds = context.deadline - monotonic()
-    if seconds <= 0:
-        raise TimedOut("the deadline had passed before the request was sent")
-    if math.isinf(seconds):
-        return urllib3.Timeout(connect=_CONNECT_TIMEOUT, read=None)
-    return urllib3.Timeout(total=seconds, connect=min(_CONNECT_TIMEOUT, seconds))
-
-
-def _answer(response: urllib3.BaseHTTPResponse, reads: bool) -> Mapping[str, Any]:
+def _answer(response: Answer, reads: bool) -> Mapping[str, Any]:
     try:
-        answer = orjson.loads(response.data)
+        answer = orjson.loads(response.body)
     except orjson.JSONDecodeError:
         answer = None
     if response.status in _FUNCTION_STATUS:
         if isinstance(answer, dict) and "status" in answer:
             return answer
-        raise _lost(reads)
+        raise lost_answer("what came back is not Convex' answer", reads=reads)
     said = answer if isinstance(answer, dict) else {}
     wait = retry_after(response.headers.get("Retry-After"))
     raise http_error(response.status, str(said.get("code", "")), str(said.get("message", "")), wait, reads=reads)
-
-
-def _late(reads: bool) -> DataError:
-    if reads:
-        return TimedOut("Convex did not answer in time")
-    return OutcomeUnknown("Convex did not confirm the write in time")
-
-
-def _lost(reads: bool) -> DataError:
-    if reads:
-        return Unavailable("the connection to Convex was lost before the answer came")
-    return OutcomeUnknown("the connection to Convex was lost before the write was confirmed")

@@ -19,13 +19,12 @@ from database.core.errors import CredentialsRefused
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
-from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
 from database.core.errors import RequestError
 from database.core.errors import SchemaMismatch
 from database.core.errors import SerializationFailure
 from database.core.errors import Throttled
-from database.core.errors import Unavailable
+from database.core.errors import lost_answer
 
 _LONGEST_TEXT = 200
 
@@ -101,9 +100,7 @@ def http_error(status: int, code: str, message: str, retry_after: float | None, 
         return _refused(code, said)
     if 400 <= status < 500 and status not in {408, 409, 421, 425}:
         return InvalidQuery(f"Convex refused the request ({said}): {_first_line(message)}")
-    if reads or status in {421, 425}:
-        return Unavailable(f"Convex failed ({said})", retry_after=retry_after)
-    return OutcomeUnknown(f"Convex failed after the write was sent ({said})", retry_after=retry_after)
+    return lost_answer(f"Convex failed ({said})", reads=reads or status in {421, 425}, retry_after=retry_after)
 
 
 def _refused(code: str, said: str) -> DataError:

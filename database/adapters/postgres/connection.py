@@ -38,6 +38,7 @@ from database.core.errors import OutcomeUnknown
 from database.core.errors import TimedOut
 from database.core.errors import TransactionError
 from database.core.errors import UnreadableRecord
+from database.core.lifecycle import in_background
 from database.core.schema import TableSchema
 from database.resilience.watchdog import Watchdog
 
@@ -360,7 +361,7 @@ class PostgresCall:
     def _stop(self) -> None:
         """End what outlives the deadline: ask the server to cancel it; cut the line if nothing comes of that."""
         self._stopped = True
-        threading.Thread(target=self._cancel_or_cut, name="isthmus-cancel", daemon=True).start()
+        in_background("isthmus-cancel", self._cancel_or_cut)
 
     def _cancel_or_cut(self) -> None:
         try:

@@ -6,7 +6,6 @@ from database.core.errors import ConnectFailed
 from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
-from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
 from database.core.errors import SchemaMismatch
 from database.core.errors import SerializationFailure
@@ -15,6 +14,7 @@ from database.core.errors import Throttled
 from database.core.errors import TimedOut
 from database.core.errors import TransactionError
 from database.core.errors import Unavailable
+from database.core.errors import lost_answer
 
 _TABLE: dict[str, tuple[type[DataError], str]] = {
     "40001": (
@@ -64,9 +64,7 @@ def error_for(state: str, *, may_have_applied: bool) -> DataError | None:
 
 def lost(*, may_have_applied: bool) -> DataError:
     """The connection broke while a statement was under way."""
-    if may_have_applied:
-        return OutcomeUnknown("the connection was lost before the write was confirmed")
-    return Unavailable("the connection to the server was lost")
+    return lost_answer("the connection to the server was lost", reads=not may_have_applied)
 
 
 def violation(state: str, constraint: str | None, row: int | None) -> ConstraintViolated:

@@ -65,7 +65,7 @@ class SupabaseClient:
 
     def __init__(self, url: str, keys: ApiKeys, max_connections: int) -> None:
         self.keys = keys
-        self.http = http_client(max_connections)
+        self.http = http_client(url, max_connections)
         self.auth_url = f"{url.rstrip('/')}/auth/v1"
         options = ClientOptions(
             auto_refresh_token=False, persist_session=False, postgrest_client_retry=False, httpx_client=self.http

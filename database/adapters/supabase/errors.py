@@ -10,7 +10,6 @@ from typing import Any
 import orjson
 from postgrest.exceptions import APIError
 
-from database.adapters.http import retry_after
 from database.adapters.postgres.sqlstates import error_for
 from database.adapters.postgres.sqlstates import violation
 from database.adapters.supabase.transport import Exchange
@@ -18,12 +17,13 @@ from database.core.errors import CredentialsRefused
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
-from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
 from database.core.errors import SchemaMismatch
 from database.core.errors import SerializationFailure
 from database.core.errors import Throttled
 from database.core.errors import Unavailable
+from database.core.errors import lost_answer
+from database.http.headers import retry_after
 
 _TOO_MANY = 429
 _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
@@ -109,10 +109,8 @@ def garbled(answer: Exchange) -> DataError:
 
 
 def _failed(answer: Exchange, text: str) -> DataError:
-    text = f"{text} (HTTP status {answer.status})"
-    if answer.writes:
-        return OutcomeUnknown(f"the write was not confirmed: {text}", retry_after=_wait(answer))
-    return Unavailable(text, retry_after=_wait(answer))
+    reason = f"{text} (HTTP status {answer.status})"
+    return lost_answer(reason, reads=not answer.writes, retry_after=_wait(answer))
 
 
 def _wait(answer: Exchange) -> float | None:

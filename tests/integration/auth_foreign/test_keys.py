@@ -195,7 +195,7 @@ def test_who_waits_for_a_fetch_waits_no_longer_than_it_may_take(monkeypatch: pyt
     monkeypatch.setattr(jwks_cache, "TIMEOUT", 0.1)
     fetching, go_on = Event(), Event()
 
-    def stuck(_: str) -> bytes:
+    def stuck(*_: object) -> bytes:
         fetching.set()
         go_on.wait(TIMEOUT)
         raise FetchFailed("it was stuck")

@@ -28,10 +28,10 @@ USER = Identity("01890a5d-ac96-774b-bcce-b302099a8057", "authenticated")
 
 @pytest.fixture
 def manager(tmp_path: Path) -> Iterator[ConnectionManager]:
-    """A Supabase database that is away, and a stand-in without row level security, which was active before."""
+    """A Supabase database that is away, and a stand-in without row level security."""
     away = SupabaseDirectAdapter({"host": "127.0.0.1", "port": free_port(), "timeout": 2, "retry_count": 0})
     manager = ConnectionManager(load_settings(None), {"away": away, "spare": MemoryAdapter()})
-    manager._connected = True
+    manager.connect()
     yield manager
     manager.disconnect()
 

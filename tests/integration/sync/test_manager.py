@@ -95,16 +95,47 @@ def test_a_stop_ends_a_long_cycle_between_two_records(supabase: MemoryAdapter, c
         insert(supabase, f"{number:03}")
         insert(convex, f"{number:03}")
     manager = SyncManager(supabase, convex)
-    manager.set_callbacks(on_conflict=lambda *_: manager.stop_sync_thread())
+    stopped = Event()
+
+    def stop(*_: object) -> None:
+        manager.stop_sync_thread()
+        stopped.set()
+
+    manager.set_callbacks(on_conflict=stop)
     manager.start_sync()
-    thread = manager._thread
-    assert thread is not None
-    thread.join(PATIENCE)
+    assert stopped.wait(PATIENCE)
+    # From another thread, which waits for the end.
+    manager.stop_sync_thread()
     assert not manager.running
     assert len(journal(supabase, convex)) == 100
     manager.set_callbacks()
     assert_in_sync(manager, supabase, convex)
     assert len(journal(supabase, convex)) == 150
+
+
+class DefectiveBackend(MemoryBackend):
+    """Has a defect that shows once."""
+
+    defects = 1
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        if self.defects:
+            self.defects -= 1
+            raise ZeroDivisionError
+        return super().execute(operation, context)
+
+
+class Defective(MemoryAdapter):
+    backend_class = DefectiveBackend
+
+
+def test_a_defect_ends_a_cycle_and_not_the_thread(supabase: MemoryAdapter, caplog: pytest.LogCaptureFixture) -> None:
+    manager = SyncManager(supabase, Defective(schema=supabase.schema, name="convex"), sync_interval=0.05)
+    ended = wait_for_a_cycle(manager)
+    with manager:
+        assert ended.wait(PATIENCE)
+    errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
+    assert errors == ["a step of isthmus-sync-supabase:convex failed; it goes on"]
 
 
 def test_as_a_context_manager_it_runs_in_the_block(manager: SyncManager) -> None:

@@ -13,6 +13,7 @@ import pytest
 from database.core.context import NO_CONTEXT
 from database.core.errors import ConnectFailed
 from database.core.errors import PermissionDenied
+from database.core.lifecycle import Worker
 from database.core.operations import Ping
 from database.resilience.guard import Guard
 from database.resilience.policy import ResilienceSettings
@@ -34,8 +35,8 @@ class Watched:
         self.clock = clock
         self.guard = Guard("pg", ResilienceSettings(), clock, lambda: 0.0)
         self.backend = Backend(clock)
-        self.waiting: SimpleQueue[float] = SimpleQueue()
-        self.go: SimpleQueue[bool] = SimpleQueue()
+        self.waiting: SimpleQueue[float | None] = SimpleQueue()
+        self.go: SimpleQueue[None] = SimpleQueue()
         self.meanwhile: Callable[[], object] = lambda: None
         self.prober = Prober(self.guard, self._ping, wait=self._wait)
 
@@ -44,12 +45,12 @@ class Watched:
         for _ in range(5):
             outcome(lambda: stage(READ, NO_CONTEXT))
 
-    def next_wait(self) -> float:
+    def next_wait(self) -> float | None:
         return self.waiting.get(timeout=PATIENCE)
 
-    def end_wait(self, seconds: float, *, stopping: bool = False) -> None:
+    def end_wait(self, seconds: float) -> None:
         self.clock.advance(seconds)
-        self.go.put(stopping)
+        self.go.put(None)
 
     def join(self) -> None:
         for thread in self.threads():
@@ -65,9 +66,9 @@ class Watched:
         meanwhile, self.meanwhile = self.meanwhile, lambda: None
         meanwhile()
 
-    def _wait(self, seconds: float) -> bool:
+    def _wait(self, seconds: float | None) -> None:
         self.waiting.put(seconds)
-        return self.go.get(timeout=PATIENCE)
+        self.go.get(timeout=PATIENCE)
 
 
 @pytest.fixture
@@ -75,7 +76,7 @@ def watched(clock: ManualClock) -> Iterator[Watched]:
     watched = Watched(clock)
     yield watched
     watched.prober.stop(timeout=0)
-    watched.go.put(True)
+    watched.go.put(None)
     watched.join()
 
 
@@ -127,7 +128,7 @@ def test_an_opening_while_the_thread_is_leaving_starts_another(watched: Watched)
     leaving, leave = threading.Event(), threading.Event()
 
     def hold(frame: FrameType, event: str, value: object) -> None:
-        if event == "return" and frame.f_code is Prober._goes_on.__code__ and value is False:
+        if event == "return" and frame.f_code is Worker._goes_on.__code__ and value is False:
             leaving.set()
             assert leave.wait(PATIENCE)
 
@@ -149,7 +150,7 @@ def test_stopping_ends_the_thread_and_starting_watches_again(watched: Watched) -
     watched.break_down()
     watched.next_wait()
     watched.prober.stop(timeout=0)
-    watched.end_wait(0, stopping=True)
+    watched.end_wait(0)
     watched.join()
     watched.guard.reset()
     watched.break_down()

@@ -48,7 +48,7 @@ ENTRIES: list[dict[str, Any]] = [
 ]
 
 
-def published(url: str) -> bytes:
+def published(url: str, _: float) -> bytes:
     """What every one of the issuers has at its addresses."""
     if url.endswith("/keys"):
         return json.dumps({"keys": KEY.jwks()["keys"] + RSA_KEY.jwks()["keys"]}).encode()

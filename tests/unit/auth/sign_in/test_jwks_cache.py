@@ -44,7 +44,7 @@ class Issuer:
     def publish(self, *keys: dict[str, Any]) -> None:
         self.pages[JWKS_URL] = {"keys": list(keys)}
 
-    def __call__(self, url: str) -> bytes:
+    def __call__(self, url: str, deadline: float) -> bytes:
         self.asked.append(url)
         if not self.up:
             raise FetchFailed("it is away")
@@ -178,9 +178,9 @@ def test_many_who_need_the_keys_at_once_ask_once() -> None:
             return super().__call__()
 
     class SlowIssuer(Issuer):
-        def __call__(self, url: str) -> bytes:
+        def __call__(self, url: str, deadline: float) -> bytes:
             assert all_wait.wait(30)
-            return super().__call__(url)
+            return super().__call__(url, deadline)
 
     issuer = SlowIssuer()
     keys = make_keys(issuer, Witness())
@@ -194,10 +194,10 @@ def test_nobody_waits_for_a_refresh_while_there_are_keys(clock: ManualClock) -> 
     may_answer.set()
 
     class SlowIssuer(Issuer):
-        def __call__(self, url: str) -> bytes:
+        def __call__(self, url: str, deadline: float) -> bytes:
             asked.set()
             assert may_answer.wait(30)
-            return super().__call__(url)
+            return super().__call__(url, deadline)
 
     issuer = SlowIssuer()
     keys = make_keys(issuer, clock)

@@ -1,4 +1,4 @@
-"""What the backends that are spoken to over HTTP have in common."""
+"""What headers of HTTP say."""
 
 from __future__ import annotations
 

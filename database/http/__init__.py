@@ -1,0 +1,1 @@
+"""HTTP to other servers: pooled connections, a deadline for each whole answer, and errors that tell what is known."""
