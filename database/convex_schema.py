@@ -5,7 +5,7 @@ what they have to keep: unique columns and references. Both are made from the sa
 
 Convex has no migrations either: a deployed schema has to fit the documents that are there. A column with
 ``info={"renamed_from": "…"}`` may therefore lie under either name in a document. It is read under both, and moves to
-the present one when the record is next written; applications of before the change see it under the former one.
+the present one when the record is next written under it; applications of before the change see it under the former one.
 """
 
 from __future__ import annotations

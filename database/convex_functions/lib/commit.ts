@@ -144,8 +144,7 @@ async function write(db: Writer, { table, before, after }: Change): Promise<void
   if (after === null) {
     return before === null ? undefined : await db.delete(before._id);
   }
-  const named = underPresentNames(tableNamed(table), after);
-  const row = Object.fromEntries(Object.entries(named).map(([column, value]) => [column, canonical(value)]));
+  const row = Object.fromEntries(Object.entries(after).map(([column, value]) => [column, canonical(value)]));
   await (before === null ? db.insert(table, row) : db.replace(before._id, row));
 }
 

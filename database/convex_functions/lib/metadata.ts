@@ -72,7 +72,7 @@ export function underBothNames(table: Table): (row: Row) => Row {
   return (row) => ({ ...row, ...Object.fromEntries(renames.map(([column, was]) => [was, row[column]])) });
 }
 
-/** A row that an application of before may have sent, with its renamed columns under their present names. */
+/** What an application of before may have read, with its renamed columns under their present names. */
 export function underPresentNames(table: Table, row: Row): Row {
   const present = new Map(renamesOf(table).map(([column, was]) => [was, column]));
   return present.size === 0

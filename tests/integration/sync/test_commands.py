@@ -55,7 +55,7 @@ def test_one_cycle_runs_and_says_what_it_did(app: Flask) -> None:
     done = app.test_cli_runner().invoke(args=["sync", "run", "--once"])
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[0].startswith("molecules: compared ")
-    assert "copied_to_first 1, copied_to_second 1, deleted 0, conflicts 1, failures 0\n" in done.output
+    assert "copied_to_first 2, copied_to_second 1, deleted 0, conflicts 1, failures 0\n" in done.output
     assert done.output.endswith("first is local, second is memory\n")
     assert [row["name"] for row in contents(local)["molecules"]] == ["ours", "b"]
     assert contents(local) == contents(memory)

@@ -29,6 +29,7 @@ from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.result import Row
 from database.migrations import runner
+from database.migrations.sql_script import supabase_script
 from database.sync import SyncManager
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.checkpoint import followers
@@ -166,15 +167,28 @@ def before(request: pytest.FixtureRequest) -> Iterator[Before]:
         yield before
 
 
-@pytest.mark.parametrize("before", PAIRS, indirect=True)
-def test_after_the_upgrade_only_what_has_changed_or_failed_is_compared(before: Before) -> None:
+def _by_script(adapter: DatabaseAdapter) -> None:
+    """As in the SQL editor of a Supabase project."""
+    with connected(adapter, writes=True) as connection:
+        connection.exec_driver_sql(supabase_script().replace("%", "%%"))
+
+
+@pytest.mark.parametrize(
+    ("before", "upgrade"),
+    [*((pair, runner.upgrade) for pair in PAIRS), ("memory postgresql", _by_script)],
+    indirect=["before"],
+)
+def test_after_the_upgrade_only_what_has_changed_or_failed_is_compared(
+    before: Before, upgrade: Callable[[DatabaseAdapter], object]
+) -> None:
     _write_journal(before)
     _fail(before, "0")
     with as_application():
         before.upgraded.run(Update("molecules", {"name": "new"}, id="changed here"))
         before.other.run(Delete("molecules", id="deleted there"))
-    assert runner.upgrade(before.upgraded) == ["0006"]
+    upgrade(before.upgraded)
     assert runner.check(before.upgraded) == []
+    assert "supabase" not in before.read("cursors")[0]["cursors"]
     assert len(followers(before.upgraded)) == len(followers(before.other)) == 2
     manager = before.manager()
     assert manager.sync_all(), manager.get_sync_status()
