@@ -24,7 +24,7 @@ from database.sync.three_way_merge import NextAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import SideName
 
-PAGE: Final = 500
+PAGE: Final = 1000
 """Ids that a comparison asks a side for at a time."""
 
 _KEEP: Final = 3600.0
@@ -118,7 +118,11 @@ class Cycle:
     # Comparing everything
 
     def _compare(self, stopped: Callable[[], bool]) -> None:
-        """Reconcile all records of all tables. What changes meanwhile is in the feeds behind the cursors."""
+        """Reconcile all records of all tables. What changes meanwhile is in the feeds behind the cursors.
+
+        A record that has a row on either side was found by its table, or the row has come since and is in a feed. Of
+        what is remembered, only the records without any row are therefore left to be reconciled.
+        """
         for table in self._tables:
             for ids in self._all_ids(table):
                 self._reconcile([RecordKey(table, record_id) for record_id in ids], stopped)
@@ -143,5 +147,8 @@ class Cycle:
             rows, last = side.page(RECORDS, where, last, PAGE, columns)
             if void := [row["id"] for row in rows if row["epoch"] != self._current.epoch]:
                 side.remove(RECORDS, void)
-            keys = [RecordKey(row["table_name"], row["record_id"]) for row in rows if row["id"] not in void]
-            self._reconcile([key for key in keys if key.table in self._tables], stopped)
+            remembered = [RecordKey(row["table_name"], row["record_id"]) for row in rows if row["id"] not in void]
+            keys = [key for key in remembered if key.table in self._tables]
+            for one in self._sides:
+                keys = list(one.absent(keys))
+            self._reconcile(keys, stopped)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from collections.abc import Iterable
-from collections.abc import Iterator
 from collections.abc import Sequence
 from threading import RLock
 from typing import Final
@@ -13,6 +12,7 @@ from typing import Final
 from database.core.errors import Conflict
 from database.core.errors import RequestError
 from database.core.errors import UnreadableRecord
+from database.sync.chunks import Chunks
 from database.sync.failures import Failures
 from database.sync.progress import Progress
 from database.sync.side import Pair
@@ -24,9 +24,6 @@ from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import RecordState
 
 logger = logging.getLogger(__name__)
-
-CHUNK: Final = 100
-"""Records that are looked at and written together."""
 
 _MAX_TURNS: Final = 20
 """How often a record is looked at again because it has changed meanwhile."""
@@ -60,6 +57,8 @@ class Reconciler:
         self._progress = progress
         self._on_conflict = on_conflict
         self._on_failure = on_failure
+        # A backend that hears of a transaction at its commit only gets all of it in one request.
+        self._chunks = Chunks(bulk=all(side.adapter.capabilities.immediate_constraints for side in pair.sides))
         # One chunk at a time: the caller of a forced sync does not wait for a whole cycle.
         self._lock = RLock()
 
@@ -77,7 +76,7 @@ class Reconciler:
         pending, failed, actions = wanted, Failed(), 0
         while pending:
             failed = {}
-            for chunk in _chunks(pending):
+            for chunk in self._chunks.of(pending):
                 if stopped():
                     raise StoppedError
                 with self._lock:
@@ -118,6 +117,7 @@ class Reconciler:
     ) -> list[Action]:
         """What is to be done, in the order of the keys."""
         states = {side.name: side.states(keys, epoch) for side in self._sides}
+        self._chunks.note(len(keys), sum(len(state.text or "") for side in states.values() for state in side.values()))
         actions: list[Action] = []
         for key in keys:
             fault = next((states[name][key].fault for name in SIDES if states[name][key].fault is not None), None)
@@ -143,7 +143,8 @@ class Reconciler:
             side.apply(actions, epoch)
         except RequestError as error:
             if len(actions) > 1:
-                parts = [self._carry_out(side, [action], epoch, failed) for action in actions]
+                middle = len(actions) // 2
+                parts = [self._carry_out(side, part, epoch, failed) for part in (actions[:middle], actions[middle:])]
                 return [action for done, _ in parts for action in done], [key for _, moved in parts for key in moved]
             if isinstance(error, Conflict):
                 return [], [actions[0].key]
@@ -158,8 +159,3 @@ class Reconciler:
             if action.conflict is not None:
                 state = action.conflict.state
                 self._on_conflict(*state.key, state.first.row, state.second.row)
-
-
-def _chunks(keys: Sequence[RecordKey]) -> Iterator[Sequence[RecordKey]]:
-    for start in range(0, len(keys), CHUNK):
-        yield keys[start : start + CHUNK]

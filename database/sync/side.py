@@ -31,6 +31,7 @@ from database.core.operations import Upsert
 from database.core.query import Filter
 from database.core.query import Where
 from database.core.result import Row
+from database.resilience.repetition import ATTEMPTS
 from database.resilience.repetition import repeated
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.journal import conflict_row
@@ -42,6 +43,9 @@ from database.sync.three_way_merge import SideState
 
 RECORDS: Final = "isthmus_sync_records"
 CONFLICTS: Final = "isthmus_sync_conflicts"
+
+_ATTEMPTS_TOGETHER: Final = 3
+"""How often a transaction on several records is begun at most, before they are tried in smaller parts."""
 
 Faults = dict[RecordKey | str, UnreadableRecord]
 """Why rows cannot be read: a record's by its key, a base's by its id."""
@@ -92,14 +96,26 @@ class Side:
         with apart():
             return self._states(list(keys), epoch)
 
+    def absent(self, keys: Sequence[RecordKey]) -> set[RecordKey]:
+        """Those of the records that it has no row of."""
+        found: set[RecordKey] = set()
+        with apart():
+            for table, members in _by_table(sorted(keys)):
+                where = Where("id", "in", [key.id for key in members])
+                rows = self.adapter.run(Select(table, ("id",), where)).rows
+                found |= {RecordKey(table, row["id"]) for row in rows}
+        return set(keys) - found
+
     def apply(self, actions: Sequence[Action], epoch: str) -> None:
         """Carry out the actions, all or none.
 
         :raises Conflict: if a record is not as expected any more.
         :raises RequestError: if the database does not take one of the rows.
         """
+        # Many records are not tried for long together: somebody who changes one of them would hold them all up.
+        attempts = ATTEMPTS if len(actions) == 1 else _ATTEMPTS_TOGETHER
         with apart():
-            repeated(lambda: self._apply(actions, epoch))
+            repeated(lambda: self._apply(actions, epoch), attempts)
 
     def row(self, table: str, row_id: str) -> Row | None:
         """One row by its id."""
@@ -153,20 +169,20 @@ class Side:
     def _states(self, keys: list[RecordKey], epoch: str) -> dict[RecordKey, SideState]:
         # The bases first: of a row that another process changes meanwhile, the base is then the older one.
         faults: Faults = {}
-        bases = self._bases(keys, epoch, faults)
+        ids = {key: self.record_id(key) for key in keys}
+        bases = self._bases(list(ids.values()), epoch, faults)
         rows = self._rows(keys, faults)
         return {
             key: SideState(
-                rows.get(key),
-                self._forms[key.table].text(rows.get(key)),
-                bases.get(self.record_id(key)),
-                faults.get(key) or faults.get(self.record_id(key)),
+                row := rows.get(key),
+                self._forms[key.table].text(row),
+                bases.get(base_id),
+                faults.get(key) or faults.get(base_id),
             )
-            for key in keys
+            for key, base_id in ids.items()
         }
 
-    def _bases(self, keys: list[RecordKey], epoch: str, faults: Faults) -> dict[str, Base]:
-        ids = [self.record_id(key) for key in keys]
+    def _bases(self, ids: list[str], epoch: str, faults: Faults) -> dict[str, Base]:
         found = self.adapter.run(Select(RECORDS, where=Where("id", "in", ids)))
         faults |= {bad.id: bad.error() for bad in found.unreadable if bad.id is not None}
         return {row["id"]: Base(row["version"], row["row"]) for row in found if row["epoch"] == epoch}

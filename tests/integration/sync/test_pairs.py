@@ -5,8 +5,8 @@ from __future__ import annotations
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
+from database.sync.chunks import FIRST
 from database.sync.cycle import PAGE
-from database.sync.reconciler import CHUNK
 from tests.integration.sync.conftest import Two
 from tests.integration.sync.support import contents
 from tests.integration.sync.support import insert
@@ -113,7 +113,7 @@ def test_a_record_that_is_refused_stops_no_other(two: Two) -> None:
 
 def test_many_rows_are_loaded_in_pages(two: Two) -> None:
     # More than a page of ids, and where a test server looks up slowly more than are written together.
-    number = (PAGE if two.second.kind == "memory" else CHUNK) + 20
+    number = (PAGE if two.second.kind == "memory" else FIRST) + 20
     for side, letter in ((two.first, "a"), (two.second, "b")):
         side.run(Insert("molecules", [{"id": f"{letter}{n:04}", "name": "x"} for n in range(number)], returning=False))
     manager = two.sync()
