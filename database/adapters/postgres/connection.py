@@ -13,7 +13,9 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import ExitStack
 from contextlib import contextmanager
+from contextlib import suppress
 from queue import Empty
 from queue import SimpleQueue
 from typing import Any
@@ -198,7 +200,18 @@ class PostgresCall:
 
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
         with self.atomic():
-            self._watched(lambda: self._cursor.executemany(text, rows))
+            self._watched(lambda: self._execute_many(text, rows))
+
+    def _execute_many(self, text: str, rows: Iterable[Values]) -> None:
+        with ExitStack() as stack:
+            stack.enter_context(self.connection.pipeline())
+            try:
+                self._cursor.executemany(text, rows)
+            except psycopg.Error:
+                # Left with the error, psycopg's pipeline would log that its other statements were not carried out.
+                with suppress(psycopg.Error):
+                    stack.pop_all().close()
+                raise
 
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         listed = list(rows)
