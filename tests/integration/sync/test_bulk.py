@@ -49,7 +49,7 @@ def test_a_first_load_takes_few_transactions(sides: tuple[MortalMemory, MortalMe
     load(first, 5_000)
     assert_in_sync(SyncManager(*sides), *sides)
     # Chunks of 100, 200, 400 and 800 records, then of 1,000; pages of ids end some of them.
-    assert second.writes <= 12 + BOOKKEEPING
+    assert second.backend.writes <= 12 + BOOKKEEPING
 
 
 def test_of_many_one_that_is_refused_costs_itself(sides: tuple[MortalMemory, MortalMemory]) -> None:
@@ -62,7 +62,7 @@ def test_of_many_one_that_is_refused_costs_itself(sides: tuple[MortalMemory, Mor
     assert not manager.sync_all()
     assert len(contents(second)["experiments"]) == 999
     assert [failure["id"] for failure in manager.get_sync_status()["failures"]] == ["0000777"]
-    assert second.writes <= 30
+    assert second.backend.writes <= 30
 
 
 @pytest.mark.parametrize("life", [*range(8)])
@@ -72,10 +72,10 @@ def test_a_load_that_is_killed_between_two_chunks_goes_on(
 ) -> None:
     first, second = sides
     load(first, 1_200)
-    sides[mortal].life = life
+    sides[mortal].backend.life = life
     with suppress(Killed):
         SyncManager(*sides, sync_tables=["molecules"]).sync_all()
-    sides[mortal].life = None
+    sides[mortal].backend.life = None
     with as_application():
         second.run(Update("molecules", {"name": "edited"}, where=Where("id", "eq", "0000001")))
         deleted = second.run(Delete("molecules", where=Where("id", "eq", "0000002"))).count
