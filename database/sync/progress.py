@@ -13,7 +13,7 @@ from typing import Final
 from database.core.clock import monotonic
 from database.core.clock import utc_now
 from database.core.errors import DataError
-from database.sync.three_way_merge import Action
+from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
 
 COUNTS: Final = ("compared", "copied_to_first", "copied_to_second", "deleted", "conflicts")
@@ -52,7 +52,7 @@ class Progress:
             for key in keys:
                 self._counts[key.table]["compared"] += 1
 
-    def carried_out(self, actions: Iterable[Action]) -> None:
+    def carried_out(self, actions: Iterable[MergeAction]) -> None:
         """Actions were carried out."""
         with self._lock:
             for action in actions:

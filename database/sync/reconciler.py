@@ -18,7 +18,7 @@ from database.sync.progress import Progress
 from database.sync.side import Pair
 from database.sync.side import Side
 from database.sync.three_way_merge import SIDES
-from database.sync.three_way_merge import Action
+from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import NextAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import RecordState
@@ -114,11 +114,11 @@ class Reconciler:
 
     def _next_actions(
         self, keys: Sequence[RecordKey], epoch: str, next_action: NextAction, failed: Failed
-    ) -> list[Action]:
+    ) -> list[MergeAction]:
         """What is to be done, in the order of the keys."""
         states = {side.name: side.states(keys, epoch) for side in self._sides}
         self._chunks.note(len(keys), sum(len(state.text or "") for side in states.values() for state in side.values()))
-        actions: list[Action] = []
+        actions: list[MergeAction] = []
         for key in keys:
             fault = next((states[name][key].fault for name in SIDES if states[name][key].fault is not None), None)
             if fault is not None:
@@ -134,8 +134,8 @@ class Reconciler:
         return actions
 
     def _carry_out(
-        self, side: Side, actions: Sequence[Action], epoch: str, failed: Failed
-    ) -> tuple[list[Action], list[RecordKey]]:
+        self, side: Side, actions: Sequence[MergeAction], epoch: str, failed: Failed
+    ) -> tuple[list[MergeAction], list[RecordKey]]:
         """The actions that were carried out, and the records that have changed meanwhile."""
         if not actions:
             return [], []
@@ -153,7 +153,7 @@ class Reconciler:
         self._report(actions)
         return list(actions), []
 
-    def _report(self, actions: Sequence[Action]) -> None:
+    def _report(self, actions: Sequence[MergeAction]) -> None:
         self._progress.carried_out(actions)
         for action in actions:
             if action.conflict is not None:

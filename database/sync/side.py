@@ -35,8 +35,8 @@ from database.resilience.repetition import ATTEMPTS
 from database.resilience.repetition import repeated
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.journal import conflict_row
-from database.sync.three_way_merge import Action
 from database.sync.three_way_merge import Base
+from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import SideName
 from database.sync.three_way_merge import SideState
@@ -106,7 +106,7 @@ class Side:
                 found |= {RecordKey(table, row["id"]) for row in rows}
         return set(keys) - found
 
-    def apply(self, actions: Sequence[Action], epoch: str) -> None:
+    def apply(self, actions: Sequence[MergeAction], epoch: str) -> None:
         """Carry out the actions, all or none.
 
         :raises Conflict: if a record is not as expected any more.
@@ -146,7 +146,7 @@ class Side:
         parts = [self.pair, *key]
         return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
 
-    def _apply(self, actions: Sequence[Action], epoch: str) -> None:
+    def _apply(self, actions: Sequence[MergeAction], epoch: str) -> None:
         with self.adapter.transaction():
             states = self._states([action.key for action in actions], epoch)
             if not all(states[action.key].same_as(action.expected) for action in actions):
@@ -196,7 +196,7 @@ class Side:
             faults |= {RecordKey(table, bad.id): bad.error() for bad in found.unreadable if bad.id is not None}
         return rows
 
-    def _write_rows(self, actions: Sequence[Action]) -> None:
+    def _write_rows(self, actions: Sequence[MergeAction]) -> None:
         ordered = sorted(actions, key=lambda action: self._places[action.key.table])
         written = {action.key: action.row for action in ordered if action.row is not None}
         for table, keys in _by_table(written):
@@ -205,7 +205,7 @@ class Side:
         for table, keys in _by_table(action.key for action in reversed(ordered) if action.deletes):
             self.adapter.run(Delete(table, where=Where("id", "in", [key.id for key in keys])))
 
-    def _write_bases(self, actions: Sequence[Action], epoch: str) -> None:
+    def _write_bases(self, actions: Sequence[MergeAction], epoch: str) -> None:
         rows = [self._base_row(action.key, action.base, epoch) for action in actions if action.base is not None]
         if rows:
             self.adapter.run(Upsert(RECORDS, rows, returning=False, verbatim=True))

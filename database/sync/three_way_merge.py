@@ -118,7 +118,7 @@ class ResolvedConflict:
 
 
 @dataclass(frozen=True, slots=True)
-class Action:
+class MergeAction:
     """One transaction's work on one record.
 
     :ivar expected: what the side must still hold.
@@ -145,11 +145,11 @@ class Action:
 Resolve = Callable[[RecordState], Resolution]
 """Resolves a conflict. :raises RequestError: if it cannot."""
 
-NextAction = Callable[[RecordState], Action | None]
+NextAction = Callable[[RecordState], MergeAction | None]
 """The next action for a record; None if nothing is left to do."""
 
 
-def next_action(state: RecordState, resolve: Resolve) -> Action | None:
+def next_action(state: RecordState, resolve: Resolve) -> MergeAction | None:
     """What comes next for a record: a change of one side is copied to the other, a conflict is resolved."""
     if state.first.text == state.second.text:
         return _agree(state)
@@ -165,7 +165,7 @@ def next_action(state: RecordState, resolve: Resolve) -> Action | None:
     return _resolved(state, resolve(state))
 
 
-def next_forced_action(state: RecordState, target: SideName) -> Action | None:
+def next_forced_action(state: RecordState, target: SideName) -> MergeAction | None:
     """Have ``target`` hold what the other side holds, whatever it holds now; what is lost goes into the journal.
 
     If the other side has no row and never had one, nothing is done.
@@ -188,7 +188,7 @@ def other(side: SideName) -> SideName:
     return "second" if side == "first" else "first"
 
 
-def _agree(state: RecordState) -> Action | None:
+def _agree(state: RecordState) -> MergeAction | None:
     """Remember that both sides hold the same; forget a record that neither has."""
     text = state.first.text
     if text is None:
@@ -197,35 +197,35 @@ def _agree(state: RecordState) -> Action | None:
     if base is not None and base.text == text:
         return None
     present = state.first
-    return Action("first", state.key, present, present.row, writes=False, base=Base(state.next_generation(), text))
+    return MergeAction("first", state.key, present, present.row, writes=False, base=Base(state.next_generation(), text))
 
 
-def _forget(state: RecordState) -> Action | None:
+def _forget(state: RecordState) -> MergeAction | None:
     """Forget the older base first: alone it would say what is no longer so."""
     based = [(held.base.generation, side) for side in SIDES if (held := state.of(side)).base is not None]
     if not based:
         return None
     _, side = min(based)
-    return Action(side, state.key, state.of(side), None, writes=False, base=None, more=len(based) > 1)
+    return MergeAction(side, state.key, state.of(side), None, writes=False, base=None, more=len(based) > 1)
 
 
-def _copy(state: RecordState, source: SideName) -> Action:
+def _copy(state: RecordState, source: SideName) -> MergeAction:
     """Have the other side hold what ``source`` holds."""
     given, present = state.of(source), state.of(other(source))
     if given.row is None and given.base is None:
-        return Action(other(source), state.key, present, None, writes=True, base=None)
+        return MergeAction(other(source), state.key, present, None, writes=True, base=None)
     base = Base(state.next_generation(), given.text)
-    return Action(other(source), state.key, present, given.row, writes=True, base=base, more=given.row is None)
+    return MergeAction(other(source), state.key, present, given.row, writes=True, base=base, more=given.row is None)
 
 
-def _resolved(state: RecordState, resolution: Resolution) -> Action:
+def _resolved(state: RecordState, resolution: Resolution) -> MergeAction:
     """Write the result on the side that has another one; if both have, on one, as a change to be copied then.
 
     The base becomes what the other side holds, which is what the result was made with.
     """
     side = next(side for side in SIDES if state.of(side).text != resolution.text)
     against = state.of(other(side)).text
-    return Action(
+    return MergeAction(
         side,
         state.key,
         state.of(side),

@@ -15,8 +15,8 @@ from database.core.schema import Schema
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.strategies import Resolver
 from database.sync.strategies import resolve_with
-from database.sync.three_way_merge import Action
 from database.sync.three_way_merge import Base
+from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import RecordState
 from database.sync.three_way_merge import Resolution
@@ -52,7 +52,7 @@ def resolver(strategy: str | Resolver) -> Any:
     return resolve_with(strategy, {"notes": NOTES})
 
 
-def after(state: RecordState, action: Action) -> RecordState:
+def after(state: RecordState, action: MergeAction) -> RecordState:
     """What both sides hold when the action was carried out."""
     changed = (
         SideState(action.row, FORM.text(action.row), action.base)
@@ -63,9 +63,9 @@ def after(state: RecordState, action: Action) -> RecordState:
     return RecordState(state.key, **sides)
 
 
-def merged(state: RecordState, resolve: Any) -> tuple[RecordState, list[Action]]:
+def merged(state: RecordState, resolve: Any) -> tuple[RecordState, list[MergeAction]]:
     """The end of all actions, and the actions."""
-    actions: list[Action] = []
+    actions: list[MergeAction] = []
     while (action := next_action(state, resolve)) is not None:
         actions.append(action)
         assert len(actions) < 6
