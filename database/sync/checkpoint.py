@@ -22,7 +22,6 @@ from database.core.operations import Select
 from database.core.result import Row
 from database.core.schema import new_id
 from database.sync.side import Pair
-from database.sync.side import Side
 from database.sync.side import apart
 from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import SideName
@@ -99,17 +98,9 @@ class Checkpoints:
             return checkpoint
 
     def rows(self) -> tuple[Row | None, Row | None]:
-        """What is written on either side. :raises SchemaMismatch: if a side does not know epochs yet."""
-        first, second = (self._row(side) for side in self._sides)
-        return first, second
-
-    def _row(self, side: Side) -> Row | None:
-        row = side.row(CURSORS, self._pair)
-        if row is not None and row["epoch"] is None:
-            # A Convex deployment with functions of before the column: the row would look like one of no epoch at all.
-            what = f"{CURSORS}.epoch is not deployed there; deploy database/convex_functions"
-            raise SchemaMismatch(what, backend=side.adapter.name)
-        return row
+        """What is written on either side. :raises UnreadableRecord: for one of another version of the application."""
+        first, second = self._sides
+        return first.row(CURSORS, self._pair), second.row(CURSORS, self._pair)
 
     def advance(self, expected: Checkpoint, cursors: Mapping[SideName, str], *, comparing: bool = False) -> Checkpoint:
         """Move the checkpoint. :raises Conflict: if it is not the expected one any more."""

@@ -13,9 +13,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
-from contextlib import ExitStack
 from contextlib import contextmanager
-from contextlib import suppress
 from queue import Empty
 from queue import SimpleQueue
 from typing import Any
@@ -32,6 +30,7 @@ from psycopg.pq import TransactionStatus
 from database.adapters.postgres.dialect import Forgiving
 from database.adapters.postgres.dialect import unread_column
 from database.adapters.postgres.errors import translated
+from database.adapters.postgres.pipelining import execute_many
 from database.adapters.postgres.sqlstates import lost
 from database.adapters.sql.operations import Values
 from database.core.clock import monotonic
@@ -200,18 +199,7 @@ class PostgresCall:
 
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
         with self.atomic():
-            self._watched(lambda: self._execute_many(text, rows))
-
-    def _execute_many(self, text: str, rows: Iterable[Values]) -> None:
-        with ExitStack() as stack:
-            stack.enter_context(self.connection.pipeline())
-            try:
-                self._cursor.executemany(text, rows)
-            except psycopg.Error:
-                # Left with the error, psycopg's pipeline would log that its other statements were not carried out.
-                with suppress(psycopg.Error):
-                    stack.pop_all().close()
-                raise
+            self._watched(lambda: execute_many(self._cursor, text, rows))
 
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         listed = list(rows)
