@@ -25,7 +25,7 @@ from config.fields import Synchronous
 from config.fields import lower
 from config.tables import metadata
 
-ConflictResolution = Literal["last_modified", "supabase_wins", "convex_wins"]
+ConflictResolution = Literal["last_modified", "first_wins", "second_wins", "supabase_wins", "convex_wins"]
 
 
 class CallSettings(BaseModel):
@@ -114,7 +114,8 @@ class ConvexSettings(CallSettings):
     )
     conflict_resolution: Annotated[ConflictResolution, BeforeValidator(lower)] = Field(
         "last_modified",
-        description="Which side's change two-way sync keeps: `last_modified`, `supabase_wins` or `convex_wins`.",
+        description="Which side's change two-way sync keeps: `last_modified`, `first_wins` (or `supabase_wins`) or"
+        " `second_wins` (or `convex_wins`).",
     )
 
     @field_validator("sync_tables")

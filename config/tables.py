@@ -155,7 +155,7 @@ sync_cursors = sa.Table(
     "isthmus_sync_cursors",
     metadata,
     *record_columns(),
-    sa.Column("session", text(64), nullable=False),
+    sa.Column("epoch", text(64), nullable=False, info={"renamed_from": "session"}),
     sa.Column("cursors", json(), nullable=False),
     info={"internal": True},
 )
@@ -166,7 +166,7 @@ sync_records = sa.Table(
     # The id is a hash of the pair, the table and the record; the version counts what the sides have agreed on.
     *record_columns(),
     sa.Column("pair", text(255), nullable=False),
-    sa.Column("session", text(64), nullable=False),
+    sa.Column("epoch", text(64), nullable=False, info={"renamed_from": "session"}),
     sa.Column("table_name", text(255), nullable=False),
     sa.Column("record_id", text(255), nullable=False),
     # As text, which every backend returns letter for letter.
@@ -183,8 +183,11 @@ sync_conflicts = sa.Table(
     sa.Column("record_id", text(255), nullable=False),
     sa.Column("rule", text(64), nullable=False),
     sa.Column("base", text()),
-    sa.Column("supabase_row", text()),
-    sa.Column("convex_row", text()),
+    # Null in entries that Convex has from before these columns; the pair names both as well.
+    sa.Column("first_name", text(255)),
+    sa.Column("second_name", text(255)),
+    sa.Column("first_row", text(), info={"renamed_from": "supabase_row"}),
+    sa.Column("second_row", text(), info={"renamed_from": "convex_row"}),
     sa.Column("result", text()),
     info={"internal": True},
 )

@@ -2,6 +2,10 @@
 
 Convex has no constraints of its own. ``schema.ts`` declares types and indexes; ``tables.ts`` tells the functions
 what they have to keep: unique columns and references. Both are made from the same declarations as the SQL tables.
+
+Convex has no migrations either: a deployed schema has to fit the documents that are there. A column with
+``info={"renamed_from": "…"}`` may therefore lie under either name in a document. It is read under both, and moves to
+the present one when the record is next written under it; applications of before the change see it under the former one.
 """
 
 from __future__ import annotations
@@ -88,12 +92,14 @@ class _Table:
     :ivar unique: sets of columns that no two records have in common; the id is one of them.
     :ivar references: the table that a column refers to, by column.
     :ivar indexes: columns by the name of the index.
+    :ivar renamed: the former name of a column, by column.
     """
 
     schema: TableSchema
     unique: tuple[tuple[str, ...], ...]
     references: Mapping[str, str]
     indexes: Mapping[str, tuple[str, ...]]
+    renamed: Mapping[str, str]
 
 
 def files(metadata: sa.MetaData) -> dict[str, str]:
@@ -135,11 +141,28 @@ def _table(schema: TableSchema) -> _Table:
         raise ValueError(f"table {schema.name!r} has the name of a table that Isthmus keeps on Convex itself")
     for column in schema.columns:
         _check_name(column, f"column {column!r} of table {schema.name!r}")
-    if len(schema.columns) > MAX_COLUMNS:
+    renamed = _renamed(schema)
+    if len(schema.columns) + len(renamed) > MAX_COLUMNS:
         raise ValueError(f"table {schema.name!r} has more than the {MAX_COLUMNS} columns that Convex allows")
     unique = _unique(schema)
     references = dict(_references(schema))
-    return _Table(schema, unique, references, _indexes(schema, unique, references))
+    indexes = _indexes(schema, unique, references)
+    if indexed := renamed.keys() & {column for columns in indexes.values() for column in columns}:
+        # An index has only documents that hold the column under its own name.
+        names = ", ".join(sorted(indexed))
+        raise ValueError(f"table {schema.name!r} has an index on {names}; Convex cannot rename an indexed column")
+    return _Table(schema, unique, references, indexes, renamed)
+
+
+def _renamed(schema: TableSchema) -> dict[str, str]:
+    """The former names of renamed columns, by column."""
+    found = ((str(column.name), column.info.get("renamed_from")) for column in schema.source.columns)
+    renamed = {name: str(former) for name, former in found if former is not None}
+    for column, former in renamed.items():
+        _check_name(former, f"column {former!r} of table {schema.name!r}")
+        if former in schema.columns:
+            raise ValueError(f"column {schema.name}.{column} is renamed from {former}, which is declared as well")
+    return renamed
 
 
 def _check_name(name: str, what: str) -> None:
@@ -207,17 +230,26 @@ def _schema_file(tables: Iterable[_Table]) -> str:
 
 
 def _table_schema(table: _Table) -> str:
-    columns = "".join(f"    {column.name}: {_validator(column)},\n" for column in table.schema.columns.values())
+    columns = "".join(f"    {name}: {validator},\n" for name, validator in _validators(table))
     indexes = [f'.index("{name}", {_strings(columns)})' for name, columns in table.indexes.items()]
     chain = indexes[0] if len(indexes) == 1 else "".join(f"\n    {index}" for index in indexes)
     return f"  {table.schema.name}: defineTable({{\n{columns}  }}){chain},\n"
 
 
-def _validator(column: Column) -> str:
+def _validators(table: _Table) -> Iterator[tuple[str, str]]:
+    for name, column in table.schema.columns.items():
+        former = table.renamed.get(name)
+        for each in (name,) if former is None else (name, former):
+            yield each, _validator(column, optional=column.nullable or former is not None)
+
+
+def _validator(column: Column, *, optional: bool) -> str:
     """A column that may be null may be missing, too, as in records that are older than the column."""
     validator = _VALIDATORS[column.kind]
-    if not column.nullable:
+    if not optional:
         return validator
+    if not column.nullable:
+        return f"v.optional({validator})"
     return f"v.optional({validator if column.kind is JSON else f'v.union(v.null(), {validator})'})"
 
 
@@ -229,8 +261,8 @@ def _tables_file(tables: Iterable[_Table]) -> str:
 
 def _description(table: _Table) -> str:
     columns = "".join(
-        f'      {column.name}: {{ kind: "{column.kind.name}", nullable: {str(column.nullable).lower()} }},\n'
-        for column in table.schema.columns.values()
+        f"      {name}: {_column_description(column, table.renamed.get(name))},\n"
+        for name, column in table.schema.columns.items()
     )
     references = "".join(f'      {column}: "{target}",\n' for column, target in table.references.items())
     indexes = "".join(f"      {name}: {_strings(columns)},\n" for name, columns in table.indexes.items())
@@ -258,6 +290,11 @@ def _rule(rule: Rule) -> str:
 
 def _owner(rules: TableRules) -> str:
     return "null" if rules.owner is None else f'"{rules.owner}"'
+
+
+def _column_description(column: Column, former: str | None) -> str:
+    was = "" if former is None else f', was: "{former}"'
+    return f'{{ kind: "{column.kind.name}", nullable: {str(column.nullable).lower()}{was} }}'
 
 
 def _object(lines: str) -> str:

@@ -6,7 +6,7 @@ import { changesAfter } from "./lib/changes";
 import { commit as commitRequest } from "./lib/commit";
 import { recordById } from "./lib/database";
 import { grouped } from "./lib/groups";
-import { rowOf, tableNamed } from "./lib/metadata";
+import { rowOf, tableNamed, underBothNames } from "./lib/metadata";
 import { BY_ID } from "./lib/order";
 import { purgeChunk } from "./lib/purge";
 import { recordFunctionsIn } from "./lib/record_functions";
@@ -30,7 +30,7 @@ export const get = internalQuery({
   handler: async (ctx, { table, id }) => {
     const declared = tableNamed(table);
     const document = await recordById(ctx.db, table, id);
-    return document && rowOf(declared, document);
+    return document && underBothNames(declared)(rowOf(declared, document));
   },
 });
 
@@ -52,7 +52,7 @@ export const select = internalQuery({
     const budget = new Budget(PAGE.records, PAGE.bytes);
     if (group === null) {
       const { rows, total, next } = await selectRows(ctx.db, { table, where, order, limit }, { count, after, budget });
-      return { rows, total: count ? BigInt(total) : null, next };
+      return { rows: rows.map(underBothNames(tableNamed(table))), total: count ? BigInt(total) : null, next };
     }
     const all = { table, where, order: BY_ID, limit: null };
     const { rows, next } = await selectRows(ctx.db, all, { count: true, after, budget });

@@ -2,8 +2,8 @@
 
 A checkpoint is moved in three transactions: on the first side, where it says that it is unsettled; on the second; and
 on the first again. Whatever is lost in between, the second side's is then the one to go on from. Any other difference
-means that a side was restored or emptied, and that what is remembered of the records is void: a new session begins,
-with a comparison of everything.
+means that a side was restored or emptied, and that what is remembered of the records is void: a new epoch begins, with
+a comparison of everything.
 """
 
 from __future__ import annotations
@@ -21,26 +21,29 @@ from database.core.errors import SchemaMismatch
 from database.core.operations import Select
 from database.core.result import Row
 from database.core.schema import new_id
-from database.sync.decision import SIDES
-from database.sync.decision import SideName
 from database.sync.side import Pair
 from database.sync.side import apart
+from database.sync.three_way_merge import SIDES
+from database.sync.three_way_merge import SideName
 
 CURSORS: Final = "isthmus_sync_cursors"
+
+_FORMER: Final[Mapping[SideName, str]] = {"first": "supabase", "second": "convex"}
+"""The names that the sides' cursors have in rows of before migration 0006; on Convex, no migration rewrites them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
     """What has been settled.
 
-    :ivar session: what is remembered of records belongs to one, and counts in no other.
-    :ivar round: how often it was moved, counted over all sessions.
+    :ivar epoch: what is remembered of records belongs to one, and counts in no other.
+    :ivar round: how often it was moved, counted over all epochs.
     :ivar cursors: where each side's feed is to be read on.
     :ivar tables: those that are kept equal.
     :ivar comparing: whether all records have to be compared, because the feeds alone do not tell what has changed.
     """
 
-    session: str
+    epoch: str
     round: int
     cursors: Mapping[SideName, str]
     tables: tuple[str, ...]
@@ -49,7 +52,7 @@ class Checkpoint:
     def as_row(self, pair: str, *, unsettled: bool) -> dict[str, Any]:
         """The row that says so."""
         place = {"tables": list(self.tables), "comparing": self.comparing, "unsettled": unsettled}
-        return {"id": pair, "version": self.round, "session": self.session, "cursors": {**place, **self.cursors}}
+        return {"id": pair, "version": self.round, "epoch": self.epoch, "cursors": {**place, **self.cursors}}
 
 
 def followers(adapter: DatabaseAdapter) -> list[str]:
@@ -66,7 +69,7 @@ def followers(adapter: DatabaseAdapter) -> list[str]:
         return []
     for bad in found.unreadable:
         raise bad.error()
-    return [row["cursors"][side] for row in found for side in SIDES]
+    return [cursor for row in found for cursor in _cursors(row["cursors"]).values()]
 
 
 class Checkpoints:
@@ -79,7 +82,7 @@ class Checkpoints:
         self._lock = Lock()
 
     def load(self) -> Checkpoint:
-        """The present checkpoint; that of a new session if there is none that both sides agree on.
+        """The present checkpoint; that of a new epoch if there is none that both sides agree on.
 
         :raises Conflict: if another process does the same at this moment.
         """
@@ -95,17 +98,17 @@ class Checkpoints:
             return checkpoint
 
     def rows(self) -> tuple[Row | None, Row | None]:
-        """What is written on either side."""
+        """What is written on either side. :raises UnreadableRecord: for one of another version of the application."""
         first, second = self._sides
         return first.row(CURSORS, self._pair), second.row(CURSORS, self._pair)
 
-    def advance(self, known: Checkpoint, cursors: Mapping[SideName, str], *, comparing: bool = False) -> Checkpoint:
-        """Move the checkpoint. :raises Conflict: if it is not the known one any more."""
+    def advance(self, expected: Checkpoint, cursors: Mapping[SideName, str], *, comparing: bool = False) -> Checkpoint:
+        """Move the checkpoint. :raises Conflict: if it is not the expected one any more."""
         with self._lock:
             rows = self.rows()
-            if agreed(*rows) != known:
+            if agreed(*rows) != expected:
                 raise Conflict("another process has gone on with the sync")
-            return self._move(rows, replace(known, cursors=cursors, tables=self._tables, comparing=comparing))
+            return self._move(rows, replace(expected, cursors=cursors, tables=self._tables, comparing=comparing))
 
     def ends(self) -> dict[SideName, str]:
         """The present end of each feed."""
@@ -123,12 +126,15 @@ class Checkpoints:
 
 def agreed(first: Row | None, second: Row | None) -> Checkpoint | None:
     """The checkpoint that two sides' rows stand for; None if they contradict each other."""
-    if first is None or second is None or first["session"] != second["session"]:
+    if first is None or second is None or first["epoch"] != second["epoch"]:
         return None
     # The first may be one ahead, if what came after was lost.
     ahead = 1 if first["cursors"]["unsettled"] else 0
     if first["version"] - second["version"] not in {0, ahead}:
         return None
     place = second["cursors"]
-    cursors = {side: place[side] for side in SIDES}
-    return Checkpoint(second["session"], second["version"], cursors, tuple(place["tables"]), place["comparing"])
+    return Checkpoint(second["epoch"], second["version"], _cursors(place), tuple(place["tables"]), place["comparing"])
+
+
+def _cursors(place: Mapping[str, Any]) -> dict[SideName, str]:
+    return {side: place[side] if side in place else place[_FORMER[side]] for side in SIDES}

@@ -17,6 +17,7 @@ from database.core.errors import DataError
 from database.extension import current_database
 from database.sync.checkpoint import Checkpoints
 from database.sync.checkpoint import agreed
+from database.sync.documented import neutral_strategy
 from database.sync.failures import Failures
 from database.sync.manager import SyncManager
 from database.sync.side import CONFLICTS
@@ -28,7 +29,7 @@ sync_commands = AppGroup("sync", help="Two-way sync of the first two databases."
 
 
 @sync_commands.command("run")
-@click.option("--once", is_flag=True, help="One cycle; fails unless every record is settled.")
+@click.option("--once", is_flag=True, help="One cycle; fails unless every record is reconciled.")
 def run(once: bool) -> None:
     """Bring the two databases together, every CONVEX_SYNC_INTERVAL seconds until an interrupt."""
     manager = _manager()
@@ -40,6 +41,7 @@ def run(once: bool) -> None:
     status = manager.get_sync_status()
     for table, counts in status["tables"].items():
         click.echo(f"{table}: {', '.join(f'{name} {number}' for name, number in counts.items())}")
+    click.echo(", ".join(f"{side} is {name}" for side, name in status["sides"].items()))
     if not complete:
         _show_failures(manager.pair)
         raise click.ClickException(status["last_error"] or "Not every record could be written.")
@@ -59,7 +61,7 @@ def show_status() -> None:
             click.echo(f"{pair.name}: {state}; last moved {min(ages):.0f} seconds ago")
         for side in pair.sides:
             agreements, conflicts = (_count(side.adapter, table, pair.name) for table in (RECORDS, CONFLICTS))
-            click.echo(f"{side.adapter.name}: {agreements} agreements, {conflicts} settled conflicts")
+            click.echo(f"{side.adapter.name}: {agreements} agreements, {conflicts} resolved conflicts")
         _show_failures(pair)
     except DataError as error:
         raise click.ClickException(str(error)) from error
@@ -71,10 +73,11 @@ def _manager() -> SyncManager:
     adapters = list(manager.adapters.values())[:2]
     if len(adapters) < 2:
         raise click.ClickException("DB_ADAPTER_ORDER has to name two databases.")
-    supabase, convex = sorted(adapters, key=lambda adapter: adapter.kind == "convex")
+    first, second = sorted(adapters, key=lambda adapter: adapter.kind == "convex")
     settings = manager.settings.convex
+    strategy = neutral_strategy(settings.conflict_resolution)
     try:
-        return SyncManager(supabase, convex, settings.sync_interval, settings.sync_tables, settings.conflict_resolution)
+        return SyncManager(first, second, settings.sync_interval, settings.sync_tables, strategy)
     except (ConfigurationError, DataError) as error:
         raise click.ClickException(str(error)) from error
 

@@ -9,8 +9,8 @@ from typing import Final
 from database.core.errors import RequestError
 from database.core.errors import UnreadableRecord
 from database.core.query import Where
-from database.sync.decision import Key
 from database.sync.side import Pair
+from database.sync.three_way_merge import RecordKey
 
 FAILURES: Final = "isthmus_sync_failures"
 PAGE: Final = 500
@@ -23,26 +23,28 @@ class Failures:
         self._pair = pair.name
         self._side = pair.sides[0]
         self._tables = frozenset(pair.tables)
-        self._reasons: dict[Key, str] = {}
+        self._reasons: dict[RecordKey, str] = {}
 
     def load(self) -> None:
         """Read what is kept, which another process may have changed."""
-        found: dict[Key, str] = {}
+        found: dict[RecordKey, str] = {}
         last: str | None = ""
         while last is not None:
             rows, last = self._side.page(FAILURES, Where("pair", "eq", self._pair), last, PAGE)
-            found |= {Key(row["table_name"], row["record_id"]): row["reason"] for row in rows}
+            found |= {RecordKey(row["table_name"], row["record_id"]): row["reason"] for row in rows}
         self._reasons = {key: reason for key, reason in found.items() if key.table in self._tables}
 
-    def keys(self) -> list[Key]:
+    def keys(self) -> list[RecordKey]:
         """The records that failed last time."""
         return list(self._reasons)
 
-    def reasons(self) -> Mapping[Key, str]:
+    def reasons(self) -> Mapping[RecordKey, str]:
         """Why each of them failed."""
         return dict(self._reasons)
 
-    def note(self, looked_at: Iterable[Key], failed: Mapping[Key, RequestError | UnreadableRecord]) -> list[Key]:
+    def note(
+        self, looked_at: Iterable[RecordKey], failed: Mapping[RecordKey, RequestError | UnreadableRecord]
+    ) -> list[RecordKey]:
         """Keep what has failed and forget what has not, of the records that were looked at; what is new of it."""
         reasons = {key: f"{type(error).__name__}: {error}" for key, error in failed.items()}
         news = {key: reason for key, reason in reasons.items() if self._reasons.get(key) != reason}
@@ -54,7 +56,7 @@ class Failures:
         self._reasons = {key: text for key, text in self._reasons.items() if key not in healed} | reasons
         return list(news)
 
-    def _row(self, key: Key, reason: str) -> dict[str, str]:
+    def _row(self, key: RecordKey, reason: str) -> dict[str, str]:
         return {
             "id": self._side.record_id(key),
             "pair": self._pair,

@@ -1,10 +1,9 @@
-"""Keeps two databases equal, in both directions: the face of sync."""
+"""Keeps two databases equal, in both directions: the public interface of sync."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from collections.abc import Mapping
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any
@@ -18,28 +17,27 @@ from database.core.lifecycle import Worker
 from database.core.lifecycle import rebuild_after_fork
 from database.sync.checkpoint import Checkpoints
 from database.sync.cycle import Cycle
-from database.sync.decision import SIDES
-from database.sync.decision import Decide
-from database.sync.decision import Key
-from database.sync.decision import View
-from database.sync.decision import decide
-from database.sync.decision import decide_for
 from database.sync.failures import Failures
 from database.sync.options import DEFAULT_INTERVAL
 from database.sync.options import DEFAULT_RESOLUTION
 from database.sync.options import checked
-from database.sync.options import from_config
 from database.sync.progress import Progress
-from database.sync.settling import Settler
-from database.sync.settling import StoppedError
+from database.sync.reconciler import Reconciler
+from database.sync.reconciler import StoppedError
 from database.sync.side import Pair
 from database.sync.strategies import Resolver
 from database.sync.strategies import resolve_with
+from database.sync.three_way_merge import SIDES
+from database.sync.three_way_merge import NextAction
+from database.sync.three_way_merge import RecordKey
+from database.sync.three_way_merge import RecordState
+from database.sync.three_way_merge import next_action
+from database.sync.three_way_merge import next_forced_action
 
 logger = logging.getLogger(__name__)
 
 Callback = Callable[..., object]
-Target = Literal["both", "supabase", "convex"]
+Target = Literal["both", "first", "second"]
 
 _ATTEMPTS = 3
 """How often a cycle begins anew because another process was at work on the same pair."""
@@ -48,8 +46,8 @@ _ATTEMPTS = 3
 class SyncManager:
     """Keeps the same tables of two databases equal.
 
-    Either side may be any adapter with a feed of changes; they go by the names ``supabase`` and ``convex``. What both
-    sides agree on is remembered on them, under their adapters' names, so that deletions are told from rows that are
+    Either side may be any adapter with a feed of changes; they are called ``first`` and ``second``. What both sides
+    agree on is remembered on them, under their adapters' names, so that deletions are told from rows that are
     new, and a restart goes on where the last run ended.
 
     :param sync_interval: seconds between two cycles.
@@ -61,31 +59,33 @@ class SyncManager:
 
     def __init__(
         self,
-        supabase_adapter: DatabaseAdapter,
-        convex_adapter: DatabaseAdapter,
+        first: DatabaseAdapter,
+        second: DatabaseAdapter,
         sync_interval: float = DEFAULT_INTERVAL,
         sync_tables: Sequence[str] | None = None,
         conflict_resolution: str | Resolver = DEFAULT_RESOLUTION,
     ) -> None:
-        self._options = checked(supabase_adapter, convex_adapter, sync_interval, sync_tables, conflict_resolution)
+        self._options = checked(first, second, sync_interval, sync_tables, conflict_resolution)
         self.interval = self._options.interval
         self.tables = self._options.tables
-        self.pair = Pair.of(supabase_adapter, convex_adapter, self.tables)
+        self.pair = Pair.of(first, second, self.tables)
         self._callbacks: dict[str, Callback | None] = {}
         self._build()
-        rebuild_after_fork(self, SyncManager._build, after=(supabase_adapter, convex_adapter))
+        rebuild_after_fork(self, SyncManager._build, after=(first, second))
 
     def _build(self) -> None:
         """Everything that must not be shared with a forked child: locks and the thread."""
         tables = {name: self.pair.sides[0].adapter.schema.table(name) for name in self.tables}
         resolve = resolve_with(self._options.resolution, tables)
-        self._decide: Decide = lambda view: decide(view, resolve)
+        self._next_action: NextAction = lambda state: next_action(state, resolve)
         self._progress = Progress(self.tables)
         self._failures = Failures(self.pair)
         self._checkpoints = Checkpoints(self.pair)
-        told = (self._told("on_conflict"), self._told("on_sync_error"))
-        self._settler = Settler(self.pair, self._failures, self._progress, *told)
-        self._cycle = Cycle(self.pair, self._checkpoints, self._settler, self._decide, self._failures, self._progress)
+        callbacks = (self._callback("on_conflict"), self._callback("on_sync_error"))
+        self._reconciler = Reconciler(self.pair, self._failures, self._progress, *callbacks)
+        self._cycle = Cycle(
+            self.pair, self._checkpoints, self._reconciler, self._next_action, self._failures, self._progress
+        )
         self._cycling = Lock()
         self._worker = Worker(f"isthmus-sync-{self.pair.name}", self._step, self.interval)
         self._out = False
@@ -97,11 +97,11 @@ class SyncManager:
         on_conflict: Callable[[str, str, Any, Any], object] | None = None,
         on_sync_error: Callable[[Exception], object] | None = None,
     ) -> None:
-        """Have functions told what happens; what they return is not used, and what they raise is logged.
+        """Have functions called when something happens; what they return is not used, and what they raise is logged.
 
         :param on_sync_start: a cycle begins.
         :param on_sync_complete: a cycle has ended; takes :meth:`get_sync_status`.
-        :param on_conflict: a conflict was settled; takes the table, the record id, and both sides' rows as they were.
+        :param on_conflict: a conflict was resolved; takes the table, the record id, and both sides' rows as they were.
         :param on_sync_error: a cycle was broken off or a record could not be written; takes the error.
         """
         self._callbacks = {
@@ -130,13 +130,13 @@ class SyncManager:
         self._worker.stop()
 
     def sync_all(self) -> bool:
-        """Run one cycle; whether both sides were reached and every record is settled."""
+        """Run one cycle; whether both sides were reached and every record is reconciled."""
         return self._run_cycle(lambda: False)
 
     def force_sync_record(self, table: str, record_id: str, target: Target = "both") -> bool:
-        """Settle one record now.
+        """Reconcile one record now.
 
-        :param target: ``both`` as a cycle does. With ``supabase`` or ``convex`` only that side is written: it gets
+        :param target: ``both`` as a cycle does. With ``first`` or ``second`` only that side is written: it gets
             the other side's row, or loses its own if the other side has deleted it. If its own had changed as well,
             that goes into the journal.
         :returns: whether both sides hold the same row now, or have both lost it; False for a record that neither has.
@@ -147,7 +147,7 @@ class SyncManager:
         if target not in {"both", *SIDES}:
             raise ValueError(f"the target is both, {' or '.join(SIDES)}, not {target!r}")
         try:
-            return self._force(Key(table, record_id), target)
+            return self._force(RecordKey(table, record_id), target)
         except DataError as error:
             self._report(error)
             return False
@@ -155,8 +155,8 @@ class SyncManager:
     def get_sync_status(self) -> dict[str, Any]:
         """What is known without asking the databases.
 
-        Counts are of this manager's life; ``failures`` are the records that wait to be written. ``cursors_age`` is the
-        seconds since both feeds were last read to their ends.
+        Counts are of this manager's life; ``sides`` are the names of the two adapters, and ``failures`` the records
+        that wait to be written. ``cursors_age`` is the seconds since both feeds were last read to their ends.
         """
         status = self._progress.snapshot()
         failures = self._failures.reasons()
@@ -166,6 +166,7 @@ class SyncManager:
             "running": self.running,
             "sync_in_progress": self._cycling.locked(),
             "sync_interval": self.interval,
+            "sides": {side.name: side.adapter.name for side in self.pair.sides},
             **status,
             "failures": [{"table": key.table, "id": key.id, "reason": reason} for key, reason in failures.items()],
         }
@@ -177,26 +178,28 @@ class SyncManager:
     def __exit__(self, *_: object) -> None:
         self.stop_sync_thread()
 
-    def _force(self, key: Key, target: Target) -> bool:
-        session = self._checkpoints.load().session
-        first = self._view(key, session)
-        if first.supabase.row is None and first.convex.row is None and first.newest_base() is None:
+    def _force(self, key: RecordKey, target: Target) -> bool:
+        epoch = self._checkpoints.load().epoch
+        before = self._state(key, epoch)
+        if before.first.row is None and before.second.row is None and before.newest_base() is None:
             return False
-        one_way: Decide = lambda view: decide_for(view, target)  # type: ignore[arg-type]  # noqa: E731
-        _, failed = self._settler.settle([key], session, self._decide if target == "both" else one_way, lambda: False)
-        last = self._view(key, session)
-        return not failed and last.supabase.text == last.convex.text
+        one_way: NextAction = lambda state: next_forced_action(state, target)  # type: ignore[arg-type]  # noqa: E731
+        _, failed = self._reconciler.reconcile(
+            [key], epoch, self._next_action if target == "both" else one_way, lambda: False
+        )
+        after = self._state(key, epoch)
+        return not failed and after.first.text == after.second.text
 
-    def _view(self, key: Key, session: str) -> View:
-        supabase, convex = (side.held([key], session)[key] for side in self.pair.sides)
-        return View(key, supabase, convex)
+    def _state(self, key: RecordKey, epoch: str) -> RecordState:
+        first, second = (side.states([key], epoch)[key] for side in self.pair.sides)
+        return RecordState(key, first, second)
 
     def _step(self) -> None:
         self._run_cycle(lambda: self._worker.stopping)
 
     def _run_cycle(self, stopped: Callable[[], bool]) -> bool:
         with self._cycling:
-            self._tell("on_sync_start")
+            self._call_back("on_sync_start")
             self._progress.begin()
             error: DataError | None = None
             complete = False
@@ -211,7 +214,7 @@ class SyncManager:
             finally:
                 self._progress.end(error)
         if error is None:
-            self._tell("on_sync_complete", self.get_sync_status())
+            self._call_back("on_sync_complete", self.get_sync_status())
         return complete
 
     def _attempt(self, stopped: Callable[[], bool]) -> bool:
@@ -226,17 +229,17 @@ class SyncManager:
         if not self._out:
             logger.warning("%s cannot be synced; it is tried again: %s", self.pair.name, error)
         self._out = True
-        self._tell("on_sync_error", error)
+        self._call_back("on_sync_error", error)
 
     def _recovered(self) -> None:
         if self._out:
             logger.warning("%s is synced again", self.pair.name)
         self._out = False
 
-    def _told(self, name: str) -> Callback:
-        return lambda *values: self._tell(name, *values)
+    def _callback(self, name: str) -> Callback:
+        return lambda *values: self._call_back(name, *values)
 
-    def _tell(self, name: str, *values: object) -> None:
+    def _call_back(self, name: str, *values: object) -> None:
         callback = self._callbacks.get(name)
         if callback is None:
             return
@@ -244,21 +247,3 @@ class SyncManager:
             callback(*values)
         except Exception:
             logger.exception("a callback of the sync of %s failed: %s", self.pair.name, name)
-
-
-def create_sync_manager(
-    supabase: DatabaseAdapter, convex: DatabaseAdapter, config: Mapping[str, Any] | None = None
-) -> SyncManager:
-    """A manager that has not begun.
-
-    :param config: ``sync_interval``, ``sync_tables`` and ``conflict_resolution``, as :class:`SyncManager` takes them;
-        what it lacks comes from the settings ``CONVEX_SYNC_INTERVAL``, ``CONVEX_SYNC_TABLES`` and
-        ``CONVEX_CONFLICT_RESOLUTION``.
-    :raises ConfigurationError: names every option that is wrong.
-    :raises Unsupported: for an adapter without a feed.
-    """
-    return SyncManager(supabase, convex, **from_config(config or {}))
-
-
-ConvexSyncManager = SyncManager
-"""The name that it has in the documents."""

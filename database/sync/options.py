@@ -14,6 +14,7 @@ from config.settings import ConfigurationError
 from config.settings import load_settings
 from database.adapters.base import DatabaseAdapter
 from database.core.errors import Unsupported
+from database.core.schema import Column
 from database.sync.strategies import Resolver
 from database.sync.strategies import resolve_with
 
@@ -51,14 +52,14 @@ def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def checked(
-    supabase: DatabaseAdapter, convex: DatabaseAdapter, interval: object, tables: object, resolution: Any
+    first: DatabaseAdapter, second: DatabaseAdapter, interval: object, tables: object, resolution: Any
 ) -> Options:
     """The options, if these two databases can be kept equal with them.
 
     :raises ConfigurationError: names every option that is wrong.
     :raises Unsupported: for a database without a feed of its changes, or without repeatable reads.
     """
-    for adapter in (supabase, convex):
+    for adapter in (first, second):
         if not adapter.capabilities.changes:
             raise Unsupported("changes", backend=adapter.name)
         if adapter.isolation == "read committed":
@@ -67,7 +68,7 @@ def checked(
     problems: dict[str, str] = {}
     for option, check, value in (
         ("sync_interval", _check_interval, interval),
-        ("sync_tables", lambda value: _tables(supabase, convex, value), tables),
+        ("sync_tables", lambda value: _tables(first, second, value), tables),
         ("conflict_resolution", lambda value: resolve_with(value, {}), resolution),
     ):
         try:
@@ -76,7 +77,7 @@ def checked(
             problems[option] = str(error)
     if problems:
         raise ConfigurationError(problems)
-    return Options(float(interval), _tables(supabase, convex, tables), resolution)  # type: ignore[arg-type]
+    return Options(float(interval), _tables(first, second, tables), resolution)  # type: ignore[arg-type]
 
 
 def _check_interval(value: object) -> None:
@@ -84,19 +85,32 @@ def _check_interval(value: object) -> None:
         raise ValueError("is a number of seconds above 0")
 
 
-def _tables(supabase: DatabaseAdapter, convex: DatabaseAdapter, wanted: object) -> tuple[str, ...]:
-    known = [table.name for table in supabase.schema if not table.internal]
+def _tables(first: DatabaseAdapter, second: DatabaseAdapter, wanted: object) -> tuple[str, ...]:
+    known = [table.name for table in first.schema if not table.internal]
     chosen = known if wanted is None else names(wanted)
     if isinstance(chosen, str) or not isinstance(chosen, Iterable) or not (chosen := list(chosen)):
         raise ValueError("is a list of tables")
     if unknown := [str(name) for name in chosen if name not in known]:
         raise ValueError(f"does not know {', '.join(unknown)}; tables are {', '.join(known)}")
     for name in chosen:
-        _compare_columns(name, supabase, convex)
+        _compare_columns(name, first, second)
     return tuple(name for name in known if name in chosen)
 
 
-def _compare_columns(table: str, supabase: DatabaseAdapter, convex: DatabaseAdapter) -> None:
-    there = convex.schema.table(table).columns if table in convex.schema else {}
-    if supabase.schema.table(table).columns.keys() != there.keys():
-        raise ValueError(f"{table} is not the same table on {supabase.name} and {convex.name}")
+def _compare_columns(table: str, first: DatabaseAdapter, second: DatabaseAdapter) -> None:
+    if table not in second.schema:
+        raise ValueError(f"{table} is not declared on {second.name}")
+    here, there = (adapter.schema.table(table).columns for adapter in (first, second))
+    differences = [_difference(name, first, second, here.get(name), there.get(name)) for name in {**here, **there}]
+    if found := [text for text in differences if text is not None]:
+        raise ValueError(f"{table} is not the same table on {first.name} and {second.name}: {'; '.join(found)}")
+
+
+def _difference(
+    column: str, first: DatabaseAdapter, second: DatabaseAdapter, here: Column | None, there: Column | None
+) -> str | None:
+    if here is None or there is None:
+        return f"column {column!r} is declared on {(second if here is None else first).name} only"
+    if here.kind is there.kind:
+        return None
+    return f"column {column!r} is {here.kind.name} on {first.name} and {there.kind.name} on {second.name}"

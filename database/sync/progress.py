@@ -13,10 +13,10 @@ from typing import Final
 from database.core.clock import monotonic
 from database.core.clock import utc_now
 from database.core.errors import DataError
-from database.sync.decision import Key
-from database.sync.decision import Step
+from database.sync.three_way_merge import MergeAction
+from database.sync.three_way_merge import RecordKey
 
-COUNTS: Final = ("compared", "copied_to_supabase", "copied_to_convex", "deleted", "conflicts")
+COUNTS: Final = ("compared", "copied_to_first", "copied_to_second", "deleted", "conflicts")
 
 
 class Progress:
@@ -46,22 +46,22 @@ class Progress:
         with self._lock:
             self._caught_up = monotonic()
 
-    def compared(self, keys: Iterable[Key]) -> None:
+    def compared(self, keys: Iterable[RecordKey]) -> None:
         """Records were looked at on both sides."""
         with self._lock:
             for key in keys:
                 self._counts[key.table]["compared"] += 1
 
-    def carried_out(self, steps: Iterable[Step]) -> None:
-        """Steps were carried out."""
+    def carried_out(self, actions: Iterable[MergeAction]) -> None:
+        """Actions were carried out."""
         with self._lock:
-            for step in steps:
-                counts = self._counts[step.key.table]
-                counts["conflicts"] += step.conflict is not None
-                if step.deletes:
+            for action in actions:
+                counts = self._counts[action.key.table]
+                counts["conflicts"] += action.conflict is not None
+                if action.deletes:
                     counts["deleted"] += 1
-                elif step.writes:
-                    counts[f"copied_to_{step.side}"] += 1
+                elif action.writes:
+                    counts[f"copied_to_{action.side}"] += 1
 
     def snapshot(self) -> dict[str, Any]:
         """All of it, for the status."""

@@ -1,4 +1,4 @@
-"""One of the two databases: what it holds of records, and steps carried out on it.
+"""One of the two databases: what it holds of records, and actions carried out on it.
 
 Everything runs as the application itself, and in transactions of its own, whoever calls.
 """
@@ -31,35 +31,41 @@ from database.core.operations import Upsert
 from database.core.query import Filter
 from database.core.query import Where
 from database.core.result import Row
+from database.resilience.repetition import ATTEMPTS
 from database.resilience.repetition import repeated
-from database.sync.decision import Base
-from database.sync.decision import Held
-from database.sync.decision import Key
-from database.sync.decision import SideName
-from database.sync.decision import Step
+from database.sync.canonical_rows import CanonicalRows
 from database.sync.journal import conflict_row
-from database.sync.rows import RowForm
+from database.sync.three_way_merge import Base
+from database.sync.three_way_merge import MergeAction
+from database.sync.three_way_merge import RecordKey
+from database.sync.three_way_merge import SideName
+from database.sync.three_way_merge import SideState
 
 RECORDS: Final = "isthmus_sync_records"
 CONFLICTS: Final = "isthmus_sync_conflicts"
 
-Faults = dict[Key | str, UnreadableRecord]
+_ATTEMPTS_TOGETHER: Final = 3
+"""How often a transaction on several records is begun at most, before they are tried in smaller parts."""
+
+Faults = dict[RecordKey | str, UnreadableRecord]
 """Why rows cannot be read: a record's by its key, a base's by its id."""
 
 
 class Side:
     """A database that is kept equal with another one.
 
-    :param pair: names the two, on both sides alike.
+    :param names: of both sides' adapters, in order.
     :param tables: those that are kept equal, parents first.
+    :ivar pair: names the two, on both sides alike.
     """
 
-    def __init__(self, name: SideName, adapter: DatabaseAdapter, pair: str, tables: Sequence[str]) -> None:
+    def __init__(self, name: SideName, adapter: DatabaseAdapter, names: tuple[str, str], tables: Sequence[str]) -> None:
         self.name = name
         self.adapter = adapter
-        self._pair = pair
+        self.pair = ":".join(names)
+        self._names = names
         self._places = {table: place for place, table in enumerate(tables)}
-        self._forms = {table: RowForm(adapter.schema.table(table)) for table in tables}
+        self._forms = {table: CanonicalRows(adapter.schema.table(table)) for table in tables}
 
     def __repr__(self) -> str:
         return f"<Side {self.name}: {self.adapter.name}>"
@@ -82,36 +88,48 @@ class Side:
         full = len(found.rows) + len(found.unreadable) == limit
         return found.rows, max(found.ids, default=None) if full else None
 
-    def held(self, keys: Iterable[Key], session: str) -> dict[Key, Held]:
+    def states(self, keys: Iterable[RecordKey], epoch: str) -> dict[RecordKey, SideState]:
         """What it holds of these records.
 
-        :param session: whose bases count; those of another one are not known.
+        :param epoch: whose bases count; those of another one are not known.
         """
         with apart():
-            return self._held(list(keys), session)
+            return self._states(list(keys), epoch)
 
-    def apply(self, steps: Sequence[Step], session: str) -> None:
-        """Carry out the steps, all or none.
+    def absent(self, keys: Sequence[RecordKey]) -> set[RecordKey]:
+        """Those of the records that it has no row of."""
+        found: set[RecordKey] = set()
+        with apart():
+            for table, members in _by_table(sorted(keys)):
+                where = Where("id", "in", [key.id for key in members])
+                rows = self.adapter.run(Select(table, ("id",), where)).rows
+                found |= {RecordKey(table, row["id"]) for row in rows}
+        return set(keys) - found
 
-        :raises Conflict: if a record is not as it was found any more.
+    def apply(self, actions: Sequence[MergeAction], epoch: str) -> None:
+        """Carry out the actions, all or none.
+
+        :raises Conflict: if a record is not as expected any more.
         :raises RequestError: if the database does not take one of the rows.
         """
+        # Many records are not tried for long together: somebody who changes one of them would hold them all up.
+        attempts = ATTEMPTS if len(actions) == 1 else _ATTEMPTS_TOGETHER
         with apart():
-            repeated(lambda: self._apply(steps, session))
+            repeated(lambda: self._apply(actions, epoch), attempts)
 
     def row(self, table: str, row_id: str) -> Row | None:
         """One row by its id."""
         with apart():
             return self.adapter.run(Get(table, row_id)).first
 
-    def replace(self, table: str, known: Record | None, row: Record) -> None:
+    def replace(self, table: str, expected: Record | None, row: Record) -> None:
         """Write a row of sync's own verbatim.
 
-        :param known: what the present row has to say; None if there must be none.
-        :raises Conflict: if it says something else.
+        :param expected: the values that the present row must have; None if there must be no row.
+        :raises Conflict: if it has others.
         """
         with apart():
-            repeated(lambda: self._replace(table, known, row))
+            repeated(lambda: self._replace(table, expected, row))
 
     def store(self, table: str, rows: Sequence[Record]) -> None:
         """Write rows of sync's own."""
@@ -123,81 +141,83 @@ class Side:
         with apart():
             self.adapter.run(Delete(table, where=Where("id", "in", ids)))
 
-    def record_id(self, key: Key) -> str:
+    def record_id(self, key: RecordKey) -> str:
         """The id under which sync remembers a record."""
-        parts = [self._pair, *key]
+        parts = [self.pair, *key]
         return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
 
-    def _apply(self, steps: Sequence[Step], session: str) -> None:
+    def _apply(self, actions: Sequence[MergeAction], epoch: str) -> None:
         with self.adapter.transaction():
-            held = self._held([step.key for step in steps], session)
-            if not all(held[step.key].same_as(step.found) for step in steps):
+            states = self._states([action.key for action in actions], epoch)
+            if not all(states[action.key].same_as(action.expected) for action in actions):
                 raise Conflict("the record has changed", backend=self.adapter.name)
-            self._write_rows([step for step in steps if step.writes])
-            self._write_bases(steps, session)
-            if entries := [conflict_row(self._pair, step.conflict) for step in steps if step.conflict]:
+            self._write_rows([action for action in actions if action.writes])
+            self._write_bases(actions, epoch)
+            if entries := [
+                conflict_row(self.pair, self._names, action.conflict) for action in actions if action.conflict
+            ]:
                 self.adapter.run(Insert(CONFLICTS, entries, returning=False))
 
-    def _replace(self, table: str, known: Record | None, row: Record) -> None:
+    def _replace(self, table: str, expected: Record | None, row: Record) -> None:
         with self.adapter.transaction():
             present = self.adapter.run(Get(table, row["id"])).first
-            shown = None if present is None or known is None else {name: present[name] for name in known}
-            if (present is None) != (known is None) or shown != known:
+            found = None if present is None or expected is None else {name: present[name] for name in expected}
+            if (present is None) != (expected is None) or found != expected:
                 raise Conflict("another process has gone on with the sync", backend=self.adapter.name)
             self.adapter.run(Upsert(table, [row], returning=False, verbatim=True))
 
-    def _held(self, keys: list[Key], session: str) -> dict[Key, Held]:
+    def _states(self, keys: list[RecordKey], epoch: str) -> dict[RecordKey, SideState]:
         # The bases first: of a row that another process changes meanwhile, the base is then the older one.
         faults: Faults = {}
-        bases = self._bases(keys, session, faults)
+        ids = {key: self.record_id(key) for key in keys}
+        bases = self._bases(list(ids.values()), epoch, faults)
         rows = self._rows(keys, faults)
         return {
-            key: Held(
-                rows.get(key),
-                self._forms[key.table].text(rows.get(key)),
-                bases.get(self.record_id(key)),
-                faults.get(key) or faults.get(self.record_id(key)),
+            key: SideState(
+                row := rows.get(key),
+                self._forms[key.table].text(row),
+                bases.get(base_id),
+                faults.get(key) or faults.get(base_id),
             )
-            for key in keys
+            for key, base_id in ids.items()
         }
 
-    def _bases(self, keys: list[Key], session: str, faults: Faults) -> dict[str, Base]:
-        ids = [self.record_id(key) for key in keys]
+    def _bases(self, ids: list[str], epoch: str, faults: Faults) -> dict[str, Base]:
         found = self.adapter.run(Select(RECORDS, where=Where("id", "in", ids)))
         faults |= {bad.id: bad.error() for bad in found.unreadable if bad.id is not None}
-        return {row["id"]: Base(row["version"], row["row"]) for row in found if row["session"] == session}
+        return {row["id"]: Base(row["version"], row["row"]) for row in found if row["epoch"] == epoch}
 
-    def _rows(self, keys: list[Key], faults: Faults) -> dict[Key, Row]:
-        rows: dict[Key, Row] = {}
+    def _rows(self, keys: list[RecordKey], faults: Faults) -> dict[RecordKey, Row]:
+        rows: dict[RecordKey, Row] = {}
         for table, members in _by_table(sorted(keys)):
             ids = [key.id for key in members]
             found = self.adapter.run(Select(table, where=Where("id", "in", ids)))
-            rows |= {Key(table, row["id"]): row for row in found}
-            faults |= {Key(table, bad.id): bad.error() for bad in found.unreadable if bad.id is not None}
+            rows |= {RecordKey(table, row["id"]): row for row in found}
+            faults |= {RecordKey(table, bad.id): bad.error() for bad in found.unreadable if bad.id is not None}
         return rows
 
-    def _write_rows(self, steps: Sequence[Step]) -> None:
-        ordered = sorted(steps, key=lambda step: self._places[step.key.table])
-        written = {step.key: step.row for step in ordered if step.row is not None}
+    def _write_rows(self, actions: Sequence[MergeAction]) -> None:
+        ordered = sorted(actions, key=lambda action: self._places[action.key.table])
+        written = {action.key: action.row for action in ordered if action.row is not None}
         for table, keys in _by_table(written):
             rows = [row for key in keys if (row := written[key])]
             self.adapter.run(Upsert(table, rows, returning=False, verbatim=True))
-        for table, keys in _by_table(step.key for step in reversed(ordered) if step.deletes):
+        for table, keys in _by_table(action.key for action in reversed(ordered) if action.deletes):
             self.adapter.run(Delete(table, where=Where("id", "in", [key.id for key in keys])))
 
-    def _write_bases(self, steps: Sequence[Step], session: str) -> None:
-        rows = [self._base_row(step.key, step.base, session) for step in steps if step.base is not None]
+    def _write_bases(self, actions: Sequence[MergeAction], epoch: str) -> None:
+        rows = [self._base_row(action.key, action.base, epoch) for action in actions if action.base is not None]
         if rows:
             self.adapter.run(Upsert(RECORDS, rows, returning=False, verbatim=True))
-        if gone := [self.record_id(step.key) for step in steps if step.base is None]:
+        if gone := [self.record_id(action.key) for action in actions if action.base is None]:
             self.adapter.run(Delete(RECORDS, where=Where("id", "in", gone)))
 
-    def _base_row(self, key: Key, base: Base, session: str) -> Mapping[str, Any]:
+    def _base_row(self, key: RecordKey, base: Base, epoch: str) -> Mapping[str, Any]:
         return {
             "id": self.record_id(key),
             "version": base.generation,
-            "pair": self._pair,
-            "session": session,
+            "pair": self.pair,
+            "epoch": epoch,
             "table_name": key.table,
             "record_id": key.id,
             "row": base.text,
@@ -217,11 +237,11 @@ class Pair:
     sides: tuple[Side, Side]
 
     @classmethod
-    def of(cls, supabase: DatabaseAdapter, convex: DatabaseAdapter, tables: tuple[str, ...]) -> Pair:
+    def of(cls, first: DatabaseAdapter, second: DatabaseAdapter, tables: tuple[str, ...]) -> Pair:
         """The pair of two adapters, named after theirs."""
-        name = f"{supabase.name}:{convex.name}"
-        sides = (Side("supabase", supabase, name, tables), Side("convex", convex, name, tables))
-        return cls(name, tables, sides)
+        names = first.name, second.name
+        sides = (Side("first", first, names, tables), Side("second", second, names, tables))
+        return cls(sides[0].pair, tables, sides)
 
 
 @contextmanager
@@ -231,6 +251,6 @@ def apart() -> Iterator[None]:
         yield
 
 
-def _by_table(keys: Iterable[Key]) -> Iterator[tuple[str, list[Key]]]:
+def _by_table(keys: Iterable[RecordKey]) -> Iterator[tuple[str, list[RecordKey]]]:
     for table, members in groupby(keys, key=lambda key: key.table):
         yield table, list(members)

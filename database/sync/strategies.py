@@ -5,8 +5,8 @@ known what they agreed on.
 
 * ``last_modified``: the row with the later ``updated_at``. If that is the same, or the table has none, the one whose
   text is the greater, so that it does not matter who decides. A deletion has no time and wins against any row.
-* ``supabase_wins``, ``convex_wins``: what that side holds, a deletion, too.
-* A function ``(table, record_id, supabase_row, convex_row) -> row``: what it returns; None stands for no row.
+* ``first_wins``, ``second_wins``: what that side holds, a deletion, too.
+* A function ``(table, record_id, first_row, second_row) -> row``: what it returns; None stands for no row.
 
 A result that could be taken for the losing row, because its version is not above that row's, gets the next version:
 who has read the loser must not be able to write over the winner unawares.
@@ -20,90 +20,88 @@ from collections.abc import Mapping
 from copy import deepcopy
 from typing import Any
 from typing import Final
-from typing import get_args
 
-from config.databases import ConflictResolution
 from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
 from database.core.records import complete_row
 from database.core.result import Row
 from database.core.schema import TableSchema
 from database.core.values import TIMESTAMP
-from database.sync.decision import SIDES
-from database.sync.decision import Held
-from database.sync.decision import Resolution
-from database.sync.decision import Resolve
-from database.sync.decision import View
-from database.sync.rows import RowForm
+from database.sync.canonical_rows import CanonicalRows
+from database.sync.three_way_merge import SIDES
+from database.sync.three_way_merge import RecordState
+from database.sync.three_way_merge import Resolution
+from database.sync.three_way_merge import Resolve
+from database.sync.three_way_merge import SideState
 
 logger = logging.getLogger(__name__)
 
 Resolver = Callable[[str, str, Row | None, Row | None], Mapping[str, Any] | None]
-"""An application's own rule: table, record id, Supabase's row and Convex' row to the row that both are to have."""
+"""An application's own rule: table, record id, the first and the second side's row to the row that both are to have."""
 
-NAMES: Final[tuple[str, ...]] = get_args(ConflictResolution)
+NAMES: Final = ("last_modified", "first_wins", "second_wins")
 
 
 def resolve_with(strategy: str | Resolver, tables: Mapping[str, TableSchema]) -> Resolve:
-    """The function that settles conflicts as ``strategy`` says.
+    """The function that resolves conflicts as ``strategy`` says.
 
     :raises ValueError: if there is no such strategy.
     """
     if not callable(strategy) and strategy not in NAMES:
-        raise ValueError(f"is one of {', '.join(NAMES)}, or a function (table, record_id, supabase_row, convex_row)")
-    forms = {name: RowForm(table) for name, table in tables.items()}
+        raise ValueError(f"is one of {', '.join(NAMES)}, or a function (table, record_id, first_row, second_row)")
+    forms = {name: CanonicalRows(table) for name, table in tables.items()}
 
-    def resolve(view: View) -> Resolution:
-        table, form = tables[view.key.table], forms[view.key.table]
+    def resolve(state: RecordState) -> Resolution:
+        table, form = tables[state.key.table], forms[state.key.table]
         if callable(strategy):
-            rule, row = "function", _own(strategy, table, view)
+            rule, row = "function", _own(strategy, table, state)
         else:
-            rule, row = strategy, _chosen(strategy, table, view).row
-        row = _with_new_version(table, form, view, row)
+            rule, row = strategy, _chosen(strategy, table, state).row
+        row = _with_new_version(table, form, state, row)
         return Resolution(rule, row, form.text(row))
 
     return resolve
 
 
-def _chosen(strategy: str, table: TableSchema, view: View) -> Held:
-    if strategy == "supabase_wins":
-        return view.supabase
-    return view.convex if strategy == "convex_wins" else _later(table, view)
+def _chosen(strategy: str, table: TableSchema, state: RecordState) -> SideState:
+    if strategy == "first_wins":
+        return state.first
+    return state.second if strategy == "second_wins" else _later(table, state)
 
 
-def _later(table: TableSchema, view: View) -> Held:
+def _later(table: TableSchema, state: RecordState) -> SideState:
     """The row that was changed later; a deletion, if there is one."""
     column = table.columns.get("updated_at")
     timed = column is not None and column.kind is TIMESTAMP and not column.nullable
 
-    def age(held: Held) -> tuple[bool, Any, str]:
+    def age(held: SideState) -> tuple[bool, Any, str]:
         if held.row is None:
             return True, None, ""
         return False, held.row["updated_at"] if timed else 0, held.text or ""
 
-    return max(view.supabase, view.convex, key=age)
+    return max(state.first, state.second, key=age)
 
 
-def _own(resolver: Resolver, table: TableSchema, view: View) -> Row | None:
+def _own(resolver: Resolver, table: TableSchema, state: RecordState) -> Row | None:
     """What the application's function makes of it. :raises InvalidQuery: if that is no row of the table."""
-    key = view.key
+    key = state.key
     try:
-        made = resolver(key.table, key.id, deepcopy(view.supabase.row), deepcopy(view.convex.row))
+        made = resolver(key.table, key.id, deepcopy(state.first.row), deepcopy(state.second.row))
     except Exception as error:
-        logger.exception("the function that settles conflicts failed for a record of %s", key.table)
-        raise InvalidQuery(f"the function that settles conflicts raised {type(error).__name__}") from error
+        logger.exception("the function that resolves conflicts failed for a record of %s", key.table)
+        raise InvalidQuery(f"the function that resolves conflicts raised {type(error).__name__}") from error
     if made is None:
         return None
     row = complete_row(table, {"id": key.id, **made}, utc_now())
     if row["id"] != key.id:
-        raise InvalidQuery("the function that settles conflicts returned a row with another id")
+        raise InvalidQuery("the function that resolves conflicts returned a row with another id")
     return row
 
 
-def _with_new_version(table: TableSchema, form: RowForm, view: View, row: Row | None) -> Row | None:
+def _with_new_version(table: TableSchema, form: CanonicalRows, state: RecordState, row: Row | None) -> Row | None:
     if row is None or not table.versioned:
         return row
     text = form.text(row)
-    replaced = [held.row["version"] for side in SIDES if (held := view.of(side)).row and held.text != text]
+    replaced = [held.row["version"] for side in SIDES if (held := state.of(side)).row and held.text != text]
     highest = max(replaced, default=0)
     return row if row["version"] > highest else row | {"version": highest + 1}

@@ -36,6 +36,7 @@ def _two_things_with_a_part(calm: DatabaseAdapter) -> None:
         (Insert("things", [*(thing(f"c{n}") for n in range(BULK)), thing("d", code="A")]), "code"),
         (Upsert("things", [thing("c"), thing("d", code="A")]), "code"),
         (Upsert("things", [thing("b", code="A")]), "code"),
+        (Upsert("things", [thing("c"), thing("d", code="A")], returning=False, verbatim=True), "code"),
         (Update("things", {"code": "A"}, id="b"), "code"),
         (Update("things", {"code": "C"}, where=Where("id", "in", ["a", "b"])), "code"),
         (Insert("parts", [{"thing_id": "nobody"}]), "parts"),

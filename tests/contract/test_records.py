@@ -190,6 +190,16 @@ def test_a_verbatim_row_in_a_transaction_is_as_verbatim(adapter: DatabaseAdapter
     assert adapter.get("notes", "n") == {"id": "n", "body": "x"}
 
 
+def test_many_verbatim_rows_are_stored_without_being_returned(adapter: DatabaseAdapter) -> None:
+    adapter.run(Insert("things", [thing("a", rank=1, title="gone")]))
+    given = [thing("a", version=7), *(thing(f"b{n:02}", version=n) for n in range(30)), thing("a", rank=5, version=9)]
+    stored = adapter.run(Upsert("things", given, returning=False, verbatim=True))
+    assert (stored.rows, stored.count) == ([], 32)
+    rows = adapter.table("things").select("id", "title", "rank", "version").execute().rows
+    assert [(row["id"], row["version"]) for row in rows] == [("a", 9), *((f"b{n:02}", n) for n in range(30))]
+    assert (rows[0]["title"], rows[0]["rank"]) == (None, 5)
+
+
 def test_an_upsert_on_a_plain_table(adapter: DatabaseAdapter) -> None:
     adapter.run(Upsert("notes", [{"id": "a"}, {"id": "b", "body": "x"}]))
     adapter.run(Upsert("notes", [{"id": "a", "body": "y"}, {"id": "b"}]))

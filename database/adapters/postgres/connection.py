@@ -30,6 +30,7 @@ from psycopg.pq import TransactionStatus
 from database.adapters.postgres.dialect import Forgiving
 from database.adapters.postgres.dialect import unread_column
 from database.adapters.postgres.errors import translated
+from database.adapters.postgres.pipelining import execute_many
 from database.adapters.postgres.sqlstates import lost
 from database.adapters.sql.operations import Values
 from database.core.clock import monotonic
@@ -48,6 +49,10 @@ Answer = TypeVar("Answer")
 
 LONGEST_PREPARED = 4000
 """Characters of a statement that is prepared: on the server, each takes many times its length."""
+
+_LONGEST_LIST = 16
+"""Values of a list with which a statement is prepared. The server plans a prepared one for lists of any length; if the
+table was empty then, it compares each row with each value for as long as it keeps the plan."""
 
 _COPY_FROM = 20
 """Rows from which COPY is faster than a statement per row."""
@@ -178,20 +183,24 @@ class PostgresCall:
         self._cursor = connection.reused_cursor()
 
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        return self._watched(lambda: self._readable(self._cursor.execute(text, values, prepare=self._prepares(text))))
+        prepare = self._prepares(text, values)
+        return self._watched(lambda: self._readable(self._cursor.execute(text, values, prepare=prepare)))
 
     def returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         return self.rows(text, values)
 
     def change(self, text: str, values: Values) -> int:
-        return self._watched(lambda: self._cursor.execute(text, values, prepare=self._prepares(text)).rowcount)
+        prepare = self._prepares(text, values)
+        return self._watched(lambda: self._cursor.execute(text, values, prepare=prepare).rowcount)
 
-    def _prepares(self, text: str) -> bool:
-        return self._prepare and len(text) <= LONGEST_PREPARED
+    def _prepares(self, text: str, values: Values) -> bool:
+        if not self._prepare or len(text) > LONGEST_PREPARED:
+            return False
+        return not any(type(value) is list and len(value) > _LONGEST_LIST for value in values)
 
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
         with self.atomic():
-            self._watched(lambda: self._cursor.executemany(text, rows))
+            self._watched(lambda: execute_many(self._cursor, text, rows))
 
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         listed = list(rows)

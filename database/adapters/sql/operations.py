@@ -313,8 +313,12 @@ class SqlOperations:
         columns = complete_rows(table.schema, operation.rows, utc_now())
         names, returning = tuple(columns), table.every_column if operation.returning else ()
         result = Result(count=len(operation.rows))
+        encoded = zip(*table.encoded(columns).values(), strict=True)
         with connection.atomic():
-            for row, values in zip(operation.rows, zip(*table.encoded(columns).values(), strict=True), strict=True):
+            if operation.verbatim and not operation.same and not returning:
+                connection.change_many(table.statements.upsert(names, names, ()).text, encoded)
+                return result
+            for row, values in zip(operation.rows, encoded, strict=True):
                 changed = names if operation.verbatim else replaced_columns(names, row)
                 statement = table.statements.upsert(names, changed, returning, operation.same)
                 part = self._change(connection, table, statement, values, returning)

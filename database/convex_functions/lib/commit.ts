@@ -7,7 +7,7 @@ import { type Change, netChanges, type Records, recordKey, type Step } from "./c
 import { checkConstraints } from "./constraints";
 import { inIndex, type MutationContext, type Reader, recordById, type Writer } from "./database";
 import { refuse } from "./errors";
-import { kindOf, rowOf, tableNamed } from "./metadata";
+import { kindOf, rowOf, tableNamed, underPresentNames } from "./metadata";
 import type { Row } from "./types";
 import { type Query, select } from "./select";
 import { canonical, sameJson, sameValue } from "./values";
@@ -135,8 +135,8 @@ async function checkRanges(db: Reader, ranges: Request["ranges"]): Promise<void>
 
 /** Whether a row has the expected values in all expected columns. */
 function agrees(table: string, row: Row, expected: Row): boolean {
-  return Object.keys(expected).every((column) =>
-    kindOf(table, column) === "json" ? sameJson(row[column], expected[column]) : sameValue(row[column], expected[column]),
+  return Object.entries(underPresentNames(tableNamed(table), expected)).every(([column, value]) =>
+    kindOf(table, column) === "json" ? sameJson(row[column], value) : sameValue(row[column], value),
   );
 }
 

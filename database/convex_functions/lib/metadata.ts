@@ -55,5 +55,33 @@ export function referrersOf(tableName: string): Referrer[] {
 
 /** The declared columns of a document; one that it lacks, because the column is younger, is null. */
 export function rowOf(table: Table, document: Row): Row {
-  return Object.fromEntries(Object.keys(table.columns).map((column) => [column, document[column] ?? null]));
+  return Object.fromEntries(
+    Object.entries(table.columns).map(([column, { was }]) => {
+      const name = was !== undefined && document[column] === undefined ? was : column;
+      return [column, document[name] ?? null];
+    }),
+  );
+}
+
+/** Gives a row its renamed columns under their former names, too: what an application of before expects. */
+export function underBothNames(table: Table): (row: Row) => Row {
+  const renames = renamesOf(table);
+  if (renames.length === 0) {
+    return (row) => row;
+  }
+  return (row) => ({ ...row, ...Object.fromEntries(renames.map(([column, was]) => [was, row[column]])) });
+}
+
+/** What an application of before may have read, with its renamed columns under their present names. */
+export function underPresentNames(table: Table, row: Row): Row {
+  const present = new Map(renamesOf(table).map(([column, was]) => [was, column]));
+  return present.size === 0
+    ? row
+    : Object.fromEntries(Object.entries(row).map(([name, value]) => [present.get(name) ?? name, value]));
+}
+
+function renamesOf({ columns }: Table): [column: string, was: string][] {
+  return Object.entries(columns).flatMap(([column, { was }]): [string, string][] =>
+    was === undefined ? [] : [[column, was]],
+  );
 }

@@ -10,7 +10,8 @@ export type Action = "read" | "write" | "delete";
 
 /** One declared table. */
 export interface Table {
-  columns: Record<string, { kind: Kind; nullable: boolean }>;
+  /** `was` is the former name of a renamed column, under which documents may still have it. */
+  columns: Record<string, { kind: Kind; nullable: boolean; was?: string }>;
   /** Sets of columns that no two records have in common; the id is one of them. */
   unique: string[][];
   /** For whom each action is: `anyone`, `user`, `owner`, `role:<name>`, `permission:<area>:<action>`. */

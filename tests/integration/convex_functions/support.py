@@ -57,6 +57,14 @@ items = sa.Table(
     sa.Column("box_id", text(255), sa.ForeignKey("boxes.id"), nullable=False),
 )
 
+parcels = sa.Table(
+    "parcels",
+    metadata,
+    sa.Column("id", text(255), primary_key=True),
+    sa.Column("weight", sa.BigInteger, nullable=False, info={"renamed_from": "mass"}),
+    sa.Column("note", text(), info={"renamed_from": "label"}),
+)
+
 SCHEMA = Schema.of(metadata)
 MOMENT = "2026-01-02T03:04:05.000006Z"
 BY_ID = [{"column": "id", "descending": False, "nulls_first": False}]

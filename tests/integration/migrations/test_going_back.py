@@ -53,7 +53,8 @@ def test_a_downgrade_undoes_the_last_migration_and_upgrades_again(adapter: Datab
     assert runner.pending(adapter) == [NEWEST]
     assert runner.downgrade(adapter, "0003") == REVISIONS[3:-1][::-1]
     assert "notes" not in tables(adapter)
-    assert [line for line in runner.check(adapter) if "notes" not in line and "index ix_isthmus" not in line] == []
+    later = ("notes", "isthmus_sync_", "index ix_isthmus")
+    assert [line for line in runner.check(adapter) if not any(name in line for name in later)] == []
     adapter.table("molecules").insert({"name": "captured"}).execute()
     assert runner.downgrade(adapter, "0001") == ["0003", "0002"]
     assert runner.upgrade(adapter) == REVISIONS[1:]

@@ -27,6 +27,14 @@ def test_lists_of_all_lengths_are_one_statement_that_uses_the_index(make: Make, 
     assert any("Index" in str(line) for line in plan)
 
 
+def test_a_long_list_is_planned_each_time(make: Make, database: PostgresDatabase) -> None:
+    """A plan that was kept from when the table was empty would compare every row with every value."""
+    adapter = make(database, max_connections=1)
+    for _ in range(10):
+        assert adapter.run(Select("things", ("id",), Where("id", "in", [str(n) for n in range(100)]))).rows == []
+    assert adapter.execute_query(PREPARED, ["%ANY%"]) == []
+
+
 def test_a_long_statement_is_not_kept(make: Make, database: PostgresDatabase) -> None:
     adapter = make(database, max_connections=1)
     conditions = (Where("title", "eq", "a"),)

@@ -27,12 +27,12 @@ Make = Callable[[pytest.FixtureRequest], DatabaseAdapter]
 class Two:
     """Two databases."""
 
-    supabase: DatabaseAdapter
-    convex: DatabaseAdapter
+    first: DatabaseAdapter
+    second: DatabaseAdapter
 
     def manager(self, **options: object) -> SyncManager:
         """A manager as a new process would have it."""
-        return SyncManager(self.supabase, self.convex, **options)  # type: ignore[arg-type]
+        return SyncManager(self.first, self.second, **options)  # type: ignore[arg-type]
 
     def sync(self, **options: object) -> SyncManager:
         """Run a cycle that goes through, in a new process."""

@@ -94,9 +94,9 @@ def contents(adapter: DatabaseAdapter) -> dict[str, list[Row]]:
 
 
 def journal(*adapters: DatabaseAdapter) -> list[Row]:
-    """The settled conflicts, with their rows."""
+    """The resolved conflicts, with their rows."""
     return [
-        entry | {name: _row(entry[name]) for name in ("base", "supabase_row", "convex_row", "result")}
+        entry | {name: _row(entry[name]) for name in ("base", "first_row", "second_row", "result")}
         for adapter in adapters
         for entry in adapter.table("isthmus_sync_conflicts").select().execute()
     ]
@@ -105,13 +105,13 @@ def journal(*adapters: DatabaseAdapter) -> list[Row]:
 def lost_rows(*adapters: DatabaseAdapter) -> Iterator[Row]:
     """All rows of both sides in the journal."""
     for entry in journal(*adapters):
-        yield from (row for row in (entry["supabase_row"], entry["convex_row"]) if row is not None)
+        yield from (row for row in (entry["first_row"], entry["second_row"]) if row is not None)
 
 
-def assert_in_sync(manager: SyncManager, supabase: DatabaseAdapter, convex: DatabaseAdapter) -> None:
+def assert_in_sync(manager: SyncManager, first: DatabaseAdapter, second: DatabaseAdapter) -> None:
     """A cycle goes through, and both sides hold the same."""
     assert manager.sync_all(), manager.get_sync_status()
-    assert contents(supabase) == contents(convex)
+    assert contents(first) == contents(second)
 
 
 def _row(text: str | None) -> Any:

@@ -56,7 +56,8 @@ def test_one_cycle_runs_and_says_what_it_did(app: Flask) -> None:
     done = app.test_cli_runner().invoke(args=["sync", "run", "--once"])
     assert done.exit_code == 0, done.output
     assert done.output.splitlines()[0].startswith("molecules: compared ")
-    assert ", conflicts 1, failures 0\n" in done.output
+    assert "copied_to_first 2, copied_to_second 1, deleted 0, conflicts 1, failures 0\n" in done.output
+    assert done.output.endswith("first is local, second is memory\n")
     assert [row["name"] for row in contents(local)["molecules"]] == ["ours", "b"]
     assert contents(local) == contents(memory)
 
@@ -87,7 +88,7 @@ def test_the_status_is_what_both_databases_remember(app: Flask) -> None:
     assert cli.invoke(args=["sync", "run", "--once"]).exit_code == 0
     first, *others = cli.invoke(args=["sync", "status"]).output.splitlines()
     assert first.startswith("local:memory: following the changes; last moved ")
-    assert others == ["local: 2 agreements, 1 settled conflicts", "memory: 1 agreements, 0 settled conflicts"]
+    assert others == ["local: 2 agreements, 1 resolved conflicts", "memory: 1 agreements, 0 resolved conflicts"]
 
 
 def test_one_database_cannot_be_synced(tmp_path: Path) -> None:

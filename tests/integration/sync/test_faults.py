@@ -95,7 +95,7 @@ def test_a_deletion_after_a_crash_is_one_wherever_it_happened(lives: tuple[int |
 
 def test_what_is_changed_between_the_look_and_the_write_is_not_overwritten() -> None:
     supabase, convex = MortalMemory(name="supabase"), MortalMemory(name="convex")
-    manager = SyncManager(supabase, convex, conflict_resolution="convex_wins")
+    manager = SyncManager(supabase, convex, conflict_resolution="second_wins")
     insert(supabase, "a")
     assert manager.sync_all()
     supabase.run(Update("molecules", {"name": "from supabase"}, id="a"))
@@ -103,7 +103,7 @@ def test_what_is_changed_between_the_look_and_the_write_is_not_overwritten() -> 
     assert_in_sync(manager, supabase, convex)
     assert supabase.get("molecules", "a", ("name",)) == {"name": "from convex"}
     (entry,) = journal(supabase, convex)
-    assert entry["supabase_row"]["name"] == "from supabase"
+    assert entry["first_row"]["name"] == "from supabase"
 
 
 def test_random_faults_delay_and_lose_nothing(sides: tuple[FaultyAdapter, FaultyAdapter], manager: SyncManager) -> None:

@@ -1,4 +1,4 @@
-"""The face of sync: starting, stopping, forcing, telling."""
+"""The public interface of sync: starting, stopping, forcing, callbacks."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from threading import current_thread
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from config.settings import ConfigurationError
 from database.adapters.backend import Setup
@@ -28,6 +29,7 @@ from database.core.operations import Delete
 from database.core.operations import Operation
 from database.core.operations import Update
 from database.core.result import Result
+from database.core.schema import Schema
 from database.sync import ConvexSyncManager
 from database.sync import SyncManager
 from database.sync import create_sync_manager
@@ -171,8 +173,8 @@ def test_two_managers_and_users_at_once_lose_nothing(supabase: MemoryAdapter, co
 # One record
 
 
-@pytest.mark.parametrize(("target", "expected"), [("both", "later"), ("supabase", "earlier"), ("convex", "later")])
-def test_a_record_is_settled_at_once(
+@pytest.mark.parametrize(("target", "expected"), [("both", "later"), ("first", "earlier"), ("second", "later")])
+def test_a_record_is_reconciled_at_once(
     manager: SyncManager, supabase: MemoryAdapter, convex: MemoryAdapter, target: Any, expected: str
 ) -> None:
     insert(supabase, "a")
@@ -187,28 +189,28 @@ def test_a_record_is_settled_at_once(
     assert convex.get("molecules", "b", ("name",)) == {"name": "b"}
     (entry,) = journal(supabase, convex)
     assert entry["rule"] == ("last_modified" if target == "both" else "forced")
-    assert {entry["supabase_row"]["name"], entry["convex_row"]["name"]} == {"earlier", "later"}
+    assert {entry["first_row"]["name"], entry["second_row"]["name"]} == {"earlier", "later"}
 
 
 def test_with_a_target_only_that_side_is_written(
     manager: SyncManager, supabase: MemoryAdapter, convex: MemoryAdapter
 ) -> None:
     row = insert(supabase, "a")
-    assert manager.force_sync_record("molecules", "a", "supabase") is False
+    assert manager.force_sync_record("molecules", "a", "first") is False
     assert (supabase.get("molecules", "a"), convex.get("molecules", "a")) == (row, None)
-    assert manager.force_sync_record("molecules", "a", "convex") is True
+    assert manager.force_sync_record("molecules", "a", "second") is True
     assert convex.get("molecules", "a") == row
     convex.run(Delete("molecules", id="a"))
-    assert manager.force_sync_record("molecules", "a", "supabase") is True
+    assert manager.force_sync_record("molecules", "a", "first") is True
     assert supabase.get("molecules", "a") is None
     assert journal(supabase, convex) == []
 
 
-def test_a_record_that_nobody_has_is_not_settled(manager: SyncManager) -> None:
+def test_a_record_that_nobody_has_is_not_reconciled(manager: SyncManager) -> None:
     assert manager.force_sync_record("molecules", "molecule-id-123") is False
 
 
-def test_a_record_that_cannot_be_written_is_not_settled(
+def test_a_record_that_cannot_be_written_is_not_reconciled(
     manager: SyncManager, supabase: MemoryAdapter, convex: MemoryAdapter
 ) -> None:
     insert(supabase, "m")
@@ -313,11 +315,41 @@ def test_the_status_counts_what_was_done(manager: SyncManager, supabase: MemoryA
     status = manager.get_sync_status()
     counts = status["tables"]["molecules"]
     assert counts.pop("compared") >= 4
-    expected = {"copied_to_supabase": 2, "copied_to_convex": 1, "deleted": 1, "conflicts": 0, "failures": 0}
+    expected = {"copied_to_first": 2, "copied_to_second": 1, "deleted": 1, "conflicts": 0, "failures": 0}
     assert counts == expected
     assert status["last_sync_started"] <= status["last_sync_ended"]
     assert status["cursors_age"] >= 0
+    assert status["sides"] == {"first": "supabase", "second": "convex"}
     assert (status["last_error"], status["sync_in_progress"], status["failures"]) == (None, False, [])
+
+
+# The documented names
+
+
+@pytest.mark.parametrize(("target", "expected"), [("supabase", "theirs"), ("convex", "ours"), ("second", "ours")])
+def test_the_documented_manager_knows_the_sides_by_their_documented_names(
+    supabase: MemoryAdapter, convex: MemoryAdapter, target: Any, expected: str
+) -> None:
+    insert(supabase, "a", name="ours")
+    insert(convex, "a", name="theirs")
+    manager = ConvexSyncManager(supabase_adapter=supabase, convex_adapter=convex)
+    assert manager.force_sync_record("molecules", "a", target)
+    assert contents(supabase) == contents(convex)
+    assert supabase.get("molecules", "a", ("name",)) == {"name": expected}
+
+
+@pytest.mark.parametrize(("strategy", "expected"), [("supabase_wins", "ours"), ("second_wins", "theirs")])
+def test_the_documented_manager_knows_strategies_by_either_name(
+    supabase: MemoryAdapter, convex: MemoryAdapter, strategy: str, expected: str
+) -> None:
+    insert(supabase, "a", name="ours")
+    insert(convex, "a", name="theirs")
+    manager = ConvexSyncManager(supabase, convex, conflict_resolution=strategy)
+    assert manager.sync_all()
+    assert convex.get("molecules", "a", ("name",)) == {"name": expected}
+    assert [entry["rule"] for entry in journal(supabase, convex)] == [
+        {"supabase_wins": "first_wins"}.get(strategy, strategy)
+    ]
 
 
 # Options
@@ -370,6 +402,37 @@ def test_a_wrong_option_is_named_when_the_manager_is_made(
     with pytest.raises(ConfigurationError) as refused:
         create_sync_manager(supabase, convex, complete | {option: value})
     assert refused.value.problems.keys() == {option}
+
+
+def _declaring(**columns: sa.types.TypeEngine[Any]) -> Schema:
+    metadata = sa.MetaData()
+    clinics = [sa.Column("id", sa.String(255), primary_key=True)]
+    sa.Table("clinics", metadata, *clinics, *(sa.Column(name, type_) for name, type_ in columns.items()))
+    return Schema.of(metadata)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "problem"),
+    [
+        (
+            {"name": sa.String(), "phone": sa.String()},
+            {"name": sa.String(), "fax": sa.String()},
+            "column 'phone' is declared on hq2 only; column 'fax' is declared on branch only",
+        ),
+        ({"beds": sa.BigInteger()}, {"beds": sa.String()}, "column 'beds' is integer on hq2 and text on branch"),
+    ],
+)
+def test_a_table_that_differs_is_refused_by_naming_the_columns(here: Any, there: Any, problem: str) -> None:
+    first, second = MemoryAdapter({}, _declaring(**here), "hq2"), MemoryAdapter({}, _declaring(**there), "branch")
+    with pytest.raises(ConfigurationError) as refused:
+        SyncManager(first, second)
+    assert refused.value.problems == {"sync_tables": f"clinics is not the same table on hq2 and branch: {problem}"}
+
+
+def test_a_table_that_one_side_lacks_is_refused_by_naming_the_side() -> None:
+    first, second = MemoryAdapter({}, _declaring(), "hq2"), MemoryAdapter({}, Schema(()), "branch")
+    with pytest.raises(ConfigurationError, match="clinics is not declared on branch"):
+        SyncManager(first, second)
 
 
 def test_a_database_without_a_feed_is_refused(supabase: MemoryAdapter) -> None:

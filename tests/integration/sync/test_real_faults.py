@@ -224,7 +224,7 @@ class Rounds:
             assert names == {**new, **changed, "later here": f"won {number}", "later there": f"won {number}"}
         entries = journal(self._supabase, self._convex)
         told = sorted(
-            (entry["record_id"], entry["supabase_row"]["name"], entry["convex_row"]["name"]) for entry in entries
+            (entry["record_id"], entry["first_row"]["name"], entry["second_row"]["name"]) for entry in entries
         )
         lost, won = ([f"{word} {n}" for n in range(1, number + 1)] for word in ("lost", "won"))
         assert told == sorted(

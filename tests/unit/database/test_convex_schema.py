@@ -81,6 +81,17 @@ def test_names_that_convex_refuses_are_refused(name: str) -> None:
         ("t", [sa.Column(f"c{i}", text()) for i in range(1021)], "more than the 1024 columns"),
         (
             "t",
+            [sa.Column("a", text(), index=True, info={"renamed_from": "b"})],
+            "has an index on a; Convex cannot rename an indexed column",
+        ),
+        (
+            "t",
+            [sa.Column("a", text(), info={"renamed_from": "b"}), sa.Column("b", text())],
+            "column t.a is renamed from b, which is declared as well",
+        ),
+        ("t", [sa.Column("a", text(), info={"renamed_from": "1b"})], "cannot be kept on Convex"),
+        (
+            "t",
             [*[sa.Column(f"c{i}", text()) for i in range(17)], sa.UniqueConstraint(*[f"c{i}" for i in range(17)])],
             "more than the 16 columns",
         ),
@@ -97,6 +108,24 @@ def test_what_convex_cannot_keep_is_refused(name: str, parts: list[sa.schema.Sch
     sa.Table(name, metadata, *record_columns(), *parts)
     with pytest.raises(ValueError, match=problem):
         convex_schema.files(metadata)
+
+
+def test_a_renamed_column_may_lie_under_either_name() -> None:
+    metadata = sa.MetaData()
+    kinds = {"a": sa.Column("a", text(), nullable=False), "b": sa.Column("b", json())}
+    for name, column in kinds.items():
+        column.info["renamed_from"] = f"old_{name}"
+    sa.Table("t", metadata, sa.Column("id", text(255), primary_key=True), *kinds.values())
+    files = convex_schema.files(metadata)
+    assert _table(files["schema.ts"], "t") == [
+        "id: v.string(),",
+        "a: v.optional(v.string()),",
+        "old_a: v.optional(v.string()),",
+        "b: v.optional(v.any()),",
+        "old_b: v.optional(v.any()),",
+        '}).index("on_id", ["id"]),',
+    ]
+    assert 'a: { kind: "text", nullable: false, was: "old_a" },' in files["tables.ts"]
 
 
 def test_only_files_that_differ_are_written(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from database.sync.rows import RowForm
+from database.sync.canonical_rows import CanonicalRows
 from tests.contract.tables import SCHEMA
 
-FORM = RowForm(SCHEMA.table("things"))
+FORM = CanonicalRows(SCHEMA.table("things"))
 NOW = datetime(2024, 2, 29, 12, 30, 0, 7, UTC)
 BLANK: dict[str, Any] = dict.fromkeys(SCHEMA.table("things").columns)
 

@@ -14,7 +14,7 @@ from database.core.schema import TableSchema
 _INT64: Final = 2.0**63
 
 
-class RowForm:
+class CanonicalRows:
     """The rows of one table as text: the same text for equal rows, and another for others.
 
     Equal are rows whose declared columns are equal. Numbers are equal by value, because not every backend tells

@@ -1,0 +1,161 @@
+"""Reconciles records: reads both sides, carries out what is to be done, and does not let one record stop the others."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Sequence
+from threading import RLock
+from typing import Final
+
+from database.core.errors import Conflict
+from database.core.errors import RequestError
+from database.core.errors import UnreadableRecord
+from database.sync.chunks import Chunks
+from database.sync.failures import Failures
+from database.sync.progress import Progress
+from database.sync.side import Pair
+from database.sync.side import Side
+from database.sync.three_way_merge import SIDES
+from database.sync.three_way_merge import MergeAction
+from database.sync.three_way_merge import NextAction
+from database.sync.three_way_merge import RecordKey
+from database.sync.three_way_merge import RecordState
+
+logger = logging.getLogger(__name__)
+
+_MAX_TURNS: Final = 20
+"""How often a record is looked at again because it has changed meanwhile."""
+
+Failed = dict[RecordKey, RequestError | UnreadableRecord]
+Callback = Callable[..., object]
+
+
+class StoppedError(Exception):
+    """The cycle was asked to stop; what it has not looked at is left for the next one."""
+
+
+class Reconciler:
+    """Brings records of a pair together.
+
+    :param on_conflict: called for every resolved conflict: table, record id, and both rows as they were.
+    :param on_failure: called for every record that could not be written, once for each reason.
+    """
+
+    def __init__(
+        self,
+        pair: Pair,
+        failures: Failures,
+        progress: Progress,
+        on_conflict: Callback,
+        on_failure: Callback,
+    ) -> None:
+        self._sides = pair.sides
+        self._places = {table: place for place, table in enumerate(pair.tables)}
+        self._failures = failures
+        self._progress = progress
+        self._on_conflict = on_conflict
+        self._on_failure = on_failure
+        # A backend that hears of a transaction at its commit only gets all of it in one request.
+        self._chunks = Chunks(bulk=all(side.adapter.capabilities.immediate_constraints for side in pair.sides))
+        # One chunk at a time: the caller of a forced sync does not wait for a whole cycle.
+        self._lock = RLock()
+
+    def reconcile(
+        self, keys: Iterable[RecordKey], epoch: str, next_action: NextAction, stopped: Callable[[], bool]
+    ) -> tuple[int, Failed]:
+        """Reconcile records; how many actions it took, and what could not be written.
+
+        What fails is tried again as long as others succeed, because it may have waited for them.
+
+        :raises StoppedError: before the next chunk, once ``stopped`` says so.
+        :raises BackendError: if a side does not answer.
+        """
+        wanted = sorted(set(keys), key=lambda key: (self._places[key.table], key.id))
+        pending, failed, actions = wanted, Failed(), 0
+        while pending:
+            failed = {}
+            for chunk in self._chunks.of(pending):
+                if stopped():
+                    raise StoppedError
+                with self._lock:
+                    actions += self._reconcile_chunk(chunk, epoch, next_action, failed)
+            if len(failed) == len(pending):
+                break
+            pending = list(failed)
+        self._note(wanted, failed)
+        return actions, failed
+
+    def _note(self, keys: Sequence[RecordKey], failed: Failed) -> None:
+        with self._lock:
+            news = self._failures.note(keys, failed)
+        for key in news:
+            logger.warning("a record of %s cannot be synced: %s", key.table, failed[key])
+            self._on_failure(failed[key])
+
+    def _reconcile_chunk(self, keys: Sequence[RecordKey], epoch: str, next_action: NextAction, failed: Failed) -> int:
+        done = 0
+        self._progress.compared(keys)
+        for _ in range(_MAX_TURNS):
+            actions = self._next_actions(keys, epoch, next_action, failed)
+            again: list[RecordKey] = []
+            for side in self._sides:
+                carried_out, moved = self._carry_out(
+                    side, [action for action in actions if action.side == side.name], epoch, failed
+                )
+                done += len(carried_out)
+                again += [*moved, *(action.key for action in carried_out if action.more)]
+            if not again:
+                return done
+            keys = again
+        failed |= dict.fromkeys(keys, Conflict("the record keeps changing"))
+        return done
+
+    def _next_actions(
+        self, keys: Sequence[RecordKey], epoch: str, next_action: NextAction, failed: Failed
+    ) -> list[MergeAction]:
+        """What is to be done, in the order of the keys."""
+        states = {side.name: side.states(keys, epoch) for side in self._sides}
+        self._chunks.note(len(keys), sum(len(state.text or "") for side in states.values() for state in side.values()))
+        actions: list[MergeAction] = []
+        for key in keys:
+            fault = next((states[name][key].fault for name in SIDES if states[name][key].fault is not None), None)
+            if fault is not None:
+                failed[key] = fault
+                continue
+            try:
+                action = next_action(RecordState(key, *[states[name][key] for name in SIDES]))
+            except RequestError as error:
+                failed[key] = error
+                continue
+            if action is not None:
+                actions.append(action)
+        return actions
+
+    def _carry_out(
+        self, side: Side, actions: Sequence[MergeAction], epoch: str, failed: Failed
+    ) -> tuple[list[MergeAction], list[RecordKey]]:
+        """The actions that were carried out, and the records that have changed meanwhile."""
+        if not actions:
+            return [], []
+        try:
+            side.apply(actions, epoch)
+        except RequestError as error:
+            if len(actions) > 1:
+                middle = len(actions) // 2
+                parts = [self._carry_out(side, part, epoch, failed) for part in (actions[:middle], actions[middle:])]
+                return [action for done, _ in parts for action in done], [key for _, moved in parts for key in moved]
+            if isinstance(error, Conflict):
+                return [], [actions[0].key]
+            failed[actions[0].key] = error
+            return [], []
+        self._report(actions)
+        return list(actions), []
+
+    def _report(self, actions: Sequence[MergeAction]) -> None:
+        self._progress.carried_out(actions)
+        for action in actions:
+            if action.conflict is not None:
+                state = action.conflict.state
+                self._on_conflict(*state.key, state.first.row, state.second.row)

@@ -1,0 +1,37 @@
+"""Several rows in one call."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from database.core.errors import ConstraintViolated
+from database.core.operations import Insert
+from database.core.operations import Operation
+from database.core.operations import Upsert
+from tests.contract.tables import thing
+from tests.integration.postgres.conftest import Make
+from tests.servers.postgres import PostgresDatabase
+
+ROWS = [thing("c", code="A"), *(thing(f"d{number:03}") for number in range(500))]
+
+
+@pytest.mark.parametrize(
+    "operation",
+    [Insert("things", ROWS[:10], returning=False), Upsert("things", ROWS, returning=False, verbatim=True)],
+    ids=["insert", "upsert"],
+)
+def test_one_that_is_refused_is_an_error_and_nothing_in_the_log(
+    make: Make, database: PostgresDatabase, caplog: pytest.LogCaptureFixture, operation: Operation
+) -> None:
+    adapter = make(database, max_connections=1)
+    adapter.run(Insert("things", [thing("a", code="A")]))
+    with caplog.at_level(logging.DEBUG, "psycopg"):
+        for _ in range(2):
+            with pytest.raises(ConstraintViolated):
+                adapter.run(operation)
+        with pytest.raises(ConstraintViolated), adapter.transaction():
+            adapter.run(operation)
+    assert caplog.records == []
+    assert [row["id"] for row in adapter.table("things").select("id").execute()] == ["a"]
