@@ -1,1 +1,166 @@
-"""The data layer: one interface over many backends, guarded, transactional and portable."""
+"""The data layer: one interface over many backends, guarded, transactional and portable.
+
+What an application uses is named here; everything else is inside, and may change. A name is imported with its first
+use, so that no driver is loaded which nothing needs.
+"""
+
+from typing import TYPE_CHECKING
+
+from database.core.first_use import on_first_use
+
+if TYPE_CHECKING:
+    from database.adapters.base import DatabaseAdapter
+    from database.adapters.convex import ConvexAdapter
+    from database.adapters.convex.errors import FunctionError
+    from database.adapters.faulty import Faults
+    from database.adapters.faulty import FaultyAdapter
+    from database.adapters.memory import MemoryAdapter
+    from database.adapters.postgres import PostgresAdapter
+    from database.adapters.postgres import SupabaseDirectAdapter
+    from database.adapters.reflection import reflect
+    from database.adapters.session import Transaction
+    from database.adapters.sqlite import SQLiteAdapter
+    from database.adapters.supabase import SupabaseAdapter
+    from database.connection_manager import ConnectionManager
+    from database.core.context import Identity
+    from database.core.context import acting_as
+    from database.core.context import as_application
+    from database.core.context import in_callers_name
+    from database.core.deferred import Deferred
+    from database.core.errors import BackendError
+    from database.core.errors import CallerMissing
+    from database.core.errors import CircuitOpen
+    from database.core.errors import Conflict
+    from database.core.errors import ConnectFailed
+    from database.core.errors import ConstraintViolated
+    from database.core.errors import DataError
+    from database.core.errors import InvalidQuery
+    from database.core.errors import InvalidRow
+    from database.core.errors import NotFound
+    from database.core.errors import OutcomeUnknown
+    from database.core.errors import PermissionDenied
+    from database.core.errors import RequestError
+    from database.core.errors import SerializationFailure
+    from database.core.errors import TimedOut
+    from database.core.errors import TransactionError
+    from database.core.errors import Unavailable
+    from database.core.errors import UnreadableRecord
+    from database.core.errors import Unsupported
+    from database.core.query import And
+    from database.core.query import Not
+    from database.core.query import Or
+    from database.core.query import Order
+    from database.core.query import Where
+    from database.core.result import Result
+    from database.core.schema import Schema
+    from database.extension import Isthmus
+    from database.extension import current_database
+    from database.flask_transactions import before_answer
+    from database.flask_transactions import transactional
+    from database.migrations.runner import upgrade
+    from database.sync import ConvexSyncManager
+    from database.sync import SyncManager
+    from database.sync import create_sync_manager
+    from database.transaction import Resource
+    from database.transaction import after_commit
+    from database.transaction import after_rollback
+    from database.transaction import before_commit
+    from database.transaction import commit_anyway
+    from database.transaction import join
+    from database.transaction import own_transaction
+else:
+    _HOMES = {
+        "adapters.base": ("DatabaseAdapter",),
+        "adapters.convex": ("ConvexAdapter",),
+        "adapters.convex.errors": ("FunctionError",),
+        "adapters.faulty": ("FaultyAdapter", "Faults"),
+        "adapters.memory": ("MemoryAdapter",),
+        "adapters.postgres": ("PostgresAdapter", "SupabaseDirectAdapter"),
+        "adapters.reflection": ("reflect",),
+        "adapters.session": ("Transaction",),
+        "adapters.sqlite": ("SQLiteAdapter",),
+        "adapters.supabase": ("SupabaseAdapter",),
+        "connection_manager": ("ConnectionManager",),
+        "core.context": ("Identity", "acting_as", "as_application", "in_callers_name"),
+        "core.deferred": ("Deferred",),
+        "core.errors": (
+            *("BackendError", "CallerMissing", "CircuitOpen", "Conflict", "ConnectFailed", "ConstraintViolated"),
+            *("DataError", "InvalidQuery", "InvalidRow", "NotFound", "OutcomeUnknown"),
+            *("PermissionDenied", "RequestError", "SerializationFailure", "TimedOut", "TransactionError"),
+            *("Unavailable", "UnreadableRecord", "Unsupported"),
+        ),
+        "core.query": ("And", "Not", "Or", "Order", "Where"),
+        "core.result": ("Result",),
+        "core.schema": ("Schema",),
+        "extension": ("Isthmus", "current_database"),
+        "flask_transactions": ("before_answer", "transactional"),
+        "migrations.runner": ("upgrade",),
+        "sync": ("ConvexSyncManager", "SyncManager", "create_sync_manager"),
+        "transaction": (
+            *("Resource", "after_commit", "after_rollback", "before_commit", "commit_anyway", "join"),
+            "own_transaction",
+        ),
+    }
+    __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
+
+__all__ = [
+    "And",
+    "BackendError",
+    "CallerMissing",
+    "CircuitOpen",
+    "Conflict",
+    "ConnectFailed",
+    "ConnectionManager",
+    "ConstraintViolated",
+    "ConvexAdapter",
+    "ConvexSyncManager",
+    "DataError",
+    "DatabaseAdapter",
+    "Deferred",
+    "Faults",
+    "FaultyAdapter",
+    "FunctionError",
+    "Identity",
+    "InvalidQuery",
+    "InvalidRow",
+    "Isthmus",
+    "MemoryAdapter",
+    "Not",
+    "NotFound",
+    "Or",
+    "Order",
+    "OutcomeUnknown",
+    "PermissionDenied",
+    "PostgresAdapter",
+    "RequestError",
+    "Resource",
+    "Result",
+    "SQLiteAdapter",
+    "Schema",
+    "SerializationFailure",
+    "SupabaseAdapter",
+    "SupabaseDirectAdapter",
+    "SyncManager",
+    "TimedOut",
+    "Transaction",
+    "TransactionError",
+    "Unavailable",
+    "UnreadableRecord",
+    "Unsupported",
+    "Where",
+    "acting_as",
+    "after_commit",
+    "after_rollback",
+    "as_application",
+    "before_answer",
+    "before_commit",
+    "commit_anyway",
+    "create_sync_manager",
+    "current_database",
+    "in_callers_name",
+    "join",
+    "own_transaction",
+    "reflect",
+    "transactional",
+    "upgrade",
+]

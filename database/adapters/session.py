@@ -335,6 +335,6 @@ def carry_out(operation: Operation, context: Context) -> Result:
 def elsewhere() -> TransactionError:
     """The refusal of a call that was carried into another thread together with the unit of work around it."""
     return TransactionError(
-        "A unit of work is used by its own thread only. Give another thread in_callers_name(function) from "
-        "database.core.context: its calls have the same caller and are on their own."
+        "A unit of work is used by its own thread only. Give another thread in_callers_name(function) of "
+        "the package database: its calls have the same caller and are on their own."
     )

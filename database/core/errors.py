@@ -88,7 +88,7 @@ class CallerMissing(DataError):
     def __init__(self, *, backend: str | None = None, operation: str | None = None) -> None:
         super().__init__(
             "No caller is known in this thread. Carry the request's caller into it with in_callers_name(function), or "
-            "make the application's own calls inside `with as_application():` (both from database.core.context).",
+            "make the application's own calls inside `with as_application():` (import both from database).",
             backend=backend,
             operation=operation,
         )

@@ -16,6 +16,7 @@ from config.settings import ConfigurationError
 from database import flask_transactions
 from database.adapters.memory import MemoryAdapter
 from database.connection_manager import ConnectionManager
+from database.extension import Isthmus
 from tests.integration.flask_convex.support import Config
 from tests.integration.flask_convex.support import add_views
 from tests.integration.flask_convex.support import bearer
@@ -136,7 +137,7 @@ def test_an_app_with_identity_is_refused(config: Config, token_signer: TokenSign
     middleware.init_app(app, AuthBridge(key=token_signer.key))
     with pytest.raises(RuntimeError, match="already"):
         init_flask_convex(app, config)
-    assert "isthmus" not in app.extensions
+    assert ConnectionManager not in Isthmus.found(app)
 
 
 def test_each_app_has_its_own(two_apps: tuple[FlaskConvexIntegration, Flask, Flask]) -> None:

@@ -18,12 +18,12 @@ from database.adapters.postgres import PostgresAdapter
 from database.adapters.postgres import SupabaseDirectAdapter
 from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
-from database.core.errors import BackendError
 from database.core.errors import InvalidQuery
 from database.core.errors import OutcomeUnknown
 from database.core.errors import TimedOut
 from database.core.errors import TransactionError
 from database.core.errors import Unavailable
+from database.core.errors import UnreadableRecord
 from database.core.operations import Batch
 from database.core.operations import Get
 from database.core.operations import Insert
@@ -276,7 +276,7 @@ def test_a_write_whose_answer_cannot_be_read_is_not_told_as_refused(make: Make, 
     with pytest.raises(OutcomeUnknown):
         adapter.execute_query(insert)
     assert adapter.get("notes", "x") is not None
-    with pytest.raises(BackendError):
+    with pytest.raises(UnreadableRecord, match="moment"):
         adapter.execute_query("select timestamptz 'infinity' as moment")
 
 
