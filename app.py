@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sys
 from collections.abc import Mapping
+from importlib import import_module
 
 from argon2 import PasswordHasher
 from flask import Flask
@@ -34,6 +35,7 @@ from database.commands import db_commands
 from database.connection_manager import ConnectionManager
 from database.core.clock import utc_now
 from database.core.errors import DataError
+from database.declared import schema_for
 from database.extension import Isthmus
 from database.sync.commands import sync_commands
 
@@ -59,7 +61,8 @@ def create_app(
     if password_hasher is not None and settings.production:
         raise ConfigurationError({"ENVIRONMENT": "is production, where password_hasher is not taken"})
     bridge, manager = both(
-        lambda: AuthBridge(settings=settings, make_keys=False), lambda: ConnectionManager(settings, adapters)
+        lambda: AuthBridge(settings=settings, make_keys=False),
+        lambda: ConnectionManager(settings, adapters, schema_for(settings)),
     )
     ConnectionManager.offer_instance(manager)
     app = Flask(__name__, static_folder=None, instance_path=str(settings.instance_path.absolute()))
@@ -82,6 +85,8 @@ def create_app(
     app.cli.add_command(auth_commands)
     app.cli.add_command(db_commands)
     app.cli.add_command(sync_commands)
+    # The application's own, after all that it builds on.
+    import_module(f"{settings.application_package}.application").init_app(app)
     return app
 
 

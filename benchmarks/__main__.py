@@ -7,6 +7,7 @@ the one that stands there.
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from benchmarks.summary import DOCUMENT
 from benchmarks.summary import summary
 from benchmarks.table import QUIET
 from benchmarks.table import Table
+from tests.laboratory import ENVIRONMENT
 
 
 def main(given: Sequence[str] | None = None, plan: Plan = Plan()) -> None:  # noqa: B008 - it does not change
@@ -36,6 +38,8 @@ def main(given: Sequence[str] | None = None, plan: Plan = Plan()) -> None:  # no
         parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
     if arguments.rounds < 1:
         parser.error("--rounds must be at least 1")
+    # The application that is measured is the tests' own, whatever the project's declares.
+    os.environ.update(ENVIRONMENT)
     _run(names, replace(plan, rounds=arguments.rounds, earlier=arguments.earlier))
 
 

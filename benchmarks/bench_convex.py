@@ -37,6 +37,7 @@ from database.adapters.convex import ConvexAdapter
 from database.core.operations import Insert
 from database.core.schema import new_id
 from tests.servers.convex_deployment import ConvexDeployment
+from tests.servers.convex_deployment import laboratory_functions
 
 _WHERE = "Convex"
 _CALL = "function call"
@@ -67,7 +68,7 @@ LINES = (
 
 def tables(plan: Plan) -> Iterator[Table]:
     """Measure each thing that is done, after a look at how many round trips a transaction takes."""
-    with ConvexDeployment() as deployment, ExitStack() as resources:
+    with laboratory_functions() as functions, ConvexDeployment(functions) as deployment, ExitStack() as resources:
         adapter = ConvexAdapter({"url": deployment.url, "key": deployment.deploy_key})
         resources.callback(adapter.disconnect)
         plain = PooledHttp(deployment.url, deployment.deploy_key)

@@ -23,6 +23,7 @@ from benchmarks.table import Table
 from benchmarks.table import per_second
 from database.adapters.convex import ConvexAdapter
 from tests.servers.convex_deployment import ConvexDeployment
+from tests.servers.convex_deployment import laboratory_functions
 
 _PROCESSES = 2
 _THREADS = 8
@@ -48,7 +49,7 @@ LINES = (
 
 def tables(plan: Plan) -> Iterator[Table]:
     """Measure the answers a second."""
-    with ConvexDeployment() as deployment, ExitStack() as resources:
+    with laboratory_functions() as functions, ConvexDeployment(functions) as deployment, ExitStack() as resources:
         path = f"/molecules/{_new_molecule(deployment)}"
         deployment.faults.add("delay", ms=_DELAY, count=None)
         environment = {"CONVEX_URL": deployment.url, "CONVEX_DEPLOYMENT_KEY": deployment.deploy_key}

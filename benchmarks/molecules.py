@@ -1,6 +1,7 @@
 """The table that the HTTP benchmarks work on, and the three things that every contender does with it.
 
-It is the shipped table ``molecules``. A get is by id, a page is the first hundred rows by id, an insert is one row.
+It is the table ``molecules`` of the tests' application. A get is by id, a page is the first hundred rows by id, an
+insert is one row.
 The peers send what Isthmus sends, so that both ask the same of the server; they check nothing and convert nothing.
 """
 
@@ -18,11 +19,11 @@ from typing import Any
 from benchmarks.harness import compare_by_turns
 from benchmarks.plan import Plan
 from benchmarks.table import Table
-from config.tables import molecules
 from database.adapters.base import DatabaseAdapter
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.schema import new_id
+from tests.laboratory.config.tables import molecules
 
 Record = dict[str, Any]
 

@@ -1,1 +1,1 @@
-"""Settings and the declared tables. Imports nothing of the project."""
+"""The settings, which import nothing of the project, and the application's own: its tables, permissions and parts."""

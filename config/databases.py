@@ -23,7 +23,6 @@ from config.fields import Seconds
 from config.fields import SslMode
 from config.fields import Synchronous
 from config.fields import lower
-from config.tables import metadata
 
 ConflictResolution = Literal["last_modified", "first_wins", "second_wins", "supabase_wins", "convex_wins"]
 
@@ -117,11 +116,3 @@ class ConvexSettings(CallSettings):
         description="Which side's change two-way sync keeps: `last_modified`, `first_wins` (or `supabase_wins`) or"
         " `second_wins` (or `convex_wins`).",
     )
-
-    @field_validator("sync_tables")
-    @classmethod
-    def _declared(cls, value: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        tables = {str(table.name) for table in metadata.sorted_tables if not table.info.get("internal")}
-        if unknown := [name for name in value or () if name not in tables]:
-            raise ValueError(f"does not know {', '.join(unknown)}; tables are {', '.join(sorted(tables))}")
-        return value

@@ -86,6 +86,11 @@ class ServerSettings(BaseModel):
     stop_timeout: Positive = Field(10, description="Seconds in which the server ends, once it is told to.")
     max_body_bytes: Positive = Field(1 << 20, description="Largest request body in bytes.")
     instance_path: Path = Field(Path("instance"), description="Folder for what belongs to this installation.")
+    application_package: str = Field(
+        "config",
+        pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$",
+        description="Package with the application's own modules `application` and `tables`.",
+    )
 
     @property
     def production(self) -> bool:

@@ -12,7 +12,6 @@ from typing import Final
 import click
 from flask.cli import AppGroup
 
-from config.tables import metadata
 from database import convex_schema
 from database import migrations
 from database import purging
@@ -21,6 +20,7 @@ from database.adapters.engine import has_engine
 from database.core.errors import BackendError
 from database.core.errors import DataError
 from database.core.errors import RequestError
+from database.core.schema import Schema
 from database.extension import current_database
 from database.migrations import presence
 
@@ -54,7 +54,8 @@ def upgrade(revision: str) -> None:
 @db_commands.command("downgrade", context_settings={"ignore_unknown_options": True})
 @click.argument("revision", default="-1")
 def downgrade(revision: str) -> None:
-    """Undo the last migration, or all after REVISION (`base`: all), WITH THE TABLES AND COLUMNS THAT THEY MADE.
+    """Undo the last migration, or those after REVISION in its branch (`base`: all), WITH THE TABLES AND COLUMNS THAT
+    THEY MADE.
 
     The application upgrades again when it is served, unless DB_AUTO_MIGRATE is false.
     """
@@ -64,13 +65,13 @@ def downgrade(revision: str) -> None:
 @db_commands.command("stamp")
 @click.argument("revision")
 def stamp(revision: str) -> None:
-    """Record that the databases have REVISION (`head`, `base`), and run no migration."""
+    """Record that the databases have REVISION (`head`: all, `base`: none), and run no migration."""
     _on_each(partial(_stamped, revision))
 
 
 @db_commands.command("current")
 def current() -> None:
-    """Show the revision that each database has."""
+    """Show the last revisions that each database has: that of Isthmus, and that of the application."""
     _on_each(_revision)
 
 
@@ -84,7 +85,10 @@ def check() -> None:
 @db_commands.command("revision")
 @click.argument("message")
 def revision(message: str) -> None:
-    """Upgrade the first database, and write a migration from what it lacks of the declared tables then."""
+    """Upgrade the first database, and write a migration from what it lacks of the declared tables then.
+
+    It goes into the application's folder of migrations.
+    """
     adapter = next((adapter for adapter in _adapters().values() if has_engine(adapter)), None)
     if adapter is None:
         raise click.ClickException("No database has SQL tables.")
@@ -104,10 +108,10 @@ def revision(message: str) -> None:
     help="The folder of the Convex functions.",
 )
 def write_convex_schema(only_check: bool, folder: Path) -> None:
-    """Write the declared tables for Convex."""
+    """Write the declared tables for Convex, and the types of the functions there."""
     act = convex_schema.stale if only_check else convex_schema.write
     try:
-        names = act(metadata, folder)
+        names = act(_schema(), folder)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     for name in names:
@@ -121,7 +125,7 @@ def write_convex_schema(only_check: bool, folder: Path) -> None:
 @db_commands.command("supabase-sql")
 def show_supabase_sql() -> None:
     """Show the SQL that brings a Supabase project up to date, for its SQL editor; it may be run again."""
-    click.echo(migrations.sql_script.supabase_script(), nl=False)
+    click.echo(migrations.sql_script.supabase_script(_schema()), nl=False)
 
 
 @db_commands.command("purge-changes")
@@ -149,14 +153,14 @@ def _upgraded(revision: str, adapter: DatabaseAdapter) -> bool:
 
 def _downgraded(revision: str, adapter: DatabaseAdapter) -> bool:
     undone = migrations.runner.downgrade(adapter, revision)
-    recorded = migrations.runner.current(adapter) or "no revision"
-    click.echo(f"{adapter.name}: {'undid ' + ', '.join(undone) if undone else 'nothing to undo'}; has {recorded}")
+    has = _named(migrations.runner.current(adapter))
+    click.echo(f"{adapter.name}: {'undid ' + ', '.join(undone) if undone else 'nothing to undo'}; has {has}")
     return True
 
 
 def _stamped(revision: str, adapter: DatabaseAdapter) -> bool:
     before, after = migrations.runner.stamp(adapter, revision)
-    change = f"recorded {after or 'no revision'} instead of {before or 'no revision'}"
+    change = f"recorded {_named(after)} instead of {_named(before)}"
     click.echo(f"{adapter.name}: {change}; no migration was run. `flask db upgrade` makes access rules and triggers")
     return True
 
@@ -164,8 +168,12 @@ def _stamped(revision: str, adapter: DatabaseAdapter) -> bool:
 def _revision(adapter: DatabaseAdapter) -> bool:
     recorded, pending = migrations.runner.current(adapter), migrations.runner.pending(adapter)
     behind = f"; pending: {', '.join(pending)}" if pending else ""
-    click.echo(f"{adapter.name}: {recorded or 'no revision'}{behind}")
+    click.echo(f"{adapter.name}: {_named(recorded)}{behind}")
     return True
+
+
+def _named(revisions: list[str]) -> str:
+    return ", ".join(revisions) or "no revision"
 
 
 def _checked(adapter: DatabaseAdapter) -> bool:
@@ -198,6 +206,10 @@ def _on_each(act: Callable[[DatabaseAdapter], bool]) -> list[bool]:
     if unreachable and not answers:
         raise click.ClickException("No database could be reached.")
     return answers
+
+
+def _schema() -> Schema:
+    return current_database().schema
 
 
 def _adapters() -> dict[str, DatabaseAdapter]:

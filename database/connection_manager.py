@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 from typing import ClassVar
 
+from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import load_settings
 from database.adapters.base import DatabaseAdapter
@@ -29,6 +30,8 @@ from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
+from database.core.schema import Schema
+from database.declared import schema_for
 from database.failover.reading import alone
 from database.failover.reading import begun
 from database.failover.reading import read
@@ -43,7 +46,9 @@ class ConnectionManager(Database):
 
     :param settings: from the environment by default.
     :param adapters: by name, best first, instead of those that the settings name.
-    :raises ConfigurationError: for settings that name no usable adapter.
+    :param schema: the tables that the settings' adapters know; by default those of the package that
+        ``settings.application_package`` names.
+    :raises ConfigurationError: for settings that name no usable adapter, or tables that are not declared.
     """
 
     _instance: ClassVar[ConnectionManager | None] = None
@@ -53,11 +58,14 @@ class ConnectionManager(Database):
         self,
         settings: Settings | None = None,
         adapters: Mapping[str, DatabaseAdapter] | None = None,
+        schema: Schema | None = None,
         *,
         clock: Clock = monotonic,
     ) -> None:
         self.settings = settings or load_settings()
-        self.adapters = dict(adapters) if adapters is not None else adapters_in_order(self.settings)
+        self.schema = schema or schema_for(self.settings)
+        _check_sync_tables(self.settings, self.schema)
+        self.adapters = dict(adapters) if adapters is not None else adapters_in_order(self.settings, self.schema)
         self.primary_adapter, *_ = self.adapters
         self._clock = clock
         self._build()
@@ -171,3 +179,10 @@ class ConnectionManager(Database):
             return error
         message = f"{self.primary_adapter} does not answer; {others} answers reads only and takes no writes"
         return type(error)(message, backend=error.backend, operation=error.operation, retry_after=error.retry_after)
+
+
+def _check_sync_tables(settings: Settings, schema: Schema) -> None:
+    tables = [table.name for table in schema if not table.internal]
+    if unknown := [name for name in settings.convex.sync_tables or () if name not in tables]:
+        reason = f"does not know {', '.join(unknown)}; tables are {', '.join(sorted(tables))}"
+        raise ConfigurationError({"CONVEX_SYNC_TABLES": reason})

@@ -2,6 +2,8 @@
 
 Convex has no constraints of its own. ``schema.ts`` declares types and indexes; ``tables.ts`` tells the functions
 what they have to keep: unique columns and references. Both are made from the same declarations as the SQL tables.
+Those of Isthmus' own tables are in files of their own, ``lib/internal_*.ts``, so that the files of an application's
+tables are the application's alone.
 
 Convex has no migrations either: a deployed schema has to fit the documents that are there. A column with
 ``info={"renamed_from": "…"}`` may therefore lie under either name in a document. It is read under both, and moves to
@@ -21,6 +23,9 @@ from typing import get_args
 
 import sqlalchemy as sa
 
+from database import internal_tables
+from database.convex_modules import API_TYPES
+from database.convex_modules import api_types
 from database.core.access import Action
 from database.core.access import Rule
 from database.core.access import TableRules
@@ -59,10 +64,41 @@ _HEADER = """\
 
 """
 
-_SCHEMA_IMPORTS = """\
-import { defineSchema, defineTable } from "convex/server";
-import { v } from "convex/values";
+_INTERNAL_SCHEMA = "lib/internal_schema.ts"
+_INTERNAL_TABLES = "lib/internal_tables.ts"
 
+_SCHEMA_FRAME = """\
+import {{ defineSchema, defineTable }} from "convex/server";
+import {{ v }} from "convex/values";
+import {{ INTERNAL_SCHEMA }} from "./lib/internal_schema";
+
+export default defineSchema({{
+  ...INTERNAL_SCHEMA,
+{0}}});
+"""
+
+_INTERNAL_SCHEMA_FRAME = """\
+import {{ defineTable }} from "convex/server";
+import {{ v }} from "convex/values";
+
+export const INTERNAL_SCHEMA = {{
+{0}}};
+"""
+
+_TABLES_FRAME = """\
+import {{ INTERNAL_TABLES }} from "./lib/internal_tables";
+import type {{ Table }} from "./lib/types";
+
+export const TABLES: Record<string, Table> = {{
+  ...INTERNAL_TABLES,
+{0}}};
+"""
+
+_INTERNAL_TABLES_FRAME = """\
+import type {{ Table }} from "./types";
+
+export const INTERNAL_TABLES: Record<string, Table> = {{
+{0}}};
 """
 
 _OWN_SCHEMAS = """\
@@ -102,33 +138,54 @@ class _Table:
     renamed: Mapping[str, str]
 
 
-def files(metadata: sa.MetaData) -> dict[str, str]:
-    """The contents of ``schema.ts`` and ``tables.ts``, by file name; the same text for the same tables.
+def files(schema: Schema) -> dict[str, str]:
+    """The contents of the files, by their names; the same text for the same tables.
 
     :raises ValueError: names the table and what Convex cannot keep of it.
     """
-    tables = [_table(table) for table in Schema.of(metadata)]
-    return {"schema.ts": _schema_file(tables), "tables.ts": _tables_file(tables)}
+    internal = Schema.of(internal_tables.metadata)
+    own = [_table(table) for table in internal]
+    tables = [_table(table) for table in schema if table.name not in internal]
+    texts = {
+        "schema.ts": _SCHEMA_FRAME.format("".join(map(_table_schema, tables))),
+        "tables.ts": _TABLES_FRAME.format("".join(map(_description, tables))),
+        _INTERNAL_SCHEMA: _INTERNAL_SCHEMA_FRAME.format("".join(map(_table_schema, own)) + _OWN_SCHEMAS),
+        _INTERNAL_TABLES: _INTERNAL_TABLES_FRAME.format("".join(map(_description, own))),
+    }
+    return {name: f"{_HEADER}{text}" for name, text in texts.items()}
 
 
-def write(metadata: sa.MetaData, folder: Path = FUNCTIONS) -> list[str]:
-    """Write the files into ``folder`` and return the names of those that changed.
-
-    :raises ValueError: as :func:`files`.
-    """
-    changed = stale(metadata, folder)
-    texts = files(metadata)
-    for name in changed:
-        (folder / name).write_text(texts[name], encoding="utf-8")
-    return changed
-
-
-def stale(metadata: sa.MetaData, folder: Path = FUNCTIONS) -> list[str]:
-    """The names of the files in ``folder`` that differ from the declared tables or are missing.
+def write(schema: Schema, folder: Path = FUNCTIONS) -> list[str]:
+    """Write the files into ``folder``, and the types of the functions that it has; the names of those that changed.
 
     :raises ValueError: as :func:`files`.
     """
-    return [name for name, text in files(metadata).items() if _content(folder / name) != text]
+    changed = [name for name, text in files(schema).items() if _written(folder / name, text)]
+    # Last, because they name the files that are there now.
+    return [*changed, *(name for name, text in _types(folder).items() if _written(folder / name, text))]
+
+
+def stale(schema: Schema, folder: Path = FUNCTIONS) -> list[str]:
+    """The names of the files in ``folder`` that differ from the declared tables, or the functions, or are missing.
+
+    :raises ValueError: as :func:`files`.
+    """
+    texts = files(schema) | _types(folder)
+    return [name for name, text in texts.items() if _content(folder / name) != text]
+
+
+def _types(folder: Path) -> dict[str, str]:
+    """The types of the functions, where Convex' tools keep them."""
+    return {API_TYPES: api_types(folder)} if (folder / API_TYPES).parent.is_dir() else {}
+
+
+def _written(path: Path, text: str) -> bool:
+    """Write a file, unless it says so already."""
+    if _content(path) == text:
+        return False
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return True
 
 
 def _content(path: Path) -> str | None:
@@ -224,11 +281,6 @@ def _names(columns: Iterable[sa.Column[object]]) -> tuple[str, ...]:
     return tuple(str(column.name) for column in columns)
 
 
-def _schema_file(tables: Iterable[_Table]) -> str:
-    declared = "".join(map(_table_schema, tables))
-    return f"{_HEADER}{_SCHEMA_IMPORTS}export default defineSchema({{\n{declared}{_OWN_SCHEMAS}}});\n"
-
-
 def _table_schema(table: _Table) -> str:
     columns = "".join(f"    {name}: {validator},\n" for name, validator in _validators(table))
     indexes = [f'.index("{name}", {_strings(columns)})' for name, columns in table.indexes.items()]
@@ -251,12 +303,6 @@ def _validator(column: Column, *, optional: bool) -> str:
     if not column.nullable:
         return f"v.optional({validator})"
     return f"v.optional({validator if column.kind is JSON else f'v.union(v.null(), {validator})'})"
-
-
-def _tables_file(tables: Iterable[_Table]) -> str:
-    described = "".join(map(_description, tables))
-    head = 'import type { Table } from "./lib/types";\n\n'
-    return f"{_HEADER}{head}export const TABLES: Record<string, Table> = {{\n{described}}};\n"
 
 
 def _description(table: _Table) -> str:

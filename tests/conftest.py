@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -14,9 +15,11 @@ from hypothesis import settings
 from config.settings import settings_table
 from database.adapters.convex import ConvexAdapter
 from database.connection_manager import ConnectionManager
+from tests import laboratory
 from tests import no_skips
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
+from tests.servers.convex_deployment import laboratory_functions
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
 from tests.servers.proxy import FaultProxy
@@ -29,7 +32,8 @@ settings.load_profile("ci" if no_skips.IN_CI else "default")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Allow no skips in CI."""
+    """Allow no skips in CI, and run everything with the tests' own application."""
+    os.environ.update(laboratory.ENVIRONMENT)
     config.pluginmanager.register(no_skips, "no_skips")
 
 
@@ -68,8 +72,11 @@ def token_signer() -> TokenSigner:
 
 @pytest.fixture(scope="session")
 def convex_deployment(token_signer: TokenSigner) -> Iterator[ConvexDeployment]:
-    """A Convex deployment of the application's functions for all tests; reset it, and leave it running."""
-    with available(ConvexDeployment, provider=token_signer.provider) as deployment:
+    """A Convex deployment of the tests' application for all of them; reset it, and leave it running."""
+    with (
+        laboratory_functions() as functions,
+        available(ConvexDeployment, functions, provider=token_signer.provider) as deployment,
+    ):
         yield deployment
 
 
@@ -93,7 +100,8 @@ def convex_store(empty_deployment: ConvexDeployment) -> Iterator[ConvexAdapter]:
 def own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     """No settings from outside, and a folder for what is left behind."""
     for row in settings_table().splitlines()[2:]:
-        monkeypatch.delenv(row.split("`")[1], raising=False)
+        if (name := row.split("`")[1]) not in laboratory.ENVIRONMENT:
+            monkeypatch.delenv(name, raising=False)
     monkeypatch.chdir(tmp_path)
     yield
     ConnectionManager.set_instance(None)

@@ -9,13 +9,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from functools import cache
 from functools import partial
 from threading import RLock
 from typing import Any
 from typing import ClassVar
 
-from config.tables import metadata
 from database.adapters.access import AccessRules
 from database.adapters.backend import REFUSABLE
 from database.adapters.backend import Backend
@@ -50,6 +48,7 @@ from database.core.operations import Ping
 from database.core.result import Result
 from database.core.schema import Schema
 from database.core.sql_text import SqlDialectName
+from database.declared import declared_schema
 from database.resilience.pipeline import Pipeline
 from database.resilience.policy import ResilienceSettings
 from database.resilience.retry import Sleep
@@ -60,19 +59,13 @@ logger = logging.getLogger(__name__)
 _RESILIENCE_KEYS = ("timeout", "retry_count", "circuit_breaker_threshold", "circuit_breaker_timeout", "max_concurrency")
 
 
-@cache
-def declared_schema() -> Schema:
-    """The tables of :mod:`config.tables`."""
-    return Schema.of(metadata)
-
-
 class DatabaseAdapter(Database):
     """One backend.
 
     :param config: the backend's own keys, and ``timeout``, ``retry_count``, ``circuit_breaker_threshold``,
         ``circuit_breaker_timeout`` and ``max_concurrency`` of
         :class:`~database.resilience.policy.ResilienceSettings`; 0 is a value.
-    :param schema: the tables it knows; those of :mod:`config.tables` by default.
+    :param schema: the tables it knows; those of :func:`~database.declared.declared_schema` by default.
     :param name: as it appears in errors, metrics and status; the kind of adapter by default.
     :raises TypeError: for a key that the adapter does not know.
     """

@@ -22,9 +22,10 @@ from database.adapters import postgres
 from database.adapters import sqlite
 from database.adapters import supabase
 from database.adapters.base import DatabaseAdapter
+from database.core.schema import Schema
 
-Factory = Callable[[Settings, str], DatabaseAdapter | None]
-"""Makes an adapter with the given name from the settings; None where they switch it off."""
+Factory = Callable[[Settings, str, Schema], DatabaseAdapter | None]
+"""Makes an adapter with the given name and tables from the settings; None where they switch it off."""
 
 _factories: dict[str, Factory] = {}
 
@@ -46,9 +47,10 @@ def registered() -> list[str]:
     return sorted(_factories)
 
 
-def adapters_in_order(settings: Settings) -> dict[str, DatabaseAdapter]:
+def adapters_in_order(settings: Settings, schema: Schema) -> dict[str, DatabaseAdapter]:
     """The adapters that ``DB_ADAPTER_ORDER`` names, best first.
 
+    :param schema: the tables that they know.
     :raises ConfigurationError: for unknown names, for a name without its settings, or if none is left.
     """
     try:
@@ -59,37 +61,37 @@ def adapters_in_order(settings: Settings) -> dict[str, DatabaseAdapter]:
     if settings.production and "db_adapter_order" not in settings.model_fields_set:
         reason = "must be set in production: the names of the databases, best first, such as supabase or local"
         raise ConfigurationError({"DB_ADAPTER_ORDER": reason})
-    made = {name: _made(name, settings) for name in settings.db_adapter_order}
+    made = {name: _made(name, settings, schema) for name in settings.db_adapter_order}
     adapters = {name: adapter for name, adapter in made.items() if adapter is not None}
     if not adapters:
         raise ConfigurationError({"DB_ADAPTER_ORDER": "names only databases that are switched off"})
     return adapters
 
 
-def _made(name: str, settings: Settings) -> DatabaseAdapter | None:
+def _made(name: str, settings: Settings, schema: Schema) -> DatabaseAdapter | None:
     try:
-        return _factories[name](settings, name)
+        return _factories[name](settings, name, schema)
     except ValueError as error:
         # What a backend says of its configuration names the setting, and is no accident.
         raise ConfigurationError({name: str(error)}) from error
 
 
-def _local(settings: Settings, name: str) -> DatabaseAdapter | None:
+def _local(settings: Settings, name: str, schema: Schema) -> DatabaseAdapter | None:
     database = settings.local_db
     if not database.enabled:
         return None
     if database.host is not None:
-        return postgres.PostgresAdapter(_server(database), name=name)
+        return postgres.PostgresAdapter(_server(database), schema, name)
     config = {"path": database.path, "synchronous": database.synchronous}
-    return sqlite.SQLiteAdapter(config | _resilience(database), name=name)
+    return sqlite.SQLiteAdapter(config | _resilience(database), schema, name)
 
 
-def _supabase(settings: Settings, name: str) -> DatabaseAdapter | None:
+def _supabase(settings: Settings, name: str, schema: Schema) -> DatabaseAdapter | None:
     database = settings.supabase_db
     if not database.enabled and "enabled" in database.model_fields_set:
         return None
     if database.host is not None:
-        return postgres.SupabaseDirectAdapter(_server(database) | {"pooler": database.pooler}, name=name)
+        return postgres.SupabaseDirectAdapter(_server(database) | {"pooler": database.pooler}, schema, name)
     project = settings.supabase
     if project.url is None:
         reason = f"is needed because DB_ADAPTER_ORDER names {name}, or SUPABASE_URL with SUPABASE_KEY"
@@ -97,10 +99,10 @@ def _supabase(settings: Settings, name: str) -> DatabaseAdapter | None:
     if project.key is None:
         raise ConfigurationError({"SUPABASE_KEY": "is needed with SUPABASE_URL"})
     config = {"url": project.url, "key": _secret(project.key), "anon_key": _secret(project.anon_key)}
-    return supabase.SupabaseAdapter(config | _resilience(project), name=name)
+    return supabase.SupabaseAdapter(config | _resilience(project), schema, name)
 
 
-def _convex(settings: Settings, name: str) -> DatabaseAdapter | None:
+def _convex(settings: Settings, name: str, schema: Schema) -> DatabaseAdapter | None:
     deployment = settings.convex
     if not deployment.db_enabled:
         return None
@@ -109,11 +111,11 @@ def _convex(settings: Settings, name: str) -> DatabaseAdapter | None:
     if missing:
         raise ConfigurationError(dict.fromkeys(missing, f"is needed because DB_ADAPTER_ORDER names {name}"))
     config = {"url": deployment.url, "key": _secret(deployment.deployment_key)}
-    return convex.ConvexAdapter(config | _resilience(deployment), name=name)
+    return convex.ConvexAdapter(config | _resilience(deployment), schema, name)
 
 
-def _memory(_: Settings, name: str) -> DatabaseAdapter:
-    return memory.MemoryAdapter(name=name)
+def _memory(_: Settings, name: str, schema: Schema) -> DatabaseAdapter:
+    return memory.MemoryAdapter(schema=schema, name=name)
 
 
 def _server(database: DatabaseSettings) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 from typing import Final
 
@@ -111,15 +112,32 @@ class TableSchema:
 
 
 class Schema:
-    """All tables that an adapter knows."""
+    """All tables that an adapter knows.
 
-    def __init__(self, tables: Iterable[TableSchema]) -> None:
+    :ivar metadata: the application's declarations, which its migrations are written for; empty if it has none.
+    :ivar migrations: the folder of the application's migrations, with ``versions`` in it; None if it has none.
+    """
+
+    def __init__(
+        self, tables: Iterable[TableSchema], metadata: sa.MetaData | None = None, migrations: Path | None = None
+    ) -> None:
+        self.metadata = sa.MetaData() if metadata is None else metadata
+        self.migrations = migrations
         self._tables = {table.name: table for table in tables}
 
     @classmethod
-    def of(cls, metadata: sa.MetaData) -> Schema:
-        """Read SQLAlchemy's declarations; ``ValueError`` for a column type that not all backends can keep."""
-        return cls(table_schema(table) for table in metadata.sorted_tables)
+    def of(cls, metadata: sa.MetaData, *more: sa.MetaData, migrations: Path | None = None) -> Schema:
+        """Read SQLAlchemy's declarations.
+
+        :param metadata: the application's.
+        :param more: tables that are not the application's.
+        :raises ValueError: for a column type that not all backends can keep, and for a table that is declared twice.
+        """
+        tables = [table for each in (metadata, *more) for table in each.sorted_tables]
+        names = [table.name for table in tables]
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"Isthmus has a table of its own with the name {', '.join(twice)}; choose another name")
+        return cls(map(table_schema, tables), metadata, migrations)
 
     def table(self, name: str) -> TableSchema:
         """The table of that name, or ``NotFound``."""

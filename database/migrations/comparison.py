@@ -10,29 +10,45 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
-from config.tables import metadata
 from database.migrations.rows import different_checks
 
 VERSION_TABLE: Final = "isthmus_version"
 """Where a database keeps its revision; an application's own Alembic keeps its ``alembic_version``."""
 
 
-def differences(connection: sa.Connection) -> list[str]:
+def differences(connection: sa.Connection, *declared: sa.MetaData) -> list[str]:
     """What the database would have to change to have the declared tables, a line each; other tables do not count."""
-    context = MigrationContext.configure(connection, opts={**OPTIONS, "target_metadata": metadata})
-    lines = [line for change in compare_metadata(context, metadata) for line in _lines(change, context.dialect)]
-    return sorted([*lines, *_check_lines(connection)])
+    return sorted(line for metadata in declared for line in _differences(connection, metadata))
 
 
-def _check_lines(connection: sa.Connection) -> Iterator[str]:
+def options(metadata: sa.MetaData) -> dict[str, Any]:
+    """How Alembic works here for these tables, for :func:`differences` and for running migrations."""
+
+    def declared(name: str | None, kind: str, _parents: Any) -> bool:
+        """Look at declared tables only: a database may have others, which are not ours to drop."""
+        return kind != "table" or name in metadata.tables
+
+    return {
+        "version_table": VERSION_TABLE,
+        "target_metadata": metadata,
+        "include_name": declared,
+        "compare_type": _type_differs,
+        # SQLite changes a column by making the table anew.
+        "render_as_batch": True,
+    }
+
+
+def _differences(connection: sa.Connection, metadata: sa.MetaData) -> Iterator[str]:
+    context = MigrationContext.configure(connection, opts=options(metadata))
+    for change in compare_metadata(context, metadata):
+        yield from _lines(change, context.dialect)
+    yield from _check_lines(connection, metadata)
+
+
+def _check_lines(connection: sa.Connection, metadata: sa.MetaData) -> Iterator[str]:
     for table, missing, surplus in different_checks(connection, metadata):
         yield from (f"{table.name}: check constraint {check.name}: is missing" for check in missing)
         yield from (f"{table.name}: check constraint {name}: is not declared" for name in surplus)
-
-
-def _declared(name: str | None, kind: str, _parents: Any) -> bool:
-    """Look at declared tables only: a database may have others, which are not ours to drop."""
-    return kind != "table" or name in metadata.tables
 
 
 def _type_differs(
@@ -73,13 +89,3 @@ def _place(item: Any) -> str:
 
 def _shown(value: Any, dialect: sa.Dialect) -> str:
     return value.compile(dialect) if isinstance(value, sa.types.TypeEngine) else str(value).lower()
-
-
-OPTIONS: Final[dict[str, Any]] = {
-    "version_table": VERSION_TABLE,
-    "include_name": _declared,
-    "compare_type": _type_differs,
-    # SQLite changes a column by making the table anew.
-    "render_as_batch": True,
-}
-"""How Alembic works here, for :func:`differences` and for running migrations."""

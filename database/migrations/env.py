@@ -6,8 +6,7 @@ from typing import Any
 
 from alembic import context
 
-from config.tables import metadata
-from database.migrations.comparison import OPTIONS
+from database.migrations.comparison import options
 from database.migrations.rendering import render_item
 from database.migrations.rows import mind_rows
 
@@ -19,11 +18,10 @@ def _note(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:  # noqa: ARG0
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
     on_version_apply=_note,
     process_revision_directives=mind_rows,
     render_item=render_item,
-    **OPTIONS,
+    **options(context.config.attributes["metadata"]),
 )
 with context.begin_transaction():
     context.run_migrations()

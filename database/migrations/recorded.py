@@ -19,8 +19,8 @@ from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
 from database.core.operations import Sql
 
-FOLDERS: Final = (Path(__file__).parent / "versions",)
-"""Where all migrations are."""
+_VERSIONS: Final = Path(__file__).parent / "versions"
+"""The migrations of Isthmus."""
 
 # In the table that comparison.py names to Alembic.
 _RECORDED: Final = Sql("select version_num from isthmus_version")
@@ -40,8 +40,14 @@ def is_up_to_date(adapter: DatabaseAdapter) -> bool:
             rows = bare(adapter).run_alone(_RECORDED).rows
     except (InvalidQuery, PermissionDenied):
         return False
-    expected = newest(FOLDERS)
+    expected = newest(folders(adapter))
     return bool(expected) and {row["version_num"] for row in rows} == expected
+
+
+def folders(adapter: DatabaseAdapter) -> tuple[Path, ...]:
+    """Where all migrations for the adapter's tables are."""
+    application = bare(adapter).schema.migrations
+    return (_VERSIONS,) if application is None else (_VERSIONS, application / "versions")
 
 
 @cache

@@ -28,6 +28,7 @@ from database.core.access import Rule
 from database.core.access import covering
 from database.core.access import rules_of
 from database.migrations.comparison import VERSION_TABLE
+from database.migrations.released import IS_OURS
 
 ROLES: Final = ("anon", "authenticated", "service_role")
 _CALLERS: Final = ("anon", "authenticated")
@@ -107,18 +108,22 @@ def policies(table: sa.Table) -> list[Policy]:
     ]
 
 
-def statements(metadata: sa.MetaData, there: Container[str]) -> list[str]:
+def statements(declared: Iterable[sa.Table], there: Container[str]) -> list[str]:
     """The SQL that gives the declared tables that are ``there`` their rules; it may be run again."""
-    tables = [table for table in _protected(metadata) if table.name in there or table.name == VERSION_TABLE]
+    tables = [table for table in _protected(declared) if table.name in there or table.name == VERSION_TABLE]
     return [text for table in tables for text in table_statements(table)]
 
 
-def closing(metadata: sa.MetaData, made: Iterable[str]) -> list[str]:
+def closing(declared: Iterable[sa.Table], made: Iterable[str], released: Iterable[str] = ()) -> list[str]:
     """The SQL that closes the tables that were made and are not declared, where they are; it may be run again.
 
     :param made: the tables that migrations have made.
+    :param released: tables that were made by migrations which do not make them any more. Another program's table may
+        have the same name: it is left alone if it has no policy of ours.
     """
-    return [_where_it_is(table) for table in _forsaken(metadata, made)]
+    names = {table.name for table in declared}
+    forsaken = [_where_it_is(table) for table in _forsaken(names, made)]
+    return [*forsaken, *(_where_it_is(table, IS_OURS) for table in _forsaken({*names, *made}, released))]
 
 
 def table_statements(table: sa.Table) -> Iterator[str]:
@@ -144,24 +149,25 @@ def has_roles(connection: sa.Connection) -> bool:
     return set(connection.scalars(_FIND_ROLES, {"names": list(ROLES)})) == set(ROLES)
 
 
-def apply(connection: sa.Connection, metadata: sa.MetaData, made: Iterable[str] = ()) -> bool:
+def apply(connection: sa.Connection, declared: Iterable[sa.Table], made: Iterable[str] = ()) -> bool:
     """Make the rules on ``connection``'s database; False, and nothing done, where the roles do not exist.
 
     :param made: the tables that migrations have made; what is not declared of them is closed.
     """
     if not has_roles(connection):
         return False
-    for table in _there(connection, metadata):
+    declared = list(declared)
+    for table in _there(connection, declared):
         for text in table_statements(table):
             connection.exec_driver_sql(text, execution_options={"no_parameters": True})
-    for text in closing(metadata, made):
+    for text in closing(declared, made):
         connection.exec_driver_sql(text, execution_options={"no_parameters": True})
     return True
 
 
 def protect_record(connection: sa.Connection) -> None:
     """Close the table that keeps the revision, and touch no other."""
-    apply(connection, sa.MetaData())
+    apply(connection, ())
 
 
 def lift(connection: sa.Connection) -> None:
@@ -176,17 +182,19 @@ def lift(connection: sa.Connection) -> None:
         connection.exec_driver_sql(text, execution_options={"no_parameters": True})
 
 
-def differences(connection: sa.Connection, metadata: sa.MetaData, made: Iterable[str] = ()) -> list[str]:
+def differences(connection: sa.Connection, declared: Iterable[sa.Table], made: Iterable[str] = ()) -> list[str]:
     """Where the database's rules are not the declared ones, a line each; none where the roles do not exist.
 
     :param made: the tables that migrations have made.
     """
     if not has_roles(connection):
         return []
-    tables = {table.name: table for table in (*_there(connection, metadata), *_forsaken(metadata, made))}
+    declared = list(declared)
+    forsaken = _forsaken({table.name for table in declared}, made)
+    tables = {table.name: table for table in (*_there(connection, declared), *forsaken)}
     names = {"names": list(tables)}
     secured = {name: bool(on) for name, on in connection.execute(_FIND_TABLES, names)}
-    made = _policies_of(connection, tables)
+    found = _policies_of(connection, tables)
     granted: defaultdict[str, set[str]] = defaultdict(set)
     for name, role, verb in connection.execute(_FIND_GRANTS, {**names, "roles": list(_CALLERS)}):
         granted[name].add(f"{verb} to {role}")
@@ -194,8 +202,8 @@ def differences(connection: sa.Connection, metadata: sa.MetaData, made: Iterable
         line
         for name, on in sorted(secured.items())
         for line in (
-            *_compared(tables[name], on=on, made=set(made[name]), granted=granted[name]),
-            *_changed(connection, tables[name], made[name]),
+            *_compared(tables[name], on=on, made=set(found[name]), granted=granted[name]),
+            *_changed(connection, tables[name], found[name]),
         )
     ]
 
@@ -248,28 +256,30 @@ def _policies_of(connection: sa.Connection, tables: Iterable[str]) -> defaultdic
     return found
 
 
-def _protected(metadata: sa.MetaData) -> list[sa.Table]:
+def _protected(declared: Iterable[sa.Table]) -> list[sa.Table]:
     """The declared tables, and the one that keeps the revision, which is nobody's business either."""
-    return [*metadata.sorted_tables, sa.Table(VERSION_TABLE, sa.MetaData(), info={"internal": True})]
+    return [*declared, sa.Table(VERSION_TABLE, sa.MetaData(), info={"internal": True})]
 
 
-def _forsaken(metadata: sa.MetaData, made: Iterable[str]) -> list[sa.Table]:
+def _forsaken(declared: Container[str], made: Iterable[str]) -> list[sa.Table]:
     """The tables that were made and are not declared, as tables that are nobody's business."""
-    return [sa.Table(name, sa.MetaData(), info={"internal": True}) for name in sorted({*made} - {*metadata.tables})]
+    names = sorted(name for name in {*made} if name not in declared)
+    return [sa.Table(name, sa.MetaData(), info={"internal": True}) for name in names]
 
 
-def _where_it_is(table: sa.Table) -> str:
-    """The SQL that gives a table its rules if there is one."""
+def _where_it_is(table: sa.Table, condition: str = "true") -> str:
+    """The SQL that gives a table its rules if there is one, and ``condition`` is true of it."""
     body = "; ".join(table_statements(table))
     name = sql.Literal(sql.Identifier(table.name).as_string(None)).as_string(None)
-    return f"do $isthmus$ begin if to_regclass({name}) is not null then {body}; end if; end $isthmus$"
+    there = f"to_regclass({name}) is not null and {condition.format(name)}"
+    return f"do $isthmus$ begin if {there} then {body}; end if; end $isthmus$"
 
 
-def _there(connection: sa.Connection, metadata: sa.MetaData) -> Iterator[sa.Table]:
+def _there(connection: sa.Connection, declared: Iterable[sa.Table]) -> Iterator[sa.Table]:
     """Those of them that the database has. One that lacks the column with the owner is closed until it has it."""
     inspector = sa.inspect(connection)
     found = set(inspector.get_table_names())
-    for table in _protected(metadata):
+    for table in _protected(declared):
         if table.name in found:
             owner = rules_of(table).owner
             known = owner is None or owner in {column["name"] for column in inspector.get_columns(table.name)}

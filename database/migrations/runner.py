@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
-from functools import cache
+from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from threading import Lock
 
@@ -12,23 +12,26 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import Script
-from alembic.script import ScriptDirectory
 
-from config.tables import metadata
+from database import internal_tables
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import bare
 from database.adapters.engine import connected
 from database.adapters.engine import has_engine
 from database.adapters.engine import is_there
+from database.core.clock import utc_now
 from database.core.context import as_application
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
-from database.core.errors import RequestError
 from database.core.operations import Sql
 from database.migrations import comparison
+from database.migrations import released
 from database.migrations import row_security
 from database.migrations.capture import install as capture
 from database.migrations.failures import explained
+from database.migrations.history import History
+from database.migrations.history import config
+from database.migrations.history import history
 from database.migrations.made import tables_made
 from database.migrations.style import in_style
 from database.migrations.supabase import functions
@@ -42,33 +45,29 @@ _running = Lock()
 """Alembic keeps the environment that it runs in a module: one at a time in a process."""
 
 
-class UnknownRevision(RequestError):
-    """There is no such revision here: a wrong name, or a database that a newer version of the application upgraded."""
-
-
-def current(adapter: DatabaseAdapter) -> str | None:
-    """The revision that the database has; None for an empty one, and for backends without SQL tables.
+def current(adapter: DatabaseAdapter) -> list[str]:
+    """The last revision of Isthmus and the last one of the application that the database has, if it has any.
 
     One query through the adapter, unless the database does not tell. A file that does not exist is not made.
     """
     if not (has_engine(adapter) and is_there(adapter)):
-        return None
+        return []
     try:
         with as_application():
-            recorded = bare(adapter).run_alone(_RECORDED).first
+            return sorted(str(row["version_num"]) for row in bare(adapter).run_alone(_RECORDED).rows)
     except (InvalidQuery, PermissionDenied):
         # No such table, or not for the application's role to read: the configured user knows.
         with connected(adapter, writes=False) as connection:
-            return _context(connection).get_current_revision()
-    return str(recorded["version_num"]) if recorded else None
+            return _recorded(connection)
 
 
 def pending(adapter: DatabaseAdapter) -> list[str]:
-    """The revisions that the database lacks, oldest first.
+    """The revisions that the database lacks, oldest first, those of Isthmus before those of the application.
 
     :raises UnknownRevision: if it has one that is not known here.
+    :raises ForkedHistory: if there are migrations that go on from the same one.
     """
-    return _missing(current(adapter)) if has_engine(adapter) else []
+    return _history(adapter).missing(current(adapter)) if has_engine(adapter) else []
 
 
 def upgrade(adapter: DatabaseAdapter, revision: str = "head", *, always: bool = False) -> list[str]:
@@ -77,66 +76,69 @@ def upgrade(adapter: DatabaseAdapter, revision: str = "head", *, always: bool = 
     Of several processes one does the work, and the others wait for it. Access rules and the log of changes are made
     for the declared tables that are there then; :func:`database.migrations.presence.missing` names the others.
 
-    :param revision: the last one to apply.
+    :param revision: the last one to apply; one of the application's comes after all of Isthmus.
     :param always: make the access rules, Supabase's functions and the log of changes anew even if no revision is
         missing.
     :raises UnknownRevision: if the database has a revision that is not known here, or ``revision`` is none.
+    :raises ForkedHistory: if there are migrations that go on from the same one.
     :raises TableInTheWay: if the database has a table that a migration makes.
     :raises MigrationFailed: if the database refuses a migration.
     :raises OutcomeUnknown: if the answer was lost; upgrading again is safe.
     :raises DataError: if the database cannot be reached; nothing was applied in all these cases.
     """
-    target = _known(revision)
-    if not has_engine(adapter) or not (_up_to(pending(adapter), target) or always):
+    known = _history(adapter)
+    target = known.known(revision)
+    if not has_engine(adapter) or not (known.up_to(pending(adapter), target) or always):
         return []
     with _running, connected(adapter, writes=True) as connection:
         _serialise(connection)
-        missing = _up_to(_missing(_context(connection).get_current_revision()), target)
-        if missing:
-            row_security.lift(connection)
-            config = _config(connection)
-            with explained(bare(adapter), missing, config.attributes["done"]):
-                command.upgrade(config, target)
-        _make_state(connection)
+        recorded = _recorded(connection)
+        former = _released(connection, adapter, recorded)
+        missing = known.up_to(known.missing(_adopt(connection, adapter, recorded)), target)
+        _run(connection, adapter, missing, up=True)
+        _make_state(connection, adapter, former)
     return missing
 
 
 def downgrade(adapter: DatabaseAdapter, revision: str = "-1") -> list[str]:
     """Undo migrations in one transaction, with the tables and columns that they made; the revisions undone.
 
-    :param revision: the one to go back to: its name, ``base`` for none, or ``-1`` for the one before the present.
+    :param revision: the one to go back to, which undoes those after it in its branch; ``base`` for none of any branch,
+        or ``-1`` for the one before the last, which is the application's if it has any.
     :raises UnknownRevision: if there is no such revision, the database does not have it, or has one that is not known
         here.
     :raises DataError: as :func:`upgrade`.
     """
+    known = _history(adapter)
     with _running, connected(adapter, writes=True) as connection:
         _serialise(connection)
-        recorded = _context(connection).get_current_revision()
-        undone = _above(_applied(recorded), revision)
+        recorded = _recorded(connection)
+        former = _released(connection, adapter, recorded)
+        undone = known.above(known.applied(_adopt(connection, adapter, recorded)), revision)
+        _run(connection, adapter, undone, up=False)
         if undone:
-            row_security.lift(connection)
-            config = _config(connection)
-            with explained(bare(adapter), undone, config.attributes["done"]):
-                command.downgrade(config, _before(undone[-1]) or "base")
-            _make_state(connection)
+            _make_state(connection, adapter, former)
     return undone
 
 
-def stamp(adapter: DatabaseAdapter, revision: str) -> tuple[str | None, str | None]:
-    """Record that the database has a revision, and run nothing; the revision that was recorded before, and the new one.
+def stamp(adapter: DatabaseAdapter, revision: str) -> tuple[list[str], list[str]]:
+    """Record that the database has a revision, and run nothing; what was recorded before, and what is recorded now.
 
-    :param revision: its name, ``head`` for the newest, ``base`` for none.
+    :param revision: its name, which leaves the other branch as it is; ``head`` for the newest ones, ``base`` for none.
     :raises UnknownRevision: if there is no such revision.
     :raises DataError: as :func:`upgrade`.
     """
-    target = None if revision == "base" else _known(revision)
+    known = _history(adapter)
+    if revision != "base":
+        known.known(revision)
     with _running, connected(adapter, writes=True) as connection:
         _serialise(connection)
-        before = _context(connection).get_current_revision()
+        before = _recorded(connection)
+        after = [] if revision == "base" else known.stamped(before, revision)
         # Also from a revision that is not known here: this is the way out.
-        command.stamp(_config(connection), target or "base", purge=True)
+        command.stamp(_config(connection, adapter), after or "base", purge=True)
         row_security.protect_record(connection)
-    return before, target
+    return before, after
 
 
 def check(adapter: DatabaseAdapter) -> list[str]:
@@ -145,112 +147,120 @@ def check(adapter: DatabaseAdapter) -> list[str]:
         return []
     if not is_there(adapter):
         return ["the file does not exist"]
+    declared, made = _declared(adapter), tables_made(scripts(adapter))
     with connected(adapter, writes=False) as connection:
-        rules = row_security.differences(connection, metadata, tables_made(scripts()))
+        made |= released.released(connection, _history(adapter).all_released())
+        rules = row_security.differences(connection, declared, made)
         rules += functions.differences(connection)
-        return comparison.differences(connection) + rules + capture.differences(connection, metadata)
+        tables = comparison.differences(connection, internal_tables.metadata, bare(adapter).schema.metadata)
+        return tables + rules + capture.differences(connection, declared)
 
 
-def revise(adapter: DatabaseAdapter, message: str, folder: Path | None = None) -> Path:
-    """Write the next migration, from what the database lacks once it is up to date; to be read before it runs anywhere.
+def revise(adapter: DatabaseAdapter, message: str) -> Path:
+    """Write the application's next migration, from what the database lacks once it is up to date; to be read before it
+    runs anywhere.
 
-    The database is brought up to date first.
+    The database is brought up to date first. The name of the migration is the time, so that no other has it.
 
     :param message: what the migration does, on one line.
-    :param folder: where to write it, for anywhere else than beside the others.
-    :raises ValueError: for a message of another form.
+    :raises ValueError: for a message of another form, and for an adapter whose tables have no folder of migrations.
     :raises CannotBeWritten: if it would not run on rows that are there; says why, for each column.
     :raises DataError: as :func:`upgrade`.
     """
     if not 0 < len(message) <= _LONGEST_MESSAGE or not message.isprintable() or set(message) & set('\\"'):
         limits = f"at most {_LONGEST_MESSAGE} characters, without quotation marks and backslashes"
         raise ValueError(f"the message is one line of {limits}")
+    migrations = bare(adapter).schema.migrations
+    if migrations is None:
+        raise ValueError("the tables that this database was given have no folder of migrations")
+    folder = migrations / "versions"
+    folder.mkdir(parents=True, exist_ok=True)
     upgrade(adapter)
+    former = _history(adapter).application
     with _running, connected(adapter, writes=False) as connection:
-        config = _config(connection)
-        if folder is not None:
-            config.set_main_option("path_separator", "newline")
-            locations = (Path(__file__).parent / "versions", folder)
-            config.set_main_option("version_locations", "\n".join(map(str, locations)).replace("%", "%%"))
-        number = f"{len(_revisions()) + 1:04}"
-        location = str(folder) if folder is not None else None
-        script = command.revision(config, message.rstrip("."), autogenerate=True, rev_id=number, version_path=location)
+        script = command.revision(
+            _config(connection, adapter),
+            message.rstrip("."),
+            autogenerate=True,
+            head=former[-1].revision if former else "base",
+            rev_id=_name(former),
+            version_path=str(folder),
+        )
     assert isinstance(script, Script)
+    history.cache_clear()
     in_style(Path(script.path))
     return Path(script.path)
 
 
-def scripts() -> list[Script]:
-    """All migrations, oldest first."""
-    return list(reversed(list(ScriptDirectory.from_config(_config(None)).walk_revisions())))
+def _name(former: Sequence[Script]) -> str:
+    """The name of a new migration: the time, and later than that of the last one."""
+    names = [int(script.revision) for script in former if script.revision.isdecimal()]
+    return str(max([int(f"{utc_now():%Y%m%d%H%M%S}"), *(name + 1 for name in names)]))
 
 
-def _make_state(connection: sa.Connection) -> None:
-    """What is not history, for the tables that are there now."""
-    row_security.apply(connection, metadata, tables_made(scripts()))
+def scripts(adapter: DatabaseAdapter) -> tuple[Script, ...]:
+    """All migrations for an adapter's tables, in the order in which they are applied."""
+    return _history(adapter).scripts
+
+
+def _history(adapter: DatabaseAdapter) -> History:
+    return history(bare(adapter).schema.migrations)
+
+
+def _declared(adapter: DatabaseAdapter) -> list[sa.Table]:
+    return [*internal_tables.metadata.sorted_tables, *bare(adapter).schema.metadata.sorted_tables]
+
+
+def _run(connection: sa.Connection, adapter: DatabaseAdapter, revisions: list[str], *, up: bool) -> None:
+    """Apply or undo revisions, in their order."""
+    if not revisions:
+        return
+    row_security.lift(connection)
+    made = _config(connection, adapter)
+    with explained(bare(adapter), revisions, made.attributes["done"]):
+        for last in _history(adapter).steps(revisions, up=up):
+            (command.upgrade if up else command.downgrade)(made, last)
+
+
+def _make_state(connection: sa.Connection, adapter: DatabaseAdapter, former: Iterable[str]) -> None:
+    """What is not history, for the tables that are there now.
+
+    :param former: tables that Isthmus' own migrations have made in this database, and make no more.
+    """
+    declared = _declared(adapter)
+    if not row_security.apply(connection, declared, tables_made(scripts(adapter)).union(former)):
+        released.mark(connection, set(former).difference(table.name for table in declared))
     functions.apply(connection)
-    capture.apply(connection, metadata)
+    capture.apply(connection, declared)
 
 
-def _known(revision: str) -> str:
-    """A revision's own name. :raises UnknownRevision: if there is none of that name."""
-    known = _revisions()
-    if revision != "head" and revision not in known:
-        raise UnknownRevision(f"there is no revision {revision!r}; there are {', '.join(known)}")
-    return known[-1] if revision == "head" else revision
+def _released(connection: sa.Connection, adapter: DatabaseAdapter, recorded: Iterable[str]) -> set[str]:
+    """The tables of this database that Isthmus' own migrations have made, and make no more; before policies go."""
+    known = _history(adapter)
+    return known.released(recorded) | released.released(connection, known.all_released())
 
 
-def _up_to(revisions: list[str], last: str) -> list[str]:
-    known = _revisions()
-    return [revision for revision in revisions if known.index(revision) <= known.index(last)]
+def _adopt(connection: sa.Connection, adapter: DatabaseAdapter, recorded: list[str]) -> list[str]:
+    """Have the application's migrations recorded whose tables are there already; what is recorded then."""
+    there = set(sa.inspect(connection).get_table_names())
+    adopted = [script for script in _history(adapter).adoptable(recorded) if there & tables_made([script])]
+    if not adopted:
+        return recorded
+    both = [*recorded, adopted[-1].revision]
+    command.stamp(_config(connection, adapter), both, purge=True)
+    return both
 
 
-def _applied(recorded: str | None) -> list[str]:
-    missing = _missing(recorded)
-    return [revision for revision in _revisions() if revision not in missing]
+def _config(connection: sa.Connection, adapter: DatabaseAdapter) -> Config:
+    schema = bare(adapter).schema
+    made = config(schema.migrations)
+    made.attributes.update(connection=connection, metadata=schema.metadata, done=[])
+    return made
 
 
-def _above(applied: list[str], revision: str) -> list[str]:
-    """Those of the applied revisions that come after one, newest first."""
-    if revision == "-1":
-        return applied[-1:]
-    if revision == "base":
-        return applied[::-1]
-    if _known(revision) not in applied:
-        has = applied[-1] if applied else "none"
-        raise UnknownRevision(f"the database does not have the revision {revision!r}; it has {has}")
-    return applied[applied.index(revision) + 1 :][::-1]
-
-
-def _before(revision: str) -> str | None:
-    place = _revisions().index(revision)
-    return _revisions()[place - 1] if place else None
-
-
-def _missing(revision: str | None) -> list[str]:
-    known = _revisions()
-    if revision is None:
-        return list(known)
-    if revision not in known:
-        raise UnknownRevision(f"the database has revision {revision!r}, which this version does not know")
-    return list(known[known.index(revision) + 1 :])
-
-
-@cache
-def _revisions() -> tuple[str, ...]:
-    """All revisions, oldest first."""
-    return tuple(script.revision for script in scripts())
-
-
-def _config(connection: sa.Connection | None) -> Config:
-    config = Config(cmd_opts=Namespace(quiet=True), attributes={"connection": connection, "done": []})
-    config.set_main_option("script_location", "database:migrations")
-    config.set_main_option("file_template", "%%(rev)s_%%(slug)s")
-    return config
-
-
-def _context(connection: sa.Connection) -> MigrationContext:
-    return MigrationContext.configure(connection, opts=comparison.OPTIONS)
+def _recorded(connection: sa.Connection) -> list[str]:
+    context = MigrationContext.configure(connection, opts={"version_table": comparison.VERSION_TABLE})
+    return sorted(context.get_current_heads())
 
 
 def _serialise(connection: sa.Connection) -> None:

@@ -10,10 +10,10 @@ down_revision = ${repr(down_revision)}
 
 
 def upgrade() -> None:
-    """Bring the tables from ${down_revision} to ${up_revision}."""
+    """Make the change."""
     ${upgrades if upgrades else "pass"}
 
 
 def downgrade() -> None:
-    """Bring the tables back to ${down_revision}."""
+    """Undo the change."""
     ${downgrades if downgrades else "pass"}

@@ -161,7 +161,7 @@ def _psql(request: pytest.FixtureRequest, database: PostgresDatabase) -> Postgre
 
 def _convex(request: pytest.FixtureRequest) -> Prepared:
     folder: Path = request.getfixturevalue("tmp_path_factory").mktemp("contract")
-    deployment = available(ConvexDeployment, functions_with(metadata, folder))
+    deployment = available(ConvexDeployment, functions_with(SCHEMA, folder))
     deployment.__enter__()
     request.addfinalizer(deployment.close)
     config = {"url": deployment.url, "key": deployment.deploy_key}

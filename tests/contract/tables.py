@@ -6,12 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from config.tables import OWN_ROWS
-from config.tables import PUBLIC_READ
-from config.tables import json
-from config.tables import record_columns
-from config.tables import text
-from config.tables import timestamp
+from database.core.columns import OWN_ROWS
+from database.core.columns import PUBLIC_READ
+from database.core.columns import json
+from database.core.columns import record_columns
+from database.core.columns import text
+from database.core.columns import timestamp
 from database.core.schema import Schema
 from database.migrations.capture import install as capture
 
@@ -97,7 +97,7 @@ def create_tables(url: str) -> None:
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.begin() as connection:
         metadata.create_all(connection)
-        capture.apply(connection, metadata)
+        capture.apply(connection, metadata.sorted_tables)
     engine.dispose()
 
 

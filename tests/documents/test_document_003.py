@@ -14,7 +14,7 @@ from flask import Flask
 from api.flask_convex import init_flask_convex
 from auth.bridge import AuthBridge
 from config.settings import load_settings
-from config.tables import metadata
+from database import internal_tables
 from database.adapters.convex import ConvexAdapter
 from database.adapters.postgres import SupabaseDirectAdapter
 from database.core.context import as_application
@@ -26,6 +26,7 @@ from tests.documents.blocks import Block
 from tests.documents.blocks import blocks
 from tests.documents.conftest import Run
 from tests.integration.flask_convex.support import names_in
+from tests.laboratory.config import tables as laboratory
 from tests.servers.convex_deployment import DEPLOY_KEY
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.postgres import PostgresDatabase
@@ -189,7 +190,8 @@ def test_the_manager_tries_the_adapters_in_order(
 def supabase_environment(postgres_server: PostgresServer, monkeypatch: pytest.MonkeyPatch) -> PostgresDatabase:
     """A Supabase database with the tables, as the environment names it."""
     database = supabase_database(postgres_server)
-    database.create(metadata)
+    for metadata in (laboratory.metadata, internal_tables.metadata):
+        database.create(metadata)
     for name in ("host", "port", "user", "password"):
         monkeypatch.setenv(f"SUPABASE_DB_{name.upper()}", str(getattr(database, name)))
     monkeypatch.setenv("SUPABASE_DB_NAME", database.database)

@@ -12,14 +12,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from config import tables
 from config.settings import load_settings
 from config.settings import settings_table
 from database.adapters.convex import ConvexAdapter
 from database.adapters.postgres import SupabaseDirectAdapter
+from database.core import columns
 from database.core.context import as_application
 from database.core.schema import Schema
+from database.declared import declared_schema
 from database.migrations import runner
+from tests import laboratory
 from tests.contract.backends import supabase_database
 from tests.documents.blocks import Block
 from tests.documents.blocks import blocks
@@ -42,7 +44,7 @@ BLOCKS = {
     for language in ("python", "sh", "ts")
     for number, block in enumerate(blocks(page, language), 1)
 }
-ELSEWHERE = {"callers/python/1"}
+ELSEWHERE = {"callers/python/1", *(name for name in BLOCKS if name.startswith("make-it-yours/"))}
 """Blocks with a test file of their own."""
 
 HOST = '"host": "127.0.0.1", "user": "postgres", "password": "…"'
@@ -162,7 +164,7 @@ def test_a_view_of_ones_own(tmp_path: Path, run: Run) -> None:
 @runs("access/python/1")
 def test_a_table_with_rules(run: Run) -> None:
     metadata = sa.MetaData()
-    run(BLOCKS["access/python/1"], sa=sa, metadata=metadata, record_columns=tables.record_columns, text=tables.text)
+    run(BLOCKS["access/python/1"], sa=sa, metadata=metadata, record_columns=columns.record_columns, text=columns.text)
     rules = Schema.of(metadata).table("diary").rules
     assert rules.owner == "owner_id"
     assert str(rules.of("read")) == "owner or role staff"
@@ -231,7 +233,7 @@ def test_an_app_on_convex(run: Run, empty_deployment: ConvexDeployment, convex_s
 
 @runs("convex/ts/1", "convex/python/2")
 def test_a_function_of_ones_own_on_convex(run: Run, tmp_path: Path, token_signer: TokenSigner) -> None:
-    functions = functions_with(tables.metadata, tmp_path)
+    functions = functions_with(declared_schema(), tmp_path, laboratory.FUNCTIONS)
     (functions / "lab.ts").write_text(BLOCKS["convex/ts/1"].code)
     with available(ConvexDeployment, functions, provider=token_signer.provider) as deployment:
         names = run(on(deployment, BLOCKS["convex/python/1"]))

@@ -9,20 +9,25 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from typing import Final
 from typing import Literal
 
 import httpx
-import sqlalchemy as sa
 
 from auth.sharing import JWKS_PATH
 from config.settings import ConfigurationError
 from config.settings import load_settings
 from database.convex_schema import FUNCTIONS
 from database.convex_schema import write
+from database.core.schema import Schema
+from database.declared import schema_in
+from tests import laboratory
 from tests.servers.node import FOLDER
 from tests.servers.node_server import NodeServer
 from tests.servers.node_server import announce
@@ -134,13 +139,20 @@ class ConvexDeployment(NodeServer):
         return any(line.startswith(_READY) for line in self.log().splitlines())
 
 
-def functions_with(metadata: sa.MetaData, folder: Path, *more: Path) -> Path:
+def functions_with(schema: Schema, folder: Path, *more: Path) -> Path:
     """Lay out the application's functions for other tables, and more functions, in ``folder``; where they are."""
     target = shutil.copytree(FUNCTIONS, folder / "functions")
     for each in more:
         shutil.copytree(each, target, dirs_exist_ok=True)
-    write(metadata, target)
+    write(schema, target)
     return target
+
+
+@contextmanager
+def laboratory_functions() -> Iterator[Path]:
+    """A folder with what is deployed for the tests' application."""
+    with TemporaryDirectory() as folder:
+        yield functions_with(schema_in(laboratory.PACKAGE), Path(folder), laboratory.FUNCTIONS)
 
 
 def _provider_of_the_application() -> JwtProvider:

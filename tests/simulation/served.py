@@ -16,6 +16,7 @@ from tenacity import wait_fixed
 
 from auth.bridge import AuthBridge
 from config.settings import load_settings
+from tests.laboratory import ENVIRONMENT
 from tests.servers import process
 from tests.servers.ports import free_port
 from tests.servers.process import ServerFailed
@@ -76,7 +77,7 @@ class ServedApp:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self._folder,
-                env={"PATH": os.defpath, **self._settings},
+                env={"PATH": os.defpath, **ENVIRONMENT, **self._settings},
             )
         try:
             self._wait_until_ready()

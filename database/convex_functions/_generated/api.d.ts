@@ -30,6 +30,8 @@ import type * as lib_errors from "../lib/errors.js";
 import type * as lib_filters from "../lib/filters.js";
 import type * as lib_groups from "../lib/groups.js";
 import type * as lib_identity from "../lib/identity.js";
+import type * as lib_internal_schema from "../lib/internal_schema.js";
+import type * as lib_internal_tables from "../lib/internal_tables.js";
 import type * as lib_metadata from "../lib/metadata.js";
 import type * as lib_order from "../lib/order.js";
 import type * as lib_patterns from "../lib/patterns.js";
@@ -74,6 +76,8 @@ declare const fullApi: ApiFromModules<{
   "lib/filters": typeof lib_filters;
   "lib/groups": typeof lib_groups;
   "lib/identity": typeof lib_identity;
+  "lib/internal_schema": typeof lib_internal_schema;
+  "lib/internal_tables": typeof lib_internal_tables;
   "lib/metadata": typeof lib_metadata;
   "lib/order": typeof lib_order;
   "lib/patterns": typeof lib_patterns;

@@ -7,6 +7,7 @@ Like the access rules, all this is state and not history: it is made anew after 
 from __future__ import annotations
 
 from collections.abc import Container
+from collections.abc import Iterable
 from collections.abc import Sequence
 from datetime import timedelta
 from typing import Protocol
@@ -36,23 +37,23 @@ class _Log(Protocol):
         """Forget entries that are older, and that who has these cursors has read; how many they were."""
 
 
-def apply(connection: sa.Connection, metadata: sa.MetaData) -> None:
-    """Make the log on ``connection``'s database, and the triggers of the declared tables that it has.
+def apply(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+    """Make the log on ``connection``'s database, and the triggers of those of the declared ``tables`` that it has.
 
     It may be run again.
     """
     found = set(sa.inspect(connection).get_table_names())
-    _log(connection).apply(connection, [table for table in captured(metadata) if table.name in found])
+    _log(connection).apply(connection, [table for table in captured(tables) if table.name in found])
 
 
-def differences(connection: sa.Connection, metadata: sa.MetaData) -> list[str]:
+def differences(connection: sa.Connection, tables: Iterable[sa.Table]) -> list[str]:
     """What the database lacks of the log, a line each; nothing for tables that it does not have either."""
-    return _log(connection).differences(connection, captured(metadata))
+    return _log(connection).differences(connection, captured(tables))
 
 
-def supabase_statements(metadata: sa.MetaData, there: Container[str]) -> list[str]:
+def supabase_statements(tables: Iterable[sa.Table], there: Container[str]) -> list[str]:
     """The SQL that makes the same in a Supabase project that has the tables ``there``; it may be run again."""
-    return capture.postgres.statements([table for table in captured(metadata) if table.name in there], roles=True)
+    return capture.postgres.statements([table for table in captured(tables) if table.name in there], roles=True)
 
 
 def purge(adapter: DatabaseAdapter, older_than: timedelta, cursors: Sequence[str] = ()) -> int:

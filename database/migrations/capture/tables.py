@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import sha256
 
 import sqlalchemy as sa
 
 
-def captured(metadata: sa.MetaData) -> list[sa.Table]:
+def captured(tables: Iterable[sa.Table]) -> list[sa.Table]:
     """The declared tables but for those of Isthmus itself, by name."""
-    return sorted(
-        (table for table in metadata.tables.values() if not table.info.get("internal")), key=lambda table: table.name
-    )
+    return sorted((table for table in tables if not table.info.get("internal")), key=lambda table: table.name)
 
 
 def shape(table: sa.Table) -> str:

@@ -1,4 +1,4 @@
-"""The first tables: molecules, protocols, experiments, users and idempotency keys."""
+"""The first tables: users and idempotency keys."""
 
 from __future__ import annotations
 
@@ -12,56 +12,20 @@ from database.migrations.columns import text
 revision = "0001"
 down_revision = None
 
+formerly_made = ("molecules", "protocols", "experiments")
+"""The tables of the sample application, which this migration made until 0007."""
+
 
 def upgrade() -> None:
-    """Make the tables, parents first."""
-    _create_molecules()
-    _create_protocols()
-    _create_experiments()
+    """Make the tables."""
     _create_users()
     _create_idempotency_keys()
 
 
 def downgrade() -> None:
-    """Drop the tables, children first."""
-    for name in ("isthmus_idempotency_keys", "isthmus_users", "experiments", "protocols", "molecules"):
+    """Drop the tables."""
+    for name in ("isthmus_idempotency_keys", "isthmus_users"):
         op.drop_table(name)
-
-
-def _create_molecules() -> None:
-    op.create_table(
-        "molecules",
-        *record_columns("molecules"),
-        sa.Column("name", text(), nullable=False),
-        sa.Column("formula", text()),
-        sa.Column("properties", json()),
-    )
-    op.create_index("ix_molecules_formula", "molecules", ["formula"])
-
-
-def _create_protocols() -> None:
-    op.create_table(
-        "protocols",
-        *record_columns("protocols"),
-        sa.Column("name", text(), nullable=False),
-        sa.Column("description", text()),
-        sa.Column("steps", json()),
-    )
-
-
-def _create_experiments() -> None:
-    op.create_table(
-        "experiments",
-        *record_columns("experiments"),
-        sa.Column("name", text(), nullable=False),
-        sa.Column("molecule_id", text(255)),
-        sa.Column("protocol_id", text(255)),
-        sa.Column("results", json()),
-        sa.ForeignKeyConstraint(["molecule_id"], ["molecules.id"], name="fk_experiments_molecule_id"),
-        sa.ForeignKeyConstraint(["protocol_id"], ["protocols.id"], name="fk_experiments_protocol_id"),
-    )
-    op.create_index("ix_experiments_molecule_id", "experiments", ["molecule_id"])
-    op.create_index("ix_experiments_protocol_id", "experiments", ["protocol_id"])
 
 
 def _create_users() -> None:

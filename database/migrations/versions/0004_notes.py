@@ -1,29 +1,17 @@
-"""Notes, of which everybody has their own."""
+"""Nothing any more: it made the table of the sample application's notes."""
 
 from __future__ import annotations
-
-import sqlalchemy as sa
-from alembic import op
-
-from database.migrations.columns import record_columns
-from database.migrations.columns import text
 
 revision = "0004"
 down_revision = "0003"
 
+formerly_made = ("notes",)
+"""The table that this migration made until 0007."""
+
 
 def upgrade() -> None:
-    """Make the table."""
-    op.create_table(
-        "notes",
-        *record_columns("notes"),
-        sa.Column("owner_id", text(255), nullable=False),
-        sa.Column("title", text(255), nullable=False),
-        sa.Column("body", text()),
-    )
-    op.create_index("ix_notes_owner_id", "notes", ["owner_id"])
+    """Bring the tables from 0003 to 0004."""
 
 
 def downgrade() -> None:
-    """Drop the table."""
-    op.drop_table("notes")
+    """Bring the tables back to 0003."""

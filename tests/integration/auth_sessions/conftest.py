@@ -11,13 +11,13 @@ import pytest
 import sqlalchemy as sa
 
 from auth.sessions.sessions import Sessions
-from config.tables import metadata
 from database.adapters.base import DatabaseAdapter
 from database.adapters.convex import ConvexAdapter
 from database.adapters.memory import MemoryAdapter
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.sqlite import SQLiteAdapter
 from database.adapters.supabase import SupabaseAdapter
+from database.internal_tables import metadata
 from database.migrations.supabase import functions
 from tests.clocks import WallClock
 from tests.contract.backends import supabase_database

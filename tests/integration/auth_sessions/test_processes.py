@@ -18,6 +18,7 @@ from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import bearer
 from tests.integration.http.support import make_site
 from tests.integration.http.support import wait_until
+from tests.laboratory import ENVIRONMENT
 from tests.simulation.served import ROOT
 from tests.simulation.served import ServedApp
 
@@ -60,7 +61,7 @@ def test_what_a_killed_process_exchanged_is_given_out_by_the_next(tmp_path: Path
         [sys.executable, str(Path(crashing.__file__))],
         input=parent.encode(),
         cwd=tmp_path,
-        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "JWT_SECRET": SECRET, **settings},
+        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "JWT_SECRET": SECRET, **ENVIRONMENT, **settings},
         capture_output=True,
         timeout=60,
         check=False,

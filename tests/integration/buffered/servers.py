@@ -21,6 +21,7 @@ from database.core.operations import Call
 from database.core.operations import QueryCall
 from database.migrations.supabase import functions
 from tests.contract.backends import supabase_database
+from tests.integration.buffered.tables import SCHEMA
 from tests.integration.buffered.tables import metadata
 from tests.integration.buffered.traffic import Answered
 from tests.servers.available import available
@@ -205,7 +206,7 @@ class SupabaseServer(Server):
 @contextmanager
 def running_deployment(folder: Path, signer: TokenSigner) -> Iterator[Server]:
     """A deployment of the tests' functions, laid out in ``folder``."""
-    target = functions_with(metadata, folder, _HERE / "functions")
+    target = functions_with(SCHEMA, folder, _HERE / "functions")
     with available(ConvexDeployment, target, provider=signer.provider) as deployment:
         yield ConvexServer(deployment, signer)
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from config.tables import record_columns
-from config.tables import text
+from database.core.columns import record_columns
+from database.core.columns import text
 from database.core.schema import Schema
 
 metadata = sa.MetaData()

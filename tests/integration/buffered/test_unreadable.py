@@ -24,7 +24,6 @@ from database.core.result import Result
 from tests.contract.foreign import MISSING
 from tests.contract.foreign import ConvexProgram
 from tests.contract.tables import SCHEMA
-from tests.contract.tables import metadata
 from tests.contract.tables import thing
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
@@ -47,7 +46,7 @@ GOOD = ["a", "z"]
 
 @pytest.fixture(scope="module")
 def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexDeployment]:
-    functions = functions_with(metadata, tmp_path_factory.mktemp("unchecked"))
+    functions = functions_with(SCHEMA, tmp_path_factory.mktemp("unchecked"))
     schema = functions / "schema.ts"
     text, end = schema.read_text(), "});\n"
     assert text.endswith(end)

@@ -23,12 +23,12 @@ from flask import jsonify
 from flask import request
 
 from auth.bridge import AuthBridge
-from config.tables import OWN_ROWS
-from config.tables import metadata as shipped
-from config.tables import record_columns
-from config.tables import text
 from database.adapters.base import DatabaseAdapter
 from database.adapters.postgres import PostgresAdapter
+from database.core.columns import OWN_ROWS
+from database.core.columns import record_columns
+from database.core.columns import table_metadata
+from database.core.columns import text
 from database.core.context import ANONYMOUS
 from database.core.context import NO_CONTEXT
 from database.core.context import Identity
@@ -42,6 +42,7 @@ from database.core.operations import Select
 from database.core.operations import Upsert
 from database.core.query import Where
 from database.core.schema import Schema
+from database.declared import declared_schema
 from database.extension import Isthmus
 from database.extension import current_database
 from database.migrations import row_security
@@ -60,9 +61,9 @@ Within = Literal["", "transaction", "batch"]
 Others = Literal["as they are", "different", "none"]
 """What there is of rows that are not for Ada: as at first, as many with other contents, or none."""
 
-metadata = sa.MetaData(naming_convention=shipped.naming_convention)
-for _table in shipped.sorted_tables:
-    _table.to_metadata(metadata)
+metadata = table_metadata()
+for _schema in declared_schema():
+    _schema.source.to_metadata(metadata)
 metadata.tables["molecules"].info["access"] = {"read": "anyone", "write": "user", "delete": "user"}
 sa.Table("secrets", metadata, *record_columns(), sa.Column("name", text()), info={"access": {}})
 sa.Table(

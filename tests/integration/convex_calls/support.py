@@ -9,13 +9,13 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from config.tables import OWN_ROWS
-from config.tables import idempotency_keys
-from config.tables import record_columns
-from config.tables import text
 from database.adapters.convex import ConvexAdapter
+from database.core.columns import OWN_ROWS
+from database.core.columns import record_columns
+from database.core.columns import text
 from database.core.context import Identity
 from database.core.schema import Schema
+from database.internal_tables import idempotency_keys
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
 from tests.servers.tokens import TokenSigner
@@ -84,7 +84,7 @@ SCHEMA = Schema.of(metadata)
 
 def lay_out(folder: Path) -> Path:
     """Write the functions into ``folder``, with record functions for each of the :data:`RULES`; where they are."""
-    target = functions_with(metadata, folder, FUNCTIONS)
+    target = functions_with(SCHEMA, folder, FUNCTIONS)
     for name in RULES:
         (target / f"{name}.ts").write_text(_RULED % name)
     imports = "".join(f'import * as {name} from "./{name}";\n' for name in (*RULES, "diaries", "orders"))

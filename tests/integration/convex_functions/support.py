@@ -17,9 +17,9 @@ from convex import ConvexInt64
 from convex import convex_to_json
 from convex import json_to_convex
 
-from config.tables import json as json_type
-from config.tables import record_columns
-from config.tables import text
+from database.core.columns import json as json_type
+from database.core.columns import record_columns
+from database.core.columns import text
 from database.core.schema import Schema
 from tests.servers.convex_deployment import functions_with
 
@@ -142,7 +142,7 @@ def acting(deploy_key: str, **identity: str) -> str:
 
 def deployed(folder: Path) -> Path:
     """The functions with the tables of this module, in ``folder``."""
-    return functions_with(metadata, folder, Path(__file__).parent / "functions")
+    return functions_with(SCHEMA, folder, Path(__file__).parent / "functions")
 
 
 def refusal(error: pytest.ExceptionInfo[ConvexError]) -> Any:

@@ -6,6 +6,8 @@ import re
 import subprocess
 from pathlib import Path
 
+from database.convex_modules import API_TYPES
+from database.convex_modules import api_types
 from database.convex_schema import FUNCTIONS
 from tests.integration.convex_functions.support import deployed
 from tests.servers.available import available
@@ -23,10 +25,11 @@ def test_types_are_right(tmp_path: Path) -> None:
 
 
 def test_generated_types_name_every_module() -> None:
-    named = re.findall(r'from "\.\./(.+)\.js"', (FUNCTIONS / "_generated" / "api.d.ts").read_text())
+    named = re.findall(r'from "\.\./(.+)\.js"', api_types(FUNCTIONS))
     modules = [path.relative_to(FUNCTIONS).with_suffix("").as_posix() for path in FUNCTIONS.rglob("*.ts")]
     own = {name for name in modules if not name.startswith("_generated/")} - {"schema", "auth.config"}
     assert named == sorted(own)
+    assert (FUNCTIONS / API_TYPES).read_text() == api_types(FUNCTIONS)
 
 
 def _link_packages(folder: Path) -> None:

@@ -14,12 +14,12 @@ from api import migrating
 from app import create_app
 from config.settings import ConfigurationError
 from config.settings import load_settings
-from config.tables import OWN_ROWS
-from config.tables import text
 from database.adapters.base import DatabaseAdapter
 from database.adapters.faulty import FaultyAdapter
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.sqlite import SQLiteAdapter
+from database.core.columns import OWN_ROWS
+from database.core.columns import text
 from database.core.context import as_application
 from database.extension import Isthmus
 from database.migrations import presence

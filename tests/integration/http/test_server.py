@@ -23,6 +23,7 @@ import pytest
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import TIMEOUT
 from tests.integration.http.support import wait_until
+from tests.laboratory import ENVIRONMENT
 
 ROOT = Path(__file__).parents[3]
 LISTENING = re.compile(r"Listening at: http://127\.0\.0\.1:(\d+)")
@@ -31,7 +32,7 @@ JSON = {"Content-Type": "application/json"}
 
 def environment(folder: Path, **settings: object) -> dict[str, str]:
     files = {"LOCAL_DB_PATH": folder / "isthmus.db", "INSTANCE_PATH": folder, "PORT": 0, "ENVIRONMENT": "testing"}
-    return {"PATH": os.defpath, **{name: str(value) for name, value in {**files, **settings}.items()}}
+    return {"PATH": os.defpath, **ENVIRONMENT, **{name: str(value) for name, value in {**files, **settings}.items()}}
 
 
 @contextmanager

@@ -28,6 +28,7 @@ from database.connection_manager import ConnectionManager
 from database.core.errors import CredentialsRefused
 from database.core.errors import Unavailable
 from tests.clocks import ManualClock
+from tests.contract.tables import SCHEMA
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresDatabase
 
@@ -251,7 +252,7 @@ def test_every_wrong_setting_is_named_at_once() -> None:
 
 
 def test_backends_can_be_registered_and_taken_back() -> None:
-    registry.register("spare", lambda _, name: MemoryAdapter(name=name))
+    registry.register("spare", lambda _, name, schema: MemoryAdapter(schema=schema, name=name))
     assert "spare" in registry.registered()
     manager = ConnectionManager(load_settings(None, DB_ADAPTER_ORDER="spare, local"))
     assert list(manager.adapters) == ["spare", "local"]
@@ -261,3 +262,20 @@ def test_backends_can_be_registered_and_taken_back() -> None:
         load_settings(None, DB_ADAPTER_ORDER="spare")
     with pytest.raises(KeyError):
         registry.unregister("spare")
+
+
+def test_tables_to_sync_are_declared_ones() -> None:
+    settings = load_settings(None, DB_ADAPTER_ORDER="memory", CONVEX_SYNC_TABLES="molecules,isthmus_users,none")
+    with pytest.raises(ConfigurationError, match=r"CONVEX_SYNC_TABLES: does not know isthmus_users, none; tables are"):
+        ConnectionManager(settings)
+
+
+def test_an_application_that_is_not_there_is_named() -> None:
+    settings = load_settings(None, DB_ADAPTER_ORDER="memory", APPLICATION_PACKAGE="no.such.package")
+    with pytest.raises(ConfigurationError, match=r"no\.such\.package\.tables cannot be imported: No module named 'no'"):
+        ConnectionManager(settings)
+
+
+def test_the_tables_that_it_is_given_are_those_of_its_adapters() -> None:
+    manager = ConnectionManager(load_settings(None, DB_ADAPTER_ORDER="memory"), schema=SCHEMA)
+    assert manager.adapters["memory"].schema is manager.schema is SCHEMA

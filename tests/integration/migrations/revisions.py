@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
-REVISIONS = ["0001", "0002", "0003", "0004", "0005", "0006"]
-NEWEST = REVISIONS[-1]
-NEXT = f"{int(NEWEST) + 1:04}"
+OWN = ["0001", "0002", "0003", "0004", "0005", "0006", "0007"]
+"""Those of Isthmus."""
+
+APPLICATION = ["laboratory1", "laboratory2"]
+"""Those of the tests' application."""
+
+REVISIONS = [*OWN, *APPLICATION]
+NEWEST = [OWN[-1], APPLICATION[-1]]
+"""What an upgraded database has."""

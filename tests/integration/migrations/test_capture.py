@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from config.tables import text
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import connected
 from database.adapters.memory import MemoryAdapter
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.sqlite import SQLiteAdapter
+from database.core.columns import text
 from database.core.errors import SchemaMismatch
 from database.core.errors import Unsupported
 from database.migrations import runner
@@ -104,15 +104,15 @@ def test_other_columns_are_a_gap(adapter: DatabaseAdapter) -> None:
     before, after = _oddly_named(), _oddly_named(sa.Column("more", sa.Text))
     with connected(adapter, writes=True) as connection:
         before.create_all(connection)
-        capture.apply(connection, before)
+        capture.apply(connection, before.sorted_tables)
     start = adapter.changes()
     with connected(adapter, writes=True) as connection:
-        assert capture.differences(connection, before) == []
-        capture.apply(connection, before)
+        assert capture.differences(connection, before.sorted_tables) == []
+        capture.apply(connection, before.sorted_tables)
     assert not adapter.changes(start.cursor).gap
     with connected(adapter, writes=True) as connection:
-        assert capture.differences(connection, after) != []
-        capture.apply(connection, after)
+        assert capture.differences(connection, after.sorted_tables) != []
+        capture.apply(connection, after.sorted_tables)
     assert adapter.changes(start.cursor).gap
 
 
@@ -120,7 +120,7 @@ def test_any_name_of_a_table_will_do(adapter: DatabaseAdapter) -> None:
     tables = _oddly_named()
     with connected(adapter, writes=True) as connection:
         tables.create_all(connection)
-        capture.apply(connection, tables)
+        capture.apply(connection, tables.sorted_tables)
     start = adapter.changes()
     (table,) = tables.tables.values()
     with connected(adapter, writes=True) as connection:

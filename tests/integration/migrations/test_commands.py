@@ -57,7 +57,10 @@ def test_memory_alone_needs_nothing(command: str) -> None:
 def test_revisions_are_shown(sqlite: SQLiteAdapter, postgres: PostgresAdapter) -> None:
     runner.upgrade(postgres)
     done = _cli(sqlite, postgres).invoke(args=["db", "current"])
-    assert (done.exit_code, done.output) == (0, f"sqlite: no revision; pending: {ALL}\npostgresql: {NEWEST}\n")
+    assert (done.exit_code, done.output) == (
+        0,
+        f"sqlite: no revision; pending: {ALL}\npostgresql: {', '.join(NEWEST)}\n",
+    )
 
 
 def test_a_difference_fails_the_check(sqlite: SQLiteAdapter, postgres: PostgresAdapter) -> None:

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import psycopg
 import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from config.tables import metadata
 from database.adapters.postgres import PostgresAdapter
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity
-from database.migrations import comparison
+from database.declared import declared_schema
+from database.declared import schema_of
 from database.migrations import runner
 from database.migrations import sql_script
 from tests.integration.supabase_sql.support import become
@@ -38,14 +40,11 @@ def database(owner: PostgresAdapter) -> PostgresDatabase:
 
 
 @pytest.fixture
-def _taken_out(database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The sample's tables are not declared any more."""
-    kept = sa.MetaData(naming_convention=metadata.naming_convention)
-    for table in metadata.sorted_tables:
-        if table.name not in SAMPLE:
-            table.to_metadata(kept)
-    for module in (runner, sql_script, comparison):
-        monkeypatch.setattr(module, "metadata", kept)
+def successor(owner: PostgresAdapter, database: PostgresDatabase) -> Iterator[PostgresAdapter]:
+    """The database's next application, which does not declare the tables any more, and has their migrations."""
+    adapter = PostgresAdapter(owner.config, schema_of(sa.MetaData(), declared_schema().migrations), name="owner")
+    yield adapter
+    adapter.disconnect()
 
 
 def refused(database: PostgresDatabase, identity: Identity, table: str) -> bool:
@@ -68,30 +67,28 @@ def is_open(database: PostgresDatabase) -> dict[str, list[bool]]:
 CLOSED = {**{table: [False, False, True] for table in SAMPLE}, "others": [True, True, True]}
 
 
-@pytest.mark.usefixtures("_taken_out")
-def test_an_upgrade_closes_it_and_a_check_tells(owner: PostgresAdapter, database: PostgresDatabase) -> None:
-    lines = runner.check(owner)
+def test_an_upgrade_closes_it_and_a_check_tells(successor: PostgresAdapter, database: PostgresDatabase) -> None:
+    lines = runner.check(successor)
     assert "molecules: policy isthmus_select is not declared" in lines
     assert "molecules: grant of select to anon is not declared" in lines
     assert not any("others" in line for line in lines)
-    runner.upgrade(owner, always=True)
-    assert runner.check(owner) == []
+    runner.upgrade(successor, always=True)
+    assert runner.check(successor) == []
     assert is_open(database) == CLOSED
     database.execute("alter table notes disable row level security; grant select on notes to anon")
-    assert runner.check(owner) == [
+    assert runner.check(successor) == [
         "notes: row level security is off",
         "notes: grant of select to anon is not declared",
     ]
 
 
-@pytest.mark.usefixtures("_taken_out")
-def test_the_script_closes_it(owner: PostgresAdapter, database: PostgresDatabase) -> None:
+def test_the_script_closes_it(successor: PostgresAdapter, database: PostgresDatabase) -> None:
     for _ in range(2):
-        database.execute(sql_script.supabase_script())
-    assert runner.check(owner) == []
+        database.execute(sql_script.supabase_script(successor.schema))
+    assert runner.check(successor) == []
     assert is_open(database) == CLOSED
     # One that is gone is no fault.
     database.execute("drop table experiments, molecules")
-    database.execute(sql_script.supabase_script())
-    runner.upgrade(owner, always=True)
-    assert runner.check(owner) == []
+    database.execute(sql_script.supabase_script(successor.schema))
+    runner.upgrade(successor, always=True)
+    assert runner.check(successor) == []

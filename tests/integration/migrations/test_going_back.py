@@ -16,7 +16,10 @@ from database.extension import Isthmus
 from database.migrations import runner
 from database.migrations.failures import MigrationFailed
 from database.migrations.failures import TableInTheWay
+from database.migrations.history import UnknownRevision
+from tests.integration.migrations.revisions import APPLICATION
 from tests.integration.migrations.revisions import NEWEST
+from tests.integration.migrations.revisions import OWN
 from tests.integration.migrations.revisions import REVISIONS
 
 
@@ -49,15 +52,16 @@ def tables(adapter: DatabaseAdapter) -> set[str]:
 def test_a_downgrade_undoes_the_last_migration_and_upgrades_again(adapter: DatabaseAdapter) -> None:
     runner.upgrade(adapter)
     adapter.table("molecules").insert({"name": "kept"}).execute()
-    assert runner.downgrade(adapter) == [NEWEST]
-    assert runner.pending(adapter) == [NEWEST]
-    assert runner.downgrade(adapter, "0003") == REVISIONS[3:-1][::-1]
+    assert runner.downgrade(adapter) == APPLICATION[1:]
+    assert runner.pending(adapter) == APPLICATION[1:]
     assert "notes" not in tables(adapter)
+    assert runner.downgrade(adapter, "0003") == OWN[3:][::-1]
+    assert runner.current(adapter) == ["0003", APPLICATION[0]]
     later = ("notes", "isthmus_sync_", "index ix_isthmus")
     assert [line for line in runner.check(adapter) if not any(name in line for name in later)] == []
     adapter.table("molecules").insert({"name": "captured"}).execute()
     assert runner.downgrade(adapter, "0001") == ["0003", "0002"]
-    assert runner.upgrade(adapter) == REVISIONS[1:]
+    assert runner.upgrade(adapter) == [*OWN[1:], *APPLICATION[1:]]
     assert runner.check(adapter) == []
     assert [row["name"] for row in adapter.table("molecules").order("name").execute().rows] == ["captured", "kept"]
 
@@ -65,15 +69,16 @@ def test_a_downgrade_undoes_the_last_migration_and_upgrades_again(adapter: Datab
 def test_the_commands_say_what_they_did(adapter: DatabaseAdapter) -> None:
     name = adapter.name
     command(adapter, "upgrade")
-    assert command(adapter, "downgrade") == (0, f"{name}: undid {NEWEST}; has {REVISIONS[-2]}\n")
+    assert command(adapter, "downgrade") == (0, f"{name}: undid laboratory2; has 0007, laboratory1\n")
     assert command(adapter, "downgrade", "0003")[0] == 0
+    assert command(adapter, "downgrade", "-1") == (0, f"{name}: undid laboratory1; has 0003\n")
     assert command(adapter, "downgrade", "-1") == (0, f"{name}: undid 0003; has 0002\n")
     assert command(adapter, "downgrade", "base") == (0, f"{name}: undid 0002, 0001; has no revision\n")
     assert command(adapter, "downgrade") == (0, f"{name}: nothing to undo; has no revision\n")
     assert command(adapter, "upgrade", "0002") == (0, f"{name}: applied 0001, 0002\n")
     hint = "no migration was run. `flask db upgrade` makes access rules and triggers"
     assert command(adapter, "stamp", "0001") == (0, f"{name}: recorded 0001 instead of 0002; {hint}\n")
-    assert command(adapter, "stamp", "head") == (0, f"{name}: recorded {NEWEST} instead of 0001; {hint}\n")
+    assert command(adapter, "stamp", "head") == (0, f"{name}: recorded 0007, laboratory2 instead of 0001; {hint}\n")
     assert "notes" not in tables(adapter)
 
 
@@ -87,16 +92,17 @@ def test_an_unknown_revision_is_refused(adapter: DatabaseAdapter, arguments: tup
 
 def test_a_revision_that_the_database_does_not_have_is_no_way_back(sqlite: SQLiteAdapter) -> None:
     runner.upgrade(sqlite, "0002")
-    with pytest.raises(runner.UnknownRevision, match="does not have the revision '0004'; it has 0002"):
+    with pytest.raises(UnknownRevision, match="does not have the revision '0004'; it has 0002"):
         runner.downgrade(sqlite, "0004")
 
 
 def test_a_stamp_is_the_way_out_of_a_revision_that_is_not_known(adapter: DatabaseAdapter) -> None:
     runner.upgrade(adapter)
-    as_owner(adapter, "update isthmus_version set version_num = '9999'")
-    with pytest.raises(runner.UnknownRevision):
+    as_owner(adapter, "update isthmus_version set version_num = '9999' where version_num = '0007'")
+    with pytest.raises(UnknownRevision):
         runner.downgrade(adapter)
-    assert command(adapter, "stamp", NEWEST)[0] == 0
+    assert command(adapter, "stamp", OWN[-1])[0] == 0
+    assert runner.current(adapter) == NEWEST
     assert runner.check(adapter) == []
 
 
@@ -115,12 +121,18 @@ def test_a_table_in_the_way_is_named_with_what_to_do(adapter: DatabaseAdapter) -
     before = tables(adapter)
     with pytest.raises(TableInTheWay) as caught:
         runner.upgrade(adapter)
-    for words in ("migration 0004", "table notes", "nothing was changed", "rename", "flask db stamp 0004"):
+    for words in (
+        "migration laboratory2",
+        "table notes",
+        "nothing was changed",
+        "rename",
+        "flask db stamp laboratory2",
+    ):
         assert words in str(caught.value)
     assert tables(adapter) == before
     code, output = command(adapter, "upgrade")
-    assert (code, "flask db stamp 0004" in output) == (1, True)
-    for arguments in (("upgrade", "0003"), ("stamp", "0004"), ("upgrade",)):
+    assert (code, "flask db stamp laboratory2" in output) == (1, True)
+    for arguments in (("upgrade", "laboratory1"), ("stamp", "laboratory2"), ("upgrade",)):
         assert command(adapter, *arguments)[0] == 0
 
 
@@ -129,4 +141,4 @@ def test_another_failure_names_its_migration(adapter: DatabaseAdapter) -> None:
     as_owner(adapter, "drop table isthmus_sync_cursors")
     with pytest.raises(MigrationFailed, match="migration 0003 failed, and nothing was changed"):
         runner.downgrade(adapter)
-    assert runner.current(adapter) == "0003"
+    assert runner.current(adapter) == ["0003"]

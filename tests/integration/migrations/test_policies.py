@@ -11,8 +11,8 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from config.tables import text
 from database.adapters.memory import MemoryAdapter
+from database.core.columns import text
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity

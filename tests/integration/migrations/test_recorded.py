@@ -12,7 +12,7 @@ from database.adapters.sqlite import SQLiteAdapter
 from database.core.context import as_application
 from database.core.errors import BackendError
 from database.migrations import runner
-from database.migrations.recorded import FOLDERS
+from database.migrations.recorded import folders
 from database.migrations.recorded import is_up_to_date
 from database.migrations.recorded import newest
 
@@ -29,9 +29,9 @@ def test_up_to_date_is_what_has_the_newest_revision(adapter: DatabaseAdapter) ->
 def test_another_record_is_a_matter_for_the_runner(sqlite: SQLiteAdapter, revision: str | None) -> None:
     runner.upgrade(sqlite)
     with as_application():
-        sqlite.execute_query("update isthmus_version set version_num = ?", ["9999"])
-        if revision is None:
-            sqlite.execute_query("delete from isthmus_version")
+        sqlite.execute_query("delete from isthmus_version where version_num like '0%'")
+        if revision is not None:
+            sqlite.execute_query("insert into isthmus_version values (?)", [revision])
     assert not is_up_to_date(sqlite)
 
 
@@ -52,10 +52,10 @@ def test_a_file_that_cannot_be_read_is_not_taken_for_one_without_tables(sqlite: 
         is_up_to_date(sqlite)
 
 
-def test_the_newest_revisions_are_those_that_alembic_finds() -> None:
-    scripts = runner.scripts()
+def test_the_newest_revisions_are_those_that_alembic_finds(sqlite: SQLiteAdapter) -> None:
+    scripts = runner.scripts(sqlite)
     before = {script.down_revision for script in scripts}
-    assert newest(FOLDERS) == {script.revision for script in scripts} - before
+    assert newest(folders(sqlite)) == {script.revision for script in scripts} - before
 
 
 def script(folder: Path, *lines: str) -> tuple[Path, ...]:

@@ -15,11 +15,11 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
-from config.tables import json
-from config.tables import text
-from config.tables import timestamp
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import connected
+from database.core.columns import json
+from database.core.columns import text
+from database.core.columns import timestamp
 from database.core.errors import ConstraintViolated
 from database.migrations import row_security
 from database.migrations import runner
@@ -27,7 +27,8 @@ from database.migrations.rows import CannotBeWritten
 from tests.integration.migrations.declaring import anew
 from tests.integration.migrations.declaring import declared
 from tests.integration.migrations.declaring import declaring
-from tests.integration.migrations.revisions import NEXT
+from tests.integration.migrations.declaring import own_migrations
+from tests.integration.migrations.revisions import APPLICATION
 
 ROOT = Path(__file__).parents[3]
 WHEN = datetime(2026, 1, 2, 3, 4, 5, 600000, UTC)
@@ -68,22 +69,24 @@ def with_defaults() -> list[sa.schema.SchemaItem]:
 
 
 def write(adapter: DatabaseAdapter, folder: Path) -> Path:
-    """The next migration; the folder has none, so that it is always the same one."""
-    for former in folder.glob("*.py"):
-        former.unlink()
-    return runner.revise(adapter, "What is declared", folder)
+    """The next migration after the laboratory's."""
+    author = anew(adapter, own_migrations(folder))
+    try:
+        return runner.revise(author, "What is declared")
+    finally:
+        author.disconnect()
 
 
 def run(adapter: DatabaseAdapter, path: Path, direction: str) -> None:
     """Run a migration as the runner does."""
     module: dict[str, Any] = {}
     exec(compile(path.read_text(), path, "exec"), module)  # noqa: S102  # what our own template wrote
-    assert module["revision"] == NEXT
+    assert module["down_revision"] == APPLICATION[-1]
     with connected(adapter, writes=True) as connection:
         row_security.lift(connection)
         with Operations.context(MigrationContext.configure(connection)):
             module[direction]()
-        runner._make_state(connection)
+        runner._make_state(connection, adapter, ())
 
 
 def forth_and_back(adapter: DatabaseAdapter, path: Path) -> None:
@@ -211,7 +214,7 @@ def test_what_cannot_run_on_rows_is_not_written(
     with declaring(declared("orders", *kept, column)), pytest.raises(CannotBeWritten) as caught:
         write(sqlite, tmp_path)
     assert all(word in str(caught.value) for word in words), str(caught.value)
-    assert list(tmp_path.glob("*.py")) == []
+    assert len(list(tmp_path.glob("versions/*.py"))) == len(APPLICATION)
 
 
 def test_what_is_written_is_in_the_projects_style(sqlite: DatabaseAdapter, tmp_path: Path) -> None:
@@ -235,6 +238,6 @@ def test_what_is_written_is_in_the_projects_style(sqlite: DatabaseAdapter, tmp_p
 
 
 @pytest.mark.parametrize("message", ["", 'say "so"', "two\nlines", "back\\slash", "x" * 101])
-def test_a_message_is_one_plain_line(sqlite: DatabaseAdapter, tmp_path: Path, message: str) -> None:
+def test_a_message_is_one_plain_line(sqlite: DatabaseAdapter, message: str) -> None:
     with pytest.raises(ValueError, match="one line"):
-        runner.revise(sqlite, message, tmp_path)
+        runner.revise(sqlite, message)

@@ -3,11 +3,10 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from config.tables import metadata
-from config.tables import text
 from database.adapters.engine import connected
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.postgres import SupabaseDirectAdapter
+from database.core.columns import text
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity
@@ -21,6 +20,7 @@ from database.core.result import Result
 from database.migrations import row_security
 from database.migrations import runner
 from tests.contract.callers import asking
+from tests.laboratory.config.tables import metadata
 
 USER = Identity("7d8f6f9e-0000-4000-8000-000000000001", "authenticated", {"app_metadata": {"role": "user"}})
 ADMIN = Identity("7d8f6f9e-0000-4000-8000-000000000002", "authenticated", {"app_metadata": {"role": "admin"}})
@@ -178,7 +178,7 @@ def test_roles_that_come_later_are_served_by_the_next_upgrade(postgres: Postgres
 
 def test_without_the_roles_nothing_is_done(postgres: PostgresAdapter) -> None:
     with connected(postgres, writes=True) as connection:
-        assert row_security.apply(connection, metadata) is False
+        assert row_security.apply(connection, metadata.sorted_tables) is False
     runner.upgrade(postgres)
     assert postgres.execute_query("select relname from pg_class where relrowsecurity") == []
     assert postgres.execute_query("select * from pg_policies") == []
@@ -203,8 +203,8 @@ def test_names_are_quoted(supabase: SupabaseDirectAdapter, owner: PostgresAdapte
     sa.Table(name, odd, sa.Column("id", text(), primary_key=True), info={"access": access})
     with connected(owner, writes=True) as connection:
         odd.create_all(connection)
-        row_security.apply(connection, odd)
-        assert row_security.differences(connection, odd) == []
+        row_security.apply(connection, odd.sorted_tables)
+        assert row_security.differences(connection, odd.sorted_tables) == []
     quoted = name.replace('"', '""')
     insert = Sql(f'insert into "{quoted}" values (%s)', ["1"])
     chief = Identity("1", "authenticated", {"app_metadata": {"role": "chief-1.b"}})

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import re
 import sqlite3
 import subprocess
 import sys
@@ -12,9 +13,7 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
-from alembic import command
 
-from config.tables import metadata
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import connected
 from database.adapters.memory import MemoryAdapter
@@ -26,9 +25,12 @@ from database.core.errors import BackendError
 from database.core.errors import ConstraintViolated
 from database.core.errors import InvalidQuery
 from database.migrations import runner
+from database.migrations.history import UnknownRevision
 from tests.integration.migrations import workers
+from tests.integration.migrations.declaring import anew
+from tests.integration.migrations.declaring import own_migrations
+from tests.integration.migrations.revisions import APPLICATION
 from tests.integration.migrations.revisions import NEWEST
-from tests.integration.migrations.revisions import NEXT
 from tests.integration.migrations.revisions import REVISIONS
 from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
@@ -37,7 +39,7 @@ PROCESSES = 4
 
 
 def test_an_empty_database_gets_the_declared_tables(adapter: DatabaseAdapter) -> None:
-    assert (runner.current(adapter), runner.pending(adapter)) == (None, REVISIONS)
+    assert (runner.current(adapter), runner.pending(adapter)) == ([], REVISIONS)
     assert runner.upgrade(adapter) == REVISIONS
     assert (runner.current(adapter), runner.pending(adapter)) == (NEWEST, [])
     assert runner.check(adapter) == []
@@ -133,7 +135,7 @@ def test_a_failed_upgrade_leaves_nothing_behind(adapter: DatabaseAdapter) -> Non
     _run_as_owner(adapter, "create table isthmus_users (id integer)")
     with pytest.raises(InvalidQuery, match="already exists"):
         runner.upgrade(adapter)
-    assert runner.current(adapter) is None
+    assert runner.current(adapter) == []
     missing = [line for line in runner.check(adapter) if line.endswith(": is missing")]
     assert {"molecules: is missing", "experiments: is missing"} <= set(missing)
     _run_as_owner(adapter, "drop table isthmus_users")
@@ -142,9 +144,10 @@ def test_a_failed_upgrade_leaves_nothing_behind(adapter: DatabaseAdapter) -> Non
 
 def test_a_database_of_a_newer_version_is_refused(adapter: DatabaseAdapter) -> None:
     runner.upgrade(adapter)
-    _run_as_owner(adapter, "update isthmus_version set version_num = '9999'")
-    assert runner.current(adapter) == "9999"
-    with pytest.raises(runner.UnknownRevision, match="9999"):
+    _run_as_owner(adapter, "delete from isthmus_version")
+    _run_as_owner(adapter, "insert into isthmus_version values ('9999')")
+    assert runner.current(adapter) == ["9999"]
+    with pytest.raises(UnknownRevision, match="9999"):
         runner.upgrade(adapter)
 
 
@@ -201,7 +204,7 @@ def test_check_looks_into_columns(postgres: PostgresAdapter, statement: str, lin
 def test_backends_without_sql_tables_need_nothing() -> None:
     memory = MemoryAdapter()
     assert (runner.upgrade(memory), runner.pending(memory), runner.check(memory)) == ([], [], [])
-    assert runner.current(memory) is None
+    assert runner.current(memory) == []
 
 
 def test_an_unreachable_server_is_told_without_the_password(bare_server: PostgresServer) -> None:
@@ -243,11 +246,12 @@ def test_open_connections_keep_their_locks_on_the_file(sqlite: SQLiteAdapter) ->
 def test_the_next_migration_is_written_from_the_difference(sqlite: SQLiteAdapter, tmp_path: Path) -> None:
     runner.upgrade(sqlite)
     sqlite.execute_query("drop index ix_molecules_formula")
-    path = runner.revise(sqlite, "Index of formulas", tmp_path)
-    assert path == tmp_path / f"{NEXT}_index_of_formulas.py"
+    path = runner.revise(anew(sqlite, own_migrations(tmp_path)), "Index of formulas")
+    assert re.fullmatch(r"\d{14}_index_of_formulas\.py", path.name)
+    assert path.parent == tmp_path / "versions"
     written: dict[str, Any] = {}
     exec(compile(path.read_text(), path, "exec"), written)  # noqa: S102  # our own template's output
-    assert (written["revision"], written["down_revision"]) == (NEXT, NEWEST)
+    assert (written["revision"], written["down_revision"]) == (path.name[:14], APPLICATION[-1])
     assert written["__doc__"] == "Index of formulas."
     assert 'create_index(batch_op.f("ix_molecules_formula"), ["formula"]' in path.read_text()
     assert runner.pending(sqlite) == []
@@ -255,9 +259,8 @@ def test_the_next_migration_is_written_from_the_difference(sqlite: SQLiteAdapter
 
 def test_a_downgrade_goes_back_to_an_empty_database(adapter: DatabaseAdapter) -> None:
     runner.upgrade(adapter)
-    with connected(adapter, writes=True) as connection:
-        command.downgrade(runner._config(connection), "base")
-    assert runner.current(adapter) is None
+    assert runner.downgrade(adapter, "base") == REVISIONS[::-1]
+    assert runner.current(adapter) == []
     with connected(adapter, writes=False) as connection:
         # The record of commits over HTTP belongs to Supabase's functions, and the log of changes to its triggers.
         left = set(sa.inspect(connection).get_table_names()) - {"isthmus_commits", "isthmus_changes"}
@@ -269,7 +272,11 @@ def test_a_downgrade_goes_back_to_an_empty_database(adapter: DatabaseAdapter) ->
 def test_every_declared_table_is_in_the_migrations(sqlite: SQLiteAdapter) -> None:
     runner.upgrade(sqlite)
     rows = sqlite.execute_query("select name from sqlite_schema where type = 'table' and name not like 'sqlite_%'")
-    assert {row["name"] for row in rows} == {*metadata.tables, "isthmus_version", "isthmus_changes"}
+    assert {row["name"] for row in rows} == {
+        *(table.name for table in sqlite.schema),
+        "isthmus_version",
+        "isthmus_changes",
+    }
 
 
 def _calls(adapter: DatabaseAdapter) -> int:

@@ -11,9 +11,9 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from config.tables import record_columns
-from config.tables import text
 from database.adapters.postgres import PostgresAdapter
+from database.core.columns import record_columns
+from database.core.columns import text
 from database.core.context import ANONYMOUS
 from database.core.context import Identity
 from database.core.context import acting_as

@@ -12,6 +12,7 @@ import pytest
 
 from database.adapters.sqlite import SQLiteAdapter
 from database.migrations.runner import upgrade
+from tests.laboratory import ENVIRONMENT
 from tests.simulation.served import ROOT
 
 UNUSED: Final = frozenset(
@@ -44,7 +45,7 @@ def loaded(folder: Path, program: str, **settings: str) -> dict[str, set[str]]:
     ended = subprocess.run(
         [sys.executable, "-c", _HEAD + program],
         cwd=ROOT,
-        env={"PATH": os.defpath, "ENVIRONMENT": "testing", "INSTANCE_PATH": str(folder), **settings},
+        env={"PATH": os.defpath, **ENVIRONMENT, "ENVIRONMENT": "testing", "INSTANCE_PATH": str(folder), **settings},
         capture_output=True,
         text=True,
         check=False,

@@ -10,6 +10,7 @@ import pytest
 
 from app import create_app
 from database.adapters.postgres import PostgresAdapter
+from database.declared import declared_schema
 from database.migrations import runner
 from database.migrations.sql_script import supabase_script
 from tests.contract.backends import supabase_database
@@ -56,7 +57,7 @@ def test_an_upgrade_makes_the_functions(database: PostgresDatabase, adapter: Pos
 
 
 def test_the_script_makes_what_an_upgrade_makes(database: PostgresDatabase, adapter: PostgresAdapter) -> None:
-    Project(database).execute(supabase_script())
+    Project(database).execute(supabase_script(declared_schema()))
     assert runner.check(adapter) == []
     assert runner.pending(adapter) == []
     Project(database).commit(steps=[insert(MOLECULE, "molecules")], identity=ALICE)
@@ -66,7 +67,7 @@ def test_the_script_leaves_alone_what_is_there(database: PostgresDatabase, adapt
     runner.upgrade(adapter)
     Project(database).commit(steps=[insert(MOLECULE, "molecules")])
     for _ in range(2):
-        Project(database).execute(supabase_script())
+        Project(database).execute(supabase_script(declared_schema()))
     assert Project(database).rows("molecules") == [MOLECULE]
     assert len(Project(database).rows("isthmus_commits")) == 1
     assert runner.check(adapter) == []
@@ -93,12 +94,12 @@ def test_check_finds_other_functions_and_an_upgrade_mends_them(
 
 def test_the_command_shows_the_script() -> None:
     done = create_app().test_cli_runner().invoke(args=["db", "supabase-sql"])
-    assert (done.exit_code, done.output) == (0, supabase_script())
+    assert (done.exit_code, done.output) == (0, supabase_script(declared_schema()))
 
 
 def test_the_script_leaves_out_a_table_that_no_migration_makes(database: PostgresDatabase) -> None:
     with declaring(declared("Orders")):
-        script = supabase_script()
+        script = supabase_script(declared_schema())
     assert "-- table Orders: no migration makes it; run `flask db revision MESSAGE`\n" in script
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute(script.encode())

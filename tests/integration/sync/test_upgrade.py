@@ -17,7 +17,6 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from config.tables import metadata
 from database.adapters.base import DatabaseAdapter
 from database.adapters.convex import ConvexAdapter
 from database.adapters.engine import connected
@@ -28,12 +27,14 @@ from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.result import Row
+from database.declared import declared_schema
 from database.migrations import runner
 from database.migrations.sql_script import supabase_script
 from database.sync import SyncManager
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.checkpoint import followers
 from tests.integration.convex_functions.support import Functions
+from tests.integration.migrations.revisions import OWN
 from tests.integration.sync.conftest import _sqlite
 from tests.integration.sync.conftest import _supabase
 from tests.integration.sync.support import contents
@@ -127,7 +128,7 @@ def _in_memory(adapter: DatabaseAdapter, table: str, row: dict[str, Any]) -> Non
 @pytest.fixture(scope="module")
 def seeded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexDeployment]:
     """The application's functions, and one that inserts documents past all checks but those of the schema."""
-    functions = functions_with(metadata, tmp_path_factory.mktemp("convex"), SEED)
+    functions = functions_with(declared_schema(), tmp_path_factory.mktemp("convex"), SEED)
     with available(ConvexDeployment, functions) as deployment:
         yield deployment
 
@@ -170,7 +171,7 @@ def before(request: pytest.FixtureRequest) -> Iterator[Before]:
 def _by_script(adapter: DatabaseAdapter) -> None:
     """As in the SQL editor of a Supabase project."""
     with connected(adapter, writes=True) as connection:
-        connection.exec_driver_sql(supabase_script().replace("%", "%%"))
+        connection.exec_driver_sql(supabase_script(declared_schema()).replace("%", "%%"))
 
 
 @pytest.mark.parametrize(
@@ -233,15 +234,15 @@ def test_a_downgrade_gives_the_version_of_before_what_it_knows(before: Before) -
     _write_journal(before)
     former = {table: before.read(table) for table in ("cursors", "records", "conflicts")}
     runner.upgrade(before.upgraded)
-    assert runner.downgrade(before.upgraded) == ["0006"]
+    assert runner.downgrade(before.upgraded, "0005") == OWN[5:][::-1]
     assert {table: before.read(table) for table in former} == former
 
 
 def test_functions_of_before_on_convex_are_an_error_and_nothing_is_begun_anew(
     request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
-    functions = functions_with(metadata, tmp_path)
-    for name in ("schema.ts", "tables.ts"):
+    functions = functions_with(declared_schema(), tmp_path)
+    for name in ("lib/internal_schema.ts", "lib/internal_tables.ts"):
         text = (functions / name).read_text().replace("epoch: v.optional(v.string()),\n", "")
         (functions / name).write_text(re.sub(r"epoch: (.*), was: .session. }", r"session: \1 }", text))
     with available(ConvexDeployment, functions) as deployment, ExitStack() as stack:

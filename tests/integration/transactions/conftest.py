@@ -66,7 +66,7 @@ def postgresql_ledger(_database: tuple[PostgresDatabase, Ledger]) -> Ledger:
 
 @pytest.fixture(scope="package")
 def _deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ConvexDeployment]:
-    with available(ConvexDeployment, functions_with(ledgers.metadata, tmp_path_factory.mktemp("convex"))) as deployment:
+    with available(ConvexDeployment, functions_with(ledgers.SCHEMA, tmp_path_factory.mktemp("convex"))) as deployment:
         yield deployment
 
 

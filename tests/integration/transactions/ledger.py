@@ -19,19 +19,19 @@ from flask import Flask
 
 from api import problem
 from config.settings import load_settings
-from config.tables import idempotency_keys
-from config.tables import text
 from database import flask_transactions
 from database.adapters.base import DatabaseAdapter
 from database.adapters.face import Database
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.sqlite import SQLiteAdapter
 from database.connection_manager import ConnectionManager
+from database.core.columns import text
 from database.core.context import SERVICE
 from database.core.errors import Conflict
 from database.core.errors import OutcomeUnknown
 from database.core.result import Row
 from database.core.schema import Schema
+from database.internal_tables import idempotency_keys
 from tests.servers.postgres import PostgresDatabase
 
 TIMEOUT = 20  # seconds; only a broken database needs them

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from config.tables import metadata
 from database.core.access import INTERNAL
 from database.core.access import NOBODY
 from database.core.access import UNDECLARED
@@ -18,6 +17,7 @@ from database.core.access import rules_of
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity
+from tests.laboratory.config.tables import metadata
 
 
 def table(**info: Any) -> sa.Table:

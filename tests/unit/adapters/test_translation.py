@@ -8,7 +8,6 @@ from datetime import datetime
 
 import pytest
 
-from database.adapters.base import declared_schema
 from database.adapters.memory import MemoryAdapter
 from database.adapters.translation import run_sql
 from database.adapters.translation import translate
@@ -32,6 +31,7 @@ from database.core.query import Or
 from database.core.query import Order
 from database.core.query import Where
 from database.core.result import Result
+from database.declared import declared_schema
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import thing
 

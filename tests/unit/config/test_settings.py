@@ -114,7 +114,6 @@ def test_every_wrong_setting_is_named_at_once_with_its_reason() -> None:
         "SUPABASE_DB_TIMEOUT": "-0.5",
         "SUPABASE_DB_SSLMODE": "maybe",
         "CONVEX_SYNC_INTERVAL": "0",
-        "CONVEX_SYNC_TABLES": "molecules,isthmus_users",
         "CONVEX_CONFLICT_RESOLUTION": "newest",
     }
     found = problems(**wrong)

@@ -7,21 +7,27 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from config.tables import json
-from config.tables import metadata as declared
-from config.tables import record_columns
-from config.tables import text
-from config.tables import timestamp
+from config.settings import load_settings
 from database import convex_schema
 from database.commands import db_commands
+from database.connection_manager import ConnectionManager
+from database.core.columns import json
+from database.core.columns import record_columns
+from database.core.columns import text
+from database.core.columns import timestamp
+from database.core.schema import Schema
+from database.extension import Isthmus
+
+FILES = ["schema.ts", "tables.ts", "lib/internal_schema.ts", "lib/internal_tables.ts"]
 
 
-def test_the_deployed_files_are_those_of_the_declared_tables() -> None:
-    assert convex_schema.stale(declared) == []
+def test_the_deployed_files_have_the_tables_of_isthmus() -> None:
+    """Those of the application are its own affair."""
+    assert convex_schema.stale(_schema()) == ["schema.ts", "tables.ts"]
 
 
 def test_every_kind_has_its_validator() -> None:
-    schema_ts = convex_schema.files(_metadata())["schema.ts"]
+    schema_ts = convex_schema.files(_schema())["schema.ts"]
     assert _table(schema_ts, "samples") == [
         "id: v.string(),",
         "created_at: v.string(),",
@@ -43,7 +49,7 @@ def test_every_kind_has_its_validator() -> None:
 
 
 def test_the_functions_learn_of_every_constraint() -> None:
-    tables_ts = convex_schema.files(_metadata())["tables.ts"]
+    tables_ts = convex_schema.files(_schema())["tables.ts"]
     assert 'unique: [["id"], ["lot", "position"]],' in tables_ts
     assert 'references: {\n      parent_id: "samples",\n    },' in tables_ts
     assert 'taken_at: { kind: "timestamp", nullable: true },' in tables_ts
@@ -53,7 +59,7 @@ def test_the_order_of_declaration_of_constraints_does_not_matter() -> None:
     def described(*constraints: sa.schema.SchemaItem) -> dict[str, str]:
         metadata = sa.MetaData()
         sa.Table("t", metadata, *record_columns(), sa.Column("a", text()), sa.Column("b", text()), *constraints)
-        return convex_schema.files(metadata)
+        return convex_schema.files(Schema.of(metadata))
 
     one = described(sa.UniqueConstraint("a"), sa.UniqueConstraint("b", "a"), sa.Index("i", "b"), sa.Index("j", "a"))
     other = described(sa.Index("j", "a"), sa.Index("i", "b"), sa.UniqueConstraint("b", "a"), sa.UniqueConstraint("a"))
@@ -66,9 +72,9 @@ def test_names_that_convex_refuses_are_refused(name: str) -> None:
     sa.Table(name, table, *record_columns())
     sa.Table("t", column, *record_columns(), sa.Column(name, text()))
     with pytest.raises(ValueError, match=r"table .* cannot be kept on Convex"):
-        convex_schema.files(table)
+        convex_schema.files(Schema.of(table))
     with pytest.raises(ValueError, match=r"column .* of table 't' cannot be kept on Convex"):
-        convex_schema.files(column)
+        convex_schema.files(Schema.of(column))
 
 
 @pytest.mark.parametrize(
@@ -107,7 +113,7 @@ def test_what_convex_cannot_keep_is_refused(name: str, parts: list[sa.schema.Sch
     sa.Table("other", metadata, *record_columns(), sa.Column("code", text(), unique=True))
     sa.Table(name, metadata, *record_columns(), *parts)
     with pytest.raises(ValueError, match=problem):
-        convex_schema.files(metadata)
+        convex_schema.files(Schema.of(metadata))
 
 
 def test_a_renamed_column_may_lie_under_either_name() -> None:
@@ -116,7 +122,7 @@ def test_a_renamed_column_may_lie_under_either_name() -> None:
     for name, column in kinds.items():
         column.info["renamed_from"] = f"old_{name}"
     sa.Table("t", metadata, sa.Column("id", text(255), primary_key=True), *kinds.values())
-    files = convex_schema.files(metadata)
+    files = convex_schema.files(Schema.of(metadata))
     assert _table(files["schema.ts"], "t") == [
         "id: v.string(),",
         "a: v.optional(v.string()),",
@@ -129,30 +135,28 @@ def test_a_renamed_column_may_lie_under_either_name() -> None:
 
 
 def test_only_files_that_differ_are_written(tmp_path: Path) -> None:
-    metadata = _metadata()
-    assert convex_schema.write(metadata, tmp_path) == ["schema.ts", "tables.ts"]
-    assert convex_schema.write(metadata, tmp_path) == []
+    schema = _schema()
+    assert convex_schema.write(schema, tmp_path) == FILES
+    assert convex_schema.write(schema, tmp_path) == []
     (tmp_path / "tables.ts").write_text("changed by hand")
-    assert convex_schema.stale(metadata, tmp_path) == ["tables.ts"]
-    assert convex_schema.write(metadata, tmp_path) == ["tables.ts"]
-    assert (tmp_path / "tables.ts").read_text() == convex_schema.files(metadata)["tables.ts"]
+    assert convex_schema.stale(schema, tmp_path) == ["tables.ts"]
+    assert convex_schema.write(schema, tmp_path) == ["tables.ts"]
+    assert (tmp_path / "tables.ts").read_text() == convex_schema.files(schema)["tables.ts"]
 
 
 def test_the_command_writes_and_checks(tmp_path: Path) -> None:
     cli, command = _cli(), ["db", "convex-schema", "--folder", str(tmp_path)]
     behind = cli.invoke(args=[*command, "--check"])
-    assert (behind.exit_code, behind.output) == (
-        1,
-        "schema.ts: differs from the declared tables\ntables.ts: differs from the declared tables\n",
-    )
+    differing = "".join(f"{name}: differs from the declared tables\n" for name in FILES)
+    assert (behind.exit_code, behind.output) == (1, differing)
     assert list(tmp_path.iterdir()) == []
     written = cli.invoke(args=command)
-    assert (written.exit_code, written.output) == (0, "schema.ts: written\ntables.ts: written\n")
+    assert (written.exit_code, written.output) == (0, "".join(f"{name}: written\n" for name in FILES))
     checked = cli.invoke(args=[*command, "--check"])
     assert (checked.exit_code, checked.output) == (0, "as declared\n")
 
 
-def _metadata() -> sa.MetaData:
+def _schema() -> Schema:
     metadata = sa.MetaData()
     sa.Table(
         "samples",
@@ -167,16 +171,18 @@ def _metadata() -> sa.MetaData:
         sa.Column("parent_id", text(255), sa.ForeignKey("samples.id")),
         sa.UniqueConstraint("lot", "position"),
     )
-    return metadata
+    return Schema.of(metadata)
 
 
 def _table(schema_ts: str, name: str) -> list[str]:
     """The lines between a table's name and the next table."""
     _, _, rest = schema_ts.partition(f"  {name}: defineTable({{\n")
-    return [line.strip() for line in rest.partition("\n  isthmusCommits")[0].splitlines()]
+    return [line.strip() for line in rest.partition("\n});")[0].splitlines()]
 
 
 def _cli() -> FlaskCliRunner:
     app = Flask(__name__)
+    manager = ConnectionManager(load_settings(None, DB_ADAPTER_ORDER="memory"), schema=_schema())
+    Isthmus.of(app)[ConnectionManager] = manager
     app.cli.add_command(db_commands)
     return app.test_cli_runner()

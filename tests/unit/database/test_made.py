@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from config.tables import metadata
-from database.migrations import runner
+from database.declared import declared_schema
+from database.migrations.history import history
 from database.migrations.made import tables_made
 
 HEAD = "import sqlalchemy as sa\nfrom alembic import op\n"
@@ -25,7 +25,8 @@ def script(folder: Path, *lines: str) -> Any:
 
 
 def test_the_shipped_ones_make_the_declared_tables() -> None:
-    assert {*metadata.tables} <= tables_made(runner.scripts())
+    schema = declared_schema()
+    assert {table.name for table in schema} == tables_made(history(schema.migrations).scripts)
 
 
 @pytest.mark.parametrize(

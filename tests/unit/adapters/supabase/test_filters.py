@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import note
 from hypothesis import strategies as st
 
-from config.tables import text
 from database.adapters.memory.evaluate import evaluator
 from database.adapters.supabase.filters import expression
 from database.adapters.supabase.filters import fits_url
 from database.core.checks import checked_filter
+from database.core.columns import text
 from database.core.query import And
 from database.core.query import Filter
 from database.core.query import Not

@@ -1,0 +1,128 @@
+"""The tables that Isthmus keeps for itself: accounts, sessions, idempotency keys, and what sync remembers.
+
+They are closed to callers. A declared table refers to one of them by its column, as in
+``sa.ForeignKey(internal_tables.users.c.id)``.
+"""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+
+from database.core.columns import json
+from database.core.columns import record_columns
+from database.core.columns import table_metadata
+from database.core.columns import text
+from database.core.columns import timestamp
+
+metadata = table_metadata()
+
+users = sa.Table(
+    "isthmus_users",
+    metadata,
+    *record_columns(),
+    sa.Column("email", text(254), nullable=False, unique=True),
+    sa.Column("password_hash", text(), nullable=False),
+    sa.Column("name", text(255)),
+    sa.Column("role", text(64), nullable=False, default="user"),
+    info={"internal": True},
+)
+
+idempotency_keys = sa.Table(
+    "isthmus_idempotency_keys",
+    metadata,
+    *record_columns(),
+    sa.Column("fingerprint", text(), nullable=False),
+    sa.Column("status", sa.BigInteger),
+    sa.Column("headers", json()),
+    sa.Column("body", text()),
+    sa.Index("ix_isthmus_idempotency_keys_created_at", "created_at"),
+    info={"internal": True},
+)
+
+sessions = sa.Table(
+    "isthmus_sessions",
+    metadata,
+    *record_columns(),
+    sa.Column("user_id", text(255), nullable=False, index=True),
+    sa.Column("last_used_at", timestamp(), nullable=False),
+    sa.Column("expires_at", timestamp(), nullable=False),
+    sa.Column("ended_at", timestamp(), index=True),
+    sa.Column("end_reason", text(64)),
+    sa.Column("user_agent", text(255)),
+    info={"internal": True},
+)
+
+refresh_tokens = sa.Table(
+    "isthmus_refresh_tokens",
+    metadata,
+    # The id is the token's hash.
+    *record_columns(),
+    sa.Column("session_id", text(255), nullable=False, index=True),
+    sa.Column("used_at", timestamp(), index=True),
+    sa.Column("sealed_successor", text()),
+    info={"internal": True},
+)
+
+identities = sa.Table(
+    "isthmus_identities",
+    metadata,
+    # The id is the hash of the issuer and its subject.
+    *record_columns(),
+    sa.Column("issuer", text(), nullable=False),
+    sa.Column("subject", text(), nullable=False),
+    sa.Column("user_id", text(255), nullable=False, index=True),
+    info={"internal": True},
+)
+
+sync_cursors = sa.Table(
+    "isthmus_sync_cursors",
+    metadata,
+    *record_columns(),
+    sa.Column("epoch", text(64), nullable=False, info={"renamed_from": "session"}),
+    sa.Column("cursors", json(), nullable=False),
+    info={"internal": True},
+)
+
+sync_records = sa.Table(
+    "isthmus_sync_records",
+    metadata,
+    # The id is a hash of the pair, the table and the record; the version counts what the sides have agreed on.
+    *record_columns(),
+    sa.Column("pair", text(255), nullable=False),
+    sa.Column("epoch", text(64), nullable=False, info={"renamed_from": "session"}),
+    sa.Column("table_name", text(255), nullable=False),
+    sa.Column("record_id", text(255), nullable=False),
+    # As text, which every backend returns letter for letter.
+    sa.Column("row", text()),
+    info={"internal": True},
+)
+
+sync_conflicts = sa.Table(
+    "isthmus_sync_conflicts",
+    metadata,
+    *record_columns(),
+    sa.Column("pair", text(255), nullable=False),
+    sa.Column("table_name", text(255), nullable=False, index=True),
+    sa.Column("record_id", text(255), nullable=False),
+    sa.Column("rule", text(64), nullable=False),
+    sa.Column("base", text()),
+    # Null in entries that Convex has from before these columns; the pair names both as well.
+    sa.Column("first_name", text(255)),
+    sa.Column("second_name", text(255)),
+    sa.Column("first_row", text(), info={"renamed_from": "supabase_row"}),
+    sa.Column("second_row", text(), info={"renamed_from": "convex_row"}),
+    sa.Column("result", text()),
+    info={"internal": True},
+)
+
+sync_failures = sa.Table(
+    "isthmus_sync_failures",
+    metadata,
+    # The id is that of the record in isthmus_sync_records.
+    *record_columns(),
+    sa.Column("pair", text(255), nullable=False),
+    sa.Column("table_name", text(255), nullable=False),
+    sa.Column("record_id", text(255), nullable=False),
+    sa.Column("reason", text(), nullable=False),
+    info={"internal": True},
+)

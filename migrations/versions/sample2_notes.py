@@ -1,0 +1,32 @@
+"""The sample's notes, of which everybody has their own."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+from database.migrations.columns import record_columns
+from database.migrations.columns import text
+
+revision = "sample2"
+down_revision = "sample1"
+
+adopts = "0004"
+"""Isthmus' own migration that made this table before: a database that has it is not to make it again."""
+
+
+def upgrade() -> None:
+    """Make the table."""
+    op.create_table(
+        "notes",
+        *record_columns("notes"),
+        sa.Column("owner_id", text(255), nullable=False),
+        sa.Column("title", text(255), nullable=False),
+        sa.Column("body", text()),
+    )
+    op.create_index("ix_notes_owner_id", "notes", ["owner_id"])
+
+
+def downgrade() -> None:
+    """Drop the table."""
+    op.drop_table("notes")

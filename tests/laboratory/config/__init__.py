@@ -1,0 +1,1 @@
+"""The package that ``APPLICATION_PACKAGE`` names in the tests."""

@@ -1,0 +1,1 @@
+"""The sample application: delete this folder with it."""
