@@ -28,7 +28,7 @@ from benchmarks.harness import per_item
 from benchmarks.plan import Plan
 from benchmarks.summary import Line
 from benchmarks.table import Table
-from database.core.columns import text
+from database.columns import text
 from database.core.schema import Schema
 from database.core.schema import new_id
 

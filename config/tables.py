@@ -10,52 +10,47 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from database.core.columns import OWN_ROWS
-from database.core.columns import PUBLIC_READ
-from database.core.columns import json
-from database.core.columns import record_columns
-from database.core.columns import table_metadata
-from database.core.columns import text
+from database import columns
 
-metadata = table_metadata()
+metadata = columns.table_metadata()
 
 molecules = sa.Table(
     "molecules",
     metadata,
-    *record_columns(),
-    sa.Column("name", text(), nullable=False),
-    sa.Column("formula", text(), index=True),
-    sa.Column("properties", json()),
-    info={"access": PUBLIC_READ},
+    *columns.record_columns(),
+    sa.Column("name", columns.text(), nullable=False),
+    sa.Column("formula", columns.text(), index=True),
+    sa.Column("properties", columns.json()),
+    info={"access": columns.PUBLIC_READ},
 )
 
 protocols = sa.Table(
     "protocols",
     metadata,
-    *record_columns(),
-    sa.Column("name", text(), nullable=False),
-    sa.Column("description", text()),
-    sa.Column("steps", json()),
-    info={"access": PUBLIC_READ},
+    *columns.record_columns(),
+    sa.Column("name", columns.text(), nullable=False),
+    sa.Column("description", columns.text()),
+    sa.Column("steps", columns.json()),
+    info={"access": columns.PUBLIC_READ},
 )
 
 experiments = sa.Table(
     "experiments",
     metadata,
-    *record_columns(),
-    sa.Column("name", text(), nullable=False),
-    sa.Column("molecule_id", text(255), sa.ForeignKey("molecules.id"), index=True),
-    sa.Column("protocol_id", text(255), sa.ForeignKey("protocols.id"), index=True),
-    sa.Column("results", json()),
-    info={"access": PUBLIC_READ},
+    *columns.record_columns(),
+    sa.Column("name", columns.text(), nullable=False),
+    sa.Column("molecule_id", columns.text(255), sa.ForeignKey("molecules.id"), index=True),
+    sa.Column("protocol_id", columns.text(255), sa.ForeignKey("protocols.id"), index=True),
+    sa.Column("results", columns.json()),
+    info={"access": columns.PUBLIC_READ},
 )
 
 notes = sa.Table(
     "notes",
     metadata,
-    *record_columns(),
-    sa.Column("owner_id", text(255), nullable=False, index=True),
-    sa.Column("title", text(255), nullable=False),
-    sa.Column("body", text()),
-    info={"access": OWN_ROWS, "owner": "owner_id"},
+    *columns.record_columns(),
+    sa.Column("owner_id", columns.text(255), nullable=False, index=True),
+    sa.Column("title", columns.text(255), nullable=False),
+    sa.Column("body", columns.text()),
+    info={"access": columns.OWN_ROWS, "owner": "owner_id"},
 )

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from database.core.columns import json
-from database.core.columns import record_columns
-from database.core.columns import table_metadata
-from database.core.columns import text
-from database.core.columns import timestamp
+from database.columns import json
+from database.columns import record_columns
+from database.columns import table_metadata
+from database.columns import text
+from database.columns import timestamp
 
 metadata = table_metadata()
 

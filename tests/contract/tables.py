@@ -6,12 +6,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from database.core.columns import OWN_ROWS
-from database.core.columns import PUBLIC_READ
-from database.core.columns import json
-from database.core.columns import record_columns
-from database.core.columns import text
-from database.core.columns import timestamp
+from database.columns import OWN_ROWS
+from database.columns import PUBLIC_READ
+from database.columns import json
+from database.columns import record_columns
+from database.columns import text
+from database.columns import timestamp
 from database.core.schema import Schema
 from database.migrations.capture import install as capture
 

@@ -14,9 +14,9 @@ import sqlalchemy as sa
 
 from config.settings import load_settings
 from config.settings import settings_table
+from database import columns
 from database.adapters.convex import ConvexAdapter
 from database.adapters.postgres import SupabaseDirectAdapter
-from database.core import columns
 from database.core.context import as_application
 from database.core.schema import Schema
 from database.declared import declared_schema

@@ -6,8 +6,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from database.core.columns import record_columns
-from database.core.columns import text
+from database.columns import record_columns
+from database.columns import text
 from database.core.schema import Schema
 
 metadata = sa.MetaData()

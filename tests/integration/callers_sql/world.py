@@ -25,10 +25,10 @@ from flask import request
 from auth.bridge import AuthBridge
 from database.adapters.base import DatabaseAdapter
 from database.adapters.postgres import PostgresAdapter
-from database.core.columns import OWN_ROWS
-from database.core.columns import record_columns
-from database.core.columns import table_metadata
-from database.core.columns import text
+from database.columns import OWN_ROWS
+from database.columns import record_columns
+from database.columns import table_metadata
+from database.columns import text
 from database.core.context import ANONYMOUS
 from database.core.context import NO_CONTEXT
 from database.core.context import Identity

@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy as sa
 
 from database.adapters.convex import ConvexAdapter
-from database.core.columns import OWN_ROWS
-from database.core.columns import record_columns
-from database.core.columns import text
+from database.columns import OWN_ROWS
+from database.columns import record_columns
+from database.columns import text
 from database.core.context import Identity
 from database.core.schema import Schema
 from database.internal_tables import idempotency_keys

@@ -17,9 +17,9 @@ from convex import ConvexInt64
 from convex import convex_to_json
 from convex import json_to_convex
 
-from database.core.columns import json as json_type
-from database.core.columns import record_columns
-from database.core.columns import text
+from database.columns import json as json_type
+from database.columns import record_columns
+from database.columns import text
 from database.core.schema import Schema
 from tests.servers.convex_deployment import functions_with
 

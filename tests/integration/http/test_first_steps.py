@@ -18,8 +18,8 @@ from database.adapters.base import DatabaseAdapter
 from database.adapters.faulty import FaultyAdapter
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.sqlite import SQLiteAdapter
-from database.core.columns import OWN_ROWS
-from database.core.columns import text
+from database.columns import OWN_ROWS
+from database.columns import text
 from database.core.context import as_application
 from database.extension import Isthmus
 from database.migrations import presence

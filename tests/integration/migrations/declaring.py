@@ -10,7 +10,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from database.adapters.base import DatabaseAdapter
-from database.core.columns import record_columns
+from database.columns import record_columns
 from database.declared import declared_schema
 from database.declared import schema_in
 from database.declared import schema_of

@@ -13,7 +13,7 @@ from database.adapters.engine import connected
 from database.adapters.memory import MemoryAdapter
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.sqlite import SQLiteAdapter
-from database.core.columns import text
+from database.columns import text
 from database.core.errors import SchemaMismatch
 from database.core.errors import Unsupported
 from database.migrations import runner

@@ -12,7 +12,7 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from database.adapters.memory import MemoryAdapter
-from database.core.columns import text
+from database.columns import text
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity

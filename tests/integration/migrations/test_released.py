@@ -21,9 +21,9 @@ from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import connected
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.sqlite import SQLiteAdapter
-from database.core.columns import record_columns
-from database.core.columns import table_metadata
-from database.core.columns import text
+from database.columns import record_columns
+from database.columns import table_metadata
+from database.columns import text
 from database.core.context import as_application
 from database.core.errors import ConstraintViolated
 from database.core.operations import Select

@@ -17,9 +17,9 @@ from alembic.runtime.migration import MigrationContext
 
 from database.adapters.base import DatabaseAdapter
 from database.adapters.engine import connected
-from database.core.columns import json
-from database.core.columns import text
-from database.core.columns import timestamp
+from database.columns import json
+from database.columns import text
+from database.columns import timestamp
 from database.core.errors import ConstraintViolated
 from database.migrations import row_security
 from database.migrations import runner

@@ -6,7 +6,7 @@ import sqlalchemy as sa
 from database.adapters.engine import connected
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.postgres import SupabaseDirectAdapter
-from database.core.columns import text
+from database.columns import text
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity

@@ -12,8 +12,8 @@ import pytest
 import sqlalchemy as sa
 
 from database.adapters.postgres import PostgresAdapter
-from database.core.columns import record_columns
-from database.core.columns import text
+from database.columns import record_columns
+from database.columns import text
 from database.core.context import ANONYMOUS
 from database.core.context import Identity
 from database.core.context import acting_as

@@ -24,8 +24,8 @@ from database.adapters.base import DatabaseAdapter
 from database.adapters.face import Database
 from database.adapters.postgres import PostgresAdapter
 from database.adapters.sqlite import SQLiteAdapter
+from database.columns import text
 from database.connection_manager import ConnectionManager
-from database.core.columns import text
 from database.core.context import SERVICE
 from database.core.errors import Conflict
 from database.core.errors import OutcomeUnknown

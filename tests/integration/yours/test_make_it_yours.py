@@ -107,7 +107,7 @@ def publish_later_version(framework: Copy) -> None:
     versions = framework.folder / "database" / "migrations" / "versions"
     last = max(path.name for path in versions.glob("*.py"))[:4]
     framework.write("database/migrations/versions/9001_later.py", LATER.format(last))
-    for name, more in (("database/internal_tables.py", LATER_TABLE), ("database/core/columns.py", "\n# Changed.\n")):
+    for name, more in (("database/internal_tables.py", LATER_TABLE), ("database/columns.py", "\n# Changed.\n")):
         path = framework.folder / name
         path.write_text(path.read_text() + more)
     framework.run(".venv/bin/flask db convex-schema")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 
-from database.core.columns import OWN_ROWS
-from database.core.columns import PUBLIC_READ
-from database.core.columns import json
-from database.core.columns import record_columns
-from database.core.columns import table_metadata
-from database.core.columns import text
+from database.columns import OWN_ROWS
+from database.columns import PUBLIC_READ
+from database.columns import json
+from database.columns import record_columns
+from database.columns import table_metadata
+from database.columns import text
 
 metadata = table_metadata()
 

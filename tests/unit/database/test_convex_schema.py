@@ -9,12 +9,12 @@ from flask.testing import FlaskCliRunner
 
 from config.settings import load_settings
 from database import convex_schema
+from database.columns import json
+from database.columns import record_columns
+from database.columns import text
+from database.columns import timestamp
 from database.commands import db_commands
 from database.connection_manager import ConnectionManager
-from database.core.columns import json
-from database.core.columns import record_columns
-from database.core.columns import text
-from database.core.columns import timestamp
 from database.core.schema import Schema
 from database.extension import Isthmus
 

@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from database.adapters.memory.evaluate import evaluator
 from database.adapters.supabase.filters import expression
 from database.adapters.supabase.filters import fits_url
+from database.columns import text
 from database.core.checks import checked_filter
-from database.core.columns import text
 from database.core.query import And
 from database.core.query import Filter
 from database.core.query import Not
