@@ -41,6 +41,8 @@ def enlarge(adapter: DatabaseAdapter) -> None:
 
 def test_as_many_rows_as_are_allowed_are_answered(world: World) -> None:
     assert len(asked(world.adapter, f"select 1 as n {SEVERAL}")) == MAX_ROWS
+    with pytest.raises(InvalidQuery, match="at most 10,000 rows"):
+        asked(world.adapter, f"select 1 as n {SEVERAL}, (values (1), (2)) as e")
     assert asked(world.adapter, "select id, name from molecules where name = 'none'") == []
 
 

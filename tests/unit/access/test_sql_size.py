@@ -89,10 +89,10 @@ BEYOND = {
     "windows": "select " + ", ".join(f"rank() over (order by b + {number})" for number in range(30)) + " from t",
     "concatenations": "select " + "||".join(["a"] * 50) + " from t",
     "readers of unions": f"select {'+'.join(['v'] * 900)} from (select b as v from t"
-    + " union all select b from t" * 14
+    + " union all select b from t" * 7
     + ") as x",
     "readers of two unions": f"select {'+'.join(['x.v'] * 300)} from"
-    + ", ".join(f" (select b as v from t{' union all select b from t' * 6}) as {name}" for name in "xy"),
+    + ", ".join(f" (select b as v from t{' union all select b from t' * 3}) as {name}" for name in "xy"),
     "an alias in conditions": f"select {'+'.join(['b'] * 200)} as w from t where w > 1" + " and w > 2" * 100,
     "numbers in an order": f"select {'+'.join(['b'] * 200)} from t group by 1" + ", 1" * 100,
     "between in between": parenthesized(" between 1 and 2)", 14),
