@@ -193,8 +193,9 @@ class AccessRules:
                 self._require_all_rows(operation, table, action, identity)
         tables = {table: self._backend.schema.table(table).columns for table, _ in used}
         translation.require_known_names(text, self._backend.sql_dialect, tables)
+        translation.require_size(text, self._backend.sql_dialect, tables)
         # What was judged is what runs.
-        return Permitted(replace(operation, text=text, params=values))
+        return Permitted(replace(operation, text=text, params=values, limited=True))
 
     def _call(self, operation: Call, _: Identity) -> Permitted:
         if self._backend.capabilities.calls and not self._backend.judges(operation):

@@ -151,11 +151,15 @@ class Delete(Operation):
 
 @dataclass(frozen=True, slots=True)
 class Sql(Operation):
-    """SQL text for backends that speak it; placeholders ``%s``, ``%(name)s``, ``?`` or ``:name``."""
+    """SQL text for backends that speak it; placeholders ``%s``, ``%(name)s``, ``?`` or ``:name``.
+
+    :ivar limited: whether it is refused if it answers with many rows, as a caller's text is.
+    """
 
     kind: ClassVar[str] = "sql"
     text: str
     params: SqlParams = None
+    limited: bool = False
 
     @property
     def idempotent(self) -> bool:

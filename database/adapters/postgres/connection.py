@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Sequence
 from contextlib import contextmanager
 from queue import Empty
 from queue import SimpleQueue
@@ -27,6 +26,7 @@ from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq import TransactionStatus
 
+from database.adapters.postgres.cursor import TextCursor
 from database.adapters.postgres.dialect import Forgiving
 from database.adapters.postgres.dialect import unread_column
 from database.adapters.postgres.errors import translated
@@ -62,17 +62,6 @@ _ROLLBACK_SECONDS = 1.0
 _DONE = {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}
 _OUTSIDE = {TransactionStatus.IDLE, TransactionStatus.UNKNOWN}
 """Of a connection without a transaction: because none was begun, or because the connection is closed."""
-
-
-class _TextCursor(psycopg.Cursor[tuple[Any, ...]]):
-    """For SQL text as callers write it, always sent by the extended protocol.
-
-    The server takes one statement by it, and answers only once that is committed. By the simple protocol it may report
-    a cancellation after the commit.
-    """
-
-    def _execute_send(self, query: Any, *, force_extended: bool = True, binary: bool | None = None) -> None:
-        super()._execute_send(query, force_extended=True, binary=binary)
 
 
 _LEAVES = re.compile(
@@ -218,17 +207,20 @@ class PostgresCall:
             for row in rows:
                 write(row)
 
-    def statement(self, text: str, values: Values) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
+    def statement(
+        self, text: str, values: Values, *, limited: bool
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
         self._leaves = self._leaves or _LEAVES.search(text) is not None
 
         def run() -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
             # Results as text: a type that has no binary loader would come out as bytes.
-            with _TextCursor(self.connection) as cursor:
-                cursor.execute(text, values or None)
-                if cursor.description is None:
-                    return (), [], max(cursor.rowcount, 0)
-                names = tuple(column.name for column in cursor.description)
-                return names, self._fetched(cursor, names), max(cursor.rowcount, 0)
+            with TextCursor(self.connection) as cursor:
+                if limited:
+                    rows = self._loaded(cursor, lambda: cursor.limited(text, values))
+                else:
+                    cursor.execute(text, values or None)
+                    rows = self._loaded(cursor, cursor.fetchall) if cursor.description else []
+                return tuple(column.name for column in cursor.description or ()), rows, cursor.changed()
 
         return self._watched(run)
 
@@ -242,14 +234,16 @@ class PostgresCall:
             loading.set_pgresult(cursor.pgresult)
             return loading.load_rows(0, cursor.pgresult.ntuples, tuple)
 
-    def _fetched(self, cursor: psycopg.Cursor[tuple[Any, ...]], names: Sequence[str]) -> list[tuple[Any, ...]]:
+    def _loaded(self, cursor: TextCursor, load: Callable[[], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
         try:
-            return cursor.fetchall()
+            return load()
         except (psycopg.DataError, ValueError, OverflowError) as error:
+            if getattr(error, "sqlstate", None) is not None:
+                raise
             # The server has done its part.
             if self._may_have_applied:
                 raise OutcomeUnknown("the write was carried out, and its answer holds a value without equal") from error
-            column = names[unread_column(self.connection, cursor)]
+            column = (cursor.description or ())[unread_column(self.connection, cursor)].name
             raise UnreadableRecord(None, None, column, "the value has no equal here") from error
 
     @contextmanager

@@ -88,9 +88,12 @@ class SqlConnection(Protocol):
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         """Insert many rows in the fastest way the driver has."""
 
-    def statement(self, text: str, values: Values) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
+    def statement(
+        self, text: str, values: Values, *, limited: bool
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
         """Run one SQL statement: the names of its columns (none if it returns no rows), rows, and rows affected.
 
+        :param limited: whether it is stopped where its rows pass :func:`~database.adapters.sql.limited.within_limits`.
         :raises InvalidQuery: for several statements, before any is carried out.
         """
 
@@ -387,8 +390,11 @@ class SqlOperations:
 
     def _sql(self, connection: SqlConnection, operation: Sql) -> Result:
         text, values = bind(operation.text, operation.params, self._dialect.style)
+        # One that is stopped while it answers has changed what it changes.
+        undoing = operation.limited and not reads_only(operation)
         try:
-            names, rows, count = connection.statement(text, values)
+            with connection.atomic() if undoing else nullcontext():
+                names, rows, count = connection.statement(text, values, limited=operation.limited)
         except SchemaMismatch as error:
             # The text is the caller's, and so is the mistake of naming what does not exist.
             reason = str(error.__cause__).split("\n", maxsplit=1)[0]

@@ -22,9 +22,11 @@ from typing import TypeVar
 import apsw
 import orjson
 
+from database.adapters.sql.limited import within_limits
 from database.adapters.sql.operations import Values
 from database.adapters.sql.operations import several_statements
 from database.adapters.sqlite.dialect import encode_timestamp
+from database.adapters.sqlite.errors import MAX_LENGTH
 from database.adapters.sqlite.errors import translated
 from database.adapters.sqlite.functions import Functions
 from database.core.clock import monotonic
@@ -99,6 +101,8 @@ class SQLiteConnection:
             "recursive_triggers = on",
         ):
             db.execute(f"pragma {pragma}")
+        # SQLite's own gigabyte would let one value take the process' memory; a body, which a value comes in, has 1 MiB.
+        db.limit(apsw.SQLITE_LIMIT_LENGTH, MAX_LENGTH)
         self._functions.register(db)
         db.convert_binding = _convert_binding
 
@@ -148,7 +152,9 @@ class SQLiteConnection:
         with self.atomic():
             self.change_many(text, rows)
 
-    def statement(self, text: str, values: Values) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
+    def statement(
+        self, text: str, values: Values, *, limited: bool
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
         names: list[str] | None = None
         reads = False
 
@@ -166,13 +172,16 @@ class SQLiteConnection:
             cursor = self._db.cursor()
             cursor.exec_trace = trace
             try:
-                return cursor.execute(text, values, can_cache=len(text) <= _LONGEST_CACHED).fetchall()
+                found = cursor.execute(text, values, can_cache=len(text) <= _LONGEST_CACHED)
+                return within_limits(found) if limited else found.fetchall()
             except apsw.ExecTraceAbort as error:
                 raise several_statements() from error
             except UnicodeDecodeError as error:
                 if not reads:
                     raise OutcomeUnknown(f"the write was carried out, and in its answer {_NO_UTF8}") from error
                 raise UnreadableRecord(None, None, self._first_bad(text, values, names or []), _NO_UTF8) from error
+            finally:
+                cursor.close()
 
         before = self._db.total_changes()
         rows = self._watched(run, text, values)

@@ -18,6 +18,9 @@ from database.core.errors import TimedOut
 from database.core.errors import Unavailable
 from database.core.errors import lacking
 
+MAX_LENGTH = 64 << 20
+"""Bytes of a value, a row or a statement on SQLite."""
+
 _FAILED_CONSTRAINT = re.compile(r"(?P<kind>\w[\w ]*?) constraint failed(?:: (?P<name>.+))?$")
 
 _KINDS = {kind.value: kind for kind in ConstraintKind}
@@ -33,6 +36,7 @@ _TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[DataErro
         Unavailable,
         "the database could not carry out the statement now",
     ),
+    (apsw.TooBigError, InvalidQuery, f"a value, a row or the statement is larger than {MAX_LENGTH >> 20} MiB"),
     (apsw.FullError, Unavailable, "the disk or the database is full"),
     ((apsw.IOError, apsw.CorruptError, apsw.NoMemError), Unavailable, "the database file cannot be read or written"),
 )

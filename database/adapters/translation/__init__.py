@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from database.adapters.translation.translator import translate
     from database.adapters.translation.usage import not_judged
     from database.adapters.translation.usage import require_known_names
+    from database.adapters.translation.usage import require_size
     from database.adapters.translation.usage import uses
 else:
     __getattr__ = on_first_use(
@@ -19,10 +20,11 @@ else:
         {
             "not_judged": "usage",
             "require_known_names": "usage",
+            "require_size": "usage",
             "run_sql": "translator",
             "translate": "translator",
             "uses": "usage",
         },
     )
 
-__all__ = ["not_judged", "require_known_names", "run_sql", "translate", "uses"]
+__all__ = ["not_judged", "require_known_names", "require_size", "run_sql", "translate", "uses"]

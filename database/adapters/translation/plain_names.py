@@ -153,16 +153,16 @@ class _Names:
     def _selected(self, query: exp.Expr, expressions: Iterable[exp.Expr]) -> Iterator[str]:
         for expression in expressions:
             if isinstance(expression, exp.Star):
-                for source in _sources(query):
+                for source in sources(query):
                     yield from self._of(source)
             elif isinstance(expression, exp.Column) and isinstance(expression.this, exp.Star):
-                sources = [source for source in _sources(query) if source.alias_or_name == expression.table]
-                yield from (name for source in sources for name in self._of(source))
+                named = [source for source in sources(query) if source.alias_or_name == expression.table]
+                yield from (name for source in named for name in self._of(source))
             else:
                 yield expression.alias_or_name
 
 
-def _sources(query: exp.Expr) -> Iterator[exp.Expr]:
+def sources(query: exp.Expr) -> Iterator[exp.Expr]:
     """What the rows of a query, or those that a change returns, are made of."""
     if not isinstance(query, exp.Select):
         yield target(query)
@@ -170,3 +170,4 @@ def _sources(query: exp.Expr) -> Iterator[exp.Expr]:
     if clause is not None:
         yield clause.this
     yield from (join.this for join in query.args.get("joins") or ())
+    yield from query.args.get("using") or ()

@@ -16,6 +16,7 @@ from sqlglot.optimizer.normalize_identifiers import normalize_identifiers
 from database.adapters.translation.plain_names import is_common
 from database.adapters.translation.plain_names import target
 from database.adapters.translation.plain_names import unknown_name
+from database.adapters.translation.plain_size import check_size
 from database.adapters.translation.plain_sql import odd_call
 from database.adapters.translation.plain_sql import odd_syntax
 from database.adapters.translation.plain_sql import odd_text
@@ -62,6 +63,18 @@ def require_known_names(text: str, dialect: SqlDialectName, tables: Mapping[str,
         raise not_judged(_UNREADABLE) from None
     if unknown is not None:
         raise not_judged(f"{unknown[:64]!r} is no column of the statement's tables")
+
+
+def require_size(text: str, dialect: SqlDialectName, tables: Mapping[str, Collection[str]]) -> None:
+    """Refuse a statement that the database cannot prepare with little time and memory.
+
+    :param tables: the columns of each table that it uses.
+    :raises InvalidQuery: says what is too large.
+    """
+    try:
+        check_size(_read(text, dialect)[0], tables)
+    except RecursionError:
+        raise not_judged(_UNREADABLE) from None
 
 
 # A parsed statement takes many times as much as its text.

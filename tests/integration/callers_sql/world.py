@@ -277,8 +277,7 @@ def _run(source: Any, text: str, params: Any, within: str) -> Any:
 def view() -> Any:
     """Run the SQL text of a request, in the unit of work around it."""
     asked = request.get_json() if request.method == "POST" else orjson.loads(request.args["asked"])
-    # As Python writes it: SQL knows values that JSON does not.
-    return jsonify(repr(_run(current_database(), **asked)))
+    return jsonify(_run(current_database(), **asked))
 
 
 def with_parameters(text: str) -> tuple[str, list[str]]:
