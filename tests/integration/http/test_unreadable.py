@@ -169,7 +169,7 @@ def test_a_bad_row_of_ours_costs_its_user_alone(site: Site, run: Run) -> None:
 
 def test_what_a_follower_has_read_cannot_be_told_if_its_checkpoint_cannot(site: Site, run: Run) -> None:
     run(
-        "insert into isthmus_sync_cursors (id, created_at, updated_at, version, session, cursors) values"
+        "insert into isthmus_sync_cursors (id, created_at, updated_at, version, epoch, cursors) values"
         f" ('pair', '{GOOD}', '{GOOD}', 1, 'session', {SPOILED[kind(site)][0][1]})"
     )
     with pytest.raises(UnreadableRecord, match="column 'cursors'"):
