@@ -10,34 +10,34 @@ from importlib import import_module
 from argon2 import PasswordHasher
 from flask import Flask
 
-import api
-from api import auth
-from api import discovery
-from api import exchange
-from api import migrating
-from api import problem
-from api import purging
-from api import records
-from api import status
-from api.json import OrjsonProvider
+from api import server
+from api.auth import accounts
+from api.auth import discovery
+from api.auth import token_exchange
+from api.http import problem
+from api.http.json import OrjsonProvider
+from api.operations import auto_migration
+from api.operations import health
+from api.operations import purging
+from api.records import routes
 from auth.bridge import AuthBridge
-from auth.commands import auth_commands
 from auth.sign_in import limits
+from cli.auth import auth_commands
+from cli.db import db_commands
+from cli.sync import sync_commands
 from config.advice import advice
 from config.advice import given_names
 from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import both
 from config.settings import load_settings
-from database import flask_transactions
-from database.adapters.base import DatabaseAdapter
-from database.commands import db_commands
+from database import flask_scope
+from database.adapter.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from database.core.clock import utc_now
 from database.core.errors import DataError
 from database.declared import schema_for
 from database.extension import Isthmus
-from database.sync.commands import sync_commands
 
 logger = logging.getLogger(__name__)
 
@@ -71,15 +71,15 @@ def create_app(
     app.config["REQUEST_TIMEOUT"] = settings.request_timeout
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
     # First, because every other hook is to run inside its unit of work.
-    flask_transactions.init_app(app, manager)
-    revocation = auth.init_app(app, manager, bridge, password_hasher)
+    flask_scope.init_app(app, manager)
+    revocation = accounts.init_app(app, manager, bridge, password_hasher)
     if settings.db_auto_migrate:
-        migrating.init_app(app, manager)
+        auto_migration.init_app(app, manager)
     limits.init_app(app, settings)
-    exchange.init_app(app, manager, settings)
-    app.register_blueprint(records.blueprint)
+    token_exchange.init_app(app, manager, settings)
+    app.register_blueprint(routes.blueprint)
     discovery.init_app(app, bridge)
-    status.init_app(app, manager, {"revocation": revocation.snapshot, "keys": bridge.ring.snapshot})
+    health.init_app(app, manager, {"revocation": revocation.snapshot, "keys": bridge.ring.snapshot})
     purging.init_app(app, manager)
     problem.init_app(app)
     app.cli.add_command(auth_commands)
@@ -90,14 +90,14 @@ def create_app(
     return app
 
 
-def serve_app() -> api.serving.Worker:
+def serve_app() -> server.serving.AsgiApplication:
     """The application for a process of the server that :func:`main` starts."""
     settings = load_settings()
-    api.serving.enter_worker()
+    server.serving.enter_worker()
     # The main process has said what is to be said of the settings.
     app = create_app(settings)
-    migrating.start(app)
-    return api.serving.Worker(app, settings)
+    auto_migration.start(app)
+    return server.serving.AsgiApplication(app, settings)
 
 
 def _advise(settings: Settings) -> None:
@@ -113,9 +113,9 @@ def main() -> int:
         # Made here first, so that what is wrong is said once, and no server process starts with it.
         app = create_app(settings)
         Isthmus.of(app)[AuthBridge].ring.keys(utc_now())
-        migrating.start(app)
+        auto_migration.start(app)
         Isthmus.of(app).manager.disconnect()
-        api.serving.serve("app:serve_app", settings)
+        server.serving.serve("app:serve_app", settings)
     except ConfigurationError as error:
         sys.stderr.write(f"{error}\n")
         return 2

@@ -13,17 +13,17 @@ from flask import Flask
 from flask import has_app_context
 from flask.json.provider import DefaultJSONProvider
 
-from api import problem
+from api.http import problem
 from auth import middleware
 from auth.bridge import AuthBridge
 from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import both
 from config.settings import load_settings
-from database import flask_transactions
-from database.adapters.base import DatabaseAdapter
-from database.adapters.builder import TableQuery
-from database.adapters.session import Transaction
+from database import flask_scope
+from database.adapter.base import DatabaseAdapter
+from database.adapter.builder import TableQuery
+from database.adapter.transactions import Transaction
 from database.connection_manager import ConnectionManager
 from database.core.deferred import Deferred
 from database.core.operations import SqlParams
@@ -72,7 +72,7 @@ class FlaskConvexIntegration:
         """Set up ``app``: requests are units of work on Convex, in the name of their callers, with problems as errors.
 
         :func:`auth.middleware.init_app` says what views find in ``flask.g``, and
-        :func:`database.flask_transactions.init_app` reads the limit of a request, ``app.config["REQUEST_TIMEOUT"]``.
+        :func:`database.flask_scope.init_app` reads the limit of a request, ``app.config["REQUEST_TIMEOUT"]``.
 
         :param config: ``convex_url``; ``convex_key``, the deploy key; ``timeout`` in seconds, ``retry_count``,
             ``circuit_breaker_threshold``, ``circuit_breaker_timeout`` in seconds; ``jwt_secret``, ``jwt_algorithm``,
@@ -86,7 +86,7 @@ class FlaskConvexIntegration:
         bridge, manager = both(lambda: AuthBridge(settings=settings), lambda: ConnectionManager(settings))
         ConnectionManager.offer_instance(manager)
         app.config.setdefault("REQUEST_TIMEOUT", settings.request_timeout)
-        flask_transactions.init_app(app, manager)
+        flask_scope.init_app(app, manager)
         middleware.init_app(app, bridge)
         problem.init_app(app)
         _write_deferred(app)

@@ -31,8 +31,8 @@ from config.settings import MAX_TOKEN_SECONDS
 from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import load_settings
-from database.core.access import ADMIN
 from database.core.clock import utc_now
+from database.core.tables.access_rules import ADMIN
 
 logger = logging.getLogger(__name__)
 

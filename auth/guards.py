@@ -14,10 +14,10 @@ from flask import g
 
 from auth.errors import AccessDenied
 from auth.errors import AuthenticationFailed
-from database.core.access import ADMIN
-from database.core.access import Access
-from database.core.access import permission_rule
 from database.core.context import current_context
+from database.core.tables.access_rules import ADMIN
+from database.core.tables.access_rules import Access
+from database.core.tables.access_rules import permission_rule
 
 P = ParamSpec("P")
 

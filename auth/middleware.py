@@ -26,7 +26,7 @@ from database.core.context import ANONYMOUS
 from database.core.context import Identity
 from database.core.context import current_context
 from database.extension import Isthmus
-from database.flask_transactions import SAFE_METHODS
+from database.flask_scope import SAFE_METHODS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from config.permissions import ROLE_PERMISSIONS
-from database.core.access import covering
+from database.core.tables.access_rules import covering
 
 
 def permissions_of(role: str) -> list[str]:

@@ -20,9 +20,9 @@ from jwt.utils import base64url_decode
 from auth.claims import Claims
 from auth.claims import check_claims
 from auth.errors import InvalidToken
+from auth.keys.key_states import KeySet
 from auth.keys.ring import KeyRing
 from auth.keys.signing import SigningKey
-from auth.keys.states import KeySet
 from database.core.clock import utc_now
 
 MAX_TOKEN_BYTES = 8192

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from benchmarks.earlier import ROOT
 from benchmarks.plan import Plan
-from benchmarks.sections import SECTIONS
-from benchmarks.sections import load
+from benchmarks.sections.loading import SECTIONS
+from benchmarks.sections.loading import load
 from benchmarks.summary import DOCUMENT
 from benchmarks.summary import summary
 from benchmarks.table import QUIET

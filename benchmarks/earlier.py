@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 # By the names in that commit's own benchmark, so that everything else may have been moved since.
 _PROGRAM = """
 import sys
-from benchmarks import bench_pipeline as bench
+from benchmarks.sections import pipeline as bench
 from benchmarks.harness import per_call
 
 pipeline = bench.Pipeline("bench", bench._answer)

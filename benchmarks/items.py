@@ -29,8 +29,8 @@ from benchmarks.plan import Plan
 from benchmarks.summary import Line
 from benchmarks.table import Table
 from database.columns import text
-from database.core.schema import Schema
-from database.core.schema import new_id
+from database.core.tables.schema import Schema
+from database.core.tables.schema import new_id
 
 Item = dict[str, Any]
 Make = TypeVar("Make")

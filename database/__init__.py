@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 from database.core.first_use import on_first_use
 
 if TYPE_CHECKING:
-    from database.adapters.base import DatabaseAdapter
-    from database.adapters.convex import ConvexAdapter
-    from database.adapters.convex.errors import FunctionError
-    from database.adapters.faulty import Faults
-    from database.adapters.faulty import FaultyAdapter
-    from database.adapters.memory import MemoryAdapter
-    from database.adapters.postgres import PostgresAdapter
-    from database.adapters.postgres import SupabaseDirectAdapter
-    from database.adapters.reflection import reflect
-    from database.adapters.session import Transaction
-    from database.adapters.sqlite import SQLiteAdapter
-    from database.adapters.supabase import SupabaseAdapter
+    from database.adapter.base import DatabaseAdapter
+    from database.adapter.transactions import Transaction
+    from database.backends.convex import ConvexAdapter
+    from database.backends.convex.errors import FunctionError
+    from database.backends.faulty import Faults
+    from database.backends.faulty import FaultyAdapter
+    from database.backends.memory import MemoryAdapter
+    from database.backends.postgres import PostgresAdapter
+    from database.backends.postgres import SupabaseDirectAdapter
+    from database.backends.sqlite import SQLiteAdapter
+    from database.backends.supabase import SupabaseAdapter
     from database.connection_manager import ConnectionManager
     from database.core.context import Identity
     from database.core.context import acting_as
@@ -46,40 +45,41 @@ if TYPE_CHECKING:
     from database.core.errors import Unavailable
     from database.core.errors import UnreadableRecord
     from database.core.errors import Unsupported
-    from database.core.query import And
-    from database.core.query import Not
-    from database.core.query import Or
-    from database.core.query import Order
-    from database.core.query import Where
+    from database.core.query.filters import And
+    from database.core.query.filters import Not
+    from database.core.query.filters import Or
+    from database.core.query.filters import Order
+    from database.core.query.filters import Where
     from database.core.result import Result
-    from database.core.schema import Schema
+    from database.core.tables.schema import Schema
     from database.extension import Isthmus
     from database.extension import current_database
-    from database.flask_transactions import before_answer
-    from database.flask_transactions import transactional
-    from database.migrations.runner import upgrade
+    from database.flask_scope import before_answer
+    from database.flask_scope import transactional
+    from database.schema.migrations.runner import upgrade
+    from database.schema.reflection import reflect
     from database.sync import ConvexSyncManager
     from database.sync import SyncManager
     from database.sync import create_sync_manager
-    from database.transaction import Resource
-    from database.transaction import after_commit
-    from database.transaction import after_rollback
-    from database.transaction import before_commit
-    from database.transaction import commit_anyway
-    from database.transaction import join
-    from database.transaction import own_transaction
+    from database.unit_of_work import Resource
+    from database.unit_of_work import after_commit
+    from database.unit_of_work import after_rollback
+    from database.unit_of_work import before_commit
+    from database.unit_of_work import commit_anyway
+    from database.unit_of_work import join
+    from database.unit_of_work import own_transaction
 else:
     _HOMES = {
-        "adapters.base": ("DatabaseAdapter",),
-        "adapters.convex": ("ConvexAdapter",),
-        "adapters.convex.errors": ("FunctionError",),
-        "adapters.faulty": ("FaultyAdapter", "Faults"),
-        "adapters.memory": ("MemoryAdapter",),
-        "adapters.postgres": ("PostgresAdapter", "SupabaseDirectAdapter"),
-        "adapters.reflection": ("reflect",),
-        "adapters.session": ("Transaction",),
-        "adapters.sqlite": ("SQLiteAdapter",),
-        "adapters.supabase": ("SupabaseAdapter",),
+        "adapter.base": ("DatabaseAdapter",),
+        "backends.convex": ("ConvexAdapter",),
+        "backends.convex.errors": ("FunctionError",),
+        "backends.faulty": ("FaultyAdapter", "Faults"),
+        "backends.memory": ("MemoryAdapter",),
+        "backends.postgres": ("PostgresAdapter", "SupabaseDirectAdapter"),
+        "schema.reflection": ("reflect",),
+        "adapter.transactions": ("Transaction",),
+        "backends.sqlite": ("SQLiteAdapter",),
+        "backends.supabase": ("SupabaseAdapter",),
         "connection_manager": ("ConnectionManager",),
         "core.context": ("Identity", "acting_as", "as_application", "in_callers_name"),
         "core.deferred": ("Deferred",),
@@ -89,14 +89,14 @@ else:
             *("PermissionDenied", "RequestError", "SerializationFailure", "TimedOut", "TransactionError"),
             *("Unavailable", "UnreadableRecord", "Unsupported"),
         ),
-        "core.query": ("And", "Not", "Or", "Order", "Where"),
+        "core.query.filters": ("And", "Not", "Or", "Order", "Where"),
         "core.result": ("Result",),
-        "core.schema": ("Schema",),
+        "core.tables.schema": ("Schema",),
         "extension": ("Isthmus", "current_database"),
-        "flask_transactions": ("before_answer", "transactional"),
-        "migrations.runner": ("upgrade",),
+        "flask_scope": ("before_answer", "transactional"),
+        "schema.migrations.runner": ("upgrade",),
         "sync": ("ConvexSyncManager", "SyncManager", "create_sync_manager"),
-        "transaction": (
+        "unit_of_work": (
             *("Resource", "after_commit", "after_rollback", "before_commit", "commit_anyway", "join"),
             "own_transaction",
         ),

@@ -17,10 +17,9 @@ from typing import ClassVar
 from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import load_settings
-from database.adapters.base import DatabaseAdapter
-from database.adapters.face import Database
-from database.adapters.registry import adapters_in_order
-from database.adapters.session import Transaction
+from database.adapter.base import DatabaseAdapter
+from database.adapter.interface import Database
+from database.adapter.transactions import Transaction
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.errors import CircuitOpen
@@ -30,12 +29,13 @@ from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
-from database.core.schema import Schema
+from database.core.tables.schema import Schema
 from database.declared import schema_for
 from database.failover.reading import alone
 from database.failover.reading import begun
 from database.failover.reading import read
 from database.failover.state import Failover
+from database.registry import adapters_in_order
 
 _AWAY = (CircuitOpen, ConnectFailed)
 """After these the primary is known to be away."""

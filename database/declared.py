@@ -17,7 +17,7 @@ import sqlalchemy as sa
 from config.settings import ConfigurationError
 from config.settings import Settings
 from database import internal_tables
-from database.core.schema import Schema
+from database.core.tables.schema import Schema
 
 DEFAULT_PACKAGE: Final = "config"
 

@@ -8,16 +8,16 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.engine import has_engine
-from database.adapters.face import Database
+from database.adapter.base import DatabaseAdapter
+from database.adapter.interface import Database
 from database.core.context import as_application
 from database.core.errors import Unavailable
 from database.core.operations import Delete
 from database.core.operations import Select
-from database.core.query import Filter
-from database.core.query import Where
-from database.migrations.capture import install as capture
+from database.core.query.filters import Filter
+from database.core.query.filters import Where
+from database.schema.migrations.capture import install as capture
+from database.schema.sqlalchemy_engine import has_engine
 from database.sync.checkpoint import followers
 
 _PART: Final = 500

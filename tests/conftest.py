@@ -13,7 +13,7 @@ from hypothesis import HealthCheck
 from hypothesis import settings
 
 from config.settings import settings_table
-from database.adapters.convex import ConvexAdapter
+from database.backends.convex import ConvexAdapter
 from database.connection_manager import ConnectionManager
 from tests import laboratory
 from tests import no_skips

@@ -18,8 +18,16 @@ from typing import Any
 
 from auth.errors import KeyConfigurationError
 from auth.errors import RotationRefused
-from auth.keys.files import new_private_key
-from auth.keys.files import read_private_key
+from auth.keys.key_states import BEGINNING
+from auth.keys.key_states import KeySet
+from auth.keys.key_states import KeyState
+from auth.keys.key_states import Ring
+from auth.keys.key_states import RingKey
+from auth.keys.key_states import State
+from auth.keys.key_states import described
+from auth.keys.key_states import key_set
+from auth.keys.pem import new_private_key
+from auth.keys.pem import read_private_key
 from auth.keys.ring_file import LOCK_SETTING
 from auth.keys.ring_file import KeyringFile
 from auth.keys.rotation import Schedule
@@ -33,14 +41,6 @@ from auth.keys.signing import configured_key
 from auth.keys.signing import known_algorithm
 from auth.keys.signing import previous_secrets
 from auth.keys.signing import refuse_weak_secret
-from auth.keys.states import BEGINNING
-from auth.keys.states import KeySet
-from auth.keys.states import KeyState
-from auth.keys.states import Ring
-from auth.keys.states import RingKey
-from auth.keys.states import State
-from auth.keys.states import described
-from auth.keys.states import key_set
 from config.fields import JwtAlgorithm
 from config.settings import Settings
 from database.core.clock import utc_now

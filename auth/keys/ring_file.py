@@ -18,15 +18,15 @@ from pydantic import ValidationError
 from pydantic import model_validator
 
 from auth.errors import KeyConfigurationError
-from auth.keys.files import locked_for_writing
-from auth.keys.files import opened_private_key
-from auth.keys.files import private_pem
-from auth.keys.files import replace_file
+from auth.keys.key_states import Ring
+from auth.keys.key_states import RingKey
+from auth.keys.pem import locked_for_writing
+from auth.keys.pem import opened_private_key
+from auth.keys.pem import private_pem
+from auth.keys.pem import replace_file
 from auth.keys.signing import SigningKey
 from auth.keys.signing import asymmetric_signing_key
 from auth.keys.signing import refuse_open_file
-from auth.keys.states import Ring
-from auth.keys.states import RingKey
 
 LOCK_SETTING = "JWT_KEYRING_PASSWORD"
 

@@ -8,11 +8,11 @@ from datetime import datetime
 from datetime import timedelta
 
 from auth.errors import RotationRefused
+from auth.keys.key_states import Ring
+from auth.keys.key_states import RingKey
+from auth.keys.key_states import State
+from auth.keys.key_states import states
 from auth.keys.signing import SigningKey
-from auth.keys.states import Ring
-from auth.keys.states import RingKey
-from auth.keys.states import State
-from auth.keys.states import states
 
 
 @dataclass(frozen=True, slots=True)

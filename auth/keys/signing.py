@@ -23,9 +23,9 @@ from jwt.exceptions import InvalidKeyError
 from jwt.utils import base64url_encode
 
 from auth.errors import KeyConfigurationError
-from auth.keys.files import AsymmetricKey
-from auth.keys.files import read_private_key
-from auth.keys.files import readable_by_others
+from auth.keys.pem import AsymmetricKey
+from auth.keys.pem import read_private_key
+from auth.keys.pem import readable_by_others
 from config.fields import JwtAlgorithm
 from config.settings import Settings
 

@@ -10,10 +10,10 @@ from flask.cli import with_appcontext
 
 from auth.sessions.sessions import SESSIONS
 from auth.sessions.sessions import TOKENS
-from database.adapters.face import Database
+from database.adapter.interface import Database
 from database.core.clock import utc_now
 from database.core.context import as_application
-from database.core.query import Where
+from database.core.query.filters import Where
 from database.extension import current_database
 from database.purging import delete
 from database.purging import delete_in_parts

@@ -29,7 +29,7 @@ from typing import Final
 from auth.errors import InvalidToken
 from auth.sessions.sessions import SESSIONS
 from config.auth import RevocationPolicy
-from database.adapters.face import Database
+from database.adapter.interface import Database
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.clock import utc_now
@@ -40,9 +40,9 @@ from database.core.errors import DataError
 from database.core.errors import Unavailable
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Select
-from database.core.query import Order
-from database.core.query import Where
-from database.flask_transactions import SAFE_METHODS
+from database.core.query.filters import Order
+from database.core.query.filters import Where
+from database.flask_scope import SAFE_METHODS
 
 logger = logging.getLogger(__name__)
 

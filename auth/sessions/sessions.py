@@ -24,7 +24,7 @@ from auth.errors import SessionEnded
 from auth.errors import SessionExpired
 from auth.errors import UnknownSession
 from auth.sessions.refresh_tokens import RefreshToken
-from database.adapters.face import Database
+from database.adapter.interface import Database
 from database.core.clock import utc_now
 from database.core.context import active_unit
 from database.core.context import as_application
@@ -34,14 +34,14 @@ from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
-from database.core.query import Filter
-from database.core.query import Order
-from database.core.query import Where
+from database.core.query.filters import Filter
+from database.core.query.filters import Order
+from database.core.query.filters import Where
 from database.core.result import Result
 from database.core.result import Row
-from database.core.schema import new_id
-from database.transaction import UnitOfWork
-from database.transaction import own_transaction
+from database.core.tables.schema import new_id
+from database.unit_of_work import UnitOfWork
+from database.unit_of_work import own_transaction
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
-class Session:
+class UserSession:
     """A living session, as its user sees it."""
 
     id: str
@@ -136,7 +136,7 @@ class Sessions:
         return Grant(session_id, user_id, token, min(now + self._idle, expires_at))
 
     def refresh(self, text: object) -> Grant:
-        """Exchange a refresh token for its successor: see :func:`~database.transaction.own_transaction`.
+        """Exchange a refresh token for its successor: see :func:`~database.unit_of_work.own_transaction`.
 
         What it ends stays ended, whatever the caller answers.
 
@@ -161,14 +161,14 @@ class Sessions:
         row = self._run(Get(TOKENS, token.id, ("session_id",))).first
         return None if row is None else str(row["session_id"])
 
-    def living(self, user_id: str) -> list[Session]:
+    def living(self, user_id: str) -> list[UserSession]:
         """The user's sessions, the last used one first, at most ``MAX_LISTED``."""
         now = self._now()
         fresh = Where("expires_at", "gt", now) & Where("last_used_at", "gt", now - self._idle)
         where = Where("user_id", "eq", user_id) & Where("ended_at", "is_null", True) & fresh
         columns = ("id", "created_at", "last_used_at", "user_agent")
         order = (Order("last_used_at", descending=True),)
-        return [Session(**row) for row in self._run(Select(SESSIONS, columns, where, order, MAX_LISTED))]
+        return [UserSession(**row) for row in self._run(Select(SESSIONS, columns, where, order, MAX_LISTED))]
 
     def end(self, session_id: str, user_id: str, reason: str) -> None:
         """End one session of the user, in a transaction of its own.

@@ -31,7 +31,7 @@ from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
-from database.core.query import Where
+from database.core.query.filters import Where
 from database.core.result import Result
 from database.core.result import Row
 

@@ -36,11 +36,11 @@ from auth.sign_in.registration import canonical_email
 from auth.sign_in.registration import valid_name
 from config.settings import ConfigurationError
 from config.sign_in import ForeignIssuer
-from database.adapters.face import Database
+from database.adapter.interface import Database
 from database.core.errors import ConstraintViolated
 from database.core.operations import Get
 from database.core.operations import Insert
-from database.transaction import own_transaction
+from database.unit_of_work import own_transaction
 
 TABLE = "isthmus_identities"
 

@@ -20,7 +20,7 @@ from database.core.errors import RequestError
 from database.core.lifecycle import Worker
 from database.core.result import Result
 from database.core.result import Row
-from database.core.unreadable import Unreadable
+from database.core.tables.unreadable import Unreadable
 
 logger = logging.getLogger(__name__)
 

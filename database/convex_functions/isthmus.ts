@@ -1,16 +1,16 @@
 import { internalMutationGeneric as internalMutation, internalQueryGeneric as internalQuery } from "convex/server";
 import { v } from "convex/values";
 import { internal } from "./_generated/api";
-import { Budget } from "./lib/budget";
-import { changesAfter } from "./lib/changes";
-import { commit as commitRequest } from "./lib/commit";
+import { Budget } from "./lib/query/budget";
+import { changesAfter } from "./lib/writing/changes";
+import { commit as commitRequest } from "./lib/writing/commit";
 import { recordById } from "./lib/database";
-import { grouped } from "./lib/groups";
+import { grouped } from "./lib/query/groups";
 import { rowOf, tableNamed, underBothNames } from "./lib/metadata";
-import { BY_ID } from "./lib/order";
-import { purgeChunk } from "./lib/purge";
+import { BY_ID } from "./lib/query/order";
+import { purgeChunk } from "./lib/writing/purge";
 import { recordFunctionsIn } from "./lib/record_functions";
-import { select as selectRows } from "./lib/select";
+import { select as selectRows } from "./lib/query/select";
 import { RECORD_MODULES } from "./record_modules";
 
 // Only who has the deploy key can call these: they know nothing of users.

@@ -56,7 +56,7 @@ class Context(NamedTuple):
     :ivar deadline: monotonic seconds at which the caller stops waiting; ``inf`` for no limit.
     :ivar identity: who asks; None if nobody said so. In an app such a call is refused, outside of one it is the
         application's own.
-    :ivar transaction: the :class:`~database.adapters.session.Transaction` that the call is made in, at which the
+    :ivar transaction: the :class:`~database.adapter.transactions.Transaction` that the call is made in, at which the
         stages around the call end; None for a call on its own.
     """
 
@@ -128,7 +128,7 @@ def on_its_own() -> Iterator[None]:
         active_unit.reset(token)
 
 
-class UnitOfWork(Protocol):
+class AmbientUnit(Protocol):
     """What an adapter needs to know of the unit of work around it."""
 
     def run(self, source: Any, operation: Operation) -> Result:
@@ -157,7 +157,7 @@ class Provenance:
 current_provenance: ContextVar[Provenance | None] = ContextVar("isthmus_provenance", default=None)
 """Where answers of stand-ins are noted; None where nobody asks."""
 
-active_unit: ContextVar[UnitOfWork | None] = ContextVar("isthmus_unit", default=None)
+active_unit: ContextVar[AmbientUnit | None] = ContextVar("isthmus_unit", default=None)
 """The unit of work that plain adapter calls of this thread join, if there is one."""
 
 

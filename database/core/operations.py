@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 from typing import ClassVar
 
-from database.core.query import Filter
-from database.core.query import Order
-from database.core.sql_text import certainly_reads
+from database.core.query.filters import Filter
+from database.core.query.filters import Order
+from database.core.query.sql_text import certainly_reads
 
 Record = Mapping[str, Any]
 SqlParams = Sequence[Any] | Mapping[str, Any] | None
@@ -204,7 +204,8 @@ def locks(operation: Operation) -> bool:
 def reads_only(operation: Operation) -> bool:
     """Whether ``operation`` changes nothing, so that it may be repeated or answered elsewhere.
 
-    SQL text counts as reading where :func:`~database.core.sql_text.certainly_reads` says so, and as writing elsewhere.
+    SQL text counts as reading where :func:`~database.core.query.sql_text.certainly_reads` says so, and as writing
+    elsewhere.
     """
     if operation.reads:
         # A lock keeps others waiting, and is of use only where the writes go.

@@ -10,7 +10,7 @@ from dataclasses import field
 from typing import Any
 
 from database.core.errors import Outcome
-from database.core.unreadable import Unreadable
+from database.core.tables.unreadable import Unreadable
 
 Row = dict[str, Any]
 """A record: column name to str, int, float, bool, None, aware UTC datetime, or JSON value."""

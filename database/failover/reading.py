@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.session import Transaction
+from database.adapter.base import DatabaseAdapter
+from database.adapter.transactions import Transaction
 from database.core.context import current_provenance
 from database.core.errors import BackendError
 from database.core.errors import TimedOut
@@ -14,8 +14,8 @@ from database.core.errors import Unavailable
 from database.core.errors import Unsupported
 from database.core.operations import Operation
 from database.core.result import Result
-from database.failover.stand_in import may_stand_in
-from database.failover.stand_in import standing_in
+from database.failover.read_fallback import may_stand_in
+from database.failover.read_fallback import standing_in
 from database.failover.state import Failover
 
 logger = logging.getLogger(__name__)

@@ -15,13 +15,13 @@ from threading import Lock
 from threading import RLock
 from typing import Final
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.context import current_context
 from database.core.errors import Unavailable
+from database.resilience.circuit_breaker import CLOSED
 from database.resilience.deadline import remaining
-from database.resilience.guard import CLOSED
 
 logger = logging.getLogger(__name__)
 

@@ -25,8 +25,8 @@ from database.core.operations import Operation
 from database.core.operations import Ping
 from database.resilience import probe
 from database.resilience.bulkhead import Bulkhead
+from database.resilience.circuit_breaker import Guard
 from database.resilience.deadline import bounded
-from database.resilience.guard import Guard
 from database.resilience.metrics import Metrics
 from database.resilience.metrics import OperationCounts
 from database.resilience.policy import Answer
@@ -44,7 +44,7 @@ class PipelineSnapshot(TypedDict):
     """A backend's pipeline for the status page.
 
     ``in_flight`` is None without a limit on concurrency; ``retry_after`` and ``retries_left`` as in
-    :class:`~database.resilience.guard.Guard` and :class:`~database.resilience.retry.RetryBudget`.
+    :class:`~database.resilience.circuit_breaker.Guard` and :class:`~database.resilience.retry.RetryBudget`.
     """
 
     name: str

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from database.core.errors import DataError
 from database.core.errors import RequestError
 from database.core.lifecycle import Worker
-from database.resilience.guard import CLOSED
-from database.resilience.guard import OPEN
-from database.resilience.guard import Guard
+from database.resilience.circuit_breaker import CLOSED
+from database.resilience.circuit_breaker import OPEN
+from database.resilience.circuit_breaker import Guard
 
 PAUSE = 0.5
 """Seconds between the end of a ping and the next one."""

@@ -9,7 +9,7 @@ from typing import Final
 import orjson
 
 from database.core.result import Row
-from database.core.schema import TableSchema
+from database.core.tables.schema import TableSchema
 
 _INT64: Final = 2.0**63
 

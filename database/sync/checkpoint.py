@@ -15,12 +15,12 @@ from threading import Lock
 from typing import Any
 from typing import Final
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import Conflict
 from database.core.errors import SchemaMismatch
 from database.core.operations import Select
 from database.core.result import Row
-from database.core.schema import new_id
+from database.core.tables.schema import new_id
 from database.sync.side import Pair
 from database.sync.side import apart
 from database.sync.three_way_merge import SIDES

@@ -11,7 +11,7 @@ from typing import Final
 from database.changes.feed import MAX_PAGE
 from database.core.clock import Clock
 from database.core.clock import monotonic
-from database.core.query import Where
+from database.core.query.filters import Where
 from database.sync.checkpoint import Checkpoint
 from database.sync.checkpoint import Checkpoints
 from database.sync.failures import Failures

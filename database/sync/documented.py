@@ -8,7 +8,7 @@ from typing import Any
 from typing import Final
 from typing import Literal
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.sync.manager import SyncManager
 from database.sync.manager import Target
 from database.sync.options import DEFAULT_INTERVAL

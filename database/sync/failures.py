@@ -8,7 +8,7 @@ from typing import Final
 
 from database.core.errors import RequestError
 from database.core.errors import UnreadableRecord
-from database.core.query import Where
+from database.core.query.filters import Where
 from database.sync.side import Pair
 from database.sync.three_way_merge import RecordKey
 

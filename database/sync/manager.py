@@ -10,7 +10,7 @@ from typing import Any
 from typing import Literal
 from typing import Self
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import Conflict
 from database.core.errors import DataError
 from database.core.lifecycle import Worker

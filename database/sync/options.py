@@ -12,9 +12,9 @@ from typing import Final
 from config.fields import names
 from config.settings import ConfigurationError
 from config.settings import load_settings
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import Unsupported
-from database.core.schema import Column
+from database.core.tables.schema import Column
 from database.sync.strategies import Resolver
 from database.sync.strategies import resolve_with
 

@@ -16,7 +16,7 @@ from itertools import groupby
 from typing import Any
 from typing import Final
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.changes.feed import Changes
 from database.core.context import as_application
 from database.core.context import on_its_own
@@ -28,8 +28,8 @@ from database.core.operations import Insert
 from database.core.operations import Record
 from database.core.operations import Select
 from database.core.operations import Upsert
-from database.core.query import Filter
-from database.core.query import Where
+from database.core.query.filters import Filter
+from database.core.query.filters import Where
 from database.core.result import Row
 from database.resilience.repetition import ATTEMPTS
 from database.resilience.repetition import repeated

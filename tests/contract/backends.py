@@ -13,18 +13,18 @@ import apsw
 import psycopg
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.convex import ConvexAdapter
-from database.adapters.memory import MemoryAdapter
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
-from database.adapters.sqlite import SQLiteAdapter
-from database.adapters.supabase import SupabaseAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.convex import ConvexAdapter
+from database.backends.memory import MemoryAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.postgres import SupabaseDirectAdapter
+from database.backends.sqlite import SQLiteAdapter
+from database.backends.supabase import SupabaseAdapter
 from database.core.capabilities import Capabilities
 from database.core.operations import Delete
-from database.core.query import Where
-from database.migrations import row_security
-from database.migrations.supabase import functions
+from database.core.query.filters import Where
+from database.schema.migrations import row_security
+from database.schema.migrations.supabase import functions
 from tests.contract.foreign import ConvexProgram
 from tests.contract.foreign import ForeignProgram
 from tests.contract.foreign import PostgresProgram

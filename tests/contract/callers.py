@@ -10,7 +10,7 @@ from typing import Final
 
 import jwt
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.context import Identity
 from database.core.context import acting_as
 from database.core.context import as_application

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from database.adapters.buffered.backend import BufferedBackend
+from database.backends.buffered.backend import BufferedBackend
 from tests.contract.backends import BACKENDS
 from tests.contract.backends import BackendCase
 

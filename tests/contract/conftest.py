@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.faulty import Faults
-from database.adapters.faulty import FaultyAdapter
-from database.adapters.memory import MemoryAdapter
-from database.adapters.sqlite import SQLiteAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.faulty import Faults
+from database.backends.faulty import FaultyAdapter
+from database.backends.memory import MemoryAdapter
+from database.backends.sqlite import SQLiteAdapter
 from tests.contract.backends import BACKENDS
 from tests.contract.backends import TIMEOUT
 from tests.contract.backends import Backend

@@ -7,8 +7,8 @@ from threading import enumerate as all_threads
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.builder import TableQuery
+from database.adapter.base import DatabaseAdapter
+from database.adapter.builder import TableQuery
 from database.changes.feed import MAX_PAGE
 from database.changes.feed import Change
 from database.core.result import Row

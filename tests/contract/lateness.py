@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 
 import apsw
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.clock import monotonic
 from database.core.context import current_context
 from tests.contract.backends import Backend

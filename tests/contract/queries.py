@@ -14,18 +14,18 @@ from database.core.operations import Delete
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
-from database.core.query import COMPARISONS
-from database.core.query import And
-from database.core.query import Filter
-from database.core.query import Not
-from database.core.query import Or
-from database.core.query import Order
-from database.core.query import Where
-from database.core.query import after
-from database.core.query import complete_order
+from database.core.query.filters import COMPARISONS
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Not
+from database.core.query.filters import Or
+from database.core.query.filters import Order
+from database.core.query.filters import Where
+from database.core.query.filters import after
+from database.core.query.filters import complete_order
 from database.core.result import Row
-from database.core.values import INTEGER_MAX
-from database.core.values import INTEGER_MIN
+from database.core.tables.values import INTEGER_MAX
+from database.core.tables.values import INTEGER_MIN
 from tests.contract.tables import SCHEMA
 
 # Letters of both cases, with and without accents, composed and combining, from each length of UTF-8; and

@@ -12,8 +12,8 @@ from database.columns import json
 from database.columns import record_columns
 from database.columns import text
 from database.columns import timestamp
-from database.core.schema import Schema
-from database.migrations.capture import install as capture
+from database.core.tables.schema import Schema
+from database.schema.migrations.capture import install as capture
 
 metadata = sa.MetaData()
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from config.settings import load_settings
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from database.core.context import ANONYMOUS
 from database.core.context import NO_CONTEXT
@@ -28,7 +28,7 @@ from database.core.operations import Select
 from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Where
+from database.core.query.filters import Where
 from database.core.result import Row
 from tests.contract.backends import Backend
 from tests.contract.callers import ADA

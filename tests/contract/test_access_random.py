@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.buffered.backend import BufferedBackend
-from database.adapters.memory import MemoryAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.buffered.backend import BufferedBackend
+from database.backends.memory import MemoryAdapter
 from database.core.context import SERVICE
 from database.core.context import Identity
 from database.core.context import acting_as
@@ -30,8 +30,8 @@ from database.core.operations import Select
 from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Filter
-from database.core.query import Where
+from database.core.query.filters import Filter
+from database.core.query.filters import Where
 from database.core.result import Result
 from database.core.result import Row
 from tests.contract.backends import Backend

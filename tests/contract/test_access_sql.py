@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import acting_as

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.context import ANONYMOUS
 from database.core.context import Identity
 from database.core.context import acting_as
@@ -15,7 +15,7 @@ from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Where
+from database.core.query.filters import Where
 from tests.contract.callers import ADA
 from tests.contract.callers import ADMIN
 from tests.contract.callers import BOB

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated
 from database.core.errors import DataError

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated
 from database.core.operations import Get

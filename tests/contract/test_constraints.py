@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.context import NO_CONTEXT
 from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
@@ -13,7 +13,7 @@ from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Where
+from database.core.query.filters import Where
 from tests.contract.backends import Backend
 from tests.contract.tables import thing
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from database.adapters.faulty import Fault
-from database.adapters.faulty import Faults
-from database.adapters.faulty import FaultyAdapter
+from database.backends.faulty import Fault
+from database.backends.faulty import Faults
+from database.backends.faulty import FaultyAdapter
 from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
 from database.core.context import current_context
@@ -31,7 +31,7 @@ from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Where
+from database.core.query.filters import Where
 from tests.contract.backends import Backend
 from tests.contract.conftest import faulty
 from tests.contract.tables import thing

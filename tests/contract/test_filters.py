@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.operations import Insert
-from database.core.query import And
-from database.core.query import Filter
-from database.core.query import Not
-from database.core.query import Or
-from database.core.query import Where
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Not
+from database.core.query.filters import Or
+from database.core.query.filters import Where
 from tests.contract.tables import thing
 
 NOON = datetime(2024, 5, 1, 12, tzinfo=UTC)

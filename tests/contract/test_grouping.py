@@ -9,7 +9,7 @@ from typing import Literal
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
@@ -17,8 +17,8 @@ from database.core.operations import Batch
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Select
-from database.core.query import Order
-from database.core.query import Where
+from database.core.query.filters import Order
+from database.core.query.filters import Where
 from tests.contract.tables import thing
 
 MOMENT = datetime(2024, 1, 1, 12, 30, 15, 1, tzinfo=UTC)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
 from database.core.errors import NotFound
@@ -13,8 +13,8 @@ from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Order
-from database.core.query import Where
+from database.core.query.filters import Order
+from database.core.query.filters import Where
 from tests.contract.tables import thing
 
 HOSTILE = [

@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from config.settings import load_settings
-from database.adapters import embedding
-from database.adapters.base import DatabaseAdapter
-from database.adapters.builder import TableQuery
-from database.adapters.faulty import Faults
-from database.adapters.faulty import FaultyAdapter
-from database.adapters.memory import MemoryAdapter
+from database.adapter import joins
+from database.adapter.base import DatabaseAdapter
+from database.adapter.builder import TableQuery
+from database.backends.faulty import Faults
+from database.backends.faulty import FaultyAdapter
+from database.backends.memory import MemoryAdapter
 from database.connection_manager import ConnectionManager
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
@@ -144,7 +144,7 @@ def test_no_rows_join_nothing(adapter: DatabaseAdapter) -> None:
 
 @pytest.mark.parametrize("more", [-1, 0, 1, FEW + 1])
 def test_more_values_than_a_filter_takes(calm: DatabaseAdapter, more: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedding, "MAX_IN", FEW)
+    monkeypatch.setattr(joins, "MAX_IN", FEW)
     names = [f"{number:05}" for number in range(FEW + more)]
     calm.run(Insert("things", [thing(name) for name in names], returning=False))
     calm.run(Insert("parts", [part(f"p{name}", name) for name in names], returning=False))

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.faulty import FaultyAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.faulty import FaultyAdapter
 from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
 from database.core.context import current_context

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.context import acting_as
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
@@ -17,7 +17,7 @@ from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
-from database.core.query import Where
+from database.core.query.filters import Where
 from tests.contract.callers import ADA
 from tests.contract.callers import begin_diaries
 from tests.contract.callers import caller

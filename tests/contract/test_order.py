@@ -9,11 +9,11 @@ from typing import Literal
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.operations import Insert
 from database.core.operations import Select
-from database.core.query import Order
-from database.core.query import after
+from database.core.query.filters import Order
+from database.core.query.filters import after
 from tests.contract.tables import thing
 
 CODE_POINTS = ["", "!", "A", "B", "Z", "_", "a", "b", "z", "é", "ÿ", "水", "\uffff", "😀"]

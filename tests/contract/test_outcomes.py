@@ -24,10 +24,10 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from api import problem
+from api.http import problem
 from config.settings import load_settings
-from database import flask_transactions
-from database.adapters.base import DatabaseAdapter
+from database import flask_scope
+from database.adapter.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from database.core.context import as_application
 from database.core.errors import BackendError
@@ -38,7 +38,7 @@ from database.core.operations import Get
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Upsert
-from database.flask_transactions import transactional
+from database.flask_scope import transactional
 from database.resilience.repetition import ATTEMPTS
 from tests.contract.backends import Backend
 from tests.contract.lateness import LIMIT
@@ -75,7 +75,7 @@ class Caller:
         app = Flask(__name__)
         app.config["REQUEST_TIMEOUT"] = LIMIT
         manager = ConnectionManager(load_settings(None, ENVIRONMENT="testing"), {"main": adapter})
-        flask_transactions.init_app(app, manager)
+        flask_scope.init_app(app, manager)
         problem.init_app(app)
 
         @app.post("/<name>")

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import Conflict
 from database.core.operations import Delete
 from database.core.operations import Get
@@ -17,7 +17,7 @@ from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Where
+from database.core.query.filters import Where
 from tests.contract.tables import thing
 
 

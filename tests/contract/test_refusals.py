@@ -9,16 +9,7 @@ from uuid import UUID
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.core.checks import MAX_CONTAINED
-from database.core.checks import MAX_FILTER_DEPTH
-from database.core.checks import MAX_IN
-from database.core.checks import MAX_OPERAND_LENGTH
-from database.core.checks import MAX_OPERANDS
-from database.core.checks import MAX_PARTS
-from database.core.checks import MAX_PATTERN
-from database.core.checks import MAX_SEARCHED
-from database.core.checks import MAX_SORT_KEYS
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
@@ -31,13 +22,22 @@ from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import And
-from database.core.query import Filter
-from database.core.query import Not
-from database.core.query import Or
-from database.core.query import Order
-from database.core.query import Where
-from database.core.values import MAX_JSON_DEPTH
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Not
+from database.core.query.filters import Or
+from database.core.query.filters import Order
+from database.core.query.filters import Where
+from database.core.query.validation import MAX_CONTAINED
+from database.core.query.validation import MAX_FILTER_DEPTH
+from database.core.query.validation import MAX_IN
+from database.core.query.validation import MAX_OPERAND_LENGTH
+from database.core.query.validation import MAX_OPERANDS
+from database.core.query.validation import MAX_PARTS
+from database.core.query.validation import MAX_PATTERN
+from database.core.query.validation import MAX_SEARCHED
+from database.core.query.validation import MAX_SORT_KEYS
+from database.core.tables.values import MAX_JSON_DEPTH
 from tests.contract.backends import BACKENDS
 from tests.contract.tables import thing
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.context import ANONYMOUS
 from database.core.context import Identity
 from database.core.context import acting_as

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import ConstraintViolated
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound

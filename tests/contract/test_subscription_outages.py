@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from database.adapters.faulty import Faults
+from database.backends.faulty import Faults
 from database.core.clock import monotonic
 from database.core.operations import Insert
 from database.core.operations import Upsert

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
 from database.core.context import acting_as

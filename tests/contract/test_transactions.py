@@ -9,8 +9,8 @@ from typing import NoReturn
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.memory import MemoryAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.memory import MemoryAdapter
 from database.core.context import NO_CONTEXT
 from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated

@@ -18,8 +18,8 @@ from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Order
-from database.core.query import Where
+from database.core.query.filters import Order
+from database.core.query.filters import Where
 from database.core.result import Result
 from tests.contract.backends import TIMEOUT
 from tests.contract.backends import Backend

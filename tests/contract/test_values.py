@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import InvalidQuery
 from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Where
-from database.core.values import INTEGER_MAX
-from database.core.values import INTEGER_MIN
+from database.core.query.filters import Where
+from database.core.tables.values import INTEGER_MAX
+from database.core.tables.values import INTEGER_MIN
 from tests.contract.backends import Backend
 from tests.contract.queries import typed
 from tests.contract.tables import thing

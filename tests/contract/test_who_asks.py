@@ -18,12 +18,12 @@ from flask import Flask
 from flask import Response
 from flask import request_started
 
-from api import problem
+from api.http import problem
 from auth import middleware
 from auth.bridge import AuthBridge
 from config.settings import load_settings
-from database import flask_transactions
-from database.adapters.memory import MemoryAdapter
+from database import flask_scope
+from database.backends.memory import MemoryAdapter
 from database.connection_manager import ConnectionManager
 from database.core.context import as_application
 from database.core.context import in_callers_name
@@ -33,8 +33,8 @@ from database.core.errors import TransactionError
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.sync import SyncManager
-from database.transaction import after_commit
-from database.transaction import before_commit
+from database.unit_of_work import after_commit
+from database.unit_of_work import before_commit
 from tests.contract.backends import Backend
 from tests.contract.callers import ADA
 from tests.contract.callers import begin_diaries
@@ -59,7 +59,7 @@ class Places:
         self.app = Flask(__name__)
         settings = load_settings(None, ENVIRONMENT="testing", JWT_ALGORITHM="HS256", JWT_SECRET=JWT_SECRET)
         self.bridge = AuthBridge(settings=settings)
-        flask_transactions.init_app(self.app, manager)
+        flask_scope.init_app(self.app, manager)
         middleware.init_app(self.app, self.bridge)
         problem.init_app(self.app)
 

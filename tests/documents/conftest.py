@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from api.flask_convex import FlaskConvexIntegration
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from tests.documents.blocks import Block
 from tests.servers.convex_deployment import ConvexDeployment

@@ -15,12 +15,12 @@ from api.flask_convex import init_flask_convex
 from auth.bridge import AuthBridge
 from config.settings import load_settings
 from database import internal_tables
-from database.adapters.convex import ConvexAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
+from database.backends.convex import ConvexAdapter
+from database.backends.postgres import SupabaseDirectAdapter
 from database.core.context import as_application
 from database.core.errors import BackendError
 from database.core.errors import RequestError
-from database.migrations import runner
+from database.schema.migrations import runner
 from tests.contract.backends import supabase_database
 from tests.documents.blocks import Block
 from tests.documents.blocks import blocks
@@ -38,10 +38,10 @@ PYTHON = {block.section: block for block in blocks(DOCUMENT, "python")}
 (INI,) = blocks(DOCUMENT, "ini")
 
 IMPORTS = {
-    "from database.enhanced_convex_adapter import": "from database.adapters.convex import",
+    "from database.enhanced_convex_adapter import": "from database.backends.convex import",
     "from database.flask_convex_integration import": "from api.flask_convex import",
     "from database.auth_bridge import": "from auth.bridge import",
-    "from database.supabase_adapter import": "from database.adapters.postgres import",
+    "from database.supabase_adapter import": "from database.backends.postgres import",
     "from database.convex_sync import": "from database.sync import",
 }
 CONVEX = {"https://dynamic-mink-63.convex.cloud": "{url}", "your-deployment-key": DEPLOY_KEY}

@@ -16,12 +16,12 @@ import sqlalchemy as sa
 from config.settings import load_settings
 from config.settings import settings_table
 from database import columns
-from database.adapters.convex import ConvexAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
+from database.backends.convex import ConvexAdapter
+from database.backends.postgres import SupabaseDirectAdapter
 from database.core.context import as_application
-from database.core.schema import Schema
+from database.core.tables.schema import Schema
 from database.declared import declared_schema
-from database.migrations import runner
+from database.schema.migrations import runner
 from tests import laboratory
 from tests.contract.backends import supabase_database
 from tests.documents.blocks import Block

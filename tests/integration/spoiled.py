@@ -9,8 +9,8 @@ import apsw
 import psycopg
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.supabase import SupabaseAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.supabase import SupabaseAdapter
 from tests.contract.foreign import ConvexProgram
 from tests.integration.sync.conftest import _convex
 from tests.integration.sync.conftest import _sqlite

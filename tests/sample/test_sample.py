@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 
 from config import tables
-from database import convex_schema
-from database.adapters.sqlite import SQLiteAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.declared import DEFAULT_PACKAGE
 from database.declared import schema_in
-from database.migrations import runner
+from database.schema import convex_schema
+from database.schema.migrations import runner
 from tests.integration.http.support import Site
 from tests.integration.http.support import make_site
 

@@ -20,13 +20,13 @@ from typing import Literal
 
 import httpx
 
-from auth.sharing import JWKS_PATH
+from auth.keys.export import JWKS_PATH
 from config.settings import ConfigurationError
 from config.settings import load_settings
-from database.convex_schema import FUNCTIONS
-from database.convex_schema import write
-from database.core.schema import Schema
+from database.core.tables.schema import Schema
 from database.declared import schema_in
+from database.schema.convex_schema import FUNCTIONS
+from database.schema.convex_schema import write
 from tests import laboratory
 from tests.servers.node import FOLDER
 from tests.servers.node_server import NodeServer

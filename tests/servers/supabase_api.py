@@ -19,8 +19,8 @@ from typing import Final
 
 import jwt
 
-from database.adapters.postgres import PostgresAdapter
-from database.migrations import runner
+from database.backends.postgres import PostgresAdapter
+from database.schema.migrations import runner
 from tests.servers.node import FOLDER
 from tests.servers.node_server import NodeServer
 from tests.servers.node_server import announce

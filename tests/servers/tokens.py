@@ -15,9 +15,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.hazmat.primitives.serialization import NoEncryption
 from cryptography.hazmat.primitives.serialization import PrivateFormat
 
+from auth.keys.export import data_uri
 from auth.keys.signing import SigningKey
 from auth.keys.signing import asymmetric_signing_key
-from auth.sharing import data_uri
 
 
 @dataclass(frozen=True, slots=True)

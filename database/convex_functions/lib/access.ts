@@ -4,7 +4,7 @@ import { type Caller, callerOf, permissionsOf } from "./identity";
 import { tableNamed } from "./metadata";
 import type { Action } from "./types";
 
-// The access rules that the tables declare, decided as `database/core/access.py` does.
+// The access rules that the tables declare, decided as `database/core/tables/access_rules.py` does.
 
 /** What a caller may do: to all records, or to those that have their subject in the owner's column. */
 export interface Permitted {

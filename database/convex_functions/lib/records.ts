@@ -1,17 +1,17 @@
 import type { SystemFields } from "convex/server";
 import type { Doc, TableNames } from "../_generated/dataModel";
 import type { MutationCtx, QueryCtx } from "../_generated/server";
-import { Budget } from "./budget";
-import { recordKey, type Step } from "./changeset";
-import { applySteps } from "./commit";
+import { Budget } from "./query/budget";
+import { recordKey, type Step } from "./writing/changeset";
+import { applySteps } from "./writing/commit";
 import { type Document, type Reader, recordById, type Writer } from "./database";
 import { refuse } from "./errors";
-import type { Filter } from "./filters";
+import type { Filter } from "./query/filters";
 import { requireAdmin, requireCaller } from "./identity";
 import { rowOf, tableNamed } from "./metadata";
 import type { Row } from "./types";
-import { BY_ID } from "./order";
-import { select } from "./select";
+import { BY_ID } from "./query/order";
+import { select } from "./query/select";
 import { checkTexts } from "./texts";
 
 /** What an application's functions return of a table: the declared columns. */

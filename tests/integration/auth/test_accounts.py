@@ -14,7 +14,6 @@ import pytest
 from argon2 import PasswordHasher
 from flask import Flask
 
-from auth.commands import auth_commands
 from auth.errors import AuthError
 from auth.errors import EmailTaken
 from auth.errors import InvalidCredentials
@@ -23,7 +22,8 @@ from auth.errors import UnknownAccount
 from auth.sign_in.accounts import TABLE
 from auth.sign_in.accounts import Account
 from auth.sign_in.accounts import Accounts
-from database.adapters.memory import MemoryAdapter
+from cli.auth import auth_commands
+from database.backends.memory import MemoryAdapter
 from database.connection_manager import ConnectionManager
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE

@@ -13,8 +13,8 @@ from time import monotonic
 
 import pytest
 
-from auth.keys.files import new_private_key
-from auth.keys.files import private_pem
+from auth.keys.pem import new_private_key
+from auth.keys.pem import private_pem
 from auth.keys.signing import thumbprint
 
 ROOT = Path(__file__).parents[3]

@@ -14,7 +14,7 @@ from flask.testing import FlaskCliRunner
 from app import create_app
 from auth.bridge import AuthBridge
 from config.settings import load_settings
-from database.adapters.convex import ConvexAdapter
+from database.backends.convex import ConvexAdapter
 from database.core.context import Identity
 from database.core.context import acting_as
 from database.extension import Isthmus

@@ -15,14 +15,14 @@ from auth.sign_in.accounts import Accounts
 from auth.sign_in.foreign import TABLE
 from auth.sign_in.foreign import ForeignAccounts
 from auth.sign_in.foreign import ForeignUser
-from database.adapters.base import DatabaseAdapter
-from database.adapters.convex import ConvexAdapter
-from database.adapters.memory import MemoryAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.convex import ConvexAdapter
+from database.backends.memory import MemoryAdapter
 from database.core.context import SERVICE
 from database.core.context import acting_as
 from database.core.operations import Delete
 from database.core.operations import Select
-from database.core.query import Where
+from database.core.query.filters import Where
 from tests.integration.http.support import CHEAP
 from tests.servers.convex_deployment import ConvexDeployment
 

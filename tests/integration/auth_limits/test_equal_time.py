@@ -11,7 +11,7 @@ from argon2 import PasswordHasher
 
 from auth.errors import InvalidCredentials
 from auth.sign_in.accounts import Accounts
-from database.adapters.memory import MemoryAdapter
+from database.backends.memory import MemoryAdapter
 
 PASSWORD = "correct horse battery staple"
 ROUNDS = 40

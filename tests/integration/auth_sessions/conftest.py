@@ -11,14 +11,14 @@ import pytest
 import sqlalchemy as sa
 
 from auth.sessions.sessions import Sessions
-from database.adapters.base import DatabaseAdapter
-from database.adapters.convex import ConvexAdapter
-from database.adapters.memory import MemoryAdapter
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.sqlite import SQLiteAdapter
-from database.adapters.supabase import SupabaseAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.convex import ConvexAdapter
+from database.backends.memory import MemoryAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.sqlite import SQLiteAdapter
+from database.backends.supabase import SupabaseAdapter
 from database.internal_tables import metadata
-from database.migrations.supabase import functions
+from database.schema.migrations.supabase import functions
 from tests.clocks import WallClock
 from tests.contract.backends import supabase_database
 from tests.integration.auth_sessions.support import TIMEOUT

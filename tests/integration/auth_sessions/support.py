@@ -11,7 +11,7 @@ from typing import Any
 from auth.sessions.sessions import SESSIONS
 from auth.sessions.sessions import TOKENS
 from auth.sessions.sessions import Sessions
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.context import SERVICE
 from database.core.context import acting_as
 from database.core.operations import Select

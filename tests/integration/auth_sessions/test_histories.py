@@ -24,10 +24,10 @@ from auth.sessions.sessions import REUSE_SECONDS
 from auth.sessions.sessions import SESSIONS
 from auth.sessions.sessions import TOKENS
 from auth.sessions.sessions import Sessions
-from database.adapters.faulty import Fault
-from database.adapters.faulty import Faults
-from database.adapters.faulty import FaultyAdapter
-from database.adapters.memory import MemoryAdapter
+from database.backends.faulty import Fault
+from database.backends.faulty import Faults
+from database.backends.faulty import FaultyAdapter
+from database.backends.memory import MemoryAdapter
 from database.core.errors import BackendError
 from tests.clocks import ManualClock
 from tests.clocks import WallClock

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.signing_in import signed_in
+from api.auth.session_responses import signed_in
 from auth.bridge import AuthBridge
 from auth.sessions.purging import KEPT
 from auth.sessions.refresh_tokens import RefreshToken
@@ -20,7 +20,7 @@ from database.core.clock import utc_now
 from database.core.context import as_application
 from database.core.operations import Delete
 from database.core.operations import Update
-from database.core.query import Where
+from database.core.query.filters import Where
 from database.extension import Isthmus
 from tests.integration.http.support import CHEAP
 from tests.integration.http.support import PASSWORD

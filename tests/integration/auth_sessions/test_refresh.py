@@ -22,7 +22,7 @@ from auth.sessions.sessions import SESSIONS
 from auth.sessions.sessions import TOKENS
 from auth.sessions.sessions import Grant
 from auth.sessions.sessions import Sessions
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import Unavailable
 from tests.clocks import WallClock
 from tests.integration.auth_sessions.support import IDLE

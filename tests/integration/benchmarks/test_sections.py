@@ -8,8 +8,8 @@ from benchmarks.__main__ import main
 from benchmarks.earlier import ROOT
 from benchmarks.earlier import pipeline_in
 from benchmarks.plan import SMALL
-from benchmarks.sections import SECTIONS
-from benchmarks.sections import load
+from benchmarks.sections.loading import SECTIONS
+from benchmarks.sections.loading import load
 from benchmarks.summary import HEAD
 
 _ON_DEMAND = {"the same, beside an earlier commit"}

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.clock import monotonic
 from database.core.context import Identity
 from tests.integration.buffered.servers import Server

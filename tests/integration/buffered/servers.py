@@ -14,12 +14,12 @@ from typing import ClassVar
 import httpx
 import psycopg
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.convex import ConvexAdapter
-from database.adapters.supabase import SupabaseAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.convex import ConvexAdapter
+from database.backends.supabase import SupabaseAdapter
 from database.core.operations import Call
 from database.core.operations import QueryCall
-from database.migrations.supabase import functions
+from database.schema.migrations.supabase import functions
 from tests.contract.backends import supabase_database
 from tests.integration.buffered.tables import SCHEMA
 from tests.integration.buffered.tables import metadata

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from database.columns import record_columns
 from database.columns import text
-from database.core.schema import Schema
+from database.core.tables.schema import Schema
 
 metadata = sa.MetaData()
 

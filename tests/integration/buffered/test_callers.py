@@ -11,7 +11,7 @@ from uuid import UUID
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity

@@ -12,10 +12,10 @@ from uuid import uuid4
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.buffered.request import CommitRequest
-from database.adapters.buffered.request import Seen
-from database.adapters.buffered.request import Step
+from database.adapter.base import DatabaseAdapter
+from database.backends.buffered.request import CommitRequest
+from database.backends.buffered.request import Seen
+from database.backends.buffered.request import Step
 from database.core.context import NO_CONTEXT
 from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated
@@ -26,7 +26,7 @@ from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Where
+from database.core.query.filters import Where
 from tests.integration.buffered.remote import Remote
 from tests.integration.buffered.remote import ids
 from tests.integration.buffered.tables import account

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.clock import monotonic
 from database.core.errors import BackendError
 from database.core.errors import CircuitOpen

@@ -9,7 +9,7 @@ from threading import Barrier
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.context import NO_CONTEXT
 from database.core.errors import Conflict
 from database.core.errors import SerializationFailure
@@ -19,7 +19,7 @@ from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
-from database.core.query import Where
+from database.core.query.filters import Where
 from tests.integration.buffered.remote import TIMEOUT
 from tests.integration.buffered.remote import Remote
 from tests.integration.buffered.remote import at_once

@@ -7,11 +7,11 @@ from threading import Event
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import Conflict
 from database.core.operations import Insert
 from database.core.operations import Update
-from database.core.query import Where
+from database.core.query.filters import Where
 from tests.integration.buffered.remote import Remote
 from tests.integration.buffered.remote import at_once
 from tests.integration.buffered.remote import ids

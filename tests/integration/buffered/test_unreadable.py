@@ -11,15 +11,15 @@ from typing import Any
 import pytest
 from convex import ConvexInt64
 
-from database.adapters.convex import ConvexAdapter
+from database.backends.convex import ConvexAdapter
 from database.core.errors import UnreadableRecord
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
-from database.core.query import Order
-from database.core.query import Where
+from database.core.query.filters import Order
+from database.core.query.filters import Where
 from database.core.result import Result
 from tests.contract.foreign import MISSING
 from tests.contract.foreign import ConvexProgram

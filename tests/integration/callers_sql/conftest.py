@@ -11,10 +11,10 @@ import sqlalchemy as sa
 
 from app import create_app
 from config.settings import load_settings
-from database.adapters.base import DatabaseAdapter
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
-from database.adapters.sqlite import SQLiteAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.postgres import SupabaseDirectAdapter
+from database.backends.sqlite import SQLiteAdapter
 from tests.contract.backends import supabase_database
 from tests.integration.callers_sql.world import SCHEMA
 from tests.integration.callers_sql.world import World

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.postgres import SupabaseDirectAdapter
 from database.core.context import acting_as
 from database.core.context import as_application
 from database.core.errors import DataError

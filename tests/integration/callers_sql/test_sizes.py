@@ -7,10 +7,8 @@ from typing import Any
 import orjson
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.sql.limited import MAX_BYTES
-from database.adapters.sql.limited import MAX_ROWS
-from database.adapters.sqlite import SQLiteAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.core.context import acting_as
 from database.core.context import as_application
 from database.core.errors import InvalidQuery
@@ -20,7 +18,9 @@ from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Sql
 from database.core.operations import Update
-from database.core.query import Where
+from database.core.query.filters import Where
+from database.sql.limited import MAX_BYTES
+from database.sql.limited import MAX_ROWS
 from tests.integration.callers_sql.world import SIGNED_IN
 from tests.integration.callers_sql.world import World
 

@@ -23,8 +23,8 @@ from flask import jsonify
 from flask import request
 
 from auth.bridge import AuthBridge
-from database.adapters.base import DatabaseAdapter
-from database.adapters.postgres import PostgresAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.postgres import PostgresAdapter
 from database.columns import OWN_ROWS
 from database.columns import record_columns
 from database.columns import table_metadata
@@ -40,12 +40,12 @@ from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Upsert
-from database.core.query import Where
-from database.core.schema import Schema
+from database.core.query.filters import Where
+from database.core.tables.schema import Schema
 from database.declared import declared_schema
 from database.extension import Isthmus
 from database.extension import current_database
-from database.migrations import row_security
+from database.schema.migrations import row_security
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
 from tests.integration.http.support import bearer

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from api import problem
-from api.json import OrjsonProvider
+from api.http import problem
+from api.http.json import OrjsonProvider
 from config.settings import load_settings
-from database import flask_transactions
-from database.adapters.convex import ConvexAdapter
+from database import flask_scope
+from database.backends.convex import ConvexAdapter
 from database.connection_manager import ConnectionManager
 from tests.integration.convex_calls.support import TIMEOUT
 from tests.integration.convex_calls.support import Shop
@@ -85,6 +85,6 @@ def site(shop: Shop, proxy: Callable[[int], FaultProxy]) -> Iterator[Site]:
         app = Flask(__name__)
         app.json = OrjsonProvider(app)
         app.config["REQUEST_TIMEOUT"] = TIMEOUT
-        flask_transactions.init_app(app, manager, caller=shop.user("ada"))
+        flask_scope.init_app(app, manager, caller=shop.user("ada"))
         problem.init_app(app)
         yield Site(app, adapter, between, [])

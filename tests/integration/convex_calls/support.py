@@ -9,12 +9,12 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from database.adapters.convex import ConvexAdapter
+from database.backends.convex import ConvexAdapter
 from database.columns import OWN_ROWS
 from database.columns import record_columns
 from database.columns import text
 from database.core.context import Identity
-from database.core.schema import Schema
+from database.core.tables.schema import Schema
 from database.internal_tables import idempotency_keys
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from database.adapters.convex import ConvexAdapter
+from database.backends.convex import ConvexAdapter
 from database.core.errors import SerializationFailure
 from tests.integration.convex_calls.support import Shop
 from tests.servers.available import available

@@ -8,8 +8,8 @@ from flask import after_this_request
 from flask import jsonify
 from flask.typing import ResponseReturnValue
 
-from api.idempotency import idempotent
-from database.adapters.convex.errors import FunctionError
+from api.http.idempotency import idempotent
+from database.backends.convex.errors import FunctionError
 from tests.integration.convex_calls.conftest import Site
 from tests.integration.convex_calls.support import Shop
 from tests.servers.faults import LoseReply

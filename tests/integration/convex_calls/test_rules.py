@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from database.adapters.convex import ConvexAdapter
-from database.adapters.convex.errors import FunctionError
+from database.backends.convex import ConvexAdapter
+from database.backends.convex.errors import FunctionError
 from database.core.context import ANONYMOUS
 from database.core.context import Identity
 from database.core.context import acting_as

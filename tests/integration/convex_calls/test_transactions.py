@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from convex import ConvexError
 
-from database.adapters.convex import ConvexAdapter
-from database.adapters.convex.errors import FunctionError
+from database.backends.convex import ConvexAdapter
+from database.backends.convex.errors import FunctionError
 from database.core.context import ANONYMOUS
 from database.core.context import acting_as
 from database.core.errors import InvalidQuery

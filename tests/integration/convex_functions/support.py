@@ -20,7 +20,7 @@ from convex import json_to_convex
 from database.columns import json as json_type
 from database.columns import record_columns
 from database.columns import text
-from database.core.schema import Schema
+from database.core.tables.schema import Schema
 from tests.servers.convex_deployment import functions_with
 
 metadata = sa.MetaData()

@@ -9,22 +9,22 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from database.adapters.buffered.request import Encoder
-from database.adapters.convex.codec import decode_row
-from database.adapters.convex.codec import encode
-from database.adapters.memory.evaluate import selector
-from database.adapters.memory.evaluate import sort
+from database.backends.buffered.request import Encoder
+from database.backends.convex.codec import decode_row
+from database.backends.convex.codec import encode
+from database.backends.memory.evaluate import selector
+from database.backends.memory.evaluate import sort
 from database.core.operations import Select
-from database.core.query import And
-from database.core.query import Filter
-from database.core.query import Not
-from database.core.query import Operator
-from database.core.query import Or
-from database.core.query import Order
-from database.core.query import Where
-from database.core.query import after
-from database.core.query import complete_order
-from database.core.steps import Steps
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Not
+from database.core.query.filters import Operator
+from database.core.query.filters import Or
+from database.core.query.filters import Order
+from database.core.query.filters import Where
+from database.core.query.filters import after
+from database.core.query.filters import complete_order
+from database.core.query.steps import Steps
 from tests.integration.convex_functions.support import BY_ID
 from tests.integration.convex_functions.support import SCHEMA
 from tests.integration.convex_functions.support import Functions

@@ -6,9 +6,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from database.convex_modules import API_TYPES
-from database.convex_modules import api_types
-from database.convex_schema import FUNCTIONS
+from database.schema.convex_modules import API_TYPES
+from database.schema.convex_modules import api_types
+from database.schema.convex_schema import FUNCTIONS
 from tests.integration.convex_functions.support import deployed
 from tests.servers.available import available
 from tests.servers.node import installed_node

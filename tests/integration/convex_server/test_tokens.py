@@ -18,9 +18,9 @@ from cryptography.hazmat.primitives.asymmetric.ec import generate_private_key as
 from cryptography.hazmat.primitives.asymmetric.rsa import generate_private_key as generate_rsa_key
 from jwt.utils import base64url_encode
 
+from auth.keys.export import data_uri
 from auth.keys.signing import SigningKey
 from auth.keys.signing import asymmetric_signing_key
-from auth.sharing import data_uri
 from tests.integration.convex_server.support import Caller
 from tests.integration.convex_server.support import deploy_key
 from tests.servers.convex_deployment import ConvexDeployment

@@ -11,7 +11,7 @@ from flask.testing import FlaskClient
 from flask.typing import ResponseReturnValue
 
 from api.flask_convex import FlaskConvexIntegration
-from database.adapters.convex import ConvexAdapter
+from database.backends.convex import ConvexAdapter
 
 Config = dict[str, Any]
 

@@ -9,7 +9,7 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from api.flask_convex import FlaskConvexIntegration
-from database.adapters.convex import ConvexAdapter
+from database.backends.convex import ConvexAdapter
 from database.core.context import as_application
 from database.core.errors import CallerMissing
 from tests.integration.flask_convex.support import get

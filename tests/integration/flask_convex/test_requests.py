@@ -6,7 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.flask_convex import FlaskConvexIntegration
-from database.adapters.convex import ConvexAdapter
+from database.backends.convex import ConvexAdapter
 from database.core.context import as_application
 from tests.integration.flask_convex.support import bearer
 from tests.integration.flask_convex.support import create

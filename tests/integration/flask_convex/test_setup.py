@@ -13,8 +13,8 @@ from api.flask_convex import init_flask_convex
 from auth import middleware
 from auth.bridge import AuthBridge
 from config.settings import ConfigurationError
-from database import flask_transactions
-from database.adapters.memory import MemoryAdapter
+from database import flask_scope
+from database.backends.memory import MemoryAdapter
 from database.connection_manager import ConnectionManager
 from database.extension import Isthmus
 from tests.integration.flask_convex.support import Config
@@ -127,7 +127,7 @@ def test_an_app_is_set_up_once(app: Flask, flask_convex: FlaskConvexIntegration,
 
 def test_an_app_with_a_data_layer_is_refused(config: Config) -> None:
     app = Flask("plain")
-    flask_transactions.init_app(app, ConnectionManager(adapters={"memory": MemoryAdapter()}))
+    flask_scope.init_app(app, ConnectionManager(adapters={"memory": MemoryAdapter()}))
     with pytest.raises(RuntimeError, match="already"):
         init_flask_convex(app, config)
 

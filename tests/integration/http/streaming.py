@@ -8,8 +8,8 @@ from typing import Any
 
 from flask import Flask
 
-from api import serving
-from api.arriving import Arrived
+from api.server import serving
+from api.server.arriving import Arrived
 from app import create_app
 from config.settings import load_settings
 
@@ -50,11 +50,11 @@ def make_app() -> Flask:
     return app
 
 
-def serve_app() -> serving.Worker:
+def serve_app() -> serving.AsgiApplication:
     """For a process of the server."""
     settings = load_settings()
     serving.enter_worker()
-    return serving.Worker(make_app(), settings)
+    return serving.AsgiApplication(make_app(), settings)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from typing import Any
 from argon2 import PasswordHasher
 from flask import Flask
 
-from api import migrating
+from api.operations import auto_migration
 from app import create_app
 from auth.sign_in.accounts import Accounts
 from config.settings import load_settings
@@ -124,7 +124,7 @@ def make_site(folder: Path, **settings: object) -> Site:
         "PURGE_INTERVAL": 0,
     }
     app = create_app(load_settings(None, **{**defaults, **settings}))
-    migrating.start(app)
+    auto_migration.start(app)
     return Site(app)
 
 

@@ -124,7 +124,7 @@ def test_no_forged_token_is_believed(forge: Forge, attack: str, caplog: pytest.L
             answer = forge.site.call(method, path, {"name": "x"} if method == "POST" else None, bearer(token))
         assert_problem(answer, 401, "invalid-token")
         assert answer.headers["WWW-Authenticate"].startswith('Bearer error="invalid_token"')
-        (line,) = [record.getMessage() for record in caplog.records if record.name == "api.problem"]
+        (line,) = [record.getMessage() for record in caplog.records if record.name == "api.http.problem"]
         assert line.startswith(f"refused {method} {path} from 127.0.0.1: Invalid token: ")
         assert_untold(token, caplog.text, answer.text, str(answer.headers))
     assert forge.site.dump() == before
@@ -142,7 +142,7 @@ def test_there_are_enough_of_them() -> None:
 def test_a_path_makes_no_second_line_of_the_log(forge: Forge, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO"):
         forge.site.get("/api/x%0Arefused%20nobody", bearer("none"))
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "api.problem"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "api.http.problem"]
     assert "\n" not in line
 
 

@@ -10,21 +10,21 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from api import migrating
+from api.operations import auto_migration
 from app import create_app
 from config.settings import ConfigurationError
 from config.settings import load_settings
-from database.adapters.base import DatabaseAdapter
-from database.adapters.faulty import FaultyAdapter
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.sqlite import SQLiteAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.faulty import FaultyAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.columns import OWN_ROWS
 from database.columns import text
 from database.core.context import as_application
 from database.extension import Isthmus
-from database.migrations import presence
-from database.migrations import runner
-from database.migrations.failures import TableInTheWay
+from database.schema.migrations import presence
+from database.schema.migrations import runner
+from database.schema.migrations.failures import TableInTheWay
 from tests.integration.http.support import CHEAP
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
@@ -92,7 +92,7 @@ def test_a_refusal_to_migrate_stops_no_request(caplog: pytest.LogCaptureFixture)
     assert_problem(site.get("/api/molecules"), 503)
     assert "makes the table notes" in caplog.text
     with pytest.raises(TableInTheWay):
-        migrating.start(Site(create_app(load_settings(None))).app)
+        auto_migration.start(Site(create_app(load_settings(None))).app)
     site.close()
 
 

@@ -11,14 +11,14 @@ from typing import Any
 import pytest
 from flask import Response
 
-from api.idempotency import LIFETIME
-from api.idempotency import TABLE
+from api.http.idempotency import LIFETIME
+from api.http.idempotency import TABLE
 from database.core.clock import utc_now
 from database.core.context import SERVICE
 from database.core.context import acting_as
 from database.core.errors import OutcomeUnknown
 from database.core.operations import Update
-from database.core.query import Where
+from database.core.query.filters import Where
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem

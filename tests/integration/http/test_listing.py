@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import pytest
 
-from api import pages
-from api.listing import MAX_LIMIT
+from api.records import pages
+from api.records.listing import MAX_LIMIT
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
 

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 from flask import g
 
-from api import problem
-from api.json import OrjsonProvider
+from api.http import problem
+from api.http.json import OrjsonProvider
 from auth.errors import AuthError
 from auth.errors import EmailTaken
 from auth.errors import InvalidRegistration

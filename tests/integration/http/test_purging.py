@@ -13,15 +13,15 @@ from typing import Final
 import pytest
 import sqlalchemy as sa
 
-from api.idempotency import TABLE as KEYS
+from api.http.idempotency import TABLE as KEYS
 from auth.sessions.purging import KEPT
 from auth.sessions.sessions import SESSIONS
-from database.adapters.base import DatabaseAdapter
-from database.adapters.engine import connected
-from database.adapters.memory import MemoryAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.memory import MemoryAdapter
 from database.core.clock import utc_now
 from database.core.context import as_application
 from database.core.operations import Insert
+from database.schema.sqlalchemy_engine import connected
 from database.sync import SyncManager
 from database.sync.checkpoint import followers
 from tests.contract.following import told

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.bodies import MAX_ROWS
+from api.http.bodies import MAX_ROWS
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem

@@ -158,7 +158,7 @@ def test_the_order_to_stop_is_heard_by_a_sleeping_process() -> None:
     # Taken by another thread, the signal does not wake the main one, just as when that is about to fall asleep.
     program = """if True:
         import signal, threading
-        from api import serving
+        from api.server import serving
 
         serving.enter_worker()
         stopped = threading.Event()

@@ -10,20 +10,20 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from api.metrics import CIRCUIT_STATES
-from api.status import READY_FOR
-from api.status import Readiness
+from api.operations.health import READY_FOR
+from api.operations.health import Readiness
+from api.operations.metrics import CIRCUIT_STATES
 from config.settings import load_settings
-from database.adapters.backend import Setup
-from database.adapters.engine import connected
-from database.adapters.memory import MemoryAdapter
-from database.adapters.memory.adapter import MemoryBackend
+from database.adapter.backend import Setup
+from database.backends.memory import MemoryAdapter
+from database.backends.memory.adapter import MemoryBackend
 from database.connection_manager import ConnectionManager
 from database.core.context import Context
 from database.core.errors import Unavailable
 from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.result import Result
+from database.schema.sqlalchemy_engine import connected
 from tests.clocks import ManualClock
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem

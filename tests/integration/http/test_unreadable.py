@@ -13,9 +13,9 @@ import apsw
 import psycopg
 import pytest
 
-from database.core import unreadable
 from database.core.context import as_application
 from database.core.errors import UnreadableRecord
+from database.core.tables import unreadable
 from database.purging import purge_changes
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import Site

@@ -12,7 +12,7 @@ from threading import Event
 
 import pytest
 
-from database.adapters.supabase import transport
+from database.backends.supabase import transport
 from database.core.clock import monotonic
 from database.core.errors import ConnectFailed
 from database.core.errors import DataError

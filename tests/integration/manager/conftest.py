@@ -13,7 +13,7 @@ import pytest
 from config.settings import load_settings
 from database.connection_manager import ConnectionManager
 from database.core.result import Result
-from database.resilience.guard import CLOSED
+from database.resilience.circuit_breaker import CLOSED
 from tests.clocks import ManualClock
 from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import postgresql_ledger

@@ -11,9 +11,9 @@ import sys
 from threading import Thread
 
 from config.settings import load_settings
-from database.adapters.base import DatabaseAdapter
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.sqlite import SQLiteAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.connection_manager import ConnectionManager
 from tests.integration.transactions.ledger import ACCOUNT
 from tests.integration.transactions.ledger import SCHEMA

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.memory import MemoryAdapter
+from database.backends.memory import MemoryAdapter
 from database.connection_manager import ConnectionManager
 from database.core.context import as_application
 from database.core.errors import BackendError

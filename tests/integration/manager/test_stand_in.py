@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from config.settings import load_settings
-from database.adapters.memory import MemoryAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
+from database.backends.memory import MemoryAdapter
+from database.backends.postgres import SupabaseDirectAdapter
 from database.connection_manager import ConnectionManager
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE

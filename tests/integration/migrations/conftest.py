@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
-from database.adapters.sqlite import SQLiteAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.postgres import SupabaseDirectAdapter
+from database.backends.sqlite import SQLiteAdapter
 from tests.contract.backends import supabase_database
 from tests.servers.available import available
 from tests.servers.postgres import PostgresServer

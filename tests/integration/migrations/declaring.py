@@ -9,12 +9,12 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.columns import record_columns
 from database.declared import declared_schema
 from database.declared import schema_in
 from database.declared import schema_of
-from database.migrations.history import history
+from database.schema.migrations.history import history
 from tests.laboratory.config.tables import metadata
 
 

@@ -8,16 +8,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.engine import connected
-from database.adapters.memory import MemoryAdapter
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.sqlite import SQLiteAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.memory import MemoryAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.columns import text
 from database.core.errors import SchemaMismatch
 from database.core.errors import Unsupported
-from database.migrations import runner
-from database.migrations.capture import install as capture
+from database.schema.migrations import runner
+from database.schema.migrations.capture import install as capture
+from database.schema.sqlalchemy_engine import connected
 from tests.contract.following import told
 
 

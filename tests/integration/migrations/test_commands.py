@@ -6,14 +6,14 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.memory import MemoryAdapter
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.sqlite import SQLiteAdapter
-from database.commands import db_commands
+from cli.db import db_commands
+from database.adapter.base import DatabaseAdapter
+from database.backends.memory import MemoryAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.connection_manager import ConnectionManager
 from database.extension import Isthmus
-from database.migrations import runner
+from database.schema.migrations import runner
 from tests.integration.migrations.revisions import NEWEST
 from tests.integration.migrations.revisions import REVISIONS
 from tests.servers.ports import free_port

@@ -9,14 +9,14 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from database.adapters.postgres import PostgresAdapter
+from database.backends.postgres import PostgresAdapter
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity
 from database.declared import declared_schema
 from database.declared import schema_of
-from database.migrations import runner
-from database.migrations import sql_script
+from database.schema.migrations import runner
+from database.schema.migrations import sql_script
 from tests.integration.supabase_sql.support import become
 from tests.servers.postgres import PostgresDatabase
 

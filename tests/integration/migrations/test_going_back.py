@@ -6,17 +6,17 @@ import pytest
 import sqlalchemy as sa
 from flask import Flask
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.engine import connected
-from database.adapters.postgres import SupabaseDirectAdapter
-from database.adapters.sqlite import SQLiteAdapter
-from database.commands import db_commands
+from cli.db import db_commands
+from database.adapter.base import DatabaseAdapter
+from database.backends.postgres import SupabaseDirectAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.connection_manager import ConnectionManager
 from database.extension import Isthmus
-from database.migrations import runner
-from database.migrations.failures import MigrationFailed
-from database.migrations.failures import TableInTheWay
-from database.migrations.history import UnknownRevision
+from database.schema.migrations import runner
+from database.schema.migrations.failures import MigrationFailed
+from database.schema.migrations.failures import TableInTheWay
+from database.schema.migrations.history import UnknownRevision
+from database.schema.sqlalchemy_engine import connected
 from tests.integration.migrations.revisions import APPLICATION
 from tests.integration.migrations.revisions import NEWEST
 from tests.integration.migrations.revisions import OWN

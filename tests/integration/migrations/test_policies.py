@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy as sa
 from psycopg import sql
 
-from database.adapters.memory import MemoryAdapter
+from database.backends.memory import MemoryAdapter
 from database.columns import text
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
@@ -25,9 +25,9 @@ from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Where
-from database.core.schema import Schema
-from database.migrations import row_security
+from database.core.query.filters import Where
+from database.core.tables.schema import Schema
+from database.schema.migrations import row_security
 from tests.contract.backends import supabase_database
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer

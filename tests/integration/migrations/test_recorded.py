@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.memory import MemoryAdapter
-from database.adapters.sqlite import SQLiteAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.memory import MemoryAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.core.context import as_application
 from database.core.errors import BackendError
-from database.migrations import runner
-from database.migrations.recorded import folders
-from database.migrations.recorded import is_up_to_date
-from database.migrations.recorded import newest
+from database.schema.migrations import runner
+from database.schema.migrations.recorded import folders
+from database.schema.migrations.recorded import is_up_to_date
+from database.schema.migrations.recorded import newest
 
 
 def test_up_to_date_is_what_has_the_newest_revision(adapter: DatabaseAdapter) -> None:

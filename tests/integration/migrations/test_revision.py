@@ -15,15 +15,15 @@ import sqlalchemy as sa
 from alembic.operations import Operations
 from alembic.runtime.migration import MigrationContext
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.engine import connected
+from database.adapter.base import DatabaseAdapter
 from database.columns import json
 from database.columns import text
 from database.columns import timestamp
 from database.core.errors import ConstraintViolated
-from database.migrations import row_security
-from database.migrations import runner
-from database.migrations.rows import CannotBeWritten
+from database.schema.migrations import row_security
+from database.schema.migrations import runner
+from database.schema.migrations.revisions.rows import CannotBeWritten
+from database.schema.sqlalchemy_engine import connected
 from tests.integration.migrations.declaring import anew
 from tests.integration.migrations.declaring import declared
 from tests.integration.migrations.declaring import declaring

@@ -3,9 +3,8 @@ from __future__ import annotations
 import pytest
 import sqlalchemy as sa
 
-from database.adapters.engine import connected
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.postgres import SupabaseDirectAdapter
 from database.columns import text
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
@@ -17,8 +16,9 @@ from database.core.errors import Unsupported
 from database.core.operations import Ping
 from database.core.operations import Sql
 from database.core.result import Result
-from database.migrations import row_security
-from database.migrations import runner
+from database.schema.migrations import row_security
+from database.schema.migrations import runner
+from database.schema.sqlalchemy_engine import connected
 from tests.contract.callers import asking
 from tests.laboratory.config.tables import metadata
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import InvalidQuery
 from database.core.errors import SchemaMismatch
 from database.core.operations import Get

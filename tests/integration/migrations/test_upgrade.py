@@ -14,18 +14,18 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.engine import connected
-from database.adapters.memory import MemoryAdapter
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.sqlite import SQLiteAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.memory import MemoryAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.core.context import Identity
 from database.core.context import acting_as
 from database.core.errors import BackendError
 from database.core.errors import ConstraintViolated
 from database.core.errors import InvalidQuery
-from database.migrations import runner
-from database.migrations.history import UnknownRevision
+from database.schema.migrations import runner
+from database.schema.migrations.history import UnknownRevision
+from database.schema.sqlalchemy_engine import connected
 from tests.integration.migrations import workers
 from tests.integration.migrations.declaring import anew
 from tests.integration.migrations.declaring import own_migrations

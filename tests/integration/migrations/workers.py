@@ -6,8 +6,8 @@ from multiprocessing.synchronize import Barrier
 from queue import Queue
 from typing import Any
 
-from database.adapters.base import DatabaseAdapter
-from database.migrations import runner
+from database.adapter.base import DatabaseAdapter
+from database.schema.migrations import runner
 
 
 def upgrade(kind: type[DatabaseAdapter], config: dict[str, Any], together: Barrier, answers: Queue[Any]) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from database.adapters.postgres import PostgresAdapter
-from database.core.schema import Schema
+from database.backends.postgres import PostgresAdapter
+from database.core.tables.schema import Schema
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import create_tables
 from tests.servers.available import available

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from database.adapters.postgres import PostgresAdapter
+from database.backends.postgres import PostgresAdapter
 from database.columns import record_columns
 from database.columns import text
 from database.core.context import ANONYMOUS
@@ -20,9 +20,9 @@ from database.core.context import acting_as
 from database.core.errors import PermissionDenied
 from database.core.operations import Delete
 from database.core.operations import Insert
-from database.core.query import Where
+from database.core.query.filters import Where
 from database.core.result import Row
-from database.core.schema import Schema
+from database.core.tables.schema import Schema
 from database.resilience.repetition import repeated
 from tests.contract.backends import supabase_database
 from tests.servers.postgres import PostgresDatabase

@@ -10,14 +10,14 @@ from typing import Any
 import psycopg
 import pytest
 
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.postgres import SupabaseDirectAdapter
 from database.changes.feed import ReadChanges
 from database.core.context import ANONYMOUS
 from database.core.context import NO_CONTEXT
 from database.core.errors import InvalidQuery
 from database.core.operations import Insert
-from database.migrations.capture import install as capture
+from database.schema.migrations.capture import install as capture
 from tests.contract.backends import supabase_database
 from tests.contract.following import in_pages
 from tests.contract.following import told

@@ -9,7 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from database.adapters.postgres import PostgresAdapter
+from database.backends.postgres import PostgresAdapter
 from database.core.errors import Unsupported
 from database.core.operations import Insert
 from tests.contract.following import told

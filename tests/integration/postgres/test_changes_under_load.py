@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from threading import Event
 from threading import Thread
 
-from database.adapters.postgres import PostgresAdapter
+from database.backends.postgres import PostgresAdapter
 from database.changes.feed import Change
 from database.core.clock import monotonic
 from tests.integration.postgres.conftest import Make

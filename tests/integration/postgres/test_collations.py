@@ -10,9 +10,9 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from database.adapters.postgres import PostgresAdapter
+from database.backends.postgres import PostgresAdapter
 from database.core.operations import Insert
-from database.core.schema import Schema
+from database.core.tables.schema import Schema
 from tests.servers.postgres import PostgresServer
 
 LOCALE = "create database other_locale template template0 locale_provider builtin builtin_locale 'C.UTF-8'"

@@ -10,7 +10,7 @@ from contextlib import suppress
 import psycopg
 import pytest
 
-from database.adapters.postgres import PostgresAdapter
+from database.backends.postgres import PostgresAdapter
 from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
 from database.core.errors import BackendError

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from database.adapters.postgres import PostgresAdapter
+from database.backends.postgres import PostgresAdapter
 from database.core.context import NO_CONTEXT
 from database.core.operations import Get
 from database.core.operations import Insert

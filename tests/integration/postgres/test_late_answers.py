@@ -14,8 +14,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.postgres import SupabaseDirectAdapter
 from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
 from database.core.errors import InvalidQuery

@@ -19,8 +19,8 @@ import pytest
 from psycopg.errors import DuplicatePreparedStatement
 from psycopg.errors import QueryCanceled
 
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.postgres import SupabaseDirectAdapter
 from database.core.context import acting_as
 from database.core.context import as_application
 from database.core.errors import Conflict
@@ -37,7 +37,7 @@ from database.core.operations import Select
 from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Where
+from database.core.query.filters import Where
 from tests.contract.tables import create_tables
 from tests.contract.tables import thing
 from tests.integration.postgres import memos

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from database.adapters.postgres.connection import LONGEST_PREPARED
+from database.backends.postgres.connection import LONGEST_PREPARED
 from database.core.operations import Insert
 from database.core.operations import Select
-from database.core.query import Or
-from database.core.query import Where
+from database.core.query.filters import Or
+from database.core.query.filters import Where
 from tests.contract.tables import thing
 from tests.integration.postgres.conftest import Make
 from tests.servers.postgres import PostgresDatabase

@@ -9,7 +9,7 @@ from dataclasses import asdict
 
 import pytest
 
-from database.adapters.postgres import SupabaseDirectAdapter
+from database.backends.postgres import SupabaseDirectAdapter
 from database.core.context import ANONYMOUS
 from database.core.context import NO_CONTEXT
 from database.core.context import SERVICE
@@ -21,7 +21,7 @@ from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Where
+from database.core.query.filters import Where
 from tests.contract.callers import asking
 from tests.integration.postgres.memos import ALICE
 from tests.integration.postgres.memos import BOB

@@ -8,8 +8,8 @@ from time import monotonic
 import psycopg
 import pytest
 
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.session import Transaction
+from database.adapter.transactions import Transaction
+from database.backends.postgres import PostgresAdapter
 from database.core.context import NO_CONTEXT
 from database.core.errors import Conflict
 from database.core.errors import Outcome

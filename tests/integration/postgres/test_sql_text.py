@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.postgres import PostgresAdapter
+from database.backends.postgres import PostgresAdapter
 from database.core.context import NO_CONTEXT
 from database.core.errors import Conflict
 from database.core.operations import Get

@@ -10,8 +10,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.postgres import SupabaseDirectAdapter
 from database.connection_manager import ConnectionManager
 from database.core.errors import ConnectFailed
 from database.core.errors import CredentialsRefused

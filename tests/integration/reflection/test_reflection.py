@@ -10,21 +10,21 @@ from uuid import uuid4
 import psycopg
 import pytest
 
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.reflection import Reflection
-from database.adapters.reflection import reflect
-from database.adapters.sqlite import SQLiteAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.core.errors import NotFound
 from database.core.errors import Unsupported
-from database.core.query import Order
-from database.core.query import Where
-from database.core.query import after
-from database.core.values import BOOLEAN
-from database.core.values import FLOAT
-from database.core.values import INTEGER
-from database.core.values import JSON
-from database.core.values import TEXT
-from database.core.values import TIMESTAMP
+from database.core.query.filters import Order
+from database.core.query.filters import Where
+from database.core.query.filters import after
+from database.core.tables.values import BOOLEAN
+from database.core.tables.values import FLOAT
+from database.core.tables.values import INTEGER
+from database.core.tables.values import JSON
+from database.core.tables.values import TEXT
+from database.core.tables.values import TIMESTAMP
+from database.schema.reflection import Reflection
+from database.schema.reflection import reflect
 from tests.servers.postgres import PostgresDatabase
 
 TABLES = """

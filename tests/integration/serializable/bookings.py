@@ -9,7 +9,7 @@ from flask import Flask
 from flask import request
 
 from database.connection_manager import ConnectionManager
-from database.flask_transactions import transactional
+from database.flask_scope import transactional
 from database.resilience.repetition import ATTEMPTS
 from tests.contract.tables import thing
 from tests.integration.serializable.conftest import CLIENTS

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
-from database.flask_transactions import transactional
+from database.flask_scope import transactional
 from tests.contract.backends import Backend
 from tests.contract.tables import thing
 from tests.integration.serializable.conftest import Ask

@@ -14,9 +14,9 @@ from typing import Any
 from flask import Flask
 from flask import request
 
-from database.adapters.face import Database
+from database.adapter.interface import Database
 from database.connection_manager import ConnectionManager
-from database.flask_transactions import transactional
+from database.flask_scope import transactional
 from tests.contract.tables import thing
 from tests.integration.serializable.conftest import CLIENTS
 from tests.integration.serializable.conftest import Ask

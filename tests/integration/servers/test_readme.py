@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from database.adapters.faulty import FaultyAdapter
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.sqlite import SQLiteAdapter
+from database.backends.faulty import FaultyAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.core.errors import OutcomeUnknown
 from database.core.errors import Unavailable
-from database.migrations.runner import upgrade
+from database.schema.migrations.runner import upgrade
 from tests.servers.faults import Blackhole
 from tests.servers.faults import CutAfter
 from tests.servers.faults import Fault

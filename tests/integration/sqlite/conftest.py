@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.sqlite import SQLiteAdapter
+from database.backends.sqlite import SQLiteAdapter
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import create_tables
 

@@ -16,9 +16,9 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from database.adapters.memory.evaluate import evaluator
-from database.adapters.sqlite import SQLiteAdapter
-from database.adapters.sqlite.connection import PAGES_IN_MEMORY
+from database.backends.memory.evaluate import evaluator
+from database.backends.sqlite import SQLiteAdapter
+from database.backends.sqlite.connection import PAGES_IN_MEMORY
 from database.core.context import NO_CONTEXT
 from database.core.errors import ConnectFailed
 from database.core.errors import InvalidQuery
@@ -30,8 +30,8 @@ from database.core.operations import Get
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Update
-from database.core.query import Where
-from database.core.steps import Steps
+from database.core.query.filters import Where
+from database.core.query.steps import Steps
 from tests.contract.lateness import within
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import thing

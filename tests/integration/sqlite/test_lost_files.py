@@ -9,8 +9,8 @@ from threading import Event
 
 import pytest
 
-from database.adapters.sqlite import SQLiteAdapter
-from database.adapters.sqlite.adapter import _TRUST_SECONDS
+from database.backends.sqlite import SQLiteAdapter
+from database.backends.sqlite.adapter import _TRUST_SECONDS
 from database.core.errors import Unavailable
 from database.core.operations import Get
 from database.core.operations import Insert

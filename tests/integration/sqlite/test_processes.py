@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.context import NO_CONTEXT
 from database.core.errors import TimedOut
 from database.core.operations import Insert

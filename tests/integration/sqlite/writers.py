@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from itertools import count
 
-from database.adapters.sqlite import SQLiteAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.core.operations import Insert
 from database.core.operations import Update
 from tests.contract.tables import SCHEMA

@@ -10,8 +10,8 @@ from typing import Final
 
 import pytest
 
-from database.adapters.sqlite import SQLiteAdapter
-from database.migrations.runner import upgrade
+from database.backends.sqlite import SQLiteAdapter
+from database.schema.migrations.runner import upgrade
 from tests.laboratory import ENVIRONMENT
 from tests.simulation.served import ROOT
 
@@ -70,10 +70,10 @@ def test_that_there_is_nothing_to_migrate_is_found_without_alembic(tmp_path: Pat
     upgrade(adapter)
     adapter.disconnect()
     start = """
-from api import migrating
+from api.operations import auto_migration
 from database.extension import Isthmus
-migrating.start(app)
-assert not Isthmus.of(app)[migrating.AutoMigration]._waiting
+auto_migration.start(app)
+assert not Isthmus.of(app)[auto_migration.AutoMigration]._waiting
 """
     path = str(tmp_path / "isthmus.db")
     shown = loaded(tmp_path, f'{start}\nshow("start")', DB_ADAPTER_ORDER="local", LOCAL_DB_PATH=path)
@@ -83,7 +83,7 @@ assert not Isthmus.of(app)[migrating.AutoMigration]._waiting
 def test_what_is_configured_is_loaded_before_the_first_request(tmp_path: Path) -> None:
     shown = loaded(
         tmp_path,
-        'import api\napi.serving._load_for_requests()\nshow("serve")',
+        'from api import server\nserver.serving._load_for_requests()\nshow("serve")',
         DB_ADAPTER_ORDER="supabase,convex,local",
         SUPABASE_DB_HOST="127.0.0.1",
         CONVEX_URL="http://127.0.0.1:3210",

@@ -10,9 +10,9 @@ from typing import Any
 import psycopg
 import pytest
 
-from database.adapters.supabase import SupabaseAdapter
-from database.core.schema import Schema
-from database.migrations.supabase import functions
+from database.backends.supabase import SupabaseAdapter
+from database.core.tables.schema import Schema
+from database.schema.migrations.supabase import functions
 from tests.contract.backends import supabase_database
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import create_tables

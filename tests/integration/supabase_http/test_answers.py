@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.supabase import SupabaseAdapter
+from database.backends.supabase import SupabaseAdapter
 from database.core.clock import utc_now
 from database.core.errors import CredentialsRefused
 from database.core.errors import DataError

@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 
-from database.adapters.supabase import SupabaseAdapter
+from database.backends.supabase import SupabaseAdapter
 from database.core.clock import monotonic
 from database.core.clock import utc_now
 from database.core.errors import Conflict
@@ -19,7 +19,7 @@ from database.core.errors import Throttled
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
 from database.core.operations import Select
-from database.core.schema import new_id
+from database.core.tables.schema import new_id
 from tests.integration.supabase_http.conftest import Make
 from tests.integration.supabase_http.scripted import ScriptedServer
 from tests.integration.supabase_http.scripted import answering

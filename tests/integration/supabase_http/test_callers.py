@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
-from database.adapters.supabase import SupabaseAdapter
+from database.backends.supabase import SupabaseAdapter
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity
@@ -25,7 +25,7 @@ from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
-from database.migrations.supabase import functions
+from database.schema.migrations.supabase import functions
 from tests.contract.callers import asking
 from tests.integration.postgres.memos import SCHEMA
 from tests.integration.postgres.memos import memo

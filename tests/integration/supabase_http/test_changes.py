@@ -6,8 +6,8 @@ from datetime import timedelta
 
 import pytest
 
-from database.adapters.faulty import FaultyAdapter
-from database.adapters.supabase import SupabaseAdapter
+from database.backends.faulty import FaultyAdapter
+from database.backends.supabase import SupabaseAdapter
 from database.core.context import ANONYMOUS
 from database.core.context import acting_as
 from database.core.errors import PermissionDenied

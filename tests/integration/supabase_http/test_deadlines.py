@@ -8,8 +8,8 @@ from threading import Event
 
 import pytest
 
-from database.adapters.supabase.transport import exchange
-from database.adapters.supabase.transport import http_client
+from database.backends.supabase.transport import exchange
+from database.backends.supabase.transport import http_client
 from database.core.clock import monotonic
 from database.core.context import current_context
 from database.core.errors import ConnectFailed

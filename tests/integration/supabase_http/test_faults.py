@@ -7,7 +7,7 @@ from collections.abc import Callable
 import psycopg
 import pytest
 
-from database.adapters.supabase import SupabaseAdapter
+from database.backends.supabase import SupabaseAdapter
 from database.core.errors import Conflict
 from database.core.errors import ConnectFailed
 from database.core.errors import ConstraintKind
@@ -23,7 +23,7 @@ from database.core.operations import Insert
 from database.core.operations import QueryCall
 from database.core.operations import Select
 from database.core.operations import Update
-from database.core.query import Where
+from database.core.query.filters import Where
 from tests.contract.tables import thing
 from tests.integration.supabase_http.conftest import Make
 from tests.servers.faults import CutAfter

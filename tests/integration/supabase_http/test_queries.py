@@ -12,20 +12,20 @@ from hypothesis import note
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from database.adapters.memory import MemoryAdapter
-from database.adapters.supabase import SupabaseAdapter
-from database.core.checks import MAX_IN
+from database.backends.memory import MemoryAdapter
+from database.backends.supabase import SupabaseAdapter
 from database.core.operations import Batch
 from database.core.operations import Delete
 from database.core.operations import Get
 from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Select
-from database.core.query import And
-from database.core.query import Not
-from database.core.query import Or
-from database.core.query import Order
-from database.core.query import Where
+from database.core.query.filters import And
+from database.core.query.filters import Not
+from database.core.query.filters import Or
+from database.core.query.filters import Order
+from database.core.query.filters import Where
+from database.core.query.validation import MAX_IN
 from database.core.result import Row
 from tests.contract import queries
 from tests.contract.tables import SCHEMA

@@ -7,13 +7,13 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from database.adapters.supabase import SupabaseAdapter
+from database.backends.supabase import SupabaseAdapter
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Update
-from database.core.query import Order
-from database.core.query import Where
+from database.core.query.filters import Order
+from database.core.query.filters import Where
 from tests.contract.foreign import PostgresProgram
 from tests.contract.tables import thing
 from tests.integration.supabase_http.conftest import Make

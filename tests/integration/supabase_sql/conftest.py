@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from database.migrations.supabase import functions
+from database.schema.migrations.supabase import functions
 from tests.contract.backends import supabase_database
 from tests.contract.tables import create_tables
 from tests.integration.supabase_sql.support import Project

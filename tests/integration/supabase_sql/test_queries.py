@@ -10,18 +10,18 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from database.adapters.buffered.request import Encoder
-from database.adapters.memory import MemoryAdapter
-from database.adapters.supabase.rows import body
-from database.adapters.supabase.rows import decode_groups
-from database.adapters.supabase.rows import encode
+from database.backends.buffered.request import Encoder
+from database.backends.memory import MemoryAdapter
+from database.backends.supabase.rows import body
+from database.backends.supabase.rows import decode_groups
+from database.backends.supabase.rows import encode
 from database.core.operations import Batch
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Select
-from database.core.query import Order
-from database.core.query import Where
-from database.core.query import complete_order
+from database.core.query.filters import Order
+from database.core.query.filters import Where
+from database.core.query.filters import complete_order
 from database.core.result import Row
 from tests.contract import queries
 from tests.contract.tables import SCHEMA

@@ -9,10 +9,10 @@ import psycopg
 import pytest
 
 from app import create_app
-from database.adapters.postgres import PostgresAdapter
+from database.backends.postgres import PostgresAdapter
 from database.declared import declared_schema
-from database.migrations import runner
-from database.migrations.sql_script import supabase_script
+from database.schema.migrations import runner
+from database.schema.migrations.sql_script import supabase_script
 from tests.contract.backends import supabase_database
 from tests.integration.migrations.declaring import declared
 from tests.integration.migrations.declaring import declaring

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.convex import ConvexAdapter
-from database.adapters.memory import MemoryAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
-from database.adapters.sqlite import SQLiteAdapter
-from database.migrations import runner
+from database.adapter.base import DatabaseAdapter
+from database.backends.convex import ConvexAdapter
+from database.backends.memory import MemoryAdapter
+from database.backends.postgres import SupabaseDirectAdapter
+from database.backends.sqlite import SQLiteAdapter
+from database.schema.migrations import runner
 from database.sync import SyncManager
 from tests.contract.backends import supabase_database
 from tests.servers.convex_deployment import ConvexDeployment

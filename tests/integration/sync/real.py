@@ -13,16 +13,16 @@ from itertools import count
 from typing import Any
 from typing import Final
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.convex import ConvexAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.convex import ConvexAdapter
+from database.backends.postgres import SupabaseDirectAdapter
 from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.result import Row
-from database.migrations import runner
+from database.schema.migrations import runner
 from tests.contract.backends import supabase_database
 from tests.integration.sync.support import lost_rows
 from tests.servers.convex_deployment import ConvexDeployment

@@ -8,13 +8,13 @@ from typing import Any
 
 import orjson
 
-from database.adapters.backend import Setup
-from database.adapters.base import DatabaseAdapter
-from database.adapters.memory import MemoryAdapter
-from database.adapters.memory.adapter import MemoryBackend
-from database.adapters.memory.log import ChangeLog
-from database.adapters.memory.log import LoggedTables
-from database.adapters.session import Session
+from database.adapter.backend import Setup
+from database.adapter.base import DatabaseAdapter
+from database.adapter.transactions import Session
+from database.backends.memory import MemoryAdapter
+from database.backends.memory.adapter import MemoryBackend
+from database.backends.memory.log import ChangeLog
+from database.backends.memory.log import LoggedTables
 from database.core.context import Context
 from database.core.context import as_application
 from database.core.operations import Insert

@@ -9,8 +9,8 @@ from multiprocessing.process import BaseProcess
 from typing import Any
 from typing import Final
 
-from database.adapters.convex import ConvexAdapter
-from database.adapters.postgres import SupabaseDirectAdapter
+from database.backends.convex import ConvexAdapter
+from database.backends.postgres import SupabaseDirectAdapter
 from database.sync import SyncManager
 from database.sync.progress import COUNTS
 

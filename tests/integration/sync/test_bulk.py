@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.context import as_application
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Where
+from database.core.query.filters import Where
 from database.sync import SyncManager
 from tests.integration.sync.conftest import _sqlite
 from tests.integration.sync.conftest import _supabase

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from api import migrating
+from api.operations import auto_migration
 from app import create_app
 from config.settings import load_settings
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from database.extension import Isthmus
 from tests.integration.sync.support import contents
@@ -39,7 +39,7 @@ def application(folder: Path, order: str) -> Flask:
         CONVEX_CONFLICT_RESOLUTION="supabase_wins",
     )
     app = create_app(settings)
-    migrating.start(app)
+    auto_migration.start(app)
     return app
 
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from database.adapters.faulty import FaultyAdapter
-from database.adapters.memory import MemoryAdapter
+from database.backends.faulty import FaultyAdapter
+from database.backends.memory import MemoryAdapter
 from database.core.errors import BackendError
 from database.core.operations import Delete
 from database.core.operations import Update

@@ -13,11 +13,11 @@ import pytest
 import sqlalchemy as sa
 
 from config.settings import ConfigurationError
-from database.adapters.backend import Setup
-from database.adapters.memory import MemoryAdapter
-from database.adapters.memory.adapter import MemoryBackend
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.session import Session
+from database.adapter.backend import Setup
+from database.adapter.transactions import Session
+from database.backends.memory import MemoryAdapter
+from database.backends.memory.adapter import MemoryBackend
+from database.backends.postgres import PostgresAdapter
 from database.core.capabilities import Capabilities
 from database.core.context import SERVICE
 from database.core.context import Context
@@ -29,7 +29,7 @@ from database.core.operations import Delete
 from database.core.operations import Operation
 from database.core.operations import Update
 from database.core.result import Result
-from database.core.schema import Schema
+from database.core.tables.schema import Schema
 from database.sync import ConvexSyncManager
 from database.sync import SyncManager
 from database.sync import create_sync_manager

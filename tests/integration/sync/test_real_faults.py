@@ -13,7 +13,7 @@ from multiprocessing.process import BaseProcess
 
 import pytest
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.core.operations import Delete
 from database.core.operations import Update
 from database.sync import SyncManager

@@ -13,13 +13,13 @@ from typing import NamedTuple
 import apsw
 import pytest
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.memory import MemoryAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.memory import MemoryAdapter
 from database.core.context import as_application
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
-from database.core.query import Where
+from database.core.query.filters import Where
 from database.core.result import Row
 from database.sync import SyncManager
 from database.sync import failures as failures_module

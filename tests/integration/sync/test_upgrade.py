@@ -17,10 +17,9 @@ import orjson
 import pytest
 import sqlalchemy as sa
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.convex import ConvexAdapter
-from database.adapters.engine import connected
-from database.adapters.memory import MemoryAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.convex import ConvexAdapter
+from database.backends.memory import MemoryAdapter
 from database.core.context import as_application
 from database.core.operations import Delete
 from database.core.operations import Insert
@@ -28,8 +27,9 @@ from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.result import Row
 from database.declared import declared_schema
-from database.migrations import runner
-from database.migrations.sql_script import supabase_script
+from database.schema.migrations import runner
+from database.schema.migrations.sql_script import supabase_script
+from database.schema.sqlalchemy_engine import connected
 from database.sync import SyncManager
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.checkpoint import followers

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from flask import Flask
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from tests.contract.backends import supabase_database
 from tests.integration.convex_functions.support import Functions

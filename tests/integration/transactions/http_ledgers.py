@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.convex import ConvexAdapter
-from database.adapters.supabase import SupabaseAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.convex import ConvexAdapter
+from database.backends.supabase import SupabaseAdapter
 from database.core.result import Row
-from database.migrations.supabase import functions
+from database.schema.migrations.supabase import functions
 from tests.integration.convex_functions.support import Functions
 from tests.integration.convex_functions.support import insert
 from tests.integration.convex_functions.support import read

@@ -17,20 +17,20 @@ import psycopg
 import sqlalchemy as sa
 from flask import Flask
 
-from api import problem
+from api.http import problem
 from config.settings import load_settings
-from database import flask_transactions
-from database.adapters.base import DatabaseAdapter
-from database.adapters.face import Database
-from database.adapters.postgres import PostgresAdapter
-from database.adapters.sqlite import SQLiteAdapter
+from database import flask_scope
+from database.adapter.base import DatabaseAdapter
+from database.adapter.interface import Database
+from database.backends.postgres import PostgresAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.columns import text
 from database.connection_manager import ConnectionManager
 from database.core.context import SERVICE
 from database.core.errors import Conflict
 from database.core.errors import OutcomeUnknown
 from database.core.result import Row
-from database.core.schema import Schema
+from database.core.tables.schema import Schema
 from database.internal_tables import idempotency_keys
 from tests.servers.postgres import PostgresDatabase
 
@@ -236,7 +236,7 @@ def make_app(manager: ConnectionManager, **config: object) -> Flask:
     """An app with nothing but the unit of work, and a status for the errors that a client may answer by repeating."""
     app = Flask(__name__)
     app.config.update(config)
-    flask_transactions.init_app(app, manager, caller=SERVICE)
+    flask_scope.init_app(app, manager, caller=SERVICE)
     app.register_error_handler(OutcomeUnknown, lambda _: ("unknown", 503))
     app.register_error_handler(Conflict, lambda _: ("conflict", 409))
     return app
@@ -246,7 +246,7 @@ def make_api(manager: ConnectionManager, **config: object) -> Flask:
     """An app with the unit of work that answers its errors as the application does."""
     app = Flask(__name__)
     app.config.update(config)
-    flask_transactions.init_app(app, manager, caller=SERVICE)
+    flask_scope.init_app(app, manager, caller=SERVICE)
     problem.init_app(app)
     return app
 

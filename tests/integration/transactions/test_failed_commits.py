@@ -8,9 +8,9 @@ import pytest
 from flask import Flask
 
 from config.settings import load_settings
-from database.adapters.base import DatabaseAdapter
-from database.adapters.faulty import Fault
-from database.adapters.faulty import FaultyAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.faulty import Fault
+from database.backends.faulty import FaultyAdapter
 from database.connection_manager import ConnectionManager
 from database.core.errors import ConstraintViolated
 from database.core.errors import OutcomeUnknown

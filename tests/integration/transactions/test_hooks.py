@@ -13,13 +13,13 @@ from flask.typing import ResponseReturnValue
 from database.connection_manager import ConnectionManager
 from database.core.errors import TimedOut
 from database.core.errors import TransactionError
-from database.flask_transactions import before_answer
-from database.transaction import after_commit
-from database.transaction import after_rollback
-from database.transaction import before_commit
-from database.transaction import commit_anyway
-from database.transaction import current_unit
-from database.transaction import join
+from database.flask_scope import before_answer
+from database.unit_of_work import after_commit
+from database.unit_of_work import after_rollback
+from database.unit_of_work import before_commit
+from database.unit_of_work import commit_anyway
+from database.unit_of_work import current_unit
+from database.unit_of_work import join
 from tests.integration.transactions.ledger import ACCOUNT
 from tests.integration.transactions.ledger import NOBODY
 from tests.integration.transactions.ledger import Ledger
@@ -95,7 +95,7 @@ def test_a_hook_that_fails_after_the_commit_is_logged_and_changes_nothing(
         after_commit(lambda: later.append("the next hook"))
         return "ok"
 
-    with caplog.at_level(logging.ERROR, "database.transaction"):
+    with caplog.at_level(logging.ERROR, "database.unit_of_work"):
         assert post(app, view) == 200
     assert ledger.notes() == ["x"]
     assert later == ["the next hook"]

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from api.idempotency import TABLE
-from api.idempotency import idempotent
-from database.adapters.faulty import Fault
-from database.adapters.faulty import FaultyAdapter
-from database.flask_transactions import transactional
+from api.http.idempotency import TABLE
+from api.http.idempotency import idempotent
+from database.backends.faulty import Fault
+from database.backends.faulty import FaultyAdapter
+from database.flask_scope import transactional
 from database.resilience.repetition import ATTEMPTS
-from database.transaction import before_commit
+from database.unit_of_work import before_commit
 from tests.integration.http.support import assert_problem
 from tests.integration.transactions.ledger import ACCOUNT
 from tests.integration.transactions.ledger import NOBODY

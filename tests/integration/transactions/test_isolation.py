@@ -14,7 +14,7 @@ from threading import Thread
 import pytest
 from flask import Flask
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from database.core.context import NO_CONTEXT
 from database.core.context import active_unit
@@ -22,7 +22,7 @@ from database.core.context import as_application
 from database.core.context import current_context
 from database.core.context import in_callers_name
 from database.core.errors import TransactionError
-from database.transaction import after_commit
+from database.unit_of_work import after_commit
 from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import balance
 from tests.integration.transactions.ledger import deposit

@@ -14,12 +14,12 @@ from flask import Flask
 from flask import Response
 from flask.json.provider import DefaultJSONProvider
 
-from database import flask_transactions
-from database.adapters.base import DatabaseAdapter
+from database import flask_scope
+from database.adapter.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
-from database.flask_transactions import transactional
-from database.transaction import UnitOfWork
-from database.transaction import current_unit
+from database.flask_scope import transactional
+from database.unit_of_work import UnitOfWork
+from database.unit_of_work import current_unit
 from tests.integration.transactions.http_ledgers import ConvexLedger
 from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import balance
@@ -149,7 +149,7 @@ def test_the_lock_is_free_while_the_answer_is_built_and_while_hooks_run(
 
 def test_a_second_set_up_is_refused(app: Flask, manager: ConnectionManager) -> None:
     with pytest.raises(RuntimeError, match="call init_app once"):
-        flask_transactions.init_app(app, manager)
+        flask_scope.init_app(app, manager)
 
 
 def test_two_apps_may_share_a_manager(app: Flask, manager: ConnectionManager, ledger: Ledger) -> None:

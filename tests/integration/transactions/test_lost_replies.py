@@ -14,8 +14,8 @@ import pytest
 from flask import Flask
 
 from database.connection_manager import ConnectionManager
-from database.transaction import after_commit
-from database.transaction import commit_anyway
+from database.unit_of_work import after_commit
+from database.unit_of_work import commit_anyway
 from tests.integration.transactions.http_ledgers import ConvexLedger
 from tests.integration.transactions.ledger import TIMEOUT
 from tests.integration.transactions.ledger import Ledger

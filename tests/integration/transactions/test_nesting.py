@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from flask import Flask
 
-from database.adapters.base import DatabaseAdapter
+from database.adapter.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from database.core.errors import ConstraintViolated
 from database.core.errors import TransactionError

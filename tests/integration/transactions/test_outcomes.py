@@ -17,8 +17,8 @@ from flask import stream_with_context
 from werkzeug.exceptions import UnprocessableEntity
 
 from database.connection_manager import ConnectionManager
-from database.transaction import commit_anyway
-from database.transaction import current_unit
+from database.unit_of_work import commit_anyway
+from database.unit_of_work import current_unit
 from tests.integration.transactions.ledger import ACCOUNT
 from tests.integration.transactions.ledger import NOBODY
 from tests.integration.transactions.ledger import Ledger

@@ -22,10 +22,10 @@ from database.core.errors import OutcomeUnknown
 from database.core.errors import SerializationFailure
 from database.core.operations import Operation
 from database.core.operations import Update
-from database.flask_transactions import before_answer
-from database.flask_transactions import transactional
-from database.transaction import after_commit
-from database.transaction import before_commit
+from database.flask_scope import before_answer
+from database.flask_scope import transactional
+from database.unit_of_work import after_commit
+from database.unit_of_work import before_commit
 from tests.integration.http.support import assert_problem
 from tests.integration.transactions.ledger import ACCOUNT
 from tests.integration.transactions.ledger import Ledger

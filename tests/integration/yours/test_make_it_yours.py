@@ -33,7 +33,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from database.migrations.columns import record_columns
+from database.schema.migrations.columns import record_columns
 
 revision = "9001"
 down_revision = "{0}"
@@ -106,7 +106,7 @@ def publish_later_version(framework: Copy) -> None:
     """A migration of the framework's, with its table there and on Convex, and a changed module."""
     versions = framework.folder / "database" / "migrations" / "versions"
     last = max(path.name for path in versions.glob("*.py"))[:4]
-    framework.write("database/migrations/versions/9001_later.py", LATER.format(last))
+    framework.write("database/schema/migrations/versions/9001_later.py", LATER.format(last))
     for name, more in (("database/internal_tables.py", LATER_TABLE), ("database/columns.py", "\n# Changed.\n")):
         path = framework.folder / name
         path.write_text(path.read_text() + more)

@@ -9,7 +9,7 @@ from typing import Any
 from argon2 import PasswordHasher
 from flask import Flask
 
-from api import migrating
+from api.operations import auto_migration
 from app import create_app
 from config.settings import load_settings
 from database.connection_manager import ConnectionManager
@@ -58,7 +58,7 @@ def use(app: Flask) -> None:
 def main() -> None:
     for settings in json.load(sys.stdin):
         app = create_app(load_settings(None, ENVIRONMENT="testing", **settings), password_hasher=CHEAP)
-        migrating.start(app)
+        auto_migration.start(app)
         use(app)
         app.extensions["isthmus"].manager.disconnect()
         ConnectionManager.set_instance(None)

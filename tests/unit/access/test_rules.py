@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
-from database.core.access import INTERNAL
-from database.core.access import NOBODY
-from database.core.access import UNDECLARED
-from database.core.access import Access
-from database.core.access import Rule
-from database.core.access import is_caller
-from database.core.access import rules_of
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity
+from database.core.tables.access_rules import INTERNAL
+from database.core.tables.access_rules import NOBODY
+from database.core.tables.access_rules import UNDECLARED
+from database.core.tables.access_rules import Access
+from database.core.tables.access_rules import Rule
+from database.core.tables.access_rules import is_caller
+from database.core.tables.access_rules import rules_of
 from tests.laboratory.config.tables import metadata
 
 

@@ -9,14 +9,14 @@ import time
 
 import pytest
 
-from database.adapters.translation.plain_size import MAX_LISTED
-from database.adapters.translation.plain_size import MAX_SIZE
-from database.adapters.translation.plain_size import PART
-from database.adapters.translation.usage import require_known_names
-from database.adapters.translation.usage import require_size
 from database.core.errors import InvalidQuery
 from database.core.errors import Unsupported
-from database.core.sql_text import SqlDialectName
+from database.core.query.sql_text import SqlDialectName
+from database.translation.plain_size import MAX_LISTED
+from database.translation.plain_size import MAX_SIZE
+from database.translation.plain_size import PART
+from database.translation.referenced_tables import require_known_names
+from database.translation.referenced_tables import require_size
 
 TABLES = {"t": ["id", "a", "b", "c", "d"], "u": ["id", "a", "b", "c", "d"]}
 Both = pytest.mark.parametrize("dialect", ["postgres", "sqlite"])
@@ -142,9 +142,9 @@ def test_many_tables_between_commas_are_refused_on_postgresql() -> None:
 def test_the_size_is_what_it_says(
     dialect: SqlDialectName, text: str, size: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("database.adapters.translation.plain_size.MAX_SIZE", size)
+    monkeypatch.setattr("database.translation.plain_size.MAX_SIZE", size)
     require_size(text, dialect, TABLES)
-    monkeypatch.setattr("database.adapters.translation.plain_size.MAX_SIZE", size - 1)
+    monkeypatch.setattr("database.translation.plain_size.MAX_SIZE", size - 1)
     with pytest.raises(InvalidQuery):
         require_size(text, dialect, TABLES)
 

@@ -7,9 +7,9 @@ from typing import Literal
 
 import pytest
 
-from database.adapters.translation.usage import require_known_names
-from database.adapters.translation.usage import uses
 from database.core.errors import Unsupported
+from database.translation.referenced_tables import require_known_names
+from database.translation.referenced_tables import uses
 
 Both = pytest.mark.parametrize("dialect", ["postgres", "sqlite"])
 Dialect = Literal["postgres", "sqlite"]

@@ -9,10 +9,10 @@ from collections.abc import Callable
 
 import pytest
 
-from database.adapters.memory import MemoryAdapter
-from database.adapters.session import Session
-from database.adapters.session import Transaction
-from database.adapters.session import carry_out
+from database.adapter.transactions import Session
+from database.adapter.transactions import Transaction
+from database.adapter.transactions import carry_out
+from database.backends.memory import MemoryAdapter
 from database.core.context import NO_CONTEXT
 from database.core.context import Context
 from database.core.errors import BackendError

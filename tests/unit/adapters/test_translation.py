@@ -8,9 +8,7 @@ from datetime import datetime
 
 import pytest
 
-from database.adapters.memory import MemoryAdapter
-from database.adapters.translation import run_sql
-from database.adapters.translation import translate
+from database.backends.memory import MemoryAdapter
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
@@ -24,14 +22,16 @@ from database.core.operations import Sql
 from database.core.operations import SqlParams
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import And
-from database.core.query import Filter
-from database.core.query import Not
-from database.core.query import Or
-from database.core.query import Order
-from database.core.query import Where
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Not
+from database.core.query.filters import Or
+from database.core.query.filters import Order
+from database.core.query.filters import Where
 from database.core.result import Result
 from database.declared import declared_schema
+from database.translation import run_sql
+from database.translation import translate
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import thing
 

@@ -15,17 +15,17 @@ from hypothesis import note
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from database.adapters.memory import MemoryAdapter
+from database.backends.memory import MemoryAdapter
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Sql
-from database.core.query import And
-from database.core.query import Filter
-from database.core.query import Not
-from database.core.query import Or
-from database.core.query import Order
-from database.core.query import Where
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Not
+from database.core.query.filters import Or
+from database.core.query.filters import Order
+from database.core.query.filters import Where
 from database.core.result import Row
 from tests.contract import queries
 from tests.contract.tables import SCHEMA

@@ -16,7 +16,7 @@ from uuid import UUID
 import pytest
 from flask import Flask
 
-from api.json import OrjsonProvider
+from api.http.json import OrjsonProvider
 
 EAST = timezone(timedelta(hours=2))
 

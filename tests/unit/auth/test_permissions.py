@@ -17,9 +17,9 @@ from auth.errors import AuthError
 from auth.guards import permission_required
 from auth.permissions import permissions_of
 from auth.sign_in.accounts import Account
-from database.core.access import covering
-from database.core.access import permission_rule
 from database.core.context import Identity
+from database.core.tables.access_rules import covering
+from database.core.tables.access_rules import permission_rule
 from tests.unit.auth.forging import make_bridge
 
 MALFORMED = ["", " ", ":", "molecules", "molecules:", ":read", "a:b:c", "a b:read", "mol*:read", "**", "a:*:b", "a:b\n"]

@@ -11,7 +11,7 @@ from database.changes.feed import Changes
 from database.core.clock import monotonic
 from database.core.result import Result
 from database.core.result import Row
-from database.core.unreadable import Unreadable
+from database.core.tables.unreadable import Unreadable
 
 PATIENCE = 10.0
 """Seconds after which a test that hangs fails; nothing is measured by it."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from convex import ConvexInt64
 
-from database.adapters.convex.changes import ChangeReader
+from database.backends.convex.changes import ChangeReader
 from database.changes.feed import Changes
 from database.changes.feed import ReadChanges
 from database.core.clock import utc_now

@@ -11,8 +11,8 @@ from queue import SimpleQueue
 import pytest
 
 from config.settings import load_settings
-from database.adapters.memory import MemoryAdapter
-from database.adapters.memory.adapter import MemoryBackend
+from database.backends.memory import MemoryAdapter
+from database.backends.memory.adapter import MemoryBackend
 from database.connection_manager import ConnectionManager
 from database.core.errors import Unsupported
 from database.core.result import Row
@@ -31,8 +31,8 @@ class WithoutFeed(MemoryAdapter):
 
 PROGRAM = """
 from queue import SimpleQueue
-from database.adapters.memory import MemoryAdapter
-from database.adapters.memory.adapter import MemoryBackend
+from database.backends.memory import MemoryAdapter
+from database.backends.memory.adapter import MemoryBackend
 
 results = SimpleQueue()
 subscription = MemoryAdapter().table("molecules").subscribe(results.put)

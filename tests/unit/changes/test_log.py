@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from database.adapters.memory.log import ChangeLog
+from database.backends.memory.log import ChangeLog
 from database.changes.feed import Change
 from database.core.errors import InvalidQuery
 

@@ -18,7 +18,7 @@ from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
 from database.core.errors import UnreadableRecord
 from database.core.result import Result
-from database.core.unreadable import Unreadable
+from database.core.tables.unreadable import Unreadable
 from tests.unit.changes.support import PATIENCE
 from tests.unit.changes.support import Query
 from tests.unit.changes.support import page

@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from database.core.clock import monotonic
-from database.core.containment import prepared
 from database.core.errors import Stopped
-from database.core.steps import Steps
+from database.core.query.containment import prepared
+from database.core.query.steps import Steps
 from tests.contract.queries import documents
 
 MANY = 20_000

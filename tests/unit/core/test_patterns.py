@@ -9,12 +9,12 @@ from hypothesis import example
 from hypothesis import given
 from hypothesis import strategies as st
 
-from database.adapters.sqlite.dialect import glob
-from database.adapters.sqlite.dialect import like_of
+from database.backends.sqlite.dialect import glob
+from database.backends.sqlite.dialect import like_of
 from database.core.clock import monotonic
 from database.core.errors import Stopped
-from database.core.patterns import Pattern
-from database.core.steps import Steps
+from database.core.query.patterns import Pattern
+from database.core.query.steps import Steps
 
 texts = st.text("ab%_\\*?[]\n", max_size=12)
 pieces = st.sampled_from(["%", "_", "a", "b", "\\%", "\\_", "\\\\", "*", "?", "[", "]", "\n"])

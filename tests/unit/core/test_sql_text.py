@@ -7,7 +7,7 @@ import pytest
 from database.core.operations import Batch
 from database.core.operations import Sql
 from database.core.operations import reads_only
-from database.core.sql_text import certainly_reads
+from database.core.query.sql_text import certainly_reads
 
 READING = (
     "select 1",

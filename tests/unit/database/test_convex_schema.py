@@ -7,16 +7,16 @@ import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
+from cli.db import db_commands
 from config.settings import load_settings
-from database import convex_schema
 from database.columns import json
 from database.columns import record_columns
 from database.columns import text
 from database.columns import timestamp
-from database.commands import db_commands
 from database.connection_manager import ConnectionManager
-from database.core.schema import Schema
+from database.core.tables.schema import Schema
 from database.extension import Isthmus
+from database.schema import convex_schema
 
 FILES = ["schema.ts", "tables.ts", "lib/internal_schema.ts", "lib/internal_tables.ts"]
 

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from database.migrations.history import ForkedHistory
-from database.migrations.history import History
-from database.migrations.history import UnknownRevision
-from database.migrations.history import history
+from database.schema.migrations.history import ForkedHistory
+from database.schema.migrations.history import History
+from database.schema.migrations.history import UnknownRevision
+from database.schema.migrations.history import history
 
 OWN = [script.revision for script in history(None).own]
 

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from database.declared import declared_schema
-from database.migrations.history import history
-from database.migrations.made import tables_made
+from database.schema.migrations.history import history
+from database.schema.migrations.revisions.made import tables_made
 
 HEAD = "import sqlalchemy as sa\nfrom alembic import op\n"
 

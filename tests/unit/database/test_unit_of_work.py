@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from database.adapters.faulty import FaultyAdapter
-from database.adapters.memory import MemoryAdapter
+from database.backends.faulty import FaultyAdapter
+from database.backends.memory import MemoryAdapter
 from database.core.errors import OutcomeUnknown
 from database.core.operations import Insert
-from database.transaction import UnitOfWork
+from database.unit_of_work import UnitOfWork
 
 
 class Noted:

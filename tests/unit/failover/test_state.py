@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.memory import MemoryAdapter
+from database.backends.memory import MemoryAdapter
 from database.core.clock import Clock
 from database.failover.state import Failover
 from tests.clocks import ManualClock

@@ -26,7 +26,7 @@ from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.operations import Sql
 from database.core.result import Result
-from database.resilience.guard import Guard
+from database.resilience.circuit_breaker import Guard
 from database.resilience.policy import Handler
 from database.resilience.policy import ResilienceSettings
 from tests.clocks import ManualClock

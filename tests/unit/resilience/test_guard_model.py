@@ -15,7 +15,7 @@ from database.core.errors import NotFound
 from database.core.errors import Throttled
 from database.core.operations import Operation
 from database.core.result import Result
-from database.resilience.guard import Guard
+from database.resilience.circuit_breaker import Guard
 from database.resilience.policy import ResilienceSettings
 from tests.clocks import ManualClock
 from tests.unit.resilience.support import READ

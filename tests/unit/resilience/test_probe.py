@@ -15,7 +15,7 @@ from database.core.errors import ConnectFailed
 from database.core.errors import PermissionDenied
 from database.core.lifecycle import Worker
 from database.core.operations import Ping
-from database.resilience.guard import Guard
+from database.resilience.circuit_breaker import Guard
 from database.resilience.policy import ResilienceSettings
 from database.resilience.probe import PAUSE
 from database.resilience.probe import Prober

@@ -22,8 +22,8 @@ from database.core.errors import Throttled
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
 from database.core.errors import Unsupported
-from database.resilience.verdict import Verdict
-from database.resilience.verdict import judge
+from database.resilience.classification import Verdict
+from database.resilience.classification import judge
 
 
 @pytest.mark.parametrize(

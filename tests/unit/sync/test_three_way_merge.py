@@ -11,7 +11,7 @@ import pytest
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
 from database.core.result import Row
-from database.core.schema import Schema
+from database.core.tables.schema import Schema
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.strategies import Resolver
 from database.sync.strategies import resolve_with

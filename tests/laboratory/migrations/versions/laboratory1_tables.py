@@ -5,9 +5,9 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from database.migrations.columns import json
-from database.migrations.columns import record_columns
-from database.migrations.columns import text
+from database.schema.migrations.columns import json
+from database.schema.migrations.columns import record_columns
+from database.schema.migrations.columns import text
 
 revision = "laboratory1"
 down_revision = None

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-from database.migrations.columns import record_columns
-from database.migrations.columns import text
+from database.schema.migrations.columns import record_columns
+from database.schema.migrations.columns import text
 
 revision = "laboratory2"
 down_revision = "laboratory1"

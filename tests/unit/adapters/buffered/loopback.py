@@ -6,12 +6,12 @@ import threading
 from typing import Any
 from typing import ClassVar
 
-from database.adapters.backend import Setup
-from database.adapters.base import DatabaseAdapter
-from database.adapters.buffered.backend import BufferedBackend
-from database.adapters.buffered.request import CommitRequest
-from database.adapters.buffered.request import Step
-from database.adapters.memory.tables import Tables
+from database.adapter.backend import Setup
+from database.adapter.base import DatabaseAdapter
+from database.backends.buffered.backend import BufferedBackend
+from database.backends.buffered.request import CommitRequest
+from database.backends.buffered.request import Step
+from database.backends.memory.tables import Tables
 from database.core.capabilities import Capabilities
 from database.core.context import Context
 from database.core.errors import ConstraintViolated

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from database.adapters.base import DatabaseAdapter
-from database.adapters.memory import MemoryAdapter
+from database.adapter.base import DatabaseAdapter
+from database.backends.memory import MemoryAdapter
 from database.core.context import NO_CONTEXT
 from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
@@ -20,8 +20,8 @@ from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Order
-from database.core.query import Where
+from database.core.query.filters import Order
+from database.core.query.filters import Where
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import thing
 from tests.unit.adapters.buffered.loopback import LoopbackAdapter

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from database.adapters.buffered.request import CommitRequest
+from database.backends.buffered.request import CommitRequest
 from database.core.context import Context
 from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated
@@ -28,7 +28,7 @@ from database.core.operations import Select
 from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query import Where
+from database.core.query.filters import Where
 from database.core.result import Result
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import thing

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from database.adapters.buffered.replica import Loaded
-from database.adapters.buffered.replica import Replica
-from database.adapters.memory import MemoryAdapter
+from database.backends.buffered.replica import Loaded
+from database.backends.buffered.replica import Replica
+from database.backends.memory import MemoryAdapter
 from database.core.clock import monotonic
 from database.core.errors import Stopped
 from database.core.operations import Insert
@@ -14,8 +14,8 @@ from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Sql
 from database.core.operations import Update
-from database.core.query import Order
-from database.core.query import Where
+from database.core.query.filters import Order
+from database.core.query.filters import Where
 from tests.contract.lateness import within
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import thing

@@ -11,13 +11,13 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from typing import Any
 
-from database.core.query import And
-from database.core.query import Filter
-from database.core.query import Not
-from database.core.query import Or
-from database.core.query import Where
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Not
+from database.core.query.filters import Or
+from database.core.query.filters import Where
 from database.core.result import Row
-from database.core.schema import TableSchema
+from database.core.tables.schema import TableSchema
 
 _NAME = re.compile(r'"(?:[^"\\]|\\.)*"|[\w$ ]+', re.S)
 _GROUP = re.compile(r"(not\.)?(and|or)\(")

@@ -9,10 +9,10 @@ import orjson
 import pytest
 from postgrest.exceptions import APIError
 
-from database.adapters.supabase.errors import PastTheEnd
-from database.adapters.supabase.errors import by_status
-from database.adapters.supabase.errors import translated
-from database.adapters.supabase.transport import Exchange
+from database.backends.supabase.errors import PastTheEnd
+from database.backends.supabase.errors import by_status
+from database.backends.supabase.errors import translated
+from database.backends.supabase.transport import Exchange
 from database.core.errors import Conflict
 from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated

@@ -11,21 +11,21 @@ from hypothesis import given
 from hypothesis import note
 from hypothesis import strategies as st
 
-from database.adapters.memory.evaluate import evaluator
-from database.adapters.supabase.filters import expression
-from database.adapters.supabase.filters import fits_url
+from database.backends.memory.evaluate import evaluator
+from database.backends.supabase.filters import expression
+from database.backends.supabase.filters import fits_url
 from database.columns import text
-from database.core.checks import checked_filter
-from database.core.query import And
-from database.core.query import Filter
-from database.core.query import Not
-from database.core.query import Operator
-from database.core.query import Or
-from database.core.query import Order
-from database.core.query import Where
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Not
+from database.core.query.filters import Operator
+from database.core.query.filters import Or
+from database.core.query.filters import Order
+from database.core.query.filters import Where
+from database.core.query.steps import Steps
+from database.core.query.validation import checked_filter
 from database.core.result import Row
-from database.core.schema import Schema
-from database.core.steps import Steps
+from database.core.tables.schema import Schema
 from tests.contract import queries
 from tests.contract.tables import SCHEMA
 from tests.unit.adapters.supabase.grammar import LogicTree

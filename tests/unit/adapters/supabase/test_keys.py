@@ -5,8 +5,8 @@ from __future__ import annotations
 import jwt
 import pytest
 
-from database.adapters.supabase.keys import ApiKeys
-from database.adapters.supabase.keys import is_secret
+from database.backends.supabase.keys import ApiKeys
+from database.backends.supabase.keys import is_secret
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity

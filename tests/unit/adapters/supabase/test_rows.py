@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from database.adapters.supabase.rows import body
-from database.adapters.supabase.rows import decode_returned
-from database.adapters.supabase.rows import decode_selected
-from database.adapters.supabase.rows import encode
-from database.adapters.supabase.rows import selected
-from database.adapters.supabase.rows import url_text
-from database.core.unreadable import ForeignValue
-from database.core.values import INTEGER_MAX
-from database.core.values import INTEGER_MIN
+from database.backends.supabase.rows import body
+from database.backends.supabase.rows import decode_returned
+from database.backends.supabase.rows import decode_selected
+from database.backends.supabase.rows import encode
+from database.backends.supabase.rows import selected
+from database.backends.supabase.rows import url_text
+from database.core.tables.unreadable import ForeignValue
+from database.core.tables.values import INTEGER_MAX
+from database.core.tables.values import INTEGER_MIN
 from tests.contract import queries
 from tests.contract.tables import SCHEMA
 

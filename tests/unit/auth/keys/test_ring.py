@@ -16,6 +16,12 @@ from hypothesis import strategies as st
 from auth.bridge import AuthBridge
 from auth.errors import InvalidToken
 from auth.errors import RotationRefused
+from auth.keys.key_states import Ring
+from auth.keys.key_states import RingKey
+from auth.keys.key_states import State
+from auth.keys.key_states import described
+from auth.keys.key_states import key_set
+from auth.keys.key_states import states
 from auth.keys.ring import KeyRing
 from auth.keys.ring import fixed_ring
 from auth.keys.rotation import Schedule
@@ -25,12 +31,6 @@ from auth.keys.rotation import rotated_now
 from auth.keys.signing import SigningKey
 from auth.keys.signing import asymmetric_signing_key
 from auth.keys.signing import secret_signing_key
-from auth.keys.states import Ring
-from auth.keys.states import RingKey
-from auth.keys.states import State
-from auth.keys.states import described
-from auth.keys.states import key_set
-from auth.keys.states import states
 from tests.clocks import START
 from tests.clocks import WallClock
 from tests.unit.auth.forging import KEY

@@ -16,12 +16,12 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from auth.bridge import AuthBridge
 from auth.errors import KeyConfigurationError
 from auth.errors import RotationRefused
-from auth.keys.files import new_private_key
-from auth.keys.files import private_pem
+from auth.keys.key_states import State
+from auth.keys.pem import new_private_key
+from auth.keys.pem import private_pem
 from auth.keys.ring import KeyRing
 from auth.keys.ring import load_keyring
 from auth.keys.signing import thumbprint
-from auth.keys.states import State
 from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import load_settings

@@ -20,9 +20,9 @@ from auth.sessions.revocation import WAIT_AFTER
 from auth.sessions.revocation import Revocation
 from auth.sessions.sessions import SESSIONS
 from auth.sessions.sessions import Sessions
-from database.adapters.backend import Setup
-from database.adapters.memory import MemoryAdapter
-from database.adapters.memory.adapter import MemoryBackend
+from database.adapter.backend import Setup
+from database.backends.memory import MemoryAdapter
+from database.backends.memory.adapter import MemoryBackend
 from database.core.context import Context
 from database.core.context import current_context
 from database.core.errors import Unavailable

@@ -1,0 +1,105 @@
+"""Accounts over HTTP: registration, sign-in, and who is signed in."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from argon2 import PasswordHasher
+from flask import Blueprint
+from flask import Flask
+from flask import g
+from flask import jsonify
+from flask import request
+from flask.typing import ResponseReturnValue
+
+from api.auth import cookies
+from api.auth import sessions
+from api.auth.session_responses import UNCACHED
+from api.auth.session_responses import accounts
+from api.auth.session_responses import flag
+from api.auth.session_responses import read_fields
+from api.auth.session_responses import shown
+from api.auth.session_responses import signed_in
+from auth import middleware
+from auth.bridge import AuthBridge
+from auth.errors import UnknownAccount
+from auth.guards import jwt_required
+from auth.sessions.cookies import SessionCookies
+from auth.sessions.cookies import without_cookies
+from auth.sessions.revocation import Revocation
+from auth.sessions.sessions import Sessions
+from auth.sign_in.accounts import Accounts
+from auth.sign_in.limits import sign_in_limits
+from database.connection_manager import ConnectionManager
+from database.extension import Isthmus
+from database.flask_scope import transactional
+from database.resilience.repetition import ATTEMPTS
+
+blueprint = Blueprint("auth", __name__, url_prefix=cookies.PATH)
+
+
+def init_app(
+    app: Flask, manager: ConnectionManager, bridge: AuthBridge, hasher: PasswordHasher | None = None
+) -> Revocation:
+    """Have ``app`` know its callers, and give it the accounts and sessions in ``manager``'s databases.
+
+    :param hasher: as of :class:`~auth.sign_in.accounts.Accounts`.
+    :returns: what is known of ended sessions.
+    """
+    settings = manager.settings
+    revocation = Revocation(
+        manager,
+        token_life=timedelta(seconds=bridge.expiry),
+        policy=settings.auth_revocation_policy,
+        max_stale=settings.auth_revocation_max_stale_seconds,
+    )
+    isthmus = Isthmus.of(app)
+    isthmus[SessionCookies] = SessionCookies(secure=settings.auth_cookie_secure)
+    # With one that hashes, half of the threads at most are held up by passwords.
+    isthmus[Accounts] = Accounts(manager, hasher, most_waiting=max(0, settings.threads // 2 - 1))
+    isthmus[Sessions] = Sessions(
+        manager,
+        idle=timedelta(seconds=settings.auth_session_idle_seconds),
+        lifetime=timedelta(seconds=settings.auth_session_seconds),
+        on_end=revocation.add,
+    )
+    middleware.init_app(app, bridge, revocation=revocation, cookies=isthmus[SessionCookies])
+    app.register_blueprint(blueprint)
+    app.register_blueprint(sessions.blueprint)
+    return revocation
+
+
+# Hashing a password takes long on purpose: not while others wait for the write lock.
+@blueprint.post("/register")
+@without_cookies
+@transactional(lazy=True, attempts=ATTEMPTS)
+def register() -> ResponseReturnValue:
+    """A new account, signed in."""
+    fields = read_fields("email", "password", "name", "cookies")
+    in_cookies = flag(fields, "cookies")
+    sign_in_limits().register(request.remote_addr)
+    account = accounts().register(fields.get("email"), fields.get("password"), fields.get("name"))
+    return signed_in(account, status=201, in_cookies=in_cookies)
+
+
+@blueprint.post("/login")
+@without_cookies
+@transactional(lazy=True, attempts=ATTEMPTS)
+def login() -> ResponseReturnValue:
+    """A new session for an e-mail address and its password."""
+    fields = read_fields("email", "password", "cookies")
+    in_cookies = flag(fields, "cookies")
+    with sign_in_limits().sign_in(request.remote_addr, fields.get("email")):
+        account = accounts().authenticate(fields.get("email"), fields.get("password"))
+    return signed_in(account, in_cookies=in_cookies)
+
+
+@blueprint.get("/me")
+@jwt_required
+@transactional(lazy=True)
+def me() -> ResponseReturnValue:
+    """The account that the token belongs to, as it is now."""
+    account = accounts().get(g.user_id)
+    if account is None:
+        raise UnknownAccount
+    return jsonify(shown(account)), UNCACHED

@@ -1,0 +1,81 @@
+"""What every sign-in has in common, however it was done: a session begins, and its tokens are the answer."""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import Final
+
+from flask import Response
+from flask import jsonify
+from flask import request
+
+from api.auth import cookies
+from api.http.bodies import read_object
+from auth.bridge import AuthBridge
+from auth.errors import InvalidRegistration
+from auth.sessions.sessions import Grant
+from auth.sessions.sessions import Sessions
+from auth.sign_in.accounts import Account
+from auth.sign_in.accounts import Accounts
+from database.extension import current_isthmus
+
+UNCACHED: Final = {"Cache-Control": "no-store"}
+
+
+def accounts() -> Accounts:
+    """The accounts of the current app."""
+    return current_isthmus()[Accounts]
+
+
+def sessions() -> Sessions:
+    """The sessions of the current app."""
+    return current_isthmus()[Sessions]
+
+
+def read_fields(*names: str) -> dict[str, Any]:
+    """The body, which must have no other members: whoever sends a role shall not believe that it was granted.
+
+    :raises HTTPException: as :func:`~api.http.bodies.read_object`. :raises InvalidRegistration: names the other member.
+    """
+    body = read_object()
+    unknown = next((name for name in body if name not in names), None)
+    if unknown is not None:
+        raise InvalidRegistration(unknown[:64], f"There is no such field; known are {', '.join(names)}")
+    return body
+
+
+def flag(fields: dict[str, Any], name: str) -> bool:
+    """A member that is true or false, and false if it is left out. :raises InvalidRegistration: if it is another."""
+    value = fields.get(name, False)
+    if not isinstance(value, bool):
+        raise InvalidRegistration(name, "This is true or false")
+    return value
+
+
+def signed_in(account: Account, *, status: int = 200, in_cookies: bool = False) -> Response:
+    """Begin a session for ``account``; what :func:`answer` says of it.
+
+    Always a new one: of what the browser brought along, nothing is gone on with, and the session that it had ends.
+    """
+    grant = sessions().begin(account.id, request.user_agent.string, replacing=cookies.refresh_cookie())
+    return answer(account, grant, status=status, in_cookies=in_cookies)
+
+
+def answer(account: Account, grant: Grant, *, status: int = 200, in_cookies: bool = False) -> Response:
+    """The session's tokens: in the body, or in cookies with the CSRF token in the body."""
+    bridge = current_isthmus()[AuthBridge]
+    token = bridge.generate_token(account.id, account.user_data, session_id=grant.session_id)
+    document = {"token_type": "Bearer", "expires_in": bridge.expiry, "user": shown(account)}
+    if in_cookies:
+        response = jsonify(document | {"csrf_token": cookies.proof(grant, token)})
+        cookies.give(response, grant, token, bridge.expiry)
+    else:
+        response = jsonify({"access_token": token, "refresh_token": grant.refresh_token.text, **document})
+    response.status_code = status
+    response.headers.update(UNCACHED)
+    return response
+
+
+def shown(account: Account) -> dict[str, Any]:
+    """An account as its owner sees it."""
+    return {"id": account.id, **account.user_data}

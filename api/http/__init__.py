@@ -1,0 +1,1 @@
+"""What all routes share: problems, JSON, bodies, idempotency keys."""

@@ -1,0 +1,138 @@
+"""Request bodies: strict JSON, and rows that hold nothing which is not the caller's to set."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any
+
+import orjson
+from flask import g
+from flask import request
+from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.exceptions import UnsupportedMediaType
+
+from database.core.errors import InvalidRow
+from database.core.tables.schema import MANAGED
+from database.core.tables.schema import TableSchema
+
+MAX_ROWS = 1000
+
+_LONG_NUMBER = re.compile(rb"\d{20}")
+
+_CHARSETS = frozenset({"utf-8", "utf8"})
+
+Body = dict[str, Any]
+
+
+def read_object() -> Body:
+    """The request's body, a JSON object. A name that stands in it twice has its last value.
+
+    :raises HTTPException: 415 for another media type, 413 for too many bytes, 400 for anything but an object.
+    """
+    body = _read_json()
+    if not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object")
+    return body
+
+
+def read_rows(schema: TableSchema) -> tuple[list[Body], bool]:
+    """The rows in the request's body, and whether they came as a list.
+
+    :raises HTTPException: as :func:`read_object`; 400 also for more than ``MAX_ROWS`` rows.
+    :raises InvalidRow: for a row that is no object, or sets what is not the caller's to set.
+    """
+    body = _read_json()
+    bulk = isinstance(body, list)
+    if not bulk and not isinstance(body, dict):
+        raise BadRequest("The body must be a JSON object or a list of objects")
+    rows: list[Body] = body if bulk else [body]
+    if len(rows) > MAX_ROWS:
+        raise BadRequest(f"The body must not have more than {MAX_ROWS} rows")
+    g.isthmus_bulk = bulk
+    for index, row in enumerate(rows):
+        _check_row(schema, row, index)
+    return rows, bulk
+
+
+def read_changes(schema: TableSchema) -> Body:
+    """New values for some columns of a record, from the request's body.
+
+    :raises HTTPException: as :func:`read_object`.
+    :raises InvalidRow: names a column that is unknown, not the caller's to set, or given a wrong value.
+    """
+    changes = read_object()
+    if "id" in changes:
+        raise _invalid("id", "cannot be changed")
+    _check_row(schema, changes)
+    for name, value in changes.items():
+        if name not in schema.columns:
+            raise _invalid(name, f"does not exist in table {schema.name!r}")
+        try:
+            changes[name] = schema.columns[name].check(value)
+        except ValueError as error:
+            raise _invalid(name, str(error)) from None
+    return changes
+
+
+def read_replacement(schema: TableSchema, record_id: str) -> Body:
+    """A whole record for the place ``record_id``, from the request's body.
+
+    :raises HTTPException: as :func:`read_object`.
+    :raises InvalidRow: also for another id than that of the place.
+    """
+    row = read_object()
+    if row.setdefault("id", record_id) != record_id:
+        raise _invalid("id", "must be that of the address")
+    _check_row(schema, row)
+    return row
+
+
+def read_bytes() -> bytes:
+    """The request's body, as it is.
+
+    :raises HTTPException: 413 for more bytes than ``MAX_CONTENT_LENGTH``, 415 if they are compressed.
+    """
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaType("The body must be sent without a Content-Encoding")
+    data = request.get_data()
+    # Without a Content-Length the stream ends at the limit, as if there was no more.
+    if request.content_length is None and len(data) >= (request.max_content_length or len(data) + 1):
+        raise RequestEntityTooLarge
+    return data
+
+
+def _read_json() -> Any:
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType("The body must be application/json")
+    if request.mimetype_params.get("charset", "utf-8").lower() not in _CHARSETS:
+        raise UnsupportedMediaType("The body must be in UTF-8")
+    try:
+        return _decoded(read_bytes())
+    except (ValueError, RecursionError) as error:
+        raise BadRequest(f"The body is not JSON: {error}") from None
+
+
+def _decoded(body: bytes) -> Any:
+    document = orjson.loads(body)
+    # It makes a double of an integer beyond 64 bits; read exactly, such a one is refused instead.
+    return json.loads(body) if _LONG_NUMBER.search(body) else document
+
+
+def _check_row(schema: TableSchema, row: Any, index: int = 0) -> None:
+    """What the data layer does not check, because it holds for callers from outside only."""
+    if not isinstance(row, dict):
+        raise InvalidRow(f"row {index + 1} must be an object", row=index, column=None)
+    for name in MANAGED & schema.columns.keys() & row.keys():
+        raise _invalid(name, "is set by the server", index)
+    record_id = row.get("id")
+    # Such an id would be stored, and then have no address.
+    if isinstance(record_id, str) and ("/" in record_id or record_id in {".", ".."}):
+        raise _invalid("id", "must not have a slash and must not be . or ..", index)
+
+
+def _invalid(column: str, problem: str, index: int = 0) -> InvalidRow:
+    where = f"row {index + 1}: " if g.get("isthmus_bulk") else ""
+    return InvalidRow(f"{where}column {column[:64]!r} {problem}", row=index, column=column[:64])

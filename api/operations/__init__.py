@@ -1,0 +1,1 @@
+"""Health, metrics, migrations and purging of a running application."""

@@ -1,0 +1,108 @@
+"""The databases' counters for Prometheus, read when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import accumulate
+from typing import Any
+
+from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.core import HistogramMetricFamily
+from prometheus_client.core import Metric
+from prometheus_client.registry import Collector
+
+from database.adapter.base import DatabaseAdapter
+from database.connection_manager import ConnectionManager
+from database.resilience.metrics import OperationCounts
+
+CIRCUIT_STATES = ("closed", "open", "half-open")
+OUTCOMES = ("ok", "request_error", "backend_error", "unknown")
+
+_COUNTERS = {"openings": "Times the circuit opened.", "refused": "Calls that the open circuit refused."}
+_GAUGES = {
+    "in_flight": "Calls and transactions at the database now.",
+    "active_transactions": "Transactions that are open now.",
+    "retries_left": "Repetitions that the retry budget allows now.",
+}
+_POOL_PREFIX = "pool_"
+
+
+class AdapterCollector(Collector):
+    """Every adapter of ``manager``, each with its name as the label ``adapter``."""
+
+    def __init__(self, manager: ConnectionManager) -> None:
+        self._manager = manager
+
+    def collect(self) -> Iterator[Metric]:
+        adapters = self._manager.adapters.values()
+        infos = [(adapter.name, adapter.get_connection_info()) for adapter in adapters]
+        yield self._active()
+        yield _circuits(infos)
+        for key, text in _COUNTERS.items():
+            counter = CounterMetricFamily(f"isthmus_circuit_{key}", text, labels=["adapter"])
+            _fill(counter, infos, key)
+            yield counter
+        for key, text in _GAUGES.items():
+            gauge = GaugeMetricFamily(f"isthmus_{key}", text, labels=["adapter"])
+            _fill(gauge, infos, key)
+            yield gauge
+        yield _pools(infos)
+        yield from _operations(list(adapters))
+
+    def _active(self) -> Metric:
+        family = GaugeMetricFamily("isthmus_active", "1 for the database that writes go to.", labels=["adapter"])
+        for name in self._manager.adapters:
+            family.add_metric([name], float(name == self._manager.active_adapter))
+        return family
+
+
+def _circuits(infos: list[tuple[str, dict[str, Any]]]) -> Metric:
+    family = GaugeMetricFamily("isthmus_circuit_state", "1 for the circuit's state.", labels=["adapter", "state"])
+    for name, info in infos:
+        for state in CIRCUIT_STATES:
+            family.add_metric([name, state], float(info["circuit_state"] == state))
+    return family
+
+
+def _fill(family: CounterMetricFamily | GaugeMetricFamily, infos: list[tuple[str, dict[str, Any]]], key: str) -> None:
+    for name, info in infos:
+        if info[key] is not None:
+            family.add_metric([name], float(info[key]))
+
+
+def _pools(infos: list[tuple[str, dict[str, Any]]]) -> Metric:
+    family = GaugeMetricFamily("isthmus_pool", "Connections, by what they are.", labels=["adapter", "connections"])
+    for name, info in infos:
+        for key, value in info.items():
+            if key.startswith(_POOL_PREFIX) and isinstance(value, int | float):
+                family.add_metric([name, key.removeprefix(_POOL_PREFIX)], float(value))
+    return family
+
+
+def _operations(adapters: list[DatabaseAdapter]) -> Iterator[Metric]:
+    calls = CounterMetricFamily(
+        "isthmus_operations", "Operations sent, by outcome.", labels=["adapter", "operation", "outcome"]
+    )
+    durations = HistogramMetricFamily(
+        "isthmus_operation_duration_seconds", "How long operations took.", labels=["adapter", "operation"]
+    )
+    for adapter in adapters:
+        for kind, counts in adapter.pipeline.metrics.snapshot().items():
+            for outcome, count in zip(OUTCOMES, _by_outcome(counts), strict=True):
+                calls.add_metric([adapter.name, kind, outcome], count)
+            durations.add_metric([adapter.name, kind], _buckets(counts), counts["seconds"])
+    yield calls
+    yield durations
+
+
+def _by_outcome(counts: OperationCounts) -> tuple[int, ...]:
+    return counts["ok"], counts["request_error"], counts["backend_error"], counts["unknown"]
+
+
+def _buckets(counts: OperationCounts) -> list[tuple[str, float]]:
+    """Cumulative, as Prometheus wants them."""
+    bounds = [bound for bound, _ in counts["durations"]]
+    totals = list(accumulate(count for _, count in counts["durations"]))
+    named = [(repr(bound), float(total)) for bound, total in zip(bounds, totals, strict=True)]
+    return [*named, ("+Inf", float(totals[-1] if totals else 0))]

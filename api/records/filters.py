@@ -1,0 +1,164 @@
+"""Filters of a query string, in the manner of PostgREST, as filters of the portable query.
+
+::
+
+    formula=eq.H2O            name=not.like.wat*         id=in.(a,b,"c,d")        formula=is.null
+    properties=cs.{"mass":18} or=(name.eq.water,and(version.gt.2,formula.not.is.null))
+
+Inside ``or=(…)``, ``and=(…)`` and ``in.(…)`` a value with a comma or parentheses stands in double quotes, in which
+a backslash makes the next character literal.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from database.core.errors import InvalidQuery
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Not
+from database.core.query.filters import Operator
+from database.core.query.filters import Or
+from database.core.query.filters import Where
+from database.core.query.filters import conditions
+from database.core.tables.schema import Column
+from database.core.tables.schema import TableSchema
+
+MAX_CONDITIONS = 100
+MAX_DEPTH = 16
+"""Less than a query may have of both, because the filter of a cursor and of the access rules is added to them."""
+
+
+GROUPS = frozenset({"and", "or", "not.and", "not.or"})
+"""Parameters that join conditions on any columns."""
+
+_OPERATORS: dict[str, Operator] = {
+    **{name: name for name in ("eq", "neq", "gt", "gte", "lt", "lte", "in", "like", "ilike", "contains")},
+    "cs": "contains",
+    "is": "is_null",
+}
+_GROUP = re.compile(r"(?P<negated>not\.)?(?P<joint>and|or)\((?P<inner>.*)\)", re.S)
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.S)
+_ESCAPED = re.compile(r"\\(.)", re.S)
+
+
+def checked_filters(filters: list[Filter]) -> Filter | None:
+    """All of the filters at once; None for none. :raises InvalidQuery: for too many conditions."""
+    if not filters:
+        return None
+    where = filters[0] if len(filters) == 1 else And(tuple(filters))
+    if sum(1 for _ in conditions(where)) > MAX_CONDITIONS:
+        raise InvalidQuery(f"a query has at most {MAX_CONDITIONS} conditions")
+    return where
+
+
+def group(schema: TableSchema, name: str, text: str) -> Filter:
+    """The filter of a parameter such as ``or=(a.eq.1,b.gt.2)``.
+
+    :param name: one of ``GROUPS``.
+    :raises InvalidQuery: says what is wrong with it.
+    """
+    match = _GROUP.fullmatch(name + text)
+    if match is None:
+        raise InvalidQuery(f"parameter {name!r} takes conditions in parentheses")
+    return _group(schema, match, MAX_DEPTH)
+
+
+def condition(schema: TableSchema, name: str, text: str) -> Filter:
+    """The filter of a parameter such as ``formula=eq.H2O``, whose value is taken as it is.
+
+    :raises InvalidQuery: says what is wrong with it.
+    """
+    return _condition(schema, name, text, in_group=False)
+
+
+def _group(schema: TableSchema, match: re.Match[str], depth: int) -> Filter:
+    parts = tuple(_member(schema, part, depth - 1) for part in _parts(match["inner"]))
+    if not parts:
+        raise InvalidQuery(f"{match['joint']} needs at least one condition")
+    joined: Filter = And(parts) if match["joint"] == "and" else Or(parts)
+    return Not(joined) if match["negated"] else joined
+
+
+def _member(schema: TableSchema, text: str, depth: int) -> Filter:
+    match = _GROUP.fullmatch(text)
+    if match is None:
+        name, _, rest = text.partition(".")
+        return _condition(schema, name, rest, in_group=True)
+    if depth == 0:
+        raise InvalidQuery(f"conditions must not be nested deeper than {MAX_DEPTH}")
+    return _group(schema, match, depth)
+
+
+def _condition(schema: TableSchema, name: str, text: str, *, in_group: bool) -> Filter:
+    column = schema.column(name)
+    positive = text.removeprefix("not.")
+    operator, dot, value = positive.partition(".")
+    if operator not in _OPERATORS or not dot:
+        known = ", ".join(_OPERATORS)
+        raise InvalidQuery(f"column {name!r} takes operator.value, as in eq.1, with one of the operators {known}")
+    where = _where(column, _OPERATORS[operator], _unquoted(value) if in_group else value)
+    return where if positive == text else Not(where)
+
+
+def _where(column: Column, operator: Operator, text: str) -> Where:
+    if operator == "is_null":
+        if text not in {"null", "not_null"}:
+            raise InvalidQuery(f"column {column.name!r}: is takes null or not_null")
+        return Where(column.name, operator, text == "null")
+    if operator == "in":
+        return Where(column.name, operator, tuple(_value(column, _unquoted(part)) for part in _listed(column, text)))
+    if operator in {"like", "ilike"}:
+        return Where(column.name, operator, text.replace("*", "%"))
+    return Where(column.name, operator, _value(column, text))
+
+
+def _value(column: Column, text: str) -> Any:
+    try:
+        return column.kind.parse(text)
+    except ValueError as error:
+        raise InvalidQuery(f"column {column.name!r} {error}") from None
+
+
+def _listed(column: Column, text: str) -> list[str]:
+    if not (text.startswith("(") and text.endswith(")")):
+        raise InvalidQuery(f"column {column.name!r}: in takes a list in parentheses")
+    return _parts(text[1:-1])
+
+
+def _parts(text: str) -> list[str]:
+    """What commas separate, outside of quotes and inner parentheses."""
+    parts: list[str] = []
+    depth = start = position = 0
+    while position < len(text):
+        character = text[position]
+        if character == '"' and (position == 0 or text[position - 1] in ".(,"):
+            position = _end_of_quotes(text, position)
+            continue
+        depth += (character == "(") - (character == ")")
+        if depth < 0:
+            break
+        if character == "," and depth == 0:
+            parts.append(text[start:position])
+            start = position + 1
+        position += 1
+    if depth:
+        raise InvalidQuery("parentheses must be closed in the order they were opened")
+    return [*parts, text[start:]] if text else []
+
+
+def _end_of_quotes(text: str, position: int) -> int:
+    match = _QUOTED.match(text, position)
+    if match is None:
+        raise InvalidQuery("a quoted value must end with a double quote")
+    return match.end()
+
+
+def _unquoted(text: str) -> str:
+    if not text.startswith('"'):
+        return text
+    match = _QUOTED.fullmatch(text)
+    if match is None:
+        raise InvalidQuery("a quoted value must end where its double quotes end")
+    return _ESCAPED.sub(r"\1", match[1])

@@ -1,0 +1,191 @@
+"""What a list of records is asked for, read from the query string: columns, filters, order and page.
+
+``select``, ``order``, ``limit``, ``offset``, ``cursor`` and ``count=exact``; every other parameter is a filter
+of :mod:`api.records.routes.filters`. What is not understood is refused, never left out.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from base64 import b64decode
+from base64 import urlsafe_b64encode
+from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+from werkzeug.datastructures import MultiDict
+
+from api.records import filters
+from database.core.errors import InvalidQuery
+from database.core.query.filters import Filter
+from database.core.query.filters import Nulls
+from database.core.query.filters import Order
+from database.core.query.filters import after
+from database.core.query.validation import checked_columns
+from database.core.query.validation import checked_order
+from database.core.tables.schema import TableSchema
+from database.core.tables.values import INTEGER
+
+DEFAULT_LIMIT = 100
+MAX_LIMIT = 1000
+
+_SINGLES = frozenset({"select", "order", "limit", "offset", "cursor", "count"})
+_DIRECTIONS = {"asc": False, "desc": True}
+_NULLS: dict[str, Nulls] = {"nullsfirst": "first", "nullslast": "last"}
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list as it was asked for.
+
+    :ivar columns: to show; None for all.
+    :ivar where: the filters, without the cursor's.
+    :ivar order: the complete sort keys, the id last.
+    :ivar last: the sort key values of the row that the page follows; None for the first page.
+    :ivar count: whether all rows that match are to be counted.
+    """
+
+    table: str
+    columns: tuple[str, ...] | None
+    where: Filter | None
+    order: tuple[Order, ...]
+    limit: int
+    offset: int | None
+    last: tuple[Any, ...] | None
+    count: bool
+
+    def filter_behind(self, last: tuple[Any, ...] | None) -> Filter | None:
+        """The filters, and nothing up to a row with these sort key values; for None, from the first row on."""
+        if last is None:
+            return self.where
+        behind = after(self.order, last)
+        return behind if self.where is None else self.where & behind
+
+    @property
+    def fetched_columns(self) -> tuple[str, ...] | None:
+        """The columns to show, and those that the next cursor is made of."""
+        if self.columns is None:
+            return None
+        return tuple(dict.fromkeys((*self.columns, *(key.column for key in self.order))))
+
+    def cursor_behind(self, last: tuple[Any, ...]) -> str:
+        """The cursor of the page that follows a row with these sort key values."""
+        document = [_fingerprint(self.table, self.order), last]
+        return urlsafe_b64encode(orjson.dumps(document)).rstrip(b"=").decode()
+
+
+def read_listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listing:
+    """The list that a query string asks for.
+
+    :raises InvalidQuery: for anything that is unknown, repeated or malformed; says what.
+    """
+    singles = _singles(parameters)
+    order = checked_order(schema, _order(singles.get("order")))
+    cursor, offset = singles.get("cursor"), singles.get("offset")
+    if cursor is not None and offset is not None:
+        raise InvalidQuery("a cursor and an offset do not go together")
+    return Listing(
+        schema.name,
+        _columns(schema, singles.get("select")),
+        filters.checked_filters(_filters(schema, parameters)),
+        order,
+        _number("limit", singles.get("limit", str(DEFAULT_LIMIT)), MAX_LIMIT),
+        None if offset is None else _number("offset", offset),
+        None if cursor is None else _last(schema, order, cursor),
+        _count(singles.get("count")),
+    )
+
+
+def read_columns(schema: TableSchema, parameters: MultiDict[str, str]) -> tuple[str, ...] | None:
+    """The columns to show of a single record; None for all.
+
+    :raises InvalidQuery: for unknown columns, and for any parameter but ``select``.
+    """
+    refuse_parameters(parameters, allowed=("select",))
+    return _columns(schema, _singles(parameters).get("select"))
+
+
+def refuse_parameters(parameters: MultiDict[str, str], *, allowed: Sequence[str] = ()) -> None:
+    """Refuse every parameter that is not allowed. :raises InvalidQuery: names it."""
+    unknown = next((name for name in parameters if name not in allowed), None)
+    if unknown is not None:
+        raise InvalidQuery(f"there is no parameter {unknown[:64]!r} here")
+
+
+def _singles(parameters: MultiDict[str, str]) -> dict[str, str]:
+    given = {name: parameters.getlist(name) for name in _SINGLES & parameters.keys()}
+    repeated = next((name for name, values in given.items() if len(values) > 1), None)
+    if repeated is not None:
+        raise InvalidQuery(f"parameter {repeated!r} may be given once")
+    return {name: values[0] for name, values in given.items()}
+
+
+def _filters(schema: TableSchema, parameters: MultiDict[str, str]) -> list[Filter]:
+    found: list[Filter] = []
+    for name, text in parameters.items(multi=True):
+        if name not in _SINGLES:
+            read: Callable[[TableSchema, str, str], Filter]
+            read = filters.group if name in filters.GROUPS else filters.condition
+            found.append(read(schema, name, text))
+    return found
+
+
+def _columns(schema: TableSchema, text: str | None) -> tuple[str, ...] | None:
+    return None if text in (None, "*") else checked_columns(schema, str(text).split(","))
+
+
+def _order(text: str | None) -> list[Order]:
+    return [] if text is None else [_order_key(part) for part in text.split(",")]
+
+
+def _order_key(text: str) -> Order:
+    column, *words = text.split(".")
+    descending = _DIRECTIONS[words.pop(0)] if words and words[0] in _DIRECTIONS else False
+    nulls = _NULLS[words.pop(0)] if words and words[0] in _NULLS else None
+    if words:
+        raise InvalidQuery("order takes column.asc or column.desc, then .nullsfirst or .nullslast if need be")
+    return Order(column, descending, nulls)
+
+
+def _number(name: str, text: str, most: int | None = None) -> int:
+    try:
+        number = int(INTEGER.parse(text))
+    except ValueError as error:
+        raise InvalidQuery(f"{name} {error}") from None
+    if number < 0 or (most is not None and number > most):
+        raise InvalidQuery(f"{name} must be from 0" + (f" to {most}" if most is not None else ""))
+    return number
+
+
+def _count(text: str | None) -> bool:
+    if text not in (None, "exact"):
+        raise InvalidQuery("count takes exact")
+    return text is not None
+
+
+def _last(schema: TableSchema, order: tuple[Order, ...], cursor: str) -> tuple[Any, ...]:
+    """The sort key values in a cursor, which may be anything that a caller has made up."""
+    foreign = InvalidQuery("the cursor was not made for this list in this order")
+    try:
+        document = orjson.loads(b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
+    except ValueError:
+        raise foreign from None
+    match document:
+        case [fingerprint, list(values)] if fingerprint == _fingerprint(schema.name, order):
+            if len(values) == len(order):
+                return tuple(_key_value(schema, key, value) for key, value in zip(order, values, strict=True))
+    raise foreign
+
+
+def _key_value(schema: TableSchema, key: Order, value: Any) -> Any:
+    try:
+        return schema.column(key.column).check(value)
+    except ValueError as error:
+        raise InvalidQuery(f"the cursor's {key.column!r} {error}") from None
+
+
+def _fingerprint(table: str, order: Sequence[Order]) -> str:
+    keys = [(key.column, key.descending, key.nulls_first) for key in order]
+    return hashlib.sha256(orjson.dumps([table, keys])).hexdigest()[:16]

@@ -1,0 +1,186 @@
+"""The declared tables as resources: lists, single records, and changes with versions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint
+from flask import Response
+from flask import jsonify
+from flask import request
+from flask import url_for
+from flask.typing import ResponseReturnValue
+from werkzeug.datastructures import Headers
+
+from api.http.bodies import read_changes
+from api.http.bodies import read_replacement
+from api.http.bodies import read_rows
+from api.http.idempotency import idempotent
+from api.records import preconditions
+from api.records.listing import Listing
+from api.records.listing import read_columns
+from api.records.listing import read_listing
+from api.records.listing import refuse_parameters
+from api.records.pages import read_page
+from api.records.table_access import on_table
+from database.core.clock import utc_now
+from database.core.errors import NotFound
+from database.core.operations import Delete
+from database.core.operations import Get
+from database.core.operations import Insert
+from database.core.operations import Update
+from database.core.result import Row
+from database.core.tables.rows import complete_rows
+from database.core.tables.schema import MANAGED
+from database.core.tables.schema import TableSchema
+from database.extension import current_database
+from database.flask_scope import transactional
+from database.resilience.repetition import ATTEMPTS
+
+blueprint = Blueprint("records", __name__, url_prefix="/api")
+
+
+@blueprint.get("/<table>")
+@transactional(lazy=True)
+@on_table("read")
+def list_records(schema: TableSchema) -> ResponseReturnValue:
+    """A page of records: ``{"data": […], "next_cursor": …}``, and ``count`` if it was asked for.
+
+    Records that cannot be read are named in ``unreadable``; it is missing if there are none.
+    """
+    listing = read_listing(schema, request.args)
+    page = read_page(listing)
+    answer: dict[str, Any] = {
+        "data": _only(page.rows, listing),
+        "next_cursor": listing.cursor_behind(page.last) if page.more and page.last is not None else None,
+    }
+    if listing.count:
+        answer["count"] = page.count
+    if page.unreadable:
+        answer["unreadable"] = [bad.shown() for bad in page.unreadable]
+    return answer
+
+
+@blueprint.post("/<table>")
+@transactional(attempts=ATTEMPTS)
+@on_table("write")
+@idempotent
+def create_records(schema: TableSchema) -> ResponseReturnValue:
+    """A new record, or several from a list, all or none."""
+    refuse_parameters(request.args)
+    rows, bulk = read_rows(schema)
+    created = current_database().run(Insert(schema.name, rows)).rows
+    if bulk:
+        return {"data": created}, 201
+    return _created(schema, created[0])
+
+
+@blueprint.get("/<table>/<record_id>")
+@transactional(lazy=True)
+@on_table("read")
+def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
+    """One record, with its version as the entity tag; 304 if the caller has it already."""
+    columns = read_columns(schema, request.args)
+    fetched = columns if columns is None or not schema.versioned else tuple(dict.fromkeys((*columns, "version")))
+    result = current_database().run(Get(schema.name, record_id, fetched))
+    row = _existing(schema, result.first)
+    headers = preconditions.etag(row)
+    if "If-None-Match" in request.headers and preconditions.is_known(row):
+        return _empty(304, headers)
+    return jsonify(row if columns is None else {name: row[name] for name in columns}), headers
+
+
+@blueprint.put("/<table>/<record_id>")
+@transactional(attempts=ATTEMPTS)
+@on_table("write")
+@idempotent
+def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
+    """The record made, or replaced: columns that the body leaves out get their defaults."""
+    refuse_parameters(request.args)
+    body = read_replacement(schema, record_id)
+    current = _current(schema, record_id)
+    preconditions.require(current)
+    if current is None:
+        return _created(schema, current_database().run(Insert(schema.name, [body])).rows[0])
+    columns = complete_rows(schema, [_with_owner(schema, body, current)], utc_now())
+    values = {name: column[0] for name, column in columns.items() if name != "id" and name not in MANAGED}
+    return _updated(schema, Update(schema.name, values, record_id, expected_version=current.get("version")))
+
+
+@blueprint.patch("/<table>/<record_id>")
+@transactional(attempts=ATTEMPTS)
+@on_table("write")
+@idempotent
+def change_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
+    """Some columns of the record changed."""
+    refuse_parameters(request.args)
+    changes = read_changes(schema)
+    return _updated(schema, Update(schema.name, changes, record_id, expected_version=_demanded(schema, record_id)))
+
+
+@blueprint.delete("/<table>/<record_id>")
+@transactional(attempts=ATTEMPTS)
+@on_table("delete")
+@idempotent
+def delete_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
+    """The record gone."""
+    refuse_parameters(request.args)
+    demanded = _demanded(schema, record_id)
+    if not current_database().run(Delete(schema.name, record_id, expected_version=demanded)).count:
+        raise _missing(schema)
+    return _empty(204)
+
+
+def _with_owner(schema: TableSchema, body: Row, current: Row) -> Row:
+    """The body, in which the owner need not stand, because that stays the same."""
+    owner = schema.rules.owner
+    return body if owner is None or owner not in current else {owner: current[owner], **body}
+
+
+def _empty(status: int, headers: dict[str, str] | None = None) -> Response:
+    """An answer without a body, and so without a type of it."""
+    response = Response(status=status)
+    response.headers = Headers(headers or {})
+    return response
+
+
+def _created(schema: TableSchema, row: Row) -> ResponseReturnValue:
+    location = url_for("records.read_record", table=schema.name, record_id=row["id"])
+    return jsonify(row), 201, {"Location": location, **preconditions.etag(row)}
+
+
+def _updated(schema: TableSchema, operation: Update) -> ResponseReturnValue:
+    row = _existing(schema, current_database().run(operation).first)
+    return jsonify(row), preconditions.etag(row)
+
+
+def _demanded(schema: TableSchema, record_id: str) -> int | None:
+    """The version that the record must have; None for any, as in a request without conditions."""
+    if not preconditions.is_conditional():
+        return None
+    current = _existing(schema, _current(schema, record_id))
+    preconditions.require(current)
+    return current.get("version")
+
+
+def _current(schema: TableSchema, record_id: str) -> Row | None:
+    """The record that is to be changed; of one that cannot be read, the columns that can."""
+    result = current_database().run(Get(schema.name, record_id))
+    return dict(result.unreadable[0].values) if result.unreadable else result.first
+
+
+def _existing(schema: TableSchema, row: Row | None) -> Row:
+    if row is None:
+        raise _missing(schema)
+    return row
+
+
+def _missing(schema: TableSchema) -> NotFound:
+    return NotFound(f"table {schema.name!r} has no record with this id")
+
+
+def _only(rows: list[Row], listing: Listing) -> list[Row]:
+    """The rows without the columns that only the cursor needs."""
+    if listing.columns is None:
+        return rows
+    return [{name: row[name] for name in listing.columns} for row in rows]

@@ -1,0 +1,1 @@
+"""What Isthmus is measured beside."""

@@ -1,0 +1,102 @@
+"""Commands for two-way sync: ``flask sync …``, between the first two databases of ``DB_ADAPTER_ORDER``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Event
+
+import click
+from flask.cli import AppGroup
+
+from config.settings import ConfigurationError
+from database.adapter.base import DatabaseAdapter
+from database.core.clock import utc_now
+from database.core.context import as_application
+from database.core.errors import DataError
+from database.extension import current_database
+from database.sync.checkpoint import Checkpoints
+from database.sync.checkpoint import agreed
+from database.sync.documented import neutral_strategy
+from database.sync.failures import Failures
+from database.sync.manager import SyncManager
+from database.sync.side import CONFLICTS
+from database.sync.side import RECORDS
+from database.sync.side import Pair
+
+sync_commands = AppGroup("sync", help="Two-way sync of the first two databases.")
+"""Register it with ``app.cli.add_command``; the databases are those of ``app.extensions["isthmus"].manager``."""
+
+
+@sync_commands.command("run")
+@click.option("--once", is_flag=True, help="One cycle; fails unless every record is reconciled.")
+def run(once: bool) -> None:
+    """Bring the two databases together, every CONVEX_SYNC_INTERVAL seconds until an interrupt."""
+    manager = _manager()
+    if not once:
+        with manager, _until_interrupted():
+            Event().wait()
+        return
+    complete = manager.sync_all()
+    status = manager.get_sync_status()
+    for table, counts in status["tables"].items():
+        click.echo(f"{table}: {', '.join(f'{name} {number}' for name, number in counts.items())}")
+    click.echo(", ".join(f"{side} is {name}" for side, name in status["sides"].items()))
+    if not complete:
+        _show_failures(manager.pair)
+        raise click.ClickException(status["last_error"] or "Not every record could be written.")
+
+
+@sync_commands.command("status")
+def show_status() -> None:
+    """Show what is remembered of the sync on the two databases."""
+    pair = _manager().pair
+    try:
+        checkpoint = agreed(*(rows := Checkpoints(pair).rows()))
+        if checkpoint is None:
+            click.echo(f"{pair.name}: never synced, or a side was restored; the next cycle compares everything")
+        else:
+            ages = [(utc_now() - row["updated_at"]).total_seconds() for row in rows if row]
+            state = "comparing everything" if checkpoint.comparing else "following the changes"
+            click.echo(f"{pair.name}: {state}; last moved {min(ages):.0f} seconds ago")
+        for side in pair.sides:
+            agreements, conflicts = (_count(side.adapter, table, pair.name) for table in (RECORDS, CONFLICTS))
+            click.echo(f"{side.adapter.name}: {agreements} agreements, {conflicts} resolved conflicts")
+        _show_failures(pair)
+    except DataError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _manager() -> SyncManager:
+    """The sync of the first two databases; Convex is the second one, if it is among them."""
+    manager = current_database()
+    adapters = list(manager.adapters.values())[:2]
+    if len(adapters) < 2:
+        raise click.ClickException("DB_ADAPTER_ORDER has to name two databases.")
+    first, second = sorted(adapters, key=lambda adapter: adapter.kind == "convex")
+    settings = manager.settings.convex
+    strategy = neutral_strategy(settings.conflict_resolution)
+    try:
+        return SyncManager(first, second, settings.sync_interval, settings.sync_tables, strategy)
+    except (ConfigurationError, DataError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _count(adapter: DatabaseAdapter, table: str, pair: str) -> int:
+    with as_application():
+        return adapter.table(table).select("id", count=True).eq("pair", pair).limit(1).execute().count or 0
+
+
+def _show_failures(pair: Pair) -> None:
+    failures = Failures(pair)
+    failures.load()
+    for key, reason in failures.reasons().items():
+        click.echo(f"{key.table} {key.id}: {reason}", err=True)
+
+
+@contextmanager
+def _until_interrupted() -> Iterator[None]:
+    try:
+        yield
+    except KeyboardInterrupt:
+        click.echo("stopped", err=True)

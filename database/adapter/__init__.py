@@ -1,0 +1,1 @@
+"""What every adapter gets, whatever its backend is."""

@@ -1,0 +1,310 @@
+"""The adapter: the public face of every backend, built once.
+
+A call passes through the access rules, the stages of the pipeline, and then :meth:`Backend.execute
+<database.adapter.backend.Backend.execute>`; a call inside a transaction ends at its session instead. Everything but
+the backend is here: pipeline, access rules, transactions, subscriptions and the documented methods.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from functools import partial
+from threading import RLock
+from typing import Any
+from typing import ClassVar
+
+from database.adapter.access_control import AccessRules
+from database.adapter.backend import REFUSABLE
+from database.adapter.backend import Backend
+from database.adapter.backend import Guarded
+from database.adapter.backend import Setup
+from database.adapter.interface import Database
+from database.adapter.transactions import Session
+from database.adapter.transactions import Transaction
+from database.adapter.transactions import carry_out
+from database.changes.feed import MAX_PAGE
+from database.changes.feed import Changes
+from database.changes.feed import ReadChanges
+from database.changes.subscription import Callback
+from database.changes.subscription import ErrorCallback
+from database.changes.subscription import LiveQuery
+from database.changes.subscription import Subscription
+from database.changes.subscriptions import Subscriptions
+from database.core.capabilities import Capabilities
+from database.core.clock import monotonic
+from database.core.context import SERVICE
+from database.core.context import Context
+from database.core.context import active_unit
+from database.core.context import as_application
+from database.core.context import current_context
+from database.core.errors import DataError
+from database.core.errors import InvalidQuery
+from database.core.errors import Unsupported
+from database.core.lifecycle import in_background
+from database.core.lifecycle import rebuild_after_fork
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.core.query.sql_text import SqlDialectName
+from database.core.result import Result
+from database.core.tables.schema import Schema
+from database.declared import declared_schema
+from database.resilience.pipeline import Pipeline
+from database.resilience.policy import ResilienceSettings
+from database.resilience.retry import Sleep
+from database.resilience.watchdog import Watchdog
+
+logger = logging.getLogger(__name__)
+
+_RESILIENCE_KEYS = ("timeout", "retry_count", "circuit_breaker_threshold", "circuit_breaker_timeout", "max_concurrency")
+
+
+class DatabaseAdapter(Database):
+    """One backend.
+
+    :param config: the backend's own keys, and ``timeout``, ``retry_count``, ``circuit_breaker_threshold``,
+        ``circuit_breaker_timeout`` and ``max_concurrency`` of
+        :class:`~database.resilience.policy.ResilienceSettings`; 0 is a value.
+    :param schema: the tables it knows; those of :func:`~database.declared.declared_schema` by default.
+    :param name: as it appears in errors, metrics and status; the kind of adapter by default.
+    :raises TypeError: for a key that the adapter does not know.
+    """
+
+    backend_class: ClassVar[type[Backend]]
+    backend: Backend
+    _sleep: Sleep | None = None
+
+    def __init__(
+        self, config: Mapping[str, Any] | None = None, schema: Schema | None = None, name: str | None = None
+    ) -> None:
+        self.config = dict(config or {})
+        known_keys = {*self.backend_class.config_keys, *_RESILIENCE_KEYS}
+        unknown = self.config.keys() - known_keys
+        if unknown:
+            known = ", ".join(sorted(known_keys))
+            raise TypeError(f"{type(self).__name__} does not know {', '.join(sorted(unknown))}; it knows {known}")
+        self.name = name or self.kind
+        self.schema = schema or declared_schema()
+        self.settings = ResilienceSettings(**{key: self.config[key] for key in _RESILIENCE_KEYS if key in self.config})
+        self.access = AccessRules(self)
+        self._begin_anew()
+        rebuild_after_fork(self, DatabaseAdapter._begin_in_child)
+
+    def _begin_in_child(self) -> None:
+        """What a fork has left here is the parent's: begin anew."""
+        if self._opened:
+            self.backend.abandon()
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        """Make everything that must not be shared with a forked child: locks, threads, connections."""
+        self._opened = False
+        self._lock = RLock()
+        self._transactions: set[Transaction] = set()
+        self._watchdog = Watchdog()
+        self.backend = self._make_backend(Setup(self.name, self.config, self.schema, self.settings, self._watchdog))
+        self._seam = self.backend.seam
+        self.pipeline = Pipeline(self.name, self._execute, self.settings, sleep=self._sleep)
+        self._guarded = Guarded(self.pipeline, self._execute, self._open_session, self._open_reading_session)
+        self._call = self.access.enforced(self.backend.call_through(self._guarded))
+        self._call_inside = self.access.enforced(self.backend.call_inside(self._guarded, carry_out))
+        self._subscriptions = Subscriptions(self.name, self._followed)
+
+    def _make_backend(self, setup: Setup) -> Backend:
+        return self.backend_class(setup)
+
+    # The backend
+
+    @property
+    def kind(self) -> str:
+        """The kind of the backend."""
+        return self.backend_class.kind
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the backend can do."""
+        return self.backend.capabilities
+
+    @property
+    def isolation(self) -> str:
+        """The isolation of its transactions, in SQL's words."""
+        return self.backend.isolation
+
+    @property
+    def sql_dialect(self) -> SqlDialectName:
+        """The dialect of its SQL text."""
+        return self.backend.sql_dialect
+
+    def describe(self) -> dict[str, Any]:
+        """Where the backend is, without secrets: host, port, path and the like."""
+        return self.backend.describe()
+
+    def opened(self, context: Context | None = None) -> Backend:
+        """The backend, ready for calls. :raises DataError: if it cannot be opened."""
+        if not self._opened:
+            with self._lock:
+                if not self._opened:
+                    self.backend.open(context or current_context.get())
+                    self.pipeline.start()
+                    self._opened = True
+        return self.backend
+
+    # Callers
+
+    def judges(self, operation: Operation) -> bool:
+        """Whether the backend itself applies rules of its own to a caller's ``operation``."""
+        judges = self.backend.judges(operation)
+        if judges is None:
+            self.pipeline.call(Ping(), current_context.get())
+            judges = self.backend.judges(operation)
+        return bool(judges)
+
+    def demand_callers(self) -> None:
+        """Refuse from now on what nobody says the caller of; the application's own calls say ``as_application()``."""
+        self.access.demand_caller = True
+
+    # Calls
+
+    def run(self, operation: Operation) -> Result:
+        """Carry out ``operation``: in the ambient unit of work if there is one, else on its own."""
+        unit = active_unit.get()
+        if unit is None:
+            return self._call(operation, current_context.get())
+        return unit.run(self, operation)
+
+    def run_alone(self, operation: Operation) -> Result:
+        """Carry out ``operation`` on its own, whatever unit of work is around."""
+        return self._call(operation, current_context.get())
+
+    @property
+    def adapter(self) -> DatabaseAdapter:
+        """Itself: what a transaction on this adapter is bound to."""
+        return self
+
+    # Changes
+
+    def changes(self, cursor: str | None = None, limit: int = MAX_PAGE) -> Changes:
+        """The committed changes behind a cursor, in the order of their commits.
+
+        :param cursor: of an earlier page; None for the present end of the feed, without any changes.
+        :param limit: the most changes to return, from 1 to :data:`~database.changes.feed.MAX_PAGE`.
+        :raises Unsupported: where the backend has no feed, before any I/O.
+        :raises InvalidQuery: for a cursor that is none of this backend's, and for another limit.
+        """
+        if not 1 <= limit <= MAX_PAGE:
+            raise InvalidQuery(f"the limit of a page of changes is from 1 to {MAX_PAGE}")
+        page: Changes = self._call(ReadChanges(cursor, limit), current_context.get()).value
+        return page
+
+    def subscribe(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
+        """Do for a finished query what :meth:`~database.adapter.builder.TableQuery.subscribe` does."""
+        if not self.capabilities.changes:
+            raise Unsupported("changes", backend=self.name)
+        self.access.require_caller(current_context.get(), "subscribe")
+        return self._subscriptions.add(query, callback, on_error)
+
+    def _followed(self, cursor: str | None, limit: int = MAX_PAGE) -> Changes:
+        """The feed for the subscriptions, each of which asks again as its own subscriber."""
+        with as_application():
+            return self.changes(cursor, limit)
+
+    # Transactions
+
+    def begin_transaction(self, *, reads: bool = False) -> Transaction:
+        """Open a transaction; it is rolled back by itself if it outlives its deadline.
+
+        :param reads: it is expected to read only, so on a backend with one writer at a time it keeps nobody from
+            writing until its first change.
+        :raises Unsupported: where the backend has no interactive transactions.
+        """
+        if not self.capabilities.sessions:
+            raise Unsupported("sessions", backend=self.name)
+        context = current_context.get()
+        self.access.require_caller(context, "begin")
+        if self.settings.timeout:
+            context = context.until(monotonic() + self.settings.timeout)
+        session = self.backend.begin(self._guarded, context, reads=reads)
+        transaction = Transaction(self, session, context, self._call_inside, self._transaction_ended)
+        self._transactions.add(transaction)
+        transaction.ticket = self._watchdog.watch(context.deadline, partial(_expire, transaction))
+        return transaction
+
+    def _transaction_ended(self, transaction: Transaction) -> None:
+        self._transactions.discard(transaction)
+        self._watchdog.done(transaction.ticket)
+        self.pipeline.release_session()
+
+    # Connection
+
+    def connect(self) -> bool:
+        """Open the backend and ask for a sign of life; False, and a line in the log, if there is none."""
+        try:
+            asking = current_context.get().acting_as(SERVICE)
+            self.opened().execute(Ping(), asking.until(monotonic() + (self.settings.timeout or 30)))
+        except DataError as error:
+            logger.warning("%s did not connect: %s", self.name, error)
+            return False
+        self.pipeline.guard.reset()
+        return True
+
+    def disconnect(self) -> bool:
+        """End subscriptions, roll back open transactions and close all connections; True also if there were none."""
+        self._subscriptions.end()
+        for transaction in list(self._transactions):
+            transaction.disconnect()
+        with self._lock:
+            self.pipeline.close()
+            if self._opened:
+                self._opened = False
+                self.backend.close()
+        return True
+
+    @property
+    def connected(self) -> bool:
+        """Whether the backend is open and, as far as the last calls tell, answers."""
+        return self._opened and self.pipeline.guard.state == "closed"
+
+    def get_connection_info(self) -> dict[str, Any]:
+        """What is known of the backend without asking it: its place, its circuit, its open transactions."""
+        return {
+            "type": self.kind,
+            "adapter_type": self.kind,
+            "name": self.name,
+            "connected": self.connected,
+            "active_transactions": len(self._transactions),
+            "isolation": self.isolation,
+            **self.backend.describe(),
+            **self.pipeline.snapshot(),
+        }
+
+    def test_connection(self) -> tuple[bool, str]:
+        """Ask the backend for a sign of life, through the same guard as every call."""
+        try:
+            # Whether it answers is the application's question, whoever is curious.
+            self._call(Ping(), current_context.get().acting_as(SERVICE))
+        except DataError as error:
+            return False, f"Connection error: {error}"
+        return True, "Connection successful"
+
+    # What the pipeline guards
+
+    def _execute(self, operation: Operation, context: Context) -> Result:
+        if type(operation) in REFUSABLE or getattr(operation, "lock", False):
+            self.backend.refuse_unsupported(operation)
+        if not self._opened:
+            self.opened(context)
+        return self._seam(operation, context)
+
+    def _open_session(self, context: Context) -> Session:
+        return self.opened(context).open_session(context)
+
+    def _open_reading_session(self, context: Context) -> Session:
+        return self.opened(context).open_reading_session(context)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name}>"
+
+
+def _expire(transaction: Transaction) -> None:
+    # Not in the watchdog's thread: while that waits for a silent server, nobody's deadline would be kept.
+    in_background("isthmus-expire", transaction.expire)

@@ -1,0 +1,320 @@
+"""``table()``: queries written the way Supabase's client writes them, for every backend.
+
+>>> adapter.table("molecules").select("id, name").eq("formula", "H2O").order("name").limit(10).execute()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+from typing import Protocol
+from typing import Self
+
+from database.adapter.joins import Join
+from database.adapter.joins import embedded
+from database.adapter.transactions import BoundAdapter
+from database.changes.subscription import Callback
+from database.changes.subscription import ErrorCallback
+from database.changes.subscription import LiveQuery
+from database.changes.subscription import Subscription
+from database.core.errors import InvalidQuery
+from database.core.operations import Delete
+from database.core.operations import Insert
+from database.core.operations import Operation
+from database.core.operations import Record
+from database.core.operations import Select
+from database.core.operations import Update
+from database.core.operations import Upsert
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Nulls
+from database.core.query.filters import Operator
+from database.core.query.filters import Order
+from database.core.query.filters import Where
+from database.core.result import Result
+
+Rows = Record | Sequence[Record]
+
+
+class Runner(Protocol):
+    """What executes a finished query: an adapter or the connection manager."""
+
+    @property
+    def adapter(self) -> BoundAdapter:
+        """The adapter whose tables a query is about. :raises Unavailable: when there is none."""
+
+    def run(self, operation: Operation) -> Result:
+        """Carry out ``operation``."""
+
+
+class TableQuery:
+    """One query on one table; nothing is sent before :meth:`execute`.
+
+    Without another verb it selects. Filters are joined by *and*; :meth:`where` takes any
+    :class:`~database.core.query.filters.Filter`.
+    """
+
+    def __init__(self, runner: Runner, table: str) -> None:
+        self._runner = runner
+        self._table = table
+        self._write: Insert | Upsert | Update | Delete | None = None
+        self._columns: tuple[str, ...] | None = None
+        self._filters: list[Filter] = []
+        self._order: list[Order] = []
+        self._limit: int | None = None
+        self._offset: int | None = None
+        self._count = False
+        self._lock = False
+        self._group: tuple[str, ...] = ()
+        self._joins: tuple[Join, ...] = ()
+
+    # Verbs
+
+    def select(self, *columns: str, count: bool = False) -> Self:
+        """Choose columns, as arguments or in one comma-separated text; all for none or ``"*"``.
+
+        :param count: also count all rows that match.
+        """
+        self._columns = _names(columns)
+        self._count = count
+        return self
+
+    def insert(self, rows: Rows, *, returning: bool = True) -> Self:
+        """Insert one row or several, all or none."""
+        return self._writing(Insert(self._table, _as_list(rows), returning))
+
+    def upsert(self, rows: Rows, *, returning: bool = True) -> Self:
+        """Insert rows, or update the ones whose id exists."""
+        return self._writing(Upsert(self._table, _as_list(rows), returning))
+
+    def update(self, values: Record, *, returning: bool = True) -> Self:
+        """Change the rows that the filters select; refused without a filter."""
+        return self._writing(Update(self._table, values, returning=returning))
+
+    def delete(self, *, returning: bool = True) -> Self:
+        """Take away the rows that the filters select; refused without a filter."""
+        return self._writing(Delete(self._table, returning=returning))
+
+    # Filters
+
+    def eq(self, column: str, value: Any) -> Self:
+        """The column equals the value."""
+        return self._filter(column, "eq", value)
+
+    def neq(self, column: str, value: Any) -> Self:
+        """The column is not null and differs from the value."""
+        return self._filter(column, "neq", value)
+
+    def gt(self, column: str, value: Any) -> Self:
+        """The column is greater than the value."""
+        return self._filter(column, "gt", value)
+
+    def gte(self, column: str, value: Any) -> Self:
+        """The column is the value or greater."""
+        return self._filter(column, "gte", value)
+
+    def lt(self, column: str, value: Any) -> Self:
+        """The column is less than the value."""
+        return self._filter(column, "lt", value)
+
+    def lte(self, column: str, value: Any) -> Self:
+        """The column is the value or less."""
+        return self._filter(column, "lte", value)
+
+    def in_(self, column: str, values: Sequence[Any]) -> Self:
+        """The column equals one of the values."""
+        return self._filter(column, "in", values)
+
+    def is_null(self, column: str, wanted: bool = True) -> Self:
+        """The column is null, or with False is not."""
+        return self._filter(column, "is_null", wanted)
+
+    def like(self, column: str, pattern: str) -> Self:
+        """The text matches a pattern of ``%`` and ``_``, upper and lower case told apart."""
+        return self._filter(column, "like", pattern)
+
+    def ilike(self, column: str, pattern: str) -> Self:
+        """The text matches a pattern; A to Z equal a to z."""
+        return self._filter(column, "ilike", pattern)
+
+    def contains(self, column: str, part: Any) -> Self:
+        """The text contains a substring, or the JSON contains the given JSON."""
+        return self._filter(column, "contains", part)
+
+    def where(self, condition: Filter) -> Self:
+        """Any condition, such as ``Where("a", "eq", 1) | Where("b", "gt", 2)``."""
+        self._filters.append(condition)
+        return self
+
+    # Range
+
+    def order(self, column: str, direction: str = "asc", *, desc: bool = False, nulls: Nulls | None = None) -> Self:
+        """Sort by a column, after the ones named before; the id is the last key by itself.
+
+        :param direction: ``"asc"`` or ``"desc"``; ``desc=True`` says the same.
+        """
+        if direction not in {"asc", "desc"}:
+            raise InvalidQuery("a direction is 'asc' or 'desc'")
+        self._order.append(Order(column, desc or direction == "desc", nulls))
+        return self
+
+    def limit(self, count: int) -> Self:
+        """Return at most ``count`` rows."""
+        self._limit = count
+        return self
+
+    def offset(self, count: int) -> Self:
+        """Leave out the first ``count`` rows."""
+        self._offset = count
+        return self
+
+    def lock(self) -> Self:
+        """Inside a transaction, keep others from changing the rows of the result until the end, and wait for who does.
+
+        :raises InvalidQuery: by :meth:`execute`, outside of a transaction and for groups.
+        :raises Unsupported: by :meth:`execute`, where the backend has no locks.
+        """
+        self._lock = True
+        return self
+
+    # Tables and groups
+
+    def join(self, table: str, column: str, foreign_column: str, columns: str | Sequence[str] | None = None) -> Self:
+        """Put the rows of ``table`` whose ``foreign_column`` equals this table's ``column`` into every row.
+
+        They are a list under the name of ``table``, ordered by id, and empty where nothing matches or ``column``
+        is null. A second read fetches them: outside a transaction the two are not of one moment.
+
+        :param columns: what to return of ``table``, as :meth:`select` takes it.
+        :raises InvalidQuery: by :meth:`execute`, for columns that are unknown or cannot be compared with each other,
+            a table that is joined twice or named like a column of this one, a group, or a verb that writes.
+        """
+        names = None if columns is None else _names([columns] if isinstance(columns, str) else columns)
+        self._joins += (Join(table, column, foreign_column, names),)
+        return self
+
+    def group_by(self, *columns: str) -> Self:
+        """Count the matching rows for each combination of the columns' values, in which null is a value, too.
+
+        The result has one row for each, with the columns and ``count``; filters choose the rows that are counted,
+        :meth:`order`, :meth:`limit` and :meth:`offset` are about the groups.
+
+        :param columns: as :meth:`select` takes them; they are added to the ones named before.
+        :raises InvalidQuery: without a column; and by :meth:`execute` for JSON, a column named ``count``, and
+            selected or sorting columns that are not grouped by.
+        """
+        names = _names(columns)
+        if names is None:
+            raise InvalidQuery("group_by takes the columns to group by")
+        self._group += names
+        return self
+
+    # Result
+
+    def execute(self) -> Result:
+        """Send the query. :raises InvalidQuery: if its parts do not go together."""
+        if self._joins and self._write is None:
+            return embedded(self._runner.run, self._runner.adapter.schema, self._selection(), self._joins)
+        return self._runner.run(self.operation())
+
+    def subscribe(self, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
+        """Have ``callback(rows)`` called with the present result, and again after a commit that changed it.
+
+        It is called in a thread of the subscription's own, as the present identity, within a second of the
+        commit; commits that come faster than it returns are delivered as one. Rows of joined tables are part of
+        the result. Of a connection manager, it follows the adapter that is active now, and no other one later.
+
+        A backend that does not answer is waited for. What ``callback`` raises is logged, and so is a later refusal
+        of the query, and a row that cannot be read; the subscription goes on after all of them. It ends by
+        :meth:`~database.changes.subscription.Subscription.unsubscribe` or when the adapter disconnects.
+
+        :param on_error: is called with what was logged, too.
+        :raises Unsupported: where the backend has no feed of changes, before any I/O.
+        :raises InvalidQuery: for a verb that writes or a total count, and as by :meth:`execute`.
+        """
+        selection, joins = self._followed(), self._joins
+        adapter = self._runner.adapter
+
+        def result() -> Result:
+            if joins:
+                return embedded(adapter.run_alone, adapter.schema, selection, joins)
+            return adapter.run_alone(selection)
+
+        tables = frozenset({selection.table, *[join.table for join in joins]})
+        return adapter.subscribe(LiveQuery(tables, result), callback, on_error)
+
+    def operation(self) -> Operation:
+        """The finished operation, for a batch or for :meth:`~database.adapter.base.DatabaseAdapter.run`.
+
+        :raises InvalidQuery: if the query's parts do not go together, or are more than one operation.
+        """
+        if self._write is not None:
+            return self._change(self._write)
+        if self._joins:
+            raise InvalidQuery("a query that joins is several operations and can only be executed")
+        return self._selection()
+
+    def _followed(self) -> Select:
+        if self._write is not None:
+            raise InvalidQuery(f"{self._write.kind} has no result that could be followed")
+        if self._count or self._lock:
+            raise InvalidQuery("a subscription delivers rows and no total count, and locks nothing")
+        return self._selection()
+
+    def _selection(self) -> Select:
+        if self._group and self._joins:
+            raise InvalidQuery("a group is no row that others could be joined to")
+        return Select(
+            self._table,
+            self._columns,
+            self._where(),
+            tuple(self._order),
+            self._limit,
+            self._offset,
+            count=self._count,
+            group=self._group,
+            lock=self._lock,
+        )
+
+    def _change(self, write: Insert | Upsert | Update | Delete) -> Operation:
+        where = self._where()
+        if self._order or self._limit is not None or self._offset is not None:
+            raise InvalidQuery(f"{write.kind} takes no order, limit or offset")
+        if self._group or self._joins or self._lock:
+            raise InvalidQuery(f"{write.kind} takes no group, join or lock")
+        if isinstance(write, Insert | Upsert):
+            if where is not None:
+                raise InvalidQuery(f"{write.kind} takes no filter")
+            return write
+        if where is None:
+            raise InvalidQuery(f"{write.kind} without a filter would reach the whole table")
+        if isinstance(write, Update):
+            return Update(self._table, write.values, where=where, returning=write.returning)
+        return Delete(self._table, where=where, returning=write.returning)
+
+    def _where(self) -> Filter | None:
+        if len(self._filters) > 1:
+            return And(tuple(self._filters))
+        return self._filters[0] if self._filters else None
+
+    def _filter(self, column: str, operator: Operator, value: Any) -> Self:
+        self._filters.append(Where(column, operator, value))
+        return self
+
+    def _writing(self, operation: Insert | Upsert | Update | Delete) -> Self:
+        if self._write is not None:
+            raise InvalidQuery(f"a query has one verb; this one is already {self._write.kind}")
+        self._write = operation
+        return self
+
+
+def _names(columns: Iterable[str]) -> tuple[str, ...] | None:
+    """Columns, one or several to a text; None, which is all of them, for none or ``"*"``."""
+    names = tuple([name.strip() for text in columns for name in text.split(",")])
+    return None if names in {(), ("*",)} else names
+
+
+def _as_list(rows: Rows) -> Sequence[Record]:
+    return [rows] if isinstance(rows, Mapping) else rows

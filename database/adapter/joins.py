@@ -1,0 +1,137 @@
+"""Rows of other tables inside the rows that a query selects.
+
+Built on the seam: a select for the rows, then a select by an ``in`` filter for what belongs to them. So it is the
+same on every backend, and costs one read a join, not one a row.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
+
+from database.core.errors import InvalidQuery
+from database.core.operations import Operation
+from database.core.operations import Select
+from database.core.query.filters import Where
+from database.core.query.validation import MAX_IN
+from database.core.query.validation import checked_columns
+from database.core.result import Result
+from database.core.result import Row
+from database.core.tables.schema import Schema
+from database.core.tables.schema import TableSchema
+from database.core.tables.values import JSON
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """The rows of ``table`` whose ``foreign_column`` equals the selected row's ``column``.
+
+    :ivar columns: what to return of them; all for None.
+    """
+
+    table: str
+    column: str
+    foreign_column: str
+    columns: tuple[str, ...] | None = None
+
+
+def embedded(run: Callable[[Operation], Result], schema: Schema, select: Select, joins: Sequence[Join]) -> Result:
+    """The answer to ``select``, in which every row has a list of rows, ordered by id, under each joined table's name.
+
+    :param run: carries out an operation, in the unit of work if there is one.
+    :raises NotFound: for an unknown table, before anything is sent.
+    :raises InvalidQuery: for unknown columns or such as cannot be compared, and for a table that is joined twice
+        or named like a column, before anything is sent.
+    """
+    table = schema.table(select.table)
+    joined = [_Joined(table, schema.table(join.table), join) for join in joins]
+    _refuse_repeated(joins)
+    columns = checked_columns(table, select.columns)
+    result = run(replace(select, columns=_with(columns, [join.column for join in joins])))
+    for each in joined:
+        each.attach(run, result)
+    _remove(result.rows, {join.column for join in joins} - set(columns))
+    return result
+
+
+class _Joined:
+    """A join that fits its tables."""
+
+    def __init__(self, main: TableSchema, other: TableSchema, join: Join) -> None:
+        _check(main, other, join)
+        self._join = join
+        self._columns = checked_columns(other, join.columns)
+        self._documents = [name for name in self._columns if other.columns[name].kind is JSON]
+
+    def attach(self, run: Callable[[Operation], Result], result: Result) -> None:
+        """Give every row of ``result`` the rows that belong to it."""
+        name, column = self._join.table, self._join.column
+        belonging = self._found(run, result)
+        for row in result.rows:
+            row[name] = [self._own(found) for found in belonging.get(row[column], ())]
+
+    def _found(self, run: Callable[[Operation], Result], result: Result) -> dict[Any, list[Row]]:
+        """All rows that belong to some row of ``result``, by the value that they have in common with it."""
+        foreign = self._join.foreign_column
+        by_value: defaultdict[Any, list[Row]] = defaultdict(list)
+        for values in _chunks(row[self._join.column] for row in result.rows):
+            where = Where(foreign, "in", values)
+            part = run(Select(self._join.table, _with(self._columns, [foreign]), where))
+            _credit(result, part)
+            for row in part.rows:
+                by_value[row[foreign]].append(row)
+        return by_value
+
+    def _own(self, found: Row) -> Row:
+        """A copy, because rows of the result that have a record in common must not share it."""
+        own = {name: found[name] for name in self._columns}
+        for name in self._documents:
+            own[name] = deepcopy(own[name])
+        return own
+
+
+def _check(main: TableSchema, other: TableSchema, join: Join) -> None:
+    column, foreign = main.column(join.column), other.column(join.foreign_column)
+    if not column.kind.comparable or column.kind is not foreign.kind:
+        raise InvalidQuery(
+            f"{main.name}.{column.name} ({column.kind.name}) cannot be compared with "
+            f"{other.name}.{foreign.name} ({foreign.kind.name})"
+        )
+    if other.name in main.columns:
+        raise InvalidQuery(f"the rows of {other.name!r} would hide the column of that name of {main.name!r}")
+
+
+def _refuse_repeated(joins: Sequence[Join]) -> None:
+    if len({join.table for join in joins}) != len(joins):
+        raise InvalidQuery("a table can be joined once")
+
+
+def _with(columns: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys((*columns, *more)))
+
+
+def _chunks(values: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
+    """The distinct values but null, as many at a time as a filter takes."""
+    distinct = tuple(dict.fromkeys(value for value in values if value is not None))
+    for start in range(0, len(distinct), MAX_IN):
+        yield distinct[start : start + MAX_IN]
+
+
+def _credit(result: Result, part: Result) -> None:
+    """Say of the whole where its parts come from: it is as stale as the stalest of them."""
+    result.source = result.source or part.source
+    result.unreadable = [*result.unreadable, *part.unreadable]
+    result.stale_for = max((age for age in (result.stale_for, part.stale_for) if age is not None), default=None)
+
+
+def _remove(rows: Iterable[Row], names: Iterable[str]) -> None:
+    for row in rows:
+        for name in names:
+            del row[name]

@@ -1,1 +1,0 @@
-"""The backends: one module or folder each, all behind the seam of :mod:`database.adapters.base`."""

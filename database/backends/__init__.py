@@ -1,0 +1,1 @@
+"""The backends: one module or folder each, all behind the seam of :mod:`database.adapter.base`."""

@@ -1,0 +1,170 @@
+"""Somebody in whose name a buffered transaction reads and writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Any
+
+from database.backends.buffered.replica import Key
+from database.backends.buffered.replica import Loaded
+from database.backends.buffered.replica import Replica
+from database.backends.buffered.request import Range
+from database.backends.buffered.request import Seen
+from database.backends.buffered.request import Step
+from database.core.clock import utc_now
+from database.core.context import Context
+from database.core.context import Identity
+from database.core.errors import PermissionDenied
+from database.core.operations import Delete
+from database.core.operations import Get
+from database.core.operations import Insert
+from database.core.operations import Operation
+from database.core.operations import Select
+from database.core.operations import Update
+from database.core.operations import Upsert
+from database.core.query.filters import Where
+from database.core.query.targets import target
+from database.core.query.validation import MAX_IN
+from database.core.query.validation import checked_filter
+from database.core.query.validation import checked_id
+from database.core.query.validation import checked_order
+from database.core.query.validation import checked_range
+from database.core.result import Result
+from database.core.tables.access_rules import is_caller
+from database.core.tables.rows import complete_rows
+from database.core.tables.schema import Schema
+from database.core.tables.schema import TableSchema
+from database.core.tables.unreadable import together
+from database.resilience.policy import Handler
+
+
+class Party:
+    """What they have seen of the backend, which they alone see again, and all changes of the transaction.
+
+    :param identity: who they are; None if nobody said so.
+    :param steps: the transaction's changes, whoever makes them.
+    :param number: of the party in the transaction.
+    :ivar moments: at how many moments they have looked at the backend.
+    """
+
+    def __init__(
+        self, schema: Schema, send: Handler, identity: Identity | None, steps: list[Step], number: int
+    ) -> None:
+        self.identity = identity
+        self.moments = 0
+        self.ranges: list[Range] = []
+        self._schema = schema
+        self._send = send
+        self._steps = steps
+        self._number = number
+        self._replica = Replica(schema, steps, number)
+        self._looked_up: dict[Key, None] = {}
+        self._loaders: dict[type[Operation], Callable[[Any, Context], None]] = {
+            Get: lambda operation, context: self._load_records(operation.table, [operation.id], context),
+            Select: self._load_selected,
+            Upsert: self._load_upserted,
+            Update: self._load_targeted,
+            Delete: self._load_targeted,
+        }
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        """Load what an operation is about, and carry it out on that."""
+        self._refuse_unjudged(operation)
+        self._replica.catch_up()
+        if load := self._loaders.get(type(operation)):
+            load(operation, context)
+        return self._replica.execute(operation, context.deadline)
+
+    def go_back(self) -> None:
+        """Forget the steps that are gone."""
+        self._replica.go_back()
+
+    def seen(self) -> tuple[Seen, ...]:
+        """The records that were looked up or changed, as they were when they were loaded."""
+        written = {(step.table, step.id): None for step in self._steps if step.party == self._number}
+        return self._replica.seen(self._looked_up | written)
+
+    @property
+    def takes_part(self) -> bool:
+        """Whether the commit is about anything of theirs."""
+        return any(step.party == self._number for step in self._steps) or bool(self.ranges or self.seen())
+
+    def _refuse_unjudged(self, operation: Operation) -> None:
+        """Refuse to show a caller what somebody else has changed, where only the backend knows what they may see."""
+        name: str = getattr(operation, "table", "")
+        if not is_caller(self.identity) or name not in self._schema or self._schema.table(name).rules.declared:
+            return
+        theirs = {step.id for step in self._steps if step.table == name and step.party != self._number}
+        about = _named(operation)
+        if theirs and (about is None or not theirs.isdisjoint(about)):
+            raise PermissionDenied(
+                f"table {name!r} declares no access and was changed in this transaction in somebody else's name; only "
+                "the database can say which of that this caller may see: ask in a transaction of its own"
+            )
+
+    def _load_selected(self, operation: Select, context: Context) -> None:
+        table = self._schema.table(operation.table)
+        order = checked_order(table, () if operation.group else operation.order)
+        query = Select(table.name, None, checked_filter(table, operation.where), order, self._reach(operation))
+        self._load_range(table, query, context)
+
+    def _load_range(self, table: TableSchema, query: Select, context: Context) -> None:
+        if all(known.query != query for known in self.ranges):
+            rows = self._read(query, context)
+            self.ranges.append(Range(query, tuple([row.stored for row in rows]), self._number))
+            self._replica.load(table, rows)
+
+    def _read(self, query: Operation, context: Context) -> list[Loaded]:
+        """All rows, also those that cannot be read: none of them is absent."""
+        result = self._send(query, context)
+        self.moments += result.moments
+        rows = together(result.rows, result.unreadable)
+        spoiled = {one.place for one in result.unreadable}
+        stored = zip(rows, result.stored or rows, strict=True)
+        return [Loaded(row, as_it_is, place in spoiled) for place, (row, as_it_is) in enumerate(stored)]
+
+    def _reach(self, operation: Select) -> int | None:
+        """How many rows to load: those up to the last one wanted, and one more for each that may be gone here."""
+        limit = checked_range("limit", operation.limit)
+        if limit is None or operation.count or operation.group:
+            return None
+        return limit + (checked_range("offset", operation.offset) or 0) + len(self._replica.changed(operation.table))
+
+    def _load_upserted(self, operation: Upsert, context: Context) -> None:
+        complete_rows(self._schema.table(operation.table), operation.rows, utc_now())
+        self._load_records(operation.table, [row["id"] for row in operation.rows if "id" in row], context)
+
+    def _load_targeted(self, operation: Update | Delete, context: Context) -> None:
+        table = self._schema.table(operation.table)
+        where = target(table, operation)
+        if operation.id is not None:
+            self._load_records(table.name, [operation.id], context)
+        else:
+            # A range, because a row that matches later must not be left out.
+            self._load_range(table, Select(table.name, where=where, order=checked_order(table, ())), context)
+
+    def _load_records(self, table: str, ids: Iterable[str], context: Context) -> None:
+        schema = self._schema.table(table)
+        wanted = dict.fromkeys(checked_id(record_id) for record_id in ids)
+        self._looked_up |= {(table, record_id): None for record_id in wanted}
+        unknown = [record_id for record_id in wanted if not self._replica.knows(table, record_id)]
+        for start in range(0, len(unknown), MAX_IN):
+            chunk = unknown[start : start + MAX_IN]
+            one = len(chunk) == 1
+            query = Get(table, chunk[0]) if one else Select(table, where=Where("id", "in", tuple(chunk)))
+            self._replica.load(schema, self._read(query, context))
+            for record_id in chunk:
+                if not self._replica.knows(table, record_id):
+                    self._replica.load_absence(table, record_id)
+
+
+def _named(operation: Operation) -> list[object] | None:
+    """The ids of the records that an operation is about; None if it finds them by what they are."""
+    if isinstance(operation, Insert | Upsert):
+        rows: Sequence[Any] = operation.rows
+        return [row.get("id") for row in rows if isinstance(row, Mapping)]
+    record_id = getattr(operation, "id", None)
+    return None if record_id is None else [record_id]

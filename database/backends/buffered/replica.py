@@ -1,0 +1,134 @@
+"""The part of the backend's tables that somebody has seen in a transaction, with the transaction's changes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+from typing import NamedTuple
+
+from database.backends.buffered.request import Seen
+from database.backends.buffered.request import Step
+from database.backends.buffered.request import Stored
+from database.backends.memory.tables import Tables
+from database.backends.memory.tables import shown
+from database.core.operations import Delete
+from database.core.operations import Operation
+from database.core.operations import Update
+from database.core.query.steps import Steps
+from database.core.result import Result
+from database.core.result import Row
+from database.core.tables.schema import Schema
+from database.core.tables.schema import TableSchema
+from database.core.tables.unreadable import parted
+
+Key = tuple[str, str]
+"""A table and an id."""
+
+
+class Loaded(NamedTuple):
+    """A row of the backend.
+
+    :ivar row: with a :class:`~database.core.tables.unreadable.ForeignValue` for each value that cannot be read.
+    :ivar stored: the same as the backend has it.
+    """
+
+    row: Row
+    stored: Stored
+    spoiled: bool
+
+
+class Replica(Tables):
+    """Operations work on it as on whole tables, provided that the rows they are about were loaded before.
+
+    A record is loaded once: what the transaction has seen it sees again, whatever others do meanwhile.
+
+    :param steps: the transaction's changes, in order; those made here are added.
+    :param party: the number of whom it is for, which their steps get.
+    """
+
+    def __init__(self, schema: Schema, steps: list[Step], party: int) -> None:
+        super().__init__(schema)
+        self._steps = steps
+        self._party = party
+        self._loaded: dict[Key, Loaded | None] = {}
+        self._touched: set[Key] = set()
+        self._taken = 0
+        self._spoiled = False
+
+    def execute(self, operation: Operation, deadline: float = math.inf) -> Result:
+        result = super().execute(operation, deadline)
+        if self._spoiled and result.rows:
+            result.rows, result.unreadable = parted(self._schema.table(getattr(operation, "table", "")), result.rows)
+        return result
+
+    def load(self, table: TableSchema, rows: Iterable[Loaded]) -> None:
+        """Take over rows of the backend."""
+        for loaded in rows:
+            key = table.name, loaded.row["id"]
+            if not self.knows(*key):
+                self._loaded[key] = loaded
+                self._put(table, loaded.row)
+                self._spoiled = self._spoiled or loaded.spoiled
+
+    def load_absence(self, table: str, record_id: str) -> None:
+        """Take note that the backend has no such record."""
+        self._loaded.setdefault((table, record_id), None)
+
+    def knows(self, table: str, record_id: str) -> bool:
+        """Whether it is known if the record exists."""
+        return (table, record_id) in self._loaded or (table, record_id) in self._touched
+
+    def changed(self, table: str) -> set[str]:
+        """The ids of the table's records that the transaction has changed."""
+        return {record_id for name, record_id in self._touched if name == table}
+
+    def seen(self, keys: Iterable[Key]) -> tuple[Seen, ...]:
+        """The records of ``keys`` that were loaded, as they were then."""
+        known = [(key, self._loaded[key]) for key in keys if key in self._loaded]
+        return tuple([Seen(*key, None if found is None else found.stored, self._party) for key, found in known])
+
+    def catch_up(self) -> None:
+        """Take over the steps that were made elsewhere."""
+        for step in self._steps[self._taken :]:
+            if step.row is None:
+                self._rows[step.table].pop(step.id, None)
+            else:
+                self._put(self._schema.table(step.table), step.row)
+            self._touched.add((step.table, step.id))
+        self._taken = len(self._steps)
+
+    def go_back(self) -> None:
+        """Forget the steps that are gone; what was loaded is kept."""
+        self._rows = {table.name: {} for table in self._schema}
+        self._touched.clear()
+        self._taken = 0
+        for (table, _), loaded in self._loaded.items():
+            if loaded is not None:
+                self._put(self._schema.table(table), loaded.row)
+        self.catch_up()
+
+    def _targeted(self, schema: TableSchema, operation: Update | Delete, steps: Steps) -> list[Row]:
+        found = super()._targeted(schema, operation, steps)
+        # Of what has no id that can be read, nothing tells the backend which one is meant.
+        return [row for row in found if isinstance(row["id"], str)] if self._spoiled else found
+
+    def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
+        kind: Literal["insert", "update"] = "update" if super()._exists(schema.name, row["id"]) else "insert"
+        super()._store(schema, row, index)
+        # A copy: the caller gets the row as well, and may change it before the commit.
+        own = shown(schema, self._rows[schema.name][row["id"]], tuple(row))
+        self._add(Step(kind, schema.name, row["id"], own, self._party))
+
+    def _erase(self, schema: TableSchema, record_id: str) -> None:
+        super()._erase(schema, record_id)
+        self._add(Step("delete", schema.name, record_id, None, self._party))
+
+    def _add(self, step: Step) -> None:
+        self._steps.append(step)
+        self._touched.add((step.table, step.id))
+        self._taken = len(self._steps)
+
+    def _exists(self, table: str, record_id: str) -> bool:
+        """Whether a record may be referred to: of one that was not loaded, the backend decides at commit."""
+        return super()._exists(table, record_id) or not self.knows(table, record_id)

@@ -1,0 +1,184 @@
+"""A transaction without a backend's help: it reads, works on a replica of what it read, and commits in one request."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from database import translation
+from database.adapter.transactions import Session
+from database.adapter.transactions import no_locks
+from database.backends.buffered.party import Party
+from database.backends.buffered.request import CommitRequest
+from database.backends.buffered.request import Step
+from database.backends.buffered.request import Validation
+from database.core.context import SERVICE
+from database.core.context import Context
+from database.core.context import Identity
+from database.core.deferred import Deferred
+from database.core.errors import ConstraintViolated
+from database.core.errors import TransactionError
+from database.core.operations import Batch
+from database.core.operations import Call
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.core.operations import Sql
+from database.core.operations import locks
+from database.core.result import Result
+from database.core.tables.access_rules import is_caller
+from database.core.tables.schema import Schema
+from database.core.tables.schema import new_id
+from database.resilience.policy import Handler
+
+
+class CallInside(Protocol):
+    """How a backend lets a function take part in a transaction."""
+
+    def __call__(self, session: BufferedSession, operation: Call, context: Context, /) -> Result:
+        """Run the function, or defer it. :raises Unsupported: if it cannot take part."""
+
+
+class BufferedSession(Session):
+    """Sees the backend as it was when it first looked, and its own changes; nobody sees those before the commit.
+
+    The commit validates every record and every query that the session has read. Only a session that has changed nothing
+    and made one round trip sends none: what it has read is of one moment anyway.
+
+    Where the backend judges callers itself, each sees what they have read themselves, and the commit says of every
+    part in whose name it was made. Elsewhere all see the same, within the tables' own rules.
+
+    :param schema: the tables.
+    :param send: one round trip to the backend: ``Get``, ``Select``, ``Ping``, ``Call`` and :class:`CommitRequest`.
+    :param call: what becomes of a function that is called inside.
+    :param tells_apart: whether the backend judges callers itself.
+    """
+
+    def __init__(self, schema: Schema, send: Handler, call: CallInside, *, tells_apart: bool) -> None:
+        self._schema = schema
+        self._send = send
+        self._call = call
+        self._tells_apart = tells_apart
+        self._key = new_id()
+        self._steps: list[Step] = []
+        self._parties: list[Party] = []
+        self._points: dict[str, tuple[int, int]] = {}
+        self._deferred: list[tuple[Call, Deferred, Identity | None]] = []
+        self._joined: dict[str, None] = {}
+        self._author: Identity | None = None
+
+    @property
+    def changed(self) -> bool:
+        """Whether there is anything to commit."""
+        return bool(self._steps or self._deferred)
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        if locks(operation):
+            raise no_locks(None)
+        if isinstance(operation, Batch):
+            parts = [self.execute(part, context) for part in operation.operations]
+            return Result(parts=parts, count=sum(part.count or 0 for part in parts))
+        if isinstance(operation, Sql):
+            return translation.run_sql(operation, self._schema, lambda part: self.execute(part, context))
+        if isinstance(operation, Call):
+            return self._call(self, operation, context)
+        if isinstance(operation, Ping):
+            return self._send(operation, context)
+        before = len(self._steps)
+        result = self._party(context.identity).execute(operation, context)
+        if len(self._steps) > before and not is_caller(self._author):
+            self._author = context.identity
+        return result
+
+    def read(self, operation: Operation, context: Context) -> Result:
+        """Ask the backend itself, past the replica."""
+        return self._send(operation, context)
+
+    def defer(self, call: Call, identity: Identity | None) -> Deferred:
+        """Run a function at the commit, after all changes of the transaction and the functions deferred before.
+
+        :raises TransactionError: if another one runs in somebody else's name, as the commit has one caller.
+        """
+        if self._deferred and not _same(self._deferred[0][2], identity):
+            raise TransactionError("the functions of one transaction run in one caller's name, and that is another's")
+        answer = Deferred(call.function)
+        self._deferred.append((call, answer, identity))
+        return answer
+
+    def join(self, call: Call, operation: Operation, context: Context) -> Result:
+        """Carry out ``operation`` in place of a function, which the commit is told of."""
+        self._joined[call.function] = None
+        return self.execute(operation, context)
+
+    def savepoint(self, name: str) -> None:
+        self._points[name] = len(self._steps), len(self._deferred)
+
+    def release(self, name: str) -> None:
+        del self._points[name]
+
+    def rollback_to(self, name: str) -> None:
+        steps, deferred = self._points[name]
+        del self._steps[steps:]
+        del self._deferred[deferred:]
+        for party in self._parties:
+            party.go_back()
+
+    def commit(self, context: Context) -> None:
+        try:
+            self.flush(context)
+        except ConstraintViolated as error:
+            error.row = None  # it counts the transaction's changes, which no caller can see
+            raise
+
+    def flush(self, context: Context) -> None:
+        """Send the commit; again with the same key if it is called again."""
+        if not self.changed and sum(party.moments for party in self._parties) <= 1:
+            return
+        request = self._request()
+        answer = self._send(request, context._replace(identity=self._committer(request.parties)))
+        for (_, deferred, _), value in zip(self._deferred, answer.value or (), strict=False):
+            deferred.settle(value)
+
+    def rollback(self) -> None:
+        """Nothing to do: the backend has not heard of the transaction."""
+
+    def _party(self, identity: Identity | None) -> Party:
+        """Who asks, as the backend tells them apart."""
+        for party in self._parties:
+            if not self._tells_apart or _same(party.identity, identity):
+                return party
+        party = Party(self._schema, self._send, identity, self._steps, len(self._parties))
+        self._parties.append(party)
+        return party
+
+    def _request(self) -> CommitRequest:
+        parties = self._parties
+        if sum(party.takes_part for party in parties) < 2:
+            parties = [party for party in parties if party.takes_part]
+        kind = CommitRequest if self.changed else Validation
+        return kind(
+            self._key,
+            tuple(seen for party in parties for seen in party.seen()),
+            tuple(known for party in parties for known in party.ranges),
+            tuple(self._steps),
+            tuple(call for call, _, _ in self._deferred),
+            tuple(party.identity for party in parties),
+            tuple(self._joined),
+        )
+
+    def _committer(self, parties: tuple[Identity | None, ...]) -> Identity | None:
+        """In whose name the commit is sent.
+
+        The application sends what several have made. Where the backend does not tell callers apart, it only keeps the
+        name, which is that of the caller among them; functions see the one who called them.
+        """
+        if self._deferred:
+            return self._deferred[0][2]
+        if not self._tells_apart:
+            return self._author
+        return parties[0] if len(parties) == 1 else SERVICE
+
+
+def _same(one: Identity | None, other: Identity | None) -> bool:
+    """Whether a backend would do the same for both."""
+    if one is other or not (is_caller(one) or is_caller(other)):
+        return True
+    return one is not None and one == other and (one.token, one.claims) == (other.token, other.claims)

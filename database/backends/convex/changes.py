@@ -1,0 +1,67 @@
+"""The change log that ``isthmus:commit`` keeps, as a feed."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from typing import Final
+
+from convex import ConvexInt64
+
+from database.backends.convex.codec import plain
+from database.backends.convex.reading import Ask
+from database.changes.feed import Change
+from database.changes.feed import Changes
+from database.changes.feed import ReadChanges
+from database.core.clock import utc_now
+from database.core.context import Context
+from database.core.errors import InvalidQuery
+from database.core.result import Result
+
+_KEPT: Final = timedelta(days=6)
+"""How long a change is certainly in the log, which is purged of what is older than a week by another clock."""
+
+_INT64: Final = 2**63
+_CURSOR = re.compile(r"(\d{1,19}):(\d{1,19})", re.ASCII)
+"""The moment of a commit in nanoseconds, and a change's place in that commit."""
+
+
+class ChangeReader:
+    """Answers :class:`~database.changes.feed.ReadChanges`.
+
+    It has what was written through Isthmus' functions, and not what was changed on Convex' dashboard.
+    """
+
+    def __init__(self, ask: Ask) -> None:
+        self._ask = ask
+
+    def read(self, operation: ReadChanges, context: Context) -> Result:
+        """A page of the log."""
+        if operation.cursor is None:
+            return Result(value=Changes((), self._end(context)))
+        rev, seq = _position(operation.cursor)
+        if rev < (utc_now() - _KEPT).timestamp() * 1e9:
+            return Result(value=Changes((), self._end(context), gap=True))
+        arguments = {"rev": ConvexInt64(rev), "seq": ConvexInt64(seq), "limit": operation.limit}
+        entries = [plain(entry) for entry in self._ask("changes", arguments, context)]
+        changes = tuple(Change(entry["table"], entry["id"], entry["op"]) for entry in entries)
+        cursor = _cursor(entries[-1]) if entries else operation.cursor
+        return Result(value=Changes(changes, cursor, more=len(entries) == operation.limit))
+
+    def _end(self, context: Context) -> str:
+        # A commit of that very moment is part of what can be read already.
+        return f"{plain(self._ask('head', {}, context))}:{_INT64 - 1}"
+
+
+def _cursor(entry: Mapping[str, Any]) -> str:
+    return f"{entry['rev']}:{entry['seq']}"
+
+
+def _position(cursor: str) -> tuple[int, int]:
+    match = _CURSOR.fullmatch(cursor)
+    numbers = [int(text) for text in match.groups()] if match else []
+    if not numbers or max(numbers) >= _INT64:
+        raise InvalidQuery("this is no cursor of a feed of Convex")
+    return numbers[0], numbers[1]

@@ -1,0 +1,122 @@
+"""The portable query on a deployment's ``isthmus:get`` and ``isthmus:select``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from database.backends.buffered.request import Encoder
+from database.backends.convex.codec import decode_row
+from database.backends.convex.codec import plain
+from database.backends.memory.evaluate import sort
+from database.backends.memory.tables import group_rows
+from database.backends.memory.tables import page
+from database.core.context import Context
+from database.core.operations import Get
+from database.core.operations import Select
+from database.core.query.steps import Steps
+from database.core.query.validation import GROUP_COUNT
+from database.core.query.validation import checked_columns
+from database.core.query.validation import checked_filter
+from database.core.query.validation import checked_group
+from database.core.query.validation import checked_id
+from database.core.query.validation import checked_order
+from database.core.query.validation import checked_range
+from database.core.result import Result
+from database.core.result import Row
+from database.core.tables.schema import Schema
+from database.core.tables.schema import TableSchema
+from database.core.tables.unreadable import parted
+
+_STORED = ""
+"""Where a row has its document while rows are sorted; no column has this name."""
+
+Ask = Callable[[str, Mapping[str, Any], Context], Any]
+"""Calls one of Isthmus' own queries by name."""
+
+
+class ConvexReader:
+    """Answers reading operations.
+
+    A query that scans more than Convex lets one function read takes several calls, which see the table at different
+    moments; so does one that finds more rows than fit in an answer.
+    """
+
+    def __init__(self, schema: Schema, encoder: Encoder, ask: Ask) -> None:
+        self._schema = schema
+        self._encoder = encoder
+        self._ask = ask
+
+    def get(self, operation: Get, context: Context) -> Result:
+        """One record by its id."""
+        table = self._schema.table(operation.table)
+        columns = checked_columns(table, operation.columns)
+        document = self._ask("get", {"table": table.name, "id": checked_id(operation.id)}, context)
+        return _result(table, columns, [] if document is None else [_entry(table, document)])
+
+    def select(self, operation: Select, context: Context) -> Result:
+        """The rows of a query, or its groups."""
+        table = self._schema.table(operation.table)
+        if operation.group:
+            return self._select_groups(table, operation, context)
+        columns = checked_columns(table, operation.columns)
+        checked_range("limit", operation.limit)
+        checked_range("offset", operation.offset)
+        where, order = checked_filter(table, operation.where), checked_order(table, operation.order)
+        query = replace(operation, where=where, order=order)
+        entries, total, moments = self._found(table, query, context)
+        result = _result(table, columns, page(entries, query))
+        return replace(result, count=total if operation.count else None, moments=moments)
+
+    def _select_groups(self, table: TableSchema, operation: Select, context: Context) -> Result:
+        group = checked_group(table, operation.group)
+        counts: Counter[tuple[Any, ...]] = Counter()
+        query = Select(table.name, where=checked_filter(table, operation.where), group=group)
+        for answer in self._answers(query, context):
+            for document in answer["rows"]:
+                values = decode_row(table, document)
+                counts[tuple(values[name] for name in group)] += plain(document[GROUP_COUNT])
+        result = group_rows(group, operation, counts, Steps(context.deadline))
+        rows, bad = parted(table, result.rows)
+        return replace(result, rows=rows, unreadable=bad)
+
+    def _found(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int, int]:
+        """The rows with what is stored of each, up to the last one wanted, in order; how many match, and how many
+        calls that took.
+        """
+        wanted = self._encoder.select(query)["limit"]
+        rows: list[Row] = []
+        total = 0
+        calls = 0
+        for calls, answer in enumerate(self._answers(query, context), start=1):
+            rows += [_entry(table, document) for document in answer["rows"]]
+            total += plain(answer["total"] or 0)
+            if calls > 1:
+                rows = sort(rows, query.order, Steps(context.deadline))[:wanted]
+        return rows, total, calls
+
+    def _answers(self, query: Select, context: Context) -> Iterator[Mapping[str, Any]]:
+        arguments = {**self._encoder.select(query), "count": query.count, "group": list(query.group) or None}
+        after = None
+        while True:
+            answer = self._ask("select", {**arguments, "after": after}, context)
+            yield answer
+            after = answer["next"]
+            if after is None:
+                return
+
+
+def _entry(table: TableSchema, document: Mapping[str, Any]) -> Row:
+    return {**decode_row(table, document), _STORED: document}
+
+
+def _result(table: TableSchema, columns: tuple[str, ...], entries: list[Row]) -> Result:
+    stored = [entry.pop(_STORED) for entry in entries]
+    whole = columns == tuple(table.columns)
+    shown = entries if whole else [{name: entry[name] for name in columns} for entry in entries]
+    rows, bad = parted(table, shown)
+    return Result(rows, unreadable=bad, stored=stored if whole else ())

@@ -1,0 +1,85 @@
+"""What the commits on tables in memory have changed."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable
+from itertools import islice
+from threading import Lock
+
+from database.backends.memory.tables import Tables
+from database.changes.feed import Change
+from database.changes.feed import ChangeKind
+from database.changes.feed import Changes
+from database.core.errors import InvalidQuery
+from database.core.result import Row
+from database.core.tables.schema import Schema
+from database.core.tables.schema import TableSchema
+
+CAPACITY = 10_000
+"""How many changes are kept; a follower that is further behind has a gap."""
+
+
+class LoggedTables(Tables):
+    """Tables that know what was done to them.
+
+    :param changes: what was done already.
+    """
+
+    def __init__(
+        self, schema: Schema, rows: dict[str, dict[str, Row]] | None = None, changes: Iterable[Change] = ()
+    ) -> None:
+        super().__init__(schema, rows)
+        self._changes = list(changes)
+
+    def copy(self) -> LoggedTables:
+        return LoggedTables(self._schema, super().copy()._rows, self._changes)
+
+    def take_changes(self) -> list[Change]:
+        """What was done, in order, which is forgotten here."""
+        changes, self._changes = self._changes, []
+        return changes
+
+    def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
+        kind: ChangeKind = "update" if self._exists(schema.name, row["id"]) else "insert"
+        super()._store(schema, row, index)
+        self._changes.append(Change(schema.name, row["id"], kind))
+
+    def _erase(self, schema: TableSchema, record_id: str) -> None:
+        super()._erase(schema, record_id)
+        self._changes.append(Change(schema.name, record_id, "delete"))
+
+
+class ChangeLog:
+    """The last changes, numbered from 0; a cursor is the number of the next one."""
+
+    def __init__(self, capacity: int = CAPACITY) -> None:
+        self._entries: deque[Change] = deque(maxlen=capacity)
+        self._end = 0
+        self._lock = Lock()
+
+    def append(self, changes: list[Change]) -> None:
+        """Log what a commit did."""
+        with self._lock:
+            self._entries.extend(changes)
+            self._end += len(changes)
+
+    def page(self, cursor: str | None, limit: int) -> Changes:
+        """At most ``limit`` changes behind a cursor, or the present end for None.
+
+        :raises InvalidQuery: for a cursor that is none.
+        """
+        with self._lock:
+            wanted = self._end if cursor is None else _number(cursor)
+            first = self._end - len(self._entries)
+            known = first <= wanted <= self._end
+            start = wanted if known else first
+            changes = tuple(islice(self._entries, start - first, start - first + limit))
+            reached = start + len(changes)
+            return Changes(changes, str(reached), more=reached < self._end, gap=not known)
+
+
+def _number(cursor: str) -> int:
+    if not (cursor.isascii() and cursor.isdigit()):
+        raise InvalidQuery("this is no cursor of a feed in memory")
+    return int(cursor)

@@ -1,0 +1,320 @@
+"""The operations of the seam on dictionaries.
+
+JSON is kept encoded, so that no caller can reach what is stored. A copy of the tables shares all rows with
+its original: rows are replaced, never changed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+
+from database import translation
+from database.backends.memory.evaluate import Document
+from database.backends.memory.evaluate import selector
+from database.backends.memory.evaluate import sort
+from database.core.clock import utc_now
+from database.core.errors import ConstraintKind
+from database.core.errors import ConstraintViolated
+from database.core.errors import DataError
+from database.core.errors import Unsupported
+from database.core.operations import Batch
+from database.core.operations import Delete
+from database.core.operations import Get
+from database.core.operations import Insert
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.core.operations import Select
+from database.core.operations import Sql
+from database.core.operations import Update
+from database.core.operations import Upsert
+from database.core.query.filters import Filter
+from database.core.query.filters import conditions
+from database.core.query.steps import Steps
+from database.core.query.targets import not_same
+from database.core.query.targets import one_row
+from database.core.query.targets import target
+from database.core.query.targets import version_conflict
+from database.core.query.validation import GROUP_COUNT
+from database.core.query.validation import checked_columns
+from database.core.query.validation import checked_filter
+from database.core.query.validation import checked_group
+from database.core.query.validation import checked_group_columns
+from database.core.query.validation import checked_group_order
+from database.core.query.validation import checked_id
+from database.core.query.validation import checked_order
+from database.core.query.validation import checked_range
+from database.core.query.validation import refuse_locked_groups
+from database.core.result import Result
+from database.core.result import Row
+from database.core.tables.rows import as_rows
+from database.core.tables.rows import complete_rows
+from database.core.tables.rows import new_values
+from database.core.tables.rows import replaced_columns
+from database.core.tables.schema import Schema
+from database.core.tables.schema import TableSchema
+from database.core.tables.unreadable import ForeignValue
+from database.core.tables.unreadable import parted
+from database.core.tables.values import JSON
+
+_BYTES_PER_STEP = 200
+"""Of JSON that is read."""
+
+
+class Tables:
+    """All tables of a memory database at one moment."""
+
+    def __init__(self, schema: Schema, rows: dict[str, dict[str, Row]] | None = None) -> None:
+        self._schema = schema
+        self._rows = rows if rows is not None else {table.name: {} for table in schema}
+        self._handlers: dict[type[Operation], Callable[[Any, Steps], Result]] = {
+            Ping: lambda *_: Result(),
+            Get: self._get,
+            Select: self._select,
+            Insert: self._insert,
+            Upsert: self._upsert,
+            Update: self._update,
+            Delete: self._delete,
+            Sql: self._sql,
+            Batch: self._batch,
+        }
+
+    def copy(self) -> Tables:
+        """The same tables, to be changed apart."""
+        return Tables(self._schema, {name: dict(rows) for name, rows in self._rows.items()})
+
+    def execute(self, operation: Operation, deadline: float = math.inf) -> Result:
+        """Carry out ``operation`` on these tables; after an error they may be half changed.
+
+        :param deadline: monotonic seconds. :raises Stopped: when it has passed.
+        """
+        return self._execute(operation, Steps(deadline))
+
+    def _execute(self, operation: Operation, steps: Steps) -> Result:
+        handler = self._handlers.get(type(operation))
+        if handler is None:
+            raise Unsupported(operation.kind, backend="memory")
+        return handler(operation, steps)
+
+    def _get(self, operation: Get, _: Steps) -> Result:
+        schema = self._schema.table(operation.table)
+        columns = checked_columns(schema, operation.columns)
+        row = self._rows[schema.name].get(checked_id(operation.id))
+        return Result([] if row is None else [shown(schema, row, columns)])
+
+    def _select(self, operation: Select, steps: Steps) -> Result:
+        schema = self._schema.table(operation.table)
+        found = list(self._matching(schema, checked_filter(schema, operation.where), steps))
+        if operation.group:
+            refuse_locked_groups(operation)
+            return _select_groups(schema, operation, found, steps)
+        columns = checked_columns(schema, operation.columns)
+        wanted = page(sort(found, checked_order(schema, operation.order), steps), operation)
+        return Result([shown(schema, row, columns) for row in wanted], len(found) if operation.count else None)
+
+    def _insert(self, operation: Insert, _: Steps) -> Result:
+        schema = self._schema.table(operation.table)
+        rows = as_rows(complete_rows(schema, operation.rows, utc_now()))
+        for index, row in enumerate(rows):
+            if row["id"] in self._rows[schema.name]:
+                raise _duplicate("a record with this id exists", f"{schema.name}.id", index)
+            self._store(schema, row, index)
+        return Result(rows if operation.returning else [], len(rows))
+
+    def _upsert(self, operation: Upsert, _: Steps) -> Result:
+        schema = self._schema.table(operation.table)
+        table = self._rows[schema.name]
+        completed = as_rows(complete_rows(schema, operation.rows, utc_now()))
+        result = []
+        for index, (given, row) in enumerate(zip(operation.rows, completed, strict=True)):
+            existing = table.get(row["id"])
+            if existing is not None and any(existing[name] != row[name] for name in operation.same):
+                raise not_same(operation)
+            if existing is not None and not operation.verbatim:
+                changed = {name: row[name] for name in replaced_columns(tuple(row), given)}
+                result.append(self._changed(schema, shown(schema, existing, tuple(existing)), changed))
+            else:
+                result.append(row)
+            self._store(schema, result[-1], index)
+        return Result(result if operation.returning else [], len(completed))
+
+    def _update(self, operation: Update, steps: Steps) -> Result:
+        schema = self._schema.table(operation.table)
+        values = new_values(schema, operation.values, utc_now())
+        found = self._targeted(schema, operation, steps)
+        result = []
+        for row in found:
+            changed = self._changed(schema, row, values)
+            self._store(schema, changed, None)
+            result.append(changed)
+        return Result(result if operation.returning else [], len(found))
+
+    def _delete(self, operation: Delete, steps: Steps) -> Result:
+        schema = self._schema.table(operation.table)
+        found = self._targeted(schema, operation, steps)
+        for row in found:
+            self._erase(schema, row["id"])
+        for row in found:
+            self._refuse_if_referenced(schema, row)
+        return Result(found if operation.returning else [], len(found))
+
+    def _sql(self, operation: Sql, steps: Steps) -> Result:
+        return translation.run_sql(operation, self._schema, lambda part: self._execute(part, steps))
+
+    def _batch(self, operation: Batch, steps: Steps) -> Result:
+        parts = [self._execute(part, steps) for part in operation.operations]
+        return Result(parts=parts, count=sum(part.count or 0 for part in parts))
+
+    def _targeted(self, schema: TableSchema, operation: Update | Delete, steps: Steps) -> list[Row]:
+        """The rows an update or delete is about, by id; a stale expected version is a conflict."""
+        found = list(self._matching(schema, target(schema, operation), steps))
+        if not found and operation.expected_version is not None:
+            current = next(self._matching(schema, one_row(schema, operation), steps), None)
+            if current is not None:
+                raise self._not_as_expected(schema, operation, current)
+        found.sort(key=lambda row: str(row["id"]))
+        return [shown(schema, row, tuple(row)) for row in found]
+
+    @staticmethod
+    def _not_as_expected(schema: TableSchema, operation: Update | Delete, current: Row) -> DataError:
+        _, bad = parted(schema, [{name: current[name] for name in ("id", "version")}])
+        return bad[0].error() if bad else version_conflict(operation, current)
+
+    def _matching(self, schema: TableSchema, where: Filter | None, steps: Steps) -> Iterator[Row]:
+        asked = {condition.column for condition in conditions(where) if condition.operator == "contains"}
+        json_columns = [name for name in asked if schema.columns[name].kind is JSON]
+        selects = selector(where, steps)
+        for row in self._rows[schema.name].values():
+            steps.take()
+            if selects(row | _documents(row, json_columns, steps) if json_columns else row):
+                yield row
+
+    @staticmethod
+    def _changed(schema: TableSchema, row: Row, values: Row) -> Row:
+        return row | values | ({"version": _next_version(row["version"])} if schema.versioned else {})
+
+    def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
+        self._check_unique(schema, row, index)
+        self._check_references(schema, row, index)
+        self._put(schema, row)
+
+    def _put(self, schema: TableSchema, row: Row) -> None:
+        json_columns = {name for name, column in schema.columns.items() if column.kind is JSON}
+        stored = {name: _encoded(value) if name in json_columns else value for name, value in row.items()}
+        self._rows[schema.name][row["id"]] = stored
+
+    def _erase(self, schema: TableSchema, record_id: str) -> None:
+        del self._rows[schema.name][record_id]
+
+    def _exists(self, table: str, record_id: str) -> bool:
+        return record_id in self._rows[table]
+
+    def _check_unique(self, schema: TableSchema, row: Row, index: int | None) -> None:
+        for names in _unique_columns(schema.source):
+            values = [row[name] for name in names]
+            if None in values:
+                continue
+            for other in self._rows[schema.name].values():
+                if other["id"] != row["id"] and [other[name] for name in names] == values:
+                    constraint = f"{schema.name}.{','.join(names)}"
+                    raise _duplicate("a record with this value exists", constraint, index)
+
+    def _check_references(self, schema: TableSchema, row: Row, index: int | None) -> None:
+        for key in schema.source.foreign_keys:
+            value = row[key.parent.name]
+            target_table = key.column.table.name
+            if value is not None and value != row["id"] and not self._exists(target_table, value):
+                raise ConstraintViolated(
+                    f"there is no such record in {target_table}",
+                    kind=ConstraintKind.FOREIGN_KEY,
+                    constraint=f"{schema.name}.{key.parent.name}",
+                    row=index,
+                )
+
+    def _refuse_if_referenced(self, schema: TableSchema, row: Row) -> None:
+        for other in self._schema:
+            for key in other.source.foreign_keys:
+                if key.column.table.name == schema.name and self._refers(other.name, key, row["id"]):
+                    raise ConstraintViolated(
+                        f"records in {other.name} refer to this one",
+                        kind=ConstraintKind.FOREIGN_KEY,
+                        constraint=f"{other.name}.{key.parent.name}",
+                    )
+
+    def _refers(self, table: str, key: sa.ForeignKey, record_id: str) -> bool:
+        return any(row[key.parent.name] == record_id for row in self._rows[table].values())
+
+
+def _duplicate(message: str, constraint: str, index: int | None) -> ConstraintViolated:
+    return ConstraintViolated(message, kind=ConstraintKind.UNIQUE, constraint=constraint, row=index)
+
+
+def shown(schema: TableSchema, row: Row, columns: Iterable[str]) -> Row:
+    """A caller's own copy of a stored row."""
+    kinds = schema.columns
+    return {name: _decoded(row[name]) if kinds[name].kind is JSON else row[name] for name in columns}
+
+
+def _documents(row: Row, columns: Iterable[str], steps: Steps) -> Row:
+    documents = {}
+    for name in columns:
+        if isinstance(row[name], bytes):
+            steps.take(1 + len(row[name]) // _BYTES_PER_STEP)
+            documents[name] = Document(_decoded(row[name]))
+    return documents
+
+
+def _select_groups(schema: TableSchema, operation: Select, found: Iterable[Row], steps: Steps) -> Result:
+    group = checked_group(schema, operation.group)
+    return group_rows(group, operation, Counter(tuple(row[name] for name in group) for row in found), steps)
+
+
+def group_rows(
+    group: tuple[str, ...], operation: Select, counts: Mapping[tuple[Any, ...], int], steps: Steps
+) -> Result:
+    """The answer to a query for groups. :raises Stopped: at the deadline.
+
+    :param group: the checked columns that are grouped by.
+    :param counts: the number of rows by the values of these columns.
+    """
+    columns = (*checked_group_columns(group, operation.columns), GROUP_COUNT)
+    groups = [dict(zip(group, values, strict=True)) | {GROUP_COUNT: count} for values, count in counts.items()]
+    wanted = page(sort(groups, checked_group_order(group, operation.order), steps), operation)
+    rows = [{name: row[name] for name in columns} for row in wanted]
+    return Result(rows, len(groups) if operation.count else None)
+
+
+def page(rows: list[Row], operation: Select) -> list[Row]:
+    """The part of all rows that limit and offset leave."""
+    limit, offset = checked_range("limit", operation.limit), checked_range("offset", operation.offset) or 0
+    return rows[offset : None if limit is None else offset + limit]
+
+
+def _next_version(version: Any) -> int:
+    # As on SQLite, what another program put there counts for 0.
+    return version + 1 if type(version) is int else 1
+
+
+def _encoded(value: Any) -> Any:
+    return value if value is None or isinstance(value, ForeignValue) else orjson.dumps(value)
+
+
+def _decoded(value: Any) -> Any:
+    return orjson.loads(value) if isinstance(value, bytes) else value
+
+
+def _unique_columns(table: sa.Table) -> Iterator[tuple[str, ...]]:
+    for constraint in table.constraints:
+        if isinstance(constraint, sa.UniqueConstraint):
+            yield tuple(column.name for column in constraint.columns)
+    for index in table.indexes:
+        if index.unique:
+            yield tuple(column.name for column in index.columns)

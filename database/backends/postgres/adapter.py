@@ -1,0 +1,276 @@
+"""PostgreSQL through psycopg 3 and its pool."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+from typing import ClassVar
+
+from database.adapter.backend import Backend
+from database.adapter.backend import Setup
+from database.adapter.base import DatabaseAdapter
+from database.adapter.transactions import Session
+from database.backends.postgres import changes
+from database.backends.postgres.connection import PostgresCall
+from database.backends.postgres.connection import one_snapshot
+from database.backends.postgres.dialect import DIALECT
+from database.backends.postgres.errors import OnStandby
+from database.backends.postgres.pool import PostgresPool
+from database.changes.feed import ReadChanges
+from database.core.capabilities import Capabilities
+from database.core.clock import monotonic
+from database.core.context import SERVICE
+from database.core.context import Context
+from database.core.errors import BackendError
+from database.core.errors import InvalidQuery
+from database.core.errors import SerializationFailure
+from database.core.operations import Operation
+from database.core.operations import reads_only
+from database.core.result import Result
+from database.resilience.repetition import repeated
+from database.sql.operations import SqlOperations
+
+_inherited: list[PostgresPool] = []
+"""Pools that a fork left in the child; their sockets are the parent's."""
+
+Handler = Callable[[PostgresCall, Any], Result]
+"""Carries out an operation on a connection."""
+
+_ISOLATION = {"read committed", "repeatable read", "serializable"}
+
+
+class PostgresBackend(Backend):
+    """A call outside of a transaction is one of its own, and is carried out anew if another one came first."""
+
+    kind: ClassVar[str] = "postgresql"
+    capabilities = Capabilities(changes=True)
+    has_engine: ClassVar[bool] = True
+    config_keys = frozenset(
+        {
+            "host",
+            "port",
+            "user",
+            "password",
+            "database",
+            "sslmode",
+            "min_connections",
+            "max_connections",
+            "pool_timeout",
+            "pooler",
+            "isolation",
+        }
+    )
+    copies = True
+    settings_prefix: ClassVar[str] = "LOCAL_DB"
+    """What the names of its settings begin with, where it is made from settings."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._operations = SqlOperations(self.schema, DIALECT)
+        self._prepare = not self.config.get("pooler")
+        self.isolation = str(self.config.get("isolation", "serializable"))
+        if self.isolation not in _ISOLATION:
+            raise ValueError(f"isolation is one of {', '.join(sorted(_ISOLATION))}")
+        self._pool = PostgresPool(self.config, self.settings.timeout, self.settings_prefix)
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        if type(operation) is ReadChanges:
+            # The log is the application's to read, whoever asks. It orders the commits by itself, and a serializable
+            # reader of the whole log would be in the way of everybody who writes.
+            return self._carry_out(changes.read, operation, context.acting_as(SERVICE), "read committed")
+        try:
+            return self._carry_out(self._operations.execute, operation, context)
+        except SerializationFailure:
+            return repeated(
+                lambda: self._carry_out(self._operations.execute, operation, context),
+                deadline=context.deadline,
+                times_out=True,
+            )
+        except OnStandby:
+            return self._carry_out(self._operations.execute, operation, context, "repeatable read")
+
+    def _carry_out(self, handler: Handler, operation: Any, context: Context, isolation: str | None = None) -> Result:
+        """Carry out an operation as its caller.
+
+        :param isolation: another one than the adapter's.
+        """
+        writes = not reads_only(operation)
+        connection = self._pool.acquire(context)
+        call = self._call_on(connection, context, writes=writes)
+        try:
+            prologue = self.prologue(context)
+            # What a connection has as its own isolation, a pooler may hand to others.
+            if prologue or isolation or not self._prepare:
+                level = isolation or (self.isolation if writes else one_snapshot(self.isolation))
+                return self._execute_between(call, handler, operation, _begin(level, prologue))
+            result = handler(call, operation)
+            if call.in_transaction:
+                raise InvalidQuery("transactions are opened with transaction(), not with SQL text")
+            return result
+        finally:
+            self._release(call)
+
+    def open_session(self, context: Context) -> Session:
+        connection = self._pool.acquire(context)
+        call = self._call_on(connection, context, writes=True)
+        session = _PostgresSession(self, call)
+        try:
+            session.begin(context)
+        except BaseException:
+            session.rollback()
+            raise
+        return session
+
+    def open(self, context: Context) -> None:
+        self._pool.open()
+
+    def close(self) -> None:
+        self._pool.close()
+        self._pool = PostgresPool(self.config, self.settings.timeout, self.settings_prefix)
+
+    def abandon(self) -> None:
+        _inherited.append(self._pool)
+
+    def describe(self) -> dict[str, Any]:
+        return {
+            "host": self.config.get("host"),
+            "port": self.config.get("port", 5432),
+            "database": self.config.get("database", "postgres"),
+            "user": self.config.get("user"),
+            "pool_min_size": self.config.get("min_connections", 1),
+            "pool_max_size": self.config.get("max_connections", 10),
+            "connection_problem": self._pool.problem(),
+            **self._pool.counts(),
+        }
+
+    def prologue(self, context: Context) -> str:
+        """SQL that makes a transaction run as the caller; empty where the server does not tell callers apart."""
+        return ""
+
+    def _execute_between(self, call: PostgresCall, handler: Handler, operation: Any, beginning: str) -> Result:
+        call.control(beginning)
+        try:
+            result = handler(call, operation)
+        except BaseException:
+            call.undo()
+            raise
+        if not reads_only(operation):
+            call.commit()
+            return result
+        # What was read stays the answer, whatever becomes of the end of its transaction.
+        with suppress(BackendError):
+            call.control("commit")
+        return result
+
+    def _call_on(self, connection: Any, context: Context, *, writes: bool) -> PostgresCall:
+        return PostgresCall(
+            connection,
+            self.watchdog,
+            context.deadline,
+            writes=writes,
+            prepare=self._prepare,
+            copies=self.copies,
+            isolation=self.isolation,
+        )
+
+    def _release(self, call: PostgresCall) -> None:
+        call.end()
+        # A pool that was closed meanwhile has been replaced by another one.
+        call.connection.give_back(call.connection)
+
+
+def _begin(isolation: str, *settings: str) -> str:
+    """SQL that begins a transaction, in one message."""
+    return "; ".join(filter(None, (f"begin isolation level {isolation}", *settings)))
+
+
+class _PostgresSession(Session):
+    """A transaction on a connection of its own, as the identity of each call.
+
+    While nobody has been told anything of it, a transaction that lost a race begins anew by itself: so a lock that is
+    the first thing to be asked for waits, and then shows what the other one has left.
+    """
+
+    def __init__(self, backend: PostgresBackend, call: PostgresCall) -> None:
+        self._backend = backend
+        self._call = call
+        self._prologue = ""
+        self._isolation = backend.isolation
+        self._nothing_told = True
+
+    def begin(self, context: Context) -> None:
+        try:
+            self._begin(context)
+        except OnStandby:
+            self._call.undo()
+            self._isolation = "repeatable read"
+            self._begin(context)
+
+    def _begin(self, context: Context) -> None:
+        self._prologue = self._backend.prologue(context)
+        limit = ""
+        if context.deadline != math.inf:
+            milliseconds = max(1, int((context.deadline - monotonic()) * 1000))
+            limit = f"set local statement_timeout = {milliseconds}"
+        self._call.control(_begin(self._isolation, limit, self._prologue))
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        if self._nothing_told:
+            self._nothing_told = False
+            return repeated(lambda: self._first(operation, context), deadline=context.deadline)
+        return self._carry_out(operation, context)
+
+    def _first(self, operation: Operation, context: Context) -> Result:
+        try:
+            return self._carry_out(operation, context)
+        except SerializationFailure:
+            self._call.undo()
+            self.begin(context)
+            raise
+
+    def _carry_out(self, operation: Operation, context: Context) -> Result:
+        self._call.deadline = context.deadline
+        prologue = self._backend.prologue(context)
+        if prologue and prologue != self._prologue:
+            self._call.control(prologue)
+            self._prologue = prologue
+        result = self._backend._operations.execute(self._call, operation)
+        if self._call.is_idle:
+            raise InvalidQuery("a transaction is ended by commit() or rollback(), not with SQL text")
+        return result
+
+    def savepoint(self, name: str) -> None:
+        self._nothing_told = False
+        self._call.control(f"savepoint {name}")
+
+    def release(self, name: str) -> None:
+        self._call.control(f"release savepoint {name}")
+
+    def rollback_to(self, name: str) -> None:
+        self._call.control(f"rollback to savepoint {name}")
+        # The role and the claims set since the savepoint went back with it.
+        self._prologue = "unknown"
+
+    def commit(self, context: Context) -> None:
+        self._call.deadline = context.deadline
+        try:
+            self._call.commit()
+        finally:
+            self.rollback()
+
+    def rollback(self) -> None:
+        self._backend._release(self._call)
+
+
+class PostgresAdapter(DatabaseAdapter):
+    """Config: ``host``, ``port`` (5432), ``user``, ``password``, ``database`` (postgres), ``sslmode`` (prefer),
+    ``min_connections`` (1), ``max_connections`` (10), ``pool_timeout`` (5 s to wait for a free connection),
+    ``pooler`` (True behind a transaction pooler), ``isolation`` (serializable; or repeatable read, under which two that
+    read the same and then change different rows may both commit; or read committed, under which what was read may have
+    changed when something is written).
+    """
+
+    backend_class: ClassVar[type[PostgresBackend]] = PostgresBackend
+    backend: PostgresBackend

@@ -1,0 +1,269 @@
+"""A SQLite file on the local disk: the embedded default."""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections import deque
+from pathlib import Path
+from typing import Any
+from typing import ClassVar
+
+from database.adapter.backend import Backend
+from database.adapter.backend import Setup
+from database.adapter.base import DatabaseAdapter
+from database.adapter.transactions import Session
+from database.backends.sqlite import changes
+from database.backends.sqlite.connection import SQLiteConnection
+from database.backends.sqlite.dialect import DIALECT
+from database.changes.feed import ReadChanges
+from database.core.capabilities import Capabilities
+from database.core.clock import monotonic
+from database.core.context import Context
+from database.core.errors import ConnectFailed
+from database.core.errors import InvalidQuery
+from database.core.errors import PoolExhausted
+from database.core.errors import Unavailable
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.core.operations import reads_only
+from database.core.query.sql_text import SqlDialectName
+from database.core.result import Result
+from database.sql.operations import SqlOperations
+
+_TRUST_SECONDS = 0.01
+"""For how long a read goes by an earlier look at the file's place; it tells what was there when that was looked at."""
+
+_inherited: list[SQLiteConnection] = []
+"""Connections that a fork left in the child. Closing one would drop locks that the parent holds."""
+
+
+class SQLiteBackend(Backend):
+    """Every call has a connection of its own from a free list. Writers of this process queue for a lock before
+    they ask SQLite for its own, which is several times faster than meeting in its busy handler.
+
+    A file that is deleted or replaced while it is open would go on taking writes that nobody finds again. That is
+    noticed before the next answer, and every call is refused until the adapter is connected anew.
+    """
+
+    kind: ClassVar[str] = "sqlite"
+    capabilities = Capabilities(changes=True)
+    config_keys = frozenset({"path", "synchronous"})
+    sql_dialect: SqlDialectName = "sqlite"
+    has_engine: ClassVar[bool] = True
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._path = Path(self.config.get("path", "instance/isthmus.db"))
+        self._synchronous = str(self.config.get("synchronous", "full"))
+        if self._synchronous not in {"full", "normal"}:
+            raise ValueError("synchronous is 'full' or 'normal'")
+        self._free: deque[SQLiteConnection] = deque()
+        self._seen_at = -math.inf
+        self._gone = False
+        self._writing = threading.Lock()
+        self._is_open = False
+        self._operations = SqlOperations(self.schema, DIALECT)
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        if type(operation) is Ping:
+            return self._ping(context)
+        reading = reads_only(operation)
+        connection = self._checkout(trusting=reading)
+        try:
+            if reading:
+                connection.limit(context)
+                if type(operation) is ReadChanges:
+                    return changes.read(connection, operation)
+                return self._operations.execute(connection, operation)
+            return self._write(connection, operation, context)
+        finally:
+            self._checkin(connection)
+
+    def open_session(self, context: Context) -> Session:
+        # Its commit looks at the file's place before anybody is told that it was made.
+        connection = self._checkout(trusting=True)
+        try:
+            self._acquire(context)
+        except BaseException:
+            self._checkin(connection)
+            raise
+        return _begun(_SQLiteSession(self, connection, writes=True), context)
+
+    def open_reading_session(self, context: Context) -> Session:
+        return _begun(_SQLiteSession(self, self._checkout(), writes=False), context)
+
+    def open(self, context: Context) -> None:
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            if not self._path.exists():
+                # Password hashes and the rows of all users are in it. SQLite gives the files beside it the same mode.
+                self._path.touch(mode=0o600)
+        except OSError as error:
+            raise ConnectFailed("the database file or its folder cannot be made") from error
+        self._free.append(SQLiteConnection(self._path, self._synchronous, self.watchdog))
+        self._is_open = True
+
+    def close(self) -> None:
+        self._is_open = self._gone = False
+        while self._free:
+            self._free.pop().close()
+
+    def abandon(self) -> None:
+        _inherited.extend(self._free)
+
+    def describe(self) -> dict[str, Any]:
+        return {"path": str(self._path), "synchronous": self._synchronous}
+
+    def _ping(self, context: Context) -> Result:
+        self._checkin(self._checkout())
+        # A new connection has to read the file, of which the others have pages in memory that may be there no more.
+        connection = self._another()
+        try:
+            connection.limit(context)
+            connection.rows("select count(*) from sqlite_schema", ())
+        finally:
+            connection.close()
+        return Result()
+
+    def _write(self, connection: SQLiteConnection, operation: Operation, context: Context) -> Result:
+        self._acquire(context)
+        try:
+            connection.limit(context)
+            result = self._operations.execute(connection, operation)
+            if connection.in_transaction:
+                raise InvalidQuery("transactions are opened with transaction(), not with SQL text")
+            return result
+        finally:
+            self._writing.release()
+
+    def _acquire(self, context: Context) -> None:
+        if self._writing.acquire(blocking=False):
+            return
+        seconds = min(max(0.0, context.deadline - monotonic()), threading.TIMEOUT_MAX)
+        if not self._writing.acquire(timeout=seconds):
+            # No sign of an ill database, so this must not open its circuit.
+            raise PoolExhausted("another transaction of this process was writing until the deadline")
+
+    def _checkout(self, *, trusting: bool = False) -> SQLiteConnection:
+        try:
+            connection = self._free.pop()
+        except IndexError:
+            connection = self._another()
+        if not trusting or monotonic() - self._seen_at > _TRUST_SECONDS:
+            try:
+                self._require_in_place(connection)
+            except Unavailable:
+                connection.close()
+                raise
+        return connection
+
+    def _another(self) -> SQLiteConnection:
+        # It would make the file anew, with nothing in it.
+        if self._gone or not self._path.exists():
+            raise self._lost_file()
+        return SQLiteConnection(self._path, self._synchronous, self.watchdog)
+
+    def _require_in_place(self, connection: SQLiteConnection) -> None:
+        if self._gone or connection.has_moved():
+            raise self._lost_file()
+        self._seen_at = monotonic()
+
+    def _lost_file(self) -> Unavailable:
+        self._gone = True
+        return Unavailable(
+            f"the database file {self._path} was deleted or replaced while it was open; stop the application, see that"
+            " the right file is there, without -wal and -shm files of another one beside it, and start it again"
+        )
+
+    def _checkin(self, connection: SQLiteConnection) -> None:
+        if connection.in_transaction:
+            connection.undo()
+            if connection.in_transaction:
+                # Closing it is the last way to do so.
+                connection.close()
+                return
+        if self._is_open:
+            self._free.append(connection)
+        else:
+            connection.close()
+
+    def _session_ended(self, connection: SQLiteConnection, *, wrote: bool) -> None:
+        if wrote:
+            self._writing.release()
+        self._checkin(connection)
+
+
+def _begun(session: _SQLiteSession, context: Context) -> _SQLiteSession:
+    try:
+        session.begin(context)
+    except BaseException:
+        session.rollback()
+        raise
+    return session
+
+
+class _SQLiteSession(Session):
+    """Holds the write lock, so that transactions on one file run one after another.
+
+    :param writes: from its beginning, where the adapter has the process' own lock already; otherwise from its first
+        change on. Until then it reads from one snapshot, and its change is refused if that is not the last one.
+    """
+
+    def __init__(self, backend: SQLiteBackend, connection: SQLiteConnection, *, writes: bool) -> None:
+        self._backend = backend
+        self._connection = connection
+        self._writes = writes
+
+    def begin(self, context: Context) -> None:
+        self._connection.limit(context)
+        self._connection.control("begin immediate" if self._writes else "begin")
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        if not self._writes and not reads_only(operation):
+            self._begin_to_write(context)
+        self._connection.limit(context)
+        result = self._backend._operations.execute(self._connection, operation)
+        if not self._connection.in_transaction:
+            raise InvalidQuery("a transaction is ended by commit() or rollback(), not with SQL text")
+        return result
+
+    def savepoint(self, name: str) -> None:
+        self._connection.control(f"savepoint {name}")
+
+    def release(self, name: str) -> None:
+        self._connection.control(f"release {name}")
+
+    def rollback_to(self, name: str) -> None:
+        if not self._connection.in_transaction:
+            # So does SQLite when it stops a write, or when it cannot write to the file.
+            raise Unavailable("SQLite has rolled back the whole transaction")
+        self._connection.control(f"rollback to {name}")
+
+    def commit(self, context: Context) -> None:
+        self._connection.limit(context)
+        try:
+            self._backend._require_in_place(self._connection)
+            self._connection.control("commit")
+        finally:
+            self.rollback()
+
+    def rollback(self) -> None:
+        try:
+            self._connection.undo()
+        finally:
+            self._backend._session_ended(self._connection, wrote=self._writes)
+
+    def _begin_to_write(self, context: Context) -> None:
+        self._backend._acquire(context)
+        self._writes = True
+        self._connection.lock_snapshot(context)
+
+
+class SQLiteAdapter(DatabaseAdapter):
+    """Config: ``path``, the database file, and ``synchronous``, ``full`` (default) or ``normal``; and the keys of every
+    adapter.
+    """
+
+    backend_class = SQLiteBackend
+    backend: SQLiteBackend

@@ -1,0 +1,351 @@
+"""One apsw connection, used by one thread at a time."""
+
+from __future__ import annotations
+
+import ctypes
+import math
+import operator
+import re
+import threading
+import time
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import contextmanager
+from contextlib import suppress
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+from typing import TypeVar
+
+import apsw
+import orjson
+
+from database.backends.sqlite.dialect import encode_timestamp
+from database.backends.sqlite.errors import MAX_LENGTH
+from database.backends.sqlite.errors import translated
+from database.backends.sqlite.functions import SqlFunctions
+from database.core.clock import monotonic
+from database.core.context import Context
+from database.core.errors import ConstraintViolated
+from database.core.errors import OutcomeUnknown
+from database.core.errors import SerializationFailure
+from database.core.errors import UnreadableRecord
+from database.core.tables.schema import TableSchema
+from database.resilience.watchdog import Watchdog
+from database.sql.limited import within_limits
+from database.sql.operations import Values
+from database.sql.operations import several_statements
+
+PAGES_IN_MEMORY = 64 << 20
+"""Bytes that all connections of the process keep of their files, roughly; one that needs another page then gives one
+of its own up, as it does with its own 16 MiB full. SQLite has one such limit, and one that is set already stays.
+"""
+apsw.soft_heap_limit(apsw.soft_heap_limit(-1) or PAGES_IN_MEMORY)
+
+_STATEMENT_CACHE = 128
+_LONGEST_CACHED = 1000
+"""Characters of a statement that a connection keeps compiled, which takes twenty times as many bytes."""
+
+Answer = TypeVar("Answer")
+
+_SETUP_SECONDS = 5.0
+_PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.05)
+"""Seconds between attempts to get a lock that another process holds; the last ones over and over."""
+_NO_STATEMENT = re.compile(r"(?:[ \t\n\f\r;]|--[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z))*")
+_NO_UTF8 = "the stored text is no UTF-8"
+_REFUSED = (apsw.Error, TypeError, OverflowError)
+"""What apsw raises for statements, and for values that SQLite has no room for."""
+
+
+class SQLiteConnection:
+    """A connection in WAL mode that keeps a deadline.
+
+    :param path: the database file; made if it is missing.
+    :param synchronous: ``full`` keeps every commit through a power failure, ``normal`` through a crash of the
+        process only, and is several times faster.
+    :param watchdog: ends statements at their deadline.
+    :raises DataError: if the file cannot be opened.
+    """
+
+    def __init__(self, path: Path, synchronous: str, watchdog: Watchdog) -> None:
+        self._watchdog = watchdog
+        self._functions = SqlFunctions()
+        self._steps = self._functions.steps
+        self._stopping = threading.Lock()
+        self._running = False
+        self._ticket = 0
+        self._expired = self._stop
+        self._moved = ctypes.c_int()
+        self._moved_at = ctypes.addressof(self._moved)
+        try:
+            self._db = apsw.Connection(str(path), statementcachesize=_STATEMENT_CACHE)
+            self._set_up(synchronous)
+        except apsw.Error as error:
+            raise translated(error) from error
+        # One cursor for all statements whose rows are fetched at once: a new one for each costs a tenth of a read.
+        self._execute = self._db.cursor().execute
+
+    def _set_up(self, synchronous: str) -> None:
+        db = self._db
+        self._steps.deadline = monotonic() + _SETUP_SECONDS
+        db.set_busy_handler(self._wait_for_lock)
+        for pragma in (
+            # 16 MiB at most instead of 2: a table of some size is not read from the file again and again.
+            "cache_size = -16384",
+            "journal_mode = wal",
+            f"synchronous = {'full' if synchronous == 'full' else 'normal'}",
+            "foreign_keys = on",
+            # Without it, "insert or replace" deletes rows behind the back of delete triggers.
+            "recursive_triggers = on",
+        ):
+            db.execute(f"pragma {pragma}")
+        # SQLite's own gigabyte would let one value take the process' memory; a body, which a value comes in, has 1 MiB.
+        db.limit(apsw.SQLITE_LIMIT_LENGTH, MAX_LENGTH)
+        self._functions.register(db)
+        db.convert_binding = _convert_binding
+
+    def has_moved(self) -> bool:
+        """Whether the file that is open is not the one at its path any more: that was deleted or replaced."""
+        self._db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, self._moved_at)
+        return bool(self._moved.value)
+
+    def limit(self, context: Context) -> None:
+        """Stop whatever runs from now on at the context's deadline, and wait no longer for locks of other processes."""
+        self._steps.deadline = context.deadline
+
+    def lock_snapshot(self, context: Context) -> None:
+        """Take the write lock in a transaction that may have read already.
+
+        :raises SerializationFailure: if another one has written since, or does so now: SQLite waits for none then.
+        """
+        self.limit(context)
+        try:
+            # It does nothing in a file without auto_vacuum; every other statement that takes the lock does something.
+            self._execute("pragma incremental_vacuum(1)")
+        except apsw.BusyError as error:
+            raise SerializationFailure("another transaction has written since this one began to read") from error
+        except _REFUSED as error:
+            raise translated(error) from error
+
+    def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        return self._watched(self._fetched, text, values)
+
+    def returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        return self._watched(self._returned, text, values)
+
+    def change(self, text: str, values: Values) -> int:
+        return self._watched(self._changed, text, values)
+
+    def change_many(self, text: str, rows: Iterable[Values]) -> None:
+        remaining = iter(rows if isinstance(rows, list) else list(rows))
+        total = operator.length_hint(remaining)
+        try:
+            self._watched(self._executed_many, text, remaining)
+        except ConstraintViolated as error:
+            # The iterator knows how far it was read, which tells the row without counting each.
+            error.row = total - operator.length_hint(remaining) - 1
+            raise
+
+    def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
+        with self.atomic():
+            self.change_many(text, rows)
+
+    def statement(
+        self, text: str, values: Values, *, limited: bool
+    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
+        names: list[str] | None = None
+        reads = False
+
+        def trace(cursor: apsw.Cursor, first: str, _bindings: Any) -> bool:
+            nonlocal names, reads
+            # What comes behind the first statement is no more than comments.
+            if names is None:
+                if _NO_STATEMENT.fullmatch(text, len(first)) is None:
+                    return False
+                # Once a statement has no more rows, SQLite no longer tells its columns.
+                names, reads = [column[0] for column in cursor.get_description()], cursor.is_readonly
+            return True
+
+        def run(text: str, values: Values) -> list[tuple[Any, ...]]:
+            cursor = self._db.cursor()
+            cursor.exec_trace = trace
+            try:
+                found = cursor.execute(text, values, can_cache=len(text) <= _LONGEST_CACHED)
+                return within_limits(found) if limited else found.fetchall()
+            except apsw.ExecTraceAbort as error:
+                raise several_statements() from error
+            except UnicodeDecodeError as error:
+                if not reads:
+                    raise OutcomeUnknown(f"the write was carried out, and in its answer {_NO_UTF8}") from error
+                raise UnreadableRecord(None, None, self._first_bad(text, values, names or []), _NO_UTF8) from error
+            finally:
+                cursor.close()
+
+        before = self._db.total_changes()
+        rows = self._watched(run, text, values)
+        changed = self._db.changes() if self._db.total_changes() != before else 0
+        return tuple(names or ()), rows, changed
+
+    @contextmanager
+    def atomic(self) -> Iterator[None]:
+        if self.in_transaction:
+            yield
+            return
+        self.control("begin immediate")
+        try:
+            yield
+            self.control("commit")
+        except BaseException:
+            self.undo()
+            raise
+
+    @contextmanager
+    def snapshot(self) -> Iterator[None]:
+        if self.in_transaction:
+            yield
+            return
+        self.control("begin")
+        try:
+            yield
+        finally:
+            self.undo()
+
+    @property
+    def in_transaction(self) -> bool:
+        return bool(self._db.in_transaction)
+
+    def control(self, text: str) -> None:
+        """Run a transaction control statement."""
+        try:
+            self._execute(text)
+        except apsw.Error as error:
+            raise translated(error) from error
+
+    def undo(self) -> None:
+        """Roll back, if SQLite has not done so by itself. Where it cannot, :attr:`in_transaction` stays true."""
+        self._steps.deadline = math.inf
+        if self._db.in_transaction:
+            with suppress(apsw.Error):
+                self._execute("rollback")
+
+    def close(self) -> None:
+        """Close the file; the last connection to do so folds the log into the database."""
+        self._db.close()
+
+    def _fetched(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        try:
+            if len(text) > _LONGEST_CACHED:
+                return self._execute(text, values, can_cache=False).fetchall()
+            return self._execute(text, values).fetchall()
+        except UnicodeDecodeError:
+            return _read(self._with_bytes(text, values))
+
+    def _with_bytes(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        """The rows of a query with its text as bytes, as :func:`_as_bytes` has it."""
+        cursor = self._db.cursor()
+        width = len(cursor.execute(text, values).get_description())
+        cursor.close()
+        names = [f"c{number}" for number in range(width)]
+        # The statement is our own, or one that has just been carried out; what ends it may be a comment.
+        again = f"with isthmus_rows({', '.join(names)}) as ({text}\n) select {_as_bytes(names)} from isthmus_rows"  # noqa: S608
+        return self._execute(again, values).fetchall()
+
+    def _returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        self._execute("savepoint isthmus_returned")
+        try:
+            try:
+                rows = self._execute(text, values, can_cache=len(text) <= _LONGEST_CACHED).fetchall()
+            except UnicodeDecodeError:
+                # It was carried out, and is carried out once more, with text as bytes.
+                self._execute("rollback to isthmus_returned")
+                write, _, names = text.rpartition(" RETURNING ")
+                rows = _read(self._execute(f"{write} RETURNING {_as_bytes(names.split(', '))}", values).fetchall())
+        except BaseException:
+            # Some errors end the whole transaction.
+            with suppress(apsw.Error):
+                self._execute("rollback to isthmus_returned")
+                self._execute("release isthmus_returned")
+            raise
+        self._execute("release isthmus_returned")
+        return rows
+
+    def _first_bad(self, text: str, values: Values, names: Sequence[str]) -> str:
+        """The first column of a query's answer with text that is no UTF-8; all columns, if that cannot be told."""
+        with suppress(apsw.Error):
+            for row in self._with_bytes(text.rstrip(" \t\r\n;"), values):
+                for name, value, kind in zip(names, row[::2], row[1::2], strict=True):
+                    if kind == "text" and isinstance(_text_or_bytes(value, kind), bytes):
+                        return name
+        return ", ".join(names)
+
+    def _changed(self, text: str, values: Values) -> int:
+        self._execute(text, values, can_cache=len(text) <= _LONGEST_CACHED)
+        return self._db.changes()
+
+    def _executed_many(self, text: str, rows: Any) -> None:
+        self._db.executemany(text, rows)
+
+    def _watched(self, run: Callable[[str, Any], Answer], text: str, values: Any) -> Answer:
+        self._running = True
+        self._ticket = self._watchdog.watch(self._steps.deadline, self._expired)
+        try:
+            return run(text, values)
+        except _REFUSED as error:
+            raise translated(error) from error
+        finally:
+            self._running = False
+            if not self._watchdog.done(self._ticket):
+                self._wait_for_stop()
+            if self._functions.used:
+                self._functions.forget()
+
+    def _wait_for_lock(self, attempts: int) -> bool:
+        """Wait until it is worth trying again; False if the deadline has passed."""
+        left = self._steps.deadline - monotonic()
+        if left <= 0:
+            return False
+        time.sleep(min(left, _PAUSES[min(attempts, len(_PAUSES) - 1)]))
+        return True
+
+    def _wait_for_stop(self) -> None:
+        """Let what stops this statement be over, or it would stop the next one."""
+        with self._stopping:
+            self._watchdog.done(self._ticket)
+
+    def _stop(self) -> None:
+        """End what outlives the deadline; again and again, because what has not begun yet does not hear of it."""
+        with self._stopping:
+            if self._running and monotonic() >= self._steps.deadline:
+                self._db.interrupt()
+                self._ticket = self._watchdog.watch(self._steps.deadline, self._expired)
+
+
+def _as_bytes(names: Sequence[str]) -> str:
+    """Columns with text as bytes, and behind each what it is."""
+    return ", ".join([f"iif(typeof({name}) = 'text', cast({name} as blob), {name}), typeof({name})" for name in names])
+
+
+def _read(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Rows of :func:`_as_bytes`: text again, unless it is no UTF-8."""
+    return [tuple(map(_text_or_bytes, row[::2], row[1::2])) for row in rows]
+
+
+def _text_or_bytes(value: Any, kind: Any) -> Any:
+    """A value of which text has become bytes, as text again if it is UTF-8."""
+    if kind != "text":
+        return value
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
+def _convert_binding(_cursor: apsw.Cursor, _number: int, value: Any) -> Any:
+    """Values in SQL text that SQLite does not know, in the form the tables keep them."""
+    if isinstance(value, datetime):
+        return encode_timestamp(value)
+    if isinstance(value, dict | list):
+        return orjson.dumps(value).decode()
+    raise TypeError(f"a value of type {type(value).__name__} cannot be bound")

@@ -1,0 +1,122 @@
+"""How the portable values and conditions are spelled on SQLite."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+import orjson
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from database.core.tables.values import BOOLEAN
+from database.core.tables.values import FLOAT
+from database.core.tables.values import INTEGER
+from database.core.tables.values import JSON
+from database.core.tables.values import TEXT
+from database.core.tables.values import TIMESTAMP
+from database.core.tables.values import Kind
+from database.core.tables.values import finite
+from database.core.tables.values import moment
+from database.sql.dialect import SqlDialect
+from database.sql.placeholders import Style
+
+_LONG = "65536"
+"""Bytes of a text from which on our own matcher is asked, which looks at the deadline."""
+
+_GLOB = re.compile(r"\[(.)\]|.", re.DOTALL)
+_LIKE = {"*": "%", "?": "_"}
+
+
+def encode_timestamp(value: datetime) -> str:
+    """ISO 8601 in UTC with a fixed width, so that text order is time order."""
+    return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+def glob(pattern: str) -> str:
+    """A ``like`` pattern as one of ``GLOB``, which tells upper from lower case."""
+    parts: list[str] = []
+    characters = iter(pattern)
+    for character in characters:
+        if character == "\\":
+            parts.append(_literal(next(characters)))
+        else:
+            parts.append({"%": "*", "_": "?"}.get(character) or _literal(character))
+    return "".join(parts)
+
+
+def like_of(pattern: str) -> str:
+    """The ``like`` pattern that :func:`glob` made this one of."""
+    return _GLOB.sub(lambda found: _LIKE.get(found[0]) or "\\" + (found[1] or found[0]), pattern)
+
+
+def _literal(character: str) -> str:
+    return f"[{character}]" if character in "*?[" else character
+
+
+def _encode_json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _variant(operator: str, kind: Kind, operand: Any) -> str:
+    """Patterns that are more than a beginning may take SQLite long, and nothing can interrupt it meanwhile."""
+    if operator in {"like", "ilike"} and kind is TEXT and operand.find("%", 0, -1) >= 0:
+        return f"{operator}_anywhere"
+    return operator
+
+
+def _unless_long(column: Any, quick: Any, sure: Any) -> Any:
+    return sa.case((sa.func.octet_length(column) <= sa.literal_column(_LONG), quick), else_=sure)
+
+
+def _bytes(column: Any) -> Any:
+    return sa.cast(column, sa.LargeBinary)
+
+
+def _like(column: Any, operand: Any) -> Any:
+    return column.op("GLOB", is_comparison=True)(operand)
+
+
+def _ilike(column: Any, operand: Any) -> Any:
+    return column.like(operand, escape="\\")
+
+
+def _member(column: Any, param: Callable[[Any], Any]) -> Any:
+    values: Any = sa.select(sa.literal_column("value")).select_from(sa.func.json_each(param(sa.Text())))
+    return column.in_(values.scalar_subquery())
+
+
+DIALECT = SqlDialect(
+    name="sqlite",
+    compiler=sqlite.dialect(paramstyle="qmark"),
+    insert=sqlite.insert,
+    style=Style.QUESTION,
+    encode={TIMESTAMP: encode_timestamp, JSON: _encode_json},
+    decode={TIMESTAMP: moment, BOOLEAN: bool, JSON: orjson.loads, FLOAT: finite},
+    types={
+        TEXT: frozenset({str}),
+        INTEGER: frozenset({int}),
+        BOOLEAN: frozenset({int}),
+        FLOAT: frozenset({float, int}),
+    },
+    member=_member,
+    bound_list=_encode_json,
+    variant=_variant,
+    operators={
+        ("like", TEXT): _like,
+        ("ilike", TEXT): _ilike,
+        ("like_anywhere", TEXT): lambda column, operand: _unless_long(
+            column, _like(column, operand), sa.func.isthmus_glob(_bytes(column), operand)
+        ),
+        ("ilike_anywhere", TEXT): lambda column, operand: _unless_long(
+            column, _ilike(column, operand), sa.func.isthmus_ilike(_bytes(column), operand)
+        ),
+        ("contains", TEXT): lambda column, operand: sa.func.instr(column, operand) > sa.literal_column("0"),
+        ("contains", JSON): lambda column, operand: (
+            sa.func.isthmus_contains(_bytes(column), operand) == sa.literal_column("1")
+        ),
+    },
+    operands={("like", TEXT): glob},
+)

@@ -1,0 +1,168 @@
+"""A Supabase project over HTTP."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from typing import ClassVar
+
+import httpx
+
+from database.adapter.backend import Setup
+from database.adapter.base import DatabaseAdapter
+from database.backends.buffered.backend import BufferedBackend
+from database.backends.buffered.request import CommitRequest
+from database.backends.buffered.request import Encoder
+from database.backends.buffered.request import Validation
+from database.backends.postgres.changes import page
+from database.backends.supabase.auth import SupabaseAuth
+from database.backends.supabase.client import PageRequest
+from database.backends.supabase.client import SupabaseClient
+from database.backends.supabase.keys import ApiKeys
+from database.backends.supabase.reading import SupabaseReader
+from database.backends.supabase.rows import body
+from database.backends.supabase.rows import encode
+from database.changes.feed import ReadChanges
+from database.changes.subscription import Callback
+from database.changes.subscription import ErrorCallback
+from database.changes.subscription import LiveQuery
+from database.changes.subscription import Subscription
+from database.core.capabilities import Capabilities
+from database.core.context import SERVICE
+from database.core.context import Context
+from database.core.errors import Unsupported
+from database.core.operations import Call
+from database.core.operations import Get
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.core.operations import QueryCall
+from database.core.operations import Select
+from database.core.result import Result
+
+_COMMIT = "isthmus_commit"
+_COMMIT_AS = "isthmus_commit_as"
+_CHANGES = "isthmus_changes"
+_CAPABILITIES = Capabilities(
+    sql="translated", calls=True, immediate_constraints=False, json_number_types=False, locks=False
+)
+
+
+class SupabaseBackend(BufferedBackend):
+    """Speaks to PostgREST, and commits with a function of the project's database."""
+
+    kind: ClassVar[str] = "supabase_http"
+    capabilities = _CAPABILITIES
+    config_keys = frozenset({"url", "key", "anon_key"})
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self._keys = ApiKeys(self.config.get("key"), self.config.get("anon_key"))
+        self._url = _checked_url(self.config.get("url"))
+        self.capabilities = replace(_CAPABILITIES, row_security=self._keys.row_security, changes=self._keys.has_secret)
+        self._encoder = Encoder(self.schema, encode)
+        self._handlers: dict[type[Operation], Callable[[Any, Context], Result]] = {
+            Ping: self._ping,
+            Call: self._called,
+            QueryCall: self._called,
+            CommitRequest: self._commit,
+            Validation: self._commit,
+            ReadChanges: self._read_changes,
+        }
+        self._connect()
+
+    def transmit(self, operation: Operation, context: Context) -> Result:
+        handler = self._handlers.get(type(operation))
+        if handler is None:
+            raise Unsupported(operation.kind, backend=self.name)
+        return handler(operation, context)
+
+    def open(self, context: Context) -> None:
+        """Nothing to do: each request finds or makes its connection."""
+
+    def close(self) -> None:
+        self.client.close()
+        self._connect()
+
+    def abandon(self) -> None:
+        _inherited.append(self.client)
+
+    def describe(self) -> dict[str, Any]:
+        by_caller = "each caller's token, checked by the project"
+        by_service = "none: every call has the service's rights, only the application's own rules apply"
+        return {"url": self._url, "row_security": by_caller if self._keys.row_security else by_service}
+
+    def refuse_unsupported(self, operation: Operation) -> None:
+        if isinstance(operation, ReadChanges) and not self._keys.has_secret:
+            detail = "the feed of changes is for the application itself, which needs the secret key in SUPABASE_KEY"
+            raise Unsupported("changes", backend=self.name, detail=detail)
+        super().refuse_unsupported(operation)
+
+    def _connect(self) -> None:
+        self.client = SupabaseClient(self._url, self._keys, self.settings.max_concurrency)
+        reader = SupabaseReader(self.schema, self.client)
+        self._handlers |= {Get: reader.get, Select: reader.select}
+
+    def _ping(self, _: Ping, context: Context) -> Result:
+        table = next(iter(self.schema)).name
+        page = self.client.builder(PageRequest(table, ("id",), None, (), limit=1))
+        self.client.fetch(page, context.acting_as(self._keys.application))
+        return Result()
+
+    def _called(self, operation: Call, context: Context) -> Result:
+        value = self.client.call(operation.function, operation.arguments, context, reads=operation.reads)
+        return Result(value=value, returns_rows=False)
+
+    def _read_changes(self, operation: ReadChanges, context: Context) -> Result:
+        # The log is the application's to read, whoever asks.
+        arguments = {"after": operation.cursor, "most": operation.limit}
+        return Result(value=page(self.client.call(_CHANGES, arguments, context.acting_as(SERVICE), reads=True)))
+
+    def _commit(self, operation: CommitRequest, context: Context) -> Result:
+        actor = None if context.identity is None else context.identity.subject
+        request = self._encoder.commit(operation, actor)
+        function = _COMMIT
+        if len(operation.parties) > 1:
+            # A function of its own: a database that lacks it would take everything for the application's.
+            request["parties"] = [self._keys.party(identity) for identity in operation.parties]
+            function = _COMMIT_AS
+        self.client.call(function, {"request": body(request)}, context, reads=operation.reads)
+        return Result()
+
+
+class SupabaseAdapter(DatabaseAdapter):
+    """Config: ``url`` of the project, its API ``key`` (secret or publishable), and ``anon_key``, the publishable one
+    beside a secret ``key``.
+
+    With a publishable key each user's calls carry that user's token and row level security decides; the
+    application's own calls take a secret key. With a secret key alone all calls are the service's, and only the
+    application's rules protect the rows.
+
+    :raises ValueError: if the URL or a key is missing or of the wrong kind.
+    """
+
+    backend_class = SupabaseBackend
+    backend: SupabaseBackend
+
+    def auth(self) -> SupabaseAuth:
+        """Signing in and up with the project's own users."""
+        self.opened()
+        return SupabaseAuth(self.backend.client, self.settings.timeout)
+
+    def subscribe(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
+        self.backend.refuse_unsupported(ReadChanges(None, 1))
+        return super().subscribe(query, callback, on_error)
+
+
+_inherited: list[SupabaseClient] = []
+"""Clients that a fork left in the child; their sockets are the parent's."""
+
+
+def _checked_url(url: Any) -> str:
+    try:
+        parsed = httpx.URL(url or "")
+    except (httpx.InvalidURL, TypeError):
+        parsed = httpx.URL()
+    if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.userinfo:
+        raise ValueError("SUPABASE_URL is needed: the project's address, such as https://<project>.supabase.co")
+    return str(parsed).rstrip("/")

@@ -1,0 +1,145 @@
+r"""The portable filter as PostgREST reads it in a URL, and which filters have to travel in a body instead.
+
+Only plain operands stand in a URL. PostgREST unescapes a quoted value, but not everything that reads its URLs does,
+and a reader that takes ``\"`` for the end of a value would let the value speak as a filter. Patterns become regular
+expressions: PostgREST takes every ``*`` of a ``like`` for ``%`` and knows no way to escape it. It names no collation,
+which only matters where a column was not declared with ours.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from database.backends.supabase.rows import quoted_name
+from database.backends.supabase.rows import url_text
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Not
+from database.core.query.filters import Or
+from database.core.query.filters import Order
+from database.core.query.filters import Where
+from database.core.query.filters import conditions
+from database.core.tables.schema import TableSchema
+from database.core.tables.values import JSON
+from database.core.tables.values import TEXT
+
+_RISKY = frozenset('"\\()')
+_SPECIAL = frozenset(".[]{}*+?$|")
+
+# The id is the primary key and never null.
+_TRUE = "id.not.is.null"
+_FALSE = "id.is.null"
+
+_ORDERING = frozenset({"gt", "gte", "lt", "lte"})
+_TEXTUAL = frozenset({"like", "ilike", "contains"})
+_POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
+
+
+def fits_url(table: TableSchema, where: Filter | None, order: Sequence[Order]) -> bool:
+    """Whether a URL can say exactly what a checked filter and order mean, whoever reads it."""
+    sorts = all(_by_code_point(table, key.column) for key in order)
+    return sorts and all(_condition_fits(table, condition) for condition in conditions(where))
+
+
+def expression(where: Filter) -> str:
+    """A checked filter that :func:`fits_url` as a term of PostgREST's ``and=(...)`` and ``or=(...)``."""
+    match where:
+        case And(parts):
+            return f"and({_terms(parts)})" if parts else _TRUE
+        case Or(parts):
+            return f"or({_terms(parts)})" if parts else _FALSE
+        case Not(part):
+            return f"not.and({expression(part)})"
+        case Where(column, operator, value):
+            return _condition(quoted_name(column), operator, value)
+    raise TypeError(where)
+
+
+def _terms(parts: Iterable[Filter]) -> str:
+    return ",".join(map(expression, parts))
+
+
+def _condition(column: str, operator: str, value: Any) -> str:
+    match operator:
+        case "is_null":
+            return f"{column}.is.null" if value else f"{column}.not.is.null"
+        case "in":
+            return _membership(column, value)
+        case "like" | "ilike" | "contains":
+            return f"{column}.match.{_operand(_regular_expression(operator, value))}"
+        case _:
+            return f"{column}.{operator}.{_operand(value)}"
+
+
+def _membership(column: str, values: Sequence[Any]) -> str:
+    if not values:
+        return _FALSE
+    # PostgREST takes a list of one empty text for an empty list.
+    if len(values) == 1:
+        return f"{column}.eq.{_operand(values[0])}"
+    return f"{column}.in.({','.join(map(_operand, values))})"
+
+
+def _regular_expression(operator: str, value: str) -> str:
+    """A pattern, or the text to look for, without backslashes: they are risky, and brackets do as well."""
+    if operator == "contains":
+        return "".join(map(_literal, value))
+    literal = _either_case if operator == "ilike" else _literal
+    parts = []
+    characters = iter(value)
+    for character in characters:
+        if character == "\\":
+            parts.append(literal(next(characters)))
+        else:
+            parts.append({"%": ".*", "_": "."}.get(character) or literal(character))
+    return f"^{''.join(parts)}$"
+
+
+def _literal(character: str) -> str:
+    if character == "^":
+        return "[[.^.]]"
+    return f"[{character}]" if character in _SPECIAL else character
+
+
+def _either_case(character: str) -> str:
+    if character.isascii() and character.isalpha():
+        return f"[{character.lower()}{character.upper()}]"
+    return _literal(character)
+
+
+def _operand(value: Any) -> str:
+    text = url_text(value)
+    return text if isinstance(value, bool) else f'"{text}"'
+
+
+def _condition_fits(table: TableSchema, condition: Where) -> bool:
+    operator, value = condition.operator, condition.value
+    if operator == "is_null":
+        return True
+    if table.columns[condition.column].kind is JSON:
+        return False
+    if operator in _TEXTUAL:
+        return _plain(_regular_expression(operator, value)) and not _is_uuid(table, condition.column)
+    if operator in _ORDERING and not _by_code_point(table, condition.column):
+        return False
+    return all(map(_plain, value if operator == "in" else (value,)))
+
+
+def _plain(value: Any) -> bool:
+    return not isinstance(value, str) or _RISKY.isdisjoint(value)
+
+
+def _by_code_point(table: TableSchema, name: str) -> bool:
+    """Whether the database compares the column by code point of its own accord."""
+    if table.columns[name].kind is not TEXT or _is_uuid(table, name):
+        return True
+    return getattr(table.source.c[name].type.dialect_impl(_POSTGRESQL), "collation", None) == "C"
+
+
+def _is_uuid(table: TableSchema, name: str) -> bool:
+    return isinstance(table.source.c[name].type, sa.Uuid)

@@ -1,0 +1,213 @@
+"""Gets and selects over HTTP: through PostgREST's URLs where they can say it, else through ``isthmus_groups``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from postgrest import SyncSelectRequestBuilder
+
+from database.backends.buffered.request import LARGEST_LIMIT
+from database.backends.buffered.request import Encoder
+from database.backends.supabase.client import FetchedPage
+from database.backends.supabase.client import PageRequest
+from database.backends.supabase.client import SupabaseClient
+from database.backends.supabase.errors import PastTheEnd
+from database.backends.supabase.filters import fits_url
+from database.backends.supabase.rows import Wire
+from database.backends.supabase.rows import ambiguous
+from database.backends.supabase.rows import body
+from database.backends.supabase.rows import decode_groups
+from database.backends.supabase.rows import decode_selected
+from database.backends.supabase.rows import encode
+from database.backends.supabase.rows import selected
+from database.backends.supabase.rows import stored
+from database.backends.supabase.rows import with_texts
+from database.core.context import Context
+from database.core.errors import InvalidQuery
+from database.core.errors import Unavailable
+from database.core.operations import Get
+from database.core.operations import Select
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Where
+from database.core.query.filters import after
+from database.core.query.validation import GROUP_COUNT
+from database.core.query.validation import checked_columns
+from database.core.query.validation import checked_filter
+from database.core.query.validation import checked_group
+from database.core.query.validation import checked_group_columns
+from database.core.query.validation import checked_group_order
+from database.core.query.validation import checked_id
+from database.core.query.validation import checked_order
+from database.core.query.validation import checked_range
+from database.core.result import Result
+from database.core.result import Row
+from database.core.tables.schema import Schema
+from database.core.tables.schema import TableSchema
+from database.core.tables.unreadable import ForeignValue
+from database.core.tables.unreadable import parted
+
+LONGEST_URL = 4_000
+"""Characters of a query that a URL takes; gateways refuse lines from 8 000 on, and the token needs room as well."""
+
+_GROUPS = "isthmus_groups"
+
+
+class SupabaseReader:
+    """Carries out gets and selects.
+
+    PostgREST cuts every answer off at a number of rows that only the project knows (``max-rows``), and does not say
+    when it has done so. A page that may have been cut is therefore followed by another, from behind its last row:
+    a page counted by offset would lose or repeat rows when others are written meanwhile.
+    """
+
+    def __init__(self, schema: Schema, client: SupabaseClient) -> None:
+        self._schema = schema
+        self._client = client
+        self._encoder = Encoder(schema, encode)
+        self._widest = 0
+
+    def get(self, operation: Get, context: Context) -> Result:
+        """The row with an id, or none."""
+        where = Where("id", "eq", checked_id(operation.id))
+        return self.select(Select(operation.table, operation.columns, where, limit=1), context)
+
+    def select(self, operation: Select, context: Context) -> Result:
+        """The rows, or the groups, that a query asks for."""
+        table = self._schema.table(operation.table)
+        query = replace(
+            operation,
+            where=checked_filter(table, operation.where),
+            limit=_passable("limit", operation.limit),
+            offset=_passable("offset", operation.offset),
+        )
+        if operation.group:
+            return self._groups(table, query, context)
+        if query.limit == 0:
+            # PostgREST takes no offset with it, and of no rows none are passed over.
+            query = replace(query, offset=None)
+        query = replace(query, columns=checked_columns(table, query.columns), order=checked_order(table, query.order))
+        return self._rows(table, query, context)
+
+    def _rows(self, table: TableSchema, query: Select, context: Context) -> Result:
+        wanted = tuple(query.columns or ())
+        # The sort keys are needed to go on behind the last row.
+        names = tuple(dict.fromkeys((*wanted, *[key.column for key in query.order])))
+        query = replace(query, columns=names)
+        rows, wires, total, complete = self._part(table, query, context)
+        moments = 1
+        while not complete:
+            more, wires_of_more, _, complete = self._part(table, _behind(query, rows), context)
+            rows += more
+            wires += wires_of_more
+            moments += 1
+        if names != wanted:
+            rows = [{name: row[name] for name in wanted} for row in rows]
+        good, bad = parted(table, rows)
+        whole = wanted == tuple(table.columns)
+        return Result(
+            good,
+            total if query.count else None,
+            unreadable=bad,
+            stored=stored(table, wanted, wires) if whole else (),
+            moments=moments,
+        )
+
+    def _part(
+        self, table: TableSchema, query: Select, context: Context
+    ) -> tuple[list[Row], list[Wire], int | None, bool]:
+        """Some of the rows from the first on, as they are and as they came; the total, and whether these are all."""
+        names = tuple(query.columns or ())
+        builder = self._builder(table, query)
+        if builder is None:
+            answer = self._called(table, query, context)
+            wires, total, complete = _decoded(with_texts, table, names, answer["rows"]), answer["total"], True
+        else:
+            exactly = ambiguous(names)
+            try:
+                page = self._client.fetch(builder, context, exactly=exactly)
+            except PastTheEnd as error:
+                return [], [], error.total, True
+            wires = _decoded(with_texts, table, names, page.rows) if exactly else page.rows
+            total, complete = page.total, self._is_all(query, page)
+        return _decoded(decode_selected, table, names, wires), wires, total, complete
+
+    def _builder(self, table: TableSchema, query: Select) -> SyncSelectRequestBuilder | None:
+        """The request for a query; None if no URL can say it, or none that is short enough."""
+        if not fits_url(table, query.where, query.order):
+            return None
+        columns = selected(table, query.columns or ())
+        # Without a limit all rows are read anyway, and their number tells whether the page was cut.
+        count = query.count or query.limit is None
+        builder = self._client.builder(
+            PageRequest(table.name, columns, query.where, query.order, query.limit, query.offset, count)
+        )
+        return builder if len(str(builder.request.params)) <= LONGEST_URL else None
+
+    def _is_all(self, query: Select, page: FetchedPage) -> bool:
+        got = len(page.rows)
+        # What the project has once returned in one piece, it does not cut off.
+        known = got < self._widest
+        self._widest = max(self._widest, got)
+        if page.total is not None:
+            return got == query.limit or (query.offset or 0) + got >= page.total
+        return known or got in {0, query.limit}
+
+    def _called(self, table: TableSchema, query: Select, context: Context) -> dict[str, Any]:
+        """The rows of a query that no URL can say: as groups of one row each, because the id is in all of them."""
+        names = tuple(query.columns or ())
+        if GROUP_COUNT in names:
+            raise InvalidQuery(f"Supabase cannot answer this filter for a table with a column {GROUP_COUNT!r}")
+        return self._ask(replace(query, group=tuple(dict.fromkeys((*names, "id")))), context)
+
+    def _groups(self, table: TableSchema, query: Select, context: Context) -> Result:
+        group = checked_group(table, query.group)
+        names = checked_group_columns(group, query.columns)
+        order = checked_group_order(group, query.order)
+        answer = self._ask(replace(query, group=group, order=order), context)
+        groups, bad = parted(table, _decoded(decode_groups, table, names, answer["rows"]))
+        return Result(groups, answer["total"], unreadable=bad)
+
+    def _ask(self, query: Select, context: Context) -> dict[str, Any]:
+        request = {
+            **self._encoder.select(query),
+            "group": list(query.group),
+            "limit": query.limit,
+            "offset": query.offset,
+            "count": query.count,
+        }
+        answer = self._client.ask(_GROUPS, {"request": body(request)}, context)
+        if not isinstance(answer, dict) or not isinstance(answer.get("rows"), list):
+            raise Unavailable(f"{_GROUPS} answered something else than groups")
+        return {"rows": answer["rows"], "total": answer.get("total")}
+
+
+def _passable(name: str, value: int | None) -> int | None:
+    """A limit or offset that gateways written in JavaScript pass on as it is."""
+    checked = checked_range(name, value)
+    return None if checked is None else min(checked, LARGEST_LIMIT)
+
+
+def _behind(query: Select, rows: Sequence[Row]) -> Select:
+    """The same query for what comes after ``rows``."""
+    limit = None if query.limit is None else query.limit - len(rows)
+    # Behind the last one whose place can be told, those after it are passed over.
+    for passed, row in enumerate(reversed(rows)):
+        last = [row[key.column] for key in query.order]
+        if ForeignValue not in map(type, last):
+            further: Filter = after(query.order, last)
+            where = further if query.where is None else And((query.where, further))
+            return replace(query, where=where, limit=limit, offset=passed or None, count=False)
+    # While there are none, some may be missing by the total, which was counted after the first of them had come.
+    return replace(query, limit=limit, offset=(query.offset or 0) + len(rows) or None, count=query.count and not rows)
+
+
+def _decoded(decode: Any, table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    try:
+        decoded: list[Row] = decode(table, names, rows)
+    except (KeyError, TypeError, ValueError) as error:
+        raise Unavailable(f"a row of {table.name} came back in another form than its table has") from error
+    return decoded

@@ -1,0 +1,190 @@
+"""How values are spelled in PostgREST's JSON and URLs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from database.backends.postgres.dialect import encode_json
+from database.core.query.validation import GROUP_COUNT
+from database.core.result import Row
+from database.core.tables.schema import Column
+from database.core.tables.schema import TableSchema
+from database.core.tables.unreadable import UNDECODABLE
+from database.core.tables.unreadable import ForeignValue
+from database.core.tables.values import BOOLEAN
+from database.core.tables.values import FLOAT
+from database.core.tables.values import INTEGER
+from database.core.tables.values import INTEGER_MAX
+from database.core.tables.values import INTEGER_MIN
+from database.core.tables.values import JSON
+from database.core.tables.values import TEXT
+from database.core.tables.values import TIMESTAMP
+from database.core.tables.values import Kind
+from database.core.tables.values import exactly
+from database.core.tables.values import finite
+from database.core.tables.values import moment
+
+Wire = dict[str, Any]
+
+_LONGEST = 20
+"""Characters of a whole number of 64 bits."""
+
+
+def encode(_: Column, value: Any) -> Any:
+    """A checked value as JSON has it; times become text."""
+    return value.isoformat() if isinstance(value, datetime) else value
+
+
+def url_text(value: Any) -> str:
+    """A checked value that is no JSON document as PostgreSQL reads it from text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        return repr(value)
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def body(request: Mapping[str, Any]) -> str:
+    """A request for one of Isthmus' own functions, as text that no gateway parses: some round large integers."""
+    return encode_json(request)
+
+
+def selected(table: TableSchema, names: Sequence[str]) -> list[str]:
+    """The columns as ``select`` names them: documents as text, so that nothing on the way reads their numbers."""
+    if ambiguous(names):
+        return ["*"]
+    return [quoted_name(name) + ("::text" if table.columns[name].kind is JSON else "") for name in names]
+
+
+def ambiguous(names: Sequence[str]) -> bool:
+    """Whether a column has the name of an aggregate, which not every server tells from it. All are selected then."""
+    return GROUP_COUNT in names
+
+
+def quoted_name(name: str) -> str:
+    """A column's name for a URL, quoted if it has to be."""
+    if name.isascii() and name.isidentifier():
+        return name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def decode_selected(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Rows of a select by :func:`selected` columns, with a :class:`~database.core.tables.unreadable.ForeignValue` for
+    what is none of its column's kind.
+
+    :raises KeyError: if a column is missing.
+    """
+    return _decoded(table, names, rows, _SELECTED)
+
+
+def decode_returned(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Rows that a function returned, in which documents are documents. As :func:`decode_selected`."""
+    return _decoded(table, names, rows, _DECODERS)
+
+
+def decode_groups(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Row]:
+    """Groups that a function returned, with their number of rows. As :func:`decode_selected`."""
+    decoded = decode_returned(table, names, rows)
+    return [{**group, GROUP_COUNT: int(given[GROUP_COUNT])} for group, given in zip(decoded, rows, strict=True)]
+
+
+def stored(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Wire]:
+    """What is stored of rows of a select, for one of Isthmus' own functions."""
+    documents = [name for name in names if table.columns[name].kind is JSON]
+    return [{**row, **{name: _fragment(row[name]) for name in documents}} for row in rows]
+
+
+def exact(content: bytes) -> Any:
+    """JSON whose numbers keep their text, because a document may have such as no double is.
+
+    :raises ValueError: if it is none.
+    """
+    return json.loads(content, parse_float=_Number, parse_int=_whole)
+
+
+def with_texts(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Wire]:
+    """Rows of :func:`exact` JSON as a select by :func:`selected` columns gives them."""
+    documents = {name for name in names if table.columns[name].kind is JSON}
+    return [{name: _text(row[name]) if name in documents else _plain(row[name]) for name in names} for row in rows]
+
+
+class _Number(float):
+    """A double that knows how it was written."""
+
+    text: str
+
+    def __new__(cls, text: str) -> _Number:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
+
+
+def _whole(text: str) -> int | _Number:
+    if len(text) <= _LONGEST and INTEGER_MIN <= (number := int(text)) <= INTEGER_MAX:
+        return number
+    return _Number(text)
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if type(value) is _Number else value
+
+
+def _text(document: Any) -> str | None:
+    if document is None:
+        return None
+    return orjson.dumps(document, default=lambda number: orjson.Fragment(number.text)).decode()
+
+
+def _fragment(text: Any) -> Any:
+    return orjson.Fragment(text) if isinstance(text, str) else text
+
+
+def _decoded(
+    table: TableSchema,
+    names: Sequence[str],
+    rows: Sequence[Mapping[str, Any]],
+    decoders: Mapping[Kind, Callable[[Any], Any]],
+) -> list[Row]:
+    columns = [(name, table.columns[name].kind) for name in names]
+    return [{name: _value(kind, row[name], decoders.get(kind)) for name, kind in columns} for row in rows]
+
+
+def _value(kind: Kind, value: Any, decode: Callable[[Any], Any] | None) -> Any:
+    if value is None or decode is None:
+        return value
+    try:
+        return decode(value)
+    except UNDECODABLE:
+        if kind is JSON:
+            return ForeignValue(_fragment(value))
+        return ForeignValue(value, below=_comes_first(value))
+
+
+def _comes_first(value: Any) -> bool:
+    """Whether PostgreSQL sorts it before all values of its column: moments before the year 1, and minus infinity."""
+    return isinstance(value, str) and (value.startswith("-") or value.endswith(" BC"))
+
+
+def _integer(value: Any) -> int:
+    if type(value) is float or type(value) is bool:
+        raise TypeError
+    return int(value)
+
+
+_DECODERS: Mapping[Kind, Callable[[Any], Any]] = {
+    TEXT: exactly(str),
+    INTEGER: _integer,
+    BOOLEAN: exactly(bool),
+    # PostgreSQL writes a whole double without a point.
+    FLOAT: lambda value: finite(float(value)),
+    TIMESTAMP: moment,
+}
+_SELECTED: Mapping[Kind, Callable[[Any], Any]] = {**_DECODERS, JSON: orjson.loads}

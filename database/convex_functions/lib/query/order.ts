@@ -1,0 +1,39 @@
+import { kindOf } from "../metadata";
+import type { Row } from "../types";
+import { compareScalars, type Scalar } from "../values";
+
+/** A sort key. */
+export interface Key {
+  column: string;
+  descending: boolean;
+  nulls_first: boolean;
+}
+
+/** Sort keys that end with the id, so that no two rows are equal in them. */
+export type Order = Key[];
+
+export const BY_ID: Order = [{ column: "id", descending: false, nulls_first: false }];
+
+/** A comparison of rows, for `Array.sort`. */
+export function comparator(tableName: string, order: Order): (one: Row, other: Row) => number {
+  order.forEach((key) => kindOf(tableName, key.column));
+  return (one, other) => {
+    for (const key of order) {
+      const difference = compareBy(key, one, other);
+      if (difference !== 0) {
+        return difference;
+      }
+    }
+    return 0;
+  };
+}
+
+function compareBy(key: Key, one: Row, other: Row): number {
+  const [left, right] = [one[key.column], other[key.column]];
+  if (left === null || right === null) {
+    const nullsLast = Number(left === null) - Number(right === null);
+    return key.nulls_first ? -nullsLast : nullsLast;
+  }
+  const difference = compareScalars(left as Scalar, right as Scalar);
+  return key.descending ? -difference : difference;
+}

@@ -1,0 +1,51 @@
+import { inBatches } from "./batches";
+import { inIndex, type Range, type Reader, type Writer } from "../database";
+
+const LOG = "isthmusChanges";
+
+/** What was done to one record. */
+export interface LoggedChange {
+  table: string;
+  id: string;
+  op: "insert" | "update" | "delete";
+}
+
+/** Behind which change to read: the moment of its commit in nanoseconds, and its place in that commit. */
+export interface Cursor {
+  rev: bigint;
+  seq: bigint;
+}
+
+/** One entry of the change log. */
+export interface Entry extends Cursor, LoggedChange {
+  actor: string | null;
+}
+
+/** Log changes in the transaction that makes them. All of a transaction have one `rev` and count on in `seq`. */
+export async function logChanges(db: Writer, changes: LoggedChange[], actor: string | null): Promise<void> {
+  if (changes.length === 0) {
+    return;
+  }
+  const rev = db.vars.commitTs;
+  const last = await inIndex(db, LOG, "by_rev", [["eq", "rev", rev]], true).first();
+  const first = last === null ? 0n : last.seq + 1n;
+  await inBatches(changes, ({ table, id, op }, position) =>
+    db.insert(LOG, { rev, seq: first + BigInt(position), table, id, op, actor }),
+  );
+}
+
+/** At most `limit` entries behind the cursor, in the order of their commits. */
+export async function changesAfter(db: Reader, { rev, seq }: Cursor, limit: number): Promise<Entry[]> {
+  const restOfCommit: Range = [
+    ["eq", "rev", rev],
+    ["gt", "seq", seq],
+  ];
+  const sameCommit = await entries(db, restOfCommit, limit);
+  const later = await entries(db, [["gt", "rev", rev]], limit - sameCommit.length);
+  return [...sameCommit, ...later];
+}
+
+async function entries(db: Reader, range: Range, limit: number): Promise<Entry[]> {
+  const documents = limit > 0 ? await inIndex(db, LOG, "by_rev", range).take(limit) : [];
+  return documents.map(({ rev, seq, table, id, op, actor }) => ({ rev, seq, table, id, op, actor }));
+}

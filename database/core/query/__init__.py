@@ -1,0 +1,1 @@
+"""The portable query: filters, order and validation."""

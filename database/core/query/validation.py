@@ -1,0 +1,264 @@
+"""A query checked against its table before any backend sees it.
+
+What comes out names only declared columns, and every value has its column's stored form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from database.core.errors import InvalidQuery
+from database.core.operations import Select
+from database.core.query.filters import COMPARISONS
+from database.core.query.filters import OPERATORS
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Not
+from database.core.query.filters import Or
+from database.core.query.filters import Order
+from database.core.query.filters import Where
+from database.core.query.filters import complete_order
+from database.core.tables.rows import checked_value
+from database.core.tables.schema import Column
+from database.core.tables.schema import TableSchema
+from database.core.tables.values import INTEGER_MAX
+from database.core.tables.values import JSON
+from database.core.tables.values import TEXT
+from database.core.tables.values import check_text
+
+MAX_IN = 1024
+MAX_PATTERN = 1000
+MAX_FILTER_DEPTH = 32
+MAX_PARTS = 640
+"""Conditions of a filter, and the ands, ors and nots around them."""
+
+MAX_OPERANDS = 4096
+"""Values that all conditions of a query compare with; each element of a list is one."""
+
+MAX_OPERAND_LENGTH = 1 << 20
+"""Characters of all of them together."""
+
+MAX_SEARCHED = 2000
+"""Characters of all patterns and searched texts of a query: each may cost a look at every character of every row."""
+
+MAX_CONTAINED = 256
+"""JSON values, objects and lists among them, that all ``contains`` of a query look for: PostgreSQL compares each with
+each value of a document, and is not to be interrupted meanwhile."""
+
+MAX_SORT_KEYS = 16
+MAX_SQL_LENGTH = 16_000
+"""Characters of SQL text in a caller's name: to read it takes seconds from some 50,000 on."""
+
+GROUP_COUNT = "count"
+"""The key under which a group has the number of its rows."""
+
+
+def checked_id(value: Any) -> str:
+    """A record id fit for a look-up. :raises InvalidQuery: if it is not text that could be stored."""
+    if type(value) is str and value.isascii() and "\0" not in value:
+        return value
+    try:
+        return TEXT.check(value)
+    except ValueError as error:
+        raise InvalidQuery(f"an id {error}") from None
+
+
+def check_sql_length(text: str) -> None:
+    """Refuse a caller's SQL text that is too long. :raises InvalidQuery: says the limit."""
+    if len(text) > MAX_SQL_LENGTH:
+        raise InvalidQuery(f"SQL text of a caller has at most {MAX_SQL_LENGTH} characters; this has {len(text)}")
+
+
+def checked_filter(schema: TableSchema, where: Filter | None) -> Filter | None:
+    """The filter with every value in its stored form. :raises InvalidQuery: names what is wrong."""
+    return None if where is None else _FilterCheck(schema).checked(where, MAX_FILTER_DEPTH)
+
+
+class _FilterCheck:
+    """The check of one filter, which adds up what all its conditions ask for."""
+
+    __slots__ = ("_contained", "_length", "_operands", "_parts", "_schema", "_searched")
+
+    def __init__(self, schema: TableSchema) -> None:
+        self._schema = schema
+        self._parts = self._operands = self._length = self._searched = self._contained = 0
+
+    def checked(self, where: Filter | None, depth: int) -> Filter:
+        """A part of the filter; None is none, or a condition that was left out would widen what is changed."""
+        self._parts += 1
+        if self._parts > MAX_PARTS:
+            raise InvalidQuery(f"a filter has at most {MAX_PARTS} conditions, ands, ors and nots together")
+        if isinstance(where, Where):
+            return self._condition(where)
+        if where is None:
+            raise InvalidQuery("a part of a filter must not be None")
+        if depth == 0:
+            raise InvalidQuery(f"filters must not be nested deeper than {MAX_FILTER_DEPTH}")
+        if isinstance(where, Not):
+            return Not(self.checked(where.part, depth - 1))
+        if isinstance(where, And | Or):
+            return type(where)(tuple([self.checked(part, depth - 1) for part in where.parts]))
+        raise InvalidQuery("a filter is made of Where, And, Or and Not")
+
+    def _condition(self, condition: Where) -> Where:
+        column = self._schema.column(condition.column)
+        operator, value = condition.operator, condition.value
+        if operator not in OPERATORS:
+            raise InvalidQuery(f"there is no operator {str(operator)[:32]!r}")
+        if operator == "is_null":
+            if type(value) is not bool:
+                raise InvalidQuery("is_null takes true or false")
+            return condition
+        if value is None:
+            raise InvalidQuery(f"column {column.name!r} cannot be compared with null; use is_null")
+        return Where(column.name, operator, self._operand(column, operator, value))
+
+    def _operand(self, column: Column, operator: str, value: Any) -> Any:
+        if operator == "contains":
+            return self._contained_in(column, value)
+        if operator in {"like", "ilike"}:
+            return self._pattern(column, value)
+        if not column.kind.comparable:
+            raise InvalidQuery(f"column {column.name!r} takes contains and is_null only")
+        if operator in COMPARISONS:
+            return self._comparand(column, value)
+        if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > MAX_IN:
+            raise InvalidQuery(f"in takes a list of at most {MAX_IN} values")
+        return tuple([self._comparand(column, one) for one in value])
+
+    def _comparand(self, column: Column, value: Any) -> Any:
+        """A value to compare with: of the column's kind, but free of its limits on length."""
+        if value is None:
+            raise InvalidQuery(f"column {column.name!r} cannot be compared with null; use is_null")
+        self._add(value)
+        try:
+            return column.kind.check(value)
+        except ValueError as error:
+            raise InvalidQuery(f"column {column.name!r} {error}") from None
+
+    def _contained_in(self, column: Column, value: Any) -> Any:
+        if column.kind is TEXT:
+            checked = self._comparand(column, value)
+            self._add_searched(checked)
+            return checked
+        if column.kind is not JSON:
+            raise InvalidQuery(f"column {column.name!r} is neither text nor JSON and contains nothing")
+        checked = checked_value(column, value)
+        self._add_contained(checked)
+        return checked
+
+    def _pattern(self, column: Column, pattern: Any) -> str:
+        if column.kind is not TEXT:
+            raise InvalidQuery(f"column {column.name!r} is not text")
+        if not isinstance(pattern, str) or len(pattern) > MAX_PATTERN:
+            raise InvalidQuery(f"a pattern is text of at most {MAX_PATTERN} characters")
+        try:
+            check_text(pattern)
+        except ValueError as error:
+            raise InvalidQuery(f"a pattern {error}") from None
+        if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
+            raise InvalidQuery("a pattern must not end in an escape character")
+        self._add(pattern)
+        self._add_searched(pattern)
+        return pattern
+
+    def _add(self, value: Any) -> None:
+        self._operands += 1
+        if self._operands > MAX_OPERANDS:
+            raise InvalidQuery(f"the conditions of a query compare with at most {MAX_OPERANDS} values together")
+        if isinstance(value, str):
+            self._length += len(value)
+            if self._length > MAX_OPERAND_LENGTH:
+                raise InvalidQuery(f"the values of a query have at most {MAX_OPERAND_LENGTH} characters together")
+
+    def _add_searched(self, text: str) -> None:
+        self._searched += len(text)
+        if self._searched > MAX_SEARCHED:
+            raise InvalidQuery(f"the texts that a query searches for have at most {MAX_SEARCHED} characters together")
+
+    def _add_contained(self, part: Any) -> None:
+        """Add up the values of a document, which is nested no deeper than JSON may be."""
+        self._contained += 1
+        if self._contained > MAX_CONTAINED:
+            raise InvalidQuery(f"a query looks for at most {MAX_CONTAINED} JSON values in documents")
+        self._add(part)
+        for key in part if isinstance(part, dict) else ():
+            self._add(key)
+        for value in part.values() if isinstance(part, dict) else part if isinstance(part, list) else ():
+            self._add_contained(value)
+
+
+def checked_order(schema: TableSchema, order: Sequence[Order]) -> tuple[Order, ...]:
+    """The complete sort keys, id last. :raises InvalidQuery: for unknown or unordered columns, and for too many."""
+    _refuse_many_keys(order)
+    for key in order:
+        if not schema.column(key.column).kind.comparable:
+            raise InvalidQuery(f"column {key.column!r} has no order")
+    return complete_order(order)
+
+
+def checked_columns(schema: TableSchema, columns: Sequence[str] | None) -> tuple[str, ...]:
+    """The columns to return; all for None. :raises InvalidQuery: for unknown, repeated or no columns."""
+    if columns is None:
+        return tuple(schema.columns)
+    _refuse_repeated(columns)
+    return tuple(schema.column(name).name for name in columns)
+
+
+def refuse_locked_groups(operation: Select) -> None:
+    """:raises InvalidQuery: for a lock on groups, which are no rows."""
+    if operation.group and operation.lock:
+        raise InvalidQuery("groups are no rows that could be locked; leave out the lock or the group")
+
+
+def checked_group(schema: TableSchema, group: Sequence[str]) -> tuple[str, ...]:
+    """The columns to group by.
+
+    :raises InvalidQuery: for unknown, repeated, unordered or no columns, and for one that is named like the count.
+    """
+    names = checked_columns(schema, group)
+    if GROUP_COUNT in names:
+        raise InvalidQuery(f"a column {GROUP_COUNT!r} would be hidden by the number of rows in the group")
+    for name in names:
+        if not schema.columns[name].kind.comparable:
+            raise InvalidQuery(f"column {name!r} cannot be grouped by")
+    return names
+
+
+def checked_group_columns(group: tuple[str, ...], columns: Sequence[str] | None) -> tuple[str, ...]:
+    """The columns to return of each group; all for None. :raises InvalidQuery: for those that are not grouped by."""
+    if columns is None:
+        return group
+    _refuse_repeated(columns)
+    return tuple(_grouped(group, name) for name in columns)
+
+
+def checked_group_order(group: tuple[str, ...], order: Sequence[Order]) -> tuple[Order, ...]:
+    """The complete sort keys of groups. :raises InvalidQuery: for columns that are not grouped by, and for too many."""
+    _refuse_many_keys(order)
+    ordered = {_grouped(group, key.column) for key in order}
+    return (*order, *[Order(name) for name in group if name not in ordered])
+
+
+def checked_range(name: str, value: int | None) -> int | None:
+    """A limit or an offset. :raises InvalidQuery: unless it is None or 0 and more."""
+    if value is not None and (type(value) is not int or not 0 <= value <= INTEGER_MAX):
+        raise InvalidQuery(f"{name} must be an integer from 0")
+    return value
+
+
+def _refuse_many_keys(order: Sequence[Order]) -> None:
+    if len(order) > MAX_SORT_KEYS:
+        raise InvalidQuery(f"a query sorts by at most {MAX_SORT_KEYS} columns; this one has {len(order)}")
+
+
+def _refuse_repeated(columns: Sequence[str]) -> None:
+    if not columns or len(set(columns)) != len(columns):
+        raise InvalidQuery("columns must be named once each")
+
+
+def _grouped(group: tuple[str, ...], name: str) -> str:
+    if name not in group:
+        raise InvalidQuery(f"the rows of a group have {', '.join(group)} in common, not {str(name)[:64]!r}")
+    return name

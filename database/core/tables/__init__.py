@@ -1,0 +1,1 @@
+"""Declared tables: schema, values, rows and access rules."""

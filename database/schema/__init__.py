@@ -1,0 +1,1 @@
+"""Schemas of databases: migrations, reflection, Convex."""

@@ -1,0 +1,352 @@
+"""The declared tables in TypeScript: what ``schema.ts`` and ``tables.ts`` of the Convex functions say.
+
+Convex has no constraints of its own. ``schema.ts`` declares types and indexes; ``tables.ts`` tells the functions
+what they have to keep: unique columns and references. Both are made from the same declarations as the SQL tables.
+Those of Isthmus' own tables are in files of their own, ``lib/internal_*.ts``, so that the files of an application's
+tables are the application's alone.
+
+Convex has no migrations either: a deployed schema has to fit the documents that are there. A column with
+``info={"renamed_from": "…"}`` may therefore lie under either name in a document. It is read under both, and moves to
+the present one when the record is next written under it; applications of before the change see it under the former one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+from typing import get_args
+
+import sqlalchemy as sa
+
+from database import internal_tables
+from database.core.tables.access_rules import Action
+from database.core.tables.access_rules import Rule
+from database.core.tables.access_rules import TableRules
+from database.core.tables.schema import Column
+from database.core.tables.schema import Schema
+from database.core.tables.schema import TableSchema
+from database.core.tables.values import BOOLEAN
+from database.core.tables.values import FLOAT
+from database.core.tables.values import INTEGER
+from database.core.tables.values import JSON
+from database.core.tables.values import TEXT
+from database.core.tables.values import TIMESTAMP
+from database.core.tables.values import Kind
+from database.schema.convex_modules import API_TYPES
+from database.schema.convex_modules import api_types
+
+FUNCTIONS: Final = Path(__file__).parents[1] / "convex_functions"
+"""The folder that is deployed to Convex."""
+
+MAX_COLUMNS: Final = 1024
+MAX_INDEXES: Final = 32
+MAX_INDEX_COLUMNS: Final = 16
+OWN_TABLES: Final = frozenset({"isthmusCommits", "isthmusChanges"})
+
+_IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
+
+_VALIDATORS: Mapping[Kind, str] = {
+    TEXT: "v.string()",
+    INTEGER: "v.int64()",
+    FLOAT: "v.float64()",
+    BOOLEAN: "v.boolean()",
+    TIMESTAMP: "v.string()",
+    JSON: "v.any()",
+}
+
+_HEADER = """\
+// Made from the declared tables by `flask db convex-schema`; changes belong there.
+
+"""
+
+_INTERNAL_SCHEMA = "lib/internal_schema.ts"
+_INTERNAL_TABLES = "lib/internal_tables.ts"
+
+_SCHEMA_FRAME = """\
+import {{ defineSchema, defineTable }} from "convex/server";
+import {{ v }} from "convex/values";
+import {{ INTERNAL_SCHEMA }} from "./lib/internal_schema";
+
+export default defineSchema({{
+  ...INTERNAL_SCHEMA,
+{0}}});
+"""
+
+_INTERNAL_SCHEMA_FRAME = """\
+import {{ defineTable }} from "convex/server";
+import {{ v }} from "convex/values";
+
+export const INTERNAL_SCHEMA = {{
+{0}}};
+"""
+
+_TABLES_FRAME = """\
+import {{ INTERNAL_TABLES }} from "./lib/internal_tables";
+import type {{ Table }} from "./lib/types";
+
+export const TABLES: Record<string, Table> = {{
+  ...INTERNAL_TABLES,
+{0}}};
+"""
+
+_INTERNAL_TABLES_FRAME = """\
+import type {{ Table }} from "./types";
+
+export const INTERNAL_TABLES: Record<string, Table> = {{
+{0}}};
+"""
+
+_OWN_SCHEMAS = """\
+  isthmusCommits: defineTable({
+    key: v.string(),
+    fingerprint: v.string(),
+    answer: v.any(),
+    rev: v.commitTs(),
+  })
+    .index("by_key", ["key"])
+    .index("by_rev", ["rev"]),
+  isthmusChanges: defineTable({
+    rev: v.commitTs(),
+    seq: v.int64(),
+    table: v.string(),
+    id: v.string(),
+    op: v.string(),
+    actor: v.union(v.null(), v.string()),
+  }).index("by_rev", ["rev", "seq"]),
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
+    """What Convex has to know of one table.
+
+    :ivar unique: sets of columns that no two records have in common; the id is one of them.
+    :ivar references: the table that a column refers to, by column.
+    :ivar indexes: columns by the name of the index.
+    :ivar renamed: the former name of a column, by column.
+    """
+
+    schema: TableSchema
+    unique: tuple[tuple[str, ...], ...]
+    references: Mapping[str, str]
+    indexes: Mapping[str, tuple[str, ...]]
+    renamed: Mapping[str, str]
+
+
+def files(schema: Schema) -> dict[str, str]:
+    """The contents of the files, by their names; the same text for the same tables.
+
+    :raises ValueError: names the table and what Convex cannot keep of it.
+    """
+    internal = Schema.of(internal_tables.metadata)
+    own = [_table(table) for table in internal]
+    tables = [_table(table) for table in schema if table.name not in internal]
+    texts = {
+        "schema.ts": _SCHEMA_FRAME.format("".join(map(_table_schema, tables))),
+        "tables.ts": _TABLES_FRAME.format("".join(map(_description, tables))),
+        _INTERNAL_SCHEMA: _INTERNAL_SCHEMA_FRAME.format("".join(map(_table_schema, own)) + _OWN_SCHEMAS),
+        _INTERNAL_TABLES: _INTERNAL_TABLES_FRAME.format("".join(map(_description, own))),
+    }
+    return {name: f"{_HEADER}{text}" for name, text in texts.items()}
+
+
+def write(schema: Schema, folder: Path = FUNCTIONS) -> list[str]:
+    """Write the files into ``folder``, and the types of the functions that it has; the names of those that changed.
+
+    :raises ValueError: as :func:`files`.
+    """
+    changed = [name for name, text in files(schema).items() if _written(folder / name, text)]
+    # Last, because they name the files that are there now.
+    return [*changed, *(name for name, text in _types(folder).items() if _written(folder / name, text))]
+
+
+def stale(schema: Schema, folder: Path = FUNCTIONS) -> list[str]:
+    """The names of the files in ``folder`` that differ from the declared tables, or the functions, or are missing.
+
+    :raises ValueError: as :func:`files`.
+    """
+    texts = files(schema) | _types(folder)
+    return [name for name, text in texts.items() if _content(folder / name) != text]
+
+
+def _types(folder: Path) -> dict[str, str]:
+    """The types of the functions, where Convex' tools keep them."""
+    return {API_TYPES: api_types(folder)} if (folder / API_TYPES).parent.is_dir() else {}
+
+
+def _written(path: Path, text: str) -> bool:
+    """Write a file, unless it says so already."""
+    if _content(path) == text:
+        return False
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    return True
+
+
+def _content(path: Path) -> str | None:
+    return path.read_text(encoding="utf-8") if path.exists() else None
+
+
+def _table(schema: TableSchema) -> _Table:
+    _check_name(schema.name, f"table {schema.name!r}")
+    if schema.name in OWN_TABLES:
+        raise ValueError(f"table {schema.name!r} has the name of a table that Isthmus keeps on Convex itself")
+    for column in schema.columns:
+        _check_name(column, f"column {column!r} of table {schema.name!r}")
+    renamed = _renamed(schema)
+    if len(schema.columns) + len(renamed) > MAX_COLUMNS:
+        raise ValueError(f"table {schema.name!r} has more than the {MAX_COLUMNS} columns that Convex allows")
+    unique = _unique(schema)
+    references = dict(_references(schema))
+    indexes = _indexes(schema, unique, references)
+    if indexed := renamed.keys() & {column for columns in indexes.values() for column in columns}:
+        # An index has only documents that hold the column under its own name.
+        names = ", ".join(sorted(indexed))
+        raise ValueError(f"table {schema.name!r} has an index on {names}; Convex cannot rename an indexed column")
+    return _Table(schema, unique, references, indexes, renamed)
+
+
+def _renamed(schema: TableSchema) -> dict[str, str]:
+    """The former names of renamed columns, by column."""
+    found = ((str(column.name), column.info.get("renamed_from")) for column in schema.source.columns)
+    renamed = {name: str(former) for name, former in found if former is not None}
+    for column, former in renamed.items():
+        _check_name(former, f"column {former!r} of table {schema.name!r}")
+        if former in schema.columns:
+            raise ValueError(f"column {schema.name}.{column} is renamed from {former}, which is declared as well")
+    return renamed
+
+
+def _check_name(name: str, what: str) -> None:
+    if not _IDENTIFIER.fullmatch(name):
+        raise ValueError(
+            f"{what} cannot be kept on Convex: names start with a letter and have at most 64 letters, digits and '_'"
+        )
+
+
+def _unique(schema: TableSchema) -> tuple[tuple[str, ...], ...]:
+    constraints = [
+        constraint.columns
+        for constraint in (*schema.source.constraints, *schema.source.indexes)
+        if isinstance(constraint, sa.UniqueConstraint) or (isinstance(constraint, sa.Index) and constraint.unique)
+    ]
+    sets = {_names(columns) for columns in constraints} - {("id",)}
+    if any(schema.columns[name].kind is JSON for columns in sets for name in columns):
+        raise ValueError(f"table {schema.name!r} has a unique JSON column, which Convex cannot keep")
+    return (("id",), *sorted(sets))
+
+
+def _references(schema: TableSchema) -> Iterator[tuple[str, str]]:
+    for key in sorted(schema.source.foreign_keys, key=lambda key: str(key.parent.name)):
+        if key.column.name != "id":
+            raise ValueError(f"{schema.name}.{key.parent.name} refers to {key.target_fullname}; Convex needs an id")
+        yield str(key.parent.name), str(key.column.table.name)
+
+
+def _indexes(
+    schema: TableSchema, unique: Iterable[tuple[str, ...]], references: Iterable[str]
+) -> dict[str, tuple[str, ...]]:
+    """The indexes by name. An index on one column ends with the id, so that equal values come in its order."""
+    declared = [_names(index.columns) for index in schema.source.indexes]
+    sets = {*unique, *declared, *[(column,) for column in references]}
+    indexes: dict[str, tuple[str, ...]] = {}
+    for columns in sorted(sets):
+        if any(schema.columns[name].kind is JSON for name in columns):
+            continue
+        name = _index_name(schema, columns)
+        if name in indexes:
+            raise ValueError(f"table {schema.name!r} needs two indexes with the name {name!r} on Convex")
+        indexes[name] = (*columns, "id") if len(columns) == 1 and columns != ("id",) else columns
+    if len(indexes) > MAX_INDEXES:
+        raise ValueError(f"table {schema.name!r} needs more than the {MAX_INDEXES} indexes that Convex allows")
+    return indexes
+
+
+def _index_name(schema: TableSchema, columns: tuple[str, ...]) -> str:
+    # Not ``by_…``: Convex itself has ``by_id`` and ``by_creation_time``.
+    name = f"on_{'_'.join(columns)}"
+    what = f"the index {name!r} of table {schema.name!r}"
+    _check_name(name, what)
+    if len(columns) > MAX_INDEX_COLUMNS:
+        raise ValueError(f"{what} has more than the {MAX_INDEX_COLUMNS} columns that Convex allows")
+    return name
+
+
+def _names(columns: Iterable[sa.Column[object]]) -> tuple[str, ...]:
+    return tuple(str(column.name) for column in columns)
+
+
+def _table_schema(table: _Table) -> str:
+    columns = "".join(f"    {name}: {validator},\n" for name, validator in _validators(table))
+    indexes = [f'.index("{name}", {_strings(columns)})' for name, columns in table.indexes.items()]
+    chain = indexes[0] if len(indexes) == 1 else "".join(f"\n    {index}" for index in indexes)
+    return f"  {table.schema.name}: defineTable({{\n{columns}  }}){chain},\n"
+
+
+def _validators(table: _Table) -> Iterator[tuple[str, str]]:
+    for name, column in table.schema.columns.items():
+        former = table.renamed.get(name)
+        for each in (name,) if former is None else (name, former):
+            yield each, _validator(column, optional=column.nullable or former is not None)
+
+
+def _validator(column: Column, *, optional: bool) -> str:
+    """A column that may be null may be missing, too, as in records that are older than the column."""
+    validator = _VALIDATORS[column.kind]
+    if not optional:
+        return validator
+    if not column.nullable:
+        return f"v.optional({validator})"
+    return f"v.optional({validator if column.kind is JSON else f'v.union(v.null(), {validator})'})"
+
+
+def _description(table: _Table) -> str:
+    columns = "".join(
+        f"      {name}: {_column_description(column, table.renamed.get(name))},\n"
+        for name, column in table.schema.columns.items()
+    )
+    references = "".join(f'      {column}: "{target}",\n' for column, target in table.references.items())
+    indexes = "".join(f"      {name}: {_strings(columns)},\n" for name, columns in table.indexes.items())
+    return (
+        f"  {table.schema.name}: {{\n"
+        f"    columns: {{\n{columns}    }},\n"
+        f"    access: {_access(table.schema.rules)},\n"
+        f"    owner: {_owner(table.schema.rules)},\n"
+        f"    unique: [{', '.join(map(_strings, table.unique))}],\n"
+        f"    references: {_object(references)},\n"
+        f"    indexes: {_object(indexes)},\n"
+        "  },\n"
+    )
+
+
+def _access(rules: TableRules) -> str:
+    """For whom each action is, as the table's ``info["access"]`` says."""
+    lists = [f"{action}: {_strings(map(_rule, rules.of(action).rules))}" for action in get_args(Action)]
+    return f"{{ {', '.join(lists)} }}"
+
+
+def _rule(rule: Rule) -> str:
+    return f"{rule.audience}:{rule.name}" if rule.name else rule.audience
+
+
+def _owner(rules: TableRules) -> str:
+    return "null" if rules.owner is None else f'"{rules.owner}"'
+
+
+def _column_description(column: Column, former: str | None) -> str:
+    was = "" if former is None else f', was: "{former}"'
+    return f'{{ kind: "{column.kind.name}", nullable: {str(column.nullable).lower()}{was} }}'
+
+
+def _object(lines: str) -> str:
+    return f"{{\n{lines}    }}" if lines else "{}"
+
+
+def _strings(texts: Iterable[str]) -> str:
+    quoted = [f'"{text}"' for text in texts]
+    return f"[{', '.join(quoted)}]"

@@ -1,0 +1,115 @@
+"""The log of changes on PostgreSQL: what makes it, and whether a database has it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from collections.abc import Sequence
+from datetime import timedelta
+from functools import cache
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+import sqlalchemy as sa
+from psycopg import sql
+
+from database.schema.migrations import row_security
+from database.schema.migrations.capture.tables import shape
+
+_TRIGGERS: Final = {
+    "isthmus_capture": "after insert or delete on {0} for each row execute function isthmus_changes.capture({1})",
+    # Their bytes are compared: not every type has an equality.
+    "isthmus_capture_update": (
+        "after update on {0} for each row when (old.* *<> new.*) execute function isthmus_changes.capture({1})"
+    ),
+    "isthmus_capture_truncate": (
+        "before truncate on {0} for each statement execute function isthmus_changes.capture_truncate({1})"
+    ),
+}
+# A change may have passed the log by unless all triggers were there; cursors of before are void then.
+_RENEW: Final = sql.SQL(
+    "delete from isthmus_changes.log"
+    " where obj_description('isthmus_changes'::regnamespace, 'pg_namespace') is distinct from {mark}"
+    " or {number} > (select count(*) from pg_trigger"
+    " where tgname = any({names}) and tgenabled <> 'D' and tgrelid = any({tables}::regclass[]))"
+)
+_MARK: Final = sql.SQL("comment on schema isthmus_changes is {}")
+_FIND_MARK: Final = sa.text("select obj_description(to_regnamespace('isthmus_changes'), 'pg_namespace')")
+_PURGE: Final = sa.text("select isthmus_changes.purge(:keep, cast(:cursors as text[]))")
+_FIND_FUNCTION: Final = sa.text("select to_regprocedure('public.isthmus_changes(text, integer)') is not null")
+_FIND_TRIGGERS: Final = sa.text(
+    "select relname, array_remove(array_agg(tgname::text), null) from pg_class"
+    " left join pg_trigger on tgrelid = pg_class.oid and tgenabled <> 'D'"
+    " where relname = any(:names) and relnamespace = current_schema()::regnamespace group by relname"
+)
+
+
+def statements(tables: Sequence[sa.Table], *, roles: bool) -> list[str]:
+    """The SQL that makes the log and has the tables' changes written to it; it may be run again.
+
+    :param roles: whether the server has Supabase's roles, of which one reads the feed over HTTP.
+    """
+    mark = _MARK.format(_mark(tables)).as_string(None)
+    made = [*_log(), _script("purge.sql"), _renewal(tables), *_triggers(tables), mark]
+    return [*made, _script("supabase.sql")] if roles else made
+
+
+def apply(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
+    """Make the log on ``connection``'s database, and the triggers anew."""
+    for text in statements(tables, roles=row_security.has_roles(connection)):
+        connection.exec_driver_sql(text, execution_options={"no_parameters": True})
+
+
+def differences(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[str]:
+    """What the database lacks of the log, a line each."""
+    mark = connection.scalar(_FIND_MARK)
+    if mark is None:
+        return ["isthmus_changes: is missing"]
+    found = connection.execute(_FIND_TRIGGERS, {"names": [table.name for table in tables]}).all()
+    there = {name for name, _ in found}
+    # Made when all tables were there, or those that are there now.
+    good = (_mark(tables), _mark([table for table in tables if table.name in there]))
+    lines = [] if mark in good else ["isthmus_changes: is of another version"]
+    if row_security.has_roles(connection) and not connection.scalar(_FIND_FUNCTION):
+        lines.append("isthmus_changes: the function is missing")
+    missing = sorted((table, trigger) for table, made in found for trigger in _TRIGGERS.keys() - set(made))
+    return [*lines, *(f"{table}: trigger {trigger} is missing" for table, trigger in missing)]
+
+
+def exists(connection: sa.Connection) -> bool:
+    """Whether there is a log."""
+    return connection.scalar(_FIND_MARK) is not None
+
+
+def purge(connection: sa.Connection, older_than: timedelta, cursors: Sequence[str]) -> int:
+    """Forget what is older, but for what these cursors and a present one have not seen; how many entries they were."""
+    number: int = connection.scalar(_PURGE, {"keep": older_than, "cursors": list(cursors)})
+    return number
+
+
+def _log() -> list[str]:
+    return [_script("log.sql"), _script("read.sql")]
+
+
+def _renewal(tables: Sequence[sa.Table]) -> str:
+    names = [sql.Identifier(table.name).as_string(None) for table in tables]
+    number = len(names) * len(_TRIGGERS)
+    return _RENEW.format(mark=_mark(tables), number=number, names=list(_TRIGGERS), tables=names).as_string(None)
+
+
+def _triggers(tables: Sequence[sa.Table]) -> Iterator[str]:
+    for table in tables:
+        for name, definition in _TRIGGERS.items():
+            what = sql.SQL(definition).format(sql.Identifier(table.name), sql.Literal(table.name))
+            yield sql.SQL("create or replace trigger {} {}").format(sql.Identifier(name), what).as_string(None)
+
+
+def _mark(tables: Sequence[sa.Table]) -> str:
+    """What tells one version of the log, and of the columns whose changes it has, from another."""
+    parts = [*_log(), *_triggers(tables), *map(shape, tables)]
+    return f"log {sha256(repr(parts).encode()).hexdigest()}"
+
+
+@cache
+def _script(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")

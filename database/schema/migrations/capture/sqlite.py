@@ -1,0 +1,117 @@
+"""The log of changes on SQLite: what makes it, and whether a database has it.
+
+A program that runs ``insert or replace`` without ``pragma recursive_triggers`` has its rows logged, but not another
+row that one of them displaces by a unique column: SQLite tells no trigger of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import Final
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
+
+from database.backends.sqlite.changes import LOG
+from database.backends.sqlite.changes import entry_of
+from database.schema.migrations.capture.tables import shape
+
+_DIALECT: Final = sqlite.dialect()
+
+# Numbers are never given again, also not those that a purge has freed. The mark tells an entry from one that has
+# its number in another file, or in a copy of this one. The first entry is there for cursors to stand behind.
+_TABLE: Final = (
+    f"create table if not exists {LOG} ("
+    "seq integer primary key autoincrement, table_name text not null, record_id text not null, kind text not null,"
+    " at text not null default (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')), mark blob not null default (randomblob(8)))"
+)
+_ENTRY: Final = f"insert into {LOG} (table_name, record_id, kind) values"
+_TRIGGERS: Final = {
+    "isthmus_insert": ("insert", f"{_ENTRY} ({{0}}, new.id, 'insert')"),
+    "isthmus_update": (
+        "update",
+        f"{_ENTRY} ({{0}}, new.id, case when new.id is old.id then 'update' else 'insert' end)",
+    ),
+    "isthmus_rename": ("update of id", f"{_ENTRY} ({{0}}, old.id, 'delete')"),
+    "isthmus_delete": ("delete", f"{_ENTRY} ({{0}}, old.id, 'delete')"),
+}
+_FIND: Final = sa.text("select name, sql from sqlite_schema where type in ('table', 'trigger')")
+_ENTRY_MARK: Final = sa.text(f"select mark from {LOG} where seq = :seq")  # noqa: S608
+_END: Final = 2**63 - 1
+_IS_EMPTY: Final = sa.text(f"select not exists (select 1 from {LOG})")  # noqa: S608  # a constant
+_PURGE: Final = sa.text(f"""
+delete from {LOG} where seq < (
+    select max(seq) from {LOG} where seq < coalesce(
+        (select min(seq) from {LOG} where at >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now', :age)), 9223372036854775807
+    )
+) and seq < :unread""")  # noqa: S608
+
+
+def apply(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
+    """Make the log on ``connection``'s database, and the triggers anew, unless all of it is there.
+
+    A change may have passed the log by then: it begins anew, and cursors of before are void.
+    """
+    if not differences(connection, tables):
+        return
+    _run(connection, _TABLE)
+    for name, text in _triggers(tables).items():
+        _run(connection, f"drop trigger if exists {_quoted(name)}")
+        _run(connection, text)
+    _run(connection, f"delete from {LOG}")  # noqa: S608  # a constant
+    _run(connection, f"{_ENTRY} ('', '', 'begin')")
+
+
+def differences(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[str]:
+    """What the database lacks of the log, a line each; of tables that it has."""
+    found = {row.name: row.sql for row in connection.execute(_FIND)}
+    if LOG not in found:
+        return [f"{LOG}: is missing"]
+    wanted = _triggers([table for table in tables if table.name in found])
+    lines = [f"{LOG}: trigger {name} is missing" for name, text in wanted.items() if found.get(name) != text]
+    return [f"{LOG}: is empty", *lines] if connection.scalar(_IS_EMPTY) else lines
+
+
+def exists(connection: sa.Connection) -> bool:
+    """Whether there is a log."""
+    return LOG in connection.scalars(_FIND)
+
+
+def purge(connection: sa.Connection, older_than: timedelta, cursors: Sequence[str]) -> int:
+    """Forget what is older, but for what these cursors have not seen; how many entries they were.
+
+    The last of them stays, for cursors to stand behind.
+    """
+    known = [entry for entry in map(entry_of, cursors) if entry is not None and _has(connection, *entry)]
+    unread = min((seq for seq, _ in known), default=_END)
+    return connection.execute(_PURGE, {"age": f"-{older_than.total_seconds()} seconds", "unread": unread}).rowcount
+
+
+def _has(connection: sa.Connection, seq: int, mark: bytes) -> bool:
+    return bool(connection.scalar(_ENTRY_MARK, {"seq": seq}) == mark)
+
+
+def _triggers(tables: Sequence[sa.Table]) -> Mapping[str, str]:
+    """The SQL of each trigger by its name, as the database keeps it."""
+    return {
+        f"{prefix}_{table.name}": _trigger(f"{prefix}_{table.name}", table, *parts)
+        for table in tables
+        for prefix, parts in _TRIGGERS.items()
+    }
+
+
+def _trigger(name: str, table: sa.Table, event: str, action: str) -> str:
+    condition = " when new.id is not old.id" if event == "update of id" else ""
+    where = f"after {event} on {_quoted(table.name)}{condition}"
+    text = sa.literal(table.name, sa.String()).compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True})
+    return f"CREATE TRIGGER {_quoted(name)} {where} begin /* {shape(table)} */ {action.format(text)}; end"
+
+
+def _quoted(name: str) -> str:
+    return _DIALECT.identifier_preparer.quote_identifier(name)
+
+
+def _run(connection: sa.Connection, text: str) -> None:
+    connection.exec_driver_sql(text)

@@ -1,0 +1,78 @@
+"""Which declared tables and columns a database lacks, with one query through its adapter."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from database.adapter.base import DatabaseAdapter
+from database.core.context import as_application
+from database.core.operations import Sql
+from database.core.result import Row
+from database.schema.sqlalchemy_engine import bare
+from database.schema.sqlalchemy_engine import has_engine
+
+_TABLES: Final = {
+    "sqlite": Sql("select name as table_name from sqlite_schema where type in ('table', 'view')"),
+    "postgres": Sql(
+        "select relname::text as table_name from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
+        " where relkind in ('r', 'p', 'v', 'm', 'f') and nspname = any(current_schemas(false))"
+    ),
+}
+_COLUMNS: Final = {
+    "sqlite": Sql(
+        "select tables.name as table_name, columns.name as column_name"
+        " from sqlite_schema as tables, pragma_table_xinfo(tables.name) as columns"
+        " where tables.type in ('table', 'view')"
+    ),
+    "postgres": Sql(
+        "select relname::text as table_name, attname::text as column_name from pg_class"
+        " join pg_namespace on pg_namespace.oid = relnamespace join pg_attribute on attrelid = pg_class.oid"
+        " where relkind in ('r', 'p', 'v', 'm', 'f') and nspname = any(current_schemas(false))"
+        " and attnum > 0 and not attisdropped"
+    ),
+}
+
+
+def missing_tables(adapter: DatabaseAdapter) -> list[str]:
+    """The names of the tables that ``adapter`` knows and its database lacks; none for backends without SQL tables.
+
+    :raises DataError: if the database does not answer.
+    """
+    if not has_engine(adapter):
+        return []
+    return _without(adapter, {row["table_name"] for row in _rows(adapter, _TABLES)})
+
+
+def missing(adapter: DatabaseAdapter) -> list[str]:
+    """The same, and then the columns that the other tables lack, as ``table.column``."""
+    if not has_engine(adapter):
+        return []
+    rows = _rows(adapter, _COLUMNS)
+    tables = {row["table_name"] for row in rows}
+    columns = {(row["table_name"], row["column_name"]) for row in rows}
+    lacking = [
+        f"{table.name}.{column}"
+        for table in bare(adapter).schema
+        for column in table.columns
+        if table.name in tables and (table.name, column) not in columns
+    ]
+    return [*_without(adapter, tables), *sorted(lacking)]
+
+
+def advice(names: Iterable[str]) -> list[str]:
+    """What to do about each of the names that :func:`missing` gave for a database that has all migrations."""
+    return [
+        f"{'column' if '.' in name else 'table'} {name}: no migration makes it; run `flask db revision MESSAGE`"
+        for name in names
+    ]
+
+
+def _rows(adapter: DatabaseAdapter, queries: dict[str, Sql]) -> list[Row]:
+    adapter = bare(adapter)
+    with as_application():
+        return adapter.run_alone(queries[adapter.sql_dialect]).rows
+
+
+def _without(adapter: DatabaseAdapter, found: set[str]) -> list[str]:
+    return sorted(table.name for table in bare(adapter).schema if table.name not in found)

@@ -1,0 +1,79 @@
+"""Whether a database has all migrations, by one query and without Alembic, which takes as long to load as Flask."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from database.adapter.base import DatabaseAdapter
+from database.core.context import as_application
+from database.core.errors import InvalidQuery
+from database.core.errors import PermissionDenied
+from database.core.operations import Sql
+from database.schema.sqlalchemy_engine import bare
+from database.schema.sqlalchemy_engine import has_engine
+from database.schema.sqlalchemy_engine import is_there
+
+_VERSIONS: Final = Path(__file__).parent / "versions"
+"""The migrations of Isthmus."""
+
+# In the table that comparison.py names to Alembic.
+_RECORDED: Final = Sql("select version_num from isthmus_version")
+
+
+def is_up_to_date(adapter: DatabaseAdapter) -> bool:
+    """Whether no migration is missing. False if that is not certain: the runner knows.
+
+    :raises BackendError: if the database does not answer.
+    """
+    if not has_engine(adapter):
+        return True
+    if not is_there(adapter):
+        return False
+    try:
+        with as_application():
+            rows = bare(adapter).run_alone(_RECORDED).rows
+    except (InvalidQuery, PermissionDenied):
+        return False
+    expected = newest(folders(adapter))
+    return bool(expected) and {row["version_num"] for row in rows} == expected
+
+
+def folders(adapter: DatabaseAdapter) -> tuple[Path, ...]:
+    """Where all migrations for the adapter's tables are."""
+    application = bare(adapter).schema.migrations
+    return (_VERSIONS,) if application is None else (_VERSIONS, application / "versions")
+
+
+@cache
+def newest(folders: Sequence[Path]) -> frozenset[str]:
+    """The revisions that no other one comes after; none if a file does not say plainly what it is.
+
+    :param folders: with a file for each migration.
+    """
+    try:
+        steps = [_step(path) for folder in folders for path in folder.glob("[!_.]*.py")]
+    except (KeyError, ValueError, SyntaxError):
+        return frozenset()
+    return frozenset(revision for revision, _ in steps).difference(*(before for _, before in steps))
+
+
+def _step(path: Path) -> tuple[str, Iterable[str]]:
+    """A migration's revision, and those that it comes after."""
+    values = dict(_assigned(ast.parse(path.read_bytes())))
+    revision, before = ast.literal_eval(values["revision"]), ast.literal_eval(values["down_revision"])
+    return revision, (before,) if isinstance(before, str) else before or ()
+
+
+def _assigned(module: ast.Module) -> Iterator[tuple[str, ast.expr]]:
+    for statement in module.body:
+        if isinstance(statement, ast.AnnAssign | ast.Assign) and statement.value is not None:
+            targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+            for target in targets:
+                if isinstance(target, ast.Name):
+                    yield target.id, statement.value

@@ -1,0 +1,91 @@
+"""The declared tables compared with those of a database."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from typing import Final
+
+import sqlalchemy as sa
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+
+from database.schema.migrations.revisions.rows import different_checks
+
+VERSION_TABLE: Final = "isthmus_version"
+"""Where a database keeps its revision; an application's own Alembic keeps its ``alembic_version``."""
+
+
+def differences(connection: sa.Connection, *declared: sa.MetaData) -> list[str]:
+    """What the database would have to change to have the declared tables, a line each; other tables do not count."""
+    return sorted(line for metadata in declared for line in _differences(connection, metadata))
+
+
+def options(metadata: sa.MetaData) -> dict[str, Any]:
+    """How Alembic works here for these tables, for :func:`differences` and for running migrations."""
+
+    def declared(name: str | None, kind: str, _parents: Any) -> bool:
+        """Look at declared tables only: a database may have others, which are not ours to drop."""
+        return kind != "table" or name in metadata.tables
+
+    return {
+        "version_table": VERSION_TABLE,
+        "target_metadata": metadata,
+        "include_name": declared,
+        "compare_type": _type_differs,
+        # SQLite changes a column by making the table anew.
+        "render_as_batch": True,
+    }
+
+
+def _differences(connection: sa.Connection, metadata: sa.MetaData) -> Iterator[str]:
+    context = MigrationContext.configure(connection, opts=options(metadata))
+    for change in compare_metadata(context, metadata):
+        yield from _lines(change, context.dialect)
+    yield from _check_lines(connection, metadata)
+
+
+def _check_lines(connection: sa.Connection, metadata: sa.MetaData) -> Iterator[str]:
+    for table, missing, surplus in different_checks(connection, metadata):
+        yield from (f"{table.name}: check constraint {check.name}: is missing" for check in missing)
+        yield from (f"{table.name}: check constraint {name}: is not declared" for name in surplus)
+
+
+def _type_differs(
+    context: MigrationContext, _found_column: Any, _declared_column: Any, found: Any, declared: Any
+) -> bool | None:
+    """Whether the collations differ; None leaves the rest of the type to Alembic."""
+    wanted = getattr(declared.dialect_impl(context.dialect), "collation", None)
+    return True if wanted != getattr(found, "collation", None) else None
+
+
+def _lines(change: Any, dialect: sa.Dialect) -> Iterator[str]:
+    """One change in words. Alembic gives a tuple, or for changes of one column a list of them."""
+    if isinstance(change, list):
+        for part in change:
+            yield from _lines(part, dialect)
+        return
+    kind, *parts = change
+    if kind.startswith("modify_"):
+        _schema, table, column, _details, found, declared = parts
+        what, found, declared = kind.removeprefix("modify_"), _shown(found, dialect), _shown(declared, dialect)
+        yield f"{table}.{column}: {what} is {found} instead of {declared}"
+    elif kind.endswith("_column"):
+        _schema, table, column = parts
+        yield f"{table}.{column.name}: {_problem(kind)}"
+    else:
+        yield f"{_place(parts[0])}: {_problem(kind)}"
+
+
+def _problem(kind: str) -> str:
+    return "is missing" if kind.startswith("add_") else "is not declared"
+
+
+def _place(item: Any) -> str:
+    if isinstance(item, sa.Table):
+        return item.name
+    return f"{item.table.name}: {item.__visit_name__.replace('_', ' ')} {item.name}"
+
+
+def _shown(value: Any, dialect: sa.Dialect) -> str:
+    return value.compile(dialect) if isinstance(value, sa.types.TypeEngine) else str(value).lower()

@@ -1,0 +1,57 @@
+"""How the types of a written migration are spelled: by names that exist where it runs, on every database."""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import Literal
+
+import sqlalchemy as sa
+from alembic.autogenerate.api import AutogenContext
+from sqlalchemy.dialects import postgresql
+
+from database.schema.migrations import columns
+
+_HELPERS = "database.schema.migrations.columns"
+
+
+def render_item(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
+    """Alembic's hook: the text of a type or a default; False leaves it to Alembic."""
+    if kind == "server_default" and isinstance(item, sa.DefaultClause) and isinstance(item.arg, str):
+        # Alembic takes away quotation marks at the ends, which belong to the value.
+        return repr(item.arg)
+    if kind != "type":
+        return False
+    helper = _helper(item, context)
+    if helper is not None:
+        context.imports.add(f"from {_HELPERS} import {helper.partition('(')[0]}")
+        return helper
+    if isinstance(item, postgresql.DOUBLE_PRECISION):
+        return "sa.Float()"
+    module = type(item).__module__
+    if not module.startswith("sqlalchemy."):
+        context.imports.add(f"import {module}")
+        return f"{module}.{item!r}"
+    return False
+
+
+def _helper(item: Any, context: AutogenContext) -> str | None:
+    """The column helper that makes this type, declared or found in a database."""
+    length = getattr(item, "length", None)
+    text = f"text({'' if length is None else length})"
+    if _same(item, columns.text(length)):
+        return text
+    if _same(item, columns.json()) or isinstance(item, postgresql.JSONB):
+        return "json()"
+    if _same(item, columns.timestamp()) or (isinstance(item, postgresql.TIMESTAMP) and item.timezone):
+        return "timestamp()"
+    if isinstance(item, sa.VARCHAR) and (item.collation == "C" or context.dialect.name == "sqlite"):
+        return text
+    return None
+
+
+def _same(one: sa.types.TypeEngine[Any], other: sa.types.TypeEngine[Any]) -> bool:
+    return _spelled(one) == _spelled(other)
+
+
+def _spelled(item: sa.types.TypeEngine[Any]) -> tuple[str, dict[str, str]]:
+    return repr(item), {name: repr(variant) for name, variant in item._variant_mapping.items()}

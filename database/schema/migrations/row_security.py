@@ -1,0 +1,324 @@
+"""Row level security on a server with Supabase's roles, made from the tables' own access rules.
+
+Supabase offers every table of its public schema to the world through HTTP; what keeps the world out is this. A table
+with ``info["access"]`` gets a policy per verb, which says the same as :mod:`database.core.tables.access_rules`; any
+other, those of Isthmus itself first, is closed to all but ``service_role``. So is a table that a migration has made
+and that is not declared any more. The rules are state, not history: they are made anew after the migrations have run.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Container
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import sqlalchemy as sa
+from psycopg import sql
+
+from database.core.tables.access_rules import ADMIN
+from database.core.tables.access_rules import NOBODY
+from database.core.tables.access_rules import SIGNED_IN
+from database.core.tables.access_rules import Access
+from database.core.tables.access_rules import Action
+from database.core.tables.access_rules import Rule
+from database.core.tables.access_rules import covering
+from database.core.tables.access_rules import rules_of
+from database.schema.migrations.released import IS_OURS
+from database.schema.migrations.revisions.comparison import VERSION_TABLE
+
+ROLES: Final = ("anon", "authenticated", "service_role")
+_CALLERS: Final = ("anon", "authenticated")
+_VERBS: Final[Mapping[Action, tuple[str, ...]]] = {
+    "read": ("select",),
+    "write": ("insert", "update"),
+    "delete": ("delete",),
+}
+_CLAUSES: Final = {
+    "select": "using ({0})",
+    "insert": "with check ({0})",
+    "update": "using ({0}) with check ({0})",
+    "delete": "using ({0})",
+}
+# In a sub-select, the claims are parsed once a statement and not once a row; an unset claim may read as ''.
+_CLAIMS: Final = "nullif(current_setting('request.jwt.claims', true), '')::jsonb"
+_SUBJECT: Final = sql.SQL(f"(select nullif({_CLAIMS} ->> 'sub', ''))")
+_APP_ROLE: Final = sql.SQL(f"(select {_CLAIMS} -> 'app_metadata' ->> 'role')")
+_PERMITTED: Final = (
+    f"(select jsonb_typeof(permissions) = 'array' and permissions ?| array[{{}}]"  # noqa: S608  # all constants
+    f" from (select {_CLAIMS} -> 'app_metadata' -> 'permissions') as claims (permissions))"
+)
+_COMPARED: Final = "isthmus_compared"
+_FIND_ROLES: Final = sa.text("select rolname from pg_roles where rolname = any(:names)")
+_FIND_TABLES: Final = sa.text(
+    "select relname, relrowsecurity from pg_class where relname = any(:names)"
+    " and relnamespace = current_schema()::regnamespace"
+)
+_FIND_POLICIES: Final = sa.text(
+    "select tablename, policyname, (permissive, roles, cmd, qual, with_check)::text from pg_policies"
+    " where tablename = any(:names)"
+    " and schemaname = any(array[current_schema(), pg_my_temp_schema()::regnamespace::text])"
+)
+_FIND_OURS: Final = sa.text(
+    "select tablename, policyname from pg_policies"
+    r" where policyname like 'isthmus\_%' and schemaname = current_schema()"
+)
+_FIND_GRANTS: Final = sa.text(
+    "select relname, grantee::regrole::text, lower(privilege_type) from pg_class, aclexplode(relacl)"
+    " where relname = any(:names) and relnamespace = current_schema()::regnamespace"
+    " and grantee = any(cast(:roles as regrole[])::oid[])"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Who may do one thing with the rows of a table.
+
+    :ivar verb: ``select``, ``insert``, ``update`` or ``delete``.
+    :ivar access: whom it is for.
+    :ivar owner: the column with the owner of a row, where that is asked for.
+    """
+
+    verb: str
+    access: Access
+    owner: str | None = None
+
+    @property
+    def roles(self) -> tuple[str, ...]:
+        """The database roles it is for."""
+        return _CALLERS if self.access.names("anyone") else (SIGNED_IN,)
+
+    @property
+    def name(self) -> str:
+        """As the database knows it."""
+        return f"isthmus_{self.verb}"
+
+
+def policies(table: sa.Table) -> list[Policy]:
+    """The policies for those who come with a token or without; none for a table that declares no access."""
+    rules = rules_of(table)
+    return [
+        Policy(verb, rules.of(action), rules.owner)
+        for action, verbs in _VERBS.items()
+        if rules.of(action) != NOBODY
+        for verb in verbs
+    ]
+
+
+def statements(declared: Iterable[sa.Table], there: Container[str]) -> list[str]:
+    """The SQL that gives the declared tables that are ``there`` their rules; it may be run again."""
+    tables = [table for table in _protected(declared) if table.name in there or table.name == VERSION_TABLE]
+    return [text for table in tables for text in table_statements(table)]
+
+
+def closing(declared: Iterable[sa.Table], made: Iterable[str], released: Iterable[str] = ()) -> list[str]:
+    """The SQL that closes the tables that were made and are not declared, where they are; it may be run again.
+
+    :param made: the tables that migrations have made.
+    :param released: tables that were made by migrations which do not make them any more. Another program's table may
+        have the same name: it is left alone if it has no policy of ours.
+    """
+    names = {table.name for table in declared}
+    forsaken = [_where_it_is(table) for table in _forsaken(names, made)]
+    return [*forsaken, *(_where_it_is(table, IS_OURS) for table in _forsaken({*names, *made}, released))]
+
+
+def table_statements(table: sa.Table) -> Iterator[str]:
+    """The SQL that gives one table its rules; it may be run again."""
+    name = sql.Identifier(table.name)
+    yield _text("alter table {} enable row level security", name)
+    # Supabase grants everything on a new table to everybody.
+    yield _text("revoke all on table {} from public, anon, authenticated", name)
+    yield _text("grant all on table {} to service_role", name)
+    for verb in _CLAUSES:
+        yield _text("drop policy if exists {} on {}", sql.Identifier(f"isthmus_{verb}"), name)
+    yield _text("drop policy if exists isthmus_service on {}", name)
+    yield _text("create policy isthmus_service on {} to service_role using (true) with check (true)", name)
+    for policy in policies(table):
+        yield _grant_statement(policy, name)
+        yield _policy_statement(policy, name)
+
+
+def has_roles(connection: sa.Connection) -> bool:
+    """Whether the database's server has Supabase's roles."""
+    if connection.dialect.name != "postgresql":
+        return False
+    return set(connection.scalars(_FIND_ROLES, {"names": list(ROLES)})) == set(ROLES)
+
+
+def apply(connection: sa.Connection, declared: Iterable[sa.Table], made: Iterable[str] = ()) -> bool:
+    """Make the rules on ``connection``'s database; False, and nothing done, where the roles do not exist.
+
+    :param made: the tables that migrations have made; what is not declared of them is closed.
+    """
+    if not has_roles(connection):
+        return False
+    declared = list(declared)
+    for table in _there(connection, declared):
+        for text in table_statements(table):
+            connection.exec_driver_sql(text, execution_options={"no_parameters": True})
+    for text in closing(declared, made):
+        connection.exec_driver_sql(text, execution_options={"no_parameters": True})
+    return True
+
+
+def protect_record(connection: sa.Connection) -> None:
+    """Close the table that keeps the revision, and touch no other."""
+    apply(connection, ())
+
+
+def lift(connection: sa.Connection) -> None:
+    """Drop our policies, which would keep their columns from being changed; to be made anew in the same transaction.
+
+    Row level security stays on meanwhile, so that the tables are closed rather than open.
+    """
+    if not has_roles(connection):
+        return
+    for table, policy in connection.execute(_FIND_OURS).all():
+        text = _text("drop policy {} on {}", sql.Identifier(policy), sql.Identifier(table))
+        connection.exec_driver_sql(text, execution_options={"no_parameters": True})
+
+
+def differences(connection: sa.Connection, declared: Iterable[sa.Table], made: Iterable[str] = ()) -> list[str]:
+    """Where the database's rules are not the declared ones, a line each; none where the roles do not exist.
+
+    :param made: the tables that migrations have made.
+    """
+    if not has_roles(connection):
+        return []
+    declared = list(declared)
+    forsaken = _forsaken({table.name for table in declared}, made)
+    tables = {table.name: table for table in (*_there(connection, declared), *forsaken)}
+    names = {"names": list(tables)}
+    secured = {name: bool(on) for name, on in connection.execute(_FIND_TABLES, names)}
+    found = _policies_of(connection, tables)
+    granted: defaultdict[str, set[str]] = defaultdict(set)
+    for name, role, verb in connection.execute(_FIND_GRANTS, {**names, "roles": list(_CALLERS)}):
+        granted[name].add(f"{verb} to {role}")
+    return [
+        line
+        for name, on in sorted(secured.items())
+        for line in (
+            *_compared(tables[name], on=on, made=set(found[name]), granted=granted[name]),
+            *_changed(connection, tables[name], found[name]),
+        )
+    ]
+
+
+def _compared(table: sa.Table, *, on: bool, made: set[str], granted: set[str]) -> Iterator[str]:
+    if not on:
+        yield f"{table.name}: row level security is off"
+    declared = policies(table)
+    grants = {f"{policy.verb} to {role}" for policy in declared for role in policy.roles}
+    for kind, found, wanted in (
+        ("policy", made, {"isthmus_service", *(policy.name for policy in declared)}),
+        ("grant of", granted, grants),
+    ):
+        yield from (f"{table.name}: {kind} {one} is missing" for one in sorted(wanted - found))
+        yield from (f"{table.name}: {kind} {one} is not declared" for one in sorted(found - wanted))
+
+
+def _changed(connection: sa.Connection, table: sa.Table, made: Mapping[str, str]) -> Iterator[str]:
+    """The policies of a table that have another condition than it declares.
+
+    The server writes conditions in its own way, so it is asked to write the declared ones, too: on a table that is
+    rolled back.
+    """
+    declared = policies(table)
+    if not declared:
+        return
+    with connection.begin_nested() as savepoint:
+        for text in _comparison(table, declared):
+            connection.exec_driver_sql(text, execution_options={"no_parameters": True})
+        wanted = _policies_of(connection, [_COMPARED])[_COMPARED]
+        savepoint.rollback()
+    for name in sorted(wanted.keys() & made.keys()):
+        if wanted[name] != made[name]:
+            yield f"{table.name}: policy {name} is not as declared"
+
+
+def _comparison(table: sa.Table, declared: Iterable[Policy]) -> Iterator[str]:
+    """The SQL for a table that has nothing but the policies."""
+    compared = sql.Identifier(_COMPARED)
+    yield _text("create temporary table {} (like {})", compared, sql.Identifier(table.name))
+    for policy in declared:
+        yield _policy_statement(policy, compared)
+
+
+def _policies_of(connection: sa.Connection, tables: Iterable[str]) -> defaultdict[str, dict[str, str]]:
+    """What there is of policies: by table and name, as the server writes them."""
+    found: defaultdict[str, dict[str, str]] = defaultdict(dict)
+    for table, name, definition in connection.execute(_FIND_POLICIES, {"names": list(tables)}):
+        found[table][name] = definition
+    return found
+
+
+def _protected(declared: Iterable[sa.Table]) -> list[sa.Table]:
+    """The declared tables, and the one that keeps the revision, which is nobody's business either."""
+    return [*declared, sa.Table(VERSION_TABLE, sa.MetaData(), info={"internal": True})]
+
+
+def _forsaken(declared: Container[str], made: Iterable[str]) -> list[sa.Table]:
+    """The tables that were made and are not declared, as tables that are nobody's business."""
+    names = sorted(name for name in {*made} if name not in declared)
+    return [sa.Table(name, sa.MetaData(), info={"internal": True}) for name in names]
+
+
+def _where_it_is(table: sa.Table, condition: str = "true") -> str:
+    """The SQL that gives a table its rules if there is one, and ``condition`` is true of it."""
+    body = "; ".join(table_statements(table))
+    name = sql.Literal(sql.Identifier(table.name).as_string(None)).as_string(None)
+    there = f"to_regclass({name}) is not null and {condition.format(name)}"
+    return f"do $isthmus$ begin if {there} then {body}; end if; end $isthmus$"
+
+
+def _there(connection: sa.Connection, declared: Iterable[sa.Table]) -> Iterator[sa.Table]:
+    """Those of them that the database has. One that lacks the column with the owner is closed until it has it."""
+    inspector = sa.inspect(connection)
+    found = set(inspector.get_table_names())
+    for table in _protected(declared):
+        if table.name in found:
+            owner = rules_of(table).owner
+            known = owner is None or owner in {column["name"] for column in inspector.get_columns(table.name)}
+            yield table if known else sa.Table(table.name, sa.MetaData(), info={"internal": True})
+
+
+def _grant_statement(policy: Policy, table: sql.Identifier) -> str:
+    return _text("grant {} on table {} to {}", sql.SQL(policy.verb), table, _roles(policy))
+
+
+def _policy_statement(policy: Policy, table: sql.Identifier) -> str:
+    name, verb = sql.Identifier(policy.name), sql.SQL(policy.verb)
+    clause = sql.SQL(_CLAUSES[policy.verb]).format(_condition(policy))
+    return _text("create policy {} on {} for {} to {} {}", name, table, verb, _roles(policy), clause)
+
+
+def _roles(policy: Policy) -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Identifier, policy.roles))
+
+
+def _condition(policy: Policy) -> sql.Composable:
+    """What is true of the rows: with several kinds of callers, of one of them."""
+    if policy.access.names("anyone", "user"):
+        return sql.SQL("true")
+    return sql.SQL(" or ").join(_admission(rule, policy.owner or "") for rule in policy.access.rules)
+
+
+def _admission(rule: Rule, owner: str) -> sql.Composable:
+    if rule.audience == "owner":
+        return sql.SQL("{} = {}").format(sql.Identifier(owner), _SUBJECT)
+    if rule.audience == "role":
+        return sql.SQL("{} = any(array[{}])").format(_APP_ROLE, _literals({rule.name, ADMIN}))
+    permitted = sql.SQL(_PERMITTED).format(_literals(covering(rule.name)))
+    return sql.SQL("{} = {} or {}").format(_APP_ROLE, sql.Literal(ADMIN), permitted)
+
+
+def _literals(texts: Iterable[str]) -> sql.Composable:
+    return sql.SQL(", ").join(map(sql.Literal, sorted(texts)))
+
+
+def _text(template: str, *parts: sql.Composable) -> str:
+    return sql.SQL(template).format(*parts).as_string(None)

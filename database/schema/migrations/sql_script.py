@@ -1,0 +1,108 @@
+"""All that a Supabase project needs as one SQL script, for where no connection to its database can be made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from typing import Final
+
+from alembic.script import Script
+from psycopg import sql
+
+from database import internal_tables
+from database.core.tables.schema import Schema
+from database.schema.migrations import row_security
+from database.schema.migrations.capture import install as capture
+from database.schema.migrations.history import History
+from database.schema.migrations.history import history
+from database.schema.migrations.presence import advice
+from database.schema.migrations.revisions.comparison import VERSION_TABLE
+from database.schema.migrations.revisions.made import rendered
+from database.schema.migrations.revisions.made import tables_made
+from database.schema.migrations.supabase import functions
+
+_QUOTE: Final = "$isthmus$"
+_RECORD: Final = f"create table if not exists {VERSION_TABLE} (version_num varchar(32) primary key)"
+_REVISION: Final = sql.SQL("""\
+do {quote}
+begin
+if not exists (select from {recorded} where version_num = any(array[{there}])) then
+
+{statements}
+
+delete from {recorded} where version_num = any(array[{before}]::text[]);
+insert into {recorded} values ({revision});
+end if;
+end
+{quote};
+""")
+_ADOPTION: Final = sql.SQL("""\
+do {quote}
+begin
+if exists (select from {recorded} where version_num = any(array[{own}]::text[]))
+    and not exists (select from {recorded} where version_num = any(array[{others}]::text[]))
+    and exists (select from unnest(array[{tables}]::text[]) as made where to_regclass(made) is not null) then
+delete from {recorded} where version_num = any(array[{before}]::text[]);
+insert into {recorded} values ({revision});
+end if;
+end
+{quote};
+""")
+
+
+def supabase_script(schema: Schema) -> str:
+    """Migrations, access rules, functions and the log of changes. Run again, it applies what is missing.
+
+    A declared table that no migration makes is left out, and named in a comment.
+
+    :param schema: the application's tables, with the folder of their migrations.
+    """
+    known = history(schema.migrations)
+    declared = [*internal_tables.metadata.sorted_tables, *schema.metadata.sorted_tables]
+    made = tables_made(known.scripts)
+    rules = _joined(row_security.statements(declared, made))
+    closed = _joined(row_security.closing(declared, made, known.all_released()))
+    log = _joined(capture.supabase_statements(declared, made))
+    left_out = "".join(f"-- {line}\n" for line in advice(sorted({table.name for table in declared} - made)))
+    migrations = [_guarded(script, branch) for branch in (known.own, known.application) for script in branch]
+    parts = [f"{left_out}{_RECORD};\n", *_adoptions(known), *migrations, rules, closed, functions.script(), log]
+    return "begin;\n\n" + "\n".join(parts) + "\ncommit;\n"
+
+
+def _joined(statements: Iterable[str]) -> str:
+    return "".join(f"{statement.rstrip().rstrip(';')};\n" for statement in statements)
+
+
+def _guarded(script: Script, branch: Sequence[Script]) -> str:
+    """A migration that is skipped where it, or a later one of its branch, was applied."""
+    place = branch.index(script)
+    return _REVISION.format(
+        quote=sql.SQL(_QUOTE),
+        recorded=sql.Identifier(VERSION_TABLE),
+        revision=sql.Literal(script.revision),
+        there=_literals(branch[place:]),
+        before=_literals(branch[:place]),
+        statements=sql.SQL(rendered(script)),
+    ).as_string(None)
+
+
+def _adoptions(known: History) -> Iterator[str]:
+    """What records the application's migrations whose tables Isthmus' own have made, as an upgrade does."""
+    for place, script in enumerate(known.application):
+        if not hasattr(script.module, "adopts"):
+            continue
+        own = [one for one in known.own_with_sample() if one.revision >= script.module.adopts]
+        yield _ADOPTION.format(
+            quote=sql.SQL(_QUOTE),
+            recorded=sql.Identifier(VERSION_TABLE),
+            own=_literals(own),
+            others=_literals([*known.application[: max(place - 1, 0)], *known.application[place:]]),
+            before=_literals(known.application[:place]),
+            revision=sql.Literal(script.revision),
+            tables=sql.SQL(", ").join(sql.Literal(f'"{name}"') for name in sorted(tables_made([script]))),
+        ).as_string(None)
+
+
+def _literals(scripts: Iterable[Script]) -> sql.Composable:
+    return sql.SQL(", ").join(sql.Literal(script.revision) for script in scripts)

@@ -1,0 +1,279 @@
+"""Statements compiled once per shape.
+
+A shape is everything about an operation but its values: table, columns, operators, order, whether there is a
+limit. SQLAlchemy turns a shape into the dialect's SQL the first time; from then on the text comes from a
+dictionary, and the driver, which caches prepared statements by text, gets the values.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from itertools import count
+from typing import Any
+from typing import NamedTuple
+
+import sqlalchemy as sa
+
+from database.core.caching import ByteCache
+from database.core.caching import footprint
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Not
+from database.core.query.filters import Order
+from database.core.query.filters import Where
+from database.core.tables.schema import TableSchema
+from database.core.tables.values import INTEGER_MAX
+from database.core.tables.values import TEXT
+from database.sql.dialect import Expression
+from database.sql.dialect import SqlDialect
+
+Shape = tuple[Any, ...]
+
+_CACHED_BYTES = 8 << 20
+
+_PLAIN: dict[str, Callable[[Expression, Expression], Expression]] = {
+    "eq": lambda column, value: column == value,
+    "neq": lambda column, value: column != value,
+    "gt": lambda column, value: column > value,
+    "gte": lambda column, value: column >= value,
+    "lt": lambda column, value: column < value,
+    "lte": lambda column, value: column <= value,
+}
+
+
+class Statement(NamedTuple):
+    """SQL text, and for each of its places the index of the value that goes there."""
+
+    text: str
+    places: tuple[int, ...]
+
+    def bind(self, values: Sequence[Any]) -> tuple[Any, ...]:
+        """The values in the order of the text's places."""
+        return tuple([values[index] for index in self.places])
+
+
+def statement_cache() -> ByteCache[Statement]:
+    """Room for the statements of all tables of an adapter."""
+    return ByteCache(_CACHED_BYTES)
+
+
+class Statements:
+    """The compiled statements of one table.
+
+    :param cache: keeps them, with those of other tables.
+    """
+
+    def __init__(self, schema: TableSchema, dialect: SqlDialect, cache: ByteCache[Statement]) -> None:
+        self._schema = schema
+        self._dialect = dialect
+        self._cache = cache
+
+    def get(self, columns: tuple[str, ...], *, lock: bool = False) -> Statement:
+        """Select by id; one value."""
+
+        def build() -> Any:
+            rows = self._select(columns).where(self._source.c.id == _Params().next())
+            return rows.with_for_update() if lock else rows
+
+        return self._cached(("get", columns, lock), build)
+
+    def select(
+        self,
+        columns: tuple[str, ...],
+        where: Shape | None,
+        order: tuple[Order, ...],
+        limit: bool,
+        offset: bool,
+        group: tuple[str, ...] = (),
+        *,
+        lock: bool = False,
+    ) -> Statement:
+        """Select rows, or groups with their count last; the filter's values, then the limit, then the offset."""
+
+        def build() -> Any:
+            params = _Params()
+            rows = self._select(columns)
+            if group:
+                rows = self._grouped(rows.add_columns(sa.func.count()), group)
+            rows = rows.where(self._condition(where, params)).order_by(*[self._sort_key(key) for key in order])
+            rows = _ranged(rows, params, limit, offset)
+            return rows.with_for_update() if lock else rows
+
+        return self._cached(("select", columns, where, order, limit, offset, group, lock), build)
+
+    def count(self, where: Shape | None, group: tuple[str, ...] = ()) -> Statement:
+        """Count rows, or groups; the filter's values."""
+
+        def build() -> Any:
+            condition = self._condition(where, _Params())
+            if group:
+                groups = self._grouped(sa.select(sa.literal_column("1")), group).where(condition)
+                return sa.select(sa.func.count()).select_from(groups.subquery())
+            return sa.select(sa.func.count()).select_from(self._source).where(condition)
+
+        return self._cached(("count", where, group), build)
+
+    def insert(self, columns: tuple[str, ...], returning: tuple[str, ...]) -> Statement:
+        """Insert one row; a value per column."""
+
+        def build() -> Any:
+            return self._returning(self._insert(columns, _Params()), returning)
+
+        return self._cached(("insert", columns, returning), build)
+
+    def upsert(
+        self, columns: tuple[str, ...], changed: tuple[str, ...], returning: tuple[str, ...], same: tuple[str, ...] = ()
+    ) -> Statement:
+        """Insert, or where the id exists update ``changed``, and the version unless it is one of them; a value per
+        column. A row that differs in a column of ``same`` is left as it is.
+        """
+
+        def build() -> Any:
+            statement = self._insert(columns, _Params())
+            values = self._next_version() | {name: statement.excluded[name] for name in changed}
+            if not values:
+                values = {"id": statement.excluded["id"]}
+            equal = [self._source.c[name] == statement.excluded[name] for name in same]
+            statement = statement.on_conflict_do_update(
+                index_elements=[self._source.c.id], set_=values, where=sa.and_(*equal) if equal else None
+            )
+            return self._returning(statement, returning)
+
+        return self._cached(("upsert", columns, changed, returning, same), build)
+
+    def update(self, columns: tuple[str, ...], where: Shape | None, returning: tuple[str, ...]) -> Statement:
+        """Update; a value per column, then the filter's values."""
+
+        def build() -> Any:
+            params = _Params()
+            values: dict[str, Any] = {name: params.next(self._source.c[name].type) for name in columns}
+            statement = sa.update(self._source).values(values | self._next_version())
+            return self._returning(statement.where(self._condition(where, params)), returning)
+
+        return self._cached(("update", columns, where, returning), build)
+
+    def delete(self, where: Shape | None, returning: tuple[str, ...]) -> Statement:
+        """Delete; the filter's values."""
+
+        def build() -> Any:
+            return self._returning(sa.delete(self._source).where(self._condition(where, _Params())), returning)
+
+        return self._cached(("delete", where, returning), build)
+
+    def shape(self, where: Filter | None, values: list[Any]) -> Shape | None:
+        """The shape of a checked filter; its encoded values are appended to ``values``."""
+        if where is None:
+            return None
+        if isinstance(where, Where):
+            return self._shape_of_condition(where, values)
+        if isinstance(where, Not):
+            return ("not", self.shape(where.part, values))
+        parts = where.parts  # type: ignore[attr-defined]  # And or Or: the check let nothing else through
+        return ("and" if isinstance(where, And) else "or", *[self.shape(part, values) for part in parts])
+
+    def _shape_of_condition(self, where: Where, values: list[Any]) -> Shape:
+        column, operator, value = where.column, where.operator, where.value
+        kind = self._schema.columns[column].kind
+        if operator == "is_null":
+            return ("is_null", column, value)
+        encode = self._dialect.operands.get((operator, kind)) or self._dialect.encode.get(kind)
+        if operator == "in":
+            # One parameter, so that lists of all lengths have one shape.
+            values.append(self._dialect.bound_list(list(map(encode, value)) if encode else list(value)))
+            return ("in", column)
+        values.append(encode(value) if encode else value)
+        return (self._dialect.variant(operator, kind, value), column)
+
+    @property
+    def _source(self) -> sa.Table:
+        return self._schema.source
+
+    def _select(self, columns: tuple[str, ...]) -> sa.Select[Any]:
+        return sa.select(*[self._source.c[name] for name in columns])
+
+    def _grouped(self, statement: sa.Select[Any], group: tuple[str, ...]) -> sa.Select[Any]:
+        return statement.select_from(self._source).group_by(*[self._source.c[name] for name in group])
+
+    def _insert(self, columns: tuple[str, ...], params: _Params) -> Any:
+        values = {name: params.next(self._source.c[name].type) for name in columns}
+        return self._dialect.insert(self._source).values(values)
+
+    def _returning(self, statement: Any, columns: tuple[str, ...]) -> Any:
+        return statement.returning(*[self._source.c[name] for name in columns]) if columns else statement
+
+    def _next_version(self) -> dict[str, Any]:
+        return {"version": self._source.c.version + sa.literal_column("1")} if self._schema.versioned else {}
+
+    def _sort_key(self, key: Order) -> Expression:
+        column = self._comparable(key.column)
+        directed = column.desc() if key.descending else column.asc()
+        if not self._schema.columns[key.column].nullable:
+            return directed
+        return directed.nulls_first() if key.nulls_first else directed.nulls_last()
+
+    def _comparable(self, name: str) -> Expression:
+        """The column, compared by code point even where it was not declared so."""
+        column = self._schema.columns[name]
+        collation = self._dialect.explicit_collation
+        source = self._source.c[name]
+        # A uuid has no collation, and sorts as its text does.
+        if column.kind is not TEXT or collation is None or isinstance(source.type, sa.Uuid):
+            return source
+        declared = source.type.dialect_impl(self._dialect.compiler)
+        return source if getattr(declared, "collation", None) == collation else sa.collate(source, collation)
+
+    def _condition(self, shape: Shape | None, params: _Params) -> Expression:
+        if shape is None:
+            return sa.true()
+        operator, *rest = shape
+        if operator in {"and", "or"}:
+            parts = [self._condition(part, params) for part in rest]
+            return sa.and_(sa.true(), *parts) if operator == "and" else sa.or_(sa.false(), *parts)
+        if operator == "not":
+            return sa.not_(self._condition(rest[0], params).self_group())
+        return self._comparison(operator, rest[0], rest[1:], params)
+
+    def _comparison(self, operator: str, name: str, extra: Sequence[Any], params: _Params) -> Expression:
+        source = self._source.c[name]
+        if operator == "is_null":
+            return source.is_(None) if extra[0] else source.is_not(None)
+        if operator == "in":
+            return self._dialect.member(source, params.next)
+        build = self._dialect.operators.get((operator, self._schema.columns[name].kind))
+        if build is not None:
+            return build(source, params.next())
+        column = source if operator in {"eq", "neq"} else self._comparable(name)
+        return _PLAIN[operator](column, params.next(column.type))
+
+    def _cached(self, shape: Shape, build: Callable[[], Any]) -> Statement:
+        key = (self._schema.name, shape)
+        statement = self._cache.get(key)
+        if statement is None:
+            statement = self._compile(build())
+            self._cache.put(key, statement, footprint(key) + footprint(statement))
+        return statement
+
+    def _compile(self, statement: Any) -> Statement:
+        compiled = statement.compile(dialect=self._dialect.compiler)
+        places = tuple(int(name.removeprefix("v")) for name in compiled.positiontup)
+        return Statement(str(compiled), places)
+
+
+class _Params:
+    """Bound parameters named by the index of their value."""
+
+    def __init__(self) -> None:
+        self._indexes: Iterator[int] = count()
+
+    def next(self, type_: sa.types.TypeEngine[Any] | None = None) -> sa.BindParameter[Any]:
+        return sa.bindparam(f"v{next(self._indexes)}", type_=type_)
+
+
+def _ranged(statement: sa.Select[Any], params: _Params, limit: bool, offset: bool) -> sa.Select[Any]:
+    if not limit and not offset:
+        return statement
+    # Left to itself, SQLAlchemy's SQLite compiler binds the missing one as a parameter of its own.
+    statement = statement.limit(params.next(sa.BigInteger()) if limit else sa.literal_column(str(INTEGER_MAX)))
+    return statement.offset(params.next(sa.BigInteger()) if offset else sa.literal_column("0"))

@@ -1,0 +1,203 @@
+"""The values in SQL text: literals, placeholders, casts of them and the present time."""
+
+from __future__ import annotations
+
+from abc import ABC
+from abc import abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from typing import NamedTuple
+
+import orjson
+from sqlglot import exp
+
+from database.core.errors import InvalidQuery
+from database.core.tables.schema import TableSchema
+from database.core.tables.values import BOOLEAN
+from database.core.tables.values import FLOAT
+from database.core.tables.values import INTEGER
+from database.core.tables.values import JSON
+from database.core.tables.values import TEXT
+from database.core.tables.values import TIMESTAMP
+from database.core.tables.values import Kind
+from database.translation.syntax import place_of
+from database.translation.syntax import refused
+from database.translation.syntax import refused_node
+from database.translation.syntax import require
+from database.translation.syntax import unwrapped
+
+_CASTS: dict[exp.DType, Kind] = {
+    exp.DType.TEXT: TEXT,
+    exp.DType.VARCHAR: TEXT,
+    exp.DType.UUID: TEXT,
+    exp.DType.SMALLINT: INTEGER,
+    exp.DType.INT: INTEGER,
+    exp.DType.BIGINT: INTEGER,
+    exp.DType.DOUBLE: FLOAT,
+    exp.DType.BOOLEAN: BOOLEAN,
+    exp.DType.TIMESTAMPTZ: TIMESTAMP,
+    exp.DType.JSON: JSON,
+    exp.DType.JSONB: JSON,
+}
+"""Casts that the kinds of value express; others round, cut off or mean another type."""
+
+
+class Bindings(NamedTuple):
+    """What a statement is carried out with: the values of its placeholders, and the time it began."""
+
+    values: Sequence[Any]
+    now: datetime
+
+
+class Term(ABC):
+    """A value that is known once the placeholders have theirs."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def value(self, bindings: Bindings) -> Any:
+        """The value. :raises InvalidQuery: for one that a cast or a sign does not fit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Constant(Term):
+    """A literal."""
+
+    content: Any
+
+    def value(self, bindings: Bindings) -> Any:
+        return self.content
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter(Term):
+    """A placeholder, by its number from 0."""
+
+    place: int
+
+    def value(self, bindings: Bindings) -> Any:
+        return bindings.values[self.place]
+
+
+@dataclass(frozen=True, slots=True)
+class Now(Term):
+    """The time the statement began."""
+
+    def value(self, bindings: Bindings) -> Any:
+        return bindings.now
+
+
+@dataclass(frozen=True, slots=True)
+class Negated(Term):
+    """A number with a minus before it."""
+
+    term: Term
+
+    def value(self, bindings: Bindings) -> Any:
+        number = self.term.value(bindings)
+        if number is None:
+            return None
+        if isinstance(number, bool) or not isinstance(number, int | float):
+            raise InvalidQuery("only a number has a sign")
+        return -number
+
+
+@dataclass(frozen=True, slots=True)
+class Converted(Term):
+    """A cast."""
+
+    term: Term
+    kind: Kind
+
+    def value(self, bindings: Bindings) -> Any:
+        value = self.term.value(bindings)
+        try:
+            if self.kind is JSON:
+                # The column reads the text itself, and would take a text that was read already for another.
+                read_json(value)
+                return value
+            return None if value is None else self.kind.check(read(self.kind, value))
+        except ValueError as error:
+            raise InvalidQuery(f"the value of a cast {error}") from None
+
+
+def term_of(node: exp.Expr) -> Term:
+    """The value that a node stands for. :raises Unsupported: for anything that has to be computed."""
+    node = unwrapped(node)
+    match node:
+        case exp.Literal():
+            return Constant(node.name if node.is_string else _number(node.name))
+        case exp.Placeholder():
+            return Parameter(place_of(node))
+        case exp.Null():
+            return Constant(None)
+        case exp.Boolean():
+            return Constant(bool(node.this))
+        case exp.Neg():
+            return Negated(term_of(node.this))
+        case exp.CurrentTimestamp():
+            require(node)
+            return Now()
+        case exp.Cast():
+            return _cast(node)
+    raise refused_node(node)
+
+
+def read(kind: Kind, value: Any) -> Any:
+    """A value from SQL text as one of ``kind``: text is read as the kind writes it, as an untyped literal is in SQL.
+
+    What cannot be read is returned as it is, for the check of its column to refuse.
+
+    :raises ValueError: for what is no JSON, if it should be; JSON text alone would be a value, too.
+    """
+    if value is None or kind is TEXT:
+        return value
+    if kind is JSON:
+        return read_json(value)
+    if isinstance(value, str):
+        try:
+            return kind.parse(value)
+        except ValueError:
+            return value
+    return value
+
+
+def read_json(value: Any) -> Any:
+    """The JSON that a text says, or that a parameter is. :raises ValueError: says what is wrong."""
+    if value is None or isinstance(value, dict | list):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("takes JSON as text")
+    try:
+        document = orjson.loads(value)
+    except ValueError:
+        raise ValueError("must be JSON") from None
+    if document is None:
+        raise ValueError("must not be the JSON null, which not all backends tell from no value")
+    return document
+
+
+def column_value(table: TableSchema, column: str, value: Any) -> Any:
+    """A value for a column, or to compare it with. :raises InvalidQuery: for what is no JSON, if it should be."""
+    try:
+        return read(table.column(column).kind, value)
+    except ValueError as error:
+        raise InvalidQuery(f"column {column!r} {error}") from None
+
+
+def _number(text: str) -> int | float:
+    try:
+        return int(text) if text.isdigit() else float(text)
+    except ValueError:
+        raise InvalidQuery("a number has too many digits") from None
+
+
+def _cast(node: exp.Cast) -> Term:
+    require(node, "this", "to")
+    require(node.to, "this")
+    kind = _CASTS.get(node.to.this)
+    if kind is None:
+        raise refused(f"a cast to {node.to.this.value}")
+    return Converted(term_of(node.this), kind)

@@ -1,0 +1,96 @@
+"""The floors of the house: who imports whom, how large a room is, and that a name has one meaning."""
+
+from __future__ import annotations
+
+import ast
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+FLOORS = (
+    {"app"},
+    {"config.application", "config.tables"},
+    {"cli", "api"},
+    {"auth"},
+    {"database.purging"},
+    {"database.sync", "database.flask_scope"},
+    {"database.extension", "database.flask_attempts"},
+    {"database.connection_manager"},
+    {"database.registry", "database.failover", "database.unit_of_work"},
+    {"database.schema"},
+    {"database.backends"},
+    {"database.adapter"},
+    {"database.translation"},
+    {"database.sql"},
+    {"database.changes", "database.resilience", "database.http", "database.declared"},
+    {"database.internal_tables"},
+    {"database.columns"},
+    {"database.core"},
+    {"config"},
+)
+"""From the top to the bottom. A module imports from its own floor's room and from the floors below."""
+
+_PRODUCT = ("api", "auth", "benchmarks", "cli", "config", "database")
+_MOST_FILES = 15
+
+
+def modules() -> Iterator[tuple[str, Path]]:
+    yield "app", ROOT / "app.py"
+    for package in ("api", "auth", "cli", "config", "database"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path
+
+
+def place(module: str) -> tuple[int, str] | None:
+    """The floor and the room of a module; None for a package that only names what is in its rooms."""
+    for floor, rooms in enumerate(FLOORS):
+        for room in rooms:
+            if module == room or module.startswith(f"{room}."):
+                return floor, room
+    return None
+
+
+def imported(path: Path) -> Iterator[str]:
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module is not None:
+            # What is named may be a module itself.
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_every_module_has_a_floor() -> None:
+    assert [name for name, _ in modules() if place(name) is None] == ["database"]
+
+
+def test_imports_go_down() -> None:
+    upwards = []
+    for name, path in modules():
+        here = place(name)
+        for other in imported(path):
+            there = place(other)
+            if here is not None and there is not None and here[1] != there[1] and there[0] <= here[0]:
+                upwards.append(f"{name} -> {other}")
+    assert upwards == []
+
+
+@pytest.mark.parametrize("top", _PRODUCT)
+def test_no_folder_has_too_many_files(top: str) -> None:
+    files = [path for path in (ROOT / top).rglob("*") if path.is_file() and "__pycache__" not in path.parts]
+    crowded = {
+        str(folder): number for folder, number in Counter(p.parent for p in files).items() if number > _MOST_FILES
+    }
+    assert crowded == {}
+
+
+def test_no_two_public_classes_share_a_name() -> None:
+    classes = Counter(
+        node.name
+        for _, path in modules()
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert {name for name, number in classes.items() if number > 1} == set()
