@@ -20,7 +20,7 @@ from database.core.errors import InvalidQuery
 from database.translation.plain_names import sources
 
 MAX_SIZE: Final = 20_000
-"""Parts of a statement: no longer text that makes them all takes more than some 0.1 s and 100 MB to prepare."""
+"""Parts of a statement: no longer text that makes them all takes more than half a second and 100 MB to prepare."""
 
 PART: Final = 700
 """What costs as much as so many other parts: a query and a table, for which a plan is made; a window, which is compared

@@ -41,7 +41,7 @@ from database.core.errors import UnreadableRecord
 from database.core.lifecycle import in_background
 from database.core.tables.schema import TableSchema
 from database.resilience.watchdog import Watchdog
-from database.sql.operations import Values
+from database.sql.table import Values
 
 logger = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
 from database.sql.limited import within_limits
-from database.sql.operations import Values
+from database.sql.table import Values
 
 _LAST = {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}
 

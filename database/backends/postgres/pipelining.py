@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 
-from database.sql.operations import Values
+from database.sql.table import Values
 
 
 def execute_many(cursor: psycopg.Cursor[Any], text: str, rows: Iterable[Values]) -> None:

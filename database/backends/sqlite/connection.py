@@ -35,8 +35,8 @@ from database.core.errors import UnreadableRecord
 from database.core.tables.schema import TableSchema
 from database.resilience.watchdog import Watchdog
 from database.sql.limited import within_limits
-from database.sql.operations import Values
 from database.sql.operations import several_statements
+from database.sql.table import Values
 
 PAGES_IN_MEMORY = 64 << 20
 """Bytes that all connections of the process keep of their files, roughly; one that needs another page then gives one

@@ -1,0 +1,134 @@
+"""A table as SQL: its statements, and the driver's rows as records."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import repeat
+from operator import itemgetter
+from typing import Any
+
+from database.core.caching import ByteCache
+from database.core.query.validation import GROUP_COUNT
+from database.core.query.validation import checked_columns
+from database.core.result import Result
+from database.core.result import Row
+from database.core.tables.rows import Columns
+from database.core.tables.schema import TableSchema
+from database.core.tables.unreadable import UNDECODABLE
+from database.core.tables.unreadable import Unreadable
+from database.core.tables.unreadable import unreadable
+from database.sql.dialect import SqlDialect
+from database.sql.statements import Statement
+from database.sql.statements import Statements
+
+Values = Sequence[Any]
+
+_NULL = frozenset({type(None)})
+_MOST_TYPES = 1_000
+
+
+class SqlTable:
+    """A table with its compiled statements and the values that need converting."""
+
+    def __init__(self, schema: TableSchema, dialect: SqlDialect, cache: ByteCache[Statement]) -> None:
+        self.schema = schema
+        self.statements = Statements(schema, dialect, cache)
+        kinds = {name: column.kind for name, column in schema.columns.items()}
+        self._encoders = {name: dialect.encode[kind] for name, kind in kinds.items() if kind in dialect.encode}
+        self._decoders = tuple((name, dialect.decode[kind]) for name, kind in kinds.items() if kind in dialect.decode)
+        self._types = {name: dialect.types[kind] | _NULL for name, kind in kinds.items() if kind in dialect.types}
+        self._known_types: set[tuple[Any, ...]] = set()
+        self.every_column = tuple(schema.columns)
+        self.by_id = self.statements.get(self.every_column).text
+        self.echoes = not any(column.server_default for column in schema.columns.values())
+
+    def columns(self, names: Sequence[str] | None) -> tuple[str, ...]:
+        """The columns to return, as :func:`~database.core.query.validation.checked_columns` has them."""
+        return self.every_column if names is None else checked_columns(self.schema, names)
+
+    def result(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int | None = None) -> Result:
+        """The driver's rows as records, apart from those that cannot be read."""
+        try:
+            return Result(self._records(columns, rows), count)
+        except UNDECODABLE:
+            result = Result(count=count, unreadable=[])
+            for place, row in enumerate(rows):
+                self._add(result, columns, row, place)
+            return result
+
+    def _add(self, result: Result, columns: tuple[str, ...], row: tuple[Any, ...], place: int) -> None:
+        try:
+            result.rows += self._records(columns, [row])
+        except UNDECODABLE:
+            result.unreadable = [*result.unreadable, self._unreadable(columns, row, place)]
+
+    def _unreadable(self, columns: tuple[str, ...], row: tuple[Any, ...], place: int) -> Unreadable:
+        values: Row = {}
+        bad = []
+        for name, value in zip(columns, row, strict=False):
+            try:
+                values |= self._records((name,), [(value,)])[0]
+            except UNDECODABLE:
+                bad.append(name)
+        return unreadable(self.schema, bad[0], values, place)
+
+    def _records(self, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[Row]:
+        """The driver's rows as records. Raises one of ``UNDECODABLE`` if a value is none of its column's kind."""
+        if self._types:
+            self._check_types(columns, rows)
+        # Without a comprehension, because this is most of what reading costs beside the driver.
+        records: list[Row] = list(map(dict, map(zip, repeat(columns), rows)))
+        for name, decode in self._decoders:
+            if name in columns:
+                for record in records:
+                    if record[name] is not None:
+                        record[name] = decode(record[name])
+        return records
+
+    def _check_types(self, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
+        """Raise ``TypeError`` unless the values are of their columns' types."""
+        # One row by the types that were seen together before, many column by column: each is the quicker one there.
+        if len(rows) == 1 and (found := (columns, *map(type, rows[0]))) in self._known_types:
+            return
+        for place, name in enumerate(columns):
+            if (meant := self._types.get(name)) is not None:
+                types = [*map(type, map(itemgetter(place), rows))]
+                # To count what most of them are is quicker than to look each one up.
+                if types and (types.count(types[0]) != len(types) or types[0] not in meant):
+                    _require(meant, types)
+        # Callers choose the columns, so that their combinations are not kept.
+        if len(rows) == 1 and columns is self.every_column and len(self._known_types) < _MOST_TYPES:
+            self._known_types.add(found)
+
+    def groups(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int | None) -> Result:
+        """The driver's groups, whose last value is their number of rows, as records."""
+        result = self.result(columns, rows, count)
+        bad = {one.place for one in result.unreadable}
+        # Apart from the columns, because the table may have a column of this name, whose values are others.
+        for record, row in zip(result.rows, [row for place, row in enumerate(rows) if place not in bad], strict=True):
+            record[GROUP_COUNT] = row[-1]
+        return result
+
+    def encoded(self, columns: Columns) -> Columns:
+        """Checked columns in the form the driver binds."""
+        encoded = dict(columns)
+        for name in self._encoders.keys() & columns.keys():
+            encoded[name] = [self.encode(name, value) for value in columns[name]]
+        return encoded
+
+    def encoded_row(self, row: Row) -> Values:
+        """A checked row in the form the driver binds."""
+        encoded = dict(row)
+        for name in self._encoders.keys() & row.keys():
+            encoded[name] = self.encode(name, row[name])
+        return tuple(encoded.values())
+
+    def encode(self, name: str, value: Any) -> Any:
+        """One checked value in the form the driver binds."""
+        encoder = self._encoders.get(name)
+        return value if encoder is None or value is None else encoder(value)
+
+
+def _require(meant: frozenset[type], types: Sequence[type]) -> None:
+    if not meant.issuperset(types):
+        raise TypeError
