@@ -104,7 +104,7 @@ def use_everywhere(copy: Copy, folder: Path, server: PostgresServer) -> None:
 
 def publish_later_version(framework: Copy) -> None:
     """A migration of the framework's, with its table there and on Convex, and a changed module."""
-    versions = framework.folder / "database" / "migrations" / "versions"
+    versions = framework.folder / "database" / "schema" / "migrations" / "versions"
     last = max(path.name for path in versions.glob("*.py"))[:4]
     framework.write("database/schema/migrations/versions/9001_later.py", LATER.format(last))
     for name, more in (("database/internal_tables.py", LATER_TABLE), ("database/columns.py", "\n# Changed.\n")):

@@ -256,7 +256,9 @@ def test_a_child_can_stop_a_worker_of_its_parent(workers: list[Worker]) -> None:
 
 def test_threads_and_hooks_of_a_fork_are_begun_here_alone() -> None:
     root = Path(lifecycle.__file__).parents[2]
-    modules = [path for folder in ("api", "auth", "config", "database") for path in (root / folder).rglob("*.py")]
+    modules = [
+        path for folder in ("api", "auth", "cli", "config", "database") for path in (root / folder).rglob("*.py")
+    ]
     here = [path for path in modules if re.search(r"\bThread\(|register_at_fork", path.read_text())]
     assert here == [Path(lifecycle.__file__)]
     assert len(modules) > 100
