@@ -99,7 +99,7 @@ def test_a_connection_that_cannot_roll_back_is_given_up(make: Make) -> None:
 
 
 def test_a_function_of_ours_is_stopped_at_the_deadline(make: Make) -> None:
-    make().run(Insert("things", [thing("a", data=[[[0]]] * 50_000)]))
+    make().run(Insert("things", [thing("a", data=[[[0]]] * 300_000)]))
     adapter = make(timeout=0.2, circuit_breaker_threshold=1)
     with pytest.raises(Stopped):
         adapter.table("things").contains("data", [[[n]] for n in range(1, 80)]).execute()
