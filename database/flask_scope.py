@@ -265,7 +265,7 @@ def _committing(app: Flask, dispatch: Callable[[], ResponseReturnValue]) -> Call
             state.answer_hooks[:] = answer_hooks
             return True
 
-        return repeated(lambda: attempt(state), attempts, may_repeat=may_repeat)
+        return repeated(lambda: attempt(state), attempts, may_repeat=may_repeat, times_out=True)
 
     return dispatch_request
 

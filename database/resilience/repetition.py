@@ -43,8 +43,8 @@ def repeated(
     :param attempts: how often it is begun at most.
     :param deadline: monotonic seconds after which it is not begun anew; by default the present context's.
     :param may_repeat: is asked after a failure whether the work can be begun anew.
-    :param times_out: whether there only was no more time, if the deadline keeps it from being begun anew: of one
-        operation, which nobody has to think over.
+    :param times_out: whether a deadline that keeps it from being begun anew is told as such: where the caller has
+        nothing to think over, as for one operation and for a request that repeats itself.
     :raises SerializationFailure: the last one.
     :raises TimedOut: in its place, with ``times_out``.
     """
@@ -56,8 +56,8 @@ def repeated(
             # By chance, because those who have met would meet again.
             pause = chance() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
             late = monotonic() + pause >= until
-            if late and times_out:
-                raise TimedOut("others came first until the deadline") from error
+            if late and times_out and attempt < attempts:
+                raise TimedOut("other transactions came first until the deadline; try again") from error
             if attempt >= attempts or late or not may_repeat():
                 raise
         Event().wait(pause)

@@ -225,7 +225,7 @@ def test_it_ends_with_the_deadline_of_the_request(api: Flask) -> None:
 
     # The limit of the app is longer than that of the test around it.
     with as_application(within=0.3):
-        assert_problem(api.test_client().get("/"), 409, "conflict")
+        assert_problem(api.test_client().get("/"), 503, "timed-out")
     assert len(attempts) > 1
 
 
