@@ -115,7 +115,7 @@ class TokenVerifier:
             claims = self._examine(token, memory, now.timestamp())
         except _UnknownKeyError:
             # Another process may have made the key a moment ago.
-            newer = self._ring.look(now)
+            newer = self._ring.reload(now)
             if newer is memory.keys:
                 raise
             memory = self._memory_of(newer)

@@ -28,7 +28,7 @@ OFF = "off"
 MIN_SECRET_BYTES = 32
 
 SharedAlgorithm = Literal["HS256"]
-ForeignAlgorithm = Literal["HS256", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
+ExternalAlgorithm = Literal["HS256", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
@@ -74,7 +74,7 @@ def _redis_url(value: SecretStr) -> SecretStr:
     return value
 
 
-class ForeignIssuer(BaseModel):
+class ExternalIssuer(BaseModel):
     """An issuer whose tokens may be exchanged for ours.
 
     :ivar name: for logs.
@@ -94,7 +94,7 @@ class ForeignIssuer(BaseModel):
     audience: str = Field(min_length=1)
     jwks_url: str | None = None
     secret: SecretStr | None = None
-    algorithms: tuple[ForeignAlgorithm, ...] = Field(min_length=1)
+    algorithms: tuple[ExternalAlgorithm, ...] = Field(min_length=1)
     confirms_email: bool = False
 
     @property
@@ -128,7 +128,7 @@ class ForeignIssuer(BaseModel):
             raise ValueError("keys are fetched by https only, or by http from this machine")
 
 
-def _foreign_issuers(value: object) -> object:
+def _external_issuers(value: object) -> object:
     if not isinstance(value, str | list | tuple):
         return value
     try:
@@ -137,14 +137,14 @@ def _foreign_issuers(value: object) -> object:
         raise ValueError("must be a JSON list of objects") from None
     if not isinstance(entries, list | tuple):
         raise ValueError("must be a JSON list of objects")
-    issuers = tuple(_foreign_issuer(number, entry) for number, entry in enumerate(entries, 1))
+    issuers = tuple(_external_issuer(number, entry) for number, entry in enumerate(entries, 1))
     _check_different(issuers)
     return issuers
 
 
-def _foreign_issuer(number: int, entry: Any) -> ForeignIssuer:
+def _external_issuer(number: int, entry: Any) -> ExternalIssuer:
     try:
-        return ForeignIssuer.model_validate(entry)
+        return ExternalIssuer.model_validate(entry)
     except ValidationError as error:
         # The error keeps the entry with its secret, so it must not travel along as a cause.
         detail = error.errors(include_input=False, include_url=False)[0]
@@ -152,7 +152,7 @@ def _foreign_issuer(number: int, entry: Any) -> ForeignIssuer:
     raise ValueError(f"entry {number}: {member and f'{member}: '}{detail['msg'].removeprefix('Value error, ')}")
 
 
-def _check_different(issuers: tuple[ForeignIssuer, ...]) -> None:
+def _check_different(issuers: tuple[ExternalIssuer, ...]) -> None:
     """What a token says of itself, issuer and algorithm, must leave no choice of its key."""
     ways = [(issuer.issuer, algorithm) for issuer in issuers for algorithm in issuer.algorithms]
     names = [issuer.name for issuer in issuers]
@@ -161,7 +161,7 @@ def _check_different(issuers: tuple[ForeignIssuer, ...]) -> None:
 
 
 Rate = Annotated[str, AfterValidator(_rate)]
-ForeignIssuers = Annotated[tuple[ForeignIssuer, ...], BeforeValidator(_foreign_issuers)]
+ExternalIssuers = Annotated[tuple[ExternalIssuer, ...], BeforeValidator(_external_issuers)]
 
 
 class SignInSettings(BaseModel):
@@ -181,6 +181,6 @@ class SignInSettings(BaseModel):
         None,
         description="Redis to count in for all processes, `redis://` or `rediss://`; else each counts alone.",
     )
-    auth_foreign_issuers: ForeignIssuers = Field(
+    auth_foreign_issuers: ExternalIssuers = Field(
         (), description="JSON list of issuers whose tokens sign in; see *Tokens of others*."
     )

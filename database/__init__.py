@@ -1,4 +1,4 @@
-"""The data layer: one interface over many backends, guarded, transactional and portable.
+"""The data layer: one interface over many backends, resilient, transactional and portable.
 
 What an application uses is named here; everything else is inside, and may change. A name is imported with its first
 use, so that no driver is loaded which nothing needs.

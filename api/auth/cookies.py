@@ -34,12 +34,12 @@ def check_exchange() -> None:
     session_cookies().check_exchange(request.cookies, request.headers.get(CSRF_HEADER))
 
 
-def proof(grant: Grant, access_token: str) -> str:
+def session_csrf_token(grant: Grant, access_token: str) -> str:
     """The CSRF token of a session and the access token that is given out with it."""
     return csrf_token(access_token, grant.refresh_token.text)
 
 
-def give(response: Response, grant: Grant, access_token: str, expires_in: int) -> None:
+def set_cookies(response: Response, grant: Grant, access_token: str, expires_in: int) -> None:
     """Put a session into cookies.
 
     :param expires_in: life of the access token in seconds.
@@ -51,10 +51,10 @@ def give(response: Response, grant: Grant, access_token: str, expires_in: int) -
     response.set_cookie(
         names.refresh, refresh_token, lasts, path=_refresh_path(), secure=secure, httponly=True, samesite="Strict"
     )
-    response.set_cookie(names.csrf, proof(grant, access_token), lasts, secure=secure, samesite="Lax")
+    response.set_cookie(names.csrf, session_csrf_token(grant, access_token), lasts, secure=secure, samesite="Lax")
 
 
-def take_away() -> None:
+def clear_cookies() -> None:
     """Have this request's answer, whatever it will be, delete the cookies, if the request went by any."""
     if "Authorization" in request.headers or "Cookie" not in request.headers:
         return

@@ -67,8 +67,8 @@ def answer(account: Account, grant: Grant, *, status: int = 200, in_cookies: boo
     token = bridge.generate_token(account.id, account.user_data, session_id=grant.session_id)
     document = {"token_type": "Bearer", "expires_in": bridge.expiry, "user": shown(account)}
     if in_cookies:
-        response = jsonify(document | {"csrf_token": cookies.proof(grant, token)})
-        cookies.give(response, grant, token, bridge.expiry)
+        response = jsonify(document | {"csrf_token": cookies.session_csrf_token(grant, token)})
+        cookies.set_cookies(response, grant, token, bridge.expiry)
     else:
         response = jsonify({"access_token": token, "refresh_token": grant.refresh_token.text, **document})
     response.status_code = status

@@ -51,7 +51,7 @@ def refresh() -> ResponseReturnValue:
     try:
         return _refreshed(cookies.refresh_cookie() if in_cookies else fields["refresh_token"], in_cookies=in_cookies)
     except AuthenticationFailed:
-        cookies.take_away()
+        cookies.clear_cookies()
         raise
 
 
@@ -70,7 +70,7 @@ def logout() -> ResponseReturnValue:
             sessions().end(session_id, g.user_id, "logout")
     else:
         raise AccessDenied("This token belongs to no session")
-    cookies.take_away()
+    cookies.clear_cookies()
     return "", 204, UNCACHED
 
 

@@ -27,8 +27,8 @@ def init_app(app: Flask, manager: ConnectionManager, settings: Settings) -> None
     """
     if not settings.auth_foreign_issuers:
         return
-    tokens = sign_in.foreign.foreign_tokens(settings.auth_foreign_issuers, settings.jwt_issuer)
-    accounts = sign_in.foreign.ForeignAccounts(manager, Isthmus.of(app)[Accounts])
+    tokens = sign_in.external_issuers.external_tokens(settings.auth_foreign_issuers, settings.jwt_issuer)
+    accounts = sign_in.external_issuers.ExternalIdentities(manager, Isthmus.of(app)[Accounts])
 
     # Another issuer may be slow to answer: not while others wait for the write lock.
     @without_cookies

@@ -167,16 +167,16 @@ def _count(text: str | None) -> bool:
 
 def _last(schema: TableSchema, order: tuple[Order, ...], cursor: str) -> tuple[Any, ...]:
     """The sort key values in a cursor, which may be anything that a caller has made up."""
-    foreign = InvalidQuery("the cursor was not made for this list in this order")
+    other = InvalidQuery("the cursor was not made for this list in this order")
     try:
         document = orjson.loads(b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
     except ValueError:
-        raise foreign from None
+        raise other from None
     match document:
         case [fingerprint, list(values)] if fingerprint == _fingerprint(schema.name, order):
             if len(values) == len(order):
                 return tuple(_key_value(schema, key, value) for key, value in zip(order, values, strict=True))
-    raise foreign
+    raise other
 
 
 def _key_value(schema: TableSchema, key: Order, value: Any) -> Any:

@@ -100,7 +100,7 @@ class KeyRing:
         since, until, keys = self._view
         return keys if since <= now < until else self._look(now, forced=False)
 
-    def look(self, now: datetime) -> KeySet:
+    def reload(self, now: datetime) -> KeySet:
         """The keys in force after a look at the file, however short ago the last one was."""
         return self._look(now, forced=True)
 
@@ -155,7 +155,7 @@ class KeyRing:
 
         with self._lock:
             self._file.change(change)
-        self.look(self._now())
+        self.reload(self._now())
 
     def _look(self, now: datetime, *, forced: bool) -> KeySet:
         with self._lock:

@@ -23,7 +23,7 @@ from jwt.exceptions import PyJWTError
 
 from auth.errors import InvalidToken
 from auth.errors import IssuerUnavailable
-from config.sign_in import ForeignIssuer
+from config.sign_in import ExternalIssuer
 from config.sign_in import is_loopback
 from config.sign_in import is_safe_origin
 from database.core.clock import Clock
@@ -81,7 +81,7 @@ class IssuerKeys:
     :param clock: a monotonic clock.
     """
 
-    def __init__(self, issuer: ForeignIssuer, fetch: Fetch | None = None, clock: Clock = monotonic) -> None:
+    def __init__(self, issuer: ExternalIssuer, fetch: Fetch | None = None, clock: Clock = monotonic) -> None:
         self._issuer = issuer
         self._fetch = fetch or fetch_document
         self._clock = clock

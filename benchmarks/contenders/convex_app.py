@@ -17,7 +17,7 @@ from database.backends.convex import ConvexAdapter
 
 
 def isthmus() -> Flask:
-    """With the adapter's public face."""
+    """With the adapter's public interface."""
     adapter = ConvexAdapter({"url": os.environ["CONVEX_URL"], "key": os.environ["CONVEX_DEPLOYMENT_KEY"]})
     return _application(lambda key: adapter.call(FUNCTION, {"id": key}))
 

@@ -1,6 +1,6 @@
 """Isthmus and its peers on the table of :mod:`benchmarks.items`, on whatever database they are given.
 
-Isthmus is measured through the public face of its adapters: guarded, checked, rows as dictionaries. The peers are
+Isthmus is measured through the public interface of its adapters: checked, rows as dictionaries. The peers are
 used as their own documentation shows, and give dictionaries, too.
 """
 

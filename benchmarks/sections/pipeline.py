@@ -26,7 +26,7 @@ from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.result import Result
 from database.resilience.pipeline import Pipeline
-from database.resilience.policy import Handler
+from database.resilience.stages import Handler
 
 _CALLS = 20_000
 _THREADS = 16

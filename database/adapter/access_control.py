@@ -45,12 +45,12 @@ from database.core.result import Result
 from database.core.tables.access_rules import Action
 from database.core.tables.access_rules import is_caller
 from database.core.tables.schema import Schema
-from database.resilience.policy import Handler
+from database.resilience.stages import Handler
 from database.sql.placeholders import Style
 from database.sql.placeholders import bind
 
 
-class Judged(Protocol):
+class AccessEnforcer(Protocol):
     """What the rules need to know of an adapter."""
 
     name: str
@@ -64,7 +64,7 @@ class Judged(Protocol):
     def sql_dialect(self) -> SqlDialectName:
         """The dialect of its SQL text."""
 
-    def judges(self, operation: Operation) -> bool | None:
+    def enforces_access(self, operation: Operation) -> bool | None:
         """Whether the backend itself applies rules of its own to a caller's ``operation``."""
 
 
@@ -81,7 +81,7 @@ class AccessRules:
     :ivar demand_caller: whether a call of which nobody said who asks is refused; else it is the application's own.
     """
 
-    def __init__(self, backend: Judged) -> None:
+    def __init__(self, backend: AccessEnforcer) -> None:
         self.demand_caller = False
         self._backend = backend
         # What all callers of a database role may do with all rows, by operation and table: found out once.
@@ -184,7 +184,7 @@ class AccessRules:
             permitted, _ = self.permitted(translated.operation, identity)
             return Permitted(permitted, translated.answer)
         text, values = bind(operation.text, operation.params, Style.QUESTION)
-        judged_by_server = self._backend.judges(operation)
+        judged_by_server = self._backend.enforces_access(operation)
         used = translation.uses(text, self._backend.sql_dialect)
         for table, action in used:
             if table not in self._backend.schema:
@@ -198,7 +198,7 @@ class AccessRules:
         return Permitted(replace(operation, text=text, params=values, limited=True))
 
     def _call(self, operation: Call, _: Identity) -> Permitted:
-        if self._backend.capabilities.calls and not self._backend.judges(operation):
+        if self._backend.capabilities.calls and not self._backend.enforces_access(operation):
             detail = f"{self._backend.name} runs functions with the rights of the application, which is no caller's"
             raise Unsupported("row_security", backend=self._backend.name, detail=detail)
         return Permitted(operation)
@@ -228,7 +228,7 @@ class AccessRules:
 
     def _require_judge(self, operation: Operation, table: str) -> None:
         """Leave a table that says nothing of callers to the backend's own rules, where it has any."""
-        if not self._backend.judges(operation):
+        if not self._backend.enforces_access(operation):
             raise self._denied(f'table {table!r} is closed to callers: it declares no info["access"]', operation)
 
     def _owned(self, operation: Insert | Upsert, own: Where) -> Sequence[Record]:

@@ -31,8 +31,8 @@ from database.core.query.sql_text import SqlDialectName
 from database.core.result import Result
 from database.core.tables.schema import Schema
 from database.resilience.pipeline import Pipeline
-from database.resilience.policy import Handler
-from database.resilience.policy import ResilienceSettings
+from database.resilience.settings import ResilienceSettings
+from database.resilience.stages import Handler
 from database.resilience.watchdog import Watchdog
 
 _NEEDED: Mapping[type[Operation], str] = {Call: "calls", QueryCall: "calls", ReadChanges: "changes"}
@@ -62,16 +62,16 @@ Opener = Callable[[Context], Session]
 
 
 @dataclass(frozen=True, slots=True)
-class Guarded:
-    """A backend's pipeline, and what it guards; the functions open the backend where it is not open yet.
+class Stages:
+    """A backend's pipeline, and what it calls; the functions open the backend where it is not open yet.
 
-    :ivar seam: :attr:`Backend.seam`.
+    :ivar handler: :attr:`Backend.handler`.
     :ivar open_session: :meth:`Backend.open_session`.
     :ivar open_reading_session: :meth:`Backend.open_reading_session`.
     """
 
     pipeline: Pipeline
-    seam: Handler
+    handler: Handler
     open_session: Opener
     open_reading_session: Opener
 
@@ -130,7 +130,7 @@ class Backend(ABC):
     def describe(self) -> dict[str, Any]:
         """Where this backend is, without secrets: host, port, path and the like."""
 
-    def judges(self, operation: Operation) -> bool | None:
+    def enforces_access(self, operation: Operation) -> bool | None:
         """Whether the backend itself applies rules of its own to a caller's ``operation``.
 
         None if only an open connection tells.
@@ -158,19 +158,19 @@ class Backend(ABC):
     # How its calls pass through a pipeline
 
     @property
-    def seam(self) -> Handler:
-        """What the pipeline guards: one call of the server. Most operations are no more than that."""
+    def handler(self) -> Handler:
+        """What the pipeline calls: one call of the server. Most operations are no more than that."""
         return self.execute
 
-    def call_through(self, guarded: Guarded) -> Handler:
+    def call_through(self, stages: Stages) -> Handler:
         """A handler for calls on their own."""
-        return guarded.pipeline.call
+        return stages.pipeline.call
 
-    def call_inside(self, guarded: Guarded, handler: Handler) -> Handler:
+    def call_inside(self, stages: Stages, handler: Handler) -> Handler:
         """A handler for calls inside a session, around the session's own."""
-        return guarded.pipeline.observe(handler)
+        return stages.pipeline.observe(handler)
 
-    def begin(self, guarded: Guarded, context: Context, *, reads: bool) -> Session:
+    def begin(self, stages: Stages, context: Context, *, reads: bool) -> Session:
         """Open a session. It holds a permit of the pipeline, which is handed back when it has ended."""
-        opener = guarded.open_reading_session if reads else guarded.open_session
-        return guarded.pipeline.open_session(opener, context)
+        opener = stages.open_reading_session if reads else stages.open_session
+        return stages.pipeline.open_session(opener, context)

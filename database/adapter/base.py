@@ -1,4 +1,4 @@
-"""The adapter: the public face of every backend, built once.
+"""The adapter: the public interface of every backend, built once.
 
 A call passes through the access rules, the stages of the pipeline, and then :meth:`Backend.execute
 <database.adapter.backend.Backend.execute>`; a call inside a transaction ends at its session instead. Everything but
@@ -17,8 +17,8 @@ from typing import ClassVar
 from database.adapter.access_control import AccessRules
 from database.adapter.backend import REFUSABLE
 from database.adapter.backend import Backend
-from database.adapter.backend import Guarded
 from database.adapter.backend import Setup
+from database.adapter.backend import Stages
 from database.adapter.interface import Database
 from database.adapter.transactions import Session
 from database.adapter.transactions import Transaction
@@ -50,8 +50,8 @@ from database.core.result import Result
 from database.core.tables.schema import Schema
 from database.declared import declared_schema
 from database.resilience.pipeline import Pipeline
-from database.resilience.policy import ResilienceSettings
 from database.resilience.retry import Sleep
+from database.resilience.settings import ResilienceSettings
 from database.resilience.watchdog import Watchdog
 
 logger = logging.getLogger(__name__)
@@ -64,7 +64,7 @@ class DatabaseAdapter(Database):
 
     :param config: the backend's own keys, and ``timeout``, ``retry_count``, ``circuit_breaker_threshold``,
         ``circuit_breaker_timeout`` and ``max_concurrency`` of
-        :class:`~database.resilience.policy.ResilienceSettings`; 0 is a value.
+        :class:`~database.resilience.settings.ResilienceSettings`; 0 is a value.
     :param schema: the tables it knows; those of :func:`~database.declared.declared_schema` by default.
     :param name: as it appears in errors, metrics and status; the kind of adapter by default.
     :raises TypeError: for a key that the adapter does not know.
@@ -87,27 +87,27 @@ class DatabaseAdapter(Database):
         self.schema = schema or declared_schema()
         self.settings = ResilienceSettings(**{key: self.config[key] for key in _RESILIENCE_KEYS if key in self.config})
         self.access = AccessRules(self)
-        self._begin_anew()
+        self._create_runtime_state()
         rebuild_after_fork(self, DatabaseAdapter._begin_in_child)
 
     def _begin_in_child(self) -> None:
         """What a fork has left here is the parent's: begin anew."""
         if self._opened:
             self.backend.abandon()
-        self._begin_anew()
+        self._create_runtime_state()
 
-    def _begin_anew(self) -> None:
+    def _create_runtime_state(self) -> None:
         """Make everything that must not be shared with a forked child: locks, threads, connections."""
         self._opened = False
         self._lock = RLock()
         self._transactions: set[Transaction] = set()
         self._watchdog = Watchdog()
         self.backend = self._make_backend(Setup(self.name, self.config, self.schema, self.settings, self._watchdog))
-        self._seam = self.backend.seam
+        self._handler = self.backend.handler
         self.pipeline = Pipeline(self.name, self._execute, self.settings, sleep=self._sleep)
-        self._guarded = Guarded(self.pipeline, self._execute, self._open_session, self._open_reading_session)
-        self._call = self.access.enforced(self.backend.call_through(self._guarded))
-        self._call_inside = self.access.enforced(self.backend.call_inside(self._guarded, carry_out))
+        self._stages = Stages(self.pipeline, self._execute, self._open_session, self._open_reading_session)
+        self._call = self.access.enforced(self.backend.call_through(self._stages))
+        self._call_inside = self.access.enforced(self.backend.call_inside(self._stages, carry_out))
         self._subscriptions = Subscriptions(self.name, self._followed)
 
     def _make_backend(self, setup: Setup) -> Backend:
@@ -151,12 +151,12 @@ class DatabaseAdapter(Database):
 
     # Callers
 
-    def judges(self, operation: Operation) -> bool:
+    def enforces_access(self, operation: Operation) -> bool:
         """Whether the backend itself applies rules of its own to a caller's ``operation``."""
-        judges = self.backend.judges(operation)
+        judges = self.backend.enforces_access(operation)
         if judges is None:
             self.pipeline.call(Ping(), current_context.get())
-            judges = self.backend.judges(operation)
+            judges = self.backend.enforces_access(operation)
         return bool(judges)
 
     def demand_callers(self) -> None:
@@ -223,7 +223,7 @@ class DatabaseAdapter(Database):
         self.access.require_caller(context, "begin")
         if self.settings.timeout:
             context = context.until(monotonic() + self.settings.timeout)
-        session = self.backend.begin(self._guarded, context, reads=reads)
+        session = self.backend.begin(self._stages, context, reads=reads)
         transaction = Transaction(self, session, context, self._call_inside, self._transaction_ended)
         self._transactions.add(transaction)
         transaction.ticket = self._watchdog.watch(context.deadline, partial(_expire, transaction))
@@ -244,7 +244,7 @@ class DatabaseAdapter(Database):
         except DataError as error:
             logger.warning("%s did not connect: %s", self.name, error)
             return False
-        self.pipeline.guard.reset()
+        self.pipeline.circuit_breaker.reset()
         return True
 
     def disconnect(self) -> bool:
@@ -262,7 +262,7 @@ class DatabaseAdapter(Database):
     @property
     def connected(self) -> bool:
         """Whether the backend is open and, as far as the last calls tell, answers."""
-        return self._opened and self.pipeline.guard.state == "closed"
+        return self._opened and self.pipeline.circuit_breaker.state == "closed"
 
     def get_connection_info(self) -> dict[str, Any]:
         """What is known of the backend without asking it: its place, its circuit, its open transactions."""
@@ -278,7 +278,7 @@ class DatabaseAdapter(Database):
         }
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask the backend for a sign of life, through the same guard as every call."""
+        """Ask the backend for a sign of life, through the same pipeline as every call."""
         try:
             # Whether it answers is the application's question, whoever is curious.
             self._call(Ping(), current_context.get().acting_as(SERVICE))
@@ -286,14 +286,14 @@ class DatabaseAdapter(Database):
             return False, f"Connection error: {error}"
         return True, "Connection successful"
 
-    # What the pipeline guards
+    # What the pipeline calls
 
     def _execute(self, operation: Operation, context: Context) -> Result:
         if type(operation) in REFUSABLE or getattr(operation, "lock", False):
             self.backend.refuse_unsupported(operation)
         if not self._opened:
             self.opened(context)
-        return self._seam(operation, context)
+        return self._handler(operation, context)
 
     def _open_session(self, context: Context) -> Session:
         return self.opened(context).open_session(context)

@@ -1,4 +1,4 @@
-"""The face that an adapter and the connection manager share: what routes talk to."""
+"""The interface that an adapter and the connection manager share: what routes talk to."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Rows of other tables inside the rows that a query selects.
 
-Built on the seam: a select for the rows, then a select by an ``in`` filter for what belongs to them. So it is the
-same on every backend, and costs one read a join, not one a row.
+A select fetches the rows, and a second one with an ``in`` filter what belongs to them. So it is the same on every
+backend, and costs one read a join, not one a row.
 """
 
 from __future__ import annotations

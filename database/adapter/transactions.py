@@ -40,14 +40,14 @@ from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
 from database.core.tables.schema import Schema
-from database.resilience.policy import Handler
+from database.resilience.stages import Handler
 
 State = Literal["active", "aborted", "committed", "rolled_back", "expired", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
 class Commit(Operation):
-    """The end of a transaction, as the guard and the metrics see it."""
+    """The end of a transaction, as the circuit breaker and the metrics see it."""
 
     kind: ClassVar[str] = "commit"
 

@@ -1,1 +1,1 @@
-"""The backends: one module or folder each, all behind the seam of :mod:`database.adapter.base`."""
+"""The backends: one module or folder each, all behind the interface of :mod:`database.adapter.backend`."""

@@ -6,7 +6,7 @@
 Traceback (most recent call last):
 OutcomeUnknown: the connection was lost before the write was confirmed
 
-The adapter has a pipeline of its own, so faults meet retry and guard as those of a real backend do. What can
+The adapter has a pipeline of its own, so faults meet retry and circuit breaker as those of a real backend do. What can
 happen where:
 
 ====================  ===========================  ===================  =================  ===================
@@ -142,8 +142,8 @@ class FaultyBackend(Backend):
         self._faults = faults
         self._random = Random(seed)
 
-    def judges(self, operation: Operation) -> bool:
-        return self._inner.judges(operation)
+    def enforces_access(self, operation: Operation) -> bool:
+        return self._inner.enforces_access(operation)
 
     def refuse_unsupported(self, operation: Operation) -> None:
         super().refuse_unsupported(operation)

@@ -1,4 +1,4 @@
-"""The operations of the seam: what every backend is asked to do, as immutable values."""
+"""The operations of the backend interface: what every backend is asked to do, as immutable values."""
 
 from __future__ import annotations
 

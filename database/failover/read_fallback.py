@@ -17,7 +17,7 @@ from database.core.operations import reads_only
 from database.core.result import Result
 from database.core.tables.access_rules import is_caller
 from database.failover.state import Failover
-from database.resilience.policy import Handler
+from database.resilience.stages import Handler
 
 
 def may_stand_in(adapter: DatabaseAdapter, absent: DatabaseAdapter, operation: Operation) -> bool:

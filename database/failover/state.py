@@ -79,9 +79,9 @@ class Failover:
         self._answered_at = clock()
         self._next_attempt = 0.0
         self._connecting = RLock()
-        # Taken under the lock of the primary's guard, which tells of its changes: nothing may be waited for under it.
+        # Taken under the lock of the primary's circuit breaker, which reports its changes: never wait while holding it.
         self._replacing = Lock()
-        primary.pipeline.guard.add_watch(self._state_changed)
+        primary.pipeline.circuit_breaker.add_watch(self._state_changed)
 
     def connect(self) -> bool:
         """Ask the adapters in order for a sign of life until one answers; whether one does.
@@ -120,7 +120,9 @@ class Failover:
         if len(self.adapters) == 1 or not state.health.away:
             return state.name
         # A stand-in that was never needed is not known to be ill.
-        return next((name for name, adapter in self.adapters.items() if adapter.pipeline.guard.state == CLOSED), None)
+        return next(
+            (name for name, adapter in self.adapters.items() if adapter.pipeline.circuit_breaker.state == CLOSED), None
+        )
 
     def answered(self) -> None:
         """Note that the primary answered a moment ago."""
@@ -132,7 +134,7 @@ class Failover:
         return self._clock() - self._answered_at
 
     def _state_changed(self, state: str) -> None:
-        """The primary's circuit opened or closed; called by its guard."""
+        """The primary's circuit opened or closed; called by its circuit breaker."""
         with self._replacing:
             before = self.state.health
             if state != CLOSED:
@@ -175,7 +177,7 @@ class Failover:
         if adapter.connect():
             return True
         # Its prober asks from now on, and no call waits for it.
-        adapter.pipeline.guard.trip()
+        adapter.pipeline.circuit_breaker.trip()
         adapter.pipeline.start()
         logger.warning("%s does not answer; it is asked again all the time", name)
         return False

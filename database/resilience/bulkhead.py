@@ -11,8 +11,8 @@ from database.core.context import Context
 from database.core.errors import PoolExhausted
 from database.core.operations import Operation
 from database.resilience.deadline import remaining
-from database.resilience.policy import Answer
-from database.resilience.policy import Step
+from database.resilience.stages import Answer
+from database.resilience.stages import Step
 
 
 class Bulkhead:

@@ -1,4 +1,4 @@
-"""The circuit guard: while a backend is down, calls fail at once, and one trial at a time asks whether it is back.
+"""The circuit breaker: while a backend is down, calls fail at once, and one trial at a time asks whether it is back.
 
 pybreaker is the state machine that its listeners see; it is never asked to run a call, because it would hold its
 lock meanwhile and every call would wait for the slowest. The decisions are taken here:
@@ -31,10 +31,10 @@ from database.core.errors import DataError
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.resilience.classification import Verdict
-from database.resilience.classification import judge
-from database.resilience.policy import Answer
-from database.resilience.policy import ResilienceSettings
-from database.resilience.policy import Step
+from database.resilience.classification import classify
+from database.resilience.settings import ResilienceSettings
+from database.resilience.stages import Answer
+from database.resilience.stages import Step
 from database.resilience.window import Window
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ _JITTER = 0.2
 
 
 class GuardSnapshot(TypedDict):
-    """The guard as seen from outside.
+    """The circuit breaker as seen from outside.
 
-    ``failure_count`` as in :attr:`Guard.failure_count`; ``openings`` and ``refused`` count since the start;
+    ``failure_count`` as in :attr:`CircuitBreaker.failure_count`; ``openings`` and ``refused`` count since the start;
     ``retry_after`` is in seconds.
     """
 
@@ -77,7 +77,7 @@ class _Trial:
         self.expires = expires
 
 
-class Guard:
+class CircuitBreaker:
     """The circuit breaker of one backend.
 
     :param name: the backend's name.
@@ -100,7 +100,7 @@ class Guard:
         self._settings = settings
         self._clock = clock
         self._chance = chance
-        # Reentrant, because listeners are called under it and may ask the guard something.
+        # Reentrant, because listeners are called under it and may ask the circuit breaker something.
         self._lock = RLock()
         self._watches: list[Watch] = []
         self._mirror: Mirror | None = None
@@ -144,8 +144,8 @@ class Guard:
     def add_watch(self, watch: Watch) -> None:
         """Have ``watch`` called with every new state, in order.
 
-        It is called under the guard's lock: it may ask the guard, but must not wait for anything. What it
-        raises reaches the call that caused the change.
+        It is called under the circuit breaker's lock: it may read the circuit breaker's state, but must not wait for
+        anything. What it raises reaches the call that caused the change.
         """
         with self._lock:
             self._watches.append(watch)
@@ -257,7 +257,7 @@ class Guard:
         with self._lock:
             now = self._clock()
             trial = _Trial(now + self._settings.trial_timeout)
-            # Closed in the meantime: the permit stays unknown to the guard, and its outcome moves nothing.
+            # Closed in the meantime: the permit stays unknown to the circuit breaker, and its outcome moves nothing.
             if self._state == CLOSED:
                 return trial
             if self._until_trial() > 0 or not reads_only(operation):
@@ -307,4 +307,4 @@ class Guard:
             watch(state)
 
     def _judge(self, error: DataError, started: float, context: Context, limit: float) -> Verdict:
-        return judge(error, elapsed=self._clock() - started, limit=limit, allowed=context.deadline - started)
+        return classify(error, elapsed=self._clock() - started, limit=limit, allowed=context.deadline - started)

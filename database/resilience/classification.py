@@ -26,7 +26,7 @@ class Verdict(Enum):
     NOTHING = "nothing"
 
 
-def judge(error: DataError, *, elapsed: float, limit: float, allowed: float) -> Verdict:
+def classify(error: DataError, *, elapsed: float, limit: float, allowed: float) -> Verdict:
     """What ``error`` says about the backend.
 
     A refused request is a sign of life. A statement that was stopped says nothing, or a few expensive queries would

@@ -9,8 +9,8 @@ from database.core.context import Context
 from database.core.errors import DataError
 from database.core.errors import TimedOut
 from database.core.operations import Operation
-from database.resilience.policy import Answer
-from database.resilience.policy import Step
+from database.resilience.stages import Answer
+from database.resilience.stages import Step
 
 
 def remaining(context: Context, clock: Clock) -> float:

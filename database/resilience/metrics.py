@@ -10,8 +10,8 @@ from database.core.errors import DataError
 from database.core.errors import Outcome
 from database.core.errors import RequestError
 from database.core.operations import Operation
-from database.resilience.policy import Answer
-from database.resilience.policy import Step
+from database.resilience.stages import Answer
+from database.resilience.stages import Step
 
 _BUCKETS = 64  # microseconds as powers of two: far more than a clock can count
 

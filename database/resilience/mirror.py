@@ -1,4 +1,4 @@
-"""A guard's circuit as pybreaker's listeners know it.
+"""A circuit as pybreaker's listeners know it.
 
 Nobody but who has such a listener pays for pybreaker, which loads Redis's client where that is installed.
 """
@@ -11,10 +11,10 @@ import pybreaker
 
 
 class Mirror:
-    """A pybreaker circuit that follows a guard's states and runs no calls.
+    """A pybreaker circuit that follows a circuit breaker's states and runs no calls.
 
     :param name: the backend's name.
-    :param state: the guard's present state.
+    :param state: the circuit breaker's present state.
     """
 
     def __init__(self, name: str, state: str) -> None:
@@ -26,7 +26,7 @@ class Mirror:
         self._breaker.add_listener(listener)
 
     def enter(self, state: str) -> None:
-        """Follow the guard into a state."""
+        """Follow the circuit breaker into a state."""
         _MOVES[state](self._breaker)
 
 

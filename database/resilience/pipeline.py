@@ -1,8 +1,8 @@
 """Everything between a call and its adapter, built once per backend.
 
-Outside in: deadline, bulkhead, retry, guard, metrics, adapter. Every stage sees what the ones outside it let
-through: an attempt that waits for its retry holds a permit, every attempt is judged by the guard, and only what
-was really sent is counted in the metrics.
+Outside in: deadline, bulkhead, retry, circuit breaker, metrics, adapter. Every stage sees what the ones outside it
+let through: an attempt that waits for its retry holds a permit, the circuit breaker judges every attempt, and the
+metrics count only what was really sent.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from database.core.operations import Operation
 from database.core.operations import Ping
 from database.resilience import probe
 from database.resilience.bulkhead import Bulkhead
-from database.resilience.circuit_breaker import Guard
+from database.resilience.circuit_breaker import CircuitBreaker
 from database.resilience.deadline import bounded
 from database.resilience.metrics import Metrics
 from database.resilience.metrics import OperationCounts
-from database.resilience.policy import Answer
-from database.resilience.policy import Handler
-from database.resilience.policy import ResilienceSettings
-from database.resilience.policy import Step
 from database.resilience.probe import Prober
 from database.resilience.retry import Retry
 from database.resilience.retry import Sleep
+from database.resilience.settings import ResilienceSettings
+from database.resilience.stages import Answer
+from database.resilience.stages import Handler
+from database.resilience.stages import Step
 
 Session = TypeVar("Session")
 
@@ -44,7 +44,7 @@ class PipelineSnapshot(TypedDict):
     """A backend's pipeline for the status page.
 
     ``in_flight`` is None without a limit on concurrency; ``retry_after`` and ``retries_left`` as in
-    :class:`~database.resilience.circuit_breaker.Guard` and :class:`~database.resilience.retry.RetryBudget`.
+    :class:`~database.resilience.circuit_breaker.CircuitBreaker` and :class:`~database.resilience.retry.RetryBudget`.
     """
 
     name: str
@@ -71,13 +71,13 @@ class Pipeline:
     """The stages around one backend.
 
     :param name: the backend's name, for errors, listeners and the status page.
-    :param execute: the adapter's seam.
+    :param execute: the adapter's handler.
     :param settings: the numbers; see there.
     :param clock: the clock that deadlines are on.
     :param sleep: waits the given seconds between attempts; by default really.
     :param chance: a random number from 0 to 1, for the open time's jitter.
     :param probing: whether a thread of its own asks for a sign of life while the circuit is open.
-    :ivar call: the adapter's seam with all stages around it; raises only what the adapter raises, ``TimedOut``,
+    :ivar call: the adapter's handler with all stages around it; raises only what the adapter raises, ``TimedOut``,
         ``PoolExhausted`` and ``CircuitOpen``.
     """
 
@@ -95,15 +95,17 @@ class Pipeline:
         self.name = name
         self.settings = settings or ResilienceSettings()
         self.metrics = Metrics(clock)
-        self.guard = Guard(name, self.settings, clock, chance, probe.PAUSE + probe.PATIENCE if probing else math.inf)
+        self.circuit_breaker = CircuitBreaker(
+            name, self.settings, clock, chance, probe.PAUSE + probe.PATIENCE if probing else math.inf
+        )
         self._clock = clock
         self._bulkhead = Bulkhead(self.settings.max_concurrency, clock)
         self._retry = Retry(self.settings.retry_count, clock, sleep)
-        self.call: Handler = self._bounded(self._bulkhead.limited(self._retry.repeated(self._guarded(execute))))
-        self._begin: Step[Any] = self._bounded(self._bulkhead.held(self._retry.repeated(self._guarded(_open))))
+        self.call: Handler = self._bounded(self._bulkhead.limited(self._retry.repeated(self._protected(execute))))
+        self._begin: Step[Any] = self._bounded(self._bulkhead.held(self._retry.repeated(self._protected(_open))))
         # A ping takes no permit, or calls that hang could keep the backend from being found well again.
         self._ping: Handler = self._bounded(self.metrics.measured(execute))
-        self._prober = Prober(self.guard, self._probe) if probing else None
+        self._prober = Prober(self.circuit_breaker, self._probe) if probing else None
 
     def observe(self, handler: Handler) -> Handler:
         """A handler for operations inside a session that is open.
@@ -111,7 +113,7 @@ class Pipeline:
         It has a deadline and is counted, but is neither repeated nor refused: the session holds its permit
         already, and a transaction is repeated as a whole or not at all.
         """
-        return self._bounded(self.guard.observed(self.metrics.measured(handler)))
+        return self._bounded(self.circuit_breaker.observed(self.metrics.measured(handler)))
 
     def open_session(self, opener: Callable[[Context], Session], context: Context) -> Session:
         """Open a session with all stages around ``opener``; on success it holds a permit.
@@ -129,7 +131,7 @@ class Pipeline:
 
     def inside(self, handler: Handler) -> Handler:
         """All stages but the permit around ``handler``: for the calls of a session that holds one already."""
-        return self._bounded(self._retry.repeated(self._guarded(handler)))
+        return self._bounded(self._retry.repeated(self._protected(handler)))
 
     def release_session(self) -> None:
         """Hand the permit of an ended session back.
@@ -140,14 +142,14 @@ class Pipeline:
 
     def snapshot(self) -> PipelineSnapshot:
         """The state and the counts for the status page."""
-        guard = self.guard.snapshot()
+        circuit = self.circuit_breaker.snapshot()
         return PipelineSnapshot(
             name=self.name,
-            circuit_state=guard["state"],
-            failure_count=guard["failure_count"],
-            openings=guard["openings"],
-            refused=guard["refused"],
-            retry_after=guard["retry_after"],
+            circuit_state=circuit["state"],
+            failure_count=circuit["failure_count"],
+            openings=circuit["openings"],
+            refused=circuit["refused"],
+            retry_after=circuit["retry_after"],
             in_flight=self._bulkhead.in_flight,
             retries_left=self._retry.budget.retries,
             operations=self.metrics.snapshot(),
@@ -166,8 +168,8 @@ class Pipeline:
     def _bounded(self, inner: Step[Answer]) -> Step[Answer]:
         return bounded(inner, self.name, self.settings.timeout, self._clock)
 
-    def _guarded(self, inner: Step[Answer]) -> Step[Answer]:
-        return self.guard.protected(self.metrics.measured(inner))
+    def _protected(self, inner: Step[Answer]) -> Step[Answer]:
+        return self.circuit_breaker.protected(self.metrics.measured(inner))
 
     def _probe(self) -> None:
         self._ping(Ping(), NO_CONTEXT.acting_as(SERVICE).until(self._clock() + probe.PATIENCE))

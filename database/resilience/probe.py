@@ -9,7 +9,7 @@ from database.core.errors import RequestError
 from database.core.lifecycle import Worker
 from database.resilience.circuit_breaker import CLOSED
 from database.resilience.circuit_breaker import OPEN
-from database.resilience.circuit_breaker import Guard
+from database.resilience.circuit_breaker import CircuitBreaker
 
 PAUSE = 0.5
 """Seconds between the end of a ping and the next one."""
@@ -21,24 +21,29 @@ Wait = Callable[[float | None], object]
 
 
 class Prober:
-    """A daemon thread that lives while a guard is not closed, and closes it when the backend answers.
+    """A daemon thread that lives while a circuit is not closed, and closes it when the backend answers.
 
-    :param guard: whose circuit it watches.
-    :param ping: asks for a sign of life, past the guard; a :class:`~database.core.errors.BackendError` is none.
+    :param circuit_breaker: whose circuit it watches.
+    :param ping: asks for a sign of life, past the circuit breaker; a :class:`~database.core.errors.BackendError`
+        is none.
     :param pause: seconds between two pings, whatever the circuit's open time is.
     :param wait: replaces the waiting, for tests.
     """
 
     def __init__(
-        self, guard: Guard, ping: Callable[[], object], pause: float = PAUSE, wait: Wait | None = None
+        self,
+        circuit_breaker: CircuitBreaker,
+        ping: Callable[[], object],
+        pause: float = PAUSE,
+        wait: Wait | None = None,
     ) -> None:
-        self._guard = guard
+        self._circuit_breaker = circuit_breaker
         self._ping = ping
         self._watching = True
         self._worker = Worker(
-            f"isthmus-probe-{guard.name}", self._step, pause, first=pause, goes_on=self._is_needed, wait=wait
+            f"isthmus-probe-{circuit_breaker.name}", self._step, pause, first=pause, goes_on=self._is_needed, wait=wait
         )
-        guard.add_watch(self._state_changed)
+        circuit_breaker.add_watch(self._state_changed)
 
     @property
     def running(self) -> bool:
@@ -67,9 +72,9 @@ class Prober:
             self._worker.start()
 
     def _step(self) -> None:
-        openings = self._guard.openings
+        openings = self._circuit_breaker.openings
         if self._answers():
-            self._guard.found_well(openings)
+            self._circuit_breaker.found_well(openings)
 
     def _answers(self) -> bool:
         try:
@@ -81,4 +86,4 @@ class Prober:
         return True
 
     def _is_needed(self) -> bool:
-        return self._watching and self._guard.state != CLOSED
+        return self._watching and self._circuit_breaker.state != CLOSED

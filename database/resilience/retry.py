@@ -26,8 +26,8 @@ from database.core.errors import Outcome
 from database.core.errors import OutcomeUnknown
 from database.core.operations import Operation
 from database.core.operations import reads_only
-from database.resilience.policy import Answer
-from database.resilience.policy import Step
+from database.resilience.stages import Answer
+from database.resilience.stages import Step
 
 Sleep = Callable[[float], None]
 

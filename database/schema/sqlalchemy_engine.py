@@ -46,7 +46,7 @@ def is_there(adapter: DatabaseAdapter) -> bool:
 def connected(adapter: DatabaseAdapter, *, writes: bool) -> Iterator[sa.Connection]:
     """One transaction on a connection of its own, as the configured user and not as the caller; committed at the end.
 
-    The adapter is asked for a sign of life first, so that its guard, its deadline and its set-up come before.
+    The adapter is asked for a sign of life first, so that its circuit breaker, its deadline and its set-up come before.
 
     :param writes: whether a lost answer would leave it unknown if something was applied.
     :raises Unsupported: for a backend without SQL tables.

@@ -1,4 +1,4 @@
-"""The operations of the seam, carried out on a SQL connection."""
+"""The backend interface's operations, carried out on a SQL connection."""
 
 from __future__ import annotations
 

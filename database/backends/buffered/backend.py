@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from database import translation
 from database.adapter.backend import Backend
-from database.adapter.backend import Guarded
+from database.adapter.backend import Stages
 from database.adapter.transactions import Session
 from database.backends.buffered.session import BufferedSession
 from database.core.clock import monotonic
@@ -24,8 +24,8 @@ from database.core.operations import Upsert
 from database.core.operations import reads_only
 from database.core.result import Result
 from database.resilience.deadline import bounded
-from database.resilience.policy import Handler
 from database.resilience.repetition import repeated
+from database.resilience.stages import Handler
 
 
 class BufferedBackend(Backend):
@@ -55,11 +55,11 @@ class BufferedBackend(Backend):
         return self._session(self.transmit)
 
     @property
-    def seam(self) -> Handler:
+    def handler(self) -> Handler:
         return self.transmit
 
-    def call_through(self, guarded: Guarded) -> Handler:
-        send = guarded.pipeline.call
+    def call_through(self, stages: Stages) -> Handler:
+        send = stages.pipeline.call
 
         def call(operation: Operation, context: Context) -> Result:
             self.refuse_unsupported(operation)
@@ -67,13 +67,13 @@ class BufferedBackend(Backend):
 
         return self._bounded(call)
 
-    def call_inside(self, guarded: Guarded, handler: Handler) -> Handler:
-        # The session's round trips are guarded one by one.
+    def call_inside(self, stages: Stages, handler: Handler) -> Handler:
+        # The session's round trips pass through the pipeline one by one.
         return self._bounded(handler)
 
-    def begin(self, guarded: Guarded, context: Context, *, reads: bool) -> Session:
-        guarded.pipeline.hold(context)
-        return self._session(guarded.pipeline.inside(guarded.seam))
+    def begin(self, stages: Stages, context: Context, *, reads: bool) -> Session:
+        stages.pipeline.hold(context)
+        return self._session(stages.pipeline.inside(stages.handler))
 
     def _bounded(self, handler: Handler) -> Handler:
         return bounded(handler, self.name, self.settings.timeout, monotonic)

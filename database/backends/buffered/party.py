@@ -38,7 +38,7 @@ from database.core.tables.rows import complete_rows
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import together
-from database.resilience.policy import Handler
+from database.resilience.stages import Handler
 
 
 class Party:

@@ -27,7 +27,7 @@ from database.core.result import Result
 from database.core.tables.access_rules import is_caller
 from database.core.tables.schema import Schema
 from database.core.tables.schema import new_id
-from database.resilience.policy import Handler
+from database.resilience.stages import Handler
 
 
 class CallInside(Protocol):

@@ -54,7 +54,7 @@ from database.core.operations import QueryCall
 from database.core.operations import Select
 from database.core.result import Result
 from database.core.tables.access_rules import is_caller
-from database.resilience.policy import Handler
+from database.resilience.stages import Handler
 
 _DEFAULT_CONNECTIONS = 16
 
@@ -150,7 +150,7 @@ class ConvexBackend(BufferedBackend):
         )
         return Unsupported("calls", backend=self.name, detail=f"{call.function} cannot run here; {reason}")
 
-    def judges(self, operation: Operation) -> bool:
+    def enforces_access(self, operation: Operation) -> bool:
         """Of an application's functions, which see the caller's own token; rows are read with the deploy key."""
         return isinstance(operation, Call)
 

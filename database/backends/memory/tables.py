@@ -1,4 +1,4 @@
-"""The operations of the seam on dictionaries.
+"""The backend interface's operations on dictionaries.
 
 JSON is kept encoded, so that no caller can reach what is stored. A copy of the tables shares all rows with
 its original: rows are replaced, never changed.

@@ -25,7 +25,7 @@ from database.core.errors import DataError
 from database.core.errors import PoolExhausted
 
 logger = logging.getLogger("psycopg.pool")
-# The pool reports every failed attempt; the guard and the status page say it once.
+# The pool reports every failed attempt; the circuit breaker and the status page say it once.
 logger.setLevel(logging.CRITICAL)
 
 _CONNECT_SECONDS = 5

@@ -48,7 +48,7 @@ class SupabaseDirectBackend(PostgresBackend):
         if not self._has_roles:
             logger.warning("%s has no roles anon, authenticated and service_role: only claims are set", self.name)
 
-    def judges(self, operation: Operation) -> bool | None:
+    def enforces_access(self, operation: Operation) -> bool | None:
         return self._has_roles
 
     def describe(self) -> dict[str, object]:

@@ -190,7 +190,7 @@ def test_tokens_that_are_not_accepted(remote: Remote) -> None:
                 assert remote.server.viewer(adapter) == "nobody"
 
     at_once(THREADS, work)
-    assert adapter.pipeline.guard.state == "closed"
+    assert adapter.pipeline.circuit_breaker.state == "closed"
     assert adapter.pipeline.snapshot()["openings"] == 0
     # Two of three in each round succeeded, and what was refused was not repeated.
     assert remote.traffic.count() <= 3 * THREADS * ROUNDS + 2 * THREADS

@@ -90,7 +90,7 @@ def test_too_many_requests_say_nothing_against_the_server(remote: Remote) -> Non
         with pytest.raises(Throttled):
             adapter.run(Insert("accounts", [account("a")]))
     adapter.run(Insert("accounts", [account("a")]))
-    assert adapter.pipeline.guard.state == "closed"
+    assert adapter.pipeline.circuit_breaker.state == "closed"
 
 
 @only_convex

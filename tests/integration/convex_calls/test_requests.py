@@ -115,7 +115,7 @@ def test_its_failure_undoes_the_request_and_says_nothing_of_itself(site: Site, s
     assert answer["type"] == "urn:isthmus:problem:data-error"
     assert "swordfish" not in str(answer)
     assert (shop.orders(), shop.entries()) == ([], [])
-    assert site.adapter.pipeline.guard.state == "closed"
+    assert site.adapter.pipeline.circuit_breaker.state == "closed"
 
 
 def test_a_lost_reply_is_made_up_for(site: Site, shop: Shop) -> None:

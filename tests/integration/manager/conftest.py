@@ -41,10 +41,10 @@ class Pair:
 
     def wait_until_well(self) -> None:
         """Return when the circuit to ``main`` is closed."""
-        guard = self.manager.adapters["main"].pipeline.guard
+        circuit_breaker = self.manager.adapters["main"].pipeline.circuit_breaker
         closed = Event()
-        guard.add_listener(_When(CLOSED, closed))
-        assert guard.state == CLOSED or closed.wait(PATIENCE)
+        circuit_breaker.add_listener(_When(CLOSED, closed))
+        assert circuit_breaker.state == CLOSED or closed.wait(PATIENCE)
 
 
 class _When(pybreaker.CircuitBreakerListener):

@@ -23,14 +23,14 @@ def test_a_declared_table_that_is_missing_is_no_fault_of_the_caller(
 ) -> None:
     with pytest.raises(SchemaMismatch, match="migrations"):
         adapter.run(operation)
-    assert adapter.pipeline.guard.state == "closed"
+    assert adapter.pipeline.circuit_breaker.state == "closed"
 
 
 def test_without_a_log_the_feed_says_what_to_do(adapter: DatabaseAdapter) -> None:
     for cursor in (None, "1:0123456789abcdef"):
         with pytest.raises(SchemaMismatch, match="flask db upgrade"):
             adapter.changes(cursor)
-    assert adapter.pipeline.guard.state == "closed"
+    assert adapter.pipeline.circuit_breaker.state == "closed"
 
 
 def test_sql_text_that_names_a_missing_table_is_one(adapter: DatabaseAdapter) -> None:

@@ -67,7 +67,7 @@ def test_a_standby_has_no_feed_and_a_promotion_is_a_gap(
         with pytest.raises(Unsupported, match="standby"):
             adapter.changes(cursor)
     assert (adapter.get("notes", "a") or {})["id"] == "a"
-    assert adapter.pipeline.guard.state == "closed"
+    assert adapter.pipeline.circuit_breaker.state == "closed"
     adapter.execute_query("select pg_promote()")
     _is_a_gap_and_then_goes_on(adapter, start.cursor, "b")
 

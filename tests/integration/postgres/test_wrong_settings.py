@@ -106,7 +106,7 @@ def test_a_refused_password_is_not_tried_again(there: dict[str, object]) -> None
             adapter.run_alone(Ping())
         counts = adapter.get_connection_info()["operations"]["ping"]
         assert counts["backend_error"] == 1
-        assert adapter.pipeline.guard.state == "closed"
+        assert adapter.pipeline.circuit_breaker.state == "closed"
     finally:
         adapter.disconnect()
 

@@ -104,7 +104,7 @@ def test_a_function_of_ours_is_stopped_at_the_deadline(make: Make) -> None:
     with pytest.raises(Stopped):
         adapter.table("things").contains("data", [[[n]] for n in range(1, 80)]).execute()
     # The database did as it was told.
-    assert adapter.pipeline.guard.state == "closed"
+    assert adapter.pipeline.circuit_breaker.state == "closed"
     assert len(adapter.table("things").select("id").execute()) == 1
 
 
@@ -168,7 +168,7 @@ def test_a_busy_writer_is_no_sign_of_an_ill_database(make: Make) -> None:
         for refused in (lambda: adapter.run_alone(Insert("things", [thing("b")])), adapter.begin_transaction):
             with pytest.raises(PoolExhausted):
                 refused()
-        assert adapter.pipeline.guard.state == "closed"
+        assert adapter.pipeline.circuit_breaker.state == "closed"
         assert adapter.run_alone(Get("things", "b")).rows == []
 
 

@@ -86,7 +86,7 @@ def test_a_transaction_goes_to_the_first_database_whatever_answers_reads(ledger:
     manager = ConnectionManager(load_settings(None, ENVIRONMENT="testing"), adapters)
     assert manager.connect()
     transaction = manager.begin_transaction()
-    adapters["first"].pipeline.guard.trip()
+    adapters["first"].pipeline.circuit_breaker.trip()
     assert manager.active_adapter == "second"
     text = "insert into entries (id, account_id, note) values ('1', 'acme', 'x')"
     assert manager._execute_query_in_transaction(transaction, text) == 1

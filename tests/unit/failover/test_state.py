@@ -47,15 +47,15 @@ def test_a_snapshot_cannot_be_changed(failover: Failover) -> None:
 
 def test_a_snapshot_keeps_what_was_true_when_it_was_taken(failover: Failover, main: MemoryAdapter) -> None:
     before = failover.connected()
-    main.pipeline.guard.trip()
+    main.pipeline.circuit_breaker.trip()
     assert (before.name, before.adapter, before.health.away, before.epoch) == ("main", main, False, 0)
     after = failover.connected()
     assert (after.name, after.adapter, after.health.away, after.epoch) == ("main", main, True, 1)
 
 
 def test_each_way_of_reads_has_an_epoch(failover: Failover, main: MemoryAdapter, clock: ManualClock) -> None:
-    main.pipeline.guard.trip()
-    main.pipeline.guard.reset()
+    main.pipeline.circuit_breaker.trip()
+    main.pipeline.circuit_breaker.reset()
     assert (failover.now().health.away, failover.now().epoch) == (True, 1)
     clock.advance(AFTER)
     assert (failover.now().health.away, failover.now().epoch) == (False, 2)
@@ -63,11 +63,11 @@ def test_each_way_of_reads_has_an_epoch(failover: Failover, main: MemoryAdapter,
 
 
 def test_an_outage_during_the_pause_begins_it_anew(failover: Failover, main: MemoryAdapter, clock: ManualClock) -> None:
-    main.pipeline.guard.trip()
-    main.pipeline.guard.reset()
+    main.pipeline.circuit_breaker.trip()
+    main.pipeline.circuit_breaker.reset()
     clock.advance(AFTER - 1)
-    main.pipeline.guard.trip()
-    main.pipeline.guard.reset()
+    main.pipeline.circuit_breaker.trip()
+    main.pipeline.circuit_breaker.reset()
     clock.advance(AFTER - 1)
     assert (failover.now().health.away, failover.now().epoch) == (True, 1)
 
@@ -89,16 +89,16 @@ class InterruptedClock(ManualClock):
 def test_reads_do_not_return_to_a_primary_that_went_away_at_that_moment(main: MemoryAdapter) -> None:
     clock = InterruptedClock()
     failover = failing_over(main, clock)
-    main.pipeline.guard.trip()
-    main.pipeline.guard.reset()
+    main.pipeline.circuit_breaker.trip()
+    main.pipeline.circuit_breaker.reset()
     clock.advance(AFTER)
-    clock.meanwhile = main.pipeline.guard.trip
+    clock.meanwhile = main.pipeline.circuit_breaker.trip
     assert failover.connected().health.away
     assert failover.connected().health.well_since is None
 
 
 def test_a_disconnect_changes_nothing_but_the_connection(failover: Failover, main: MemoryAdapter) -> None:
-    main.pipeline.guard.trip()
+    main.pipeline.circuit_breaker.trip()
     failover.disconnect()
     assert failover.answering(failover.now()) is None
     assert (failover.now().health.away, failover.now().epoch) == (True, 1)

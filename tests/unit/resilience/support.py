@@ -27,7 +27,7 @@ PATIENCE = 10.0
 
 
 class Backend:
-    """A seam that raises what stands in ``script`` in turn (None: it answers), then answers always.
+    """A handler that raises what stands in ``script`` in turn (None: it answers), then answers always.
 
     :param takes: seconds that pass on the clock during each call.
     """

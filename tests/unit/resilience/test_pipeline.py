@@ -19,7 +19,7 @@ from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.result import Result
 from database.resilience.pipeline import Pipeline
-from database.resilience.policy import ResilienceSettings
+from database.resilience.settings import ResilienceSettings
 from tests.clocks import ManualClock
 from tests.unit.resilience.support import PATIENCE
 from tests.unit.resilience.support import READ
@@ -92,7 +92,7 @@ def test_all_zeros(clock: ManualClock) -> None:
     assert isinstance(pipeline.call(READ, NO_CONTEXT), Result)
     assert len(backend.sent) == 21
     assert backend.contexts[0] is NO_CONTEXT
-    assert (pipeline.guard.state, pipeline.snapshot()["in_flight"]) == ("closed", None)
+    assert (pipeline.circuit_breaker.state, pipeline.snapshot()["in_flight"]) == ("closed", None)
 
 
 def test_the_deadline_is_never_overrun(clock: ManualClock) -> None:
@@ -181,7 +181,7 @@ def test_calls_in_a_session_are_neither_repeated_nor_refused(clock: ManualClock)
     for expected in range(1, 7):
         assert outcome(lambda: observe(READ, NO_CONTEXT)) is DOWN
         assert len(inside.sent) == expected
-    assert pipeline.guard.state == "open"
+    assert pipeline.circuit_breaker.state == "open"
     violated = outcome(lambda: observe(WRITE, NO_CONTEXT))
     assert isinstance(violated, ConstraintViolated)
     assert (violated.backend, violated.operation) == ("pg", "insert")

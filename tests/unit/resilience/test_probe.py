@@ -15,10 +15,10 @@ from database.core.errors import ConnectFailed
 from database.core.errors import PermissionDenied
 from database.core.lifecycle import Worker
 from database.core.operations import Ping
-from database.resilience.circuit_breaker import Guard
-from database.resilience.policy import ResilienceSettings
+from database.resilience.circuit_breaker import CircuitBreaker
 from database.resilience.probe import PAUSE
 from database.resilience.probe import Prober
+from database.resilience.settings import ResilienceSettings
 from tests.clocks import ManualClock
 from tests.unit.resilience.support import PATIENCE
 from tests.unit.resilience.support import READ
@@ -29,19 +29,19 @@ DOWN = ConnectFailed("down")
 
 
 class Watched:
-    """A guard with a prober whose waiting is let through one at a time."""
+    """A circuit breaker with a prober whose waiting is let through one at a time."""
 
     def __init__(self, clock: ManualClock) -> None:
         self.clock = clock
-        self.guard = Guard("pg", ResilienceSettings(), clock, lambda: 0.0)
+        self.circuit_breaker = CircuitBreaker("pg", ResilienceSettings(), clock, lambda: 0.0)
         self.backend = Backend(clock)
         self.waiting: SimpleQueue[float | None] = SimpleQueue()
         self.go: SimpleQueue[None] = SimpleQueue()
         self.meanwhile: Callable[[], object] = lambda: None
-        self.prober = Prober(self.guard, self._ping, wait=self._wait)
+        self.prober = Prober(self.circuit_breaker, self._ping, wait=self._wait)
 
     def break_down(self) -> None:
-        stage = self.guard.protected(Backend(self.clock, *[DOWN] * 5))
+        stage = self.circuit_breaker.protected(Backend(self.clock, *[DOWN] * 5))
         for _ in range(5):
             outcome(lambda: stage(READ, NO_CONTEXT))
 
@@ -87,10 +87,10 @@ def test_recovers_without_traffic_and_ends(watched: Watched) -> None:
     for _ in range(3):
         # Whatever the circuit's open time, which is a minute.
         assert watched.next_wait() == PAUSE
-        assert watched.guard.state == "open"
+        assert watched.circuit_breaker.state == "open"
         watched.end_wait(PAUSE)
     watched.join()
-    assert watched.guard.state == "closed"
+    assert watched.circuit_breaker.state == "closed"
     assert watched.backend.sent == [Ping()] * 3
 
 
@@ -100,7 +100,7 @@ def test_a_backend_that_refuses_the_ping_is_there(watched: Watched) -> None:
     watched.next_wait()
     watched.end_wait(PAUSE)
     watched.join()
-    assert watched.guard.state == "closed"
+    assert watched.circuit_breaker.state == "closed"
 
 
 def test_every_opening_has_one_thread(watched: Watched) -> None:
@@ -116,12 +116,12 @@ def test_every_opening_has_one_thread(watched: Watched) -> None:
 def test_an_opening_during_a_wait_keeps_the_thread(watched: Watched) -> None:
     watched.break_down()
     watched.next_wait()
-    watched.guard.reset()
+    watched.circuit_breaker.reset()
     watched.break_down()
     assert len(watched.threads()) == 1
     watched.end_wait(PAUSE)
     watched.join()
-    assert watched.guard.state == "closed"
+    assert watched.circuit_breaker.state == "closed"
 
 
 def test_an_opening_while_the_thread_is_leaving_starts_another(watched: Watched) -> None:
@@ -143,7 +143,7 @@ def test_an_opening_while_the_thread_is_leaving_starts_another(watched: Watched)
     leave.set()
     watched.end_wait(PAUSE)
     watched.join()
-    assert watched.guard.state == "closed"
+    assert watched.circuit_breaker.state == "closed"
 
 
 def test_stopping_ends_the_thread_and_starting_watches_again(watched: Watched) -> None:
@@ -152,14 +152,14 @@ def test_stopping_ends_the_thread_and_starting_watches_again(watched: Watched) -
     watched.prober.stop(timeout=0)
     watched.end_wait(0)
     watched.join()
-    watched.guard.reset()
+    watched.circuit_breaker.reset()
     watched.break_down()
     assert not watched.prober.running
     watched.prober.start()
     assert watched.next_wait() == PAUSE
     watched.end_wait(PAUSE)
     watched.join()
-    assert watched.guard.state == "closed"
+    assert watched.circuit_breaker.state == "closed"
 
 
 def test_starting_needs_no_thread_while_the_circuit_is_closed(watched: Watched) -> None:
@@ -168,11 +168,11 @@ def test_starting_needs_no_thread_while_the_circuit_is_closed(watched: Watched) 
 
 
 def test_stopping_wakes_a_thread_that_waits(clock: ManualClock) -> None:
-    guard = Guard("pg", ResilienceSettings(), clock)
+    circuit_breaker = CircuitBreaker("pg", ResilienceSettings(), clock)
     backend = Backend(clock, *[DOWN] * 5)
-    prober = Prober(guard, lambda: None)
+    prober = Prober(circuit_breaker, lambda: None)
     for _ in range(5):
-        outcome(lambda: guard.protected(backend)(READ, NO_CONTEXT))
+        outcome(lambda: circuit_breaker.protected(backend)(READ, NO_CONTEXT))
     assert prober.running
     prober.stop(timeout=PATIENCE)
     assert not prober.running
@@ -180,7 +180,7 @@ def test_stopping_wakes_a_thread_that_waits(clock: ManualClock) -> None:
 
 def test_a_sign_of_life_from_before_another_opening_is_none(watched: Watched) -> None:
     def open_again() -> None:
-        watched.guard.reset()
+        watched.circuit_breaker.reset()
         watched.break_down()
 
     watched.meanwhile = open_again
@@ -188,7 +188,7 @@ def test_a_sign_of_life_from_before_another_opening_is_none(watched: Watched) ->
     watched.next_wait()
     watched.end_wait(PAUSE)
     assert watched.next_wait() == PAUSE
-    assert watched.guard.state == "open"
+    assert watched.circuit_breaker.state == "open"
     watched.end_wait(PAUSE)
     watched.join()
-    assert watched.guard.state == "closed"
+    assert watched.circuit_breaker.state == "closed"

@@ -16,16 +16,16 @@ from cryptography.hazmat.primitives.serialization import PublicFormat
 
 from auth.errors import InvalidToken
 from auth.keys.signing import asymmetric_signing_key
-from auth.sign_in.foreign import LEEWAY
-from auth.sign_in.foreign import MAX_TOKEN_BYTES
-from auth.sign_in.foreign import ForeignTokens
-from auth.sign_in.foreign import ForeignUser
-from auth.sign_in.foreign import foreign_tokens
-from auth.sign_in.foreign import identity_id
+from auth.sign_in.external_issuers import LEEWAY
+from auth.sign_in.external_issuers import MAX_TOKEN_BYTES
+from auth.sign_in.external_issuers import ExternalTokens
+from auth.sign_in.external_issuers import ExternalUser
+from auth.sign_in.external_issuers import external_tokens
+from auth.sign_in.external_issuers import identity_id
 from auth.sign_in.jwks_cache import IssuerKeys
 from config.settings import ConfigurationError
 from config.settings import load_settings
-from config.sign_in import ForeignIssuer
+from config.sign_in import ExternalIssuer
 from tests.unit.auth.forging import KEY
 from tests.unit.auth.forging import SECRET
 from tests.unit.auth.forging import STRANGERS_KEY
@@ -57,9 +57,9 @@ def published(url: str, _: float) -> bytes:
 
 
 @pytest.fixture(scope="module")
-def tokens() -> ForeignTokens:
-    issuers = [ForeignIssuer.model_validate(entry) for entry in ENTRIES]
-    return ForeignTokens([(issuer, IssuerKeys(issuer, published)) for issuer in issuers], OURSELVES)
+def tokens() -> ExternalTokens:
+    issuers = [ExternalIssuer.model_validate(entry) for entry in ENTRIES]
+    return ExternalTokens([(issuer, IssuerKeys(issuer, published)) for issuer in issuers], OURSELVES)
 
 
 def claims(**changes: Any) -> dict[str, Any]:
@@ -92,18 +92,18 @@ def supabase_claims(**changes: Any) -> dict[str, Any]:
     return claims(**{**common, **changes})
 
 
-def test_a_good_token_says_who_it_is(tokens: ForeignTokens) -> None:
+def test_a_good_token_says_who_it_is(tokens: ExternalTokens) -> None:
     user = tokens.verify(forge(claims(name="Ada")))
-    assert user == ForeignUser(COMPANY, "u-1", "ada@example.org", "Ada")
+    assert user == ExternalUser(COMPANY, "u-1", "ada@example.org", "Ada")
     assert tokens.verify(forge(claims(name="Ada", aud=["them", "us"]), key=RSA_KEY)) == user
 
 
-def test_an_issuer_that_confirms_addresses_need_not_say_so_by_either_kind_of_key(tokens: ForeignTokens) -> None:
-    assert tokens.verify(forge(supabase_claims())) == ForeignUser(SUPABASE, "u-1", "ada@example.org", "Ada")
-    assert tokens.verify(hs256(supabase_claims(iss=LEGACY))) == ForeignUser(LEGACY, "u-1", "ada@example.org", "Ada")
+def test_an_issuer_that_confirms_addresses_need_not_say_so_by_either_kind_of_key(tokens: ExternalTokens) -> None:
+    assert tokens.verify(forge(supabase_claims())) == ExternalUser(SUPABASE, "u-1", "ada@example.org", "Ada")
+    assert tokens.verify(hs256(supabase_claims(iss=LEGACY))) == ExternalUser(LEGACY, "u-1", "ada@example.org", "Ada")
 
 
-def test_an_address_that_such_an_issuer_says_is_not_verified_is_none(tokens: ForeignTokens) -> None:
+def test_an_address_that_such_an_issuer_says_is_not_verified_is_none(tokens: ExternalTokens) -> None:
     assert tokens.verify(forge(supabase_claims(email_verified=False))).email is None
 
 
@@ -120,7 +120,7 @@ def test_an_address_that_such_an_issuer_says_is_not_verified_is_none(tokens: For
         {"email_verified": None, "user_metadata": {"email_verified": True}},
     ],
 )
-def test_an_address_that_is_not_verified_is_none(tokens: ForeignTokens, changes: dict[str, Any]) -> None:
+def test_an_address_that_is_not_verified_is_none(tokens: ExternalTokens, changes: dict[str, Any]) -> None:
     assert tokens.verify(forge(claims(**changes))).email is None
 
 
@@ -153,7 +153,7 @@ FAR = LEEWAY + 3600
     ],
 )
 def test_wrong_claims_are_refused_with_their_reason(
-    tokens: ForeignTokens, changes: dict[str, Any], reason: str
+    tokens: ExternalTokens, changes: dict[str, Any], reason: str
 ) -> None:
     with pytest.raises(InvalidToken) as caught:
         tokens.verify(forge(claims(**changes)))
@@ -185,7 +185,7 @@ FORGERIES: dict[str, Callable[[], str]] = {
 
 
 @pytest.mark.parametrize("forgery", FORGERIES)
-def test_a_forgery_is_refused(tokens: ForeignTokens, forgery: str) -> None:
+def test_a_forgery_is_refused(tokens: ExternalTokens, forgery: str) -> None:
     with pytest.raises(InvalidToken):
         tokens.verify(FORGERIES[forgery]())
 
@@ -195,13 +195,13 @@ def test_a_forgery_is_refused(tokens: ForeignTokens, forgery: str) -> None:
     [None, 5, "", "a", "a.b", "a.b.c", "...", "e30.e30.e30", "é.e30.e30", "x" * (MAX_TOKEN_BYTES + 1)],
     ids=count(),
 )
-def test_what_is_no_token_is_refused(tokens: ForeignTokens, token: object) -> None:
+def test_what_is_no_token_is_refused(tokens: ExternalTokens, token: object) -> None:
     with pytest.raises(InvalidToken) as caught:
         tokens.verify(token)
     assert caught.value.status == 401
 
 
-def test_no_reason_repeats_anything_of_a_token(tokens: ForeignTokens) -> None:
+def test_no_reason_repeats_anything_of_a_token(tokens: ExternalTokens) -> None:
     with pytest.raises(InvalidToken) as caught:
         tokens.verify(forge(claims(iss="https://hush.example.org", sub="hush"), kid="hush"))
     assert "hush" not in str(caught.value)
@@ -259,8 +259,8 @@ def test_one_issuer_may_sign_in_two_ways_while_it_changes_them() -> None:
 
 def test_each_way_has_its_own_key() -> None:
     old = {**GOOD, "algorithms": ["HS256"], "secret": SECRET, "name": "old"}
-    issuers = [ForeignIssuer.model_validate(entry) for entry in (old, GOOD)]
-    tokens = ForeignTokens([(issuer, IssuerKeys(issuer, published)) for issuer in issuers], OURSELVES)
+    issuers = [ExternalIssuer.model_validate(entry) for entry in (old, GOOD)]
+    tokens = ExternalTokens([(issuer, IssuerKeys(issuer, published)) for issuer in issuers], OURSELVES)
     assert tokens.verify(hs256(claims())) == tokens.verify(forge(claims()))
     with pytest.raises(InvalidToken):
         tokens.verify(hs256(claims(), json.dumps(KEY.jwks()["keys"][0]), kid=KEY.kid))
@@ -270,4 +270,4 @@ def test_each_way_has_its_own_key() -> None:
 
 def test_our_own_tokens_are_no_foreign_ones() -> None:
     with pytest.raises(ConfigurationError):
-        foreign_tokens([ForeignIssuer.model_validate({**GOOD, "issuer": OURSELVES})], OURSELVES)
+        external_tokens([ExternalIssuer.model_validate({**GOOD, "issuer": OURSELVES})], OURSELVES)

@@ -21,7 +21,7 @@ from auth.sign_in.jwks_cache import STALE_SECONDS
 from auth.sign_in.jwks_cache import UNKNOWN_KEY_PAUSE
 from auth.sign_in.jwks_cache import FetchFailed
 from auth.sign_in.jwks_cache import IssuerKeys
-from config.sign_in import ForeignIssuer
+from config.sign_in import ExternalIssuer
 from tests.clocks import ManualClock
 from tests.unit.auth.forging import KEY
 from tests.unit.auth.forging import STRANGERS_KEY
@@ -68,7 +68,7 @@ def keys(issuer: Issuer, clock: ManualClock) -> IssuerKeys:
 
 
 def make_keys(issuer: Issuer, clock: ManualClock, url: str | None = JWKS_URL, name: str = ISSUER) -> IssuerKeys:
-    entry = ForeignIssuer(name="other", issuer=name, audience="us", jwks_url=url, algorithms=("ES256",))
+    entry = ExternalIssuer(name="other", issuer=name, audience="us", jwks_url=url, algorithms=("ES256",))
     return IssuerKeys(entry, issuer, clock)
 
 

@@ -1,4 +1,4 @@
-"""Tables, SQL, functions and transactions all pass the same guard."""
+"""Tables, SQL, functions and transactions all pass the same circuit breaker."""
 
 from __future__ import annotations
 
@@ -115,7 +115,7 @@ def test_with_the_circuit_open_nothing_is_sent(remote: Remote, opener: Way) -> N
     adapter = remote.another(retry_count=0, circuit_breaker_threshold=3, circuit_breaker_timeout=600)
     remote.traffic.plan(Cut(), times=inf)
     assert [fail(adapter, remote, opener) for _ in range(3)] == [1, 1, 1]
-    assert adapter.pipeline.guard.state == "open"
+    assert adapter.pipeline.circuit_breaker.state == "open"
     remote.traffic.calm()
     sent = remote.traffic.count()
     for way in WAYS:
@@ -129,7 +129,7 @@ def test_retries_that_meet_the_open_circuit_send_nothing_more(remote: Remote) ->
     adapter = remote.another(retry_count=5, circuit_breaker_threshold=2, circuit_breaker_timeout=600)
     remote.traffic.plan(Cut(), times=inf)
     assert fail(adapter, remote, by_table) == 2
-    assert adapter.pipeline.guard.state == "open"
+    assert adapter.pipeline.circuit_breaker.state == "open"
 
 
 def test_without_retries_everything_is_tried_once(remote: Remote) -> None:
@@ -171,4 +171,4 @@ def test_what_is_refused_is_a_sign_of_life(remote: Remote) -> None:
         with pytest.raises(KeyError):
             adapter.run(Call(f"{remote.server.adder}_more", {}))
         adapter.get("memos", "m")
-    assert adapter.pipeline.guard.state == "closed"
+    assert adapter.pipeline.circuit_breaker.state == "closed"

@@ -35,7 +35,7 @@ from auth.sign_in.jwks_cache import IssuerKeys
 from auth.sign_in.registration import canonical_email
 from auth.sign_in.registration import valid_name
 from config.settings import ConfigurationError
-from config.sign_in import ForeignIssuer
+from config.sign_in import ExternalIssuer
 from database.adapter.interface import Database
 from database.core.errors import ConstraintViolated
 from database.core.operations import Get
@@ -61,7 +61,7 @@ _REASONS: dict[type[PyJWTError], str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class ForeignUser:
+class ExternalUser:
     """Who a verified token is about.
 
     :ivar subject: their name at the issuer.
@@ -75,20 +75,20 @@ class ForeignUser:
     name: object
 
 
-class ForeignTokens:
+class ExternalTokens:
     """Verifies the tokens of the issuers that the settings name.
 
     :param issuers: each with its keys; made from ``AUTH_FOREIGN_ISSUERS``.
-    :param own_issuer: ``iss`` of our own tokens, which are no foreign ones.
+    :param own_issuer: ``iss`` of our own tokens, which are not accepted here.
     :raises ConfigurationError: if one of the issuers is this application.
     """
 
-    def __init__(self, issuers: Iterable[tuple[ForeignIssuer, IssuerKeys]], own_issuer: str) -> None:
+    def __init__(self, issuers: Iterable[tuple[ExternalIssuer, IssuerKeys]], own_issuer: str) -> None:
         self._issuers = tuple(issuers)
         if any(issuer.issuer == own_issuer for issuer, _ in self._issuers):
             raise ConfigurationError({"AUTH_FOREIGN_ISSUERS": "names this application's own JWT_ISSUER"})
 
-    def verify(self, token: object) -> ForeignUser:
+    def verify(self, token: object) -> ExternalUser:
         """The user of a valid token.
 
         :raises InvalidToken: for anything else, with a reason that repeats nothing of it.
@@ -100,7 +100,7 @@ class ForeignTokens:
         issuer, keys = self._chosen(claimed.get("iss"), header.get("alg"))
         return _user(issuer, _verified(token, issuer, _key(issuer, keys, header)))
 
-    def _chosen(self, name: object, algorithm: object) -> tuple[ForeignIssuer, IssuerKeys]:
+    def _chosen(self, name: object, algorithm: object) -> tuple[ExternalIssuer, IssuerKeys]:
         known = [(issuer, keys) for issuer, keys in self._issuers if issuer.issuer == name]
         if not known:
             raise InvalidToken("wrong issuer")
@@ -110,7 +110,7 @@ class ForeignTokens:
         raise InvalidToken("wrong algorithm")
 
 
-class ForeignAccounts:
+class ExternalIdentities:
     """The accounts of other issuers' users, mapped in the table ``isthmus_identities``.
 
     :param database: where the tables are.
@@ -120,7 +120,7 @@ class ForeignAccounts:
         self._database = database
         self._accounts = accounts
 
-    def account_of(self, user: ForeignUser) -> Account:
+    def account_of(self, user: ExternalUser) -> Account:
         """The user's account; at their first sign-in a new one, with the role ``user`` and no password.
 
         Later only issuer and subject count: the address may have changed on either side.
@@ -140,7 +140,7 @@ class ForeignAccounts:
             # Some databases tell of a taken address at the commit only, when nobody can translate it any more.
             raise EmailTaken from error
 
-    def _known(self, user: ForeignUser) -> Account | None:
+    def _known(self, user: ExternalUser) -> Account | None:
         row = self._database.run(Get(TABLE, identity_id(user.issuer, user.subject))).first
         if row is None:
             return None
@@ -149,7 +149,7 @@ class ForeignAccounts:
             raise UnknownAccount
         return account
 
-    def _created(self, user: ForeignUser) -> Account:
+    def _created(self, user: ExternalUser) -> Account:
         if user.email is None:
             raise EmailNotVerified
         account = self._accounts.register_without_password(user.email, _acceptable_name(user.name))
@@ -163,9 +163,9 @@ class ForeignAccounts:
         return account
 
 
-def foreign_tokens(issuers: Iterable[ForeignIssuer], own_issuer: str) -> ForeignTokens:
+def external_tokens(issuers: Iterable[ExternalIssuer], own_issuer: str) -> ExternalTokens:
     """What verifies the tokens of ``issuers``, with keys that are fetched when they are needed."""
-    return ForeignTokens([(issuer, IssuerKeys(issuer)) for issuer in issuers], own_issuer)
+    return ExternalTokens([(issuer, IssuerKeys(issuer)) for issuer in issuers], own_issuer)
 
 
 def identity_id(issuer: str, subject: str) -> str:
@@ -182,13 +182,13 @@ def _unverified(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     return parts["header"], parts["payload"]
 
 
-def _key(issuer: ForeignIssuer, keys: IssuerKeys, header: Mapping[str, Any]) -> Any:
+def _key(issuer: ExternalIssuer, keys: IssuerKeys, header: Mapping[str, Any]) -> Any:
     if issuer.secret is not None:
         return issuer.secret.get_secret_value()
     return keys.key(header.get("kid"), header["alg"])
 
 
-def _verified(token: str, issuer: ForeignIssuer, key: Any) -> Mapping[str, Any]:
+def _verified(token: str, issuer: ExternalIssuer, key: Any) -> Mapping[str, Any]:
     try:
         return jwt.decode(
             token,
@@ -204,7 +204,7 @@ def _verified(token: str, issuer: ForeignIssuer, key: Any) -> Mapping[str, Any]:
         raise InvalidToken(reason) from error
 
 
-def _user(issuer: ForeignIssuer, claims: Mapping[str, Any]) -> ForeignUser:
+def _user(issuer: ExternalIssuer, claims: Mapping[str, Any]) -> ExternalUser:
     subject = claims["sub"]
     if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(subject) <= MAX_SUBJECT:
         raise InvalidToken("the claim sub is not a text")
@@ -212,7 +212,7 @@ def _user(issuer: ForeignIssuer, claims: Mapping[str, Any]) -> ForeignUser:
     metadata = metadata if isinstance(metadata, dict) else {}
     verified = claims.get("email_verified", issuer.confirms_email) is True
     email = _email(claims.get("email")) if verified else None
-    return ForeignUser(issuer.issuer, subject, email, claims.get("name") or metadata.get("name"))
+    return ExternalUser(issuer.issuer, subject, email, claims.get("name") or metadata.get("name"))
 
 
 def _email(claimed: object) -> str | None:

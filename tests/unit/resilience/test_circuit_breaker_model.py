@@ -1,4 +1,4 @@
-"""Random histories of the guard against a model of a few lines."""
+"""Random histories of the circuit breaker against a model of a few lines."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from database.core.errors import NotFound
 from database.core.errors import Throttled
 from database.core.operations import Operation
 from database.core.result import Result
-from database.resilience.circuit_breaker import Guard
-from database.resilience.policy import ResilienceSettings
+from database.resilience.circuit_breaker import CircuitBreaker
+from database.resilience.settings import ResilienceSettings
 from tests.clocks import ManualClock
 from tests.unit.resilience.support import READ
 from tests.unit.resilience.support import WRITE
@@ -35,7 +35,7 @@ class GuardHistory(RuleBasedStateMachine):
         numbers = ResilienceSettings(
             circuit_breaker_threshold=THRESHOLD, circuit_breaker_timeout=OPEN_TIME, window=WINDOW
         )
-        self.guard = Guard("pg", numbers, self.clock, lambda: 0.0)
+        self.circuit_breaker = CircuitBreaker("pg", numbers, self.clock, lambda: 0.0)
         self.state = "closed"
         self.calls: list[tuple[float, bool]] = []
         self.due = 0.0
@@ -47,7 +47,7 @@ class GuardHistory(RuleBasedStateMachine):
 
     @rule()
     def is_reset(self) -> None:
-        self.guard.reset()
+        self.circuit_breaker.reset()
         self._close()
 
     @rule(
@@ -61,10 +61,10 @@ class GuardHistory(RuleBasedStateMachine):
 
     @invariant()
     def agrees_with_the_model(self) -> None:
-        assert self.guard.state == self.state
+        assert self.circuit_breaker.state == self.state
 
     def _call(self, operation: Operation, error: Exception | None) -> None:
-        stage = self.guard.protected(Backend(self.clock, error))
+        stage = self.circuit_breaker.protected(Backend(self.clock, error))
         answer = outcome(lambda: stage(operation, NO_CONTEXT))
         admitted = self.state == "closed" or (operation is READ and self.clock.now >= self.due)
         if not admitted:

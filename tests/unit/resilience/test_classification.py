@@ -23,7 +23,7 @@ from database.core.errors import TimedOut
 from database.core.errors import Unavailable
 from database.core.errors import Unsupported
 from database.resilience.classification import Verdict
-from database.resilience.classification import judge
+from database.resilience.classification import classify
 
 
 @pytest.mark.parametrize(
@@ -46,12 +46,12 @@ from database.resilience.classification import judge
     ],
 )
 def test_by_class(error: DataError, verdict: Verdict) -> None:
-    assert judge(error, elapsed=1, limit=30, allowed=30) is verdict
+    assert classify(error, elapsed=1, limit=30, allowed=30) is verdict
 
 
 def test_work_that_was_too_much_is_no_sign_of_an_ill_backend() -> None:
     for elapsed, limit, allowed in ((30, 30, 30), (2, 0, math.inf)):
-        assert judge(Stopped("too much"), elapsed=elapsed, limit=limit, allowed=allowed) is Verdict.NOTHING
+        assert classify(Stopped("too much"), elapsed=elapsed, limit=limit, allowed=allowed) is Verdict.NOTHING
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_work_that_was_too_much_is_no_sign_of_an_ill_backend() -> None:
     ],
 )
 def test_running_out_of_time(elapsed: float, limit: float, allowed: float, verdict: Verdict) -> None:
-    assert judge(TimedOut("late"), elapsed=elapsed, limit=limit, allowed=allowed) is verdict
+    assert classify(TimedOut("late"), elapsed=elapsed, limit=limit, allowed=allowed) is verdict
 
 
 @pytest.mark.parametrize(
@@ -80,4 +80,4 @@ def test_running_out_of_time(elapsed: float, limit: float, allowed: float, verdi
     ],
 )
 def test_a_lost_answer(elapsed: float, limit: float, allowed: float, verdict: Verdict) -> None:
-    assert judge(OutcomeUnknown("lost"), elapsed=elapsed, limit=limit, allowed=allowed) is verdict
+    assert classify(OutcomeUnknown("lost"), elapsed=elapsed, limit=limit, allowed=allowed) is verdict

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.integration.auth_foreign.issuer import Issuer
+from tests.integration.external_issuers.issuer import Issuer
 from tests.integration.http.support import Site
 from tests.integration.http.support import make_site
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from database.resilience.policy import ResilienceSettings
+from database.resilience.settings import ResilienceSettings
 
 
 @pytest.mark.parametrize("name", [field.name for field in fields(ResilienceSettings)])

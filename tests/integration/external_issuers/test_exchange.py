@@ -10,10 +10,10 @@ import pytest
 
 from auth.bridge import AuthBridge
 from database.extension import Isthmus
-from tests.integration.auth_foreign.conftest import MakeSite
-from tests.integration.auth_foreign.conftest import exchange
-from tests.integration.auth_foreign.issuer import Issuer
-from tests.integration.auth_foreign.issuer import new_key
+from tests.integration.external_issuers.conftest import MakeSite
+from tests.integration.external_issuers.conftest import exchange
+from tests.integration.external_issuers.issuer import Issuer
+from tests.integration.external_issuers.issuer import new_key
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import PROBLEM
 from tests.integration.http.support import Site

@@ -1,27 +1,9 @@
-"""What the stages share: their shape and their numbers.
-
-A stage is a function that takes the next handler and returns a handler. It is built once per backend and is
-the only thing a call passes through, so that a call costs a few function calls and no objects.
-"""
+"""The numbers of a backend's pipeline."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import fields
-from typing import TypeVar
-
-from database.core.context import Context
-from database.core.operations import Operation
-from database.core.result import Result
-
-Answer = TypeVar("Answer")
-
-Step = Callable[[Operation, Context], Answer]
-"""One call to a backend, whatever it answers: a result, or the session it opens."""
-
-Handler = Step[Result]
-"""The seam of an adapter, and the shape of every stage around it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,12 +24,12 @@ from auth.sign_in.jwks_cache import MAX_BYTES
 from auth.sign_in.jwks_cache import FetchFailed
 from auth.sign_in.jwks_cache import IssuerKeys
 from auth.sign_in.jwks_cache import fetch_document
-from config.sign_in import ForeignIssuer
-from tests.integration.auth_foreign.conftest import MakeSite
-from tests.integration.auth_foreign.conftest import exchange
-from tests.integration.auth_foreign.issuer import KEYS_PATH
-from tests.integration.auth_foreign.issuer import Issuer
-from tests.integration.auth_foreign.issuer import new_key
+from config.sign_in import ExternalIssuer
+from tests.integration.external_issuers.conftest import MakeSite
+from tests.integration.external_issuers.conftest import exchange
+from tests.integration.external_issuers.issuer import KEYS_PATH
+from tests.integration.external_issuers.issuer import Issuer
+from tests.integration.external_issuers.issuer import new_key
 from tests.integration.http.support import TIMEOUT
 from tests.integration.http.support import assert_problem
 from tests.servers.faults import Blackhole
@@ -185,7 +185,7 @@ def test_discovery_and_keys_have_one_time_limit(issuer: Issuer, monkeypatch: pyt
         return issuer.proper_answer(request)
 
     issuer.pages.update({DISCOVERY_PATH: late, KEYS_PATH: late})
-    keys = IssuerKeys(ForeignIssuer.model_validate(issuer.entry()))
+    keys = IssuerKeys(ExternalIssuer.model_validate(issuer.entry()))
     with pytest.raises(IssuerUnavailable):
         keys.key(issuer.keys[0].kid, "ES256")
     over.set()
@@ -201,7 +201,7 @@ def test_who_waits_for_a_fetch_waits_no_longer_than_it_may_take(monkeypatch: pyt
         raise FetchFailed("it was stuck")
 
     entry = {"name": "one", "issuer": "https://one.example", "audience": "us", "algorithms": ["ES256"]}
-    keys = IssuerKeys(ForeignIssuer.model_validate(entry), stuck)
+    keys = IssuerKeys(ExternalIssuer.model_validate(entry), stuck)
 
     def ask() -> None:
         with pytest.raises(IssuerUnavailable):

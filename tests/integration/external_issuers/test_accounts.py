@@ -12,9 +12,9 @@ import pytest
 from auth.errors import EmailTaken
 from auth.errors import UnknownAccount
 from auth.sign_in.accounts import Accounts
-from auth.sign_in.foreign import TABLE
-from auth.sign_in.foreign import ForeignAccounts
-from auth.sign_in.foreign import ForeignUser
+from auth.sign_in.external_issuers import TABLE
+from auth.sign_in.external_issuers import ExternalIdentities
+from auth.sign_in.external_issuers import ExternalUser
 from database.adapter.base import DatabaseAdapter
 from database.backends.convex import ConvexAdapter
 from database.backends.memory import MemoryAdapter
@@ -26,7 +26,7 @@ from database.core.query.filters import Where
 from tests.integration.http.support import CHEAP
 from tests.servers.convex_deployment import ConvexDeployment
 
-ADA = ForeignUser("https://login.example.org", "u-1", "ada@example.org", "Ada")
+ADA = ExternalUser("https://login.example.org", "u-1", "ada@example.org", "Ada")
 
 
 @pytest.fixture(params=["memory", "convex"])
@@ -47,8 +47,8 @@ def accounts(adapter: DatabaseAdapter) -> Accounts:
 
 
 @pytest.fixture
-def foreign(adapter: DatabaseAdapter, accounts: Accounts) -> ForeignAccounts:
-    return ForeignAccounts(adapter, accounts)
+def foreign(adapter: DatabaseAdapter, accounts: Accounts) -> ExternalIdentities:
+    return ExternalIdentities(adapter, accounts)
 
 
 def count(adapter: DatabaseAdapter, table: str) -> int:
@@ -56,7 +56,7 @@ def count(adapter: DatabaseAdapter, table: str) -> int:
         return len(adapter.run(Select(table)).rows)
 
 
-def test_a_user_has_one_account(adapter: DatabaseAdapter, foreign: ForeignAccounts) -> None:
+def test_a_user_has_one_account(adapter: DatabaseAdapter, foreign: ExternalIdentities) -> None:
     account = foreign.account_of(ADA)
     assert (account.email, account.name, account.role) == ("ada@example.org", "Ada", "user")
     assert foreign.account_of(ADA) == account
@@ -64,7 +64,7 @@ def test_a_user_has_one_account(adapter: DatabaseAdapter, foreign: ForeignAccoun
 
 
 def test_a_taken_address_is_refused_and_leaves_nothing(
-    adapter: DatabaseAdapter, accounts: Accounts, foreign: ForeignAccounts
+    adapter: DatabaseAdapter, accounts: Accounts, foreign: ExternalIdentities
 ) -> None:
     accounts.register("ada@example.org", "correct horse battery staple")
     with pytest.raises(EmailTaken):
@@ -72,7 +72,7 @@ def test_a_taken_address_is_refused_and_leaves_nothing(
     assert (count(adapter, TABLE), count(adapter, "isthmus_users")) == (0, 1)
 
 
-def test_first_times_at_once_make_one_account(adapter: DatabaseAdapter, foreign: ForeignAccounts) -> None:
+def test_first_times_at_once_make_one_account(adapter: DatabaseAdapter, foreign: ExternalIdentities) -> None:
     together = Barrier(4)
 
     def sign_in(_: int) -> str:
@@ -84,7 +84,7 @@ def test_first_times_at_once_make_one_account(adapter: DatabaseAdapter, foreign:
     assert count(adapter, TABLE) == count(adapter, "isthmus_users") == 1
 
 
-def test_an_account_that_is_gone_is_not_made_again(adapter: DatabaseAdapter, foreign: ForeignAccounts) -> None:
+def test_an_account_that_is_gone_is_not_made_again(adapter: DatabaseAdapter, foreign: ExternalIdentities) -> None:
     account = foreign.account_of(ADA)
     with acting_as(SERVICE):
         adapter.run(Delete("isthmus_users", where=Where("id", "eq", account.id)))
@@ -96,5 +96,5 @@ def test_an_account_that_is_gone_is_not_made_again(adapter: DatabaseAdapter, for
 @pytest.mark.parametrize("name", [5, ["Ada"], "two\nlines", "x" * 256, "a\0b", None, ""], ids=itertools.count())
 def test_a_strange_name_is_left_out(name: object) -> None:
     adapter = MemoryAdapter()
-    user = ForeignUser(ADA.issuer, "u-2", "bob@example.org", name)
-    assert ForeignAccounts(adapter, Accounts(adapter, CHEAP)).account_of(user).name is None
+    user = ExternalUser(ADA.issuer, "u-2", "bob@example.org", name)
+    assert ExternalIdentities(adapter, Accounts(adapter, CHEAP)).account_of(user).name is None
