@@ -13,7 +13,6 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from typing import ClassVar
 from typing import Literal
@@ -36,6 +35,7 @@ from database.core.errors import TimedOut
 from database.core.errors import TransactionError
 from database.core.errors import Unavailable
 from database.core.errors import Unsupported
+from database.core.immutable import immutable
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
@@ -45,7 +45,7 @@ from database.resilience.stages import Handler
 State = Literal["active", "aborted", "committed", "rolled_back", "expired", "unknown"]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Commit(Operation):
     """The end of a transaction, as the circuit breaker and the metrics see it."""
 

@@ -7,6 +7,7 @@ from typing import ClassVar
 from typing import Literal
 
 from database.core.errors import SchemaMismatch
+from database.core.immutable import immutable
 from database.core.operations import Operation
 
 MAX_PAGE = 1_000
@@ -41,7 +42,7 @@ class Changes:
     gap: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ReadChanges(Operation):
     """Ask for the changes behind a cursor. The result's ``value`` is a :class:`Changes`.
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from typing import ClassVar
 
+from database.core.immutable import immutable
 from database.core.query.filters import Filter
 from database.core.query.filters import Order
 from database.core.query.sql_text import certainly_reads
@@ -16,7 +16,7 @@ Record = Mapping[str, Any]
 SqlParams = Sequence[Any] | Mapping[str, Any] | None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Operation:
     """Base of all operations.
 
@@ -34,7 +34,7 @@ class Operation:
         return self.reads
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Ping(Operation):
     """Ask the backend for a sign of life."""
 
@@ -42,7 +42,7 @@ class Ping(Operation):
     reads: ClassVar[bool] = True
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Get(Operation):
     """One row by its id, or none.
 
@@ -58,7 +58,7 @@ class Get(Operation):
     lock: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Select(Operation):
     """The portable query; rows come in ``order``, with the id as last key.
 
@@ -82,7 +82,7 @@ class Select(Operation):
     lock: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Insert(Operation):
     """New rows, all or none. ``id``, ``version`` and times are filled in where the table has them."""
 
@@ -92,7 +92,7 @@ class Insert(Operation):
     returning: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Upsert(Operation):
     """Rows inserted, or on an existing id updated with the columns that are given.
 
@@ -114,7 +114,7 @@ class Upsert(Operation):
         return all("id" in row for row in self.rows)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Update(Operation):
     """New values for one row by ``id``, or for all rows that match ``where``; with both, for the row if it matches.
 
@@ -130,7 +130,7 @@ class Update(Operation):
     returning: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Delete(Operation):
     """One row by ``id``, or all rows that match ``where``, taken away; with both, the row if it matches.
 
@@ -149,7 +149,7 @@ class Delete(Operation):
         return self.id is not None and self.expected_version is None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Sql(Operation):
     """SQL text for backends that speak it; placeholders ``%s``, ``%(name)s``, ``?`` or ``:name``.
 
@@ -166,7 +166,7 @@ class Sql(Operation):
         return reads_only(self)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Call(Operation):
     """A stored function by name."""
 
@@ -175,14 +175,14 @@ class Call(Operation):
     arguments: Record
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class QueryCall(Call):
     """A stored function that changes nothing."""
 
     reads: ClassVar[bool] = True
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Batch(Operation):
     """Several operations, all or none, in order."""
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from typing import ClassVar
 from typing import TypedDict
@@ -21,6 +20,7 @@ from database.core.clock import monotonic
 from database.core.context import NO_CONTEXT
 from database.core.context import SERVICE
 from database.core.context import Context
+from database.core.immutable import immutable
 from database.core.operations import Operation
 from database.core.operations import Ping
 from database.resilience import probe
@@ -58,7 +58,7 @@ class PipelineSnapshot(TypedDict):
     operations: dict[str, OperationCounts]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Begin(Operation):
     """Open a session. It changes nothing yet, so it may be repeated and may be a trial."""
 

@@ -19,6 +19,7 @@ from typing import Literal
 import orjson
 
 from database.core.context import Identity
+from database.core.immutable import immutable
 from database.core.operations import Call
 from database.core.operations import Operation
 from database.core.operations import Select
@@ -86,7 +87,7 @@ class Step:
     party: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class CommitRequest(Operation):
     """Everything a transaction has read and changed. Carried out at most once, however often it is sent.
 
@@ -112,7 +113,7 @@ class CommitRequest(Operation):
         return True
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Validation(CommitRequest):
     """A commit of a transaction that has changed nothing: whether all that it has read is there at one moment."""
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from typing import ClassVar
 from urllib.parse import urlsplit
@@ -46,6 +45,7 @@ from database.core.context import Context
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import Unsupported
+from database.core.immutable import immutable
 from database.core.operations import Call
 from database.core.operations import Get
 from database.core.operations import Operation
@@ -59,7 +59,7 @@ from database.resilience.stages import Handler
 _DEFAULT_CONNECTIONS = 16
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _ListFunctions(Operation):
     """Ask for the deployment's functions and their kinds."""
 

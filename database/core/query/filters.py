@@ -12,9 +12,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 from typing import Literal
+
+from database.core.immutable import immutable
 
 Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "in", "is_null", "like", "ilike", "contains"]
 Nulls = Literal["first", "last"]
@@ -38,7 +39,7 @@ class Filter:
         return Not(self)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Where(Filter):
     """One column compared with one value.
 
@@ -51,28 +52,28 @@ class Where(Filter):
     value: Any
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class And(Filter):
     """All parts hold; with no parts, true."""
 
     parts: tuple[Filter, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Or(Filter):
     """One part holds; with no parts, false."""
 
     parts: tuple[Filter, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Not(Filter):
     """The part is false (not merely unknown)."""
 
     part: Filter
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Order:
     """A sort key.
 
