@@ -43,7 +43,12 @@ class _Tally:
         self.seconds = 0.0
         self.durations = [0] * _BUCKETS
 
-    def failed(self, error: BaseException) -> None:
+    def took(self, seconds: float) -> None:
+        self.seconds += seconds
+        self.durations[int(seconds * 1e6).bit_length()] += 1
+
+    def failed(self, error: BaseException, seconds: float) -> None:
+        self.took(seconds)
         if not isinstance(error, DataError) or error.outcome is Outcome.UNKNOWN:
             self.unknown += 1
         elif isinstance(error, RequestError):
@@ -77,28 +82,25 @@ class Metrics:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._tallies = _Tallies()
+        self.tallies = _Tallies()
 
     def measured(self, inner: Step[Answer]) -> Step[Answer]:
         """The stage: counts and times every call of ``inner``."""
         clock = self._clock
-        tallies = self._tallies
+        tallies = self.tallies
 
         def call(operation: Operation, context: Context) -> Answer:
             started = clock()
             try:
-                return inner(operation, context)
+                answer = inner(operation, context)
             except BaseException as error:
-                tallies[operation.kind].failed(error)
+                tallies[operation.kind].failed(error, clock() - started)
                 raise
-            finally:
-                elapsed = clock() - started
-                tally = tallies[operation.kind]
-                tally.seconds += elapsed
-                tally.durations[int(elapsed * 1e6).bit_length()] += 1
+            tallies[operation.kind].took(clock() - started)
+            return answer
 
         return call
 
     def snapshot(self) -> dict[str, OperationCounts]:
         """The counts so far, by kind of operation."""
-        return {kind: tally.counts() for kind, tally in sorted(self._tallies.copy().items())}
+        return {kind: tally.counts() for kind, tally in sorted(self.tallies.copy().items())}

@@ -113,7 +113,7 @@ class Pipeline:
         It has a deadline and is counted, but is neither repeated nor refused: the session holds its permit
         already, and a transaction is repeated as a whole or not at all.
         """
-        return self._bounded(self.circuit_breaker.observed(self.metrics.measured(handler)))
+        return self._bounded(self.circuit_breaker.observed(handler, self.metrics))
 
     def open_session(self, opener: Callable[[Context], Session], context: Context) -> Session:
         """Open a session with all stages around ``opener``; on success it holds a permit.
@@ -169,7 +169,7 @@ class Pipeline:
         return bounded(inner, self.name, self.settings.timeout, self._clock)
 
     def _protected(self, inner: Step[Answer]) -> Step[Answer]:
-        return self.circuit_breaker.protected(self.metrics.measured(inner))
+        return self.circuit_breaker.protected(inner, self.metrics)
 
     def _probe(self) -> None:
         self._ping(Ping(), NO_CONTEXT.acting_as(SERVICE).until(self._clock() + probe.PATIENCE))

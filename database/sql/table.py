@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import repeat
 from operator import itemgetter
 from typing import Any
 
@@ -18,6 +17,8 @@ from database.core.tables.unreadable import UNDECODABLE
 from database.core.tables.unreadable import Unreadable
 from database.core.tables.unreadable import unreadable
 from database.sql.dialect import SqlDialect
+from database.sql.record_maker import RecordMaker
+from database.sql.record_maker import record_maker
 from database.sql.statements import Statement
 from database.sql.statements import Statements
 
@@ -25,6 +26,7 @@ Values = Sequence[Any]
 
 _NULL = frozenset({type(None)})
 _MOST_TYPES = 1_000
+_MOST_MAKERS = 64
 
 
 class SqlTable:
@@ -35,10 +37,12 @@ class SqlTable:
         self.statements = Statements(schema, dialect, cache)
         kinds = {name: column.kind for name, column in schema.columns.items()}
         self._encoders = {name: dialect.encode[kind] for name, kind in kinds.items() if kind in dialect.encode}
-        self._decoders = tuple((name, dialect.decode[kind]) for name, kind in kinds.items() if kind in dialect.decode)
+        self._decoders = {name: dialect.decode[kind] for name, kind in kinds.items() if kind in dialect.decode}
         self._types = {name: dialect.types[kind] | _NULL for name, kind in kinds.items() if kind in dialect.types}
         self._known_types: set[tuple[Any, ...]] = set()
         self.every_column = tuple(schema.columns)
+        self._make_whole = record_maker(self.every_column, self._decoders)
+        self._makers: dict[tuple[str, ...], RecordMaker] = {}
         self.by_id = self.statements.get(self.every_column).text
         self.echoes = not any(column.server_default for column in schema.columns.values())
 
@@ -76,19 +80,22 @@ class SqlTable:
         """The driver's rows as records. Raises one of ``UNDECODABLE`` if a value is none of its column's kind."""
         if self._types:
             self._check_types(columns, rows)
-        # Without a comprehension, because this is most of what reading costs beside the driver.
-        records: list[Row] = list(map(dict, map(zip, repeat(columns), rows)))
-        for name, decode in self._decoders:
-            if name in columns:
-                for record in records:
-                    if record[name] is not None:
-                        record[name] = decode(record[name])
-        return records
+        return (self._make_whole if columns is self.every_column else self._maker(columns))(rows)
+
+    def _maker(self, columns: tuple[str, ...]) -> RecordMaker:
+        maker = self._makers.get(columns)
+        if maker is None:
+            # Callers choose the columns, and could fill the memory with combinations of them.
+            if len(self._makers) >= _MOST_MAKERS:
+                self._makers.clear()
+            maker = self._makers[columns] = record_maker(columns, self._decoders)
+        return maker
 
     def _check_types(self, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
         """Raise ``TypeError`` unless the values are of their columns' types."""
         # One row by the types that were seen together before, many column by column: each is the quicker one there.
-        if len(rows) == 1 and (found := (columns, *map(type, rows[0]))) in self._known_types:
+        known = self._known_types if len(rows) == 1 and columns is self.every_column else None
+        if known is not None and (found := tuple(map(type, rows[0]))) in known:
             return
         for place, name in enumerate(columns):
             if (meant := self._types.get(name)) is not None:
@@ -96,13 +103,12 @@ class SqlTable:
                 # To count what most of them are is quicker than to look each one up.
                 if types and (types.count(types[0]) != len(types) or types[0] not in meant):
                     _require(meant, types)
-        # Callers choose the columns, so that their combinations are not kept.
-        if len(rows) == 1 and columns is self.every_column and len(self._known_types) < _MOST_TYPES:
-            self._known_types.add(found)
+        if known is not None and len(known) < _MOST_TYPES:
+            known.add(found)
 
     def groups(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int | None) -> Result:
         """The driver's groups, whose last value is their number of rows, as records."""
-        result = self.result(columns, rows, count)
+        result = self.result(columns, [row[:-1] for row in rows], count)
         bad = {one.place for one in result.unreadable}
         # Apart from the columns, because the table may have a column of this name, whose values are others.
         for record, row in zip(result.rows, [row for place, row in enumerate(rows) if place not in bad], strict=True):
