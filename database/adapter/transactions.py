@@ -13,7 +13,6 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextlib import suppress
-from functools import cached_property
 from typing import ClassVar
 from typing import Literal
 from typing import Protocol
@@ -133,6 +132,11 @@ class Transaction:
     :param observed: every call of it passes through this handler, which ends at :func:`carry_out`.
     """
 
+    __slots__ = (
+        *("adapter", "state", "ticket", "_context", "_depth", "_ended", "_failure", "_id", "_inside", "_lock"),
+        *("_observed", "_outside", "_overdue", "_session", "_thread", "__weakref__"),
+    )
+
     def __init__(
         self,
         adapter: BoundAdapter,
@@ -153,11 +157,17 @@ class Transaction:
         self._depth = 0
         self._lock = threading.RLock()
         self._thread = threading.get_ident()
+        self._id: str | None = None
+        # The context of the last call and the same inside of this transaction: mostly those of the next one.
+        self._outside: Context | None = None
+        self._inside = context
 
-    @cached_property
+    @property
     def id(self) -> str:
         """A name for logs."""
-        return str(uuid7())
+        if self._id is None:
+            self._id = str(uuid7())
+        return self._id
 
     def execute(self, operation: Operation, context: Context) -> Result:
         """Carry out ``operation`` in this transaction.
@@ -167,9 +177,12 @@ class Transaction:
         """
         try:
             with self._lock:
-                self._require_active()
+                if self.state != "active":
+                    self._require_active()
+                if context is not self._outside:
+                    self._outside, self._inside = context, context.inside(self, self._context.deadline)
                 try:
-                    return self._observed(operation, context.inside(self, self._context.deadline))
+                    return self._observed(operation, self._inside)
                 except BaseException as error:
                     self._fail(error)
                     raise
@@ -246,7 +259,7 @@ class Transaction:
                     # The deadline had passed, and the session was not even asked.
                     self._end("expired")
                 else:
-                    self._ended(self)
+                    self._let_go()
 
     def rollback(self) -> None:
         """Undo everything; does nothing if the transaction is already over."""
@@ -277,7 +290,12 @@ class Transaction:
         try:
             self._session.rollback()
         finally:
-            self._ended(self)
+            self._let_go()
+
+    def _let_go(self) -> None:
+        # The context has a reference to this transaction, which would keep both until a garbage collection.
+        self._inside = self._context
+        self._ended(self)
 
     def _leave(self, name: str, *, undo: bool) -> None:
         with self._lock:

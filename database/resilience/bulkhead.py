@@ -35,18 +35,6 @@ class Bulkhead:
         """Permits taken; None where there is no limit and nobody counts."""
         return self.limit - self._permits.qsize() if self.limit else None
 
-    def acquire(self, context: Context) -> None:
-        """Take a permit, waiting for one until the context's deadline.
-
-        :raises PoolExhausted: if none became free in time.
-        """
-        if not self.limit:
-            return
-        try:
-            self._permits.get_nowait()
-        except Empty:
-            self._wait(context)
-
     def release(self) -> None:
         """Hand a permit back.
 
@@ -79,9 +67,15 @@ class Bulkhead:
 
     def held(self, inner: Step[Answer]) -> Step[Answer]:
         """The stage for opening a session: the permit stays taken after success, until :meth:`release`."""
+        if not self.limit:
+            return inner
+        take = self._permits.get_nowait
 
         def call(operation: Operation, context: Context) -> Answer:
-            self.acquire(context)
+            try:
+                take()
+            except Empty:
+                self._wait(context)
             try:
                 return inner(operation, context)
             except BaseException:

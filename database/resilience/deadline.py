@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 from database.core.clock import Clock
 from database.core.context import Context
 from database.core.errors import DataError
@@ -24,14 +22,30 @@ def bounded(inner: Step[Answer], backend: str, timeout: float, clock: Clock) -> 
     :param timeout: in seconds; 0 leaves the caller's own deadline alone.
     :raises TimedOut: if the caller's deadline has passed already; nothing is sent.
     """
-    limit = timeout or math.inf
+    if not timeout:
+        return in_time(inner, backend, clock)
 
     def call(operation: Operation, context: Context) -> Answer:
         try:
             now = clock()
             if now >= context.deadline:
                 raise TimedOut("the deadline had passed before the call began")
-            return inner(operation, context.until(now + limit))
+            return inner(operation, context.until(now + timeout))
+        except DataError as error:
+            _sign(error, backend, operation)
+            raise
+
+    return call
+
+
+def in_time(inner: Step[Answer], backend: str, clock: Clock) -> Step[Answer]:
+    """The stage for calls whose deadline is set already. :raises TimedOut: if it has passed; nothing is sent."""
+
+    def call(operation: Operation, context: Context) -> Answer:
+        try:
+            if clock() >= context.deadline:
+                raise TimedOut("the deadline had passed before the call began")
+            return inner(operation, context)
         except DataError as error:
             _sign(error, backend, operation)
             raise

@@ -27,6 +27,7 @@ from database.resilience import probe
 from database.resilience.bulkhead import Bulkhead
 from database.resilience.circuit_breaker import CircuitBreaker
 from database.resilience.deadline import bounded
+from database.resilience.deadline import in_time
 from database.resilience.metrics import Metrics
 from database.resilience.metrics import OperationCounts
 from database.resilience.probe import Prober
@@ -110,10 +111,10 @@ class Pipeline:
     def observe(self, handler: Handler) -> Handler:
         """A handler for operations inside a session that is open.
 
-        It has a deadline and is counted, but is neither repeated nor refused: the session holds its permit
-        already, and a transaction is repeated as a whole or not at all.
+        The session's deadline is theirs. They are counted, but neither repeated nor refused: the session holds its
+        permit already, and a transaction is repeated as a whole or not at all.
         """
-        return self._bounded(self.circuit_breaker.observed(handler, self.metrics))
+        return in_time(self.circuit_breaker.observed(handler, self.metrics), self.name, self._clock)
 
     def open_session(self, opener: Callable[[Context], Session], context: Context) -> Session:
         """Open a session with all stages around ``opener``; on success it holds a permit.

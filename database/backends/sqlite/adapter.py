@@ -88,10 +88,10 @@ class SQLiteBackend(Backend):
         except BaseException:
             self._checkin(connection)
             raise
-        return _begun(_SQLiteSession(self, connection, writes=True), context)
+        return self._begun(connection, "begin immediate", context, writes=True)
 
     def open_reading_session(self, context: Context) -> Session:
-        return _begun(_SQLiteSession(self, self._checkout(), writes=False), context)
+        return self._begun(self._checkout(), "begin", context, writes=False)
 
     def open(self, context: Context) -> None:
         try:
@@ -188,19 +188,19 @@ class SQLiteBackend(Backend):
         else:
             connection.close()
 
+    def _begun(self, connection: SQLiteConnection, beginning: str, context: Context, *, writes: bool) -> Session:
+        try:
+            connection.limit(context)
+            connection.control(beginning)
+        except BaseException:
+            self._session_ended(connection, wrote=writes)
+            raise
+        return _SQLiteSession(self, connection, writes=writes)
+
     def _session_ended(self, connection: SQLiteConnection, *, wrote: bool) -> None:
         if wrote:
             self._writing.release()
         self._checkin(connection)
-
-
-def _begun(session: _SQLiteSession, context: Context) -> _SQLiteSession:
-    try:
-        session.begin(context)
-    except BaseException:
-        session.rollback()
-        raise
-    return session
 
 
 class _SQLiteSession(Session):
@@ -210,14 +210,12 @@ class _SQLiteSession(Session):
         change on. Until then it reads from one snapshot, and its change is refused if that is not the last one.
     """
 
+    __slots__ = ("_backend", "_connection", "_writes")
+
     def __init__(self, backend: SQLiteBackend, connection: SQLiteConnection, *, writes: bool) -> None:
         self._backend = backend
         self._connection = connection
         self._writes = writes
-
-    def begin(self, context: Context) -> None:
-        self._connection.limit(context)
-        self._connection.control("begin immediate" if self._writes else "begin")
 
     def execute(self, operation: Operation, context: Context) -> Result:
         if not self._writes and not reads_only(operation):
@@ -241,12 +239,14 @@ class _SQLiteSession(Session):
         self._connection.control(f"rollback to {name}")
 
     def commit(self, context: Context) -> None:
-        self._connection.limit(context)
         try:
+            self._connection.limit(context)
             self._backend._require_in_place(self._connection)
             self._connection.control("commit")
-        finally:
+        except BaseException:
             self.rollback()
+            raise
+        self._backend._session_ended(self._connection, wrote=self._writes)
 
     def rollback(self) -> None:
         try:

@@ -23,6 +23,10 @@ from tests.unit.resilience.support import Backend
 from tests.unit.resilience.support import together
 
 
+def hold(bulkhead: Bulkhead, context: Context) -> None:
+    bulkhead.held(lambda _, __: None)(READ, context)
+
+
 def test_never_more_calls_than_permits() -> None:
     pairs = Barrier(2)
     bulkhead = Bulkhead(2, monotonic)
@@ -43,11 +47,11 @@ def test_never_more_calls_than_permits() -> None:
 
 def test_a_call_waits_for_a_permit_without_a_deadline() -> None:
     bulkhead = Bulkhead(1, monotonic)
-    bulkhead.acquire(NO_CONTEXT)
+    hold(bulkhead, NO_CONTEXT)
     passed = Event()
 
     def wait() -> None:
-        bulkhead.acquire(NO_CONTEXT)
+        hold(bulkhead, NO_CONTEXT)
         passed.set()
 
     thread = Thread(target=wait)
@@ -61,7 +65,7 @@ def test_a_call_waits_for_a_permit_without_a_deadline() -> None:
 def test_waiting_ends_at_the_deadline_and_sends_nothing(clock: ManualClock) -> None:
     backend = Backend(clock)
     bulkhead = Bulkhead(1, clock)
-    bulkhead.acquire(NO_CONTEXT)
+    hold(bulkhead, NO_CONTEXT)
     for left in (0.01, 0, -5):
         with pytest.raises(PoolExhausted, match="all 1 permits"):
             bulkhead.limited(backend)(READ, Context(clock.now + left))
@@ -83,14 +87,14 @@ def test_an_opened_session_keeps_its_permit_until_released(clock: ManualClock) -
     bulkhead.held(Backend(clock))(READ, NO_CONTEXT)
     assert bulkhead.in_flight == 1
     with pytest.raises(PoolExhausted):
-        bulkhead.acquire(Context(clock.now))
+        hold(bulkhead, Context(clock.now))
     bulkhead.release()
     assert bulkhead.in_flight == 0
 
 
 def test_a_second_release_is_refused(clock: ManualClock) -> None:
     bulkhead = Bulkhead(1, clock)
-    bulkhead.acquire(NO_CONTEXT)
+    hold(bulkhead, NO_CONTEXT)
     bulkhead.release()
     with pytest.raises(RuntimeError, match="nobody holds"):
         bulkhead.release()
@@ -100,8 +104,7 @@ def test_a_second_release_is_refused(clock: ManualClock) -> None:
 def test_zero_lets_everybody_pass(clock: ManualClock) -> None:
     backend = Backend(clock)
     bulkhead = Bulkhead(0, clock)
-    bulkhead.acquire(Context(clock.now))
-    bulkhead.held(backend)(READ, NO_CONTEXT)
+    bulkhead.held(backend)(READ, Context(clock.now + 1))
     bulkhead.release()
     assert bulkhead.limited(backend) is backend
     assert bulkhead.in_flight is None
