@@ -23,8 +23,7 @@ from database.core.query.filters import Filter
 from database.core.query.filters import Nulls
 from database.core.query.filters import Order
 from database.core.query.filters import after
-from database.core.query.validation import checked_columns
-from database.core.query.validation import checked_order
+from database.core.query.filters import complete_order
 from database.core.tables.schema import TableSchema
 from database.core.tables.values import INTEGER
 
@@ -40,10 +39,13 @@ _NULLS: dict[str, Nulls] = {"nullsfirst": "first", "nullslast": "last"}
 class Listing:
     """A list as it was asked for.
 
+    Its columns, filters and order are checked by the query that reads it.
+
     :ivar columns: to show; None for all.
     :ivar where: the filters, without the cursor's.
-    :ivar order: the complete sort keys, the id last.
-    :ivar last: the sort key values of the row that the page follows; None for the first page.
+    :ivar order: the sort keys that were given.
+    :ivar keys: the complete sort keys, the id last.
+    :ivar last: the values of ``keys`` of the row that the page follows; None for the first page.
     :ivar count: whether all rows that match are to be counted.
     """
 
@@ -51,6 +53,7 @@ class Listing:
     columns: tuple[str, ...] | None
     where: Filter | None
     order: tuple[Order, ...]
+    keys: tuple[Order, ...]
     limit: int
     offset: int | None
     last: tuple[Any, ...] | None
@@ -66,13 +69,11 @@ class Listing:
     @property
     def fetched_columns(self) -> tuple[str, ...] | None:
         """The columns to show, and those that the next cursor is made of."""
-        if self.columns is None:
-            return None
-        return tuple(dict.fromkeys((*self.columns, *(key.column for key in self.order))))
+        return with_columns(self.columns, [key.column for key in self.keys])
 
     def cursor_behind(self, last: tuple[Any, ...]) -> str:
         """The cursor of the page that follows a row with these sort key values."""
-        document = [_fingerprint(self.table, self.order), last]
+        document = [_fingerprint(self.table, self.keys), last]
         return urlsafe_b64encode(orjson.dumps(document)).rstrip(b"=").decode()
 
 
@@ -82,29 +83,38 @@ def read_listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listin
     :raises InvalidQuery: for anything that is unknown, repeated or malformed; says what.
     """
     singles = _singles(parameters)
-    order = checked_order(schema, _order(singles.get("order")))
+    order = _order(singles.get("order"))
+    keys = complete_order(order)
     cursor, offset = singles.get("cursor"), singles.get("offset")
     if cursor is not None and offset is not None:
         raise InvalidQuery("a cursor and an offset do not go together")
     return Listing(
         schema.name,
-        _columns(schema, singles.get("select")),
+        _columns(singles.get("select")),
         filters.checked_filters(_filters(schema, parameters)),
         order,
+        keys,
         _number("limit", singles.get("limit", str(DEFAULT_LIMIT)), MAX_LIMIT),
         None if offset is None else _number("offset", offset),
-        None if cursor is None else _last(schema, order, cursor),
+        None if cursor is None else _last(schema, keys, cursor),
         _count(singles.get("count")),
     )
 
 
-def read_columns(schema: TableSchema, parameters: MultiDict[str, str]) -> tuple[str, ...] | None:
-    """The columns to show of a single record; None for all.
-
-    :raises InvalidQuery: for unknown columns, and for any parameter but ``select``.
-    """
+def read_columns(parameters: MultiDict[str, str]) -> tuple[str, ...] | None:
+    """The columns to show of a single record; None for all. :raises InvalidQuery: for any parameter but ``select``."""
     refuse_parameters(parameters, allowed=("select",))
-    return _columns(schema, _singles(parameters).get("select"))
+    return _columns(_singles(parameters).get("select"))
+
+
+def with_columns(columns: tuple[str, ...] | None, more: Sequence[str]) -> tuple[str, ...] | None:
+    """The columns to show and those that are needed besides; None for all.
+
+    Of those to show all are kept, so that the query refuses one that is named twice.
+    """
+    if columns is None:
+        return None
+    return (*columns, *dict.fromkeys(name for name in more if name not in columns))
 
 
 def refuse_parameters(parameters: MultiDict[str, str], *, allowed: Sequence[str] = ()) -> None:
@@ -132,12 +142,12 @@ def _filters(schema: TableSchema, parameters: MultiDict[str, str]) -> list[Filte
     return found
 
 
-def _columns(schema: TableSchema, text: str | None) -> tuple[str, ...] | None:
-    return None if text in (None, "*") else checked_columns(schema, str(text).split(","))
+def _columns(text: str | None) -> tuple[str, ...] | None:
+    return None if text is None or text == "*" else tuple(text.split(","))
 
 
-def _order(text: str | None) -> list[Order]:
-    return [] if text is None else [_order_key(part) for part in text.split(",")]
+def _order(text: str | None) -> tuple[Order, ...]:
+    return () if text is None else tuple([_order_key(part) for part in text.split(",")])
 
 
 def _order_key(text: str) -> Order:
@@ -161,7 +171,7 @@ def _number(name: str, text: str, most: int | None = None) -> int:
 
 def _count(text: str | None) -> bool:
     if text not in (None, "exact"):
-        raise InvalidQuery("count takes exact")
+        raise InvalidQuery('count must be "exact"')
     return text is not None
 
 

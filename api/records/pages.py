@@ -66,8 +66,8 @@ class Page:
         elif entry.shown() not in [known.shown() for known in self.unreadable]:
             self.unreadable.append(entry)
         values = entry.values if isinstance(entry, Unreadable) else entry
-        if all(key.column in values for key in listing.order):
-            self.last = tuple([values[key.column] for key in listing.order])
+        if all(key.column in values for key in listing.keys):
+            self.last = tuple([values[key.column] for key in listing.keys])
 
 
 def read_page(listing: Listing) -> Page:

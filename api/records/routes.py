@@ -21,6 +21,7 @@ from api.records.listing import Listing
 from api.records.listing import read_columns
 from api.records.listing import read_listing
 from api.records.listing import refuse_parameters
+from api.records.listing import with_columns
 from api.records.pages import read_page
 from api.records.table_access import on_table
 from database.core.clock import utc_now
@@ -80,8 +81,8 @@ def create_records(schema: TableSchema) -> ResponseReturnValue:
 @on_table("read")
 def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     """One record, with its version as the entity tag; 304 if the caller has it already."""
-    columns = read_columns(schema, request.args)
-    fetched = columns if columns is None or not schema.versioned else tuple(dict.fromkeys((*columns, "version")))
+    columns = read_columns(request.args)
+    fetched = with_columns(columns, ["version"] if schema.versioned else [])
     result = current_database().run(Get(schema.name, record_id, fetched))
     row = _existing(schema, result.first)
     headers = preconditions.etag(row)

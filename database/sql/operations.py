@@ -29,14 +29,8 @@ from database.core.query.targets import not_same
 from database.core.query.targets import one_row
 from database.core.query.targets import target
 from database.core.query.targets import version_conflict
-from database.core.query.validation import checked_filter
-from database.core.query.validation import checked_group
-from database.core.query.validation import checked_group_columns
-from database.core.query.validation import checked_group_order
-from database.core.query.validation import checked_id
-from database.core.query.validation import checked_order
-from database.core.query.validation import checked_range
-from database.core.query.validation import refuse_locked_groups
+from database.core.query.validation import checked_get
+from database.core.query.validation import checked_select
 from database.core.result import Result
 from database.core.tables.rows import as_rows
 from database.core.tables.rows import complete_row
@@ -131,32 +125,26 @@ class SqlOperations:
 
     def _get(self, connection: SqlConnection, operation: Get) -> Result:
         table = self._tables.get(operation.table) or self._table(operation.table)
-        columns = table.columns(operation.columns)
-        if operation.lock:
+        query = checked_get(table.schema, operation)
+        columns = query.columns or table.every_column
+        if query.lock:
             text = table.statements.get(columns, lock=True).text
         else:
             text = table.by_id if columns is table.every_column else table.statements.get(columns).text
-        return table.result(columns, connection.rows(text, (checked_id(operation.id),)))
+        return table.result(columns, connection.rows(text, (query.id,)))
 
     def _select(self, connection: SqlConnection, operation: Select) -> Result:
-        table = self._table(operation.table)
-        group: tuple[str, ...] = ()
-        if operation.group:
-            refuse_locked_groups(operation)
-            group = checked_group(table.schema, operation.group)
-            columns = checked_group_columns(group, operation.columns)
-            order = checked_group_order(group, operation.order)
-        else:
-            columns, order = table.columns(operation.columns), checked_order(table.schema, operation.order)
-        limit, offset = checked_range("limit", operation.limit), checked_range("offset", operation.offset)
+        table = self._tables.get(operation.table) or self._table(operation.table)
+        query = checked_select(table.schema, operation)
+        columns, group, limit, offset = query.columns or table.every_column, query.group, query.limit, query.offset
         values: list[Any] = []
-        where = table.statements.shape(checked_filter(table.schema, operation.where), values)
+        where = table.statements.shape(query.where, values)
         statement = table.statements.select(
-            columns, where, order, limit is not None, offset is not None, group, lock=operation.lock
+            columns, where, query.order, limit is not None, offset is not None, group, lock=query.lock
         )
         paged = values + [number for number in (limit, offset) if number is not None]
-        with connection.snapshot() if operation.count else nullcontext():
-            total = self._count(connection, table.statements.count(where, group), values) if operation.count else None
+        with connection.snapshot() if query.count else nullcontext():
+            total = self._count(connection, table.statements.count(where, group), values) if query.count else None
             rows = connection.rows(statement.text, statement.bind(paged))
         return table.groups(columns, rows, total) if group else table.result(columns, rows, total)
 

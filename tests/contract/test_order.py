@@ -14,6 +14,7 @@ from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.query.filters import Order
 from database.core.query.filters import after
+from database.core.query.validation import MAX_SORT_KEYS
 from tests.contract.tables import thing
 
 CODE_POINTS = ["", "!", "A", "B", "Z", "_", "a", "b", "z", "é", "ÿ", "水", "\uffff", "😀"]
@@ -35,6 +36,16 @@ def test_text_is_in_code_point_order(adapter: DatabaseAdapter) -> None:
     down = adapter.table("things").order("title", "desc").execute()
     assert [row["title"] for row in up] == CODE_POINTS
     assert [row["title"] for row in down] == CODE_POINTS[::-1]
+
+
+def test_a_query_sorts_by_as_many_columns_as_it_may(adapter: DatabaseAdapter) -> None:
+    """The id that completes them is not counted, wherever the query is checked again."""
+    adapter.run(Insert("things", [thing(name, rank=rank) for name, rank in zip("abc", (2, 1, 1), strict=True)]))
+    query = Select("things", ("id",), order=(Order("rank"),) * MAX_SORT_KEYS)
+    expected = [{"id": name} for name in "bca"]
+    assert adapter.run(query).rows == expected
+    with adapter.transaction():
+        assert adapter.run(query).rows == expected
 
 
 def test_ids_are_in_code_point_order(adapter: DatabaseAdapter) -> None:

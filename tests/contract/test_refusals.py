@@ -174,6 +174,14 @@ OPERATIONS: list[tuple[Operation, type[DataError], str]] = [
     (Update("notes", {"body": "x"}, id="a", expected_version=1), InvalidQuery, "no column 'version'"),
     (Delete("things"), InvalidQuery, "needs an id or a filter"),
     (Delete("notes", id="a", expected_version=1), InvalidQuery, "no column 'version'"),
+    # Of several mistakes every backend names the same one.
+    (Select("things", ("first",), Where("last", "eq", 1), (Order("second"),), limit=-1), InvalidQuery, "'first'"),
+    (Select("things", None, Where("last", "eq", 1), (Order("second"),), limit=-1), InvalidQuery, "'second'"),
+    (Select("things", None, Where("last", "eq", 1), limit=-1, offset=-1), InvalidQuery, "limit"),
+    (Select("things", None, Where("last", "eq", 1), offset=-1), InvalidQuery, "offset"),
+    (Select("things", ("first",), Where("last", "eq", 1), group=("zeroth",)), InvalidQuery, "'zeroth'"),
+    (Get("things", "a\0", ("first",)), InvalidQuery, "'first'"),
+    (Update("things", {"first": 1}), InvalidQuery, "'first'"),
 ]
 
 UNTRANSLATED: list[tuple[str, str]] = [

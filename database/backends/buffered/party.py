@@ -25,16 +25,16 @@ from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
 from database.core.operations import Upsert
+from database.core.query.filters import BY_ID
 from database.core.query.filters import Where
 from database.core.query.targets import target
 from database.core.query.validation import MAX_IN
-from database.core.query.validation import checked_filter
-from database.core.query.validation import checked_id
-from database.core.query.validation import checked_order
-from database.core.query.validation import checked_range
+from database.core.query.validation import checked_get
+from database.core.query.validation import checked_select
 from database.core.result import Result
 from database.core.tables.access_rules import is_caller
 from database.core.tables.rows import complete_rows
+from database.core.tables.rows import new_values
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import together
@@ -63,10 +63,10 @@ class Party:
         self._replica = Replica(schema, steps, number)
         self._looked_up: dict[Key, None] = {}
         self._loaders: dict[type[Operation], Callable[[Any, Context], None]] = {
-            Get: lambda operation, context: self._load_records(operation.table, [operation.id], context),
+            Get: self._load_record,
             Select: self._load_selected,
             Upsert: self._load_upserted,
-            Update: self._load_targeted,
+            Update: self._load_updated,
             Delete: self._load_targeted,
         }
 
@@ -105,11 +105,15 @@ class Party:
                 "the database can say which of that this caller may see: ask in a transaction of its own"
             )
 
+    def _load_record(self, operation: Get, context: Context) -> None:
+        query = checked_get(self._schema.table(operation.table), operation)
+        self._load_records(query.table, [query.id], context)
+
     def _load_selected(self, operation: Select, context: Context) -> None:
         table = self._schema.table(operation.table)
-        order = checked_order(table, () if operation.group else operation.order)
-        query = Select(table.name, None, checked_filter(table, operation.where), order, self._reach(operation))
-        self._load_range(table, query, context)
+        query = checked_select(table, operation)
+        order = BY_ID if query.group else query.order
+        self._load_range(table, Select(table.name, None, query.where, order, self._reach(query)), context)
 
     def _load_range(self, table: TableSchema, query: Select, context: Context) -> None:
         if all(known.query != query for known in self.ranges):
@@ -126,16 +130,19 @@ class Party:
         stored = zip(rows, result.stored or rows, strict=True)
         return [Loaded(row, as_it_is, place in spoiled) for place, (row, as_it_is) in enumerate(stored)]
 
-    def _reach(self, operation: Select) -> int | None:
+    def _reach(self, query: Select) -> int | None:
         """How many rows to load: those up to the last one wanted, and one more for each that may be gone here."""
-        limit = checked_range("limit", operation.limit)
-        if limit is None or operation.count or operation.group:
+        if query.limit is None or query.count or query.group:
             return None
-        return limit + (checked_range("offset", operation.offset) or 0) + len(self._replica.changed(operation.table))
+        return query.limit + (query.offset or 0) + len(self._replica.changed(query.table))
 
     def _load_upserted(self, operation: Upsert, context: Context) -> None:
         complete_rows(self._schema.table(operation.table), operation.rows, utc_now())
         self._load_records(operation.table, [row["id"] for row in operation.rows if "id" in row], context)
+
+    def _load_updated(self, operation: Update, context: Context) -> None:
+        new_values(self._schema.table(operation.table), operation.values, utc_now())
+        self._load_targeted(operation, context)
 
     def _load_targeted(self, operation: Update | Delete, context: Context) -> None:
         table = self._schema.table(operation.table)
@@ -144,11 +151,11 @@ class Party:
             self._load_records(table.name, [operation.id], context)
         else:
             # A range, because a row that matches later must not be left out.
-            self._load_range(table, Select(table.name, where=where, order=checked_order(table, ())), context)
+            self._load_range(table, Select(table.name, where=where, order=BY_ID), context)
 
     def _load_records(self, table: str, ids: Iterable[str], context: Context) -> None:
         schema = self._schema.table(table)
-        wanted = dict.fromkeys(checked_id(record_id) for record_id in ids)
+        wanted = dict.fromkeys(ids)
         self._looked_up |= {(table, record_id): None for record_id in wanted}
         unknown = [record_id for record_id in wanted if not self._replica.knows(table, record_id)]
         for start in range(0, len(unknown), MAX_IN):

@@ -20,12 +20,8 @@ from database.core.operations import Get
 from database.core.operations import Select
 from database.core.query.steps import Steps
 from database.core.query.validation import GROUP_COUNT
-from database.core.query.validation import checked_columns
-from database.core.query.validation import checked_filter
-from database.core.query.validation import checked_group
-from database.core.query.validation import checked_id
-from database.core.query.validation import checked_order
-from database.core.query.validation import checked_range
+from database.core.query.validation import checked_get
+from database.core.query.validation import checked_select
 from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.schema import Schema
@@ -54,33 +50,27 @@ class ConvexReader:
     def get(self, operation: Get, context: Context) -> Result:
         """One record by its id."""
         table = self._schema.table(operation.table)
-        columns = checked_columns(table, operation.columns)
-        document = self._ask("get", {"table": table.name, "id": checked_id(operation.id)}, context)
-        return _result(table, columns, [] if document is None else [_entry(table, document)])
+        query = checked_get(table, operation)
+        document = self._ask("get", {"table": table.name, "id": query.id}, context)
+        return _result(table, query.columns, [] if document is None else [_entry(table, document)])
 
     def select(self, operation: Select, context: Context) -> Result:
         """The rows of a query, or its groups."""
         table = self._schema.table(operation.table)
-        if operation.group:
-            return self._select_groups(table, operation, context)
-        columns = checked_columns(table, operation.columns)
-        checked_range("limit", operation.limit)
-        checked_range("offset", operation.offset)
-        where, order = checked_filter(table, operation.where), checked_order(table, operation.order)
-        query = replace(operation, where=where, order=order)
+        query = checked_select(table, operation)
+        if query.group:
+            return self._select_groups(table, query, context)
         entries, total, moments = self._found(table, query, context)
-        result = _result(table, columns, page(entries, query))
-        return replace(result, count=total if operation.count else None, moments=moments)
+        result = _result(table, query.columns, page(entries, query))
+        return replace(result, count=total if query.count else None, moments=moments)
 
-    def _select_groups(self, table: TableSchema, operation: Select, context: Context) -> Result:
-        group = checked_group(table, operation.group)
+    def _select_groups(self, table: TableSchema, query: Select, context: Context) -> Result:
         counts: Counter[tuple[Any, ...]] = Counter()
-        query = Select(table.name, where=checked_filter(table, operation.where), group=group)
-        for answer in self._answers(query, context):
+        for answer in self._answers(Select(table.name, where=query.where, group=query.group), context):
             for document in answer["rows"]:
                 values = decode_row(table, document)
-                counts[tuple(values[name] for name in group)] += plain(document[GROUP_COUNT])
-        result = group_rows(group, operation, counts, Steps(context.deadline))
+                counts[tuple(values[name] for name in query.group)] += plain(document[GROUP_COUNT])
+        result = group_rows(query, counts, Steps(context.deadline))
         rows, bad = parted(table, result.rows)
         return replace(result, rows=rows, unreadable=bad)
 
@@ -114,9 +104,9 @@ def _entry(table: TableSchema, document: Mapping[str, Any]) -> Row:
     return {**decode_row(table, document), _STORED: document}
 
 
-def _result(table: TableSchema, columns: tuple[str, ...], entries: list[Row]) -> Result:
+def _result(table: TableSchema, columns: tuple[str, ...] | None, entries: list[Row]) -> Result:
     stored = [entry.pop(_STORED) for entry in entries]
-    whole = columns == tuple(table.columns)
-    shown = entries if whole else [{name: entry[name] for name in columns} for entry in entries]
+    whole = columns is None or columns == tuple(table.columns)
+    shown = entries if columns is None else [{name: entry[name] for name in columns} for entry in entries]
     rows, bad = parted(table, shown)
     return Result(rows, unreadable=bad, stored=stored if whole else ())

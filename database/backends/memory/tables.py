@@ -44,15 +44,8 @@ from database.core.query.targets import one_row
 from database.core.query.targets import target
 from database.core.query.targets import version_conflict
 from database.core.query.validation import GROUP_COUNT
-from database.core.query.validation import checked_columns
-from database.core.query.validation import checked_filter
-from database.core.query.validation import checked_group
-from database.core.query.validation import checked_group_columns
-from database.core.query.validation import checked_group_order
-from database.core.query.validation import checked_id
-from database.core.query.validation import checked_order
-from database.core.query.validation import checked_range
-from database.core.query.validation import refuse_locked_groups
+from database.core.query.validation import checked_get
+from database.core.query.validation import checked_select
 from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.rows import as_rows
@@ -106,19 +99,19 @@ class Tables:
 
     def _get(self, operation: Get, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        columns = checked_columns(schema, operation.columns)
-        row = self._rows[schema.name].get(checked_id(operation.id))
-        return Result([] if row is None else [shown(schema, row, columns)])
+        query = checked_get(schema, operation)
+        row = self._rows[schema.name].get(query.id)
+        return Result([] if row is None else [shown(schema, row, query.columns or schema.columns)])
 
     def _select(self, operation: Select, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        found = list(self._matching(schema, checked_filter(schema, operation.where), steps))
-        if operation.group:
-            refuse_locked_groups(operation)
-            return _select_groups(schema, operation, found, steps)
-        columns = checked_columns(schema, operation.columns)
-        wanted = page(sort(found, checked_order(schema, operation.order), steps), operation)
-        return Result([shown(schema, row, columns) for row in wanted], len(found) if operation.count else None)
+        query = checked_select(schema, operation)
+        found = list(self._matching(schema, query.where, steps))
+        if query.group:
+            return group_rows(query, Counter(tuple(row[name] for name in query.group) for row in found), steps)
+        wanted = page(sort(found, query.order, steps), query)
+        columns = query.columns or tuple(schema.columns)
+        return Result([shown(schema, row, columns) for row in wanted], len(found) if query.count else None)
 
     def _insert(self, operation: Insert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
@@ -272,30 +265,21 @@ def _documents(row: Row, columns: Iterable[str], steps: Steps) -> Row:
     return documents
 
 
-def _select_groups(schema: TableSchema, operation: Select, found: Iterable[Row], steps: Steps) -> Result:
-    group = checked_group(schema, operation.group)
-    return group_rows(group, operation, Counter(tuple(row[name] for name in group) for row in found), steps)
+def group_rows(query: Select, counts: Mapping[tuple[Any, ...], int], steps: Steps) -> Result:
+    """The answer to a checked query for groups. :raises Stopped: at the deadline.
 
-
-def group_rows(
-    group: tuple[str, ...], operation: Select, counts: Mapping[tuple[Any, ...], int], steps: Steps
-) -> Result:
-    """The answer to a query for groups. :raises Stopped: at the deadline.
-
-    :param group: the checked columns that are grouped by.
-    :param counts: the number of rows by the values of these columns.
+    :param counts: the number of rows by the values of the columns that are grouped by.
     """
-    columns = (*checked_group_columns(group, operation.columns), GROUP_COUNT)
-    groups = [dict(zip(group, values, strict=True)) | {GROUP_COUNT: count} for values, count in counts.items()]
-    wanted = page(sort(groups, checked_group_order(group, operation.order), steps), operation)
-    rows = [{name: row[name] for name in columns} for row in wanted]
-    return Result(rows, len(groups) if operation.count else None)
+    columns = (*(query.columns or query.group), GROUP_COUNT)
+    groups = [dict(zip(query.group, values, strict=True)) | {GROUP_COUNT: count} for values, count in counts.items()]
+    rows = [{name: row[name] for name in columns} for row in page(sort(groups, query.order, steps), query)]
+    return Result(rows, len(groups) if query.count else None)
 
 
-def page(rows: list[Row], operation: Select) -> list[Row]:
-    """The part of all rows that limit and offset leave."""
-    limit, offset = checked_range("limit", operation.limit), checked_range("offset", operation.offset) or 0
-    return rows[offset : None if limit is None else offset + limit]
+def page(rows: list[Row], query: Select) -> list[Row]:
+    """The part of all rows that the limit and the offset of a checked query leave."""
+    offset = query.offset or 0
+    return rows[offset : None if query.limit is None else offset + query.limit]
 
 
 def _next_version(version: Any) -> int:

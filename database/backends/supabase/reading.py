@@ -35,14 +35,8 @@ from database.core.query.filters import Filter
 from database.core.query.filters import Where
 from database.core.query.filters import after
 from database.core.query.validation import GROUP_COUNT
-from database.core.query.validation import checked_columns
-from database.core.query.validation import checked_filter
-from database.core.query.validation import checked_group
-from database.core.query.validation import checked_group_columns
-from database.core.query.validation import checked_group_order
-from database.core.query.validation import checked_id
-from database.core.query.validation import checked_order
-from database.core.query.validation import checked_range
+from database.core.query.validation import checked_get
+from database.core.query.validation import checked_select
 from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.schema import Schema
@@ -72,28 +66,23 @@ class SupabaseReader:
 
     def get(self, operation: Get, context: Context) -> Result:
         """The row with an id, or none."""
-        where = Where("id", "eq", checked_id(operation.id))
-        return self.select(Select(operation.table, operation.columns, where, limit=1), context)
+        query = checked_get(self._schema.table(operation.table), operation)
+        return self.select(Select(query.table, query.columns, Where("id", "eq", query.id), limit=1), context)
 
     def select(self, operation: Select, context: Context) -> Result:
         """The rows, or the groups, that a query asks for."""
         table = self._schema.table(operation.table)
-        query = replace(
-            operation,
-            where=checked_filter(table, operation.where),
-            limit=_passable("limit", operation.limit),
-            offset=_passable("offset", operation.offset),
-        )
-        if operation.group:
+        query = checked_select(table, operation)
+        query = replace(query, limit=_passable(query.limit), offset=_passable(query.offset))
+        if query.group:
             return self._groups(table, query, context)
         if query.limit == 0:
             # PostgREST takes no offset with it, and of no rows none are passed over.
             query = replace(query, offset=None)
-        query = replace(query, columns=checked_columns(table, query.columns), order=checked_order(table, query.order))
         return self._rows(table, query, context)
 
     def _rows(self, table: TableSchema, query: Select, context: Context) -> Result:
-        wanted = tuple(query.columns or ())
+        wanted = query.columns or tuple(table.columns)
         # The sort keys are needed to go on behind the last row.
         names = tuple(dict.fromkeys((*wanted, *[key.column for key in query.order])))
         query = replace(query, columns=names)
@@ -164,11 +153,8 @@ class SupabaseReader:
         return self._ask(replace(query, group=tuple(dict.fromkeys((*names, "id")))), context)
 
     def _groups(self, table: TableSchema, query: Select, context: Context) -> Result:
-        group = checked_group(table, query.group)
-        names = checked_group_columns(group, query.columns)
-        order = checked_group_order(group, query.order)
-        answer = self._ask(replace(query, group=group, order=order), context)
-        groups, bad = parted(table, _decoded(decode_groups, table, names, answer["rows"]))
+        answer = self._ask(query, context)
+        groups, bad = parted(table, _decoded(decode_groups, table, query.columns or query.group, answer["rows"]))
         return Result(groups, answer["total"], unreadable=bad)
 
     def _ask(self, query: Select, context: Context) -> dict[str, Any]:
@@ -185,10 +171,9 @@ class SupabaseReader:
         return {"rows": answer["rows"], "total": answer.get("total")}
 
 
-def _passable(name: str, value: int | None) -> int | None:
-    """A limit or offset that gateways written in JavaScript pass on as it is."""
-    checked = checked_range(name, value)
-    return None if checked is None else min(checked, LARGEST_LIMIT)
+def _passable(value: int | None) -> int | None:
+    """A checked limit or offset that gateways written in JavaScript pass on as it is."""
+    return None if value is None else min(value, LARGEST_LIMIT)
 
 
 def _behind(query: Select, rows: Sequence[Row]) -> Select:

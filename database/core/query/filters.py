@@ -89,6 +89,10 @@ class Order:
         return self.descending if self.nulls is None else self.nulls == "first"
 
 
+BY_ID: tuple[Order, ...] = (Order("id"),)
+"""The complete order of a query that says nothing of one."""
+
+
 def conditions(where: Filter | None) -> Iterator[Where]:
     """Every comparison in a filter, depth first."""
     if isinstance(where, Where):
@@ -107,7 +111,7 @@ def complete_order(order: Sequence[Order]) -> tuple[Order, ...]:
         keys.append(key)
         if key.column == "id":
             return tuple(keys)
-    return (*keys, Order("id"))
+    return (*keys, *BY_ID)
 
 
 def after(order: Sequence[Order], last: Sequence[Any]) -> Filter:

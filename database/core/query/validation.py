@@ -1,6 +1,8 @@
-"""A query checked against its table before any backend sees it.
+"""An operation checked against its table: the one place where that is done, for every backend.
 
-What comes out names only declared columns, and every value has its column's stored form.
+What comes out names only declared columns, and every value has its column's stored form. What has been checked may be
+checked again, and stays as it is. The rows that an operation writes are checked by :mod:`database.core.tables.rows`,
+and which rows it changes by :mod:`database.core.query.targets`.
 """
 
 from __future__ import annotations
@@ -9,7 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from database.core.errors import InvalidQuery
+from database.core.operations import Get
 from database.core.operations import Select
+from database.core.query.filters import BY_ID
 from database.core.query.filters import COMPARISONS
 from database.core.query.filters import OPERATORS
 from database.core.query.filters import And
@@ -47,11 +51,44 @@ MAX_CONTAINED = 256
 each value of a document, and is not to be interrupted meanwhile."""
 
 MAX_SORT_KEYS = 16
+"""Columns that a query may sort by, besides the id that completes every order."""
+
 MAX_SQL_LENGTH = 16_000
 """Characters of SQL text in a caller's name: to read it takes seconds from some 50,000 on."""
 
 GROUP_COUNT = "count"
 """The key under which a group has the number of its rows."""
+
+
+def checked_get(schema: TableSchema, get: Get) -> Get:
+    """The look-up as every backend carries it out; ``columns`` is None if all are meant.
+
+    :raises InvalidQuery: for an id that is none, and for unknown, repeated or no columns.
+    """
+    columns = None if get.columns is None else checked_columns(schema, get.columns)
+    record_id = checked_id(get.id)
+    return get if columns is None else Get(get.table, record_id, columns, get.lock)
+
+
+def checked_select(schema: TableSchema, select: Select) -> Select:
+    """The query as every backend carries it out, with a checked filter.
+
+    :returns: of rows, ``order`` is complete, with the id as its last key, and ``columns`` is None if all are meant. Of
+        groups, ``order`` has every column of ``group``, and ``columns`` names those to return beside the count.
+    :raises InvalidQuery: names what is wrong.
+    """
+    columns = select.columns
+    if select.group:
+        columns, order = _checked_groups(schema, select)
+    else:
+        if columns is not None:
+            columns = checked_columns(schema, columns)
+        order = _checked_order(schema, select.order) if select.order else BY_ID
+    checked_range("limit", select.limit)
+    checked_range("offset", select.offset)
+    where = None if select.where is None else checked_filter(schema, select.where)
+    limit, offset, group = select.limit, select.offset, tuple(select.group)
+    return Select(select.table, columns, where, order, limit, offset, select.count, group, select.lock)
 
 
 def checked_id(value: Any) -> str:
@@ -62,12 +99,6 @@ def checked_id(value: Any) -> str:
         return TEXT.check(value)
     except ValueError as error:
         raise InvalidQuery(f"an id {error}") from None
-
-
-def check_sql_length(text: str) -> None:
-    """Refuse a caller's SQL text that is too long. :raises InvalidQuery: says the limit."""
-    if len(text) > MAX_SQL_LENGTH:
-        raise InvalidQuery(f"SQL text of a caller has at most {MAX_SQL_LENGTH} characters; this has {len(text)}")
 
 
 def checked_filter(schema: TableSchema, where: Filter | None) -> Filter | None:
@@ -112,7 +143,8 @@ class _FilterCheck:
             return condition
         if value is None:
             raise InvalidQuery(f"column {column.name!r} cannot be compared with null; use is_null")
-        return Where(column.name, operator, self._operand(column, operator, value))
+        checked = self._operand(column, operator, value)
+        return condition if checked is value else Where(column.name, operator, checked)
 
     def _operand(self, column: Column, operator: str, value: Any) -> Any:
         if operator == "contains":
@@ -189,56 +221,12 @@ class _FilterCheck:
             self._add_contained(value)
 
 
-def checked_order(schema: TableSchema, order: Sequence[Order]) -> tuple[Order, ...]:
-    """The complete sort keys, id last. :raises InvalidQuery: for unknown or unordered columns, and for too many."""
-    _refuse_many_keys(order)
-    for key in order:
-        if not schema.column(key.column).kind.comparable:
-            raise InvalidQuery(f"column {key.column!r} has no order")
-    return complete_order(order)
-
-
 def checked_columns(schema: TableSchema, columns: Sequence[str] | None) -> tuple[str, ...]:
     """The columns to return; all for None. :raises InvalidQuery: for unknown, repeated or no columns."""
     if columns is None:
         return tuple(schema.columns)
     _refuse_repeated(columns)
     return tuple(schema.column(name).name for name in columns)
-
-
-def refuse_locked_groups(operation: Select) -> None:
-    """:raises InvalidQuery: for a lock on groups, which are no rows."""
-    if operation.group and operation.lock:
-        raise InvalidQuery("groups are no rows that could be locked; leave out the lock or the group")
-
-
-def checked_group(schema: TableSchema, group: Sequence[str]) -> tuple[str, ...]:
-    """The columns to group by.
-
-    :raises InvalidQuery: for unknown, repeated, unordered or no columns, and for one that is named like the count.
-    """
-    names = checked_columns(schema, group)
-    if GROUP_COUNT in names:
-        raise InvalidQuery(f"a column {GROUP_COUNT!r} would be hidden by the number of rows in the group")
-    for name in names:
-        if not schema.columns[name].kind.comparable:
-            raise InvalidQuery(f"column {name!r} cannot be grouped by")
-    return names
-
-
-def checked_group_columns(group: tuple[str, ...], columns: Sequence[str] | None) -> tuple[str, ...]:
-    """The columns to return of each group; all for None. :raises InvalidQuery: for those that are not grouped by."""
-    if columns is None:
-        return group
-    _refuse_repeated(columns)
-    return tuple(_grouped(group, name) for name in columns)
-
-
-def checked_group_order(group: tuple[str, ...], order: Sequence[Order]) -> tuple[Order, ...]:
-    """The complete sort keys of groups. :raises InvalidQuery: for columns that are not grouped by, and for too many."""
-    _refuse_many_keys(order)
-    ordered = {_grouped(group, key.column) for key in order}
-    return (*order, *[Order(name) for name in group if name not in ordered])
 
 
 def checked_range(name: str, value: int | None) -> int | None:
@@ -248,9 +236,49 @@ def checked_range(name: str, value: int | None) -> int | None:
     return value
 
 
-def _refuse_many_keys(order: Sequence[Order]) -> None:
-    if len(order) > MAX_SORT_KEYS:
-        raise InvalidQuery(f"a query sorts by at most {MAX_SORT_KEYS} columns; this one has {len(order)}")
+def check_sql_length(text: str) -> None:
+    """Refuse a caller's SQL text that is too long. :raises InvalidQuery: says the limit."""
+    if len(text) > MAX_SQL_LENGTH:
+        raise InvalidQuery(f"SQL text of a caller has at most {MAX_SQL_LENGTH} characters; this has {len(text)}")
+
+
+def _checked_order(schema: TableSchema, order: Sequence[Order]) -> tuple[Order, ...]:
+    _refuse_many_keys(len(order) - (order[-1].column == "id"), MAX_SORT_KEYS)
+    for key in order:
+        if not schema.column(key.column).kind.comparable:
+            raise InvalidQuery(f"column {key.column!r} has no order")
+    return complete_order(order)
+
+
+def _checked_groups(schema: TableSchema, select: Select) -> tuple[tuple[str, ...], tuple[Order, ...]]:
+    """The columns to return of each group, and the complete sort keys."""
+    if select.lock:
+        raise InvalidQuery("groups are no rows that could be locked; leave out the lock or the group")
+    group = _checked_group(schema, select.group)
+    columns = group if select.columns is None else select.columns
+    _refuse_repeated(columns)
+    # What is checked again has every column of the group among its keys.
+    _refuse_many_keys(len(select.order), max(MAX_SORT_KEYS, len(group)))
+    keys: dict[str, Order] = {}
+    for key in select.order:
+        keys.setdefault(_grouped(group, key.column), key)
+    rest = [Order(name) for name in group if name not in keys]
+    return tuple([_grouped(group, name) for name in columns]), (*keys.values(), *rest)
+
+
+def _checked_group(schema: TableSchema, group: Sequence[str]) -> tuple[str, ...]:
+    names = checked_columns(schema, group)
+    if GROUP_COUNT in names:
+        raise InvalidQuery(f"a column {GROUP_COUNT!r} would be hidden by the number of rows in the group")
+    for name in names:
+        if not schema.columns[name].kind.comparable:
+            raise InvalidQuery(f"column {name!r} cannot be grouped by")
+    return names
+
+
+def _refuse_many_keys(keys: int, most: int) -> None:
+    if keys > most:
+        raise InvalidQuery(f"a query sorts by at most {most} columns; this one has {keys}")
 
 
 def _refuse_repeated(columns: Sequence[str]) -> None:
@@ -260,5 +288,5 @@ def _refuse_repeated(columns: Sequence[str]) -> None:
 
 def _grouped(group: tuple[str, ...], name: str) -> str:
     if name not in group:
-        raise InvalidQuery(f"the rows of a group have {', '.join(group)} in common, not {str(name)[:64]!r}")
+        raise InvalidQuery(f"column {str(name)[:64]!r} must be one of the group_by columns ({', '.join(group)})")
     return name

@@ -210,6 +210,8 @@ def test_a_cursor_belongs_to_its_list(filled: Site) -> None:
         "name=in.(" + ",".join(["a"] * 1025) + ")",
         "order=colour",
         "order=properties",
+        "order=id,colour",
+        "order=" + ",".join(["name"] * 17),
         "order=name.up",
         "order=name.nullslast.asc",
         "order=",
