@@ -17,7 +17,7 @@ from tests.documents.blocks import blocks
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = [auth, database]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
