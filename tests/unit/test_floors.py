@@ -58,8 +58,20 @@ def imported(path: Path) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module is not None:
-            # What is named may be a module itself.
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            # What is named may be a module itself, or a public name whose module is elsewhere.
+            names = (f"{node.module}.{alias.name}" for alias in node.names)
+            yield from (PUBLIC.get(name, name) for name in names)
+
+
+def public_names() -> Iterator[tuple[str, str]]:
+    """What packages import from their modules for others: as it is named there, and where it is."""
+    for package in ("auth", "database"):
+        for node in ast.walk(ast.parse((ROOT / package / "__init__.py").read_text())):
+            if isinstance(node, ast.ImportFrom):
+                yield from ((f"{package}.{alias.name}", f"{node.module}.{alias.name}") for alias in node.names)
+
+
+PUBLIC = dict(public_names())
 
 
 def files() -> Iterator[Path]:
