@@ -38,7 +38,7 @@ format: $(VENV)/dev.stamp ## bring imports and format in order
 	$(BIN)/ruff check --select I --fix
 	$(BIN)/ruff format
 
-conformance: $(VENV)/dev.stamp ## write docs/backends.md, which says what each backend can do
+conformance: $(VENV)/dev.stamp ## write docs/reference/backends.md, which says what each backend can do
 	$(BIN)/python -m tests.contract.conformance
 
 bench: $(VENV)/bench.stamp $(PACKAGES)/stamp ## measure against the peers

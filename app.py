@@ -20,7 +20,7 @@ from api.operations import auto_migration
 from api.operations import health
 from api.operations import purging
 from api.records import routes
-from auth.bridge import AuthBridge
+from auth import AuthBridge
 from auth.sign_in import limits
 from cli.auth import auth_commands
 from cli.db import db_commands
@@ -31,13 +31,13 @@ from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import both
 from config.settings import load_settings
+from database import ConnectionManager
+from database import DatabaseAdapter
+from database import DataError
+from database import Isthmus
 from database import flask_scope
-from database.adapter.base import DatabaseAdapter
-from database.connection_manager import ConnectionManager
 from database.core.clock import utc_now
-from database.core.errors import DataError
 from database.declared import schema_for
-from database.extension import Isthmus
 
 logger = logging.getLogger(__name__)
 

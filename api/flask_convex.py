@@ -14,21 +14,21 @@ from flask import has_app_context
 from flask.json.provider import DefaultJSONProvider
 
 from api.http import problem
+from auth import AuthBridge
 from auth import middleware
-from auth.bridge import AuthBridge
 from config.settings import ConfigurationError
 from config.settings import Settings
 from config.settings import both
 from config.settings import load_settings
+from database import ConnectionManager
+from database import DatabaseAdapter
+from database import Deferred
+from database import Isthmus
+from database import TableQuery
+from database import Transaction
+from database import current_isthmus
 from database import flask_scope
-from database.adapter.base import DatabaseAdapter
-from database.adapter.builder import TableQuery
-from database.adapter.transactions import Transaction
-from database.connection_manager import ConnectionManager
-from database.core.deferred import Deferred
 from database.core.operations import SqlParams
-from database.extension import Isthmus
-from database.extension import current_isthmus
 
 logger = logging.getLogger(__name__)
 

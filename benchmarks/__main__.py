@@ -1,7 +1,7 @@
 """Measure: ``python -m benchmarks [--rounds N] [--earlier COMMIT] [section ...]``, all sections by default.
 
-Printed are a table for everything that is measured, then that of ``docs/benchmarks.md`` for it, and how it differs from
-the one that stands there.
+Printed are a table for everything that is measured, then that of ``docs/reference/benchmarks.md`` for it, and how it
+differs from the one that stands there.
 """
 
 from __future__ import annotations

@@ -28,8 +28,8 @@ from benchmarks.harness import per_item
 from benchmarks.plan import Plan
 from benchmarks.summary import Line
 from benchmarks.table import Table
+from database import Schema
 from database.columns import text
-from database.core.tables.schema import Schema
 from database.core.tables.schema import new_id
 
 Item = dict[str, Any]

@@ -21,7 +21,7 @@ from time import monotonic
 from time import sleep
 from typing import Any
 
-from tests.servers.ports import free_port
+from tests.servers.network.ports import free_port
 
 TIMEOUT = 120.0
 """Seconds after which a server counts as hung, also on a machine that is very busy."""

@@ -1,4 +1,4 @@
-"""The lines of the table in ``docs/benchmarks.md``: of what was measured, and beside those that stand there."""
+"""The lines of the table in ``docs/reference/benchmarks.md``: of what was measured, beside those that stand there."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Literal
 from benchmarks.table import Table
 from benchmarks.table import Unit
 
-DOCUMENT = Path("docs", "benchmarks.md")
+DOCUMENT = Path("docs", "reference", "benchmarks.md")
 PEERS = ("SQLAlchemy Core", "sqlspec", "peewee")
 HEAD = f"| | Isthmus | baseline | ratio | target | {' | '.join(PEERS)} |"
 _RULE = f"|---|---:|---|---:|---:|{'---:|' * len(PEERS)}"

@@ -5,14 +5,14 @@ from __future__ import annotations
 import click
 from flask.cli import AppGroup
 
-from auth.errors import UnknownAccount
+from auth import Accounts
+from auth import UnknownAccount
 from auth.sessions.purging import purge_sessions
-from auth.sign_in.accounts import Accounts
 from cli.keys import convex_config
 from cli.keys import keys
 from cli.keys import rotate
 from cli.keys import supabase_key
-from database.extension import current_database
+from database import current_database
 
 auth_commands = AppGroup("auth", help="Accounts, their roles, and the keys that sign.")
 """Register it with ``app.cli.add_command``; the database is ``app.extensions["isthmus"].manager``."""

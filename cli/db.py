@@ -12,13 +12,13 @@ from typing import Final
 import click
 from flask.cli import AppGroup
 
+from database import BackendError
+from database import DatabaseAdapter
+from database import DataError
+from database import RequestError
+from database import Schema
+from database import current_database
 from database import purging
-from database.adapter.base import DatabaseAdapter
-from database.core.errors import BackendError
-from database.core.errors import DataError
-from database.core.errors import RequestError
-from database.core.tables.schema import Schema
-from database.extension import current_database
 from database.schema import convex_schema
 from database.schema import migrations
 from database.schema.migrations import presence

@@ -10,7 +10,7 @@ from datetime import datetime
 import click
 from flask.cli import with_appcontext
 
-from auth.bridge import AuthBridge
+from auth import AuthBridge
 from auth.errors import KeyConfigurationError
 from auth.errors import RotationRefused
 from auth.keys.export import convex_environment
@@ -18,7 +18,7 @@ from auth.keys.export import convex_key_url
 from auth.keys.export import private_jwk
 from auth.keys.key_states import KeyState
 from auth.keys.key_states import State
-from database.extension import current_isthmus
+from database import current_isthmus
 
 _WIDTHS = (43, 9, 7, 20)
 

@@ -10,16 +10,16 @@ import click
 from flask.cli import AppGroup
 
 from config.settings import ConfigurationError
-from database.adapter.base import DatabaseAdapter
+from database import DatabaseAdapter
+from database import DataError
+from database import SyncManager
+from database import as_application
+from database import current_database
 from database.core.clock import utc_now
-from database.core.context import as_application
-from database.core.errors import DataError
-from database.extension import current_database
 from database.sync.checkpoint import Checkpoints
 from database.sync.checkpoint import agreed
 from database.sync.documented import neutral_strategy
 from database.sync.failures import Failures
-from database.sync.manager import SyncManager
 from database.sync.side import CONFLICTS
 from database.sync.side import RECORDS
 from database.sync.side import Pair

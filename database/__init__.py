@@ -10,6 +10,8 @@ from database.core.first_use import on_first_use
 
 if TYPE_CHECKING:
     from database.adapter.base import DatabaseAdapter
+    from database.adapter.builder import TableQuery
+    from database.adapter.interface import Database
     from database.adapter.transactions import Transaction
     from database.backends.convex import ConvexAdapter
     from database.backends.convex.errors import FunctionError
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
     from database.core.context import Identity
     from database.core.context import acting_as
     from database.core.context import as_application
+    from database.core.context import current_context
     from database.core.context import in_callers_name
     from database.core.deferred import Deferred
     from database.core.errors import BackendError
@@ -45,15 +48,29 @@ if TYPE_CHECKING:
     from database.core.errors import Unavailable
     from database.core.errors import UnreadableRecord
     from database.core.errors import Unsupported
+    from database.core.operations import Batch
+    from database.core.operations import Delete
+    from database.core.operations import Get
+    from database.core.operations import Insert
+    from database.core.operations import Operation
+    from database.core.operations import Select
+    from database.core.operations import Update
+    from database.core.operations import Upsert
     from database.core.query.filters import And
+    from database.core.query.filters import Filter
     from database.core.query.filters import Not
     from database.core.query.filters import Or
     from database.core.query.filters import Order
     from database.core.query.filters import Where
     from database.core.result import Result
+    from database.core.result import Row
+    from database.core.tables.schema import Column
     from database.core.tables.schema import Schema
+    from database.core.tables.schema import TableSchema
+    from database.core.tables.unreadable import Unreadable
     from database.extension import Isthmus
     from database.extension import current_database
+    from database.extension import current_isthmus
     from database.flask_scope import before_answer
     from database.flask_scope import transactional
     from database.schema.migrations.runner import upgrade
@@ -71,30 +88,34 @@ if TYPE_CHECKING:
 else:
     _HOMES = {
         "adapter.base": ("DatabaseAdapter",),
+        "adapter.builder": ("TableQuery",),
+        "adapter.interface": ("Database",),
+        "adapter.transactions": ("Transaction",),
         "backends.convex": ("ConvexAdapter",),
         "backends.convex.errors": ("FunctionError",),
-        "backends.faulty": ("FaultyAdapter", "Faults"),
+        "backends.faulty": ("Faults", "FaultyAdapter"),
         "backends.memory": ("MemoryAdapter",),
         "backends.postgres": ("PostgresAdapter", "SupabaseDirectAdapter"),
-        "schema.reflection": ("reflect",),
-        "adapter.transactions": ("Transaction",),
         "backends.sqlite": ("SQLiteAdapter",),
         "backends.supabase": ("SupabaseAdapter",),
         "connection_manager": ("ConnectionManager",),
-        "core.context": ("Identity", "acting_as", "as_application", "in_callers_name"),
+        "core.context": ("Identity", "acting_as", "as_application", "current_context", "in_callers_name"),
         "core.deferred": ("Deferred",),
         "core.errors": (
             *("BackendError", "CallerMissing", "CircuitOpen", "Conflict", "ConnectFailed", "ConstraintViolated"),
-            *("DataError", "InvalidQuery", "InvalidRow", "NotFound", "OutcomeUnknown"),
-            *("PermissionDenied", "RequestError", "SerializationFailure", "TimedOut", "TransactionError"),
-            *("Unavailable", "UnreadableRecord", "Unsupported"),
+            *("DataError", "InvalidQuery", "InvalidRow", "NotFound", "OutcomeUnknown", "PermissionDenied"),
+            *("RequestError", "SerializationFailure", "TimedOut", "TransactionError", "Unavailable"),
+            *("UnreadableRecord", "Unsupported"),
         ),
-        "core.query.filters": ("And", "Not", "Or", "Order", "Where"),
-        "core.result": ("Result",),
-        "core.tables.schema": ("Schema",),
-        "extension": ("Isthmus", "current_database"),
+        "core.operations": ("Batch", "Delete", "Get", "Insert", "Operation", "Select", "Update", "Upsert"),
+        "core.query.filters": ("And", "Filter", "Not", "Or", "Order", "Where"),
+        "core.result": ("Result", "Row"),
+        "core.tables.schema": ("Column", "Schema", "TableSchema"),
+        "core.tables.unreadable": ("Unreadable",),
+        "extension": ("Isthmus", "current_database", "current_isthmus"),
         "flask_scope": ("before_answer", "transactional"),
         "schema.migrations.runner": ("upgrade",),
+        "schema.reflection": ("reflect",),
         "sync": ("ConvexSyncManager", "SyncManager", "create_sync_manager"),
         "unit_of_work": (
             *("Resource", "after_commit", "after_rollback", "before_commit", "commit_anyway", "join"),
@@ -106,8 +127,10 @@ else:
 __all__ = [
     "And",
     "BackendError",
+    "Batch",
     "CallerMissing",
     "CircuitOpen",
+    "Column",
     "Conflict",
     "ConnectFailed",
     "ConnectionManager",
@@ -115,18 +138,24 @@ __all__ = [
     "ConvexAdapter",
     "ConvexSyncManager",
     "DataError",
+    "Database",
     "DatabaseAdapter",
     "Deferred",
+    "Delete",
     "Faults",
     "FaultyAdapter",
+    "Filter",
     "FunctionError",
+    "Get",
     "Identity",
+    "Insert",
     "InvalidQuery",
     "InvalidRow",
     "Isthmus",
     "MemoryAdapter",
     "Not",
     "NotFound",
+    "Operation",
     "Or",
     "Order",
     "OutcomeUnknown",
@@ -135,18 +164,25 @@ __all__ = [
     "RequestError",
     "Resource",
     "Result",
+    "Row",
     "SQLiteAdapter",
     "Schema",
+    "Select",
     "SerializationFailure",
     "SupabaseAdapter",
     "SupabaseDirectAdapter",
     "SyncManager",
+    "TableQuery",
+    "TableSchema",
     "TimedOut",
     "Transaction",
     "TransactionError",
     "Unavailable",
+    "Unreadable",
     "UnreadableRecord",
     "Unsupported",
+    "Update",
+    "Upsert",
     "Where",
     "acting_as",
     "after_commit",
@@ -156,7 +192,9 @@ __all__ = [
     "before_commit",
     "commit_anyway",
     "create_sync_manager",
+    "current_context",
     "current_database",
+    "current_isthmus",
     "in_callers_name",
     "join",
     "own_transaction",

@@ -20,9 +20,9 @@ from tests import no_skips
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import laboratory_functions
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.proxy import FaultProxy
 from tests.servers.tokens import TokenSigner
 
 # Time says nothing about correctness on a shared machine.

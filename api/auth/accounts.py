@@ -20,19 +20,19 @@ from api.auth.session_responses import flag
 from api.auth.session_responses import read_fields
 from api.auth.session_responses import shown
 from api.auth.session_responses import signed_in
+from auth import Accounts
+from auth import AuthBridge
+from auth import SessionCookies
+from auth import Sessions
+from auth import UnknownAccount
+from auth import jwt_required
 from auth import middleware
-from auth.bridge import AuthBridge
-from auth.errors import UnknownAccount
-from auth.guards import jwt_required
-from auth.sessions.cookies import SessionCookies
-from auth.sessions.cookies import without_cookies
+from auth import sign_in_limits
+from auth import without_cookies
 from auth.sessions.revocation import Revocation
-from auth.sessions.sessions import Sessions
-from auth.sign_in.accounts import Accounts
-from auth.sign_in.limits import sign_in_limits
-from database.connection_manager import ConnectionManager
-from database.extension import Isthmus
-from database.flask_scope import transactional
+from database import ConnectionManager
+from database import Isthmus
+from database import transactional
 from database.resilience.repetition import ATTEMPTS
 
 blueprint = Blueprint("auth", __name__, url_prefix=cookies.PATH)

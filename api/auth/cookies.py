@@ -8,12 +8,12 @@ from flask import Response
 from flask import after_this_request
 from flask import request
 
+from auth import Grant
+from auth import SessionCookies
 from auth.sessions.cookies import CSRF_HEADER
-from auth.sessions.cookies import SessionCookies
 from auth.sessions.cookies import csrf_token
-from auth.sessions.sessions import Grant
+from database import current_isthmus
 from database.core.clock import utc_now
-from database.extension import current_isthmus
 
 PATH: Final = "/auth"
 """Where the refresh token is sent to, and to nowhere else."""

@@ -9,11 +9,11 @@ from flask import Flask
 from flask import jsonify
 from flask.typing import ResponseReturnValue
 
-from auth.bridge import AuthBridge
+from auth import AuthBridge
+from auth import without_cookies
 from auth.keys.export import JWKS_PATH
 from auth.keys.export import jwks_url
 from auth.keys.ring import JWKS_MAX_AGE
-from auth.sessions.cookies import without_cookies
 
 CONFIGURATION_PATH = "/.well-known/openid-configuration"
 

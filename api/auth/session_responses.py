@@ -11,13 +11,13 @@ from flask import request
 
 from api.auth import cookies
 from api.http.bodies import read_object
-from auth.bridge import AuthBridge
-from auth.errors import InvalidRegistration
-from auth.sessions.sessions import Grant
-from auth.sessions.sessions import Sessions
-from auth.sign_in.accounts import Account
-from auth.sign_in.accounts import Accounts
-from database.extension import current_isthmus
+from auth import Account
+from auth import Accounts
+from auth import AuthBridge
+from auth import Grant
+from auth import InvalidRegistration
+from auth import Sessions
+from database import current_isthmus
 
 UNCACHED: Final = {"Cache-Control": "no-store"}
 

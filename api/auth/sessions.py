@@ -18,17 +18,17 @@ from api.auth.session_responses import answer
 from api.auth.session_responses import flag
 from api.auth.session_responses import read_fields
 from api.auth.session_responses import sessions
-from auth.errors import AccessDenied
-from auth.errors import AuthenticationFailed
-from auth.errors import SessionEnded
-from auth.errors import UnknownSession
-from auth.guards import jwt_required
-from auth.sessions.cookies import without_cookies
-from auth.sign_in.limits import sign_in_limits
-from database.core.context import current_context
-from database.extension import current_database
-from database.flask_scope import transactional
-from database.unit_of_work import own_transaction
+from auth import AccessDenied
+from auth import AuthenticationFailed
+from auth import SessionEnded
+from auth import UnknownSession
+from auth import jwt_required
+from auth import sign_in_limits
+from auth import without_cookies
+from database import current_context
+from database import current_database
+from database import own_transaction
+from database import transactional
 
 blueprint = Blueprint("sessions", __name__, url_prefix=cookies.PATH)
 

@@ -9,14 +9,14 @@ from flask.typing import ResponseReturnValue
 from api.auth.session_responses import flag
 from api.auth.session_responses import read_fields
 from api.auth.session_responses import signed_in
+from auth import Accounts
 from auth import sign_in
-from auth.sessions.cookies import without_cookies
-from auth.sign_in.accounts import Accounts
-from auth.sign_in.limits import sign_in_limits
+from auth import sign_in_limits
+from auth import without_cookies
 from config.settings import Settings
-from database.connection_manager import ConnectionManager
-from database.extension import Isthmus
-from database.flask_scope import transactional
+from database import ConnectionManager
+from database import Isthmus
+from database import transactional
 from database.resilience.repetition import ATTEMPTS
 
 

@@ -13,9 +13,9 @@ from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.exceptions import UnsupportedMediaType
 
-from database.core.errors import InvalidRow
+from database import InvalidRow
+from database import TableSchema
 from database.core.tables.schema import MANAGED
-from database.core.tables.schema import TableSchema
 
 MAX_ROWS = 1000
 

@@ -22,22 +22,22 @@ from werkzeug.exceptions import UnprocessableEntity
 
 from api.http.bodies import read_bytes
 from api.records.table_access import View
-from database.adapter.interface import Database
+from database import Conflict
+from database import ConstraintViolated
+from database import Database
+from database import Delete
+from database import Get
+from database import Insert
+from database import Operation
+from database import Result
+from database import Row
+from database import SerializationFailure
+from database import Update
+from database import Where
+from database import as_application
+from database import before_answer
+from database import current_database
 from database.core.clock import utc_now
-from database.core.context import as_application
-from database.core.errors import Conflict
-from database.core.errors import ConstraintViolated
-from database.core.errors import SerializationFailure
-from database.core.operations import Delete
-from database.core.operations import Get
-from database.core.operations import Insert
-from database.core.operations import Operation
-from database.core.operations import Update
-from database.core.query.filters import Where
-from database.core.result import Result
-from database.core.result import Row
-from database.extension import current_database
-from database.flask_scope import before_answer
 from database.purging import delete_in_parts
 from database.unit_of_work import current_unit
 

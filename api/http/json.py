@@ -22,8 +22,8 @@ import orjson
 from flask import Response
 from flask.json.provider import JSONProvider
 
-from database.core.deferred import Deferred
-from database.core.errors import TransactionError
+from database import Deferred
+from database import TransactionError
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
 

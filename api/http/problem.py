@@ -23,8 +23,8 @@ from uuid_utils import uuid7
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import InternalServerError
 
-from auth.errors import AuthError
-from auth.errors import InvalidRegistration
+from auth import AuthError
+from auth import InvalidRegistration
 from database.core import errors
 
 logger = logging.getLogger(__name__)

@@ -9,12 +9,12 @@ from flask import Flask
 from flask import request
 
 from api.operations import health
-from database.adapter.base import DatabaseAdapter
-from database.connection_manager import ConnectionManager
-from database.core.context import as_application
-from database.core.errors import BackendError
-from database.core.errors import RequestError
-from database.extension import Isthmus
+from database import BackendError
+from database import ConnectionManager
+from database import DatabaseAdapter
+from database import Isthmus
+from database import RequestError
+from database import as_application
 from database.schema import migrations
 from database.schema.migrations.presence import advice
 from database.schema.migrations.presence import missing

@@ -17,14 +17,14 @@ from prometheus_client import CollectorRegistry
 from prometheus_client import generate_latest
 
 from api.operations.metrics import AdapterCollector
-from auth.sessions.cookies import without_cookies
-from database.adapter.base import DatabaseAdapter
-from database.connection_manager import ConnectionManager
+from auth import without_cookies
+from database import ConnectionManager
+from database import DatabaseAdapter
+from database import DataError
+from database import Select
+from database import as_application
 from database.core.clock import Clock
 from database.core.clock import monotonic
-from database.core.context import as_application
-from database.core.errors import DataError
-from database.core.operations import Select
 from database.core.tables.access_rules import ADMIN
 
 READY_FOR = 1.0

@@ -12,8 +12,8 @@ from prometheus_client.core import HistogramMetricFamily
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from database.adapter.base import DatabaseAdapter
-from database.connection_manager import ConnectionManager
+from database import ConnectionManager
+from database import DatabaseAdapter
 from database.resilience.metrics import OperationCounts
 
 CIRCUIT_STATES = ("closed", "open", "half-open")

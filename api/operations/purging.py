@@ -18,11 +18,11 @@ from flask import Flask
 from api.http import idempotency
 from auth.sessions import purging as sessions
 from config.settings import Settings
-from database.connection_manager import ConnectionManager
+from database import ConnectionManager
+from database import DataError
 from database.core.chance import chance
 from database.core.clock import Clock
 from database.core.clock import monotonic
-from database.core.errors import DataError
 from database.core.lifecycle import in_background
 from database.purging import purge_changes
 

@@ -14,16 +14,16 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from database.core.errors import InvalidQuery
-from database.core.query.filters import And
-from database.core.query.filters import Filter
-from database.core.query.filters import Not
+from database import And
+from database import Column
+from database import Filter
+from database import InvalidQuery
+from database import Not
+from database import Or
+from database import TableSchema
+from database import Where
 from database.core.query.filters import Operator
-from database.core.query.filters import Or
-from database.core.query.filters import Where
 from database.core.query.filters import conditions
-from database.core.tables.schema import Column
-from database.core.tables.schema import TableSchema
 
 MAX_CONDITIONS = 100
 MAX_DEPTH = 16

@@ -18,13 +18,13 @@ import orjson
 from werkzeug.datastructures import MultiDict
 
 from api.records import filters
-from database.core.errors import InvalidQuery
-from database.core.query.filters import Filter
+from database import Filter
+from database import InvalidQuery
+from database import Order
+from database import TableSchema
 from database.core.query.filters import Nulls
-from database.core.query.filters import Order
 from database.core.query.filters import after
 from database.core.query.filters import complete_order
-from database.core.tables.schema import TableSchema
 from database.core.tables.values import INTEGER
 
 DEFAULT_LIMIT = 100

@@ -10,12 +10,12 @@ from typing import Final
 import orjson
 
 from api.records.listing import Listing
-from database.core.operations import Batch
-from database.core.operations import Select
-from database.core.result import Result
-from database.core.result import Row
-from database.core.tables.unreadable import Unreadable
-from database.extension import current_database
+from database import Batch
+from database import Result
+from database import Row
+from database import Select
+from database import Unreadable
+from database import current_database
 
 PORTION: Final = 25
 """Rows that are read at once before it is known how large they are."""

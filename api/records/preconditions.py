@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import request
 from werkzeug.exceptions import PreconditionFailed
 
-from database.core.result import Row
+from database import Row
 
 
 def etag(row: Row) -> dict[str, str]:

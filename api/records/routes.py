@@ -24,18 +24,18 @@ from api.records.listing import refuse_parameters
 from api.records.listing import with_columns
 from api.records.pages import read_page
 from api.records.table_access import on_table
+from database import Delete
+from database import Get
+from database import Insert
+from database import NotFound
+from database import Row
+from database import TableSchema
+from database import Update
+from database import current_database
+from database import transactional
 from database.core.clock import utc_now
-from database.core.errors import NotFound
-from database.core.operations import Delete
-from database.core.operations import Get
-from database.core.operations import Insert
-from database.core.operations import Update
-from database.core.result import Row
 from database.core.tables.rows import complete_rows
 from database.core.tables.schema import MANAGED
-from database.core.tables.schema import TableSchema
-from database.extension import current_database
-from database.flask_scope import transactional
 from database.resilience.repetition import ATTEMPTS
 
 blueprint = Blueprint("records", __name__, url_prefix="/api")

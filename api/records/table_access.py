@@ -8,11 +8,11 @@ from functools import wraps
 from typing import Any
 
 from auth.guards import access_required
-from database.core.errors import NotFound
+from database import NotFound
+from database import TableSchema
+from database import current_database
 from database.core.tables.access_rules import Access
 from database.core.tables.access_rules import Action
-from database.core.tables.schema import TableSchema
-from database.extension import current_database
 
 View = Callable[..., Any]
 

@@ -13,7 +13,7 @@ from flask import Flask
 
 from benchmarks.contenders.convex_http import FUNCTION
 from benchmarks.contenders.convex_http import PooledHttp
-from database.backends.convex import ConvexAdapter
+from database import ConvexAdapter
 
 
 def isthmus() -> Flask:

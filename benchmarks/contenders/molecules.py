@@ -19,9 +19,9 @@ from typing import Any
 from benchmarks.harness import compare_by_turns
 from benchmarks.plan import Plan
 from benchmarks.table import Table
-from database.adapter.base import DatabaseAdapter
-from database.core.operations import Insert
-from database.core.operations import Select
+from database import DatabaseAdapter
+from database import Insert
+from database import Select
 from database.core.tables.schema import new_id
 from tests.laboratory.config.tables import molecules
 

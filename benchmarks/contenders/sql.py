@@ -16,13 +16,13 @@ from benchmarks.items import PAGE
 from benchmarks.items import Contender
 from benchmarks.items import Item
 from benchmarks.items import items
-from database.adapter.base import DatabaseAdapter
-from database.core.operations import Insert
-from database.core.operations import Select
-from database.core.operations import Update
-from database.core.query.filters import And
-from database.core.query.filters import Order
-from database.core.query.filters import Where
+from database import And
+from database import DatabaseAdapter
+from database import Insert
+from database import Order
+from database import Select
+from database import Update
+from database import Where
 
 _TABLE = items.name
 _CHEAP = Where("price", "lt", MOST_PRICE)

@@ -12,14 +12,14 @@ import jwt
 from flask import Flask
 from flask.typing import ResponseReturnValue
 
+from auth import AuthBridge
+from auth import SessionCookies
 from auth import middleware
-from auth.bridge import AuthBridge
 from auth.claims import REQUIRED
 from auth.keys.pem import new_private_key
 from auth.keys.signing import SigningKey
 from auth.keys.signing import asymmetric_signing_key
 from auth.keys.signing import secret_signing_key
-from auth.sessions.cookies import SessionCookies
 from auth.sessions.revocation import Revocation
 from benchmarks.contenders.wsgi import caller
 from benchmarks.harness import Measure
@@ -30,7 +30,7 @@ from benchmarks.plan import Plan
 from benchmarks.summary import Line
 from benchmarks.table import Table
 from config.settings import load_settings
-from database.backends.memory import MemoryAdapter
+from database import MemoryAdapter
 
 _CACHED_CALLS = 20_000
 _NEW_TOKENS = 200

@@ -33,8 +33,8 @@ from benchmarks.harness import compare_by_turns
 from benchmarks.plan import Plan
 from benchmarks.summary import Line
 from benchmarks.table import Table
-from database.backends.convex import ConvexAdapter
-from database.core.operations import Insert
+from database import ConvexAdapter
+from database import Insert
 from database.core.tables.schema import new_id
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import laboratory_functions

@@ -31,9 +31,9 @@ from flask_jwt_extended import jwt_required as peers_jwt_required
 from flask_sqlalchemy import SQLAlchemy
 
 from app import create_app
+from auth import AuthBridge
+from auth import jwt_required
 from auth import middleware
-from auth.bridge import AuthBridge
-from auth.guards import jwt_required
 from benchmarks.contenders.wsgi import Call
 from benchmarks.contenders.wsgi import caller
 from benchmarks.harness import compare
@@ -48,12 +48,12 @@ from benchmarks.plan import Plan
 from benchmarks.summary import Line
 from benchmarks.table import Table
 from config.settings import load_settings
+from database import ConnectionManager
+from database import Isthmus
+from database import SQLiteAdapter
+from database import Update
 from database import flask_scope
-from database.backends.sqlite import SQLiteAdapter
-from database.connection_manager import ConnectionManager
-from database.core.operations import Update
 from database.core.tables.schema import new_id
-from database.extension import Isthmus
 
 _CALLS = 100
 _RULE = "/items/<key>"

@@ -21,7 +21,7 @@ from benchmarks.plan import Plan
 from benchmarks.summary import Line
 from benchmarks.table import Table
 from benchmarks.table import per_second
-from database.backends.convex import ConvexAdapter
+from database import ConvexAdapter
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import laboratory_functions
 

@@ -18,7 +18,7 @@ SECTIONS = ("pipeline", "sqlite", "postgres", "flask", "start", "auth", "convex"
 class Section(Protocol):
     """What such a module has.
 
-    :ivar LINES: what of its tables ``docs/benchmarks.md`` shows.
+    :ivar LINES: what of its tables ``docs/reference/benchmarks.md`` shows.
     """
 
     LINES: tuple[Line, ...]

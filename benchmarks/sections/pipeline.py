@@ -20,11 +20,11 @@ from benchmarks.harness import per_call
 from benchmarks.plan import Plan
 from benchmarks.summary import Line
 from benchmarks.table import Table
+from database import Operation
+from database import Result
 from database.core.context import NO_CONTEXT
 from database.core.context import Context
-from database.core.operations import Operation
 from database.core.operations import Ping
-from database.core.result import Result
 from database.resilience.pipeline import Pipeline
 from database.resilience.stages import Handler
 

@@ -45,7 +45,7 @@ from benchmarks.items import measure
 from benchmarks.items import sql_lines
 from benchmarks.plan import Plan
 from benchmarks.table import Table
-from database.backends.postgres import PostgresAdapter
+from database import PostgresAdapter
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
 

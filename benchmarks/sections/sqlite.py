@@ -48,7 +48,7 @@ from benchmarks.items import sql_lines
 from benchmarks.plan import Plan
 from benchmarks.summary import Line
 from benchmarks.table import Table
-from database.backends.sqlite import SQLiteAdapter
+from database import SQLiteAdapter
 
 _PRAGMAS = {"journal_mode": "wal", "synchronous": "normal", "cache_size": -16384}
 _SETTINGS = ", ".join(f"{name}={value}" for name, value in _PRAGMAS.items())

@@ -29,7 +29,7 @@ from benchmarks.contenders.molecules import Record
 from benchmarks.plan import Plan
 from benchmarks.summary import Line
 from benchmarks.table import Table
-from database.backends.supabase import SupabaseAdapter
+from database import SupabaseAdapter
 from database.core.tables.schema import new_id
 from tests.servers.postgres import PostgresServer
 from tests.servers.supabase_api import SupabaseApi

@@ -1,4 +1,4 @@
-"""What each of the contract's backends can do: ``python -m tests.contract.conformance`` writes ``docs/backends.md``.
+"""What each of the contract's backends can do: ``python -m tests.contract.conformance`` writes the page of it.
 
 The contract's tests hold every backend to its capabilities: what it has must work, what it lacks must be refused.
 """
@@ -14,7 +14,7 @@ from database.backends.buffered.backend import BufferedBackend
 from tests.contract.backends import BACKENDS
 from tests.contract.backends import BackendCase
 
-PAGE: Final = Path(__file__).parents[2] / "docs" / "backends.md"
+PAGE: Final = Path(__file__).parents[2] / "docs" / "reference" / "backends.md"
 
 UNTRANSLATED: Final = {
     "a join": "joins",

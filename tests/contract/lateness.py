@@ -23,9 +23,9 @@ from database.adapter.base import DatabaseAdapter
 from database.core.clock import monotonic
 from database.core.context import current_context
 from tests.contract.backends import Backend
-from tests.servers.faults import Fault
-from tests.servers.link import Link
-from tests.servers.proxy import FaultProxy
+from tests.servers.network.faults import Fault
+from tests.servers.network.link import Link
+from tests.servers.network.proxy import FaultProxy
 
 LIMIT = 0.3
 """Seconds that a call has."""

@@ -1,4 +1,4 @@
-"""``docs/backends.md`` tells of every backend what the contract holds it to."""
+"""``docs/reference/backends.md`` tells of every backend what the contract holds it to."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
 from database.core.errors import TransactionError
 from database.core.errors import Unsupported
-from tests.contract.test_hostile import HOSTILE
+from tests.contract.records.test_hostile import HOSTILE
 
 INSERT = "insert into notes (id, body) values (?, ?)"
 

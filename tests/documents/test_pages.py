@@ -27,9 +27,9 @@ from tests.contract.backends import supabase_database
 from tests.documents.blocks import Block
 from tests.documents.blocks import blocks
 from tests.documents.conftest import Run
+from tests.integration.http.server.test_server import ROOT
+from tests.integration.http.server.test_server import serving
 from tests.integration.http.support import make_site
-from tests.integration.http.test_server import ROOT
-from tests.integration.http.test_server import serving
 from tests.servers.available import available
 from tests.servers.convex_deployment import DEPLOY_KEY
 from tests.servers.convex_deployment import ConvexDeployment
@@ -38,7 +38,7 @@ from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
 from tests.servers.tokens import TokenSigner
 
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCKS = {
     f"{page.stem}/{language}/{number}": block
     for page in PAGES

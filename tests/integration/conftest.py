@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresDatabase
-from tests.servers.proxy import FaultProxy
 from tests.servers.supabase_api import add_roles
 
 

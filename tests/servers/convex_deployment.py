@@ -29,10 +29,10 @@ from database.schema.convex_schema import FUNCTIONS
 from database.schema.convex_schema import write
 from tests import laboratory
 from tests.servers.node import FOLDER
-from tests.servers.node_server import NodeServer
-from tests.servers.node_server import announce
-from tests.servers.node_server import run_in_foreground
-from tests.servers.server import TIMEOUT
+from tests.servers.processes.node_server import NodeServer
+from tests.servers.processes.node_server import announce
+from tests.servers.processes.node_server import run_in_foreground
+from tests.servers.processes.server import TIMEOUT
 from tests.servers.tokens import JwtProvider
 from tests.servers.tokens import TokenSigner
 

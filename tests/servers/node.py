@@ -15,7 +15,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
-from tests.servers.process import ServerUnavailable
+from tests.servers.processes.process import ServerUnavailable
 
 FOLDER: Final = Path(__file__).parent
 _OLDEST: Final = 20  # major version

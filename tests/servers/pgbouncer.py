@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import Final
 from typing import Self
 
-from tests.servers import process
-from tests.servers.ports import free_port
+from tests.servers.network.ports import free_port
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import wait_until_it_answers
-from tests.servers.process import Account
-from tests.servers.process import ServerUnavailable
+from tests.servers.processes import process
+from tests.servers.processes.process import Account
+from tests.servers.processes.process import ServerUnavailable
 
 _SYSTEM_FOLDER: Final = "/usr/sbin"  # where Debian puts it; not on everybody's path
 

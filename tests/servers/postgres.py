@@ -26,12 +26,12 @@ from tenacity import retry_if_exception_type
 from tenacity import stop_after_delay
 from tenacity import wait_fixed
 
-from tests.servers import process
 from tests.servers.cluster import SUPERUSER
 from tests.servers.cluster import Cluster
-from tests.servers.ports import free_port
-from tests.servers.process import ServerFailed
-from tests.servers.server import Server
+from tests.servers.network.ports import free_port
+from tests.servers.processes import process
+from tests.servers.processes.process import ServerFailed
+from tests.servers.processes.server import Server
 
 _START_TIMEOUT: Final = 30.0  # seconds; a start takes 0.1, recovery after a crash little more
 _LOG_TAIL: Final = 4_000  # characters

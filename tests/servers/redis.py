@@ -12,9 +12,9 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from tests.servers.process import Account
-from tests.servers.process import ServerUnavailable
-from tests.servers.server import ProcessServer
+from tests.servers.processes.process import Account
+from tests.servers.processes.process import ServerUnavailable
+from tests.servers.processes.server import ProcessServer
 
 PASSWORD: Final = "only-for-the-throwaway-redis-of-a-test"
 

@@ -22,19 +22,19 @@ import jwt
 from database.backends.postgres import PostgresAdapter
 from database.schema.migrations import runner
 from tests.servers.node import FOLDER
-from tests.servers.node_server import NodeServer
-from tests.servers.node_server import announce
-from tests.servers.node_server import run_in_foreground
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.server import TIMEOUT
+from tests.servers.processes.node_server import NodeServer
+from tests.servers.processes.node_server import announce
+from tests.servers.processes.node_server import run_in_foreground
+from tests.servers.processes.server import TIMEOUT
 
 ANON_KEY: Final = "sb_publishable_isthmus_only-for-development"
 SERVICE_KEY: Final = "sb_secret_isthmus_only-for-development"
 JWT_SECRET: Final = "isthmus-only-for-development-32-bytes-or-more"
 DEV_PORT: Final = 54321
 
-_ROLES: Final = FOLDER / "supabase_roles.sql"
+_ROLES: Final = FOLDER / "supabase" / "roles.sql"
 _MAIN: Final = FOLDER / "supabase" / "main.mjs"
 _PROJECT: Final = FOLDER / "supabase" / "project.sql"
 # The server makes it anew, and for ids that are a uuid.

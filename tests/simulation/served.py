@@ -17,9 +17,9 @@ from tenacity import wait_fixed
 from auth.bridge import AuthBridge
 from config.settings import load_settings
 from tests.laboratory import ENVIRONMENT
-from tests.servers import process
-from tests.servers.ports import free_port
-from tests.servers.process import ServerFailed
+from tests.servers.network.ports import free_port
+from tests.servers.processes import process
+from tests.servers.processes.process import ServerFailed
 
 ROOT = Path(__file__).parents[2]
 REQUEST_TIMEOUT = 3.0  # seconds

@@ -13,13 +13,13 @@ import apsw
 import psycopg
 import pytest
 
-from tests.servers.faults import Fault
-from tests.servers.faults import LoseReply
-from tests.servers.faults import Refuse
-from tests.servers.faults import Reset
+from tests.servers.network.faults import Fault
+from tests.servers.network.faults import LoseReply
+from tests.servers.network.faults import Refuse
+from tests.servers.network.faults import Reset
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.proxy import FaultProxy
 from tests.simulation.load import Answer
 from tests.simulation.load import Load
 from tests.simulation.served import REQUEST_TIMEOUT

@@ -26,9 +26,9 @@ import pytest
 
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
-from tests.servers.faults import Refuse
+from tests.servers.network.faults import Refuse
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresDatabase
-from tests.servers.proxy import FaultProxy
 from tests.servers.supabase_api import SupabaseApi
 from tests.servers.supabase_api import prepare
 from tests.simulation.served import ServedApp

@@ -1,10 +1,11 @@
-"""What an application imports: the names of ``database`` and ``auth``, and no others."""
+"""What an application imports: the names of ``database`` and ``auth``, and no others. Our own routes do so as well."""
 
 from __future__ import annotations
 
 import ast
 import re
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 from pkgutil import iter_modules
 from types import ModuleType
@@ -17,13 +18,55 @@ from tests.documents.blocks import blocks
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = [auth, database]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+ROUTES = [ROOT / "app.py", *sorted((ROOT / "api").rglob("*.py")), *sorted((ROOT / "cli").rglob("*.py"))]
+USERS = [*ROUTES, *sorted((ROOT / "config").rglob("*.py")), *sorted((ROOT / "benchmarks").rglob("*.py"))]
+INSIDE = {
+    "auth.errors": "two errors of the commands for keys",
+    "auth.guards": "the records API admits callers by a table's rules",
+    "auth.keys": "the published keys, and the commands for them",
+    "auth.middleware": "create_app sets it up",
+    "auth.sessions": "the cookies of sign-in, ended sessions, and purging",
+    "auth.sign_in": "create_app sets it up",
+    "database.core.chance": "when background work runs",
+    "database.core.clock": "the clock of background work and of records",
+    "database.core.errors": "one table has the answer to each error",
+    "database.core.first_use": "a server process loads what its requests can need",
+    "database.core.lifecycle": "threads that live through a fork",
+    "database.core.operations": "the parameters of SQL text, in an annotation",
+    "database.core.query": "the records API reads and checks queries that come as text",
+    "database.core.tables": "the records API reads and checks rows that come as text",
+    "database.declared": "create_app hands the tables over",
+    "database.flask_scope": "create_app sets it up; the server knows which methods only read",
+    "database.purging": "purging, and its command",
+    "database.resilience": "the metrics page; how often our own routes are repeated",
+    "database.schema": "migrations, and their commands",
+    "database.sync": "the commands of sync",
+    "database.translation": "a server process loads what its requests can need",
+    "database.unit_of_work": "an idempotency key is kept in its request's transaction",
+}
+"""What routes and commands of ours import from inside of the packages, and the reason why no application needs to."""
+
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def homes(package: ModuleType) -> dict[str, str]:
+    """The module that each name of the package is in, as type checkers see it."""
+    tree = ast.parse(Path(str(package.__file__)).read_text())
+    (typed,) = (node for node in tree.body if isinstance(node, ast.If))
+    return {alias.name: module for node, module in from_imports(typed) for alias in node.names}
+
+
+def from_imports(tree: ast.AST) -> Iterator[tuple[ast.ImportFrom, str]]:
+    """All of ``from auth… import …`` and ``from database… import …``, each with the module's name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and re.match(r"(auth|database)\b", str(node.module)):
+            yield node, str(node.module)
 
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_every_public_name_is_there_and_is_what_is_named_so(package: ModuleType) -> None:
-    for name in package.__all__:
-        assert getattr(package, name).__name__ == name
+    for name, home in homes(package).items():
+        assert getattr(package, name) is getattr(import_module(home), name)
     assert list(package.__all__) == sorted(package.__all__)
 
 
@@ -38,10 +81,7 @@ def test_nothing_else_is_visible(package: ModuleType) -> None:
 
 @pytest.mark.parametrize("package", PACKAGES, ids=lambda package: package.__name__)
 def test_types_and_first_uses_are_the_same_names(package: ModuleType) -> None:
-    tree = ast.parse(Path(str(package.__file__)).read_text())
-    (typed,) = (node for node in tree.body if isinstance(node, ast.If))
-    imported = {alias.name for node in typed.body if isinstance(node, ast.ImportFrom) for alias in node.names}
-    assert imported == set(package.__all__)
+    assert homes(package).keys() == set(package.__all__)
 
 
 def test_no_two_public_names_are_the_same() -> None:
@@ -51,11 +91,35 @@ def test_no_two_public_names_are_the_same() -> None:
 
 def imports(page: Path) -> Iterator[tuple[str, str]]:
     for block in blocks(page, "python"):
-        for node in ast.walk(ast.parse(block.code)):
-            if isinstance(node, ast.ImportFrom) and re.match(r"(auth|database)\b", str(node.module)):
-                yield from ((str(node.module), alias.name) for alias in node.names)
+        for node, module in from_imports(ast.parse(block.code)):
+            yield from ((module, alias.name) for alias in node.names)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_the_documents_import_from_the_public_names_only(page: Path) -> None:
     assert {module for module, _ in imports(page)} <= {"auth", "database"}
+
+
+def test_a_public_name_is_imported_by_that_name() -> None:
+    public = {name: package.__name__ for package in PACKAGES for name in package.__all__}
+    deep = [
+        f"{path.relative_to(ROOT)}: from {module} import {alias.name}"
+        for path in USERS
+        for node, module in from_imports(ast.parse(path.read_text()))
+        for alias in node.names
+        if public.get(alias.name, module) != module
+    ]
+    assert deep == []
+
+
+def test_our_routes_import_public_names_except_what_no_application_needs() -> None:
+    public = {f"{package.__name__}.{name}" for package in PACKAGES for name in package.__all__}
+    inside = {
+        f"{module}.{alias.name}"
+        for path in ROUTES
+        for node, module in from_imports(ast.parse(path.read_text()))
+        for alias in node.names
+    } - public
+    excused = {name: module for name in inside for module in INSIDE if f"{name}.".startswith(f"{module}.")}
+    assert inside - excused.keys() == set()
+    assert set(excused.values()) == INSIDE.keys(), "an exception that nothing needs any more"

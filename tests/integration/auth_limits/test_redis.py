@@ -20,11 +20,11 @@ from config.settings import load_settings
 from tests.clocks import ManualClock
 from tests.integration.auth_limits.conftest import LimitedSite
 from tests.integration.http.support import CHEAP
-from tests.servers.faults import Blackhole
-from tests.servers.faults import Fault
-from tests.servers.faults import LoseReply
-from tests.servers.faults import Refuse
-from tests.servers.proxy import FaultProxy
+from tests.servers.network.faults import Blackhole
+from tests.servers.network.faults import Fault
+from tests.servers.network.faults import LoseReply
+from tests.servers.network.faults import Refuse
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.redis import PASSWORD
 from tests.servers.redis import RedisServer
 from tests.simulation.served import ServedApp

@@ -20,12 +20,12 @@ from tests.integration.http.support import bearer
 from tests.integration.http.support import making_sites
 from tests.integration.http.support import supabase_settings
 from tests.integration.http.support import wait_until
-from tests.servers.faults import Blackhole
-from tests.servers.faults import Fault
-from tests.servers.faults import LoseReply
-from tests.servers.faults import Refuse
+from tests.servers.network.faults import Blackhole
+from tests.servers.network.faults import Fault
+from tests.servers.network.faults import LoseReply
+from tests.servers.network.faults import Refuse
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresDatabase
-from tests.servers.proxy import FaultProxy
 
 ADA = {"email": "ada@example.org", "password": PASSWORD}
 

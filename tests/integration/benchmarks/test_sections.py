@@ -35,7 +35,7 @@ def test_the_command_ends_with_the_table_of_the_document(capsys: pytest.CaptureF
     tables, _, summary = capsys.readouterr().out.partition("## Measured")
     assert "### A call that does nothing" in tables
     assert HEAD in summary
-    assert "## Beside docs/benchmarks.md" in summary
+    assert "## Beside docs/reference/benchmarks.md" in summary
 
 
 def test_a_section_that_there_is_not_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

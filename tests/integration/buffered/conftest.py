@@ -13,7 +13,7 @@ from tests.integration.buffered.remote import Remote
 from tests.integration.buffered.servers import Server
 from tests.integration.buffered.servers import running_deployment
 from tests.integration.buffered.servers import running_project
-from tests.servers.proxy import FaultProxy
+from tests.servers.network.proxy import FaultProxy
 
 
 @pytest.fixture(scope="package", params=["convex", "supabase"])

@@ -16,8 +16,8 @@ from database.core.context import Identity
 from tests.integration.buffered.servers import Server
 from tests.integration.buffered.tables import SCHEMA
 from tests.integration.buffered.traffic import Traffic
-from tests.servers.link import HOST
-from tests.servers.proxy import FaultProxy
+from tests.servers.network.link import HOST
+from tests.servers.network.proxy import FaultProxy
 
 TIMEOUT = 20  # seconds; only what is broken needs them
 

@@ -8,9 +8,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tests.servers.faults import Fault
-from tests.servers.faults import Healthy
-from tests.servers.link import Link
+from tests.servers.network.faults import Fault
+from tests.servers.network.faults import Healthy
+from tests.servers.network.link import Link
 
 _LENGTH = re.compile(rb"^content-length: *(\d+)\r?$", re.I | re.M)
 

@@ -23,7 +23,7 @@ from tests.integration.convex_calls.support import Shop
 from tests.integration.convex_calls.support import lay_out
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
-from tests.servers.proxy import FaultProxy
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.tokens import TokenSigner
 
 

@@ -12,8 +12,8 @@ from api.http.idempotency import idempotent
 from database.backends.convex.errors import FunctionError
 from tests.integration.convex_calls.conftest import Site
 from tests.integration.convex_calls.support import Shop
-from tests.servers.faults import LoseReply
-from tests.servers.link import Link
+from tests.servers.network.faults import LoseReply
+from tests.servers.network.link import Link
 
 COMMIT = b"isthmus:commit"
 CUPS = {"item": "cup", "amount": 3}

@@ -13,11 +13,11 @@ from tests.integration.convex_server.support import Caller
 from tests.servers.convex_deployment import DEPLOY_KEY
 from tests.servers.convex_deployment import DEV_DEPLOY_KEY
 from tests.servers.convex_deployment import ConvexDeployment
+from tests.servers.network.ports import free_port
 from tests.servers.node import FOLDER
 from tests.servers.node import installed_node
-from tests.servers.ports import free_port
-from tests.servers.process import ServerFailed
-from tests.servers.process import stop
+from tests.servers.processes.process import ServerFailed
+from tests.servers.processes.process import stop
 
 
 def test_a_stopped_deployment_is_gone_and_returns_empty_on_its_port(caller: Caller) -> None:

@@ -32,10 +32,10 @@ from tests.integration.external_issuers.issuer import Issuer
 from tests.integration.external_issuers.issuer import new_key
 from tests.integration.http.support import TIMEOUT
 from tests.integration.http.support import assert_problem
-from tests.servers.faults import Blackhole
-from tests.servers.faults import CutAfter
-from tests.servers.faults import Refuse
-from tests.servers.proxy import FaultProxy
+from tests.servers.network.faults import Blackhole
+from tests.servers.network.faults import CutAfter
+from tests.servers.network.faults import Refuse
+from tests.servers.network.proxy import FaultProxy
 
 
 def test_a_rotation_at_the_issuer_is_followed_at_once(issuer: Issuer, site_for: MakeSite) -> None:

@@ -29,7 +29,7 @@ from tests.integration.http_client.server import RawServer
 from tests.integration.http_client.server import raw
 from tests.integration.http_client.server import trickling
 from tests.integration.http_client.server import whole
-from tests.servers.ports import free_port
+from tests.servers.network.ports import free_port
 
 SOON = 0.4  # seconds
 MOST = 10_000  # bytes

@@ -29,7 +29,7 @@ from database.core.errors import CredentialsRefused
 from database.core.errors import Unavailable
 from tests.clocks import ManualClock
 from tests.contract.tables import SCHEMA
-from tests.servers.ports import free_port
+from tests.servers.network.ports import free_port
 from tests.servers.postgres import PostgresDatabase
 
 SECRET = "hunter2-and-more"

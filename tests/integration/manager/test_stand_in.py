@@ -21,7 +21,7 @@ from database.core.operations import Get
 from database.core.operations import Operation
 from database.core.operations import Select
 from tests.contract.callers import asking
-from tests.servers.ports import free_port
+from tests.servers.network.ports import free_port
 
 USER = Identity("01890a5d-ac96-774b-bcce-b302099a8057", "authenticated")
 

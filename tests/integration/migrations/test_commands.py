@@ -16,7 +16,7 @@ from database.extension import Isthmus
 from database.schema.migrations import runner
 from tests.integration.migrations.revisions import NEWEST
 from tests.integration.migrations.revisions import REVISIONS
-from tests.servers.ports import free_port
+from tests.servers.network.ports import free_port
 
 ALL = ", ".join(REVISIONS)
 

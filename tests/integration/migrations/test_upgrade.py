@@ -32,7 +32,7 @@ from tests.integration.migrations.declaring import own_migrations
 from tests.integration.migrations.revisions import APPLICATION
 from tests.integration.migrations.revisions import NEWEST
 from tests.integration.migrations.revisions import REVISIONS
-from tests.servers.ports import free_port
+from tests.servers.network.ports import free_port
 from tests.servers.postgres import PostgresServer
 
 PROCESSES = 4

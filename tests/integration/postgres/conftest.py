@@ -15,9 +15,9 @@ from database.core.tables.schema import Schema
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import create_tables
 from tests.servers.available import available
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import PostgresDatabase
-from tests.servers.proxy import FaultProxy
 
 Make = Callable[..., PostgresAdapter]
 

@@ -11,7 +11,7 @@ import pytest
 from tests.servers.cluster import installed_binaries
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import ServerFailed
+from tests.servers.processes.process import ServerFailed
 
 
 def test_the_server_is_postgresql_18_with_what_the_adapters_need(postgres_database: PostgresDatabase) -> None:

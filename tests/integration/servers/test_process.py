@@ -10,14 +10,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers import process
-from tests.servers.process import Account
-from tests.servers.process import ServerFailed
+from tests.servers.processes import process
+from tests.servers.processes.process import Account
+from tests.servers.processes.process import ServerFailed
 
 SPAWN_AND_DIE = """
 import os, signal
 from pathlib import Path
-from tests.servers.process import Account
+from tests.servers.processes.process import Account
 Account.unprivileged().spawn(["sleep", "60"], Path("/dev/stderr"))
 os.kill(os.getpid(), signal.SIGKILL)
 """

@@ -11,17 +11,17 @@ from contextlib import suppress
 import psycopg
 import pytest
 
-from tests.servers.faults import Blackhole
-from tests.servers.faults import CutAfter
-from tests.servers.faults import Fault
-from tests.servers.faults import Healthy
-from tests.servers.faults import Latency
-from tests.servers.faults import LoseReply
-from tests.servers.faults import Refuse
-from tests.servers.faults import Reset
-from tests.servers.ports import free_port
+from tests.servers.network.faults import Blackhole
+from tests.servers.network.faults import CutAfter
+from tests.servers.network.faults import Fault
+from tests.servers.network.faults import Healthy
+from tests.servers.network.faults import Latency
+from tests.servers.network.faults import LoseReply
+from tests.servers.network.faults import Refuse
+from tests.servers.network.faults import Reset
+from tests.servers.network.ports import free_port
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresDatabase
-from tests.servers.proxy import FaultProxy
 
 Connection = psycopg.Connection[tuple[object, ...]]
 LATE = 0.2  # seconds

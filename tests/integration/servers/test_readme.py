@@ -16,14 +16,14 @@ from database.backends.sqlite import SQLiteAdapter
 from database.core.errors import OutcomeUnknown
 from database.core.errors import Unavailable
 from database.schema.migrations.runner import upgrade
-from tests.servers.faults import Blackhole
-from tests.servers.faults import CutAfter
-from tests.servers.faults import Fault
-from tests.servers.faults import Latency
-from tests.servers.faults import LoseReply
-from tests.servers.faults import Reset
+from tests.servers.network.faults import Blackhole
+from tests.servers.network.faults import CutAfter
+from tests.servers.network.faults import Fault
+from tests.servers.network.faults import Latency
+from tests.servers.network.faults import LoseReply
+from tests.servers.network.faults import Reset
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresDatabase
-from tests.servers.proxy import FaultProxy
 
 README = Path(__file__).parents[2] / "README.md"
 NAMES = {

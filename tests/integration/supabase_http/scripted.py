@@ -15,7 +15,7 @@ from threading import Thread
 from typing import Any
 from typing import Self
 
-from tests.servers.link import HOST
+from tests.servers.network.link import HOST
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from tests.integration.supabase_http.conftest import Make
 from tests.integration.supabase_http.scripted import ScriptedServer
 from tests.integration.supabase_http.scripted import answering
 from tests.integration.supabase_http.scripted import trickling
-from tests.servers.ports import free_port
+from tests.servers.network.ports import free_port
 from tests.servers.supabase_api import SupabaseApi
 
 PASSWORD = "correct horse battery staple"

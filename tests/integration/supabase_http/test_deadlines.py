@@ -21,9 +21,9 @@ from database.core.operations import Select
 from tests.integration.supabase_http.conftest import Make
 from tests.integration.supabase_http.scripted import ScriptedServer
 from tests.integration.supabase_http.scripted import trickling
-from tests.servers.faults import Blackhole
-from tests.servers.ports import free_port
-from tests.servers.proxy import FaultProxy
+from tests.servers.network.faults import Blackhole
+from tests.servers.network.ports import free_port
+from tests.servers.network.proxy import FaultProxy
 
 TIMEOUT = 0.4  # seconds
 LATEST = 0.9  # seconds; what a busy machine may add

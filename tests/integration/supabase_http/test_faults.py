@@ -26,12 +26,12 @@ from database.core.operations import Update
 from database.core.query.filters import Where
 from tests.contract.tables import thing
 from tests.integration.supabase_http.conftest import Make
-from tests.servers.faults import CutAfter
-from tests.servers.faults import LoseReply
-from tests.servers.faults import Refuse
-from tests.servers.faults import Reset
+from tests.servers.network.faults import CutAfter
+from tests.servers.network.faults import LoseReply
+from tests.servers.network.faults import Refuse
+from tests.servers.network.faults import Reset
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresDatabase
-from tests.servers.proxy import FaultProxy
 from tests.servers.supabase_api import SupabaseApi
 
 COMMIT = b"rpc/isthmus_commit"

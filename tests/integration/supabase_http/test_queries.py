@@ -27,14 +27,14 @@ from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.validation import MAX_IN
 from database.core.result import Row
-from tests.contract import queries
+from tests.contract.queries import generated
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import thing
 from tests.integration.supabase_http.conftest import Make
-from tests.servers.faults import Fault
-from tests.servers.link import Link
+from tests.servers.network.faults import Fault
+from tests.servers.network.link import Link
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresDatabase
-from tests.servers.proxy import FaultProxy
 from tests.servers.supabase_api import SupabaseApi
 
 TABLES = 30
@@ -51,14 +51,14 @@ def memory() -> Iterator[MemoryAdapter]:
     adapter.disconnect()
 
 
-@pytest.mark.parametrize("queried", [queries.selects, queries.groups], ids=["rows", "groups"])
+@pytest.mark.parametrize("queried", [generated.selects, generated.groups], ids=["rows", "groups"])
 def test_random_queries(
     adapter: SupabaseAdapter, memory: MemoryAdapter, queried: Callable[[list[Row]], st.SearchStrategy[Select]]
 ) -> None:
     @settings(max_examples=TABLES)
     @given(data=st.data())
     def ask(data: st.DataObject) -> None:
-        rows = data.draw(queries.rows())
+        rows = data.draw(generated.rows())
         for each in (memory, adapter):
             each.run(Batch((Delete("things", where=Where("id", "is_null", False)), Insert("things", rows))))
         for _ in range(QUERIES):
@@ -199,4 +199,4 @@ def assert_same(adapter: SupabaseAdapter, memory: MemoryAdapter, operation: Oper
 
 def without_stamps(row: Row) -> Row:
     """The row with its values' types, and without the moments at which the two adapters wrote it."""
-    return {name: queries.typed(value) for name, value in row.items() if name not in {"created_at", "updated_at"}}
+    return {name: generated.typed(value) for name, value in row.items() if name not in {"created_at", "updated_at"}}

@@ -24,9 +24,9 @@ from supabase_auth.types import SignUpWithEmailAndPasswordCredentials
 from tests.integration.supabase_server.conftest import Connect
 from tests.integration.supabase_sql.support import insert
 from tests.integration.supabase_sql.support import request
-from tests.servers.ports import free_port
+from tests.servers.network.ports import free_port
 from tests.servers.postgres import PostgresServer
-from tests.servers.process import stop
+from tests.servers.processes.process import stop
 from tests.servers.supabase_api import SupabaseApi
 from tests.servers.supabase_api import add_roles
 

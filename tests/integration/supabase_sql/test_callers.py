@@ -11,7 +11,7 @@ import pytest
 from database.core.context import ANONYMOUS
 from database.core.context import SERVICE
 from database.core.context import Identity
-from tests.contract.test_hostile import HOSTILE
+from tests.contract.records.test_hostile import HOSTILE
 from tests.integration.supabase_sql.support import ALICE
 from tests.integration.supabase_sql.support import BOB
 from tests.integration.supabase_sql.support import Project

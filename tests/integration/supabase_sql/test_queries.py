@@ -23,7 +23,7 @@ from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import complete_order
 from database.core.result import Row
-from tests.contract import queries
+from tests.contract.queries import generated
 from tests.contract.tables import SCHEMA
 from tests.integration.supabase_sql.support import Project
 from tests.integration.supabase_sql.support import RefusedError
@@ -50,9 +50,9 @@ def test_random_ranges_hold_and_notice_a_missing_row(project: Project, memory: M
     @settings(max_examples=TABLES)
     @given(data=st.data())
     def ask(data: st.DataObject) -> None:
-        rows = data.draw(queries.rows())
+        rows = data.draw(generated.rows())
         _fill(project, memory, rows)
-        asked = [data.draw(queries.selects(rows)) for _ in range(QUERIES)]
+        asked = [data.draw(generated.selects(rows)) for _ in range(QUERIES)]
         ranges = [_range(memory, query) for query in asked]
         assert project.call("isthmus_commit", body(request(ranges=ranges)))["replayed"] is False
         for queried in ranges:
@@ -67,10 +67,10 @@ def test_random_groups_are_the_same(project: Project, memory: MemoryAdapter) -> 
     @settings(max_examples=TABLES)
     @given(data=st.data())
     def ask(data: st.DataObject) -> None:
-        rows = data.draw(queries.rows())
+        rows = data.draw(generated.rows())
         _fill(project, memory, rows)
         for _ in range(QUERIES):
-            query = data.draw(queries.groups(rows))
+            query = data.draw(generated.groups(rows))
             expected = memory.run(query)
             answer = project.call("isthmus_groups", body(_grouped(query)))
             names = query.columns or query.group

@@ -26,8 +26,8 @@ from database.schema.migrations import runner
 from tests.contract.backends import supabase_database
 from tests.integration.sync.support import lost_rows
 from tests.servers.convex_deployment import ConvexDeployment
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresServer
-from tests.servers.proxy import FaultProxy
 
 COMMITS: Final = {"supabase": (b"; set local statement_timeout", b"commit\x00"), "convex": (b"", b"isthmus:commit")}
 """What is in the requests that begin and that commit a transaction; single reads of Supabase begin otherwise."""

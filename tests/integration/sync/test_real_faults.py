@@ -27,11 +27,11 @@ from tests.integration.sync.support import insert
 from tests.integration.sync.support import journal
 from tests.integration.sync.syncing import process_of_sync
 from tests.servers.convex_deployment import ConvexDeployment
-from tests.servers.faults import Fault
-from tests.servers.faults import Refuse
-from tests.servers.link import Link
+from tests.servers.network.faults import Fault
+from tests.servers.network.faults import Refuse
+from tests.servers.network.link import Link
+from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresServer
-from tests.servers.proxy import FaultProxy
 
 PATIENCE = 60.0  # seconds; only a broken sync needs them
 

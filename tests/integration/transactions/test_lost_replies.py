@@ -23,9 +23,9 @@ from tests.integration.transactions.ledger import balance
 from tests.integration.transactions.ledger import make_app
 from tests.integration.transactions.ledger import managing
 from tests.integration.transactions.ledger import write
-from tests.servers.faults import LoseReply
-from tests.servers.link import Link
-from tests.servers.proxy import FaultProxy
+from tests.servers.network.faults import LoseReply
+from tests.servers.network.link import Link
+from tests.servers.network.proxy import FaultProxy
 
 on_every_server = pytest.mark.parametrize("ledger", ["postgresql", "convex", "supabase_http"], indirect=True)
 # Where a session is open the write itself is refused, and no commit is sent.

@@ -12,7 +12,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 _FENCE = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
-_TIMEOUT = 300.0  # seconds; a safety net
+_TIMEOUT = float(os.environ.get("FORK_SECONDS", "300"))
+"""How long a command may take, in seconds: a safety net."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +51,10 @@ class Copy:
             if name and (ROOT / name).is_file():
                 (folder / name).parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy2(ROOT / name, folder / name)
-        (folder / ".venv").symlink_to(sys.prefix)
-        self.run("git init -q -b main && echo .venv >> .git/info/exclude")
+        self.run("git init -q -b main")
+        for name, installed in _installed().items():
+            (folder / name).symlink_to(installed)
+            self.run(f"echo /{name} >> .git/info/exclude")
         self.commit("Isthmus")
 
     def clone(self, folder: Path) -> Copy:
@@ -92,6 +95,12 @@ class Copy:
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
         return done.stdout
+
+
+def _installed() -> dict[str, Path]:
+    """What was installed beside the project's files: the packages of Python, and those for the servers of tests."""
+    packages = ROOT / "tests" / "servers" / "node_modules"
+    return {".venv": Path(sys.prefix)} | ({str(packages.relative_to(ROOT)): packages} if packages.is_dir() else {})
 
 
 def _environment(home: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ import { loadFunctions } from "./bundle.mjs";
 import { Counts } from "./counts.mjs";
 import { Faults } from "./faults.mjs";
 import { Functions } from "./functions.mjs";
-import { createServer } from "./http.mjs";
+import { createServer } from "./http/server.mjs";
 
 const { values: options } = parseArgs({
   options: {

@@ -27,7 +27,7 @@ from database.core.query.filters import Or
 from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.result import Row
-from tests.contract import queries
+from tests.contract.queries import generated
 from tests.contract.tables import SCHEMA
 
 TABLES = 60
@@ -35,7 +35,7 @@ QUERIES = 10
 SIGNS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
-@pytest.mark.parametrize("queried", [queries.selects, queries.groups], ids=["rows", "groups"])
+@pytest.mark.parametrize("queried", [generated.selects, generated.groups], ids=["rows", "groups"])
 def test_random_queries_as_text_have_the_same_answer(queried: Callable[[list[Row]], st.SearchStrategy[Select]]) -> None:
     things = MemoryAdapter(schema=SCHEMA)
     asked: set[str] = set()
@@ -43,7 +43,7 @@ def test_random_queries_as_text_have_the_same_answer(queried: Callable[[list[Row
     @settings(max_examples=TABLES)
     @given(data=st.data())
     def ask(data: st.DataObject) -> None:
-        rows = data.draw(queries.rows())
+        rows = data.draw(generated.rows())
         things.run(Delete("things", where=Where("id", "is_null", False)))
         things.run(Insert("things", rows))
         for _ in range(QUERIES):
@@ -54,7 +54,7 @@ def test_random_queries_as_text_have_the_same_answer(queried: Callable[[list[Row
             note(text)
             asked.add(f"{rows} {text}")
             answer = things.run(Sql(text, writer.params))
-            assert queries.typed(answer.rows) == queries.typed(things.run(select).rows)
+            assert generated.typed(answer.rows) == generated.typed(things.run(select).rows)
             assert answer.count == len(answer.rows)
 
     ask()

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from config.settings import settings_table
 
-PAGE = Path(__file__).parents[3] / "docs" / "settings.md"
+PAGE = Path(__file__).parents[3] / "docs" / "reference" / "settings.md"
 
 
 def test_the_table_of_settings_is_up_to_date() -> None:

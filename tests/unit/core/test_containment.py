@@ -12,7 +12,7 @@ from database.core.clock import monotonic
 from database.core.errors import Stopped
 from database.core.query.containment import prepared
 from database.core.query.steps import Steps
-from tests.contract.queries import documents
+from tests.contract.queries.generated import documents
 
 MANY = 20_000
 

@@ -11,12 +11,12 @@ from database.core.query.filters import Order
 from database.core.query.validation import MAX_SORT_KEYS
 from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
-from tests.contract import queries
+from tests.contract.queries import generated
 from tests.contract.tables import SCHEMA
 
 THINGS = SCHEMA.table("things")
 
-names = st.sampled_from(queries.SORTABLE)
+names = st.sampled_from(generated.SORTABLE)
 numbers = st.none() | st.integers(0, 3)
 
 
@@ -28,7 +28,7 @@ def selects(draw: st.DrawFn) -> Select:
     columns = draw(st.none() | st.lists(among, min_size=1, max_size=3, unique=True).map(tuple))
     keys = st.builds(Order, among, st.booleans(), st.none() | st.sampled_from(["first", "last"]))
     order = tuple(draw(st.lists(keys, max_size=MAX_SORT_KEYS)))
-    where = draw(st.none() | queries.filters(draw(queries.rows())))
+    where = draw(st.none() | generated.filters(draw(generated.rows())))
     return Select("things", columns, where, order, draw(numbers), draw(numbers), draw(st.booleans()), group)
 
 

@@ -26,7 +26,7 @@ from database.core.query.steps import Steps
 from database.core.query.validation import checked_filter
 from database.core.result import Row
 from database.core.tables.schema import Schema
-from tests.contract import queries
+from tests.contract.queries import generated
 from tests.contract.tables import SCHEMA
 from tests.unit.adapters.supabase.grammar import LogicTree
 
@@ -58,9 +58,9 @@ def read(where: Filter, rows: Sequence[Row] = ()) -> Filter:
 
 @given(data=st.data())
 def test_postgrest_reads_what_was_meant(data: st.DataObject) -> None:
-    rows = data.draw(queries.rows())
+    rows = data.draw(generated.rows())
     for _ in range(10):
-        where = checked_filter(THINGS, data.draw(queries.filters(rows)))
+        where = checked_filter(THINGS, data.draw(generated.filters(rows)))
         assert where is not None
         if fits_url(THINGS, where, ()):
             note(expression(where))

@@ -20,7 +20,7 @@ from database.backends.supabase.rows import url_text
 from database.core.tables.unreadable import ForeignValue
 from database.core.tables.values import INTEGER_MAX
 from database.core.tables.values import INTEGER_MIN
-from tests.contract import queries
+from tests.contract.queries import generated
 from tests.contract.tables import SCHEMA
 
 THINGS = SCHEMA.table("things")
@@ -44,13 +44,13 @@ THINGS = SCHEMA.table("things")
 def test_values_have_the_type_of_their_column(column: str, came: Any, value: Any) -> None:
     for decode in (decode_selected, decode_returned):
         (row,) = decode(THINGS, (column,), [{column: came, "count": 1}])
-        assert queries.typed(row) == queries.typed({column: value})
+        assert generated.typed(row) == generated.typed({column: value})
 
 
 def test_documents_are_text_in_a_select_only() -> None:
     text = '{"whole": 1.0, "large": 9223372036854775807}'
     (row,) = decode_selected(THINGS, ("data",), [{"data": text}])
-    assert queries.typed(row["data"]) == queries.typed({"whole": 1.0, "large": INTEGER_MAX})
+    assert generated.typed(row["data"]) == generated.typed({"whole": 1.0, "large": INTEGER_MAX})
     assert decode_returned(THINGS, ("data",), [{"data": "text"}]) == [{"data": "text"}]
 
 
@@ -77,17 +77,17 @@ def test_a_column_with_the_name_of_an_aggregate_comes_with_all_others() -> None:
     assert decode_selected(table, ("count",), [{"id": "a", "count": True, "notes": None}]) == [{"count": True}]
 
 
-@given(value=st.one_of(queries.floats, queries.integers, queries.moments, st.booleans()))
+@given(value=st.one_of(generated.floats, generated.integers, generated.moments, st.booleans()))
 def test_text_in_a_url_is_the_value(value: Any) -> None:
     kinds: dict[type, str] = {float: "ratio", int: "amount", bool: "done", datetime: "seen"}
     kind = THINGS.columns[kinds[type(value)]].kind
-    assert queries.typed(kind.parse(url_text(value))) == queries.typed(value)
+    assert generated.typed(kind.parse(url_text(value))) == generated.typed(value)
 
 
-@given(document=queries.documents)
+@given(document=generated.documents)
 def test_a_body_keeps_every_value(document: Any) -> None:
     request = {"value": document, "most": INTEGER_MAX}
-    assert queries.typed(json.loads(body(request))) == queries.typed(request)
+    assert generated.typed(json.loads(body(request))) == generated.typed(request)
 
 
 def test_moments_become_text() -> None:

@@ -1,0 +1,90 @@
+"""At least a thousand random queries: the same rows in the same order from every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import given
+from hypothesis import note
+from hypothesis import settings
+from hypothesis import strategies as st
+
+from database.core.operations import Insert
+from database.core.operations import Operation
+from database.core.operations import Select
+from database.core.result import Row
+from tests.contract.backends import BACKENDS
+from tests.contract.backends import Backend
+from tests.contract.queries import generated
+
+TABLES = 110
+QUERIES = 25
+CHANGES = 4
+WANTED = 1000
+
+
+@pytest.fixture(scope="module")
+def backends(request: pytest.FixtureRequest) -> Iterator[list[Backend]]:
+    """All of them; memory, which is the first, defines what is right."""
+    with ExitStack() as stack:
+        backends = []
+        for case in BACKENDS:
+            backends.append(Backend.prepared(case, request))
+            stack.callback(backends[-1].adapter.disconnect)
+        yield backends
+
+
+@pytest.mark.parametrize("queried", [generated.selects, generated.groups], ids=["rows", "groups"])
+def test_random_queries_have_one_answer(
+    backends: list[Backend], queried: Callable[[list[Row]], st.SearchStrategy[Select]]
+) -> None:
+    asked: set[str] = set()
+
+    @settings(max_examples=TABLES)
+    @given(data=st.data())
+    def ask(data: st.DataObject) -> None:
+        rows = data.draw(generated.rows())
+        _fill(backends, rows)
+        for _ in range(QUERIES):
+            query = data.draw(queried(rows))
+            # Half of what is drawn was drawn before. What fails is not remembered, so that it fails again.
+            if (question := f"{rows} {query}") not in asked:
+                _assert_same_answer(backends, query)
+                asked.add(question)
+
+    ask()
+    assert len(asked) >= WANTED
+
+
+def test_random_changes_reach_the_same_rows(backends: list[Backend]) -> None:
+    @settings(max_examples=TABLES)
+    @given(data=st.data())
+    def change(data: st.DataObject) -> None:
+        rows = data.draw(generated.rows())
+        _fill(backends, rows)
+        for _ in range(CHANGES):
+            _assert_same_answer(backends, data.draw(generated.changes(rows)))
+            _assert_same_answer(backends, Select("things"))
+
+    change()
+
+
+def _fill(backends: list[Backend], rows: list[Row]) -> None:
+    for backend in backends:
+        backend.clear()
+        backend.adapter.run(Insert("things", rows))
+
+
+def _assert_same_answer(backends: list[Backend], operation: Operation) -> None:
+    expected, *answers = [backend.adapter.run(operation) for backend in backends]
+    for backend, answer in zip(backends[1:], answers, strict=True):
+        note(backend.case.name)
+        assert answer.rows == expected.rows
+        for row, other in zip(answer.rows, expected.rows, strict=True):
+            for name, value in row.items():
+                exact = name != "data" or backend.case.capabilities.json_number_types
+                assert generated.typed(value, exact=exact) == generated.typed(other[name], exact=exact)
+        assert answer.count == expected.count

@@ -1,0 +1,164 @@
+"""Every value comes back as it was stored, and of the same type."""
+
+from __future__ import annotations
+
+from datetime import UTC
+from datetime import datetime
+from datetime import timedelta
+from datetime import timezone
+from typing import Any
+
+import pytest
+
+from database.adapter.base import DatabaseAdapter
+from database.core.errors import InvalidQuery
+from database.core.operations import Insert
+from database.core.operations import Update
+from database.core.operations import Upsert
+from database.core.query.filters import Where
+from database.core.tables.values import INTEGER_MAX
+from database.core.tables.values import INTEGER_MIN
+from tests.contract.backends import Backend
+from tests.contract.queries.generated import typed
+from tests.contract.tables import thing
+
+TEXTS = [
+    "",
+    " ",
+    "water",
+    "é",
+    "e\u0301",
+    "İıß",
+    "水",
+    "😀",
+    "👩‍👩‍👧",
+    "\U0010ffff",
+    "\ufffe\uffff",
+    "\u202eabc",
+    "\x01\x7f\x80",
+    "a\r\n\tb",
+    "'",
+    '"',
+    "\\",
+    "%s",
+    "x" * 100_000,
+]
+INTEGERS = [0, 1, -1, 2**31, -(2**31) - 1, 2**53 + 1, INTEGER_MAX, INTEGER_MIN]
+FLOATS = [0.0, 0.1, 1 / 3, -2.5, 1e16, 1.2345678901234567e17, 1e300, 1.7976931348623157e308, 5e-324, 2.0**63]
+MOMENTS = [
+    datetime(1970, 1, 1, tzinfo=UTC),
+    datetime(2024, 2, 29, 23, 59, 59, 999_999, tzinfo=UTC),
+    datetime(2024, 2, 29, 12, 0, 0, 1, tzinfo=timezone(timedelta(hours=5, minutes=45))),
+    datetime(1883, 11, 18, 12, tzinfo=timezone(-timedelta(hours=4, minutes=56, seconds=2))),
+    datetime(1, 1, 1, tzinfo=UTC),
+    datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
+]
+DOCUMENTS = [
+    {},
+    [],
+    "text",
+    "",
+    0,
+    False,
+    True,
+    1.5,
+    [None],
+    {"": None},
+    {"b": 1, "a": {"c": [1, "2", 3.0, True, None]}},
+    {"kind": "é 水 😀", "quote": "'\"\\ %s ? :a $$"},
+    [INTEGER_MAX, INTEGER_MIN, 2**53 + 1],
+    [1.0, 0.1, 1.2345678901234567e17, 9007199254740993.0, 1e16, 1e300, -1e300, 1.7976931348623157e308],
+    [1e-7, 5e-324, 2.2250738585072014e-308],
+    {"deep": {"er": [[[[{"x": []}]]]]}},
+]
+
+COLUMNS: list[tuple[str, Any]] = [
+    *[("title", value) for value in TEXTS],
+    *[("amount", value) for value in INTEGERS],
+    *[("ratio", value) for value in FLOATS],
+    *[("done", value) for value in (True, False)],
+    *[("seen", value) for value in MOMENTS],
+    *[("data", value) for value in DOCUMENTS],
+]
+
+
+@pytest.mark.parametrize("copies", [1, 2, 25])
+def test_values_survive(calm: DatabaseAdapter, backend: Backend, copies: int) -> None:
+    """One row is inserted by itself, a few row by row, and many in bulk; each has its own path to the database."""
+    exact = backend.case.capabilities.json_number_types
+    for column, value in COLUMNS:
+        rows = [thing(f"{copy:02}", **{column: value}) for copy in range(copies)]
+        calm.run(Insert("things", rows))
+        stored = calm.table("things").select().execute().rows
+        assert [row["id"] for row in stored] == [row["id"] for row in rows]
+        for given, row in zip(rows, stored, strict=True):
+            _assert_kept(given, row, exact)
+        _assert_kept(rows[-1], calm.get("things", rows[-1]["id"]) or {}, exact)
+        backend.clear()
+
+
+def test_values_survive_an_update_and_an_upsert(calm: DatabaseAdapter, backend: Backend) -> None:
+    exact = backend.case.capabilities.json_number_types
+    for column, value in COLUMNS:
+        given = thing("a", **{column: value})
+        (upserted,) = calm.run(Upsert("things", [given]))
+        _assert_kept(given, upserted, exact)
+        (cleared,) = calm.run(Update("things", {column: None}, id="a"))
+        assert cleared[column] is None
+        (updated,) = calm.run(Update("things", {column: value}, id="a"))
+        _assert_kept(given, updated, exact)
+        (again,) = calm.run(Upsert("things", [given]))
+        _assert_kept(given, again, exact)
+        backend.clear()
+
+
+@pytest.mark.parametrize(("column", "value"), [pair for pair in COLUMNS if pair[0] != "data"])
+def test_values_are_found_again(calm: DatabaseAdapter, column: str, value: Any) -> None:
+    calm.run(Insert("things", [thing("a", **{column: value}), thing("b")]))
+    for condition in (Where(column, "eq", value), Where(column, "in", [value]), ~Where(column, "neq", value)):
+        assert [row["id"] for row in calm.table("things").where(condition).execute()] == ["a"]
+
+
+@pytest.mark.parametrize("document", [document for document in DOCUMENTS if document != {}])
+def test_documents_contain_themselves(calm: DatabaseAdapter, document: Any) -> None:
+    calm.run(Insert("things", [thing("a", data=document), thing("b"), thing("c", data={"other": 1})]))
+    found = calm.table("things").contains("data", document).execute()
+    assert [row["id"] for row in found] == ["a"]
+
+
+def test_moments_are_returned_in_utc(adapter: DatabaseAdapter) -> None:
+    local = datetime(2024, 7, 1, 1, 30, 0, 123_456, tzinfo=timezone(timedelta(hours=2)))
+    adapter.run(Insert("things", [thing("a", seen=local), thing("b", seen="2024-07-01T01:30:00.123456+02:00")]))
+    for row in adapter.table("things").select("seen").execute():
+        assert row["seen"].isoformat() == "2024-06-30T23:30:00.123456+00:00"
+        assert row["seen"].tzinfo is UTC
+
+
+def test_whole_numbers_are_taken_for_doubles(adapter: DatabaseAdapter) -> None:
+    adapter.run(Insert("things", [thing("a", ratio=3), thing("b", ratio=2**53)]))
+    rows = adapter.table("things").select("ratio").execute()
+    assert [repr(row["ratio"]) for row in rows] == ["3.0", "9007199254740992.0"]
+
+
+def test_negative_zero_equals_zero(adapter: DatabaseAdapter) -> None:
+    adapter.run(Insert("things", [thing("a", ratio=-0.0, data=[-0.0]), thing("b", ratio=0.0)]))
+    assert [row["ratio"] for row in adapter.table("things").eq("ratio", 0).execute()] == [0.0, 0.0]
+    assert len(adapter.table("things").gte("ratio", -0.0).lte("ratio", -0.0).execute()) == 2
+    assert len(adapter.table("things").contains("data", 0).execute()) == 1
+
+
+def test_the_deepest_document_survives(adapter: DatabaseAdapter, backend: Backend) -> None:
+    document: Any = 1
+    for _ in range(backend.case.capabilities.json_depth):
+        document = [document]
+    adapter.run(Insert("things", [thing("a", data=document)]))
+    assert (adapter.get("things", "a") or {})["data"] == document
+    with pytest.raises(InvalidQuery, match="nested deeper"):
+        adapter.run(Insert("things", [thing("b", data=[document])]))
+
+
+def _assert_kept(given: dict[str, Any], stored: dict[str, Any], exact: bool) -> None:
+    """Columns keep values and types; the numbers of a document are told apart by type only if that is ``exact``."""
+    for name, value in given.items():
+        assert stored[name] == value
+        assert typed(stored[name], exact=exact or name != "data") == typed(value, exact=exact or name != "data")
