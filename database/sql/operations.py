@@ -27,7 +27,6 @@ from database.core.operations import Upsert
 from database.core.operations import reads_only
 from database.core.query.targets import not_same
 from database.core.query.targets import one_row
-from database.core.query.targets import target
 from database.core.query.targets import version_conflict
 from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
@@ -200,7 +199,7 @@ class SqlOperations:
         table = self._table(operation.table)
         columns = new_values(table.schema, operation.values, utc_now())
         values = [table.encode(name, value) for name, value in columns.items()]
-        where = table.statements.shape(target(table.schema, operation), values)
+        where = table.target(operation, values)
         returning = table.every_column if operation.returning else ()
         statement = table.statements.update(tuple(columns), where, returning)
         return self._change_expected(connection, operation, table, statement, statement.bind(values), returning)
@@ -208,7 +207,7 @@ class SqlOperations:
     def _delete(self, connection: SqlConnection, operation: Delete) -> Result:
         table = self._table(operation.table)
         values: list[Any] = []
-        where = table.statements.shape(target(table.schema, operation), values)
+        where = table.target(operation, values)
         returning = table.every_column if operation.returning else ()
         statement = table.statements.delete(where, returning)
         return self._change_expected(connection, operation, table, statement, statement.bind(values), returning)

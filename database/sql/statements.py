@@ -44,14 +44,14 @@ _PLAIN: dict[str, Callable[[Expression, Expression], Expression]] = {
 
 
 class Statement(NamedTuple):
-    """SQL text, and for each of its places the index of the value that goes there."""
+    """SQL text, and for each of its places the index of the value that goes there; None if they are in order."""
 
     text: str
-    places: tuple[int, ...]
+    places: tuple[int, ...] | None
 
     def bind(self, values: Sequence[Any]) -> tuple[Any, ...]:
         """The values in the order of the text's places."""
-        return tuple([values[index] for index in self.places])
+        return tuple(values) if self.places is None else tuple([values[index] for index in self.places])
 
 
 def statement_cache() -> ByteCache[Statement]:
@@ -258,7 +258,7 @@ class Statements:
     def _compile(self, statement: Any) -> Statement:
         compiled = statement.compile(dialect=self._dialect.compiler)
         places = tuple(int(name.removeprefix("v")) for name in compiled.positiontup)
-        return Statement(str(compiled), places)
+        return Statement(str(compiled), None if places == tuple(range(len(places))) else places)
 
 
 class _Params:

@@ -7,8 +7,13 @@ from operator import itemgetter
 from typing import Any
 
 from database.core.caching import ByteCache
+from database.core.operations import Delete
+from database.core.operations import Update
+from database.core.query.filters import Where
+from database.core.query.targets import target
 from database.core.query.validation import GROUP_COUNT
 from database.core.query.validation import checked_columns
+from database.core.query.validation import checked_id
 from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.rows import Columns
@@ -19,6 +24,7 @@ from database.core.tables.unreadable import unreadable
 from database.sql.dialect import SqlDialect
 from database.sql.record_maker import RecordMaker
 from database.sql.record_maker import record_maker
+from database.sql.statements import Shape
 from database.sql.statements import Statement
 from database.sql.statements import Statements
 
@@ -44,6 +50,7 @@ class SqlTable:
         self._make_whole = record_maker(self.every_column, self._decoders)
         self._makers: dict[tuple[str, ...], RecordMaker] = {}
         self.by_id = self.statements.get(self.every_column).text
+        self._one_row = self.statements.shape(Where("id", "eq", ""), [])
         self.echoes = not any(column.server_default for column in schema.columns.values())
 
     def columns(self, names: Sequence[str] | None) -> tuple[str, ...]:
@@ -114,6 +121,14 @@ class SqlTable:
         for record, row in zip(result.rows, [row for place, row in enumerate(rows) if place not in bad], strict=True):
             record[GROUP_COUNT] = row[-1]
         return result
+
+    def target(self, operation: Update | Delete, values: list[Any]) -> Shape | None:
+        """The shape of the filter for the operation's rows; its encoded values are appended to ``values``."""
+        if operation.id is None or operation.where is not None or operation.expected_version is not None:
+            return self.statements.shape(target(self.schema, operation), values)
+        # Most changes are of one record, whose id is the whole filter.
+        values.append(checked_id(operation.id))
+        return self._one_row
 
     def encoded(self, columns: Columns) -> Columns:
         """Checked columns in the form the driver binds."""
