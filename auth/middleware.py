@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Iterable
-from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
 from flask import Flask
 from flask import request
 from flask.globals import app_ctx
-from flask.typing import ResponseReturnValue
 
 from auth.bridge import AuthBridge
 from auth.claims import Claims
@@ -24,16 +21,9 @@ from auth.sessions.cookies import ignores_cookies
 from auth.sessions.revocation import Revocation
 from database.core.context import ANONYMOUS
 from database.core.context import Identity
-from database.core.context import current_context
 from database.extension import Isthmus
 from database.flask_scope import SAFE_METHODS
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse
-    from _typeshed.wsgi import WSGIApplication
-    from _typeshed.wsgi import WSGIEnvironment
-
-Preprocess = Callable[[], ResponseReturnValue | None]
+from database.flask_scope import identify_by
 
 
 class _Caller(NamedTuple):
@@ -70,11 +60,7 @@ def init_app(
         raise RuntimeError("auth is already set up for this app; call init_app once")
     isthmus[AuthBridge] = bridge
 
-    # Around Flask's own steps instead of among its hooks, of which each costs as much as the look at a known token.
-    app.preprocess_request = _identifying(  # type: ignore[method-assign]
-        app.preprocess_request, bridge, revocation, None if cookies is None else _CookieReader(app, cookies)
-    )
-    app.wsgi_app = _leaving(app.wsgi_app)  # type: ignore[method-assign, assignment]
+    identify_by(app, _identifying(bridge, revocation, None if cookies is None else _CookieReader(app, cookies)))
 
 
 class _CookieReader:
@@ -99,9 +85,9 @@ class _CookieReader:
 
 
 def _identifying(
-    preprocess: Preprocess, bridge: AuthBridge, revocation: Revocation | None, cookies: _CookieReader | None
-) -> Preprocess:
-    """Before all hooks: know the caller, or refuse the request."""
+    bridge: AuthBridge, revocation: Revocation | None, cookies: _CookieReader | None
+) -> Callable[[], Identity]:
+    """Know the caller of the current request, or refuse it."""
 
     def verified(token: str) -> Claims:
         claims = bridge.verify(token)
@@ -121,29 +107,17 @@ def _identifying(
             return _caller(claims, cookie)
         return _NOBODY
 
-    def preprocess_request() -> ResponseReturnValue | None:
+    def identify() -> Identity:
         caller = _NOBODY
         try:
             caller = identified()
         finally:
-            # Also when the token is refused: an error handler must not reach the database as the application.
-            _enter(caller)
-        return preprocess()
+            # Also when the token is refused: an error handler may look for these.
+            values = app_ctx.g
+            values.user_id, values.user_data, values.convex_identity, values.convex_token, _ = caller
+        return caller.identity
 
-    return preprocess_request
-
-
-def _leaving(inner: WSGIApplication) -> WSGIApplication:
-    """After the request: the thread's next one begins with the context that this one found."""
-
-    def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        outer = current_context.set(current_context.get())
-        try:
-            return inner(environ, start_response)
-        finally:
-            current_context.reset(outer)
-
-    return wsgi_app
+    return identify
 
 
 def _bearer_token(authorization: str) -> str:
@@ -158,9 +132,3 @@ def _caller(claims: Claims, token: str) -> _Caller:
     identity = Identity(subject, "authenticated", claims, token)
     user = user_data(claims)
     return _Caller(subject, user, convex_identity(claims, token, user), token, identity)
-
-
-def _enter(caller: _Caller) -> None:
-    values = app_ctx.g
-    values.user_id, values.user_data, values.convex_identity, values.convex_token, identity = caller
-    current_context.set(current_context.get().acting_as(identity))

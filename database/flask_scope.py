@@ -1,42 +1,49 @@
-"""The unit of work wired into Flask: every request is one transaction, begun late and ended early.
+"""Everything that Isthmus does around a Flask request, in the order in which it happens.
 
-A request that changes nothing by its method only reads, and its transaction keeps nobody from writing.
-It ends as soon as the view's outcome and status are known, so that the answer is not built while the database
-waits. An exception that left the view undoes it, even if an error handler makes that a 200; so does a status
-from 400, unless :func:`~database.unit_of_work.commit_anyway` was called. A hook that writes after that begins
-another unit, which ends with the last ``after_request``. Streams are committed before their first byte; what
-makes them may read, as the request's caller, and open a transaction of its own.
+=========  ========================  ==================================================================
+step       Flask's own               what is added
+=========  ========================  ==================================================================
+enter      ``wsgi_app``              a unit of work, the deadline, and room for what fallbacks answer
+identify   ``preprocess_request``    the caller, before any hook: :func:`identify_by`
+dispatch   ``dispatch_request``      the view, again if another transaction came first; then the commit
+fail       ``handle_user_exception`` the rollback, before an error handler runs
+finish     ``process_response``      the commit of what ``after_request`` hooks wrote; headers
+leave      ``wsgi_app``              the rollback of what is still open, and the context from before
+=========  ========================  ==================================================================
 
-A view whose transaction ends because another one came first may be carried out anew, in a fresh unit of work.
+The steps are put around Flask's own methods instead of among its hooks: it is certain then what runs first and last,
+and a request that needs no database pays next to nothing.
+
+Every request is one transaction, begun late and ended early. A request that changes nothing by its method only reads,
+and its transaction keeps nobody from writing. It ends as soon as the view's outcome and status are known, so that no
+response is built while the database waits. An exception that left the view rolls it back, even if an error handler
+makes that a 200; so does a status from 400, unless :func:`~database.unit_of_work.commit_anyway` was called. A hook that
+writes after that begins another unit, which ends with the last ``after_request``. Streams are committed before their
+first byte: see :mod:`database.flask_streams`.
 """
 
 from __future__ import annotations
 
-import contextvars
 import math
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 from typing import Any
-from typing import Protocol
 from typing import TypeVar
-from typing import runtime_checkable
 
 from flask import Flask
 from flask import Response
 from flask import has_request_context
-from flask import request
+from flask.globals import request_ctx
 from flask.typing import ResponseReturnValue
 from werkzeug.datastructures import Headers
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from database.connection_manager import ConnectionManager
 from database.core.clock import monotonic
-from database.core.context import Context
+from database.core.context import ANONYMOUS
 from database.core.context import Identity
 from database.core.context import Provenance
 from database.core.context import active_unit
@@ -44,8 +51,10 @@ from database.core.context import current_context
 from database.core.context import current_provenance
 from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
+from database.core.immutable import immutable
 from database.extension import Isthmus
 from database.flask_attempts import Start
+from database.flask_streams import Stream
 from database.resilience.repetition import ATTEMPTS
 from database.resilience.repetition import repeated
 from database.unit_of_work import Beginning
@@ -58,18 +67,19 @@ if TYPE_CHECKING:
 
 View = TypeVar("View", bound=Callable[..., Any])
 AnswerHook = Callable[[Response], None]
+Identify = Callable[[], Identity]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Those that change nothing, so that a view may be carried out anew without being asked."""
+"""Methods that change nothing, so that a view may be carried out again without being asked."""
 BEGAN = "isthmus.began"
-"""Where a server may say in a request's environment at what :func:`monotonic` time the request was complete: its time
-is counted from there, so that waiting for a thread is part of it."""
+"""Key of the WSGI environment where a server may put the :func:`monotonic` time at which the request was complete: the
+request's time is counted from there, so that waiting for a thread is part of it."""
 _OPTIONS = "isthmus_transaction"
 _HEADERS = (Headers, dict, tuple, list)
 _BODIES = (str, bytes, dict, list, Iterator)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class _Options:
     """What :func:`transactional` says of a view; None for what it leaves open."""
 
@@ -80,68 +90,149 @@ class _Options:
 _DEFAULTS = _Options()
 
 
-@runtime_checkable
-class _Closable(Protocol):
-    def close(self) -> object: ...
-
-
-@dataclass(slots=True)
 class _Request:
     """The state of one request."""
 
-    unit: UnitOfWork
-    answer_hooks: list[AnswerHook]
-    provenance: Provenance
+    __slots__ = ("_app", "_method", "answer_hooks", "provenance", "unit")
+
+    def __init__(self, app: Flask, method: str) -> None:
+        self._app = app
+        self._method = method
+        self.unit = UnitOfWork(beginning=self._beginning)
+        self.answer_hooks: list[AnswerHook] = []
+        self.provenance = Provenance()
+
+    @property
+    def is_safe(self) -> bool:
+        """Whether its method changes nothing."""
+        return self._method in SAFE_METHODS
+
+    def options(self) -> _Options:
+        """What its view says of its transaction."""
+        if not has_request_context():
+            return _DEFAULTS
+        view = self._app.view_functions.get(request_ctx.request.endpoint or "")
+        options: _Options = getattr(view, _OPTIONS, _DEFAULTS)
+        return options
+
+    def _beginning(self) -> Beginning:
+        lazy = self.options().lazy
+        if lazy:
+            return "lazy"
+        return "reading" if lazy is None and self.is_safe else "writing"
 
 
 _current: ContextVar[_Request | None] = ContextVar("isthmus_request", default=None)
 
 
-class _Stream:
-    """The pieces of a streamed answer, made with a unit that is over and the request's caller around them.
+class RequestScope:
+    """The steps around the requests of one app; each is only taken as far as it was set up.
 
-    Flask asks for them after the request's teardown, when both are gone, and a server may do so in another thread.
-    The request's deadline is over with it.
+    :ivar identify: finds out who the caller is.
+    :ivar has_units: whether every request is a unit of work.
+    :ivar caller: the caller until then.
+    :ivar limit: seconds until a request's database calls give up.
     """
 
-    def __init__(self, pieces: Iterable[Any], caller: Context) -> None:
-        self._pieces = pieces
-        self._iterator = iter(pieces)
-        self._caller = caller._replace(deadline=math.inf)
+    def __init__(self, app: Flask) -> None:
+        self.identify: Identify | None = None
+        self.has_units = False
+        self.caller: Identity | None = None
+        self.limit = math.inf
+        self._app = app
+        app.wsgi_app = self._entering(app.wsgi_app)  # type: ignore[method-assign, assignment]
+        app.preprocess_request = self._identifying(app.preprocess_request)  # type: ignore[method-assign]
+        app.dispatch_request = self._committing(app.dispatch_request)  # type: ignore[method-assign]
+        app.handle_user_exception = _rolling_back(app.handle_user_exception)  # type: ignore[method-assign, assignment]
+        app.process_response = _finishing(app.process_response)  # type: ignore[method-assign, assignment]
 
-    @cached_property
-    def _variables(self) -> contextvars.Context:
-        variables = contextvars.copy_context()
-        variables.run(active_unit.set, UnitOfWork.over())
-        variables.run(current_context.set, self._caller)
-        return variables
+    @classmethod
+    def of(cls, app: Flask) -> RequestScope:
+        """The scope of ``app``, made if there is none yet."""
+        isthmus = Isthmus.of(app)
+        if cls not in isthmus:
+            isthmus[cls] = cls(app)
+        return isthmus[cls]
 
-    def __iter__(self) -> Iterator[Any]:
-        return self
+    def _entering(self, inner: WSGIApplication) -> WSGIApplication:
+        def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+            outer = current_context.get()
+            if not self.has_units:
+                # The thread's next request begins with the context that this one found.
+                token = current_context.set(outer)
+                try:
+                    return inner(environ, start_response)
+                finally:
+                    current_context.reset(token)
+            state = _Request(self._app, environ["REQUEST_METHOD"])
+            deadline = (environ.get(BEGAN) or monotonic()) + self.limit
+            tokens = (
+                _current.set(state),
+                active_unit.set(state.unit),
+                current_context.set(outer.begun(self.caller, deadline)),
+                current_provenance.set(state.provenance),
+            )
+            try:
+                return inner(environ, start_response)
+            finally:
+                state.unit.close()
+                _current.reset(tokens[0])
+                active_unit.reset(tokens[1])
+                current_context.reset(tokens[2])
+                current_provenance.reset(tokens[3])
 
-    def __next__(self) -> Any:
-        return self._variables.run(next, self._iterator)
+        return wsgi_app
 
-    def close(self) -> None:
-        """Close the pieces; the response does so when the last one is sent or the client is gone."""
-        if isinstance(self._pieces, _Closable):
-            self._variables.run(self._pieces.close)
+    def _identifying(
+        self, preprocess: Callable[[], ResponseReturnValue | None]
+    ) -> Callable[[], ResponseReturnValue | None]:
+        def preprocess_request() -> ResponseReturnValue | None:
+            if self.identify is not None:
+                identity = ANONYMOUS
+                try:
+                    identity = self.identify()
+                finally:
+                    # Also when the token is refused: an error handler must not reach the database as the application.
+                    current_context.set(current_context.get().acting_as(identity))
+            return preprocess()
 
-    def __del__(self) -> None:
-        # A stream that nobody read to its end or closed: what it still does belongs to the same variables.
-        self.close()
+        return preprocess_request
+
+    def _committing(self, dispatch: Callable[[], ResponseReturnValue]) -> Callable[[], ResponseReturnValue]:
+        def attempt(state: _Request) -> ResponseReturnValue:
+            answer = dispatch()
+            status = _status(answer)
+            if status is None or state.answer_hooks:
+                answer = self._app.make_response(answer)
+                status = answer.status_code
+                for hook in state.answer_hooks:
+                    hook(answer)
+            state.unit.end(success=status < 400)
+            return answer
+
+        def dispatch_request() -> ResponseReturnValue:
+            state = _current.get()
+            if state is None:
+                return dispatch()
+            attempts = state.options().attempts or (ATTEMPTS if state.is_safe else 1)
+            # What a hook has done in the unit would be undone with it, and not done again.
+            if attempts == 1 or state.unit.begun:
+                return attempt(state)
+            return _repeating(attempt, state, attempts)
+
+        return dispatch_request
 
 
 def init_app(app: Flask, manager: ConnectionManager, caller: Identity | None = None) -> None:
     """Make every request of ``app`` a unit of work on ``manager``'s active database.
 
-    From now on the manager's databases refuse a call of which nobody said who asks
+    From now on the manager's databases refuse a call without a caller
     (:class:`~database.core.errors.CallerMissing`): in a thread, a job and a command.
 
     Config: ``REQUEST_TIMEOUT``, seconds until a request's database calls give up; 0 for no limit.
 
-    :param caller: who a request is until something finds out, such as :mod:`auth.middleware`; by default that is not
-        known. ``SERVICE`` is for an app that has no callers of its own: all its requests are the application's.
+    :param caller: the caller of a request until something identifies it, such as :mod:`auth.middleware`; unknown by
+        default. ``SERVICE`` is for an app without callers of its own: all its requests are the application's.
     :raises RuntimeError: if the app has a manager already.
     """
     isthmus = Isthmus.of(app)
@@ -149,13 +240,18 @@ def init_app(app: Flask, manager: ConnectionManager, caller: Identity | None = N
         raise RuntimeError("this app has its data layer already; call init_app once")
     isthmus[ConnectionManager] = manager
     manager.demand_callers()
-    timeout = float(app.config.get("REQUEST_TIMEOUT", 30.0))
-    # Around Flask's own steps instead of among its hooks: it is certain then what runs first and last, and a
-    # request that needs no database pays next to nothing.
-    app.wsgi_app = _in_unit(app, timeout, caller)  # type: ignore[method-assign, assignment]
-    app.dispatch_request = _committing(app, app.dispatch_request)  # type: ignore[method-assign]
-    app.handle_user_exception = _rolling_back(app.handle_user_exception)  # type: ignore[method-assign, assignment]
-    app.process_response = _ending(app.process_response)  # type: ignore[method-assign, assignment]
+    scope = RequestScope.of(app)
+    scope.limit = float(app.config.get("REQUEST_TIMEOUT", 30.0)) or math.inf
+    scope.caller = caller
+    scope.has_units = True
+
+
+def identify_by(app: Flask, identify: Identify) -> None:
+    """Have ``identify`` called at the beginning of every request of ``app``, before any hook.
+
+    The request's calls are made as the identity that it returns; as nobody, if it raises.
+    """
+    RequestScope.of(app).identify = identify
 
 
 def transactional(*, lazy: bool | None = None, attempts: int | None = None) -> Callable[[View], View]:
@@ -194,80 +290,21 @@ def before_answer(hook: AnswerHook) -> None:
     state.answer_hooks.append(hook)
 
 
-def _in_unit(app: Flask, timeout: float, caller: Identity | None) -> WSGIApplication:
-    """The WSGI application inside a unit of work, which is closed when the answer is made."""
-    inner = app.wsgi_app
-    limit = timeout or math.inf
+def _repeating(
+    attempt: Callable[[_Request], ResponseReturnValue], state: _Request, attempts: int
+) -> ResponseReturnValue:
+    start, hooks, answer_hooks = Start(), state.unit.hooks(), state.answer_hooks.copy()
 
-    def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        unit = UnitOfWork(beginning=lambda: _beginning(app, environ["REQUEST_METHOD"]))
-        outer = current_context.get()
-        provenance = Provenance()
-        tokens = (
-            _current.set(_Request(unit, [], provenance)),
-            active_unit.set(unit),
-            current_context.set(outer.begun(caller, (environ.get(BEGAN) or monotonic()) + limit)),
-            current_provenance.set(provenance),
-        )
-        try:
-            return inner(environ, start_response)
-        finally:
-            unit.close()
-            _current.reset(tokens[0])
-            active_unit.reset(tokens[1])
-            current_context.reset(tokens[2])
-            current_provenance.reset(tokens[3])
+    def may_repeat() -> bool:
+        # Also before the pause, in which nobody is to wait for the transaction that has failed.
+        state.unit.begin_anew(hooks)
+        if not start.comes_back():
+            return False
+        start.restore()
+        state.answer_hooks[:] = answer_hooks
+        return True
 
-    return wsgi_app
-
-
-def _options(app: Flask) -> _Options:
-    view = app.view_functions.get(request.endpoint or "") if has_request_context() else None
-    options: _Options = getattr(view, _OPTIONS, _DEFAULTS)
-    return options
-
-
-def _beginning(app: Flask, method: str) -> Beginning:
-    lazy = _options(app).lazy
-    if lazy:
-        return "lazy"
-    return "reading" if lazy is None and method in SAFE_METHODS else "writing"
-
-
-def _committing(app: Flask, dispatch: Callable[[], ResponseReturnValue]) -> Callable[[], ResponseReturnValue]:
-    def attempt(state: _Request) -> ResponseReturnValue:
-        answer = dispatch()
-        status = _status(answer)
-        if status is None or state.answer_hooks:
-            answer = app.make_response(answer)
-            status = answer.status_code
-            for hook in state.answer_hooks:
-                hook(answer)
-        state.unit.end(success=status < 400)
-        return answer
-
-    def dispatch_request() -> ResponseReturnValue:
-        state = _current.get()
-        if state is None:
-            return dispatch()
-        attempts = _options(app).attempts or (ATTEMPTS if request.method in SAFE_METHODS else 1)
-        # What a hook has done in the unit would be undone with it, and not done again.
-        if attempts == 1 or state.unit.begun:
-            return attempt(state)
-        start, hooks, answer_hooks = Start(), state.unit.hooks(), state.answer_hooks.copy()
-
-        def may_repeat() -> bool:
-            # Also before the pause, in which nobody is to wait for the transaction that has failed.
-            state.unit.begin_anew(hooks)
-            if not start.comes_back():
-                return False
-            start.restore()
-            state.answer_hooks[:] = answer_hooks
-            return True
-
-        return repeated(lambda: attempt(state), attempts, may_repeat=may_repeat, times_out=True)
-
-    return dispatch_request
+    return repeated(lambda: attempt(state), attempts, may_repeat=may_repeat, times_out=True)
 
 
 def _rolling_back(handle: Callable[[Exception], Any]) -> Callable[[Exception], Any]:
@@ -284,7 +321,7 @@ def _rolling_back(handle: Callable[[Exception], Any]) -> Callable[[Exception], A
     return handle_user_exception
 
 
-def _ending(process: Callable[[Response], Response]) -> Callable[[Response], Response]:
+def _finishing(process: Callable[[Response], Response]) -> Callable[[Response], Response]:
     """The last step of a request: every ``after_request`` hook has run, and may have written."""
 
     def process_response(response: Response) -> Response:
@@ -299,18 +336,17 @@ def _ending(process: Callable[[Response], Response]) -> Callable[[Response], Res
                 raise OutcomeUnknown(f"the request's changes were made, and a later hook failed: {error}") from error
             raise
         state.unit.close()
-        response.headers.update(_provenance(state.provenance))
+        if state.provenance.stale_for:
+            response.headers.update(_provenance(state.provenance))
         if response.is_streamed and not response.direct_passthrough:
-            response.response = _Stream(response.response, current_context.get())
+            response.response = Stream(response.response, current_context.get())
         return response
 
     return process_response
 
 
 def _provenance(provenance: Provenance) -> dict[str, str]:
-    """Who has answered reads of the request in place of the first database, and how old that may be."""
-    if not provenance.stale_for:
-        return {}
+    """The headers that name the fallbacks that answered, and how old their answers may be."""
     seconds = math.ceil(max(provenance.stale_for.values()))
     return {"X-Data-Source": ", ".join(sorted(provenance.stale_for)), "X-Data-Stale-Seconds": str(seconds)}
 

@@ -78,6 +78,11 @@ class UnitOfWork:
         (``reading``), or keeps others from writing where one writes at a time (``writing``).
     """
 
+    __slots__ = (
+        *("_beginning", "_closed", "_commit_anyway", "_committed", "_doomed", "_known_hooks", "_resources", "_source"),
+        *("_thread", "_transaction", "_wrote"),
+    )
+
     def __init__(self, *, beginning: Callable[[], Beginning]) -> None:
         self._beginning = beginning
         self._wrote = False
@@ -89,7 +94,7 @@ class UnitOfWork:
         self._closed = False
         self._committed = False
         self._resources: list[Resource] = []
-        self._hooks = Hooks([], [], [])
+        self._known_hooks: Hooks | None = None
 
     @classmethod
     def over(cls) -> Self:
@@ -183,21 +188,36 @@ class UnitOfWork:
         wrote = self._wrote
         self._reset()
         self._wrote = wrote
-        self._hooks = hooks.copy()
+        self._known_hooks = hooks.copy()
 
     def end(self, *, success: bool) -> None:
         """Commit or roll back; the next call begins anew.
 
         :raises DataError: when the commit failed, or a hook before it.
         """
+        if self._is_empty:
+            self._doomed = self._commit_anyway = self._wrote = False
+            return
         commits = self._commit_anyway or (success and not self._doomed)
         self._call_on_the_side(self._commit() if commits else self._roll_back())
 
     def close(self) -> None:
         """Roll back what is open and begin nothing more: later reads pass by, later writes are refused."""
-        after = self._roll_back()
-        self._closed = True
-        self._call_on_the_side(after)
+        empty, self._closed = self._is_empty, True
+        if not empty:
+            self._call_on_the_side(self._roll_back())
+
+    @property
+    def _is_empty(self) -> bool:
+        """Whether nothing was begun that has to be ended, as in most requests that read."""
+        return self._transaction is None and self._known_hooks is None and not self._resources
+
+    @property
+    def _hooks(self) -> Hooks:
+        hooks = self._known_hooks
+        if hooks is None:
+            hooks = self._known_hooks = Hooks([], [], [])
+        return hooks
 
     def _require_own_thread(self) -> None:
         if self._thread != get_ident() and self._thread is not None:
@@ -218,7 +238,7 @@ class UnitOfWork:
     def _commit(self) -> list[Hook]:
         """Commit, or roll back if that fails; what is to be called afterwards."""
         try:
-            for hook in self._hooks.before_commit:
+            for hook in self._known_hooks.before_commit if self._known_hooks else ():
                 hook()
             for resource in reversed(self._resources):
                 resource.prepare()
@@ -228,22 +248,26 @@ class UnitOfWork:
         except BaseException:
             if self._transaction is not None and self._transaction.state == "unknown":
                 # What belongs to rows that may be there is neither kept for good nor undone.
-                self._resources, self._hooks = [], Hooks([], [], [])
+                self._resources, self._known_hooks = [], None
             self._call_on_the_side(self._roll_back())
             raise
-        after = [*[resource.commit for resource in reversed(self._resources)], *self._hooks.after_commit]
+        after = [resource.commit for resource in reversed(self._resources)]
+        if self._known_hooks is not None:
+            after += self._known_hooks.after_commit
         self._resources = []
         self._reset()
         return after
 
     def _roll_back(self) -> list[Hook]:
         """Roll back; what is to be called afterwards."""
-        after = self._hooks.after_rollback
+        after = [] if self._known_hooks is None else self._known_hooks.after_rollback
         self._reset()
         return after
 
     def _call_on_the_side(self, hooks: list[Hook]) -> None:
         # Closed meanwhile: nobody would commit what a hook might write in passing.
+        if not hooks:
+            return
         closed, self._closed = self._closed, True
         for hook in hooks:
             _call_safely(hook)
@@ -253,7 +277,7 @@ class UnitOfWork:
         transaction, self._transaction = self._transaction, None
         resources, self._resources = self._resources, []
         self._doomed = self._commit_anyway = self._wrote = False
-        self._hooks = Hooks([], [], [])
+        self._known_hooks = None
         try:
             if transaction is not None:
                 transaction.rollback()

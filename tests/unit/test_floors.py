@@ -16,7 +16,7 @@ FLOORS = (
     {"auth"},
     {"database.purging"},
     {"database.sync", "database.flask_scope"},
-    {"database.extension", "database.flask_attempts"},
+    {"database.extension", "database.flask_attempts", "database.flask_streams"},
     {"database.connection_manager"},
     {"database.registry", "database.failover", "database.unit_of_work"},
     {"database.schema"},

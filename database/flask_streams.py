@@ -1,0 +1,57 @@
+"""Streamed responses: their pieces are made after the request, with its caller but without its transaction."""
+
+from __future__ import annotations
+
+import contextvars
+import math
+from collections.abc import Iterable
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Any
+from typing import Protocol
+from typing import runtime_checkable
+
+from database.core.context import Context
+from database.core.context import active_unit
+from database.core.context import current_context
+from database.unit_of_work import UnitOfWork
+
+
+@runtime_checkable
+class _Closable(Protocol):
+    def close(self) -> object: ...
+
+
+class Stream:
+    """The pieces of a streamed response, made with a closed unit of work and the request's caller.
+
+    Flask asks for them after the request's teardown, when both are gone, and a server may do so in another thread.
+    The request's deadline no longer applies.
+    """
+
+    def __init__(self, pieces: Iterable[Any], caller: Context) -> None:
+        self._pieces = pieces
+        self._iterator = iter(pieces)
+        self._caller = caller._replace(deadline=math.inf)
+
+    @cached_property
+    def _variables(self) -> contextvars.Context:
+        variables = contextvars.copy_context()
+        variables.run(active_unit.set, UnitOfWork.over())
+        variables.run(current_context.set, self._caller)
+        return variables
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        return self._variables.run(next, self._iterator)
+
+    def close(self) -> None:
+        """Close the pieces; the response calls this after the last piece, or when the client is gone."""
+        if isinstance(self._pieces, _Closable):
+            self._variables.run(self._pieces.close)
+
+    def __del__(self) -> None:
+        # Nobody read the stream to its end or closed it: what it still does belongs to the same variables.
+        self.close()
