@@ -93,11 +93,12 @@ _DEFAULTS = _Options()
 class _Request:
     """The state of one request."""
 
-    __slots__ = ("_app", "_method", "answer_hooks", "provenance", "unit")
+    __slots__ = ("_app", "_dispatched", "_method", "answer_hooks", "provenance", "unit")
 
     def __init__(self, app: Flask, method: str) -> None:
         self._app = app
         self._method = method
+        self._dispatched: _Options | None = None
         self.unit = UnitOfWork(beginning=self._beginning)
         self.answer_hooks: list[AnswerHook] = []
         self.provenance = Provenance()
@@ -107,8 +108,12 @@ class _Request:
         """Whether its method changes nothing."""
         return self._method in SAFE_METHODS
 
-    def options(self) -> _Options:
-        """What its view says of its transaction."""
+    def dispatched(self) -> _Options:
+        """What the view that is called now says of its transaction."""
+        self._dispatched = self._options()
+        return self._dispatched
+
+    def _options(self) -> _Options:
         if not has_request_context():
             return _DEFAULTS
         view = self._app.view_functions.get(request_ctx.request.endpoint or "")
@@ -116,7 +121,8 @@ class _Request:
         return options
 
     def _beginning(self) -> Beginning:
-        lazy = self.options().lazy
+        # A hook before the view may be the first to make a call.
+        lazy = (self._dispatched or self._options()).lazy
         if lazy:
             return "lazy"
         return "reading" if lazy is None and self.is_safe else "writing"
@@ -214,7 +220,7 @@ class RequestScope:
             state = _current.get()
             if state is None:
                 return dispatch()
-            attempts = state.options().attempts or (ATTEMPTS if state.is_safe else 1)
+            attempts = state.dispatched().attempts or (ATTEMPTS if state.is_safe else 1)
             # What a hook has done in the unit would be undone with it, and not done again.
             if attempts == 1 or state.unit.begun:
                 return attempt(state)

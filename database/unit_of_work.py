@@ -176,11 +176,11 @@ class UnitOfWork:
             raise _over()
         self._resources.append(resource)
 
-    def hooks(self) -> Hooks:
+    def hooks(self) -> Hooks | None:
         """Those that there are now, for :meth:`begin_anew`."""
-        return self._hooks.copy()
+        return None if self._known_hooks is None else self._known_hooks.copy()
 
-    def begin_anew(self, hooks: Hooks) -> None:
+    def begin_anew(self, hooks: Hooks | None) -> None:
         """Undo everything after another transaction came first, and go back to ``hooks``.
 
         What has tried to write once begins as one that writes.
@@ -188,7 +188,7 @@ class UnitOfWork:
         wrote = self._wrote
         self._reset()
         self._wrote = wrote
-        self._known_hooks = hooks.copy()
+        self._known_hooks = None if hooks is None else hooks.copy()
 
     def end(self, *, success: bool) -> None:
         """Commit or roll back; the next call begins anew.
