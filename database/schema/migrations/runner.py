@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -103,11 +105,8 @@ def upgrade(adapter: DatabaseAdapter, revision: str = "head", *, always: bool = 
     target = known.known(revision)
     if not has_engine(adapter) or not (known.up_to(pending(adapter), target) or always):
         return []
-    with _alembic.turn, connected(adapter, writes=True) as connection:
-        _serialise(connection)
-        recorded = _recorded(connection)
-        former = _released(connection, adapter, recorded)
-        missing = known.up_to(known.missing(_adopt(connection, adapter, recorded)), target)
+    with _adopted(adapter) as (connection, former, recorded):
+        missing = known.up_to(known.missing(recorded), target)
         _run(connection, adapter, missing, up=True)
         _make_state(connection, adapter, former)
     return missing
@@ -123,11 +122,8 @@ def downgrade(adapter: DatabaseAdapter, revision: str = "-1") -> list[str]:
     :raises DataError: as :func:`upgrade`.
     """
     known = _history(adapter)
-    with _alembic.turn, connected(adapter, writes=True) as connection:
-        _serialise(connection)
-        recorded = _recorded(connection)
-        former = _released(connection, adapter, recorded)
-        undone = known.above(known.applied(_adopt(connection, adapter, recorded)), revision)
+    with _adopted(adapter) as (connection, former, recorded):
+        undone = known.above(known.applied(recorded), revision)
         _run(connection, adapter, undone, up=False)
         if undone:
             _make_state(connection, adapter, former)
@@ -222,6 +218,15 @@ def _history(adapter: DatabaseAdapter) -> History:
 
 def _declared(adapter: DatabaseAdapter) -> list[sa.Table]:
     return [*internal_tables.metadata.sorted_tables, *bare(adapter).schema.metadata.sorted_tables]
+
+
+@contextmanager
+def _adopted(adapter: DatabaseAdapter) -> Iterator[tuple[sa.Connection, set[str], list[str]]]:
+    """A transaction that migrates alone; the tables that Isthmus makes no more, and the revisions that are recorded."""
+    with _alembic.turn, connected(adapter, writes=True) as connection:
+        _serialise(connection)
+        recorded = _recorded(connection)
+        yield connection, _released(connection, adapter, recorded), _adopt(connection, adapter, recorded)
 
 
 def _run(connection: sa.Connection, adapter: DatabaseAdapter, revisions: list[str], *, up: bool) -> None:
