@@ -24,6 +24,7 @@ from auth.keys.key_states import KeySet
 from auth.keys.ring import KeyRing
 from auth.keys.signing import SigningKey
 from database.core.clock import utc_now
+from database.core.lifecycle import rebuild_after_fork
 
 MAX_TOKEN_BYTES = 8192
 MAX_CACHED = 1024
@@ -88,6 +89,11 @@ class TokenVerifier:
         self._audience = audience
         self._leeway = leeway
         self._now = now
+        self._build()
+        rebuild_after_fork(self, TokenVerifier._build)
+
+    def _build(self) -> None:
+        """Everything that must not be shared with a forked child."""
         self._memory = _Memory(None)
         self._lock = Lock()
 

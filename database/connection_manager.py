@@ -76,6 +76,10 @@ class ConnectionManager(Database):
         self._failover = Failover(self.adapters, self.settings.db_failback_after, self._clock)
 
     @classmethod
+    def _build_class(cls) -> None:
+        cls._instance_lock = threading.Lock()
+
+    @classmethod
     def get_instance(cls) -> ConnectionManager:
         """The manager of this process; made from the environment if the application made none."""
         with cls._instance_lock:
@@ -186,3 +190,6 @@ def _check_sync_tables(settings: Settings, schema: Schema) -> None:
     if unknown := [name for name in settings.convex.sync_tables or () if name not in tables]:
         reason = f"does not know {', '.join(unknown)}; tables are {', '.join(sorted(tables))}"
         raise ConfigurationError({"CONVEX_SYNC_TABLES": reason})
+
+
+rebuild_after_fork(ConnectionManager, lambda manager: manager._build_class())

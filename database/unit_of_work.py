@@ -320,6 +320,13 @@ def join(resource: Resource) -> None:
     current_unit().join(resource)
 
 
+@contextmanager
+def apart() -> Iterator[None]:
+    """Run the block's calls as the application itself, outside of the unit of work around it."""
+    with on_its_own(), as_application():
+        yield
+
+
 def own_transaction(database: Database, work: Callable[[], Answer]) -> Answer:
     """Carry out ``work`` in a transaction of its own, as the application, and again if another one came first.
 
@@ -329,7 +336,7 @@ def own_transaction(database: Database, work: Callable[[], Answer]) -> Answer:
     :param work: may run several times; what it raises undoes it.
     :raises SerializationFailure: if others came first again and again.
     """
-    with on_its_own(), as_application():
+    with apart():
         return repeated(lambda: _once(database, work))
 
 

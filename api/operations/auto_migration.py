@@ -15,6 +15,7 @@ from database import DatabaseAdapter
 from database import Isthmus
 from database import RequestError
 from database import as_application
+from database.core.lifecycle import rebuild_after_fork
 from database.schema import migrations
 from database.schema.migrations.presence import advice
 from database.schema.migrations.presence import missing
@@ -42,6 +43,11 @@ class AutoMigration:
         self._manager = manager
         self._waiting = dict(manager.adapters)
         self._started = False
+        self._build()
+        rebuild_after_fork(self, AutoMigration._build)
+
+    def _build(self) -> None:
+        """Everything that must not be shared with a forked child, in which nobody goes on with a migration."""
         self._lock = threading.Lock()
 
     def start(self) -> None:

@@ -25,6 +25,7 @@ from database import Select
 from database import as_application
 from database.core.clock import Clock
 from database.core.clock import monotonic
+from database.core.lifecycle import rebuild_after_fork
 from database.core.tables.access_rules import ADMIN
 
 READY_FOR = 1.0
@@ -49,9 +50,14 @@ class Readiness:
     def __init__(self, manager: ConnectionManager, clock: Clock = monotonic) -> None:
         self._manager = manager
         self._clock = clock
-        self._asking = threading.Lock()
         self._answer: Mapping[str, str] | None = None
         self._good_until = 0.0
+        self._build()
+        rebuild_after_fork(self, Readiness._build)
+
+    def _build(self) -> None:
+        """Everything that must not be shared with a forked child."""
+        self._asking = threading.Lock()
 
     def __call__(self) -> Mapping[str, str]:
         """The reasons of a moment ago; none if a database answers reads."""

@@ -24,6 +24,7 @@ from database.core.chance import chance
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.lifecycle import in_background
+from database.core.lifecycle import rebuild_after_fork
 from database.purging import purge_changes
 
 logger = logging.getLogger(__name__)
@@ -44,8 +45,13 @@ class Purger:
         self._manager = manager
         self._settings: Settings = manager.settings
         self._clock = clock
+        self._build()
+        rebuild_after_fork(self, Purger._build)
+
+    def _build(self) -> None:
+        """Everything that must not be shared with a forked child, in which no purge is under way."""
         self._running = Lock()
-        self._due = clock() + chance() * min(self._settings.purge_interval, _SOON)
+        self._due = self._clock() + chance() * min(self._settings.purge_interval, _SOON)
 
     def before_request(self) -> None:
         """Begin to purge if it is time; the request does not wait for it."""

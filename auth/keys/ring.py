@@ -44,6 +44,7 @@ from auth.keys.signing import refuse_weak_secret
 from config.fields import JwtAlgorithm
 from config.settings import Settings
 from database.core.clock import utc_now
+from database.core.lifecycle import rebuild_after_fork
 
 logger = logging.getLogger(__name__)
 
@@ -89,11 +90,16 @@ class KeyRing:
         self._secrets = tuple(secrets)
         self._why_fixed = why_fixed
         self._now = now
-        self._lock = Lock()
+        self._build()
+        rebuild_after_fork(self, KeyRing._build)
         # One attribute, because those who read it take no lock.
         begun = now()
         nothing = (begun, begun, KeySet.__new__(KeySet))
         self._view = nothing if make else self._seen_at(begun, key_set(self._ring, self._secrets, begun))
+
+    def _build(self) -> None:
+        """Everything that must not be shared with a forked child."""
+        self._lock = Lock()
 
     def keys(self, now: datetime) -> KeySet:
         """The keys in force at ``now``, by this ring's clock; the same object as long as nothing changes."""

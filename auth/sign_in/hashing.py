@@ -20,6 +20,7 @@ from argon2.low_level import ARGON2_VERSION
 from auth.errors import SignInBusy
 from database.core.clock import monotonic
 from database.core.context import current_context
+from database.core.lifecycle import rebuild_after_fork
 from database.resilience.deadline import remaining
 
 UNUSABLE_HASH: Final = "!"
@@ -56,8 +57,14 @@ class PasswordHashing:
     def __init__(self, hasher: PasswordHasher | None = None, *, most_waiting: int = MOST_WAITING) -> None:
         self._hasher = hasher or _HASHER
         self._nobodys_hash = _hash_of_nobody(self._hasher)
+        self._most_waiting = most_waiting
+        self._build()
+        rebuild_after_fork(self, PasswordHashing._build)
+
+    def _build(self) -> None:
+        """Everything that must not be shared with a forked child, in which nobody else waits."""
         self._turn = Semaphore()
-        self._places = Semaphore(1 + most_waiting)
+        self._places = Semaphore(1 + self._most_waiting)
 
     def hash(self, password: str) -> str:
         """The hash to store. :raises SignInBusy: if too many wait already, or the turn does not come in time."""

@@ -31,6 +31,7 @@ from database.core.clock import monotonic
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import TimedOut
+from database.core.lifecycle import rebuild_after_fork
 from database.http.connection import Answer
 from database.http.pool import HttpPool
 
@@ -86,6 +87,11 @@ class IssuerKeys:
         self._fetch = fetch or fetch_document
         self._clock = clock
         self._keys = _Keys()
+        self._build()
+        rebuild_after_fork(self, IssuerKeys._build)
+
+    def _build(self) -> None:
+        """Everything that must not be shared with a forked child, which does not get what is being fetched."""
         self._not_before = self._unknown_not_before = float("-inf")
         self._failing = False
         self._fetching = threading.Lock()

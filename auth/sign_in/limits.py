@@ -13,6 +13,7 @@ import hashlib
 import logging
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,6 +21,7 @@ from ipaddress import IPv4Address
 from ipaddress import IPv6Address
 from ipaddress import IPv6Network
 from ipaddress import ip_address
+from threading import RLock
 from typing import NamedTuple
 from typing import TypeVar
 
@@ -39,6 +41,7 @@ from config.settings import Settings
 from config.sign_in import OFF
 from database.core.clock import Clock
 from database.core.clock import monotonic
+from database.core.lifecycle import rebuild_after_fork
 from database.extension import Isthmus
 from database.extension import current_isthmus
 
@@ -84,7 +87,9 @@ class Counters:
     """
 
     def __init__(self, redis_url: str | None, clock: Clock = monotonic) -> None:
-        self._own = _Strategy(MemoryStorage())
+        self._memory = MemoryStorage()
+        self._own = _Strategy(self._memory)
+        rebuild_after_fork(self, Counters._free_locks)
         self._shared: _Strategy | None = None
         self._failures: tuple[type[Exception], ...] = ()
         if redis_url is not None:
@@ -92,6 +97,10 @@ class Counters:
             self._failures = sign_in.redis_counters.FAILURES
         self._clock = clock
         self._silent_until: float | None = None
+
+    def _free_locks(self) -> None:
+        """In a forked child nobody counts; the storage finds out itself that its thread is not there."""
+        self._memory.locks = defaultdict(RLock)
 
     def ask(self, question: Callable[[_Strategy], Answer]) -> Answer:
         """The answer of the counters that count for all processes; this process's own are asked and told, too.

@@ -11,6 +11,8 @@ from typing import Generic
 from typing import ParamSpec
 from typing import TypeVar
 
+from database.core.lifecycle import rebuild_after_fork
+
 Value = TypeVar("Value")
 P = ParamSpec("P")
 
@@ -25,8 +27,13 @@ class ByteCache(Generic[Value]):
 
     def __init__(self, most: int) -> None:
         self._most = most
-        self._bytes = 0
         self._entries: dict[Hashable, _Entry[Value]] = {}
+        self._build()
+        rebuild_after_fork(self, ByteCache._build)
+
+    def _build(self) -> None:
+        """Everything that must not be shared with a forked child; a sum that was being changed is made again."""
+        self._bytes = sum(entry.size for entry in self._entries.values())
         self._lock = Lock()
 
     def get(self, key: Hashable) -> Value | None:

@@ -1,4 +1,4 @@
-"""Where the calls of one application go, as one immutable snapshot.
+"""Where the calls of one application in this process go, as one immutable snapshot.
 
 A snapshot is replaced whole, under a lock, and each call reads it once: what it says of the database, of its health and
 of the epoch belongs together, whatever happens while the call is under way.
@@ -52,7 +52,9 @@ class FailoverState:
     :ivar name: the primary's name.
     :ivar adapter: the adapter of that name.
     :ivar health: how that adapter is.
-    :ivar epoch: how often reads have left the primary or returned to it since this process started.
+    :ivar epoch: how often reads of this process have left the primary or returned to it, which tells its snapshots
+        apart. Each worker process finds out for itself that the primary is away, and counts from 0: epochs of two of
+        them cannot be compared. Nothing is fenced off by one; writes go to the primary whatever the state.
     """
 
     name: str

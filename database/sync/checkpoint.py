@@ -22,9 +22,9 @@ from database.core.operations import Select
 from database.core.result import Row
 from database.core.tables.schema import new_id
 from database.sync.side import Pair
-from database.sync.side import apart
 from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import SideName
+from database.unit_of_work import apart
 
 CURSORS: Final = "isthmus_sync_cursors"
 

@@ -10,7 +10,6 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any
@@ -18,8 +17,6 @@ from typing import Final
 
 from database.adapter.base import DatabaseAdapter
 from database.changes.feed import Changes
-from database.core.context import as_application
-from database.core.context import on_its_own
 from database.core.errors import Conflict
 from database.core.errors import UnreadableRecord
 from database.core.operations import Delete
@@ -40,6 +37,7 @@ from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import SideName
 from database.sync.three_way_merge import SideState
+from database.unit_of_work import apart
 
 RECORDS: Final = "isthmus_sync_records"
 CONFLICTS: Final = "isthmus_sync_conflicts"
@@ -242,13 +240,6 @@ class Pair:
         names = first.name, second.name
         sides = (Side("first", first, names, tables), Side("second", second, names, tables))
         return cls(sides[0].pair, tables, sides)
-
-
-@contextmanager
-def apart() -> Iterator[None]:
-    """Run the block's calls as the application itself, outside of the caller's unit of work."""
-    with on_its_own(), as_application():
-        yield
 
 
 def _by_table(keys: Iterable[RecordKey]) -> Iterator[tuple[str, list[RecordKey]]]:

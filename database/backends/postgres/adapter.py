@@ -24,13 +24,14 @@ from database.core.clock import monotonic
 from database.core.context import SERVICE
 from database.core.context import Context
 from database.core.errors import BackendError
-from database.core.errors import InvalidQuery
 from database.core.errors import SerializationFailure
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
 from database.resilience.repetition import repeated
 from database.sql.operations import SqlOperations
+from database.sql.transaction_control import begun_by_text
+from database.sql.transaction_control import ended_by_text
 
 _inherited: list[PostgresPool] = []
 """Pools that a fork left in the child; their sockets are the parent's."""
@@ -107,7 +108,7 @@ class PostgresBackend(Backend):
                 return self._execute_between(call, handler, operation, _begin(level, prologue))
             result = handler(call, operation)
             if call.in_transaction:
-                raise InvalidQuery("transactions are opened with transaction(), not with SQL text")
+                raise begun_by_text()
             return result
         finally:
             self._release(call)
@@ -238,7 +239,7 @@ class _PostgresSession(Session):
             self._prologue = prologue
         result = self._backend._operations.execute(self._call, operation)
         if self._call.is_idle:
-            raise InvalidQuery("a transaction is ended by commit() or rollback(), not with SQL text")
+            raise ended_by_text()
         return result
 
     def savepoint(self, name: str) -> None:

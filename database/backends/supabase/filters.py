@@ -24,6 +24,7 @@ from database.core.query.filters import Or
 from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import conditions
+from database.core.query.patterns import rewritten
 from database.core.tables.schema import TableSchema
 from database.core.tables.values import JSON
 from database.core.tables.values import TEXT
@@ -90,14 +91,7 @@ def _regular_expression(operator: str, value: str) -> str:
     if operator == "contains":
         return "".join(map(_literal, value))
     literal = _either_case if operator == "ilike" else _literal
-    parts = []
-    characters = iter(value)
-    for character in characters:
-        if character == "\\":
-            parts.append(literal(next(characters)))
-        else:
-            parts.append({"%": ".*", "_": "."}.get(character) or literal(character))
-    return f"^{''.join(parts)}$"
+    return f"^{rewritten(value, '.*', '.', literal)}$"
 
 
 def _literal(character: str) -> str:

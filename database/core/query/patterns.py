@@ -6,6 +6,7 @@ The first place of each piece is as good as any later one, so that a text is gon
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from collections.abc import Iterator
 
 from database.core.query.steps import Steps
@@ -88,16 +89,31 @@ def folded(text: str) -> str:
     return text.lower() if text.isascii() else text.translate(_ASCII_LOWER)
 
 
+def rewritten(like: str, any_text: str, any_character: str, literal: Callable[[str], str]) -> str:
+    """A pattern in another language.
+
+    :param any_text: what stands there for ``%``.
+    :param any_character: what stands there for ``_``.
+    :param literal: a character as it stands there for itself.
+    """
+    wildcards = {"%": any_text, "_": any_character}
+    return "".join([literal(character) if plain else wildcards[character] for character, plain in _characters(like)])
+
+
+def _characters(like: str) -> Iterator[tuple[str, bool]]:
+    """The characters without their backslashes, and whether each means itself."""
+    characters = iter(like)
+    for character in characters:
+        yield (next(characters), True) if character == "\\" else (character, character not in "%_")
+
+
 def _pieces(like: str) -> Iterator[_Piece]:
     """What stands before, between and behind the ``%``; at least one piece."""
     piece: list[str | None] = []
-    characters = iter(like)
-    for character in characters:
-        if character == "%":
+    for character, plain in _characters(like):
+        if character == "%" and not plain:
             yield _Piece(piece)
             piece = []
-        elif character == "\\":
-            piece.append(next(characters))
         else:
-            piece.append(None if character == "_" else character)
+            piece.append(character if plain else None)
     yield _Piece(piece)

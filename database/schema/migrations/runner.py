@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -19,6 +21,7 @@ from database.core.clock import utc_now
 from database.core.context import as_application
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
+from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Sql
 from database.schema.migrations import released
 from database.schema.migrations import row_security
@@ -41,8 +44,20 @@ _LOCK = sa.select(sa.func.pg_advisory_xact_lock(int.from_bytes(b"isthmus")))
 
 _LONGEST_MESSAGE = 100
 
-_running = Lock()
-"""Alembic keeps the environment that it runs in a module: one at a time in a process."""
+
+class _Alembic:
+    """Alembic keeps the environment that it runs in a module: one at a time in a process."""
+
+    def __init__(self) -> None:
+        self._build()
+        rebuild_after_fork(self, _Alembic._build)
+
+    def _build(self) -> None:
+        """Everything that must not be shared with a forked child, in which no migration goes on."""
+        self.turn = Lock()
+
+
+_alembic = _Alembic()
 
 
 def current(adapter: DatabaseAdapter) -> list[str]:
@@ -90,11 +105,8 @@ def upgrade(adapter: DatabaseAdapter, revision: str = "head", *, always: bool = 
     target = known.known(revision)
     if not has_engine(adapter) or not (known.up_to(pending(adapter), target) or always):
         return []
-    with _running, connected(adapter, writes=True) as connection:
-        _serialise(connection)
-        recorded = _recorded(connection)
-        former = _released(connection, adapter, recorded)
-        missing = known.up_to(known.missing(_adopt(connection, adapter, recorded)), target)
+    with _adopted(adapter) as (connection, former, recorded):
+        missing = known.up_to(known.missing(recorded), target)
         _run(connection, adapter, missing, up=True)
         _make_state(connection, adapter, former)
     return missing
@@ -110,11 +122,8 @@ def downgrade(adapter: DatabaseAdapter, revision: str = "-1") -> list[str]:
     :raises DataError: as :func:`upgrade`.
     """
     known = _history(adapter)
-    with _running, connected(adapter, writes=True) as connection:
-        _serialise(connection)
-        recorded = _recorded(connection)
-        former = _released(connection, adapter, recorded)
-        undone = known.above(known.applied(_adopt(connection, adapter, recorded)), revision)
+    with _adopted(adapter) as (connection, former, recorded):
+        undone = known.above(known.applied(recorded), revision)
         _run(connection, adapter, undone, up=False)
         if undone:
             _make_state(connection, adapter, former)
@@ -131,7 +140,7 @@ def stamp(adapter: DatabaseAdapter, revision: str) -> tuple[list[str], list[str]
     known = _history(adapter)
     if revision != "base":
         known.known(revision)
-    with _running, connected(adapter, writes=True) as connection:
+    with _alembic.turn, connected(adapter, writes=True) as connection:
         _serialise(connection)
         before = _recorded(connection)
         after = [] if revision == "base" else known.stamped(before, revision)
@@ -177,7 +186,7 @@ def revise(adapter: DatabaseAdapter, message: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     upgrade(adapter)
     former = _history(adapter).application
-    with _running, connected(adapter, writes=False) as connection:
+    with _alembic.turn, connected(adapter, writes=False) as connection:
         script = command.revision(
             _config(connection, adapter),
             message.rstrip("."),
@@ -209,6 +218,15 @@ def _history(adapter: DatabaseAdapter) -> History:
 
 def _declared(adapter: DatabaseAdapter) -> list[sa.Table]:
     return [*internal_tables.metadata.sorted_tables, *bare(adapter).schema.metadata.sorted_tables]
+
+
+@contextmanager
+def _adopted(adapter: DatabaseAdapter) -> Iterator[tuple[sa.Connection, set[str], list[str]]]:
+    """A transaction that migrates alone; the tables that Isthmus makes no more, and the revisions that are recorded."""
+    with _alembic.turn, connected(adapter, writes=True) as connection:
+        _serialise(connection)
+        recorded = _recorded(connection)
+        yield connection, _released(connection, adapter, recorded), _adopt(connection, adapter, recorded)
 
 
 def _run(connection: sa.Connection, adapter: DatabaseAdapter, revisions: list[str], *, up: bool) -> None:

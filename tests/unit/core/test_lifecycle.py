@@ -254,11 +254,45 @@ def test_a_child_can_stop_a_worker_of_its_parent(workers: list[Worker]) -> None:
         free.set()
 
 
-def test_threads_and_hooks_of_a_fork_are_begun_here_alone() -> None:
+def modules() -> dict[str, str]:
+    """The texts of the product's modules by their paths."""
     root = Path(lifecycle.__file__).parents[2]
-    modules = [
-        path for folder in ("api", "auth", "cli", "config", "database") for path in (root / folder).rglob("*.py")
-    ]
-    here = [path for path in modules if re.search(r"\bThread\(|register_at_fork", path.read_text())]
-    assert here == [Path(lifecycle.__file__)]
-    assert len(modules) > 100
+    paths = [path for folder in ("api", "auth", "cli", "config", "database") for path in (root / folder).rglob("*.py")]
+    assert len(paths) > 100
+    return {str(path.relative_to(root)): path.read_text() for path in paths}
+
+
+def test_threads_and_hooks_of_a_fork_are_begun_here_alone() -> None:
+    here = [path for path, text in modules().items() if re.search(r"\bThread\(|register_at_fork", text)]
+    assert here == ["database/core/lifecycle.py"]
+
+
+PARTS = {
+    "database/adapter/transactions.py",
+    "database/backends/memory/adapter.py",
+    "database/backends/memory/log.py",
+    "database/backends/postgres/connection.py",
+    "database/backends/postgres/pool.py",
+    "database/backends/sqlite/adapter.py",
+    "database/backends/sqlite/connection.py",
+    "database/changes/outage.py",
+    "database/changes/subscriptions.py",
+    "database/http/pool.py",
+    "database/resilience/circuit_breaker.py",
+    "database/resilience/retry.py",
+    "database/resilience/window.py",
+    "database/failover/state.py",
+    "database/sync/checkpoint.py",
+    "database/sync/progress.py",
+    "database/sync/reconciler.py",
+}
+"""What adapters, connection managers and sync managers are made of: they make it anew."""
+
+ENDS_WITH_ITS_PROCESS = {"api/server/threads.py"}
+"""A worker process of the server is not forked again."""
+
+
+def test_who_keeps_a_lock_makes_it_anew_in_a_forked_child() -> None:
+    keeping = {path for path, text in modules().items() if re.search(r"\b(R?Lock|Semaphore|Condition)\(", text)}
+    rebuilt = {path for path, text in modules().items() if "rebuild_after_fork(" in text}
+    assert keeping - rebuilt == PARTS | ENDS_WITH_ITS_PROCESS
