@@ -25,6 +25,10 @@ from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
 from tests.servers.tokens import TokenSigner
 
+# Everything runs with the tests' own application. A conftest of a folder that is named on the command line is imported
+# before the hooks of this one are called, and may ask for the tables.
+os.environ.update(laboratory.ENVIRONMENT)
+
 # Time says nothing about correctness on a shared machine.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=False, database=None, print_blob=True)
@@ -32,8 +36,7 @@ settings.load_profile("ci" if no_skips.IN_CI else "default")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Allow no skips in CI, and run everything with the tests' own application."""
-    os.environ.update(laboratory.ENVIRONMENT)
+    """Allow no skips in CI."""
     config.pluginmanager.register(no_skips, "no_skips")
 
 
