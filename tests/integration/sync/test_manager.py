@@ -137,7 +137,7 @@ def test_a_defect_ends_a_cycle_and_not_the_thread(supabase: MemoryAdapter, caplo
     with manager:
         assert ended.wait(PATIENCE)
     errors = [record.getMessage() for record in caplog.records if record.levelname == "ERROR"]
-    assert errors == ["a step of isthmus-sync-supabase:convex failed; it goes on"]
+    assert errors == ["a step of the worker isthmus-sync-supabase:convex failed; the worker continues"]
 
 
 def test_as_a_context_manager_it_runs_in_the_block(manager: SyncManager) -> None:
