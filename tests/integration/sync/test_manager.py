@@ -426,7 +426,7 @@ def test_a_table_that_differs_is_refused_by_naming_the_columns(here: Any, there:
     first, second = MemoryAdapter({}, _declaring(**here), "hq2"), MemoryAdapter({}, _declaring(**there), "branch")
     with pytest.raises(ConfigurationError) as refused:
         SyncManager(first, second)
-    assert refused.value.problems == {"sync_tables": f"clinics is not the same table on hq2 and branch: {problem}"}
+    assert refused.value.problems == {"sync_tables": f"table clinics differs between hq2 and branch: {problem}"}
 
 
 def test_a_table_that_one_side_lacks_is_refused_by_naming_the_side() -> None:
