@@ -136,7 +136,7 @@ class Users:
                 return self._try_to_change(self._adapters[side], record, next(self._names), deletes=deletes)
             except (Conflict, ConstraintViolated):
                 continue  # the record was synced meanwhile: look again
-        raise AssertionError("the record kept changing while it was synced; the next cycle retries")
+        raise AssertionError("the record keeps changing")
 
     def _try_to_change(self, adapter: DatabaseAdapter, record: str, name: str, *, deletes: bool) -> None:
         seen = adapter.get("molecules", record)

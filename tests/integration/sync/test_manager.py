@@ -227,7 +227,7 @@ def test_a_record_that_cannot_be_written_is_not_reconciled(
 
 @pytest.mark.parametrize(("table", "target"), [("isthmus_users", "both"), ("nothing", "both"), ("molecules", "local")])
 def test_what_cannot_be_forced_is_refused(manager: SyncManager, table: str, target: Any) -> None:
-    with pytest.raises(ValueError, match=r"kept equal|target"):
+    with pytest.raises(ValueError, match=r"is not synced|target must be"):
         manager.force_sync_record(table, "a", target)
 
 
@@ -296,7 +296,7 @@ def test_a_callback_that_fails_is_logged_and_stops_nothing(
     insert(convex, "a", name="theirs")
     with caplog.at_level(logging.ERROR, "database.sync"):
         assert_in_sync(manager, supabase, convex)
-    assert [record.message.rsplit(" ", 1)[1] for record in caplog.records] == [
+    assert [record.message.split(" ")[2] for record in caplog.records] == [
         "on_sync_start",
         "on_conflict",
         "on_sync_complete",
