@@ -1,1 +1,1 @@
-"""The feed of committed changes that some backends have, and the live queries that are made from it."""
+"""Change feeds of committed changes, for backends that have them, and the subscriptions that are built on them."""

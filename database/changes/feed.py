@@ -1,4 +1,4 @@
-"""What a backend tells of its commits, and how it is asked."""
+"""The change feed of a backend, and the operation that reads it."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from database.core.immutable import immutable
 from database.core.operations import Operation
 
 MAX_PAGE = 1_000
-"""The most changes that are asked for at a time."""
+"""The most changes of one page."""
 
 ChangeKind = Literal["insert", "update", "delete"]
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a commit did to one record."""
+    """A committed change of one record."""
 
     table: str
     id: str
@@ -29,11 +29,11 @@ class Change:
 class Changes:
     """A page of the feed.
 
-    :ivar changes: in the order of their commits.
-    :ivar cursor: where the next page begins; of the backend's own form, and to be kept as it is.
-    :ivar more: whether the next page has changes already.
-    :ivar gap: whether changes between the cursor that was given and this page are no longer known, so that a
-        follower has to compare everything.
+    :ivar changes: in commit order.
+    :ivar cursor: the start of the next page, an opaque text of the backend.
+    :ivar more: whether the next page already has changes.
+    :ivar gap: whether changes between the given cursor and this page have been deleted from the feed, so that a
+        follower has to compare all records.
     """
 
     changes: tuple[Change, ...]
@@ -44,9 +44,9 @@ class Changes:
 
 @immutable
 class ReadChanges(Operation):
-    """Ask for the changes behind a cursor. The result's ``value`` is a :class:`Changes`.
+    """Read the changes after a cursor. The result's ``value`` is a :class:`Changes`.
 
-    :ivar cursor: of an earlier page; None for the present end of the feed, without any changes.
+    :ivar cursor: that of an earlier page; None for the current end of the feed, without changes.
     :ivar limit: the most changes to return, from 1 to :data:`MAX_PAGE`.
     """
 
@@ -57,5 +57,5 @@ class ReadChanges(Operation):
 
 
 def no_log() -> SchemaMismatch:
-    """The error of a SQL database whose changes are not logged."""
-    return SchemaMismatch("the database lacks the log of changes; `flask db upgrade` makes it")
+    """The error of a SQL database without the table of the change feed."""
+    return SchemaMismatch("the database lacks the log of changes; run `flask db upgrade`, which creates it")

@@ -1,4 +1,4 @@
-"""One line in the log when a backend stops answering its followers, and one when it answers all of them again."""
+"""Logs one line when a backend stops responding to its followers, and one when it responds to all of them again."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 
 class Outage:
-    """Who of a backend's followers waits for it.
+    """The followers of a backend that wait for its response.
 
     :param backend: its name, for the log.
     """
@@ -22,27 +22,29 @@ class Outage:
         self._lock = Lock()
 
     def begin(self, follower: object, error: Exception) -> None:
-        """Note that ``follower`` got no answer."""
+        """Record that ``follower`` got no response."""
         with self._lock:
             begins = not self._waiting
             self._waiting.add(follower)
         if begins:
-            # What is no error of the data layer is a mistake somewhere, and is looked for by its traceback.
+            # Other exceptions are programming errors; the traceback helps to find them.
             trace = None if isinstance(error, DataError) else error
-            logger.warning("%s does not answer its subscriptions; they wait: %s", self._backend, error, exc_info=trace)
+            logger.warning(
+                "%s does not respond to its subscriptions; they are retried: %s", self._backend, error, exc_info=trace
+            )
 
     def end(self, follower: object) -> bool:
-        """Note that ``follower`` got an answer; whether it had been waiting for one."""
+        """Record that ``follower`` got a response. :returns: whether it had been waiting for one."""
         with self._lock:
             if follower not in self._waiting:
                 return False
             self._waiting.remove(follower)
             ends = not self._waiting
         if ends:
-            logger.warning("%s answers its subscriptions again", self._backend)
+            logger.warning("%s responds to its subscriptions again", self._backend)
         return True
 
     def leave(self, follower: object) -> None:
-        """Note that ``follower`` does not wait any longer, answer or not."""
+        """Record that ``follower`` has ended and no longer waits."""
         with self._lock:
             self._waiting.discard(follower)

@@ -1,4 +1,4 @@
-"""The thread that reads a feed as long as somebody follows it."""
+"""The thread that reads a change feed while there are subscriptions."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ from database.changes.outage import Outage
 from database.core.lifecycle import Worker
 
 INTERVAL = 0.25
-"""Seconds between two looks at a feed that has come to its end."""
+"""Seconds between two reads at the end of the feed."""
 
 ReadFeed = Callable[[str | None], Changes]
-"""Reads the page behind a cursor; None for the present end."""
+"""Reads the page after a cursor; None for the current end."""
 
 Notify = Callable[[Set[str] | None], None]
-"""Is told the tables that have changed; None if any may have."""
+"""Called with the tables that have changed; None if any table may have changed."""
 
 
 class Poller:
-    """Reads a feed from the moment of :meth:`start` and tells which tables have changed.
+    """Reads a feed from :meth:`start` on and reports which tables have changed.
 
-    With the first answer, and with the first after an outage or a gap, it tells of all tables: what happened
-    before is not in the feed.
+    After its first page, and after the first page following an outage or a gap, it reports all tables, because
+    earlier changes are not in the feed.
 
-    :param name: of the backend, for the thread.
-    :param outage: is told of a backend that does not answer; the poller goes on asking.
+    :param name: the backend's name, for the thread.
+    :param outage: records when the backend does not respond; the poller keeps retrying.
     """
 
     def __init__(self, name: str, read: ReadFeed, notify: Notify, outage: Outage) -> None:
@@ -37,7 +37,7 @@ class Poller:
         self._worker = Worker(f"isthmus-changes-{name}", self._poll, INTERVAL, ended=lambda: outage.leave(self))
 
     def start(self) -> None:
-        """Begin; a poller begins once."""
+        """Start the thread; a poller can be started once."""
         self._worker.start()
 
     def stop(self) -> None:
@@ -45,10 +45,10 @@ class Poller:
         self._worker.stop()
 
     def _poll(self) -> float | None:
-        """Read one page; no pause before the next one if it is there already."""
+        """Read one page. :returns: 0 if the next page already has changes."""
         try:
             page = self._read(self._cursor)
-        except Exception as error:  # noqa: BLE001  # whatever it is, who follows would wait for ever
+        except Exception as error:  # noqa: BLE001  # after any exception the followers would wait for ever
             self._outage.begin(self, error)
             return None
         recovered = self._outage.end(self)

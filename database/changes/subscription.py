@@ -1,4 +1,4 @@
-"""A query whose result is delivered, and delivered again whenever it has become another one."""
+"""A live query: its result is delivered, and delivered again whenever it changes."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from database.core.tables.unreadable import Unreadable
 logger = logging.getLogger(__name__)
 
 Callback = Callable[[list[Row]], object]
-"""Takes the rows of a result; they are its own."""
+"""Called with the rows of a result, which it may modify."""
 
 ErrorCallback = Callable[[Exception], object]
-"""Takes what a callback raised, why the query was refused, or why a row of its result cannot be read."""
+"""Called with the exception of a callback, of a refused query, or for a row of the result that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
 class LiveQuery:
-    """A query and what its result depends on.
+    """A query and the tables that its result depends on.
 
-    :ivar tables: it cannot have another result unless one of them has changed.
-    :ivar result: makes the query, as the current context's identity.
+    :ivar tables: the result can change only if one of these tables changes.
+    :ivar result: runs the query with the identity of the current context.
     """
 
     tables: Set[str]
@@ -44,14 +44,14 @@ class LiveQuery:
 
 
 class Subscription:
-    """Delivers the results of a query, one after another, in a thread of its own.
+    """Delivers the results of a query, one after another, in its own thread.
 
-    A callback that takes its time delays nobody else's; it is given the newest result then, and none of those
-    in between. As a context manager it ends with the block.
+    A slow callback does not delay other subscriptions; it skips intermediate results and gets the newest one. As a
+    context manager, the subscription ends with the block.
 
     :param backend: its name, for the thread and the log.
-    :param outage: is told when the backend does not answer; the query is made again until it does.
-    :param leave: is called when it is over, however it ended.
+    :param outage: records when the backend does not respond; the query is retried until it does.
+    :param leave: called when the subscription has ended, for any reason.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Subscription:
         self._on_error = on_error
         self._outage = outage
         self._leave = leave
-        # The subscriber's deadline is that of a request that is over long before.
+        # Without the subscriber's deadline: that belongs to its request, which the subscription outlives.
         self._context = NO_CONTEXT._replace(identity=current_context.get().identity)
         self._unreadable: Set[tuple[str, str | None, str]] = set()
         self._delivered: bytes | None = None
@@ -79,22 +79,22 @@ class Subscription:
 
     @property
     def active(self) -> bool:
-        """Whether results are still delivered; never in a process that was forked off."""
+        """Whether results are still delivered; always False in a forked child."""
         return self._worker.running
 
     def unsubscribe(self) -> None:
-        """End it. Nothing is delivered after this has returned; it may be called again.
+        """End the subscription. Nothing is delivered after this has returned; it may be called repeatedly.
 
-        It waits for a callback or a query that is under way, unless it is called by the callback itself.
+        It waits for a running callback or query, unless the callback itself calls it.
         """
         self._worker.stop()
 
     def start(self) -> None:
-        """Begin to deliver; a subscription begins once."""
+        """Start delivering; a subscription can be started once."""
         self._worker.start()
 
     def wake(self) -> None:
-        """Have the query made again soon."""
+        """Run the query again soon."""
         self._worker.wake()
 
     def __enter__(self) -> Self:
@@ -104,13 +104,13 @@ class Subscription:
         self.unsubscribe()
 
     def _serve(self) -> float | None:
-        """Make the query and deliver; the pause before it is made again though nothing changed, if it failed."""
+        """Run the query and deliver its result. :returns: the pause before a retry; None to wait for changes."""
         current_context.set(self._context)
         try:
             self._refresh()
         except Exception as error:
-            logger.exception("a subscription on %s could not be served; it goes on", self._backend)
-            self._tell(error)
+            logger.exception("the query of a subscription on %s failed; the subscription continues", self._backend)
+            self._report(error)
         return INTERVAL if self._waiting else None
 
     def _end(self) -> None:
@@ -124,20 +124,20 @@ class Subscription:
             self._waiting = True
             self._outage.begin(self, error)
         except RequestError as error:
-            self._answered()
+            self._note_response()
             logger.exception("the query of a subscription on %s was refused", self._backend)
-            self._tell(error)
+            self._report(error)
         else:
-            self._answered()
-            self._tell_of(result.unreadable)
+            self._note_response()
+            self._report_unreadable(result.unreadable)
             self._deliver(result.rows)
 
-    def _answered(self) -> None:
+    def _note_response(self) -> None:
         self._waiting = False
         self._outage.end(self)
 
     def _deliver(self, rows: list[Row]) -> None:
-        # Compared as text: to Python 1, 1.0 and True are equal, and a callback may change its rows.
+        # Compared as text, because in Python 1, 1.0 and True are equal, and because a callback may modify its rows.
         text = orjson.dumps(rows, option=orjson.OPT_SORT_KEYS)
         if self._worker.stopping or text == self._delivered:
             return
@@ -146,16 +146,16 @@ class Subscription:
             self._callback(rows)
         except Exception as error:
             logger.exception("the callback of a subscription on %s failed", self._backend)
-            self._tell(error)
+            self._report(error)
 
-    def _tell_of(self, unreadable: Sequence[Unreadable]) -> None:
-        """Tell of each row that cannot be read, once as long as it is so."""
+    def _report_unreadable(self, unreadable: Sequence[Unreadable]) -> None:
+        """Report each unreadable row once, until it becomes readable."""
         found = {(bad.table, bad.id, bad.column): bad for bad in unreadable}
         news, self._unreadable = found.keys() - self._unreadable, set(found)
         for key in news:
-            self._tell(found[key].error())
+            self._report(found[key].error())
 
-    def _tell(self, error: Exception) -> None:
+    def _report(self, error: Exception) -> None:
         if self._on_error is None:
             return
         try:

@@ -1,4 +1,4 @@
-"""All subscriptions on one adapter, and the one poller that they share."""
+"""The subscriptions on one adapter, and the poller that they share."""
 
 from __future__ import annotations
 
@@ -32,15 +32,15 @@ class Subscriptions:
         self._lock = Lock()
 
     def __len__(self) -> int:
-        """How many there are."""
+        """The number of active subscriptions."""
         return len(self._members)
 
     def add(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None) -> Subscription:
-        """A subscription that has begun, as the current identity.
+        """Start a subscription with the current identity.
 
-        :raises RequestError: what the query itself raises, which is made once to find out.
+        :raises RequestError: if the query, which is run once to find out, is refused.
         """
-        # A backend that does not answer is waited for by the subscription, as it is later on.
+        # If the backend does not respond, the subscription retries, as during a later outage.
         with suppress(BackendError):
             query.result()
         subscription = Subscription(self._backend, query, callback, on_error, self._outage, self._remove)
@@ -53,7 +53,7 @@ class Subscriptions:
         return subscription
 
     def end(self) -> None:
-        """End all of them."""
+        """End all subscriptions."""
         with self._lock:
             members = list(self._members)
         for subscription in members:
@@ -65,7 +65,7 @@ class Subscriptions:
             poller = None
             if not self._members:
                 poller, self._poller = self._poller, None
-        # Not under the lock: the poller needs it to come to its end.
+        # Without holding the lock, which the poller needs to finish its step.
         if poller is not None:
             poller.stop()
 

@@ -1,1 +1,1 @@
-"""The ground floor: types, errors and the portable query. Imports nothing above it."""
+"""The lowest layer: types, errors and the portable query. It imports none of the other layers."""

@@ -1,4 +1,4 @@
-"""Caches that are limited in bytes, for what callers' queries make."""
+"""Caches that are limited in bytes, because callers decide how large the entries become."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _LARGEST_SHARE = 16
 
 
 class ByteCache(Generic[Value]):
-    """Values by key, of which those that were not asked for again go first when all take too much room.
+    """A cache limited in bytes. Entries that were not used since they were stored are evicted first.
 
-    :param most: bytes that keys and values may take; what alone would take a sixteenth of it is not kept.
+    :param most: bytes that keys and values may take together. An entry larger than a sixteenth of it is not kept.
     """
 
     def __init__(self, most: int) -> None:
@@ -41,14 +41,14 @@ class ByteCache(Generic[Value]):
         entry = self._entries.get(key)
         if entry is None:
             return None
-        # Moving it to the end would mean to hash the key again, which for a long query takes longer than this all.
+        # Moving it to the end would hash the key again, which for a long query takes longer than the whole look-up.
         entry.used = True
         return entry.value
 
     def put(self, key: Hashable, value: Value, size: int) -> None:
-        """Keep a value.
+        """Store a value.
 
-        :param size: bytes that key and value take.
+        :param size: bytes that key and value take together.
         """
         if size > self._most // _LARGEST_SHARE:
             return
@@ -58,14 +58,14 @@ class ByteCache(Generic[Value]):
             self._entries[key] = _Entry(value, size)
             self._bytes += size
             while self._bytes > self._most:
-                self._let_go_of_one()
+                self._evict_one()
 
     @property
     def bytes(self) -> int:
-        """Bytes that are taken now."""
+        """Bytes in use."""
         return self._bytes
 
-    def _let_go_of_one(self) -> None:
+    def _evict_one(self) -> None:
         key = next(iter(self._entries))
         entry = self._entries.pop(key)
         if entry.used:
@@ -85,10 +85,10 @@ class _Entry(Generic[Value]):
 
 
 def remembered(most: int, weigh: Callable[..., int]) -> Callable[[Callable[P, Value]], Callable[P, Value]]:
-    """Have a function's results kept, by its positional arguments; None is not kept.
+    """Cache a function's results by its positional arguments; None is not cached.
 
-    :param most: bytes, as of :class:`ByteCache`.
-    :param weigh: the bytes that the arguments and the result take.
+    :param most: bytes, as for :class:`ByteCache`.
+    :param weigh: takes the function's arguments and returns the bytes that they and the result take.
     """
 
     def remembering(function: Callable[P, Value]) -> Callable[P, Value]:
@@ -108,6 +108,6 @@ def remembered(most: int, weigh: Callable[..., int]) -> Callable[[Callable[P, Va
 
 
 def footprint(value: object) -> int:
-    """About how many bytes a value takes, with what nested tuples hold."""
+    """Return about how many bytes a value takes, including the contents of nested tuples."""
     size = sys.getsizeof(value)
     return size + sum(map(footprint, value)) if isinstance(value, tuple) else size

@@ -1,4 +1,4 @@
-"""What a backend can do, as data. What it cannot is refused before any I/O."""
+"""The capabilities of a backend, as data. An operation that needs a missing one is refused before any I/O."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from database.core.tables.values import MAX_JSON_DEPTH
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """A record per adapter, checked by the contract suite in both directions.
+    """The capabilities of one adapter. The contract suite checks that each is present, or absent, as declared.
 
     :ivar sessions: interactive transactions that the client holds open.
     :ivar savepoints: nested transactions that roll back alone.
-    :ivar locks: a transaction can lock rows that it reads, and wait for who has them locked.
-    :ivar sql: SQL text goes to the backend as it is, or is translated to operations as far as they reach.
-    :ivar calls: stored functions by name.
+    :ivar locks: a transaction can lock the rows it reads, and waits for other transactions' locks.
+    :ivar sql: ``native`` sends SQL text to the backend unchanged; ``translated`` turns a statement into one operation.
+    :ivar calls: stored functions, called by name.
     :ivar row_security: the backend itself applies the caller's identity to every row.
-    :ivar immediate_constraints: a transaction is told of a constraint by the operation, not only by its commit.
-    :ivar changes: a feed of committed changes, from which subscriptions are made.
-    :ivar json_depth: how deep a JSON document may be nested.
-    :ivar json_number_types: a document's ``1.0`` stays a float; otherwise it may come back as the integer 1.
+    :ivar immediate_constraints: the operation that violates a constraint raises; otherwise the commit does.
+    :ivar changes: a feed of committed changes, which subscriptions and sync need.
+    :ivar json_depth: the deepest nesting of a JSON document.
+    :ivar json_number_types: ``1.0`` in a document stays a float; otherwise it may come back as the integer 1.
     :ivar durable: an acknowledged write survives the process.
     """
 

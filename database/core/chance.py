@@ -1,7 +1,7 @@
-"""Chance, for waits that keep many processes from doing the same at the same moment.
+"""Random numbers for jitter, which keeps many processes from retrying at the same moment.
 
-From the system and not from :mod:`random`, whose state belongs to the application, and is the same in forked processes
-where an instance of one's own is used.
+They come from the operating system: the state of :mod:`random` belongs to the application, and forked processes would
+share the state of a private instance.
 """
 
 from __future__ import annotations
@@ -9,4 +9,4 @@ from __future__ import annotations
 from random import SystemRandom
 
 chance = SystemRandom().random
-"""A number from 0, included, to 1, excluded."""
+"""Return a random number from 0 (inclusive) to 1 (exclusive)."""

@@ -1,6 +1,6 @@
-"""Time: a monotonic clock for intervals, a wall clock for what is stored.
+"""Time: a monotonic clock for intervals, a wall clock for stored timestamps.
 
-Tests replace a component's clock by passing another callable; nothing reads the system clock elsewhere.
+Tests replace a component's clock by passing another callable; no other module reads the system clock.
 """
 
 from __future__ import annotations
@@ -17,5 +17,5 @@ monotonic: Clock = time.monotonic
 
 
 def utc_now() -> datetime:
-    """The wall-clock time, aware, UTC, in microseconds: for values that are stored."""
+    """Return the current time as an aware UTC datetime, for stored timestamps."""
     return datetime.now(UTC)

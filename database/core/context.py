@@ -1,4 +1,4 @@
-"""What travels beside an operation: its deadline, who asks, and the unit of work it belongs to."""
+"""The context of an operation: its deadline, the caller's identity, and the unit of work it belongs to."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ Answer = TypeVar("Answer")
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who asks, as a plain value: the data layer believes it and never reads a token to find out.
+    """The caller's identity, as a plain value. The data layer trusts it and never verifies a token itself.
 
-    :param subject: the user's id, or None for nobody.
+    :param subject: the user's id, or None if the caller is not signed in.
     :param role: the *database* role: ``anon``, ``authenticated`` or ``service_role``.
     :param claims: the verified claims, for row level security. Not part of ``repr``.
-    :param token: the access token that says so, for backends that check it themselves. Not part of ``repr``.
+    :param token: the caller's access token, for backends that verify it themselves. Not part of ``repr``.
     """
 
     subject: str | None = None
@@ -51,13 +51,13 @@ SERVICE = Identity(role="service_role")
 
 
 class Context(NamedTuple):
-    """The circumstances of a call.
+    """The context of a call.
 
     :ivar deadline: monotonic seconds at which the caller stops waiting; ``inf`` for no limit.
-    :ivar identity: who asks; None if nobody said so. In an app such a call is refused, outside of one it is the
+    :ivar identity: the caller; None if none was set. Such a call is refused in a Flask app; elsewhere it is the
         application's own.
-    :ivar transaction: the :class:`~database.adapter.transactions.Transaction` that the call is made in, at which the
-        stages around the call end; None for a call on its own.
+    :ivar transaction: the :class:`~database.adapter.transactions.Transaction` that the call belongs to; None for a
+        call outside of a transaction.
     """
 
     deadline: float = math.inf
@@ -72,7 +72,7 @@ class Context(NamedTuple):
         return tuple.__new__(Context, (deadline, self.identity, self.transaction))
 
     def inside(self, transaction: Any, deadline: float) -> Context:
-        """The same context inside a transaction, which has a deadline of its own."""
+        """The same context inside a transaction that has its own deadline."""
         earlier = deadline if deadline < self.deadline else self.deadline
         return tuple.__new__(Context, (earlier, self.identity, transaction))
 
@@ -81,9 +81,9 @@ class Context(NamedTuple):
         return tuple.__new__(Context, (self.deadline, identity, self.transaction))
 
     def begun(self, identity: Identity | None, deadline: float) -> Context:
-        """The context of a request that begins inside of this one.
+        """The context of a request that is handled inside this one.
 
-        :param identity: who asks until something finds out; not who asked outside.
+        :param identity: the caller until the request is authenticated; not inherited from this context.
         """
         return tuple.__new__(Context, (min(self.deadline, deadline), identity, None))
 
@@ -94,7 +94,7 @@ current_context: ContextVar[Context] = ContextVar("isthmus_context", default=NO_
 
 @contextmanager
 def acting_as(identity: Identity) -> Iterator[None]:
-    """Run the block's calls as ``identity``. :raises TypeError: for None, which says of nobody that they ask."""
+    """Run the block's calls as ``identity``. :raises TypeError: for None."""
     if identity is None:
         raise TypeError("acting_as takes an Identity; the application's own calls are made in as_application()")
     token = current_context.set(current_context.get().acting_as(identity))
@@ -108,7 +108,7 @@ def acting_as(identity: Identity) -> Iterator[None]:
 def as_application(*, within: float = math.inf) -> Iterator[None]:
     """Run the block's calls as the application itself, which may do everything.
 
-    :param within: seconds until its calls give up; less, if whoever runs it has less.
+    :param within: seconds until the calls give up; an earlier deadline of the surrounding context still applies.
     """
     context = current_context.get().acting_as(SERVICE)
     token = current_context.set(context if within == math.inf else context.until(monotonic() + within))
@@ -120,7 +120,7 @@ def as_application(*, within: float = math.inf) -> Iterator[None]:
 
 @contextmanager
 def on_its_own() -> Iterator[None]:
-    """Run the block's calls outside of the unit of work around it: what they do holds, whatever becomes of that."""
+    """Run the block's calls outside of the current unit of work: they are not rolled back with it."""
     token = active_unit.set(None)
     try:
         yield
@@ -129,19 +129,19 @@ def on_its_own() -> Iterator[None]:
 
 
 class AmbientUnit(Protocol):
-    """What an adapter needs to know of the unit of work around it."""
+    """The part of the current unit of work that an adapter uses."""
 
     def run(self, source: Any, operation: Operation) -> Result:
-        """Execute an ``operation`` meant for ``source`` inside the unit, or beside it where it may not join."""
+        """Execute an ``operation`` for ``source`` inside the unit, or outside of it if it may not join."""
 
     def nested(self, source: Any) -> AbstractContextManager[Any]:
         """A savepoint of the unit, which must be on the source's adapter."""
 
 
 class Provenance:
-    """Which stand-ins have answered reads of a request, and how old their answers may be.
+    """Which fallback databases have answered reads of a request, and how stale their rows may be.
 
-    :ivar stale_for: by the name of the database: seconds since the first database last answered.
+    :ivar stale_for: by the fallback's name: seconds since the primary last answered.
     """
 
     __slots__ = ("stale_for",)
@@ -150,22 +150,22 @@ class Provenance:
         self.stale_for: dict[str, float] = {}
 
     def note(self, source: str, stale_for: float) -> None:
-        """Note an answer of a stand-in."""
+        """Record a result of a fallback."""
         self.stale_for[source] = max(stale_for, self.stale_for.get(source, 0.0))
 
 
 current_provenance: ContextVar[Provenance | None] = ContextVar("isthmus_provenance", default=None)
-"""Where answers of stand-ins are noted; None where nobody asks."""
+"""Records the results of fallbacks; None outside of requests."""
 
 active_unit: ContextVar[AmbientUnit | None] = ContextVar("isthmus_unit", default=None)
-"""The unit of work that plain adapter calls of this thread join, if there is one."""
+"""The unit of work that adapter calls of this thread join; None if there is none."""
 
 
 def in_callers_name(function: Callable[P, Answer]) -> Callable[P, Answer]:
-    """``function`` for another thread: its calls are made as whoever asks here and now, until the same deadline.
+    """Wrap ``function`` for another thread: its calls have the current caller's identity and deadline.
 
-    They do not join the unit of work of this thread: each is on its own, or in a ``transaction()`` that the function
-    opens, and stays when the request fails.
+    They do not join the unit of work of this thread: each call commits by itself, or with a ``transaction()`` that the
+    function opens, and is not rolled back if the request fails.
 
     >>> with ThreadPoolExecutor() as pool:
     ...     pool.submit(in_callers_name(count_notes), "draft")

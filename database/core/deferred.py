@@ -1,4 +1,4 @@
-"""The answer of a function that runs when its transaction commits."""
+"""The result of a function that runs when its transaction commits."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from database.core.errors import TransactionError
 
 
 class Deferred:
-    """Stands for what a function will return: it is settled by the commit, and never after a rollback.
+    """A placeholder for the return value of a function. The commit sets the value; after a rollback it has none.
 
-    Settled, it can be indexed, iterated over and tested as the value itself, and answered as JSON. A view that returns
-    it as a part of a ``dict`` or ``list`` answers with the value, because the answer is written after the commit.
+    After the commit it can be indexed, iterated over and tested like the value itself, and serialised as JSON. A view
+    may return it inside a ``dict`` or ``list``, because the response body is written after the commit.
 
     :param function: the function's name, for messages.
     """
@@ -23,16 +23,17 @@ class Deferred:
 
     @property
     def value(self) -> Any:
-        """What the function returned. :raises TransactionError: before the commit, and after a rollback."""
+        """The function's return value. :raises TransactionError: before the commit, and after a rollback."""
         if not self._values:
             raise TransactionError(
-                f"{self._function} runs when the transaction commits, and what it returns is not known before that. "
-                "Return it from the view inside a dict, which is written after the commit, or read its .value there"
+                f"{self._function} runs when the transaction commits; its return value is not known before that. "
+                "Read .value after the commit, or return this object from the view inside a dict, which is serialised "
+                "after the commit"
             )
         return self._values[0]
 
     def settle(self, value: Any) -> None:
-        """Note what the function returned."""
+        """Set the function's return value."""
         self._values = [value]
 
     def __getitem__(self, key: Any) -> Any:
@@ -48,4 +49,4 @@ class Deferred:
         return bool(self.value)
 
     def __repr__(self) -> str:
-        return f"<what {self._function} returns: {repr(self._values[0]) if self._values else 'not known yet'}>"
+        return f"<return value of {self._function}: {repr(self._values[0]) if self._values else 'not known yet'}>"

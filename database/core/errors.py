@@ -1,33 +1,33 @@
-"""Every error the data layer raises, in one tree.
+"""The exceptions of the data layer, in one tree.
 
 ::
 
     DataError
-    ├── CallerMissing           a call in an app that nobody said the caller of; the program is wrong
-    ├── BackendError            the backend failed; the request may be right
+    ├── CallerMissing           a call in an app without a caller's identity: a programming error
+    ├── BackendError            the backend failed; the request may be valid
     │   ├── Unavailable         nothing was applied (also a builtin ConnectionError)
-    │   │   ├── CircuitOpen     refused here, nothing was sent
-    │   │   ├── ConnectFailed   no connection could be made
-    │   │   └── PoolExhausted   no free connection or permit in time
-    │   ├── TimedOut            no answer in time, nothing was applied (also a builtin TimeoutError)
-    │   │   └── Stopped         the work itself took too long and was ended at the deadline; the backend is well
-    │   ├── OutcomeUnknown      a write was sent and its answer lost: it may have been applied
-    │   ├── Throttled           the backend asked to slow down
-    │   ├── SchemaMismatch      a declared table or column is missing there
-    │   └── CredentialsRefused  the application's own key or password is not accepted
-    ├── UnreadableRecord        a stored value is none of its column's kind; the backend and the request are well
-    └── RequestError            the request was wrong or lost a race; the backend is well
+    │   │   ├── CircuitOpen     refused by the circuit breaker, nothing was sent
+    │   │   ├── ConnectFailed   no connection could be opened
+    │   │   └── PoolExhausted   no connection or permit became free in time
+    │   ├── TimedOut            no response in time, nothing was applied (also a builtin TimeoutError)
+    │   │   └── Stopped         the statement was stopped at its deadline; the backend is healthy
+    │   ├── OutcomeUnknown      a write was sent and its response lost: it may have been applied
+    │   ├── Throttled           the backend limits the rate of requests
+    │   ├── SchemaMismatch      the database lacks a declared table or column
+    │   └── CredentialsRefused  the backend refuses the application's own key or password
+    ├── UnreadableRecord        a stored value does not have its column's type; backend and request are fine
+    └── RequestError            the request is invalid or lost a race; the backend is healthy
         ├── NotFound            (also a builtin KeyError)
         ├── Conflict            the row does not have the version that the caller expected
-        │   └── SerializationFailure  another transaction came first; the same work may succeed if it begins anew
+        │   └── SerializationFailure  a concurrent transaction came first; retrying the whole transaction may succeed
         ├── ConstraintViolated  unique, foreign key, not null or check
         ├── InvalidQuery        unknown column, wrong type, malformed filter
-        │   └── InvalidRow      a row that does not fit its table; says which row and column
-        ├── Unsupported         a capability that the backend does not have
+        │   └── InvalidRow      a row that does not fit its table; names the row and the column
+        ├── Unsupported         the backend lacks a capability
         ├── PermissionDenied    the access rules refuse this identity
-        └── TransactionError    the transaction is over, aborted or belongs to another backend
+        └── TransactionError    the transaction has ended, was aborted or belongs to another backend
 
-A driver's error is always the ``__cause__``. Messages never contain credentials or row values.
+The driver's exception is always the ``__cause__``. Messages never contain credentials or row values.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from enum import Enum
 
 
 class ConstraintKind(Enum):
-    """What a constraint asks of a row."""
+    """The kind of a violated constraint."""
 
     UNIQUE = "unique"
     FOREIGN_KEY = "foreign key"
@@ -45,7 +45,7 @@ class ConstraintKind(Enum):
 
 
 class Outcome(Enum):
-    """What is known about a write after its call ended."""
+    """Whether a write was applied, as far as is known after its call."""
 
     APPLIED = "applied"
     NOT_APPLIED = "not_applied"
@@ -55,10 +55,10 @@ class Outcome(Enum):
 class DataError(Exception):
     """Base of the tree.
 
-    :param message: for people; free of secrets and of row values.
-    :param backend: the adapter's name, where one was involved.
+    :param message: for people; without secrets and row values.
+    :param backend: the adapter's name; None if no adapter was involved.
     :param operation: the operation's kind, such as ``"select"``.
-    :param retry_after: seconds the backend asked to wait, if it did.
+    :param retry_after: seconds after which the backend allows a retry; None if it gave none.
     """
 
     retryable = False
@@ -83,19 +83,20 @@ class DataError(Exception):
 
 
 class CallerMissing(DataError):
-    """A call in an app of which nobody said in whose name it is made; nothing was sent."""
+    """A call in an app without a caller's identity; nothing was sent."""
 
     def __init__(self, *, backend: str | None = None, operation: str | None = None) -> None:
         super().__init__(
-            "No caller is known in this thread. Carry the request's caller into it with in_callers_name(function), or "
-            "make the application's own calls inside `with as_application():` (import both from database).",
+            "No caller is known in this thread. Pass the request's caller to the thread with "
+            "in_callers_name(function), or make the application's own calls inside `with as_application():` "
+            "(import both from database).",
             backend=backend,
             operation=operation,
         )
 
 
 class BackendError(DataError):
-    """The backend failed; the same request may succeed later or elsewhere."""
+    """The backend failed; the same request may succeed later or on another backend."""
 
 
 class Unavailable(BackendError, ConnectionError):
@@ -111,7 +112,7 @@ class CircuitOpen(Unavailable):
 
 
 class ConnectFailed(Unavailable):
-    """No connection could be made."""
+    """No connection could be opened."""
 
 
 class PoolExhausted(Unavailable):
@@ -121,17 +122,17 @@ class PoolExhausted(Unavailable):
 
 
 class TimedOut(BackendError, TimeoutError):
-    """No answer within the time limit, and certainly nothing was applied."""
+    """No response within the time limit; nothing was applied."""
 
     retryable = True
 
 
 class Stopped(TimedOut):
-    """The work took longer than its time limit and was ended; who was asked is well, and nothing was applied."""
+    """A statement exceeded its time limit and was stopped. The backend is healthy; nothing was applied."""
 
 
 class OutcomeUnknown(BackendError):
-    """A write was sent and its answer lost. It may or may not have been applied."""
+    """A write was sent and its response lost. It may or may not have been applied."""
 
     outcome = Outcome.UNKNOWN
 
@@ -139,11 +140,11 @@ class OutcomeUnknown(BackendError):
 def lost_answer(
     reason: str, *, reads: bool, late: bool = False, retry_after: float | None = None
 ) -> Unavailable | TimedOut | OutcomeUnknown:
-    """The error for a request that was sent and whose answer did not come, or is none: a write may have been applied.
+    """The error for a request that was sent and whose response was lost or is invalid: a write may have been applied.
 
-    :param reason: what became of the answer.
-    :param reads: whether the request certainly changed nothing, so that there is no doubt.
-    :param late: whether time ran out.
+    :param reason: why there is no response.
+    :param reads: whether the request certainly changes nothing, so that its outcome is known.
+    :param late: whether the deadline passed.
     """
     if not reads:
         return OutcomeUnknown(f"the write was not confirmed: {reason}", retry_after=retry_after)
@@ -151,24 +152,24 @@ def lost_answer(
 
 
 class Throttled(BackendError):
-    """The backend refused because of its load; nothing was applied."""
+    """The backend refused the request because of its load or a rate limit; nothing was applied."""
 
     retryable = True
 
 
 class UnreadableRecord(DataError):
-    """A record holds a value, written by another program, that is none of its column's kind.
+    """A record holds a value, written by another program, that does not have its column's type.
 
-    Neither the backend's failure nor the request's fault. The record is readable again once the column has a good
-    value; it can be given one by an update, and be deleted.
+    Neither the backend nor the request is at fault. The record becomes readable again when the column gets a valid
+    value; it can be updated and deleted.
 
-    :param table: None in an answer to SQL text.
-    :param record_id: None where it is not known.
+    :param table: None in a result of SQL text.
+    :param record_id: None if it is not known.
     """
 
     def __init__(self, table: str | None, record_id: str | None, column: str, reason: str) -> None:
         which = "a record" if record_id is None else f"record {record_id[:64]!r}"
-        where = "the statement's answer" if table is None else f"table {table!r}"
+        where = "the statement's result" if table is None else f"table {table!r}"
         super().__init__(f"{which} of {where} cannot be read: column {column!r}: {reason}")
         self.table = table
         self.record_id = record_id
@@ -176,31 +177,31 @@ class UnreadableRecord(DataError):
 
 
 class RequestError(DataError):
-    """The request cannot be fulfilled as it is; repeating it unchanged does not help."""
+    """The request cannot be carried out; repeating it unchanged does not help."""
 
 
 class NotFound(RequestError, KeyError):
-    """There is no such record, table or function."""
+    """The record, table or function does not exist."""
 
 
 class Conflict(RequestError):
-    """The row or the snapshot that the request built on has changed."""
+    """The row or the snapshot that the request was based on has changed."""
 
 
 class SerializationFailure(Conflict):
-    """The transaction cannot be one of a series, because another one came first. Nothing of it was applied.
+    """The transaction cannot be serialised, because a concurrent one committed first. Nothing of it was applied.
 
-    Unlike any other conflict it says nothing about what the caller expected: the same work, begun anew with what is
-    there now, may succeed.
+    Unlike other conflicts it does not contradict the caller's expectation: retrying the whole transaction on the
+    current data may succeed.
     """
 
 
 class ConstraintViolated(RequestError):
-    """The backend's schema refused the rows.
+    """A constraint of the backend's schema refused the rows.
 
-    :param kind: which kind of constraint it is, where the backend tells it.
-    :param constraint: the constraint's name, or ``table.column``, where the backend tells it.
-    :param row: the zero-based index of the refused row in a multi-row insert, where known.
+    :param kind: the kind of the constraint; None if the backend does not report it.
+    :param constraint: the constraint's name, or ``table.column``; None if the backend does not report it.
+    :param row: the zero-based index of the refused row in a multi-row insert; None if not known.
     """
 
     def __init__(
@@ -226,8 +227,8 @@ class InvalidQuery(RequestError):
 class InvalidRow(InvalidQuery):
     """A row does not fit its table.
 
-    :param row: zero-based index in the list that was given.
-    :param column: the column at fault.
+    :param row: the row's zero-based index in the given list.
+    :param column: the invalid column; None if the row as a whole is invalid.
     """
 
     def __init__(self, message: str, *, row: int, column: str | None) -> None:
@@ -239,7 +240,7 @@ class InvalidRow(InvalidQuery):
 class Unsupported(RequestError):
     """The backend lacks a capability; raised before any I/O.
 
-    :param capability: its name, a field of :class:`~database.core.capabilities.Capabilities`.
+    :param capability: the name of the capability, usually a field of :class:`~database.core.capabilities.Capabilities`.
     """
 
     def __init__(self, capability: str, *, backend: str | None = None, detail: str = "") -> None:
@@ -248,7 +249,7 @@ class Unsupported(RequestError):
 
 
 class SchemaMismatch(BackendError):
-    """The database lacks a table or a column that is declared; it waits for a migration."""
+    """The database lacks a declared table or column; it needs a migration."""
 
 
 def lacking(what: str) -> SchemaMismatch:
@@ -257,18 +258,18 @@ def lacking(what: str) -> SchemaMismatch:
     :param what: such as ``the table orders``.
     """
     return SchemaMismatch(
-        f"the database lacks {what}; its migrations are not up to date: run `flask db upgrade`,"
-        " which says what to do if no migration makes it"
+        f"the database lacks {what}: its migrations are not up to date; run `flask db upgrade`, which says what to do"
+        " if no migration creates it"
     )
 
 
 class CredentialsRefused(BackendError):
-    """The backend does not accept the application's own key or password; the message names the setting."""
+    """The backend refuses the application's own key or password; the message names the setting."""
 
 
 class PermissionDenied(RequestError):
-    """The tables' access rules, or the backend's own, refuse this identity."""
+    """The tables' access rules, or those of the backend, refuse this identity."""
 
 
 class TransactionError(RequestError):
-    """The transaction is over, aborted, or belongs to another backend."""
+    """The transaction has ended, was aborted, or belongs to another backend."""

@@ -1,7 +1,7 @@
-"""Names of a package whose modules are imported with their first use, as PEP 562 has it.
+"""Lazy names of a package (PEP 562): a name's module is imported when the name is first used.
 
-What loads a driver or a parser is named in this way by its package, and whoever may do without says ``package.name``
-where it is used. Importing a name *from* the package is such a use.
+A package declares names in this way if their modules load a driver or a parser. Callers that may never need them write
+``package.name`` at the place of use, because ``from package import name`` imports the module at once.
 """
 
 from __future__ import annotations
@@ -15,10 +15,10 @@ from typing import Any
 
 
 def on_first_use(package: str, modules: Mapping[str, str]) -> Callable[[str], Any]:
-    """The ``__getattr__`` of a package. Threads may share it: Python imports a module once.
+    """Return the ``__getattr__`` of a package. It is thread-safe, because Python imports a module once.
 
-    :param package: its ``__name__``.
-    :param modules: the package's module that each name is in, or the name itself for that of a module.
+    :param package: the package's ``__name__``.
+    :param modules: by name, the submodule that defines it; a name that is a submodule itself maps to itself.
     """
 
     def import_now(name: str) -> Any:
@@ -33,6 +33,6 @@ def on_first_use(package: str, modules: Mapping[str, str]) -> Callable[[str], An
 
 
 def load(package: ModuleType) -> None:
-    """Import all that a package would import with the first use of its names."""
+    """Import the modules of all lazy names of a package."""
     for name in package.__all__:
         getattr(package, name)

@@ -1,4 +1,4 @@
-"""Immutable values that are made as fast as ordinary objects."""
+"""Immutable values that are created as fast as ordinary objects."""
 
 from __future__ import annotations
 

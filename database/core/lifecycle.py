@@ -1,7 +1,7 @@
-"""What begins in a process and has to end in it: state that no forked child may share, and threads.
+"""Process-local state: rebuilding objects in forked children, and background threads.
 
-A thread does not live on in a forked child, and a lock that it held there stays locked for ever. So whatever holds
-locks, threads or connections is made anew in the child, in the order that :func:`rebuild_after_fork` was told.
+Threads do not survive a fork, and a lock that a thread held stays locked in the child for ever. So every object with
+locks, threads or connections is rebuilt in the child, in the order that :func:`rebuild_after_fork` records.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ logger = logging.getLogger(__name__)
 
 Owner = TypeVar("Owner")
 
-Step = Callable[[], float | None]
-"""One step of a worker: the seconds until the next one, or None for the worker's interval."""
+WorkerStep = Callable[[], float | None]
+"""One step of a worker. It returns the seconds until the next one, or None for the worker's interval."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +38,11 @@ _rebuilding: weakref.WeakKeyDictionary[Any, _Rebuilding] = weakref.WeakKeyDictio
 
 
 def rebuild_after_fork(owner: Owner, rebuild: Callable[[Owner], object], *, after: Iterable[object] = ()) -> None:
-    """In a forked child have ``rebuild(owner)`` called, which makes anew what the child must not share.
+    """Register ``rebuild(owner)`` to be called in every forked child, to recreate state that must not be shared.
 
-    :param owner: is not kept alive by this.
-    :param rebuild: a function or an unbound method. It must not wait for anything: in the child no other thread runs.
-    :param after: what ``owner`` builds upon. Where it has to be rebuilt itself, that happens before.
+    :param owner: held by a weak reference.
+    :param rebuild: a function or an unbound method. It must not wait: no other thread runs in the child.
+    :param after: objects that ``owner`` depends on; if they are registered themselves, they are rebuilt first.
     """
     _rebuilding[owner] = _Rebuilding(rebuild, tuple(weakref.ref(other) for other in after))
 
@@ -65,17 +65,17 @@ def _rebuild(owner: Any, done: set[int]) -> None:
     try:
         entry.rebuild(owner)
     except Exception:
-        # Nobody could catch it, and the child needs the others all the same.
-        logger.exception("%r could not be made anew in a forked process", owner)
+        # No caller could catch it, and the child needs the other objects in any case.
+        logger.exception("%r could not be rebuilt in a forked process", owner)
 
 
 os.register_at_fork(after_in_child=_rebuild_all)
 
 
 def in_background(name: str, work: Callable[[], object]) -> Thread:
-    """A daemon thread that does ``work`` once; what that raises is logged.
+    """Start a daemon thread that calls ``work`` once and logs its exception.
 
-    :param name: of the thread.
+    :param name: the thread's name.
     """
 
     def run() -> None:
@@ -91,7 +91,7 @@ def in_background(name: str, work: Callable[[], object]) -> Thread:
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """One life of a worker's thread."""
+    """One run of a worker's thread, from start to stop."""
 
     wake: Event = field(default_factory=Event)
     stopped: bool = False
@@ -99,27 +99,26 @@ class _Run:
 
 
 class Worker:
-    """A daemon thread that does one step after another until it is stopped. What a step raises is logged, and the
-    worker goes on.
+    """A daemon thread that repeats a step until it is stopped. Exceptions of a step are logged; the worker continues.
 
-    It may be started again after it has ended; two steps are never under way at the same time. In a forked child it
-    does not run, and whoever made it makes another one there.
+    It can be started again after it has ended; two steps never run at the same time. It does not run in a forked
+    child; its owner creates a new one there (:func:`rebuild_after_fork`).
 
-    :param name: of the thread.
-    :param step: see :data:`Step`.
+    :param name: the thread's name.
+    :param step: see :data:`WorkerStep`.
     :param interval: seconds between two steps; None waits for :meth:`wake`.
     :param first: seconds before the first step; None waits for :meth:`wake`.
-    :param goes_on: whether another step may be needed, asked before each pause; it must not wait. The worker ends if
-        not. Whoever makes it true again calls :meth:`start` afterwards, and no step is missed.
+    :param goes_on: called before each pause; the worker ends if it returns False. It must not wait. Code that makes it
+        true again calls :meth:`start` afterwards, so that no step is missed.
     :param ended: called in the thread when it ends.
-    :param wait: replaces the waiting, for tests.
-    :ivar at_work: whether the thread goes on; cheap to read, for those who start a worker with each call.
+    :param wait: replaces waiting, for tests.
+    :ivar at_work: whether the thread continues; cheap to read, for owners that start the worker in every call.
     """
 
     def __init__(
         self,
         name: str,
-        step: Step,
+        step: WorkerStep,
         interval: float | None,
         *,
         first: float | None = 0.0,
@@ -140,8 +139,8 @@ class Worker:
 
     @property
     def running(self) -> bool:
-        """Whether there is a thread that goes on; never in a process that was forked off."""
-        # In a forked child the lock may be held for good, by a thread that is not here.
+        """Whether a thread runs and continues; always False in a forked child."""
+        # In a forked child the lock may be held for ever, by a thread that does not exist there.
         if not self._is_alive(self._run):
             return False
         with self._lock:
@@ -149,11 +148,11 @@ class Worker:
 
     @property
     def stopping(self) -> bool:
-        """Whether it was told to stop: a long step ends early then."""
+        """Whether :meth:`stop` was called: a long step should then end early."""
         return self._run.stopped
 
     def start(self) -> bool:
-        """Begin; False if the worker runs already."""
+        """Start the thread. :returns: False if the worker is running already."""
         with self._lock:
             if self.at_work:
                 return False
@@ -165,19 +164,19 @@ class Worker:
             return True
 
     def wake(self) -> None:
-        """End the present pause, or the next one if a step is under way."""
+        """End the current pause, or the next one if a step is running."""
         self._run.wake.set()
 
     def stop(self, timeout: float | None = None) -> None:
-        """End the pause and the thread, and wait for a step that is under way, unless that is the caller.
+        """End the thread, and wait for a running step unless that step is the caller.
 
-        It may be called again, and in a forked child.
+        It may be called repeatedly, and in a forked child.
 
         :param timeout: seconds to wait at most; the thread ends after its step in any case.
         """
         run = self._run
         run.stopped = True
-        # As above: the locks of a thread that is not alive are left alone.
+        # As above: do not take the lock if the thread is not alive.
         if not self._is_alive(run):
             self.at_work = False
             return
@@ -199,7 +198,7 @@ class Worker:
             while self._goes_on(run):
                 self._pause(run, pause)
                 if not run.stopped:
-                    pause = self._stepped()
+                    pause = self._run_step()
         finally:
             if self._ended is not None:
                 self._ended()
@@ -210,7 +209,8 @@ class Worker:
                 return False
             if self._needed is None:
                 return True
-            # First no longer at work, then asked: who needs a step after the question finds that he has to start.
+            # at_work is cleared before goes_on() is called, so that a caller that needs a step after that call sees
+            # that it must start the worker.
             self.at_work = False
             self.at_work = self._needed()
             return self.at_work
@@ -220,13 +220,13 @@ class Worker:
             self._wait(seconds)
             return
         run.wake.wait(seconds)
-        # Before the step: whoever wakes the worker while that is under way has it done once more.
+        # Cleared before the step, so that a wake() during the step causes another step.
         run.wake.clear()
 
-    def _stepped(self) -> float | None:
+    def _run_step(self) -> float | None:
         try:
             pause = self._step()
         except Exception:
-            logger.exception("a step of %s failed; it goes on", self.name)
+            logger.exception("a step of the worker %s failed; the worker continues", self.name)
             pause = None
         return self._interval if pause is None else pause

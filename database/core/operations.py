@@ -1,4 +1,4 @@
-"""The operations of the backend interface: what every backend is asked to do, as immutable values."""
+"""The operations of the backend interface, as immutable values."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SqlParams = Sequence[Any] | Mapping[str, Any] | None
 class Operation:
     """Base of all operations.
 
-    ``kind`` names it in metrics and errors; ``reads`` says that it changes nothing; ``idempotent`` that
-    sending it twice leaves what sending it once does, so that it may be repeated when an answer is lost;
-    ``exactly_once`` that the backend recognises the repetition, so that its judgement speaks for every attempt.
+    ``kind`` is its name in metrics and errors. ``reads`` means that it changes nothing; ``idempotent`` that sending it
+    twice has the same effect as once, so that it may be retried after a lost response; ``exactly_once`` that the
+    backend recognises a retry, so that its response holds for every attempt.
     """
 
     kind: ClassVar[str] = "operation"
@@ -36,7 +36,7 @@ class Operation:
 
 @immutable
 class Ping(Operation):
-    """Ask the backend for a sign of life."""
+    """Check that the backend responds."""
 
     kind: ClassVar[str] = "ping"
     reads: ClassVar[bool] = True
@@ -46,8 +46,8 @@ class Ping(Operation):
 class Get(Operation):
     """One row by its id, or none.
 
-    :param lock: keep others from changing or locking the row until the transaction ends, and wait for who does so now.
-        For transactions only.
+    :param lock: lock the row against other transactions' changes and locks until this one ends, and wait for their
+        locks. Only inside a transaction.
     """
 
     kind: ClassVar[str] = "get"
@@ -60,13 +60,13 @@ class Get(Operation):
 
 @immutable
 class Select(Operation):
-    """The portable query; rows come in ``order``, with the id as last key.
+    """The portable query; rows come in ``order``, with the id as the last sort key.
 
-    :param count: also count all rows that match, without limit and offset.
-    :param group: instead of the rows that match, return one row for each combination of these columns' values,
-        null among them, with the number of its rows under ``count``. Columns, order, limit, offset and the
-        total count are those of the groups; the columns of ``group`` are the last keys, ascending, nulls last.
-    :param lock: as of :class:`Get`, for all rows that are returned.
+    :param count: also count all matching rows, regardless of limit and offset.
+    :param group: instead of the matching rows, return one row for each combination of values of these columns,
+        including null, with the number of its rows under ``count``. Columns, order, limit, offset and the total count
+        then refer to the groups; the columns of ``group`` are the last sort keys, ascending, nulls last.
+    :param lock: as for :class:`Get`, for all returned rows.
     """
 
     kind: ClassVar[str] = "select"
@@ -84,7 +84,7 @@ class Select(Operation):
 
 @immutable
 class Insert(Operation):
-    """New rows, all or none. ``id``, ``version`` and times are filled in where the table has them."""
+    """Insert rows, all or none. ``id``, ``version`` and times are filled in if the table has them."""
 
     kind: ClassVar[str] = "insert"
     table: str
@@ -94,11 +94,11 @@ class Insert(Operation):
 
 @immutable
 class Upsert(Operation):
-    """Rows inserted, or on an existing id updated with the columns that are given.
+    """Insert rows; a row whose id exists updates the given columns of the existing row.
 
-    :param verbatim: the rows are stored exactly as given, with version and times of their own, and replace existing
-        ones as a whole; what they lack is filled in as for new rows.
-    :param same: columns that all rows give, and in which a row that exists must equal the one given for it, else
+    :param verbatim: store the rows exactly as given, with their own versions and times, replacing existing rows as a
+        whole; missing columns are filled in as for new rows.
+    :param same: columns, present in all rows, whose values an existing row must already have; otherwise
         ``PermissionDenied``.
     """
 
@@ -116,9 +116,9 @@ class Upsert(Operation):
 
 @immutable
 class Update(Operation):
-    """New values for one row by ``id``, or for all rows that match ``where``; with both, for the row if it matches.
+    """Update one row by ``id``, or all rows that match ``where``; with both, the row if it matches.
 
-    :param expected_version: with ``id``: only if the row still has this version, else ``Conflict``.
+    :param expected_version: with ``id``: only if the row still has this version, otherwise ``Conflict``.
     """
 
     kind: ClassVar[str] = "update"
@@ -132,10 +132,7 @@ class Update(Operation):
 
 @immutable
 class Delete(Operation):
-    """One row by ``id``, or all rows that match ``where``, taken away; with both, the row if it matches.
-
-    The rows are returned on demand.
-    """
+    """Delete one row by ``id``, or all rows that match ``where``; with both, the row if it matches."""
 
     kind: ClassVar[str] = "delete"
     table: str
@@ -151,9 +148,9 @@ class Delete(Operation):
 
 @immutable
 class Sql(Operation):
-    """SQL text for backends that speak it; placeholders ``%s``, ``%(name)s``, ``?`` or ``:name``.
+    """SQL text; placeholders ``%s``, ``%(name)s``, ``?`` or ``:name``.
 
-    :ivar limited: whether it is refused if it answers with many rows, as a caller's text is.
+    :ivar limited: whether it is refused if it returns too many rows; set for callers' text.
     """
 
     kind: ClassVar[str] = "sql"
@@ -168,7 +165,7 @@ class Sql(Operation):
 
 @immutable
 class Call(Operation):
-    """A stored function by name."""
+    """Call a stored function by name."""
 
     kind: ClassVar[str] = "call"
     function: str
@@ -177,14 +174,14 @@ class Call(Operation):
 
 @immutable
 class QueryCall(Call):
-    """A stored function that changes nothing."""
+    """Call a stored function that changes nothing."""
 
     reads: ClassVar[bool] = True
 
 
 @immutable
 class Batch(Operation):
-    """Several operations, all or none, in order."""
+    """Several operations, carried out in order, all or none."""
 
     kind: ClassVar[str] = "batch"
     operations: tuple[Operation, ...]
@@ -202,13 +199,12 @@ def locks(operation: Operation) -> bool:
 
 
 def reads_only(operation: Operation) -> bool:
-    """Whether ``operation`` changes nothing, so that it may be repeated or answered elsewhere.
+    """Whether ``operation`` changes nothing, so that it may be retried or sent to a fallback.
 
-    SQL text counts as reading where :func:`~database.core.query.sql_text.certainly_reads` says so, and as writing
-    elsewhere.
+    SQL text counts as reading only if :func:`~database.core.query.sql_text.certainly_reads` says so.
     """
     if operation.reads:
-        # A lock keeps others waiting, and is of use only where the writes go.
+        # A lock blocks other transactions, and is useful only on the database that takes the writes.
         return not getattr(operation, "lock", False)
     if isinstance(operation, Sql):
         return certainly_reads(operation.text)

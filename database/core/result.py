@@ -1,4 +1,4 @@
-"""The answer to an operation."""
+"""The result of an operation."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
 
-from database.core.errors import Outcome
 from database.core.tables.unreadable import Unreadable
 
 Row = dict[str, Any]
@@ -18,26 +17,26 @@ Row = dict[str, Any]
 
 @dataclass(slots=True)
 class Result:
-    """Rows and what is known about them.
+    """The rows of an operation, and facts about them.
 
     :ivar rows: the selected or returned rows; for ``Batch`` see ``parts``.
     :ivar count: rows affected by a write; for a select with ``count=True`` the total without limit.
-    :ivar source: name of the adapter that answered, set when it was not the primary.
-    :ivar stale_for: upper bound, in seconds, on how far the rows may lag behind the primary.
+    :ivar source: the name of the fallback database that answered; None if the primary did.
+    :ivar stale_for: with ``source``, an upper bound in seconds on how far the rows may lag behind the primary.
     :ivar returns_rows: for SQL text, whether the statement produces rows at all.
     :ivar parts: the results of a batch's operations, in order.
-    :ivar value: what a called function returned.
+    :ivar value: the return value of a called function.
     :ivar unreadable: the selected or returned rows that hold a value which cannot be read; they are not in ``rows``.
-    :ivar stored: of whole rows that a buffered transaction reads, all of them, those that cannot be read among them, in
-        the backend's own form, to be compared with later.
-    :ivar moments: how many states of the backend the rows may be of; more than one where it took several requests.
+    :ivar stored: for whole rows read by a buffered transaction, every row, readable or not, in the backend's own
+        format; the commit compares them with the rows of that moment.
+    :ivar moments: how many snapshots of the backend the rows may come from: more than 1 if the read took several
+        requests.
     """
 
     rows: list[Row] = field(default_factory=list)
     count: int | None = None
     source: str | None = None
     stale_for: float | None = None
-    outcome: Outcome = Outcome.APPLIED
     returns_rows: bool = True
     parts: Sequence[Result] = ()
     value: Any = None
@@ -52,12 +51,12 @@ class Result:
 
     @property
     def ids(self) -> list[str]:
-        """The ids of all rows, those that cannot be read behind the others."""
+        """The ids of all rows: first the readable ones, then the others."""
         return [row["id"] for row in self.rows] + [bad.id for bad in self.unreadable if bad.id is not None]
 
     @property
     def first(self) -> Row | None:
-        """The first row, or None. :raises UnreadableRecord: if the only rows that there are cannot be read."""
+        """The first row, or None. :raises UnreadableRecord: if there are rows, but none that can be read."""
         if self.rows:
             return self.rows[0]
         if self.unreadable:

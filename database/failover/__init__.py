@@ -1,1 +1,1 @@
-"""What the connection manager needs to know when a database is away: who is well, who may answer, when to return."""
+"""Failover of reads: which database is healthy, which fallback may answer, and when reads return to the primary."""

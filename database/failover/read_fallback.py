@@ -1,4 +1,4 @@
-"""Which database may answer a read in place of another."""
+"""Decides which database may answer a read in place of an unavailable one."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from database.resilience.stages import Handler
 
 
 def may_stand_in(adapter: DatabaseAdapter, absent: DatabaseAdapter, operation: Operation) -> bool:
-    """Whether ``adapter`` shows the current caller no more than ``absent`` would.
+    """Whether ``adapter`` shows the current caller no more rows than the unavailable ``absent`` would.
 
-    Where the absent one applies row level security and the other does not, only what everybody may read
-    is answered, and anything to the application itself.
+    If only ``absent`` applies row level security, ``adapter`` answers reads of tables that everybody may read, and all
+    reads of the application itself.
     """
     if adapter.capabilities.row_security or not absent.capabilities.row_security:
         return True
@@ -40,12 +40,12 @@ def may_stand_in(adapter: DatabaseAdapter, absent: DatabaseAdapter, operation: O
 def standing_in(
     name: str, adapter: DatabaseAdapter, absent: DatabaseAdapter, failover: Failover
 ) -> Callable[[Handler], Handler]:
-    """What the calls of a transaction on ``adapter`` pass through while it stands in for ``absent``.
+    """Return a layer for the calls of a transaction on ``adapter``, the fallback for ``absent``.
 
-    Reads are answered as they are outside of transactions, and nothing is written.
+    Reads are answered as outside of transactions; writes are refused.
 
-    :param name: of the one that stands in, for its answers.
-    :param failover: whose primary the absent one is.
+    :param name: the fallback's name, for its results.
+    :param failover: the failover whose primary is ``absent``.
     """
 
     def layer(handler: Handler) -> Handler:
@@ -53,10 +53,15 @@ def standing_in(
             if isinstance(operation, Commit):
                 return handler(operation, context)
             if not reads_only(operation):
-                message = f"{absent.name} is away, and {adapter.name} takes no writes in its place"
+                message = (
+                    f"{absent.name} is unavailable, and its fallback {adapter.name} accepts no writes; retry later"
+                )
                 raise Unavailable(message, backend=absent.name, operation=operation.kind)
             if not may_stand_in(adapter, absent, operation):
-                message = f"{absent.name} is away, and {adapter.name} does not tell callers apart as it does"
+                message = (
+                    f"{absent.name} is unavailable, and the fallback {adapter.name} cannot apply the row level security"
+                    f" of {absent.name}; try again later"
+                )
                 raise Unavailable(message, backend=absent.name, operation=operation.kind)
             result = handler(operation, context)
             result.source, result.stale_for = name, failover.silent_for

@@ -1,4 +1,4 @@
-"""Reads that the primary cannot answer, answered by the next adapter in order."""
+"""Sends reads to the primary, and to the next adapter in order if the primary cannot answer."""
 
 from __future__ import annotations
 
@@ -21,55 +21,57 @@ from database.failover.state import Failover
 logger = logging.getLogger(__name__)
 
 _ELSEWHERE = (Unavailable, TimedOut)
-"""After these a read is tried on the next adapter."""
+"""The errors after which a read is tried on the next adapter."""
 
-Answer = tuple[Transaction | None, Result]
-"""A result, with the transaction that asking for it began, if it did."""
+ReadResult = tuple[Transaction | None, Result]
+"""A result, and the transaction that the read has begun, if any."""
 
-Ask = Callable[[DatabaseAdapter, Operation], Answer]
-"""Asks an adapter."""
+SendRead = Callable[[DatabaseAdapter, Operation], ReadResult]
+"""Sends a read to an adapter."""
 
 
-def alone(adapter: DatabaseAdapter, operation: Operation) -> Answer:
-    """Ask outside of any transaction."""
+def alone(adapter: DatabaseAdapter, operation: Operation) -> ReadResult:
+    """Read outside of any transaction."""
     return None, adapter.run_alone(operation)
 
 
-def begun(adapter: DatabaseAdapter, operation: Operation) -> Answer:
-    """Ask as the first call of a new transaction."""
+def begun(adapter: DatabaseAdapter, operation: Operation) -> ReadResult:
+    """Read as the first call of a new transaction."""
     return adapter.begin_to_read(operation)
 
 
-def read(failover: Failover, operation: Operation, ask: Ask) -> Answer:
-    """The answer of the primary, or of a stand-in while it has none; the result of a stand-in says so.
+def read(failover: Failover, operation: Operation, send: SendRead) -> ReadResult:
+    """Read from the primary, or from a fallback if the primary cannot answer; a fallback's result has its ``source``.
 
-    :raises DataError: the primary's own error if no stand-in can answer.
+    :raises DataError: the primary's error, if no fallback can answer.
     """
     state = failover.connected()
     primary = state.adapter
     if state.health.away and len(failover.adapters) > 1:
-        answer = _elsewhere(failover, primary, operation, ask)
-        return ask(primary, operation) if answer is None else answer
+        found = _read_fallback(failover, primary, operation, send)
+        return send(primary, operation) if found is None else found
     try:
-        answer = ask(primary, operation)
+        found = send(primary, operation)
     except _ELSEWHERE:
-        other = _elsewhere(failover, primary, operation, ask)
+        other = _read_fallback(failover, primary, operation, send)
         if other is None:
             raise
         return other
     failover.answered()
-    return answer
+    return found
 
 
-def _elsewhere(failover: Failover, primary: DatabaseAdapter, operation: Operation, ask: Ask) -> Answer | None:
-    """The answer of the first other adapter that has one."""
+def _read_fallback(
+    failover: Failover, primary: DatabaseAdapter, operation: Operation, send: SendRead
+) -> ReadResult | None:
+    """Read from the first fallback that can answer; None if there is none."""
     for name, adapter in failover.adapters.items():
         if adapter is primary or not may_stand_in(adapter, primary, operation):
             continue
         try:
-            transaction, result = ask(adapter, operation)
+            transaction, result = send(adapter, operation)
         except (BackendError, Unsupported) as error:
-            logger.info("%s cannot answer for %s: %s", name, primary.name, error)
+            logger.info("the fallback %s cannot answer a read for %s: %s", name, primary.name, error)
             continue
         result.source, result.stale_for = name, failover.silent_for
         provenance = current_provenance.get()

@@ -1,7 +1,7 @@
-"""Where the calls of one application in this process go, as one immutable snapshot.
+"""The failover state of one application in this process, as one immutable snapshot.
 
-A snapshot is replaced whole, under a lock, and each call reads it once: what it says of the database, of its health and
-of the epoch belongs together, whatever happens while the call is under way.
+A snapshot is replaced as a whole, under a lock, and each call reads it once, so that database, health and epoch are
+consistent during the call.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ from database.resilience.deadline import remaining
 logger = logging.getLogger(__name__)
 
 _PAUSE: Final = 1.0
-"""Seconds between two attempts to find any adapter that answers."""
+"""Seconds between two attempts to find an adapter that responds."""
 
-_NONE: Final = "No active database adapter: no database can be used now; the log says why"
+_NONE: Final = "No active database adapter: no configured database responds; see the log for the reasons"
 
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """How the primary is.
+    """The health of the primary.
 
-    :ivar connected: whether any adapter has answered since the start, or since the last disconnect.
-    :ivar away: whether its circuit opened and reads have not returned to it since.
-    :ivar well_since: monotonic seconds at which its circuit closed again; None while it is open, or was never.
+    :ivar connected: whether any adapter has responded since the start, or since the last disconnect.
+    :ivar away: whether its circuit has opened and reads have not returned to it since.
+    :ivar well_since: monotonic seconds at which its circuit closed again; None while it is open, or if it never opened.
     """
 
     connected: bool = False
@@ -47,14 +47,14 @@ class Health:
 
 @dataclass(frozen=True, slots=True)
 class FailoverState:
-    """What a call needs to know about the primary, which all writes go to.
+    """The primary, which receives all writes, and its health.
 
     :ivar name: the primary's name.
-    :ivar adapter: the adapter of that name.
-    :ivar health: how that adapter is.
-    :ivar epoch: how often reads of this process have left the primary or returned to it, which tells its snapshots
-        apart. Each worker process finds out for itself that the primary is away, and counts from 0: epochs of two of
-        them cannot be compared. Nothing is fenced off by one; writes go to the primary whatever the state.
+    :ivar adapter: the primary's adapter.
+    :ivar health: the primary's health.
+    :ivar epoch: how often reads of this process have left the primary or returned to it, to tell its snapshots apart.
+        Each worker process notices an outage by itself and counts from 0: epochs of two processes cannot be compared.
+        An epoch fences nothing off; writes go to the primary in every state.
     """
 
     name: str
@@ -64,12 +64,12 @@ class FailoverState:
 
 
 class Failover:
-    """Keeps the present :class:`FailoverState` of some adapters; the first one is the primary.
+    """Holds the current :class:`FailoverState` of a list of adapters; the first one is the primary.
 
-    :param adapters: by name, best first.
-    :param failback_after: seconds that the primary's circuit must stay closed after an outage before reads return.
+    :param adapters: by name, in order of preference.
+    :param failback_after: seconds for which the primary's circuit must stay closed after an outage before reads return.
     :param clock: monotonic seconds.
-    :ivar state: the present snapshot. Read it once per call.
+    :ivar state: the current snapshot. Read it once per call.
     """
 
     def __init__(self, adapters: Mapping[str, DatabaseAdapter], failback_after: float, clock: Clock) -> None:
@@ -81,30 +81,30 @@ class Failover:
         self._answered_at = clock()
         self._next_attempt = 0.0
         self._connecting = RLock()
-        # Taken under the lock of the primary's circuit breaker, which reports its changes: never wait while holding it.
+        # Acquired while the primary's circuit breaker holds its own lock: never wait while holding this lock.
         self._replacing = Lock()
         primary.pipeline.circuit_breaker.add_watch(self._state_changed)
 
     def connect(self) -> bool:
-        """Ask the adapters in order for a sign of life until one answers; whether one does.
+        """Ping the adapters in order until one responds. :returns: whether one does.
 
-        Those before it are asked again by themselves, and calls return to them as after any outage.
+        Adapters before it are probed in the background, and calls return to them as after an outage.
         """
         with self._connecting:
             connected = any(self._answers(name, adapter) for name, adapter in self.adapters.items())
             if not connected:
-                # Calls that come now would only stand in line for the same answer.
+                # Until then, calls fail at once instead of waiting for the same attempt.
                 self._next_attempt = self._clock() + _PAUSE
             self._note_connected(connected)
             return connected
 
     def disconnect(self) -> None:
-        """Have the next call connect again."""
+        """Make the next call connect again."""
         with self._connecting:
             self._note_connected(False)
 
     def connected(self) -> FailoverState:
-        """The state for a call; connects if that was not done. :raises Unavailable: when no adapter answers."""
+        """The state for a call; connects first if necessary. :raises Unavailable: if no adapter responds."""
         state = self.state
         if not state.health.connected:
             self._connect_once()
@@ -112,31 +112,31 @@ class Failover:
         return self._now(state) if state.health.away else state
 
     def now(self) -> FailoverState:
-        """The state at this moment, without connecting."""
+        """The current state, without connecting."""
         return self._now(self.state)
 
     def answering(self, state: FailoverState) -> str | None:
-        """The name of the adapter that answers reads in this state; None before the first call, and while none does."""
+        """The name of the adapter that answers reads in this state; None before the first call, or if none does."""
         if not state.health.connected:
             return None
         if len(self.adapters) == 1 or not state.health.away:
             return state.name
-        # A stand-in that was never needed is not known to be ill.
+        # The circuit of a fallback that was never used is closed.
         return next(
             (name for name, adapter in self.adapters.items() if adapter.pipeline.circuit_breaker.state == CLOSED), None
         )
 
     def answered(self) -> None:
-        """Note that the primary answered a moment ago."""
+        """Record that the primary has just responded."""
         self._answered_at = self._clock()
 
     @property
     def silent_for(self) -> float:
-        """Seconds since the primary last answered."""
+        """Seconds since the primary last responded."""
         return self._clock() - self._answered_at
 
     def _state_changed(self, state: str) -> None:
-        """The primary's circuit opened or closed; called by its circuit breaker."""
+        """Called by the primary's circuit breaker when its circuit opens or closes."""
         with self._replacing:
             before = self.state.health
             if state != CLOSED:
@@ -145,12 +145,12 @@ class Failover:
                 self._replace(replace(before, well_since=self._clock()))
 
     def _now(self, seen: FailoverState) -> FailoverState:
-        """``seen``, or the state that follows it if reads are to return to the primary."""
+        """Return ``seen``, or the next state if it is time for reads to return to the primary."""
         since = seen.health.well_since
         if since is None or self._clock() - since < self._failback_after:
             return seen
         with self._replacing:
-            # If the circuit has opened meanwhile, reads stay away: what was seen is no more.
+            # If the circuit has opened meanwhile, the state has been replaced and reads do not return.
             if self.state is seen:
                 self._replace(replace(seen.health, away=False, well_since=None))
             return self.state
@@ -164,7 +164,7 @@ class Failover:
         self.state = replace(self.state, health=health, epoch=self.state.epoch + moved)
 
     def _connect_once(self) -> None:
-        """Connect for the first call; one that comes meanwhile waits for that, but not beyond its deadline."""
+        """Connect for the first call; concurrent calls wait for that, but not beyond their deadlines."""
         seconds = min(remaining(current_context.get(), monotonic), TIMEOUT_MAX)
         if not self._connecting.acquire(timeout=seconds):
             raise Unavailable(_NONE)
@@ -178,8 +178,8 @@ class Failover:
     def _answers(self, name: str, adapter: DatabaseAdapter) -> bool:
         if adapter.connect():
             return True
-        # Its prober asks from now on, and no call waits for it.
+        # From now on its prober pings it, and no call waits for it.
         adapter.pipeline.circuit_breaker.trip()
         adapter.pipeline.start()
-        logger.warning("%s does not answer; it is asked again all the time", name)
+        logger.warning("%s does not respond; it is probed until it does", name)
         return False

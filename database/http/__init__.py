@@ -1,1 +1,1 @@
-"""HTTP to other servers: pooled connections, a deadline for each whole answer, and errors that tell what is known."""
+"""An HTTP client: pooled connections, a deadline for each complete response, and errors that say what was applied."""

@@ -1,8 +1,8 @@
-"""One connection of HTTP/1.1, each of whose waits ends at the deadline of the request under way.
+"""An HTTP/1.1 connection with one deadline for a whole request and its response.
 
-The time limits of sockets and of HTTP clients hold for one wait for the next bytes, so an answer that trickles in never
-runs out of them. Here each connect, read and write gets what is left until the deadline. Answers are parsed by the
-standard library; the clients that are built around it cost two to three times as much for a small request.
+The timeouts of sockets and of HTTP clients limit the wait for the next bytes, so that a response that trickles in never
+times out. Here each connect, read and write may take the time that is left until the deadline. The standard library
+parses responses; full HTTP clients take two to three times as long for a small request.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from database.core.clock import monotonic
 from database.core.errors import InvalidQuery
 
 CONNECT_SECONDS: Final = 5.0
-"""The longest that making a connection may take."""
+"""The longest time for opening a connection."""
 
 _PIECE: Final = 65_536
-"""Bytes handed over at a time, so that a server that takes them slowly is noticed."""
+"""Bytes per send, so that the deadline is checked while a server receives slowly."""
 
 
 class Answer(NamedTuple):
-    """A whole answer. :ivar body: as it came; a ``Content-Encoding`` is not undone."""
+    """A complete response. :ivar body: as received; ``Content-Encoding`` is not decoded."""
 
     status: int
     headers: HTTPMessage
@@ -48,12 +48,12 @@ class Answer(NamedTuple):
 
 
 class AnswerTooLong(HTTPException):
-    """The answer has more bytes than were asked for at most."""
+    """The body of the response is larger than allowed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where a server is. :ivar host: for the connection: without brackets, and ASCII also where the name is not."""
+    """The origin of a URL. :ivar host: the host to connect to: without brackets, and IDNA-encoded."""
 
     secure: bool
     host: str
@@ -61,39 +61,39 @@ class Origin:
 
     @classmethod
     def of(cls, url: str) -> Origin:
-        """That of a URL. :raises ValueError: unless it is one of http or https with a host."""
+        """The origin of ``url``. :raises ValueError: unless it is an http or https URL with a host."""
         parts = urlsplit(url)
         if parts.scheme not in {"http", "https"} or not parts.hostname:
-            raise ValueError("the address of a server begins with http:// or https:// and names a host")
+            raise ValueError("the URL of a server must begin with http:// or https:// and have a host")
         secure = parts.scheme == "https"
         host = parts.hostname if parts.hostname.isascii() else parts.hostname.encode("idna").decode()
         return cls(secure, host, parts.port or (443 if secure else 80))
 
     @property
     def header(self) -> str:
-        """The value of ``Host``."""
+        """The value of the ``Host`` header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
 
 class Connection:
-    """Open from its making until :meth:`close`; used by one thread at a time.
+    """A connection, opened by the constructor and used by one thread at a time.
 
     :param deadline: monotonic seconds; ``inf`` for no limit.
-    :raises OSError: if it cannot be made; a ``TimeoutError`` if not in time.
-    :ivar idle_since: monotonic seconds; kept by its pool.
+    :raises OSError: if it cannot be opened; ``TimeoutError`` at the deadline.
+    :ivar idle_since: monotonic seconds; set by its pool.
     """
 
     def __init__(self, origin: Origin, deadline: float) -> None:
         self.idle_since = 0.0
         self._reading = self._surplus = self._ended = False
         self._deadline = min(deadline, monotonic() + CONNECT_SECONDS)
-        self._socket = self._connected(origin)
+        self._socket = self._connect(origin)
         self._readable = poll()
         self._readable.register(self._socket, POLLIN)
 
     def send(self, request: bytes, deadline: float) -> None:
-        """Send a whole request. Its answer has the same deadline."""
+        """Send a whole request. The deadline also applies to its response."""
         self._deadline = deadline
         left = memoryview(request)
         while left:
@@ -101,19 +101,19 @@ class Connection:
             left = left[self._socket.send(left[:_PIECE]) :]
 
     def receive(self, method: str, most: int) -> tuple[Answer, bool]:
-        """The answer to what was sent, and whether the connection can be used again.
+        """Receive the response. :returns: it, and whether the connection can be reused.
 
-        :param most: bytes of its body.
-        :raises HTTPException: if it is no proper or no whole answer, or longer.
+        :param most: the most bytes of its body.
+        :raises HTTPException: if the response is malformed, incomplete or too long.
         """
-        response = HTTPResponse(self, method=method)  # type: ignore[arg-type]  # which takes its makefile alone
+        response = HTTPResponse(self, method=method)  # type: ignore[arg-type]  # which only calls its makefile
         try:
             response.begin()
             if self._ended:
-                # The standard library takes a head that was cut off for a whole one.
-                raise HTTPException("the head of the answer was cut off")
+                # The standard library accepts a truncated head as complete.
+                raise HTTPException("the head of the response was truncated")
             if response.status < 200:
-                raise HTTPException("an interim answer came that was not asked for")
+                raise HTTPException("the server sent an interim response that was not requested")
             body = _body(response, most)
             usable = not response.will_close and not self._surplus
             return Answer(response.status, response.headers, body), usable
@@ -121,7 +121,7 @@ class Connection:
             response.close()
 
     def makefile(self, _: str) -> BufferedReader:
-        """The stream that an answer is read from, as sockets have one."""
+        """The stream of a response; the standard library expects this method of a socket."""
         self._reading = True
         self._surplus = self._ended = False
         return _Reader(_Stream(self))
@@ -136,19 +136,19 @@ class Connection:
         return received
 
     def end_reading(self, reader: BufferedReader) -> None:
-        """Note whether more came than belongs to the answer: a server that sends that is not to be asked again."""
+        """Check for bytes after the response: a connection with such bytes must not be reused."""
         self._reading = False
         self._surplus = bool(reader.peek(1))
 
     def is_silent(self) -> bool:
-        """Whether nothing has come since the last answer; else the server has closed, or sends what was not asked."""
+        """Whether nothing was received since the last response; otherwise the server closed or sent unexpected data."""
         if self._readable.poll(0):
             return False
-        # What TLS has decrypted already is not waiting in the kernel any more.
+        # Data that TLS has already decrypted is not in the kernel's buffer any more.
         return not (isinstance(self._socket, ssl.SSLSocket) and self._socket.pending())
 
     def close(self) -> None:
-        """Close it, also while an answer is under way."""
+        """Close the connection, even during a response."""
         self._socket.close()
 
     def _left(self) -> float | None:
@@ -159,8 +159,8 @@ class Connection:
             raise TimeoutError("the deadline has passed")
         return seconds
 
-    def _connected(self, origin: Origin) -> socket.socket:
-        plain = self._reached(socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM))
+    def _connect(self, origin: Origin) -> socket.socket:
+        plain = self._connect_to_any(socket.getaddrinfo(origin.host, origin.port, type=socket.SOCK_STREAM))
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if not origin.secure:
@@ -171,8 +171,8 @@ class Connection:
             plain.close()
             raise
 
-    def _reached(self, addresses: list[Any]) -> socket.socket:
-        """A connection to the first address that takes one; each of them has its share of the time."""
+    def _connect_to_any(self, addresses: list[Any]) -> socket.socket:
+        """Connect to the first address that accepts; the time is divided among the addresses."""
         error: OSError = OSError("the host has no address")
         for tried, (family, kind, protocol, _, address) in enumerate(addresses):
             plain = socket.socket(family, kind, protocol)
@@ -192,7 +192,7 @@ class Connection:
 
 
 class _Stream(RawIOBase):
-    """What a connection receives. Closing it leaves the connection open."""
+    """The bytes that a connection receives. Closing it leaves the connection open."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
@@ -208,7 +208,7 @@ class _Stream(RawIOBase):
 
 
 class _Reader(BufferedReader):
-    """What an answer is read from, until its last byte was."""
+    """The buffered stream of one response; the standard library closes it after the last byte."""
 
     raw: _Stream
 
@@ -219,22 +219,22 @@ class _Reader(BufferedReader):
 
 
 def request_bytes(method: str, target: str, headers: Mapping[str, str], body: bytes) -> bytes:
-    """A request as it is sent.
+    """Encode a request.
 
-    :param headers: all but ``Content-Length``.
-    :raises InvalidQuery: for a character that would end a line or begin another one.
+    :param headers: all headers except ``Content-Length``.
+    :raises InvalidQuery: for a character that would allow injecting headers or requests.
     """
     lines = [f"{method} {target} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
     if body or method not in {"GET", "HEAD"}:
         lines.append(f"Content-Length: {len(body)}")
     head = "\n".join(lines)
     if head.count("\n") >= len(lines) or "\r" in head or "\0" in head or " " in target:
-        raise InvalidQuery("the address or a header of a request has a character that HTTP does not allow there")
+        raise InvalidQuery("the path or a header of a request contains a character that HTTP does not allow")
     try:
         return head.replace("\n", "\r\n").encode("latin-1") + b"\r\n\r\n" + body
     except UnicodeEncodeError:
-        # Its own error would show the header.
-        raise InvalidQuery("the address or a header of a request has a character that HTTP does not allow") from None
+        # The codec's own error would reveal the header.
+        raise InvalidQuery("the path or a header of a request contains a character that HTTP does not allow") from None
 
 
 def _body(response: HTTPResponse, most: int) -> bytes:
@@ -252,7 +252,7 @@ def _body(response: HTTPResponse, most: int) -> bytes:
 
 @cache
 def _trust() -> ssl.SSLContext:
-    """Whom to trust: the system's authorities and certifi's, or only those that SSL_CERT_FILE or SSL_CERT_DIR name."""
+    """A TLS context that trusts the system's and certifi's CAs, or only those of SSL_CERT_FILE or SSL_CERT_DIR."""
     context = ssl.create_default_context()
     if not {"SSL_CERT_FILE", "SSL_CERT_DIR"} & os.environ.keys():
         context.load_verify_locations(certifi.where())

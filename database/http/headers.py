@@ -1,4 +1,4 @@
-"""What headers of HTTP say."""
+"""Parsing of HTTP headers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from database.core.clock import utc_now
 
 
 def retry_after(header: str | None) -> float | None:
-    """The seconds that a ``Retry-After`` header asks for, as a number or as a date; None if it says nothing."""
+    """Parse a ``Retry-After`` header, a number or a date, to seconds from now; None if it is missing or invalid."""
     if header is None:
         return None
     text = header.strip()

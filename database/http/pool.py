@@ -1,7 +1,7 @@
-"""Connections to one server, shared by all threads, and what is known when a request fails.
+"""A thread-safe pool of connections to one server, with errors that say whether a request may have been applied.
 
-A failed connect means that nothing was applied. Once a request was sent and its answer is lost or late, a write may
-have been applied or not: :func:`~database.core.errors.lost_answer`. Nothing is repeated here.
+After a failed connect, nothing was applied. After a request was sent and its response lost or late, a write may have
+been applied: :func:`~database.core.errors.lost_answer`. Requests are never retried here.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ from database.http.connection import Origin
 from database.http.connection import request_bytes
 
 MAX_BYTES: Final = 256 * 1024 * 1024
-"""The longest answer that is read if nothing else is said; more would be a danger to the whole process."""
+"""The default size limit of a response, which protects the memory of the process."""
 
 _IDLE: Final = 20.0
-"""Seconds an unused connection is kept; gateways close theirs after a minute or more."""
+"""Seconds for which an unused connection is kept; gateways close theirs after a minute or more."""
 
 
 class HttpPool:
-    """Connections to one server. It keeps nothing of one request for the next: no cookies, no credentials.
+    """A pool of connections to one server. It keeps no state between requests: no cookies, no credentials.
 
-    It follows no redirect and uses no proxy.
+    It follows no redirects and uses no proxy.
 
-    :param url: its scheme, host and port count.
-    :param server: what the server is called in errors, such as ``Convex``.
-    :param kept: how many unused connections are kept open.
-    :param limit: how many there may be at the same time; 0 for no limit.
+    :param url: only its scheme, host and port are used.
+    :param server: the server's name in errors, such as ``Convex``.
+    :param kept: the most unused connections that are kept open.
+    :param limit: the most concurrent connections; 0 for no limit.
     :raises ValueError: as :meth:`Origin.of`.
     """
 
@@ -53,7 +53,7 @@ class HttpPool:
         self._free = Semaphore(limit) if limit else None
         self._idle: deque[Connection] = deque()
         self._closings = 0
-        # A pool that is forgotten, in a forked child for example, leaves no open sockets behind.
+        # Closes the sockets of a pool that is garbage collected, for example in a forked child.
         weakref.finalize(self, _close_all, self._idle).atexit = False
 
     def request(
@@ -67,19 +67,19 @@ class HttpPool:
         reads: bool,
         most: int = MAX_BYTES,
     ) -> Answer:
-        """Send a request and receive its whole answer.
+        """Send a request and receive its complete response.
 
-        :param target: the path, with the query if there is one; in ASCII, quoted.
-        :param headers: all but ``Host`` and ``Content-Length``; those given here count.
-        :param deadline: for the whole answer, head and body; monotonic seconds, ``inf`` for no limit.
-        :param reads: whether the request certainly changes nothing, so that a lost answer leaves no doubt.
-        :param most: bytes of the answer's body.
-        :raises InvalidQuery: for a request that cannot be sent, and for a read whose answer is too long.
-        :raises ConnectFailed: if no connection could be made; nothing was applied.
-        :raises PoolExhausted: if none became free in time; nothing was sent.
-        :raises TimedOut: if the deadline had passed before, or a read's answer was not complete by then.
-        :raises Unavailable: if a read's answer was lost.
-        :raises OutcomeUnknown: if a write's answer was lost, late or too long.
+        :param target: the path and the query, in quoted ASCII.
+        :param headers: override ``Host``; ``Content-Length`` is added.
+        :param deadline: for the complete response, head and body; monotonic seconds, ``inf`` for no limit.
+        :param reads: whether the request certainly changes nothing, so that its outcome is known without a response.
+        :param most: the most bytes of the response's body.
+        :raises InvalidQuery: for a request that cannot be sent, and for a read whose response is too long.
+        :raises ConnectFailed: if no connection could be opened; nothing was applied.
+        :raises PoolExhausted: if no connection became free in time; nothing was sent.
+        :raises TimedOut: if the deadline passed before the request was sent, or during a read's response.
+        :raises Unavailable: if a read's response was lost.
+        :raises OutcomeUnknown: if a write's response was lost, late or too long.
         """
         request = request_bytes(method, target, {"Host": self.origin.header, **headers}, body)
         if self._free is None:
@@ -91,15 +91,15 @@ class HttpPool:
             self._free.release()
 
     def close(self) -> None:
-        """Close the connections; one in use is closed after its request, and later requests make new ones."""
+        """Close the connections. One in use is closed after its request; later requests open new ones."""
         self._closings += 1
         _close_all(self._idle)
 
     def _exchange(self, method: str, request: bytes, deadline: float, most: int, *, reads: bool) -> Answer:
         if deadline <= monotonic():
-            raise TimedOut("the deadline had passed before the request was sent")
+            raise TimedOut("the deadline passed before the request was sent")
         closings = self._closings
-        connection = self._taken() or self._made(deadline)
+        connection = self._take_idle() or self._connect(deadline)
         kept = False
         try:
             connection.send(request, deadline)
@@ -118,8 +118,8 @@ class HttpPool:
         if not free.acquire(timeout=min(max(0.0, deadline - monotonic()), TIMEOUT_MAX)):
             raise PoolExhausted(f"no connection to {self._server} became free in time")
 
-    def _taken(self) -> Connection | None:
-        """The connection that was used last, if it can be used again."""
+    def _take_idle(self) -> Connection | None:
+        """Take the most recently used connection that can be reused."""
         while self._idle:
             try:
                 connection = self._idle.pop()
@@ -130,11 +130,11 @@ class HttpPool:
             connection.close()
         return None
 
-    def _made(self, deadline: float) -> Connection:
+    def _connect(self, deadline: float) -> Connection:
         try:
             return Connection(self.origin, deadline)
         except (OSError, UnicodeError) as error:
-            raise ConnectFailed(f"no connection to {self._server} could be made") from error
+            raise ConnectFailed(f"no connection to {self._server} could be opened; check its URL") from error
 
     def _keep(self, connection: Connection) -> None:
         connection.idle_since = monotonic()
@@ -143,21 +143,21 @@ class HttpPool:
             while len(self._idle) > self._kept or self._idle[0].idle_since + _IDLE < connection.idle_since:
                 self._idle.popleft().close()
         except IndexError:
-            return  # others have taken them all meanwhile
+            return  # other threads have taken them meanwhile
 
     def _translated(self, error: OSError | HTTPException, *, reads: bool) -> BackendError | InvalidQuery:
         if isinstance(error, AnswerTooLong):
             return too_long(self._server, reads=reads)
         if isinstance(error, TimeoutError):
-            return lost_answer(f"the answer of {self._server} was not complete in time", reads=reads, late=True)
-        return lost_answer(f"the connection to {self._server} was lost before the answer was complete", reads=reads)
+            return lost_answer(f"the response of {self._server} was not complete in time", reads=reads, late=True)
+        return lost_answer(f"the connection to {self._server} was lost before the response was complete", reads=reads)
 
 
 def too_long(server: str, *, reads: bool) -> BackendError | InvalidQuery:
-    """The error for an answer with more bytes than are read."""
+    """The error for a response that exceeds the size limit."""
     if reads:
-        return InvalidQuery(f"the answer of {server} is too long; ask for fewer rows at a time")
-    return lost_answer(f"the answer of {server} is too long", reads=False)
+        return InvalidQuery(f"the response of {server} is too long; request fewer rows at a time")
+    return lost_answer(f"the response of {server} is too long", reads=False)
 
 
 def _close_all(connections: deque[Connection]) -> None:

@@ -1,1 +1,1 @@
-"""What stands between a call and its backend: deadline, bulkhead, retry, circuit breaker and metrics."""
+"""The stages between a call and its backend: deadline, bulkhead, retry, circuit breaker and metrics."""

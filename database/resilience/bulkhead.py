@@ -1,4 +1,4 @@
-"""A limit on the calls at a backend, so that a slow one cannot take every thread of the process."""
+"""Limits the concurrent calls of a backend, so that a slow backend cannot occupy every thread of the process."""
 
 from __future__ import annotations
 
@@ -12,42 +12,42 @@ from database.core.errors import PoolExhausted
 from database.core.operations import Operation
 from database.resilience.deadline import remaining
 from database.resilience.stages import Answer
-from database.resilience.stages import Step
+from database.resilience.stages import BackendCall
 
 
 class Bulkhead:
     """A fixed number of permits.
 
-    :param limit: permits; 0 lets everybody pass and counts nobody.
-    :param clock: the clock that deadlines are on.
+    :param limit: permits; 0 sets no limit and counts nothing.
+    :param clock: the clock of the deadlines.
     """
 
     def __init__(self, limit: int, clock: Clock) -> None:
         self.limit = limit
         self._clock = clock
-        # A queue of permits rather than a semaphore: it is written in C, and a free permit costs a tenth of the time.
+        # A queue instead of a semaphore: it is implemented in C, so that taking a free permit is ten times faster.
         self._permits: SimpleQueue[None] = SimpleQueue()
         for _ in range(limit):
             self._permits.put(None)
 
     @property
     def in_flight(self) -> int | None:
-        """Permits taken; None where there is no limit and nobody counts."""
+        """The number of permits in use; None without a limit."""
         return self.limit - self._permits.qsize() if self.limit else None
 
     def release(self) -> None:
-        """Hand a permit back.
+        """Return a permit.
 
-        :raises RuntimeError: if none is out: a second release would raise the limit unnoticed.
+        :raises RuntimeError: if no permit is in use: a second release would raise the limit.
         """
         if not self.limit:
             return
         if self._permits.qsize() >= self.limit:
-            raise RuntimeError("a permit was released that nobody holds")
+            raise RuntimeError("a permit was released twice: no permit is in use")
         self._permits.put(None)
 
-    def limited(self, inner: Step[Answer]) -> Step[Answer]:
-        """The stage: ``inner`` runs while it holds a permit."""
+    def limited(self, inner: BackendCall[Answer]) -> BackendCall[Answer]:
+        """The stage: runs ``inner`` while holding a permit."""
         if not self.limit:
             return inner
         take = self._permits.get_nowait
@@ -65,8 +65,8 @@ class Bulkhead:
 
         return call
 
-    def held(self, inner: Step[Answer]) -> Step[Answer]:
-        """The stage for opening a session: the permit stays taken after success, until :meth:`release`."""
+    def held(self, inner: BackendCall[Answer]) -> BackendCall[Answer]:
+        """The stage for opening a session: after success the permit is kept until :meth:`release`."""
         if not self.limit:
             return inner
         take = self._permits.get_nowait
@@ -89,4 +89,4 @@ class Bulkhead:
         try:
             self._permits.get(timeout=patience)
         except Empty:
-            raise PoolExhausted(f"all {self.limit} permits stayed taken until the deadline") from None
+            raise PoolExhausted(f"all {self.limit} permits of the backend were in use until the deadline") from None

@@ -1,18 +1,18 @@
-"""The circuit breaker: while a backend is down, calls fail at once, and one trial at a time asks whether it is back.
+"""The circuit breaker: while a backend is down, calls fail at once, and one trial at a time tests whether it is back.
 
-pybreaker is the state machine that its listeners see; it is never asked to run a call, because it would hold its
-lock meanwhile and every call would wait for the slowest. The decisions are taken here:
+pybreaker only mirrors the state for its listeners. It runs no calls, because it would hold its lock during a call and
+make all others wait. The decisions are made here:
 
 * closed: outcomes are counted in a :class:`~database.resilience.window.Window`. The circuit opens when the
-  window holds the threshold of failures and they are the given share of its calls.
+  failures in the window reach both the threshold and the failure rate.
 * open: nothing is sent until the open time is over; it doubles from one reopening to the next, up to tenfold.
 * half-open: one reading call is the trial; its outcome closes or reopens the circuit.
 
-Traffic alone finds a backend well in this way. Where a :class:`~database.resilience.probe.Prober` asks all the time, it
-closes the circuit as soon as the backend answers, whatever is left of the open time.
+This works with traffic alone. A :class:`~database.resilience.probe.Prober`, if there is one, pings the backend
+continuously and closes the circuit as soon as the backend responds, regardless of the open time.
 
-Every closed period has its own window and every trial its own permit, so that an answer that comes after its
-period is recognised and moves nothing.
+Every closed period has its own window and every trial its own permit, so that an outcome that arrives after its
+period is recognised and ignored.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from database.resilience.classification import classify
 from database.resilience.metrics import Metrics
 from database.resilience.settings import ResilienceSettings
 from database.resilience.stages import Answer
-from database.resilience.stages import Step
+from database.resilience.stages import BackendCall
 from database.resilience.window import Window
 
 if TYPE_CHECKING:
@@ -49,16 +49,16 @@ OPEN = "open"
 HALF_OPEN = "half-open"
 
 Watch = Callable[[str], None]
-"""Told of each new state."""
+"""Called with each new state."""
 
 _MOST_DOUBLED = 10
 _JITTER = 0.2
 
 
-class GuardSnapshot(TypedDict):
-    """The circuit breaker as seen from outside.
+class CircuitBreakerSnapshot(TypedDict):
+    """The state and counters of a circuit breaker.
 
-    ``failure_count`` as in :attr:`CircuitBreaker.failure_count`; ``openings`` and ``refused`` count since the start;
+    ``failure_count`` as :attr:`CircuitBreaker.failure_count`; ``openings`` and ``refused`` count since the start;
     ``retry_after`` is in seconds.
     """
 
@@ -70,7 +70,7 @@ class GuardSnapshot(TypedDict):
 
 
 class _Trial:
-    """A permit to ask the backend, good until ``expires``; its identity tells a late answer from a due one."""
+    """A permit for one trial, valid until ``expires``; its identity distinguishes late outcomes from current ones."""
 
     __slots__ = ("expires",)
 
@@ -82,10 +82,10 @@ class CircuitBreaker:
     """The circuit breaker of one backend.
 
     :param name: the backend's name.
-    :param settings: see there for what zero means.
-    :param clock: the clock that deadlines are on.
-    :param chance: a random number from 0 to 1, for the jitter that keeps many processes from asking in step.
-    :param probed_every: seconds within which a prober asks the backend again while the circuit is not closed.
+    :param settings: see :class:`~database.resilience.settings.ResilienceSettings` for the meaning of zero.
+    :param clock: the clock of the deadlines.
+    :param chance: returns a random number from 0 to 1, for the jitter that keeps many processes from retrying at once.
+    :param probed_every: seconds within which a prober pings the backend again while the circuit is not closed.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class CircuitBreaker:
         self._settings = settings
         self._clock = clock
         self._chance = chance
-        # Reentrant, because listeners are called under it and may ask the circuit breaker something.
+        # Reentrant, because listeners are called under the lock and may read the circuit breaker's state.
         self._lock = RLock()
         self._watches: list[Watch] = []
         self._mirror: Mirror | None = None
@@ -127,14 +127,14 @@ class CircuitBreaker:
 
     @property
     def retry_after(self) -> float:
-        """Seconds until a prober or a trial asks the backend again; 0 if a trial may begin, or none is needed."""
+        """Seconds until the next ping or trial; 0 if a trial may begin, or none is needed."""
         with self._lock:
             return min(self._until_trial(), self._probed_every)
 
-    def snapshot(self) -> GuardSnapshot:
+    def snapshot(self) -> CircuitBreakerSnapshot:
         """The state and the counts, taken together."""
         with self._lock:
-            return GuardSnapshot(
+            return CircuitBreakerSnapshot(
                 state=self._state,
                 failure_count=self.failure_count,
                 openings=self._openings,
@@ -143,16 +143,16 @@ class CircuitBreaker:
             )
 
     def add_watch(self, watch: Watch) -> None:
-        """Have ``watch`` called with every new state, in order.
+        """Call ``watch`` with every new state, in order.
 
-        It is called under the circuit breaker's lock: it may read the circuit breaker's state, but must not wait for
-        anything. What it raises reaches the call that caused the change.
+        It is called under the circuit breaker's lock: it may read the state, but must not wait. Its exceptions are
+        raised in the call that caused the change.
         """
         with self._lock:
             self._watches.append(watch)
 
     def add_listener(self, listener: CircuitBreakerListener) -> None:
-        """Have ``listener.state_change``, of pybreaker, called as :meth:`add_watch` says.
+        """Call pybreaker's ``listener.state_change`` at every change, as :meth:`add_watch`.
 
         The listener's other methods are never called.
         """
@@ -174,23 +174,23 @@ class CircuitBreaker:
         """How often the circuit has opened."""
         return self._openings
 
-    def found_well(self, openings: int) -> None:
-        """Close the circuit after a sign of life, unless it has opened again since it was asked for.
+    def close_if_unchanged(self, openings: int) -> None:
+        """Close the circuit after a successful ping, unless it has opened again since the ping was sent.
 
-        :param openings: how often it had opened when the sign of life was asked for.
+        :param openings: the value of :attr:`openings` when the ping was sent.
         """
         with self._lock:
             if openings == self._openings:
                 self._close()
 
     def trip(self) -> None:
-        """Open the circuit, whatever the threshold is: the backend is known not to answer."""
+        """Open the circuit regardless of the threshold: the backend is known not to respond."""
         with self._lock:
             if self._state == CLOSED:
                 self._open()
 
-    def protected(self, inner: Step[Answer], metrics: Metrics | None = None) -> Step[Answer]:
-        """The stage: admits calls of ``inner`` as the state allows, and learns from their outcomes.
+    def protected(self, inner: BackendCall[Answer], metrics: Metrics | None = None) -> BackendCall[Answer]:
+        """The stage: admits calls of ``inner`` as the state allows, and counts their outcomes.
 
         :param metrics: count the calls that are admitted, too.
         :raises CircuitOpen: at once, with ``retry_after``, if the call is not admitted; nothing is sent.
@@ -203,12 +203,14 @@ class CircuitBreaker:
 
         return self._counted(inner, attempt, metrics)
 
-    def observed(self, inner: Step[Answer], metrics: Metrics | None = None) -> Step[Answer]:
-        """The stage for calls of a session that is open already: learns from them, but refuses none."""
+    def observed(self, inner: BackendCall[Answer], metrics: Metrics | None = None) -> BackendCall[Answer]:
+        """The stage for calls of an open session: counts their outcomes, but refuses none."""
         metrics = metrics or Metrics(self._clock)
         return self._counted(inner, metrics.measured(inner), metrics)
 
-    def _counted(self, inner: Step[Answer], unless_closed: Step[Answer], metrics: Metrics) -> Step[Answer]:
+    def _counted(
+        self, inner: BackendCall[Answer], unless_closed: BackendCall[Answer], metrics: Metrics
+    ) -> BackendCall[Answer]:
         """One stage for circuit breaker and metrics: a stage each would read the clock four times for every call."""
         clock, tallies = self._clock, metrics.tallies
 
@@ -233,7 +235,7 @@ class CircuitBreaker:
 
     def _count(self, window: Window, verdict: Verdict) -> None:
         now = self._clock()
-        if verdict is Verdict.WELL:
+        if verdict is Verdict.HEALTHY:
             window.succeed(now)
         elif verdict is Verdict.FAILED:
             with self._lock:
@@ -248,13 +250,13 @@ class CircuitBreaker:
             self._failures = failed
             self._open()
 
-    def _attempt(self, inner: Step[Answer], operation: Operation, context: Context) -> Answer:
+    def _attempt(self, inner: BackendCall[Answer], operation: Operation, context: Context) -> Answer:
         trial = self._admit(operation)
         started = self._clock()
-        verdict = Verdict.NOTHING
+        verdict = Verdict.IGNORED
         try:
             answer = inner(operation, context)
-            verdict = Verdict.WELL
+            verdict = Verdict.HEALTHY
             return answer
         except DataError as error:
             limit = self._settings.trial_timeout
@@ -267,12 +269,12 @@ class CircuitBreaker:
         with self._lock:
             now = self._clock()
             trial = _Trial(now + self._settings.trial_timeout)
-            # Closed in the meantime: the permit stays unknown to the circuit breaker, and its outcome moves nothing.
+            # The circuit has closed meanwhile: the permit is not recorded, so the outcome of this call is ignored.
             if self._state == CLOSED:
                 return trial
             if self._until_trial() > 0 or not reads_only(operation):
                 self._refused += 1
-                message = f"{self.name} is not available: its circuit breaker is open"
+                message = f"{self.name} is not available: its circuit breaker is open; retry later"
                 raise CircuitOpen(message, retry_after=self.retry_after)
             self._trial = trial
             if self._state == OPEN:
@@ -289,7 +291,7 @@ class CircuitBreaker:
         with self._lock:
             if trial is not self._trial:
                 return
-            if verdict is Verdict.WELL:
+            if verdict is Verdict.HEALTHY:
                 self._close()
             elif verdict is Verdict.FAILED:
                 self._doubled = min(self._doubled * 2, _MOST_DOUBLED)

@@ -1,4 +1,4 @@
-"""What an error says about its backend."""
+"""Classifies errors for the circuit breaker: what they say about the health of the backend."""
 
 from __future__ import annotations
 
@@ -19,35 +19,35 @@ _NEARLY = 0.9
 
 
 class Verdict(Enum):
-    """The backend is well, has failed, or the call says nothing about it."""
+    """What the outcome of a call says about the health of the backend."""
 
-    WELL = "well"
+    HEALTHY = "healthy"
     FAILED = "failed"
-    NOTHING = "nothing"
+    IGNORED = "ignored"
 
 
 def classify(error: DataError, *, elapsed: float, limit: float, allowed: float) -> Verdict:
-    """What ``error`` says about the backend.
+    """Classify an error.
 
-    A refused request is a sign of life. A statement that was stopped says nothing, or a few expensive queries would
-    close the backend to everybody. Throttling, our own limits (circuit and permits) and errors without a
-    class of their own say nothing. Neither does running out of time, if the caller allowed less than is usual.
+    A refused request shows that the backend is healthy. Throttled, CircuitOpen, PoolExhausted and unspecific errors are
+    ignored: they do not show whether it is. So is Stopped, or a few expensive queries would open the circuit for all
+    callers; and a timeout, if the caller allowed less time than usual.
 
-    :param elapsed: seconds the attempt took.
-    :param limit: seconds a call normally has; 0 for no limit.
-    :param allowed: seconds until the deadline when the attempt began; ``inf`` without one.
+    :param elapsed: seconds that the attempt took.
+    :param limit: seconds that a call usually has; 0 for no limit.
+    :param allowed: seconds until the deadline when the attempt began; ``inf`` without a deadline.
     """
     if isinstance(error, RequestError):
-        return Verdict.WELL
+        return Verdict.HEALTHY
     if isinstance(error, CircuitOpen | PoolExhausted | Stopped):
-        return Verdict.NOTHING
+        return Verdict.IGNORED
     if isinstance(error, Unavailable):
         return Verdict.FAILED
     had_its_time = elapsed >= _NEARLY * (limit or math.inf)
     if isinstance(error, TimedOut):
-        return Verdict.FAILED if had_its_time or math.isinf(allowed) else Verdict.NOTHING
+        return Verdict.FAILED if had_its_time or math.isinf(allowed) else Verdict.IGNORED
     if isinstance(error, OutcomeUnknown):
-        # An answer is lost by a broken connection, or because the caller did not wait for it.
+        # The response was lost by a broken connection, or because the caller's deadline passed.
         cut_short = elapsed >= _NEARLY * allowed and not had_its_time
-        return Verdict.NOTHING if cut_short else Verdict.FAILED
-    return Verdict.NOTHING
+        return Verdict.IGNORED if cut_short else Verdict.FAILED
+    return Verdict.IGNORED

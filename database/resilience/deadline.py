@@ -1,4 +1,4 @@
-"""The outermost stage: one deadline for everything below it, and a name on every error that leaves."""
+"""The outermost stage: sets the deadline for all other stages, and the backend and operation of every error."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from database.core.errors import DataError
 from database.core.errors import TimedOut
 from database.core.operations import Operation
 from database.resilience.stages import Answer
-from database.resilience.stages import Step
+from database.resilience.stages import BackendCall
 
 
 def remaining(context: Context, clock: Clock) -> float:
@@ -16,11 +16,11 @@ def remaining(context: Context, clock: Clock) -> float:
     return max(0.0, context.deadline - clock())
 
 
-def bounded(inner: Step[Answer], backend: str, timeout: float, clock: Clock) -> Step[Answer]:
+def bounded(inner: BackendCall[Answer], backend: str, timeout: float, clock: Clock) -> BackendCall[Answer]:
     """The stage: calls ``inner`` with a deadline at most ``timeout`` seconds away.
 
-    :param timeout: in seconds; 0 leaves the caller's own deadline alone.
-    :raises TimedOut: if the caller's deadline has passed already; nothing is sent.
+    :param timeout: in seconds; 0 keeps the caller's deadline.
+    :raises TimedOut: if the caller's deadline has already passed; nothing is sent.
     """
     if not timeout:
         return in_time(inner, backend, clock)
@@ -29,31 +29,31 @@ def bounded(inner: Step[Answer], backend: str, timeout: float, clock: Clock) -> 
         try:
             now = clock()
             if now >= context.deadline:
-                raise TimedOut("the deadline had passed before the call began")
+                raise TimedOut("the deadline passed before the call began")
             return inner(operation, context.until(now + timeout))
         except DataError as error:
-            _sign(error, backend, operation)
+            _label(error, backend, operation)
             raise
 
     return call
 
 
-def in_time(inner: Step[Answer], backend: str, clock: Clock) -> Step[Answer]:
-    """The stage for calls whose deadline is set already. :raises TimedOut: if it has passed; nothing is sent."""
+def in_time(inner: BackendCall[Answer], backend: str, clock: Clock) -> BackendCall[Answer]:
+    """The stage for calls with a deadline. :raises TimedOut: if it has already passed; nothing is sent."""
 
     def call(operation: Operation, context: Context) -> Answer:
         try:
             if clock() >= context.deadline:
-                raise TimedOut("the deadline had passed before the call began")
+                raise TimedOut("the deadline passed before the call began")
             return inner(operation, context)
         except DataError as error:
-            _sign(error, backend, operation)
+            _label(error, backend, operation)
             raise
 
     return call
 
 
-def _sign(error: DataError, backend: str, operation: Operation) -> None:
+def _label(error: DataError, backend: str, operation: Operation) -> None:
     if error.backend is None:
         error.backend = backend
     if error.operation is None:

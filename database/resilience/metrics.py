@@ -1,4 +1,4 @@
-"""Counts and durations per kind of operation, for the status page and whoever exports them."""
+"""Counts and durations per kind of operation, for the status page and the metrics endpoint."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from database.core.errors import Outcome
 from database.core.errors import RequestError
 from database.core.operations import Operation
 from database.resilience.stages import Answer
-from database.resilience.stages import Step
+from database.resilience.stages import BackendCall
 
-_BUCKETS = 64  # microseconds as powers of two: far more than a clock can count
+_BUCKETS = 64  # powers of two of microseconds: more than any duration needs
 
 
 class OperationCounts(TypedDict):
-    """What happened to one kind of operation.
+    """The counters of one kind of operation.
 
-    ``ok``, ``request_error``, ``backend_error`` and ``unknown`` add up to all calls. Unknown are calls whose
-    effect is: :class:`~database.core.errors.OutcomeUnknown`, and interruptions that the data layer did not raise.
-    ``seconds`` is the time spent in all of them; ``durations`` counts them by an
-    upper bound in seconds, as pairs of bound and count, shortest first.
+    ``ok``, ``request_error``, ``backend_error`` and ``unknown`` add up to all calls. ``unknown`` counts calls with an
+    unknown outcome: :class:`~database.core.errors.OutcomeUnknown`, and exceptions from outside of the data layer.
+    ``seconds`` is the total duration of all calls; ``durations`` is a histogram: pairs of an upper bound in seconds and
+    a count, shortest first.
     """
 
     ok: int
@@ -76,15 +76,15 @@ class _Tallies(dict[str, _Tally]):
 class Metrics:
     """The counters of one backend.
 
-    They are counted up without a lock: an update that two threads make at once may be lost, one in very many,
-    and in exchange no call ever waits for another one's bookkeeping.
+    They are incremented without a lock: in rare cases an increment of two threads at the same moment is lost, but no
+    call waits for another.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self.tallies = _Tallies()
 
-    def measured(self, inner: Step[Answer]) -> Step[Answer]:
+    def measured(self, inner: BackendCall[Answer]) -> BackendCall[Answer]:
         """The stage: counts and times every call of ``inner``."""
         clock = self._clock
         tallies = self.tallies

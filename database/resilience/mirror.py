@@ -1,6 +1,6 @@
-"""A circuit as pybreaker's listeners know it.
+"""Mirrors a circuit breaker to a pybreaker circuit, for pybreaker's listeners.
 
-Nobody but who has such a listener pays for pybreaker, which loads Redis's client where that is installed.
+This module is imported with the first listener, because pybreaker imports the Redis client if that is installed.
 """
 
 from __future__ import annotations
@@ -11,10 +11,10 @@ import pybreaker
 
 
 class Mirror:
-    """A pybreaker circuit that follows a circuit breaker's states and runs no calls.
+    """A pybreaker circuit that follows the states of a circuit breaker; it runs no calls.
 
     :param name: the backend's name.
-    :param state: the circuit breaker's present state.
+    :param state: the circuit breaker's current state.
     """
 
     def __init__(self, name: str, state: str) -> None:
@@ -22,11 +22,11 @@ class Mirror:
         self.enter(state)
 
     def add_listener(self, listener: pybreaker.CircuitBreakerListener) -> None:
-        """Have ``listener.state_change`` called at every later change."""
+        """Call ``listener.state_change`` at every later change."""
         self._breaker.add_listener(listener)
 
     def enter(self, state: str) -> None:
-        """Follow the circuit breaker into a state."""
+        """Change to the circuit breaker's new state."""
         _MOVES[state](self._breaker)
 
 

@@ -1,8 +1,7 @@
-"""Everything between a call and its adapter, built once per backend.
+"""The stages between a call and its adapter, built once per backend.
 
-Outside in: deadline, bulkhead, retry, circuit breaker, metrics, adapter. Every stage sees what the ones outside it
-let through: an attempt that waits for its retry holds a permit, the circuit breaker judges every attempt, and the
-metrics count only what was really sent.
+From the outside in: deadline, bulkhead, retry, circuit breaker, metrics, adapter. So a call holds its permit while it
+waits for a retry, the circuit breaker classifies every attempt, and the metrics count only attempts that were sent.
 """
 
 from __future__ import annotations
@@ -35,14 +34,14 @@ from database.resilience.retry import Retry
 from database.resilience.retry import Sleep
 from database.resilience.settings import ResilienceSettings
 from database.resilience.stages import Answer
+from database.resilience.stages import BackendCall
 from database.resilience.stages import Handler
-from database.resilience.stages import Step
 
 Session = TypeVar("Session")
 
 
 class PipelineSnapshot(TypedDict):
-    """A backend's pipeline for the status page.
+    """The state of a backend's pipeline, for the status page.
 
     ``in_flight`` is None without a limit on concurrency; ``retry_after`` and ``retries_left`` as in
     :class:`~database.resilience.circuit_breaker.CircuitBreaker` and :class:`~database.resilience.retry.RetryBudget`.
@@ -61,7 +60,7 @@ class PipelineSnapshot(TypedDict):
 
 @immutable
 class _Begin(Operation):
-    """Open a session. It changes nothing yet, so it may be repeated and may be a trial."""
+    """Open a session. This changes nothing yet, so it may be retried, and may be a trial of the circuit breaker."""
 
     kind: ClassVar[str] = "begin"
     reads: ClassVar[bool] = True
@@ -73,13 +72,13 @@ class Pipeline:
 
     :param name: the backend's name, for errors, listeners and the status page.
     :param execute: the adapter's handler.
-    :param settings: the numbers; see there.
-    :param clock: the clock that deadlines are on.
-    :param sleep: waits the given seconds between attempts; by default really.
-    :param chance: a random number from 0 to 1, for the open time's jitter.
-    :param probing: whether a thread of its own asks for a sign of life while the circuit is open.
-    :ivar call: the adapter's handler with all stages around it; raises only what the adapter raises, ``TimedOut``,
-        ``PoolExhausted`` and ``CircuitOpen``.
+    :param settings: timeouts, limits and thresholds.
+    :param clock: the clock of the deadlines.
+    :param sleep: replaces waiting between attempts, for tests.
+    :param chance: returns a random number from 0 to 1, for the jitter of the open time.
+    :param probing: whether a thread pings the backend while the circuit is not closed.
+    :ivar call: the adapter's handler with all stages; raises the adapter's errors, ``TimedOut``, ``PoolExhausted`` and
+        ``CircuitOpen``.
     """
 
     def __init__(
@@ -103,46 +102,46 @@ class Pipeline:
         self._bulkhead = Bulkhead(self.settings.max_concurrency, clock)
         self._retry = Retry(self.settings.retry_count, clock, sleep)
         self.call: Handler = self._bounded(self._bulkhead.limited(self._retry.repeated(self._protected(execute))))
-        self._begin: Step[Any] = self._bounded(self._bulkhead.held(self._retry.repeated(self._protected(_open))))
-        # A ping takes no permit, or calls that hang could keep the backend from being found well again.
+        self._begin: BackendCall[Any] = self._bounded(self._bulkhead.held(self._retry.repeated(self._protected(_open))))
+        # A ping takes no permit: hanging calls must not prevent the circuit from closing.
         self._ping: Handler = self._bounded(self.metrics.measured(execute))
         self._prober = Prober(self.circuit_breaker, self._probe) if probing else None
 
     def observe(self, handler: Handler) -> Handler:
-        """A handler for operations inside a session that is open.
+        """The stages for operations inside an open session: deadline, circuit breaker and metrics.
 
-        The session's deadline is theirs. They are counted, but neither repeated nor refused: the session holds its
-        permit already, and a transaction is repeated as a whole or not at all.
+        The deadline is the session's. They neither retry nor refuse a call: the session already holds its permit, and a
+        transaction can only be retried as a whole.
         """
         return in_time(self.circuit_breaker.observed(handler, self.metrics), self.name, self._clock)
 
     def open_session(self, opener: Callable[[Context], Session], context: Context) -> Session:
-        """Open a session with all stages around ``opener``; on success it holds a permit.
+        """Open a session with all stages around ``opener``. After success it holds a permit.
 
-        Whoever ends the session calls :meth:`release_session`, once.
+        The caller must call :meth:`release_session` once, at the end of the session.
 
-        :raises DataError: what ``opener`` raised, or as :attr:`call` does; no permit is held then.
+        :raises DataError: as ``opener`` and :attr:`call`; no permit is held then.
         """
         session: Session = self._begin(_Begin(opener), context)
         return session
 
     def hold(self, context: Context) -> None:
-        """Take the permit of a session that needs no call to begin. :raises PoolExhausted: as :attr:`call` does."""
+        """Take the permit of a session that is opened without a call. :raises PoolExhausted: as :attr:`call`."""
         self._bounded(self._bulkhead.held(_nothing))(Ping(), context)
 
     def inside(self, handler: Handler) -> Handler:
-        """All stages but the permit around ``handler``: for the calls of a session that holds one already."""
+        """All stages except the bulkhead, for the calls of a session that already holds a permit."""
         return self._bounded(self._retry.repeated(self._protected(handler)))
 
     def release_session(self) -> None:
-        """Hand the permit of an ended session back.
+        """Return the permit of an ended session.
 
-        :raises RuntimeError: if no permit is out.
+        :raises RuntimeError: if no permit is in use.
         """
         self._bulkhead.release()
 
     def snapshot(self) -> PipelineSnapshot:
-        """The state and the counts for the status page."""
+        """The current state and counters."""
         circuit = self.circuit_breaker.snapshot()
         return PipelineSnapshot(
             name=self.name,
@@ -157,19 +156,19 @@ class Pipeline:
         )
 
     def start(self) -> None:
-        """Probe again after :meth:`close`. A new pipeline needs no start."""
+        """Resume probing after :meth:`close`. A new pipeline need not be started."""
         if self._prober is not None:
             self._prober.start()
 
     def close(self) -> None:
-        """Stop probing. Calls still work: closing ends what the pipeline does by itself."""
+        """Stop probing. Calls still work: only background work ends."""
         if self._prober is not None:
             self._prober.stop()
 
-    def _bounded(self, inner: Step[Answer]) -> Step[Answer]:
+    def _bounded(self, inner: BackendCall[Answer]) -> BackendCall[Answer]:
         return bounded(inner, self.name, self.settings.timeout, self._clock)
 
-    def _protected(self, inner: Step[Answer]) -> Step[Answer]:
+    def _protected(self, inner: BackendCall[Answer]) -> BackendCall[Answer]:
         return self.circuit_breaker.protected(inner, self.metrics)
 
     def _probe(self) -> None:
@@ -177,7 +176,7 @@ class Pipeline:
 
 
 def _nothing(_: Operation, __: Context) -> None:
-    """What a session does to begin that consists of its calls only."""
+    """Open a session that needs no call to be opened."""
 
 
 def _open(operation: Any, context: Context) -> Any:

@@ -1,4 +1,4 @@
-"""Asking an unreachable backend for a sign of life, so that it is back in use without waiting for traffic."""
+"""Pings an unavailable backend, so that its circuit closes as soon as it responds again, even without traffic."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from database.resilience.circuit_breaker import CircuitBreaker
 PAUSE = 0.5
 """Seconds between the end of a ping and the next one."""
 PATIENCE = 1.0
-"""Seconds that a ping may take: with the pause, a backend that is back is noticed within two."""
+"""The timeout of a ping in seconds: together with the pause, recovery is detected within two seconds."""
 
 Wait = Callable[[float | None], object]
 """Waits the given seconds."""
 
 
 class Prober:
-    """A daemon thread that lives while a circuit is not closed, and closes it when the backend answers.
+    """A daemon thread that runs while a circuit is not closed, and closes it when the backend responds.
 
-    :param circuit_breaker: whose circuit it watches.
-    :param ping: asks for a sign of life, past the circuit breaker; a :class:`~database.core.errors.BackendError`
-        is none.
-    :param pause: seconds between two pings, whatever the circuit's open time is.
-    :param wait: replaces the waiting, for tests.
+    :param circuit_breaker: the circuit breaker to watch.
+    :param ping: calls the backend, bypassing the circuit breaker; it responds unless this raises
+        :class:`~database.core.errors.BackendError`.
+    :param pause: seconds between two pings, independent of the circuit's open time.
+    :param wait: replaces waiting, for tests.
     """
 
     def __init__(
@@ -47,18 +47,18 @@ class Prober:
 
     @property
     def running(self) -> bool:
-        """Whether there is a thread now."""
+        """Whether the thread is running."""
         return self._worker.running
 
     def start(self) -> None:
-        """Watch again after :meth:`stop`. A new prober watches already."""
+        """Resume after :meth:`stop`. A new prober need not be started."""
         self._watching = True
         self._ensure_thread()
 
     def stop(self, timeout: float = 1.0) -> None:
-        """End the thread and begin no other.
+        """End the thread and start no other.
 
-        :param timeout: seconds to wait for a ping that is under way; its thread ends after it in any case.
+        :param timeout: seconds to wait for a running ping; the thread ends after it in any case.
         """
         self._watching = False
         self._worker.stop(timeout)
@@ -73,14 +73,14 @@ class Prober:
 
     def _step(self) -> None:
         openings = self._circuit_breaker.openings
-        if self._answers():
-            self._circuit_breaker.found_well(openings)
+        if self._responds():
+            self._circuit_breaker.close_if_unchanged(openings)
 
-    def _answers(self) -> bool:
+    def _responds(self) -> bool:
         try:
             self._ping()
         except RequestError:
-            return True  # it refuses, so it is there
+            return True  # a refusal is a response
         except DataError:
             return False
         return True

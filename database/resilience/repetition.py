@@ -1,4 +1,4 @@
-"""Transactions carried out anew after another one came first: the one place that does so."""
+"""Retries transactions after serialization failures: the only place that does so."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from database.core.errors import TimedOut
 Answer = TypeVar("Answer")
 
 ATTEMPTS: Final = 50
-"""How often work is begun at most that nobody limits but its deadline."""
+"""The most attempts at work that is otherwise limited by its deadline only."""
 
 _FIRST_PAUSE: Final = 0.01
-"""Seconds within which it is begun anew the first time; the bound doubles each time."""
+"""The upper bound of the first pause in seconds; it doubles with each attempt."""
 
 _LONGEST_PAUSE: Final = 0.5
 
@@ -37,15 +37,15 @@ def repeated(
     *,
     times_out: bool = False,
 ) -> Answer:
-    """Carry out ``work``, and begin it anew as long as it ends with ``SerializationFailure``.
+    """Call ``work``, and retry it while it raises ``SerializationFailure``.
 
-    :param work: a whole transaction; nothing of it is left when it raises.
-    :param attempts: how often it is begun at most.
-    :param deadline: monotonic seconds after which it is not begun anew; by default the present context's.
-    :param may_repeat: is asked after a failure whether the work can be begun anew.
-    :param times_out: whether a deadline that keeps it from being begun anew is told as such: where the caller has
-        nothing to think over, as for one operation and for a request that repeats itself.
-    :raises SerializationFailure: the last one.
+    :param work: a whole transaction, which is rolled back when it raises.
+    :param attempts: the most calls.
+    :param deadline: monotonic seconds after which it is not retried; by default the current context's.
+    :param may_repeat: called after a failure; whether the work can be retried.
+    :param times_out: whether to raise ``TimedOut`` when the deadline prevents a retry: for a single operation and for a
+        request that is retried as a whole, where a conflict gives the caller nothing to decide.
+    :raises SerializationFailure: that of the last attempt.
     :raises TimedOut: in its place, with ``times_out``.
     """
     until = current_context.get().deadline if deadline is None else deadline
@@ -53,11 +53,11 @@ def repeated(
         try:
             return work()
         except SerializationFailure as error:
-            # By chance, because those who have met would meet again.
+            # Random, because transactions that conflicted would conflict again after equal pauses.
             pause = chance() * min(_LONGEST_PAUSE, _FIRST_PAUSE * 2 ** (attempt - 1))
             late = monotonic() + pause >= until
             if late and times_out and attempt < attempts:
-                raise TimedOut("other transactions came first until the deadline; try again") from error
+                raise TimedOut("concurrent transactions conflicted with this one until the deadline; retry") from error
             if attempt >= attempts or late or not may_repeat():
                 raise
         Event().wait(pause)

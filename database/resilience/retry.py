@@ -1,7 +1,7 @@
-"""Further attempts, where they cannot do harm: few, spread in time, and paid for by earlier successes.
+"""Retries operations where that is safe, with jitter and within a budget that first attempts pay into.
 
-tenacity carries the policy, but is entered only after the first attempt has failed: on a call that succeeds it
-would cost more than all other stages together.
+tenacity implements the policy, but is entered only after the first attempt has failed: for a successful call it would
+cost more than all other stages together.
 """
 
 from __future__ import annotations
@@ -27,27 +27,28 @@ from database.core.errors import OutcomeUnknown
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.resilience.stages import Answer
-from database.resilience.stages import Step
+from database.resilience.stages import BackendCall
 
 Sleep = Callable[[float], None]
 
 _JUDGED = (Conflict, ConstraintViolated)
-"""Refusals by those who would know of an earlier attempt; a gateway, which refuses a token, does not."""
+"""Errors raised by the backend itself, after it looked up the operation key. A gateway's 401 proves nothing about
+earlier attempts."""
 
 BASE_WAIT = 0.1
-"""Seconds within which the first retry comes; the bound doubles from one retry to the next."""
+"""The upper bound of the first wait in seconds; it doubles with each retry."""
 
 LONGEST_WAIT = 30.0
-"""Seconds a retry waits at most. A backend that asks for more is not waited for; the caller is told its wish."""
+"""The longest wait in seconds. If the backend asks for more, there is no retry; the error has its ``retry_after``."""
 
 
 class RetryBudget:
-    """A token bucket for one backend: retries stay a tenth of the traffic, however much of it fails.
+    """A token bucket for one backend: limits retries to a tenth of the calls, however many of them fail.
 
-    :ivar short: whether the bucket has room, so that a call with a full one need not touch the lock.
+    :ivar short: whether the bucket is not full; with a full one a call need not take the lock.
     """
 
-    # In tenths of a retry, because ten times 0.1 is less than 1.
+    # In tenths of a retry, to avoid rounding errors: ten times 0.1 is less than 1.
     _CAPACITY = 100
     _DEPOSIT = 1
     _PRICE = 10
@@ -59,7 +60,7 @@ class RetryBudget:
 
     @property
     def retries(self) -> float:
-        """What the bucket pays for now, at most 10 retries."""
+        """The retries that the bucket pays for now, at most 10."""
         return self._tenths / self._PRICE
 
     def deposit(self) -> None:
@@ -79,7 +80,7 @@ class RetryBudget:
 
 
 def may_repeat(operation: Operation, error: BaseException) -> bool:
-    """Whether ``operation`` may be sent again after ``error``: nothing was applied, or twice is as good as once."""
+    """Whether ``operation`` may be sent again after ``error``: nothing was applied, or it is idempotent."""
     if not isinstance(error, DataError):
         return False
     if error.outcome is Outcome.UNKNOWN:
@@ -91,8 +92,8 @@ class Retry:
     """The retry policy of one backend.
 
     :param count: attempts after the first.
-    :param clock: the clock that deadlines are on.
-    :param sleep: waits the given seconds between attempts.
+    :param clock: the clock of the deadlines.
+    :param sleep: replaces waiting between attempts, for tests.
     """
 
     def __init__(self, count: int, clock: Clock, sleep: Sleep | None = None) -> None:
@@ -107,12 +108,12 @@ class Retry:
             reraise=True,
         )
 
-    def repeated(self, inner: Step[Answer]) -> Step[Answer]:
-        """The stage: repeats ``inner`` where :func:`may_repeat` allows it and deadline, count and budget do.
+    def repeated(self, inner: BackendCall[Answer]) -> BackendCall[Answer]:
+        """The stage: retries ``inner`` if :func:`may_repeat`, the deadline, the count and the budget allow it.
 
-        :raises DataError: the last attempt's own error; but if an earlier attempt at a write had an unknown
-            outcome, that ``OutcomeUnknown``, because the last error's "not applied" does not speak for it, unless the
-            backend judged a request that it carries out exactly once.
+        :raises DataError: the last attempt's error; but if an earlier attempt at a write had an unknown outcome, its
+            ``OutcomeUnknown``, because the last error does not say whether that attempt was applied. It does if the
+            backend itself refused an operation that it executes exactly once.
         """
         budget = self.budget
 
@@ -129,7 +130,7 @@ class Retry:
 
         return call
 
-    def _resume(self, inner: Step[Answer], first: DataError, operation: Operation, context: Context) -> Answer:
+    def _resume(self, inner: BackendCall[Answer], first: DataError, operation: Operation, context: Context) -> Answer:
         attempts = _Attempts(inner, first)
         try:
             return self._retrying(attempts, operation, context)
@@ -146,7 +147,7 @@ class Retry:
         return max(longest * chance(), asked or 0.0)
 
     def _stop(self, state: RetryCallState) -> bool:
-        # The budget comes last: it is charged only for a retry that really follows.
+        # The budget is checked last, so that it is charged only for retries that take place.
         context: Context = state.args[1]
         wait = state.upcoming_sleep
         return (
@@ -158,9 +159,9 @@ class Retry:
 
 
 class _Attempts(Generic[Answer]):
-    """What tenacity calls: first the failure that is known already, as attempt 1, then the real thing."""
+    """The function that tenacity calls: its first call raises the known failure as attempt 1, further ones retry."""
 
-    def __init__(self, inner: Step[Answer], first: DataError) -> None:
+    def __init__(self, inner: BackendCall[Answer], first: DataError) -> None:
         self._inner = inner
         self._first: DataError | None = first
         self.doubt = first if first.outcome is Outcome.UNKNOWN else None

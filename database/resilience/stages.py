@@ -1,7 +1,7 @@
-"""What the stages share: their shape.
+"""The types of the stages.
 
-A stage is a function that takes the next handler and returns a handler. It is built once per backend and is
-the only thing a call passes through, so that a call costs a few function calls and no objects.
+A stage is a function that takes the next handler and returns a handler. Stages are combined once per backend, so that a
+call costs only a few function calls and creates no objects.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ from database.core.result import Result
 
 Answer = TypeVar("Answer")
 
-Step = Callable[[Operation, Context], Answer]
-"""One call to a backend, whatever it answers: a result, or the session it opens."""
+BackendCall = Callable[[Operation, Context], Answer]
+"""A call of a backend that returns any value: a result, or the session that it opens."""
 
-Handler = Step[Result]
-"""One call of a backend, and the shape of every stage around it."""
+Handler = BackendCall[Result]
+"""A call of a backend that returns a result."""

@@ -1,7 +1,7 @@
-"""One thread that calls back when a deadline has passed.
+"""One thread that calls callbacks when deadlines have passed.
 
-Watching costs a dictionary entry, so that every statement can be watched; the thread looks at all entries a
-few times a second. For what a driver cannot time out by itself: a silent connection, a forgotten transaction.
+It covers what drivers cannot time out themselves: silent connections and forgotten transactions. Watching costs only a
+dictionary entry, so that every statement can be watched; the thread checks all entries ten times a second.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ logger = logging.getLogger(__name__)
 
 _INTERVAL = 0.1
 _MOST_IDLE = 50
-"""Looks at no entry at all after which the thread ends."""
+"""The number of successive checks without entries after which the thread ends."""
 
 
 class Watchdog:
-    """Watches any number of deadlines; starts its thread with the first and ends it when idle.
+    """Watches any number of deadlines; starts its thread with the first one and ends it when idle.
 
     :param clock: monotonic seconds.
     """
@@ -35,7 +35,7 @@ class Watchdog:
         self._worker = Worker("isthmus-watchdog", self._look, _INTERVAL, first=_INTERVAL, goes_on=self._is_needed)
 
     def watch(self, deadline: float, expired: Callable[[], None]) -> int:
-        """Call ``expired`` once, in the watchdog's thread, when ``deadline`` has passed; returns a ticket."""
+        """Call ``expired`` once, in the watchdog's thread, when ``deadline`` has passed. :returns: a ticket."""
         ticket = next(self._tickets)
         self._entries[ticket] = (deadline, expired)
         if not self._worker.at_work:
@@ -44,7 +44,7 @@ class Watchdog:
         return ticket
 
     def done(self, ticket: int) -> bool:
-        """Stop watching; False if the callback was already called."""
+        """Stop watching. :returns: False if the callback was already called."""
         return self._entries.pop(ticket, None) is not None
 
     def _is_needed(self) -> bool:
@@ -58,4 +58,4 @@ class Watchdog:
                 try:
                     expired()
                 except Exception:
-                    logger.exception("a watchdog callback failed")
+                    logger.exception("a callback of the watchdog failed")

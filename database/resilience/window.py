@@ -1,4 +1,4 @@
-"""Outcomes of the last seconds, in buckets of one second: memory does not grow with traffic."""
+"""Counts the outcomes of the last seconds in buckets of one second, so that memory does not grow with traffic."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from threading import Lock
 
 
 class Window:
-    """A sliding count of calls that ended well and calls that failed.
+    """A sliding count of successful and failed calls.
 
-    Good calls are counted without a lock: two threads may lose a count of one in the rare moment they meet, which
-    no failure rate can show, and a call does not pay for a lock. Failures are rare and are counted exactly.
+    Successes are counted without a lock, which every call would have to pay for: in rare cases two threads lose an
+    increment, which does not affect the failure rate noticeably. Failures are rare and are counted exactly.
 
-    :param length: seconds that an outcome counts, rounded up to whole buckets.
-    :param now: seconds on the clock that all other times come from.
+    :param length: seconds for which an outcome is counted, rounded up to whole buckets.
+    :param now: the current time, in seconds on the clock of all other times.
     """
 
     __slots__ = ("_ends", "_failed", "_length", "_lock", "_past", "_well")
@@ -28,24 +28,24 @@ class Window:
         self._lock = Lock()
 
     def __len__(self) -> int:
-        """Buckets in memory, at most the length and one."""
+        """The number of buckets in memory, at most the length plus one."""
         return len(self._past) + 1
 
     def succeed(self, now: float) -> None:
-        """Count a call that ended well."""
+        """Count a successful call."""
         if now >= self._ends:
             with self._lock:
                 self._advance(now)
         self._well += 1
 
     def fail(self, now: float) -> None:
-        """Count a call that failed."""
+        """Count a failed call."""
         with self._lock:
             self._advance(now)
             self._failed += 1
 
     def totals(self, now: float) -> tuple[int, int]:
-        """Calls that ended well, and calls that failed, in the window that ends now."""
+        """The numbers of successful and failed calls in the window that ends now."""
         with self._lock:
             self._advance(now)
             recent = [bucket for bucket in self._past if bucket[0] > self._ends - self._length]

@@ -1,4 +1,4 @@
-"""Two-way sync: two databases are kept equal by way of their feeds of changes."""
+"""Two-way sync: keeps the tables of two databases equal by following their change feeds."""
 
 from database.sync.documented import ConvexSyncManager as ConvexSyncManager
 from database.sync.documented import create_sync_manager as create_sync_manager

@@ -1,4 +1,4 @@
-"""Rows as text: the form in which two backends' rows are compared, and in which a row is remembered."""
+"""Rows as canonical text, which is compared between two backends and stored as the base of the three-way merge."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ _INT64: Final = 2.0**63
 
 
 class CanonicalRows:
-    """The rows of one table as text: the same text for equal rows, and another for others.
+    """Converts the rows of one table to text, which is equal if and only if the rows are equal.
 
-    Equal are rows whose declared columns are equal. Numbers are equal by value, because not every backend tells
-    ``1.0`` from ``1`` in a JSON document.
+    Rows are equal if their declared columns are. Numbers are compared by value, because some backends do not
+    distinguish ``1.0`` from ``1`` in a JSON document.
     """
 
     def __init__(self, table: TableSchema) -> None:
         self._columns = table.columns
 
     def text(self, row: Row | None) -> str | None:
-        """A row as text; None for none."""
+        """Convert a row to text; None stays None."""
         if row is None:
             return None
         values = {name: _normal(row[name]) for name in self._columns}
         return orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode()
 
     def row(self, text: str | None) -> Row | None:
-        """The row of a text. A column that has been declared since is None."""
+        """Convert text to a row. Columns that were declared later are None."""
         if text is None:
             return None
         values: Mapping[str, Any] = orjson.loads(text)
@@ -41,7 +41,7 @@ class CanonicalRows:
 
 
 def _normal(value: Any) -> Any:
-    """The value with every number that an integer can say as an integer."""
+    """Replace every float that equals a 64-bit integer by that integer."""
     if isinstance(value, float) and value.is_integer() and -_INT64 <= value < _INT64:
         return int(value)
     if isinstance(value, dict):

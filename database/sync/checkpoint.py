@@ -1,9 +1,9 @@
-"""How far two databases have been brought together, written on both of them.
+"""The checkpoint of a sync: how far both change feeds have been processed, stored on both sides.
 
-A checkpoint is moved in three transactions: on the first side, where it says that it is unsettled; on the second; and
-on the first again. Whatever is lost in between, the second side's is then the one to go on from. Any other difference
-means that a side was restored or emptied, and that what is remembered of the records is void: a new epoch begins, with
-a comparison of everything.
+A checkpoint is moved in three transactions: on the first side, where it is marked as unsettled; on the second side; and
+on the first again. After a crash in between, sync resumes from the second side's checkpoint. Any other difference
+means that a side was restored or emptied, so that the stored bases of its records are invalid: a new epoch begins with
+a comparison of all records.
 """
 
 from __future__ import annotations
@@ -29,18 +29,18 @@ from database.unit_of_work import apart
 CURSORS: Final = "isthmus_sync_cursors"
 
 _FORMER: Final[Mapping[SideName, str]] = {"first": "supabase", "second": "convex"}
-"""The names that the sides' cursors have in rows of before migration 0006; on Convex, no migration rewrites them."""
+"""The cursors' names in rows from before migration 0006; on Convex, no migration rewrites them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What has been settled.
+    """The position of a sync.
 
-    :ivar epoch: what is remembered of records belongs to one, and counts in no other.
-    :ivar round: how often it was moved, counted over all epochs.
-    :ivar cursors: where each side's feed is to be read on.
-    :ivar tables: those that are kept equal.
-    :ivar comparing: whether all records have to be compared, because the feeds alone do not tell what has changed.
+    :ivar epoch: the epoch of the stored bases; bases of other epochs are invalid.
+    :ivar round: how often the checkpoint was moved, counted over all epochs.
+    :ivar cursors: the position in each side's change feed.
+    :ivar tables: the synced tables.
+    :ivar comparing: whether all records have to be compared, because the feeds do not contain all changes.
     """
 
     epoch: str
@@ -50,15 +50,15 @@ class Checkpoint:
     comparing: bool
 
     def as_row(self, pair: str, *, unsettled: bool) -> dict[str, Any]:
-        """The row that says so."""
+        """The row that stores the checkpoint."""
         place = {"tables": list(self.tables), "comparing": self.comparing, "unsettled": unsettled}
         return {"id": pair, "version": self.round, "epoch": self.epoch, "cursors": {**place, **self.cursors}}
 
 
 def followers(adapter: DatabaseAdapter) -> list[str]:
-    """The cursors that checkpoints on a database have, of all its pairs and of either side.
+    """Return the cursors of all checkpoints on a database, of all its pairs and of both sides.
 
-    :raises UnreadableRecord: if one cannot be read.
+    :raises UnreadableRecord: if a checkpoint cannot be read.
     """
     if CURSORS not in adapter.schema:
         return []
@@ -90,7 +90,7 @@ class Checkpoints:
             rows = self.rows()
             checkpoint = agreed(*rows)
             if checkpoint is None:
-                # The cursors are read before anything is compared, so that no change falls in between.
+                # The cursors are read before the comparison, so that no change is missed in between.
                 last = max((row["version"] for row in rows if row), default=0)
                 return self._move(rows, Checkpoint(new_id(), last, self.ends(), self._tables, comparing=True))
             if not set(self._tables) <= set(checkpoint.tables):
@@ -98,20 +98,20 @@ class Checkpoints:
             return checkpoint
 
     def rows(self) -> tuple[Row | None, Row | None]:
-        """What is written on either side. :raises UnreadableRecord: for one of another version of the application."""
+        """The stored rows of both sides. :raises UnreadableRecord: for a row of another version of the application."""
         first, second = self._sides
         return first.row(CURSORS, self._pair), second.row(CURSORS, self._pair)
 
     def advance(self, expected: Checkpoint, cursors: Mapping[SideName, str], *, comparing: bool = False) -> Checkpoint:
-        """Move the checkpoint. :raises Conflict: if it is not the expected one any more."""
+        """Move the checkpoint. :raises Conflict: if the stored one is not the expected one."""
         with self._lock:
             rows = self.rows()
             if agreed(*rows) != expected:
-                raise Conflict("another process has gone on with the sync")
+                raise Conflict("another process has moved the checkpoint of this sync")
             return self._move(rows, replace(expected, cursors=cursors, tables=self._tables, comparing=comparing))
 
     def ends(self) -> dict[SideName, str]:
-        """The present end of each feed."""
+        """The current end of each feed."""
         return {side.name: side.changes(None, 1).cursor for side in self._sides}
 
     def _move(self, rows: tuple[Row | None, Row | None], checkpoint: Checkpoint) -> Checkpoint:
@@ -125,10 +125,10 @@ class Checkpoints:
 
 
 def agreed(first: Row | None, second: Row | None) -> Checkpoint | None:
-    """The checkpoint that two sides' rows stand for; None if they contradict each other."""
+    """The checkpoint that both sides' rows agree on; None if they contradict each other."""
     if first is None or second is None or first["epoch"] != second["epoch"]:
         return None
-    # The first may be one ahead, if what came after was lost.
+    # The first side may be one round ahead, if the process crashed before writing the second.
     ahead = 1 if first["cursors"]["unsettled"] else 0
     if first["version"] - second["version"] not in {0, ahead}:
         return None

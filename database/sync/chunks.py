@@ -1,4 +1,4 @@
-"""How many records are read and written together."""
+"""The sizes of the chunks in which records are read and written."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import TypeVar
 Item = TypeVar("Item")
 
 FIRST: Final = 100
-"""Records of the first chunk, and of the largest where a transaction is one request, whose size is limited."""
+"""Records of the first chunk, and of the largest one if a transaction is one request, whose size is limited."""
 
 LARGEST: Final = 1000
 CHARACTERS: Final = 4 << 20
-"""What the rows of a chunk may come to, those of both sides together."""
+"""The target size of a chunk: characters of the rows of both sides together."""
 
 
 class Chunks:
-    """Chunks that grow as long as their rows are small, and shrink when these are large: memory stays flat.
+    """Chunks that grow while their rows are small and shrink when they are large, so that memory use is bounded.
 
-    :param bulk: whether chunks may become larger than the first.
+    :param bulk: whether chunks may become larger than the first one.
     """
 
     def __init__(self, *, bulk: bool) -> None:
@@ -28,7 +28,7 @@ class Chunks:
         self.size = FIRST
 
     def of(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:
-        """The items in chunks, each of the size that is right when it is taken."""
+        """Yield the items in chunks, each of the current :attr:`size`."""
         start = 0
         while start < len(items):
             chunk = items[start : start + self.size]
@@ -36,6 +36,6 @@ class Chunks:
             yield chunk
 
     def note(self, records: int, characters: int) -> None:
-        """Have the next chunk as many records as fit, going by these; at most twice as many as this one."""
+        """Set the size of the next chunk from the average size of these records; at most twice the current size."""
         fitting = CHARACTERS * records // max(characters, 1)
         self.size = max(1, min(fitting, 2 * self.size, self._largest))

@@ -1,4 +1,4 @@
-"""One cycle of sync: what has changed on either side since the last one, or everything, is brought together."""
+"""One cycle of sync: reconciles the records that have changed since the last cycle, or all records."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import SideName
 
 PAGE: Final = 1000
-"""Ids that a comparison asks a side for at a time."""
+"""The number of ids that a comparison reads at a time."""
 
 _KEEP: Final = 3600.0
-"""Seconds for which cursors are moved in memory only, while nothing had to be written: what would be read again after
-a restart is settled already."""
+"""Seconds for which cursors are moved in memory only, while no record had to be written: the changes that would be read
+again after a restart are already reconciled."""
 
 
 class Cycle:
@@ -59,11 +59,11 @@ class Cycle:
         self._kept_at = 0.0
 
     def run(self, stopped: Callable[[], bool]) -> bool:
-        """Run one cycle; whether every record is reconciled.
+        """Run one cycle. :returns: whether every record is reconciled.
 
-        :raises StoppedError: if it was asked to stop; nothing is lost.
-        :raises Conflict: if another process has gone on with the sync of the pair meanwhile.
-        :raises BackendError: if a side does not answer.
+        :raises StoppedError: if ``stopped`` returned True; nothing is lost.
+        :raises Conflict: if another process has synced the pair meanwhile.
+        :raises BackendError: if a side does not respond.
         """
         self._failures.load()
         self._resume(self._checkpoints.load())
@@ -79,7 +79,7 @@ class Cycle:
         return self._checkpoint
 
     def _resume(self, checkpoint: Checkpoint) -> None:
-        """Go on from a checkpoint; from further on if it is the one of the last cycle."""
+        """Resume from a checkpoint; keep the in-memory cursors if it is that of the last cycle."""
         if checkpoint != self._checkpoint:
             self._take(checkpoint)
 
@@ -93,7 +93,7 @@ class Cycle:
     # Following the feeds
 
     def _follow(self, stopped: Callable[[], bool]) -> None:
-        """Reconcile what the feeds name, to their ends."""
+        """Reconcile the changed records of both feeds, up to their ends."""
         more = True
         while more:
             pages = {side.name: side.changes(self._cursors[side.name], MAX_PAGE) for side in self._sides}
@@ -107,10 +107,10 @@ class Cycle:
             )
             self._move({name: page.cursor for name, page in pages.items()}, keep=actions > 0)
             more = any(page.more for page in pages.values())
-        self._progress.caught_up()
+        self._progress.note_caught_up()
 
     def _move(self, cursors: Mapping[SideName, str], *, keep: bool) -> None:
-        """Move the cursors; the checkpoint, too, if something was written, or long ago."""
+        """Move the cursors; also the checkpoint if a record was written, or if it was last moved long ago."""
         self._cursors = cursors
         if keep or (cursors != self._current.cursors and self._clock() - self._kept_at > _KEEP):
             self._take(self._checkpoints.advance(self._current, cursors))
@@ -118,10 +118,10 @@ class Cycle:
     # Comparing everything
 
     def _compare(self, stopped: Callable[[], bool]) -> None:
-        """Reconcile all records of all tables. What changes meanwhile is in the feeds behind the cursors.
+        """Reconcile all records of all tables. Concurrent changes are in the feeds after the cursors.
 
-        A record that has a row on either side was found by its table, or the row has come since and is in a feed. Of
-        what is remembered, only the records without any row are therefore left to be reconciled.
+        A record with a row on either side is found by reading its table, or was created since and is in a feed. So of
+        the stored bases, only those of records without any row remain to be reconciled.
         """
         for table in self._tables:
             for ids in self._all_ids(table):
@@ -131,16 +131,16 @@ class Cycle:
         self._take(self._checkpoints.advance(self._current, self._current.cursors))
 
     def _all_ids(self, table: str) -> Iterator[list[str]]:
-        """The ids of both sides' rows, in order, in pages."""
+        """Yield pages of the ids of both sides' rows, in order."""
         last: str | None = ""
         while last is not None:
             pages = [side.page(table, None, last, PAGE, ("id",)) for side in self._sides]
-            # A full page shows nothing of what comes behind its last id.
+            # A full page says nothing about the ids after its last one.
             last = min((end for _, end in pages if end is not None), default=None)
             yield sorted({row["id"] for rows, _ in pages for row in rows if last is None or row["id"] <= last})
 
     def _reconcile_remembered(self, side: Side, stopped: Callable[[], bool]) -> None:
-        """Reconcile the records that are remembered and may be gone from both sides; forget those of other epochs."""
+        """Reconcile records that have a base but no row on either side; delete the bases of other epochs."""
         where, columns = Where("pair", "eq", self._pair), ("id", "epoch", "table_name", "record_id")
         last: str | None = ""
         while last is not None:

@@ -1,4 +1,4 @@
-"""Sync under the names that its users' documentation gives it: Supabase is the first side, Convex the second."""
+"""The public names of sync: Supabase is the first side, Convex the second."""
 
 from __future__ import annotations
 
@@ -23,15 +23,14 @@ _STRATEGIES: Final[Mapping[str, str]] = {"supabase_wins": "first_wins", "convex_
 
 
 def neutral_strategy(strategy: str | Resolver) -> str | Resolver:
-    """The strategy under the name that sync itself has for it."""
+    """Convert a public strategy name to the name that sync uses internally."""
     return _STRATEGIES.get(strategy, strategy) if isinstance(strategy, str) else strategy
 
 
 class ConvexSyncManager(SyncManager):
-    """Keeps a Supabase database and a Convex deployment equal; either may be any adapter with a feed of changes.
+    """Keeps a Supabase database and a Convex deployment equal; either may be any adapter with a change feed.
 
-    :param conflict_resolution: also ``supabase_wins`` and ``convex_wins``; otherwise, and for all else, as
-        :class:`~database.sync.manager.SyncManager`.
+    :param conflict_resolution: as :class:`~database.sync.manager.SyncManager`, or ``supabase_wins`` or ``convex_wins``.
     """
 
     def __init__(
@@ -53,12 +52,12 @@ class ConvexSyncManager(SyncManager):
 def create_sync_manager(
     supabase: DatabaseAdapter, convex: DatabaseAdapter, config: Mapping[str, Any] | None = None
 ) -> ConvexSyncManager:
-    """A manager that has not begun.
+    """Create a sync manager, which is not started.
 
-    :param config: ``sync_interval``, ``sync_tables`` and ``conflict_resolution``, as :class:`ConvexSyncManager` takes
-        them; what it lacks comes from the settings ``CONVEX_SYNC_INTERVAL``, ``CONVEX_SYNC_TABLES`` and
+    :param config: ``sync_interval``, ``sync_tables`` and ``conflict_resolution``, as for :class:`ConvexSyncManager`;
+        missing options are taken from the settings ``CONVEX_SYNC_INTERVAL``, ``CONVEX_SYNC_TABLES`` and
         ``CONVEX_CONFLICT_RESOLUTION``.
-    :raises ConfigurationError: names every option that is wrong.
-    :raises Unsupported: for an adapter without a feed.
+    :raises ConfigurationError: names every invalid option.
+    :raises Unsupported: for an adapter without a change feed.
     """
     return ConvexSyncManager(supabase, convex, **from_config(config or {}))

@@ -1,4 +1,4 @@
-"""Records that could not be written: remembered on the first side, to be tried again and to be looked at."""
+"""Records that could not be synced: stored on the first side, for retries and for the user."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PAGE: Final = 500
 
 
 class Failures:
-    """The failures of a pair, with their reasons."""
+    """The failed records of a pair, with their reasons."""
 
     def __init__(self, pair: Pair) -> None:
         self._pair = pair.name
@@ -26,7 +26,7 @@ class Failures:
         self._reasons: dict[RecordKey, str] = {}
 
     def load(self) -> None:
-        """Read what is kept, which another process may have changed."""
+        """Read the stored failures, which another process may have changed."""
         found: dict[RecordKey, str] = {}
         last: str | None = ""
         while last is not None:
@@ -35,20 +35,20 @@ class Failures:
         self._reasons = {key: reason for key, reason in found.items() if key.table in self._tables}
 
     def keys(self) -> list[RecordKey]:
-        """The records that failed last time."""
+        """The failed records."""
         return list(self._reasons)
 
     def reasons(self) -> Mapping[RecordKey, str]:
-        """Why each of them failed."""
+        """The reason of each failed record."""
         return dict(self._reasons)
 
-    def note(
-        self, looked_at: Iterable[RecordKey], failed: Mapping[RecordKey, RequestError | UnreadableRecord]
+    def update(
+        self, processed: Iterable[RecordKey], failed: Mapping[RecordKey, RequestError | UnreadableRecord]
     ) -> list[RecordKey]:
-        """Keep what has failed and forget what has not, of the records that were looked at; what is new of it."""
+        """Store the failed ones of the processed records, and delete the others. :returns: the new failures."""
         reasons = {key: f"{type(error).__name__}: {error}" for key, error in failed.items()}
         news = {key: reason for key, reason in reasons.items() if self._reasons.get(key) != reason}
-        healed = [key for key in looked_at if key in self._reasons and key not in reasons]
+        healed = [key for key in processed if key in self._reasons and key not in reasons]
         if news:
             self._side.store(FAILURES, [self._row(key, reason) for key, reason in news.items()])
         if healed:

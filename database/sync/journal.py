@@ -1,4 +1,4 @@
-"""The journal of resolved conflicts: what was lost, and by which rule."""
+"""The journal of resolved conflicts: the losing rows, and the rule that decided."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from database.sync.three_way_merge import ResolvedConflict
 
 
 def conflict_row(pair: str, names: tuple[str, str], conflict: ResolvedConflict) -> dict[str, Any]:
-    """The journal's entry: rows as text, and null for no row; without a base it is not known what was agreed on.
+    """Return a journal entry: rows as text, null for no row; ``base`` is null if the last agreed row is not known.
 
-    :param names: of the two sides' adapters.
+    :param names: the names of the two sides' adapters.
     """
     state, resolution = conflict.state, conflict.resolution
     base = state.newest_base()

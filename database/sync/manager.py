@@ -1,4 +1,4 @@
-"""Keeps two databases equal, in both directions: the public interface of sync."""
+"""The sync manager, which keeps two databases equal in both directions: the public interface of sync."""
 
 from __future__ import annotations
 
@@ -40,21 +40,21 @@ Callback = Callable[..., object]
 Target = Literal["both", "first", "second"]
 
 _ATTEMPTS = 3
-"""How often a cycle begins anew because another process was at work on the same pair."""
+"""The most attempts at a cycle that conflicts with another process syncing the same pair."""
 
 
 class SyncManager:
     """Keeps the same tables of two databases equal.
 
-    Either side may be any adapter with a feed of changes; they are called ``first`` and ``second``. What both sides
-    agree on is remembered on them, under their adapters' names, so that deletions are told from rows that are
-    new, and a restart goes on where the last run ended.
+    Either side, ``first`` or ``second``, may be any adapter with a change feed. The last agreed rows are stored on both
+    sides under their adapters' names, so that deletions can be distinguished from new rows, and sync resumes after a
+    restart where it ended.
 
     :param sync_interval: seconds between two cycles.
-    :param sync_tables: all declared tables that are not internal by default.
+    :param sync_tables: by default all declared tables that are not internal.
     :param conflict_resolution: see :mod:`database.sync.strategies`.
-    :raises ConfigurationError: names every option that is wrong.
-    :raises Unsupported: for an adapter without a feed, or without repeatable reads.
+    :raises ConfigurationError: names every invalid option.
+    :raises Unsupported: for an adapter without a change feed, or without repeatable reads.
     """
 
     def __init__(
@@ -74,7 +74,7 @@ class SyncManager:
         rebuild_after_fork(self, SyncManager._build, after=(first, second))
 
     def _build(self) -> None:
-        """Everything that must not be shared with a forked child: locks and the thread."""
+        """Create the state that must not be shared with a forked child: locks and the thread."""
         tables = {name: self.pair.sides[0].adapter.schema.table(name) for name in self.tables}
         resolve = resolve_with(self._options.resolution, tables)
         self._next_action: NextAction = lambda state: next_action(state, resolve)
@@ -97,12 +97,12 @@ class SyncManager:
         on_conflict: Callable[[str, str, Any, Any], object] | None = None,
         on_sync_error: Callable[[Exception], object] | None = None,
     ) -> None:
-        """Have functions called when something happens; what they return is not used, and what they raise is logged.
+        """Set callbacks. Their return values are ignored, and their exceptions are logged.
 
-        :param on_sync_start: a cycle begins.
-        :param on_sync_complete: a cycle has ended; takes :meth:`get_sync_status`.
-        :param on_conflict: a conflict was resolved; takes the table, the record id, and both sides' rows as they were.
-        :param on_sync_error: a cycle was broken off or a record could not be written; takes the error.
+        :param on_sync_start: called when a cycle begins.
+        :param on_sync_complete: called after a cycle, with :meth:`get_sync_status`.
+        :param on_conflict: called after a conflict was resolved, with table, record id, and both original rows.
+        :param on_sync_error: called with the error when a cycle is aborted or a record cannot be synced.
         """
         self._callbacks = {
             "on_sync_start": on_sync_start,
@@ -117,35 +117,34 @@ class SyncManager:
         return self._worker.running
 
     def start_sync(self, background: bool = True) -> bool:
-        """Run cycles in a thread until :meth:`stop_sync_thread`, or else one cycle here.
+        """Run cycles in a thread until :meth:`stop_sync_thread`; with ``background=False``, run one cycle now.
 
-        :returns: False if the thread runs already; in the foreground as :meth:`sync_all`.
+        :returns: False if the thread is already running; in the foreground as :meth:`sync_all`.
         """
         if background:
             return self._worker.start()
         return not self.running and self.sync_all()
 
     def stop_sync_thread(self) -> None:
-        """End the thread and wait for it; it finishes the records that it is at. It may be called again."""
+        """Stop the thread and wait until it has finished its current records. It may be called repeatedly."""
         self._worker.stop()
 
     def sync_all(self) -> bool:
-        """Run one cycle; whether both sides were reached and every record is reconciled."""
+        """Run one cycle. :returns: whether both sides responded and every record is reconciled."""
         return self._run_cycle(lambda: False)
 
     def force_sync_record(self, table: str, record_id: str, target: Target = "both") -> bool:
         """Reconcile one record now.
 
-        :param target: ``both`` as a cycle does. With ``first`` or ``second`` only that side is written: it gets
-            the other side's row, or loses its own if the other side has deleted it. If its own had changed as well,
-            that goes into the journal.
-        :returns: whether both sides hold the same row now, or have both lost it; False for a record that neither has.
-        :raises ValueError: for a table that is not kept equal, and for another target.
+        :param target: ``both`` syncs as a cycle does. ``first`` or ``second`` writes only that side: it gets the other
+            side's row, or its row is deleted if the other side has deleted it. A lost change is written to the journal.
+        :returns: whether both sides now have the same row, or both have deleted it; False for an unknown record.
+        :raises ValueError: for a table that is not synced, and for an unknown target.
         """
         if table not in self.tables:
-            raise ValueError(f"{table!r} is not one of the tables that are kept equal: {', '.join(self.tables)}")
+            raise ValueError(f"table {table!r} is not synced; use one of {', '.join(self.tables)}")
         if target not in {"both", *SIDES}:
-            raise ValueError(f"the target is both, {' or '.join(SIDES)}, not {target!r}")
+            raise ValueError(f"target must be both, {' or '.join(SIDES)}, not {target!r}")
         try:
             return self._force(RecordKey(table, record_id), target)
         except DataError as error:
@@ -153,10 +152,10 @@ class SyncManager:
             return False
 
     def get_sync_status(self) -> dict[str, Any]:
-        """What is known without asking the databases.
+        """The status, without a call of the databases.
 
-        Counts are of this manager's life; ``sides`` are the names of the two adapters, and ``failures`` the records
-        that wait to be written. ``cursors_age`` is the seconds since both feeds were last read to their ends.
+        Counts are since the creation of this manager; ``sides`` are the names of the two adapters, ``failures`` the
+        records that could not be synced, and ``cursors_age`` the seconds since both feeds were last read to their ends.
         """
         status = self._progress.snapshot()
         failures = self._failures.reasons()
@@ -205,7 +204,7 @@ class SyncManager:
             complete = False
             try:
                 complete = self._attempt(stopped)
-                self._recovered()
+                self._note_recovery()
             except StoppedError:
                 logger.info("the sync of %s was stopped", self.pair.name)
             except DataError as caught:
@@ -222,18 +221,18 @@ class SyncManager:
             try:
                 return self._cycle.run(stopped)
             except Conflict as error:
-                logger.info("the sync of %s begins anew: %s", self.pair.name, error)
+                logger.info("the sync cycle of %s is retried: %s", self.pair.name, error)
         return self._cycle.run(stopped)
 
     def _report(self, error: DataError) -> None:
         if not self._out:
-            logger.warning("%s cannot be synced; it is tried again: %s", self.pair.name, error)
+            logger.warning("the sync of %s failed; it is retried: %s", self.pair.name, error)
         self._out = True
         self._call_back("on_sync_error", error)
 
-    def _recovered(self) -> None:
+    def _note_recovery(self) -> None:
         if self._out:
-            logger.warning("%s is synced again", self.pair.name)
+            logger.warning("the sync of %s works again", self.pair.name)
         self._out = False
 
     def _callback(self, name: str) -> Callback:
@@ -246,4 +245,4 @@ class SyncManager:
         try:
             callback(*values)
         except Exception:
-            logger.exception("a callback of the sync of %s failed: %s", self.pair.name, name)
+            logger.exception("the callback %s of the sync of %s failed", name, self.pair.name)

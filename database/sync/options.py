@@ -1,4 +1,4 @@
-"""The options of a sync, checked before anything begins."""
+"""The validated options of a sync manager."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _KEYS: Final = ("sync_interval", "sync_tables", "conflict_resolution")
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """Checked options.
+    """Validated options.
 
     :ivar interval: seconds between two cycles.
-    :ivar tables: those that are kept equal, parents first.
+    :ivar tables: the synced tables, parents first.
     """
 
     interval: float
@@ -38,12 +38,12 @@ class Options:
 
 
 def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The documents' configuration, completed from the settings.
+    """Complete the options from the settings.
 
-    :raises ConfigurationError: for a key that does not exist, and for wrong settings.
+    :raises ConfigurationError: for unknown keys, and for invalid settings.
     """
     if unknown := [str(key) for key in config if key not in _KEYS]:
-        raise ConfigurationError(dict.fromkeys(unknown, f"is no option of sync; these are {', '.join(_KEYS)}"))
+        raise ConfigurationError(dict.fromkeys(unknown, f"is not an option of sync; use {', '.join(_KEYS)}"))
     if all(key in config for key in _KEYS):
         return dict(config)
     settings = load_settings().convex
@@ -54,17 +54,17 @@ def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
 def checked(
     first: DatabaseAdapter, second: DatabaseAdapter, interval: object, tables: object, resolution: Any
 ) -> Options:
-    """The options, if these two databases can be kept equal with them.
+    """Validate the options for two databases.
 
-    :raises ConfigurationError: names every option that is wrong.
-    :raises Unsupported: for a database without a feed of its changes, or without repeatable reads.
+    :raises ConfigurationError: names every invalid option.
+    :raises Unsupported: for a database without a change feed, or without repeatable reads.
     """
     for adapter in (first, second):
         if not adapter.capabilities.changes:
             raise Unsupported("changes", backend=adapter.name)
         if adapter.isolation == "read committed":
-            detail = f"sync would overwrite what changes meanwhile on {adapter.name}, whose isolation is read committed"
-            raise Unsupported("isolation", backend=adapter.name, detail=f"{detail}; the least is repeatable read")
+            detail = f"sync would overwrite concurrent changes on {adapter.name}, whose isolation is read committed"
+            raise Unsupported("isolation", backend=adapter.name, detail=f"{detail}; set it to repeatable read")
     problems: dict[str, str] = {}
     for option, check, value in (
         ("sync_interval", _check_interval, interval),
@@ -82,16 +82,16 @@ def checked(
 
 def _check_interval(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not (value > 0 and math.isfinite(value)):
-        raise ValueError("is a number of seconds above 0")
+        raise ValueError("must be a number of seconds greater than 0")
 
 
 def _tables(first: DatabaseAdapter, second: DatabaseAdapter, wanted: object) -> tuple[str, ...]:
     known = [table.name for table in first.schema if not table.internal]
     chosen = known if wanted is None else names(wanted)
     if isinstance(chosen, str) or not isinstance(chosen, Iterable) or not (chosen := list(chosen)):
-        raise ValueError("is a list of tables")
+        raise ValueError("must be a list of table names")
     if unknown := [str(name) for name in chosen if name not in known]:
-        raise ValueError(f"does not know {', '.join(unknown)}; tables are {', '.join(known)}")
+        raise ValueError(f"has unknown tables: {', '.join(unknown)}; the declared tables are {', '.join(known)}")
     for name in chosen:
         _compare_columns(name, first, second)
     return tuple(name for name in known if name in chosen)
@@ -99,11 +99,11 @@ def _tables(first: DatabaseAdapter, second: DatabaseAdapter, wanted: object) -> 
 
 def _compare_columns(table: str, first: DatabaseAdapter, second: DatabaseAdapter) -> None:
     if table not in second.schema:
-        raise ValueError(f"{table} is not declared on {second.name}")
+        raise ValueError(f"table {table} is not declared on {second.name}")
     here, there = (adapter.schema.table(table).columns for adapter in (first, second))
     differences = [_difference(name, first, second, here.get(name), there.get(name)) for name in {**here, **there}]
     if found := [text for text in differences if text is not None]:
-        raise ValueError(f"{table} is not the same table on {first.name} and {second.name}: {'; '.join(found)}")
+        raise ValueError(f"table {table} differs between {first.name} and {second.name}: {'; '.join(found)}")
 
 
 def _difference(

@@ -1,4 +1,4 @@
-"""What sync has done so far, counted."""
+"""The counters of a sync manager."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ COUNTS: Final = ("compared", "copied_to_first", "copied_to_second", "deleted", "
 
 
 class Progress:
-    """Counts by table since it was made, and the times of the last cycle."""
+    """Counts by table since its creation, and the times of the last cycle."""
 
     def __init__(self, tables: Sequence[str]) -> None:
         self._counts = {table: Counter(dict.fromkeys(COUNTS, 0)) for table in tables}
@@ -31,29 +31,29 @@ class Progress:
         self._caught_up: float | None = None
 
     def begin(self) -> None:
-        """A cycle begins."""
+        """Record that a cycle begins."""
         with self._lock:
             self._started, self._ended = utc_now(), None
 
     def end(self, error: DataError | None) -> None:
-        """The cycle ends; with an error if it was broken off."""
+        """Record that the cycle has ended; with the error that aborted it, if any."""
         with self._lock:
             self._ended = utc_now()
             self._error = None if error is None else f"{type(error).__name__}: {error}"
 
-    def caught_up(self) -> None:
-        """Both feeds have been read to their ends."""
+    def note_caught_up(self) -> None:
+        """Record that both feeds have been read to their ends."""
         with self._lock:
             self._caught_up = monotonic()
 
-    def compared(self, keys: Iterable[RecordKey]) -> None:
-        """Records were looked at on both sides."""
+    def count_compared(self, keys: Iterable[RecordKey]) -> None:
+        """Count records that were compared."""
         with self._lock:
             for key in keys:
                 self._counts[key.table]["compared"] += 1
 
-    def carried_out(self, actions: Iterable[MergeAction]) -> None:
-        """Actions were carried out."""
+    def count_actions(self, actions: Iterable[MergeAction]) -> None:
+        """Count actions that were applied."""
         with self._lock:
             for action in actions:
                 counts = self._counts[action.key.table]
@@ -64,7 +64,7 @@ class Progress:
                     counts[f"copied_to_{action.side}"] += 1
 
     def snapshot(self) -> dict[str, Any]:
-        """All of it, for the status."""
+        """The counts and times, for the status."""
         with self._lock:
             age = None if self._caught_up is None else monotonic() - self._caught_up
             return {

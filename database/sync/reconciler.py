@@ -1,4 +1,4 @@
-"""Reconciles records: reads both sides, carries out what is to be done, and does not let one record stop the others."""
+"""Reconciles records: reads both sides and applies the merge actions. A record that fails does not stop the others."""
 
 from __future__ import annotations
 
@@ -26,21 +26,21 @@ from database.sync.three_way_merge import RecordState
 logger = logging.getLogger(__name__)
 
 _MAX_TURNS: Final = 20
-"""How often a record is looked at again because it has changed meanwhile."""
+"""How often a record is read again because it has changed meanwhile."""
 
 Failed = dict[RecordKey, RequestError | UnreadableRecord]
 Callback = Callable[..., object]
 
 
 class StoppedError(Exception):
-    """The cycle was asked to stop; what it has not looked at is left for the next one."""
+    """The cycle was stopped; the next cycle processes the remaining records."""
 
 
 class Reconciler:
-    """Brings records of a pair together.
+    """Reconciles the records of a pair.
 
-    :param on_conflict: called for every resolved conflict: table, record id, and both rows as they were.
-    :param on_failure: called for every record that could not be written, once for each reason.
+    :param on_conflict: called for every resolved conflict with table, record id, and both original rows.
+    :param on_failure: called for every record that could not be synced, once for each reason.
     """
 
     def __init__(
@@ -57,20 +57,20 @@ class Reconciler:
         self._progress = progress
         self._on_conflict = on_conflict
         self._on_failure = on_failure
-        # A backend that hears of a transaction at its commit only gets all of it in one request.
+        # A backend that checks constraints at the commit only receives a transaction as one request.
         self._chunks = Chunks(bulk=all(side.adapter.capabilities.immediate_constraints for side in pair.sides))
-        # One chunk at a time: the caller of a forced sync does not wait for a whole cycle.
+        # Held for one chunk at a time, so that a forced sync does not wait for a whole cycle.
         self._lock = RLock()
 
     def reconcile(
         self, keys: Iterable[RecordKey], epoch: str, next_action: NextAction, stopped: Callable[[], bool]
     ) -> tuple[int, Failed]:
-        """Reconcile records; how many actions it took, and what could not be written.
+        """Reconcile records. :returns: the number of actions, and the records that failed.
 
-        What fails is tried again as long as others succeed, because it may have waited for them.
+        Failed records are retried while others succeed, because they may depend on them.
 
-        :raises StoppedError: before the next chunk, once ``stopped`` says so.
-        :raises BackendError: if a side does not answer.
+        :raises StoppedError: before the next chunk, once ``stopped`` returns True.
+        :raises BackendError: if a side does not respond.
         """
         wanted = sorted(set(keys), key=lambda key: (self._places[key.table], key.id))
         pending, failed, actions = wanted, Failed(), 0
@@ -89,14 +89,14 @@ class Reconciler:
 
     def _note(self, keys: Sequence[RecordKey], failed: Failed) -> None:
         with self._lock:
-            news = self._failures.note(keys, failed)
+            news = self._failures.update(keys, failed)
         for key in news:
-            logger.warning("a record of %s cannot be synced: %s", key.table, failed[key])
+            logger.warning("a record of table %s cannot be synced: %s", key.table, failed[key])
             self._on_failure(failed[key])
 
     def _reconcile_chunk(self, keys: Sequence[RecordKey], epoch: str, next_action: NextAction, failed: Failed) -> int:
         done = 0
-        self._progress.compared(keys)
+        self._progress.count_compared(keys)
         for _ in range(_MAX_TURNS):
             actions = self._next_actions(keys, epoch, next_action, failed)
             again: list[RecordKey] = []
@@ -109,13 +109,13 @@ class Reconciler:
             if not again:
                 return done
             keys = again
-        failed |= dict.fromkeys(keys, Conflict("the record keeps changing"))
+        failed |= dict.fromkeys(keys, Conflict("the record kept changing while it was synced; the next cycle retries"))
         return done
 
     def _next_actions(
         self, keys: Sequence[RecordKey], epoch: str, next_action: NextAction, failed: Failed
     ) -> list[MergeAction]:
-        """What is to be done, in the order of the keys."""
+        """The actions for these records, in their order."""
         states = {side.name: side.states(keys, epoch) for side in self._sides}
         self._chunks.note(len(keys), sum(len(state.text or "") for side in states.values() for state in side.values()))
         actions: list[MergeAction] = []
@@ -136,7 +136,7 @@ class Reconciler:
     def _carry_out(
         self, side: Side, actions: Sequence[MergeAction], epoch: str, failed: Failed
     ) -> tuple[list[MergeAction], list[RecordKey]]:
-        """The actions that were carried out, and the records that have changed meanwhile."""
+        """Apply actions. :returns: the applied ones, and the records that have changed meanwhile."""
         if not actions:
             return [], []
         try:
@@ -154,7 +154,7 @@ class Reconciler:
         return list(actions), []
 
     def _report(self, actions: Sequence[MergeAction]) -> None:
-        self._progress.carried_out(actions)
+        self._progress.count_actions(actions)
         for action in actions:
             if action.conflict is not None:
                 state = action.conflict.state

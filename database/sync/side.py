@@ -1,6 +1,6 @@
-"""One of the two databases: what it holds of records, and actions carried out on it.
+"""One of the two databases: reads the states of its records, and applies merge actions to it.
 
-Everything runs as the application itself, and in transactions of its own, whoever calls.
+All calls are made as the application itself and outside of the caller's unit of work.
 """
 
 from __future__ import annotations
@@ -43,18 +43,18 @@ RECORDS: Final = "isthmus_sync_records"
 CONFLICTS: Final = "isthmus_sync_conflicts"
 
 _ATTEMPTS_TOGETHER: Final = 3
-"""How often a transaction on several records is begun at most, before they are tried in smaller parts."""
+"""The most attempts at a transaction on several records, before it is split into smaller ones."""
 
 Faults = dict[RecordKey | str, UnreadableRecord]
-"""Why rows cannot be read: a record's by its key, a base's by its id."""
+"""The errors of unreadable rows: a record's by its key, a base's by its id."""
 
 
 class Side:
-    """A database that is kept equal with another one.
+    """A database that is synced with another one.
 
-    :param names: of both sides' adapters, in order.
-    :param tables: those that are kept equal, parents first.
-    :ivar pair: names the two, on both sides alike.
+    :param names: the names of both sides' adapters, in order.
+    :param tables: the synced tables, parents first.
+    :ivar pair: the name of the pair, equal on both sides.
     """
 
     def __init__(self, name: SideName, adapter: DatabaseAdapter, names: tuple[str, str], tables: Sequence[str]) -> None:
@@ -69,16 +69,16 @@ class Side:
         return f"<Side {self.name}: {self.adapter.name}>"
 
     def changes(self, cursor: str | None, limit: int) -> Changes:
-        """The committed changes behind a cursor; None for the present end."""
+        """Read the committed changes after a cursor; None for the current end."""
         with apart():
             return self.adapter.changes(cursor, limit)
 
     def page(
         self, table: str, where: Filter | None, last: str, limit: int, columns: tuple[str, ...] | None = None
     ) -> tuple[list[Row], str | None]:
-        """Rows behind an id, in the order of their ids, and the last id if more may follow.
+        """Read the rows after an id, sorted by id, and the last id if more rows may follow.
 
-        What cannot be read is not among the rows, and hides none of those that follow.
+        Unreadable rows are left out, and do not end the page.
         """
         behind = Where("id", "gt", last)
         with apart():
@@ -87,15 +87,15 @@ class Side:
         return found.rows, max(found.ids, default=None) if full else None
 
     def states(self, keys: Iterable[RecordKey], epoch: str) -> dict[RecordKey, SideState]:
-        """What it holds of these records.
+        """Read the states of these records.
 
-        :param epoch: whose bases count; those of another one are not known.
+        :param epoch: the current epoch; bases of other epochs are ignored.
         """
         with apart():
             return self._states(list(keys), epoch)
 
     def absent(self, keys: Sequence[RecordKey]) -> set[RecordKey]:
-        """Those of the records that it has no row of."""
+        """The records without a row on this side."""
         found: set[RecordKey] = set()
         with apart():
             for table, members in _by_table(sorted(keys)):
@@ -105,42 +105,42 @@ class Side:
         return set(keys) - found
 
     def apply(self, actions: Sequence[MergeAction], epoch: str) -> None:
-        """Carry out the actions, all or none.
+        """Apply the actions in one transaction.
 
-        :raises Conflict: if a record is not as expected any more.
-        :raises RequestError: if the database does not take one of the rows.
+        :raises Conflict: if a record does not have its expected state.
+        :raises RequestError: if the database refuses one of the rows.
         """
-        # Many records are not tried for long together: somebody who changes one of them would hold them all up.
+        # Few attempts at many records: concurrent changes of one record would delay all others.
         attempts = ATTEMPTS if len(actions) == 1 else _ATTEMPTS_TOGETHER
         with apart():
             repeated(lambda: self._apply(actions, epoch), attempts)
 
     def row(self, table: str, row_id: str) -> Row | None:
-        """One row by its id."""
+        """Read one row by its id."""
         with apart():
             return self.adapter.run(Get(table, row_id)).first
 
     def replace(self, table: str, expected: Record | None, row: Record) -> None:
-        """Write a row of sync's own verbatim.
+        """Write a row of one of sync's own tables verbatim.
 
-        :param expected: the values that the present row must have; None if there must be no row.
-        :raises Conflict: if it has others.
+        :param expected: required current values, or None if the row must not exist.
+        :raises Conflict: if the current row differs.
         """
         with apart():
             repeated(lambda: self._replace(table, expected, row))
 
     def store(self, table: str, rows: Sequence[Record]) -> None:
-        """Write rows of sync's own."""
+        """Write rows of one of sync's own tables."""
         with apart():
             self.adapter.run(Upsert(table, rows, returning=False))
 
     def remove(self, table: str, ids: Sequence[str]) -> None:
-        """Delete rows of sync's own."""
+        """Delete rows of one of sync's own tables."""
         with apart():
             self.adapter.run(Delete(table, where=Where("id", "in", ids)))
 
     def record_id(self, key: RecordKey) -> str:
-        """The id under which sync remembers a record."""
+        """The id of a record's row in sync's own tables."""
         parts = [self.pair, *key]
         return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
 
@@ -148,7 +148,7 @@ class Side:
         with self.adapter.transaction():
             states = self._states([action.key for action in actions], epoch)
             if not all(states[action.key].same_as(action.expected) for action in actions):
-                raise Conflict("the record has changed", backend=self.adapter.name)
+                raise Conflict("the record has changed since it was read", backend=self.adapter.name)
             self._write_rows([action for action in actions if action.writes])
             self._write_bases(actions, epoch)
             if entries := [
@@ -161,11 +161,11 @@ class Side:
             present = self.adapter.run(Get(table, row["id"])).first
             found = None if present is None or expected is None else {name: present[name] for name in expected}
             if (present is None) != (expected is None) or found != expected:
-                raise Conflict("another process has gone on with the sync", backend=self.adapter.name)
+                raise Conflict("another process has moved the checkpoint of this sync", backend=self.adapter.name)
             self.adapter.run(Upsert(table, [row], returning=False, verbatim=True))
 
     def _states(self, keys: list[RecordKey], epoch: str) -> dict[RecordKey, SideState]:
-        # The bases first: of a row that another process changes meanwhile, the base is then the older one.
+        # The bases are read first: if another process changes a row meanwhile, its base is then the older one.
         faults: Faults = {}
         ids = {key: self.record_id(key) for key in keys}
         bases = self._bases(list(ids.values()), epoch, faults)
@@ -224,10 +224,10 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two databases that are kept equal.
+    """Two databases that are synced.
 
-    :ivar name: the same wherever they are kept equal.
-    :ivar tables: those that are, parents first.
+    :ivar name: the same in every process that syncs them.
+    :ivar tables: the synced tables, parents first.
     """
 
     name: str
@@ -236,7 +236,7 @@ class Pair:
 
     @classmethod
     def of(cls, first: DatabaseAdapter, second: DatabaseAdapter, tables: tuple[str, ...]) -> Pair:
-        """The pair of two adapters, named after theirs."""
+        """The pair of two adapters, named after them."""
         names = first.name, second.name
         sides = (Side("first", first, names, tables), Side("second", second, names, tables))
         return cls(sides[0].pair, tables, sides)

@@ -1,15 +1,15 @@
-"""Which version a conflict ends with.
+"""The strategies that resolve conflicts.
 
-A conflict is a record that both sides have changed, to different rows, since they last agreed; or of which it is not
-known what they agreed on.
+A conflict is a record that both sides have changed to different rows since they last agreed, or whose last agreed row
+is not known.
 
-* ``last_modified``: the row with the later ``updated_at``. If that is the same, or the table has none, the one whose
-  text is the greater, so that it does not matter who decides. A deletion has no time and wins against any row.
-* ``first_wins``, ``second_wins``: what that side holds, a deletion, too.
-* A function ``(table, record_id, first_row, second_row) -> row``: what it returns; None stands for no row.
+* ``last_modified``: the row with the later ``updated_at``. If both are equal, or the table has no such column, the row
+  whose text sorts last, so that every process decides alike. A deletion has no time and wins against any row.
+* ``first_wins``, ``second_wins``: the row of that side, or its deletion.
+* A function ``(table, record_id, first_row, second_row) -> row``: the row it returns, or None to delete the record.
 
-A result that could be taken for the losing row, because its version is not above that row's, gets the next version:
-who has read the loser must not be able to write over the winner unawares.
+If the version of the resulting row is not greater than that of a losing row, it is raised above it: a client that has
+read the losing row must get a conflict when it tries to update the record.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ from database.sync.three_way_merge import SideState
 logger = logging.getLogger(__name__)
 
 Resolver = Callable[[str, str, Row | None, Row | None], Mapping[str, Any] | None]
-"""An application's own rule: table, record id, the first and the second side's row to the row that both are to have."""
+"""The application's own rule: takes table, record id and both sides' rows; returns the row for both sides, or None."""
 
 NAMES: Final = ("last_modified", "first_wins", "second_wins")
 
 
 def resolve_with(strategy: str | Resolver, tables: Mapping[str, TableSchema]) -> Resolve:
-    """The function that resolves conflicts as ``strategy`` says.
+    """Return the function that resolves conflicts with ``strategy``.
 
     :raises ValueError: if there is no such strategy.
     """
     if not callable(strategy) and strategy not in NAMES:
-        raise ValueError(f"is one of {', '.join(NAMES)}, or a function (table, record_id, first_row, second_row)")
+        raise ValueError(f"must be one of {', '.join(NAMES)}, or a function (table, record_id, first_row, second_row)")
     forms = {name: CanonicalRows(table) for name, table in tables.items()}
 
     def resolve(state: RecordState) -> Resolution:
         table, form = tables[state.key.table], forms[state.key.table]
         if callable(strategy):
-            rule, row = "function", _own(strategy, table, state)
+            rule, row = "function", _call_resolver(strategy, table, state)
         else:
             rule, row = strategy, _chosen(strategy, table, state).row
         row = _with_new_version(table, form, state, row)
@@ -70,7 +70,7 @@ def _chosen(strategy: str, table: TableSchema, state: RecordState) -> SideState:
 
 
 def _later(table: TableSchema, state: RecordState) -> SideState:
-    """The row that was changed later; a deletion, if there is one."""
+    """The side with the later row, or with the deletion."""
     column = table.columns.get("updated_at")
     timed = column is not None and column.kind is TIMESTAMP and not column.nullable
 
@@ -82,19 +82,19 @@ def _later(table: TableSchema, state: RecordState) -> SideState:
     return max(state.first, state.second, key=age)
 
 
-def _own(resolver: Resolver, table: TableSchema, state: RecordState) -> Row | None:
-    """What the application's function makes of it. :raises InvalidQuery: if that is no row of the table."""
+def _call_resolver(resolver: Resolver, table: TableSchema, state: RecordState) -> Row | None:
+    """Call the application's function. :raises InvalidQuery: if it does not return a valid row of the table."""
     key = state.key
     try:
         made = resolver(key.table, key.id, deepcopy(state.first.row), deepcopy(state.second.row))
     except Exception as error:
-        logger.exception("the function that resolves conflicts failed for a record of %s", key.table)
-        raise InvalidQuery(f"the function that resolves conflicts raised {type(error).__name__}") from error
+        logger.exception("the conflict_resolution function failed for a record of table %s", key.table)
+        raise InvalidQuery(f"the conflict_resolution function raised {type(error).__name__}; see the log") from error
     if made is None:
         return None
     row = complete_row(table, {"id": key.id, **made}, utc_now())
     if row["id"] != key.id:
-        raise InvalidQuery("the function that resolves conflicts returned a row with another id")
+        raise InvalidQuery("the conflict_resolution function must not change the id of the row")
     return row
 
 

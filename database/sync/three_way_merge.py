@@ -1,7 +1,7 @@
-"""The three-way merge of one record: what to do next, from what both sides hold and what they last agreed on.
+"""The three-way merge of one record: decides the next action from both sides' rows and the base, their last agreed row.
 
-Every action is one transaction on one side. It changes the row, and with it the base: the row that both sides agree on.
-Of the two sides' bases the newer one counts, so that a crash between two actions leaves nothing half done.
+Every action is one transaction on one side, which writes the row together with the base. The newer one of the two
+sides' bases is valid, so that a crash between two actions does no harm.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SIDES: Final[tuple[SideName, SideName]] = ("first", "second")
 
 
 class RecordKey(NamedTuple):
-    """A record of a table."""
+    """Identifies a record."""
 
     table: str
     id: str
@@ -30,10 +30,10 @@ class RecordKey(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """What both sides agreed on.
+    """The row that both sides agreed on.
 
-    :ivar generation: counts the record's agreements, from 1.
-    :ivar text: of the row; None if they agreed that there is none.
+    :ivar generation: the number of the agreement, counted from 1 for each record.
+    :ivar text: the row as canonical text; None if they agreed that there is no row.
     """
 
     generation: int
@@ -42,13 +42,13 @@ class Base:
 
 @dataclass(frozen=True, slots=True)
 class SideState:
-    """What one side holds of a record.
+    """The state of a record on one side.
 
-    :ivar row: None if there is none.
-    :ivar text: of the row.
-    :ivar base: this side's; None if it has none of the present epoch.
-    :ivar fault: why the row, or the base, cannot be read; the other fields then mean nothing, not even that the row
-        is gone.
+    :ivar row: the row; None if there is none.
+    :ivar text: the row as canonical text.
+    :ivar base: the base stored on this side; None if there is none of the current epoch.
+    :ivar fault: why the row or the base cannot be read; the other fields are then meaningless: a missing row, too, does
+        not mean that it was deleted.
     """
 
     row: Row | None
@@ -57,34 +57,34 @@ class SideState:
     fault: UnreadableRecord | None = field(default=None, compare=False)
 
     def same_as(self, other: SideState) -> bool:
-        """Whether nothing has changed."""
+        """Whether row and base are unchanged."""
         return self.fault is None and self.text == other.text and self.base == other.base
 
 
 @dataclass(frozen=True, slots=True)
 class RecordState:
-    """What both sides hold of a record."""
+    """The state of a record on both sides."""
 
     key: RecordKey
     first: SideState
     second: SideState
 
     def of(self, side: SideName) -> SideState:
-        """One side's."""
+        """The state on one side."""
         return self.first if side == "first" else self.second
 
     def newest_base(self) -> Base | None:
-        """What the sides agreed on last; None if that is not known."""
+        """The last agreed row; None if it is not known."""
         bases = [state.base for state in (self.first, self.second) if state.base is not None]
         latest = max((base.generation for base in bases), default=0)
         candidates = {base for base in bases if base.generation == latest}
-        # Two of the same generation: two processes were at work at once, and neither saw the other's.
+        # Two different bases of one generation: two processes synced at once, and neither saw the other's base.
         return candidates.pop() if len(candidates) == 1 else None
 
     def changed_since_their_own(self) -> list[SideName]:
-        """Of two bases of one generation that differ: the sides whose row differs from their own base.
+        """For two different bases of one generation: the sides whose row differs from their own base.
 
-        Both bases have been agreed on, one after the other, so a side that still holds its own was not changed since.
+        Both bases were agreed on, one after the other, so a side whose row equals its own base has not changed since.
         """
         bases = [self.of(side).base for side in SIDES]
         if None in bases or self.newest_base() is not None:
@@ -92,16 +92,16 @@ class RecordState:
         return [side for side in SIDES if (state := self.of(side)).base is not None and state.text != state.base.text]
 
     def next_generation(self) -> int:
-        """The number of the next agreement."""
+        """The generation of the next base."""
         return 1 + max((state.base.generation for state in (self.first, self.second) if state.base), default=0)
 
 
 @dataclass(frozen=True, slots=True)
 class Resolution:
-    """How a conflict is resolved.
+    """The resolution of a conflict.
 
-    :ivar row: what both sides are to have; None for no row.
-    :ivar text: of the row.
+    :ivar row: the row for both sides; None for no row.
+    :ivar text: the row as canonical text.
     """
 
     rule: str
@@ -119,13 +119,13 @@ class ResolvedConflict:
 
 @dataclass(frozen=True, slots=True)
 class MergeAction:
-    """One transaction's work on one record.
+    """A write to one record on one side, in one transaction.
 
-    :ivar expected: what the side must still hold.
-    :ivar row: the new row; None for none.
-    :ivar writes: whether the row is written or deleted, and not the base alone.
-    :ivar base: the side's new base; None to forget it.
-    :ivar more: whether another action follows.
+    :ivar expected: the state that the record must still have on that side.
+    :ivar row: the new row; None for no row.
+    :ivar writes: whether the row is written or deleted; otherwise only the base is.
+    :ivar base: the side's new base; None to delete it.
+    :ivar more: whether another action follows for this record.
     """
 
     side: SideName
@@ -150,7 +150,7 @@ NextAction = Callable[[RecordState], MergeAction | None]
 
 
 def next_action(state: RecordState, resolve: Resolve) -> MergeAction | None:
-    """What comes next for a record: a change of one side is copied to the other, a conflict is resolved."""
+    """Decide the next action: a change of one side is copied to the other, a conflict is resolved."""
     if state.first.text == state.second.text:
         return _agree(state)
     base = state.newest_base()
@@ -158,7 +158,7 @@ def next_action(state: RecordState, resolve: Resolve) -> MergeAction | None:
     if len(own := state.changed_since_their_own()) == 1:
         changed = own
     elif base is None:
-        # A side that has no row may never have had it: without a base, nothing shows that it was deleted there.
+        # Without a base, a missing row does not count as a deletion: the side may never have had the row.
         changed = [side for side in SIDES if state.of(side).text is not None]
     if len(changed) == 1:
         return _copy(state, changed[0])
@@ -166,9 +166,9 @@ def next_action(state: RecordState, resolve: Resolve) -> MergeAction | None:
 
 
 def next_forced_action(state: RecordState, target: SideName) -> MergeAction | None:
-    """Have ``target`` hold what the other side holds, whatever it holds now; what is lost goes into the journal.
+    """Decide the next action to make ``target`` equal to the other side; a lost change is written to the journal.
 
-    If the other side has no row and never had one, nothing is done.
+    If the other side has no row and is not known to have had one, nothing is done.
     """
     if state.first.text == state.second.text:
         return _agree(state)
@@ -189,7 +189,7 @@ def other(side: SideName) -> SideName:
 
 
 def _agree(state: RecordState) -> MergeAction | None:
-    """Remember that both sides hold the same; forget a record that neither has."""
+    """Store the base if both sides have equal rows; delete it if neither side has a row."""
     text = state.first.text
     if text is None:
         return _forget(state)
@@ -201,7 +201,7 @@ def _agree(state: RecordState) -> MergeAction | None:
 
 
 def _forget(state: RecordState) -> MergeAction | None:
-    """Forget the older base first: alone it would say what is no longer so."""
+    """Delete the bases, the older one first: alone, the older one would be taken for the last agreed row."""
     based = [(held.base.generation, side) for side in SIDES if (held := state.of(side)).base is not None]
     if not based:
         return None
@@ -210,7 +210,7 @@ def _forget(state: RecordState) -> MergeAction | None:
 
 
 def _copy(state: RecordState, source: SideName) -> MergeAction:
-    """Have the other side hold what ``source`` holds."""
+    """Copy the row of ``source``, or its deletion, to the other side."""
     given, present = state.of(source), state.of(other(source))
     if given.row is None and given.base is None:
         return MergeAction(other(source), state.key, present, None, writes=True, base=None)
@@ -219,9 +219,9 @@ def _copy(state: RecordState, source: SideName) -> MergeAction:
 
 
 def _resolved(state: RecordState, resolution: Resolution) -> MergeAction:
-    """Write the result on the side that has another one; if both have, on one, as a change to be copied then.
+    """Write the result on a side with a different row; if both differ, the next action copies it to the other side.
 
-    The base becomes what the other side holds, which is what the result was made with.
+    The base becomes the other side's row, so that only the result counts as a change afterwards.
     """
     side = next(side for side in SIDES if state.of(side).text != resolution.text)
     against = state.of(other(side)).text

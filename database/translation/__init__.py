@@ -1,6 +1,7 @@
-"""SQL text as operations, for backends that do not speak SQL, and what a text does, for the access rules.
+"""Translates SQL text to operations for backends without SQL, and finds the tables of a text for the access rules.
 
-The parser is loaded with the first text: it takes as long as the application's own modules, and most run no SQL text.
+The parser is loaded with the first SQL text: importing it takes as long as all other modules of the application, and
+most applications run no SQL text.
 """
 
 from typing import TYPE_CHECKING

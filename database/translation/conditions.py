@@ -1,7 +1,7 @@
-"""WHERE as a filter: once from the syntax tree with terms for its values, then with the values of each call.
+"""Translates WHERE to a filter: first the syntax tree to a filter of terms, then the terms to each call's values.
 
-SQL's null is no operand of a filter. A comparison with it is unknown, which selects no row, under NOT neither;
-so it becomes false, and true where an odd number of NOTs stands before it.
+A filter has no null operands. In SQL, a comparison with null is unknown and selects no row, not even under NOT. So it
+becomes false, or true if it is below an odd number of NOTs.
 """
 
 from __future__ import annotations
@@ -49,19 +49,19 @@ _COMPARISONS: dict[type[exp.Expr], tuple[Operator, Operator]] = {
 
 @dataclass(frozen=True, slots=True)
 class Same(Filter):
-    """``IS NOT DISTINCT FROM``: equality for which null is a value, so that it is never unknown."""
+    """``IS NOT DISTINCT FROM``: equality that treats null as a value and is never unknown."""
 
     column: str
     term: Term
 
 
 class Scope(NamedTuple):
-    """The one table of a statement, under the name that may stand before its columns."""
+    """The only table of a statement, by the qualifier of its columns."""
 
     qualifier: str
 
     def column(self, node: exp.Expr) -> str:
-        """The name of a column. :raises InvalidQuery: for a column of a table that the statement does not name."""
+        """The name of a column. :raises InvalidQuery: for a qualifier of another table."""
         if not isinstance(node, exp.Column) or not isinstance(node.this, exp.Identifier):
             raise refused_node(node)
         require(node, "this", "table")
@@ -72,11 +72,11 @@ class Scope(NamedTuple):
         """Refuse a qualifier of another table."""
         table = node.args.get("table")
         if table is not None and name_of(table) != self.qualifier:
-            raise InvalidQuery(f"the statement is not about a table {name_of(table)[:64]!r}")
+            raise InvalidQuery(f"{name_of(table)[:64]!r} is not the table of this statement")
 
 
 def condition(node: exp.Expr, scope: Scope) -> Filter:
-    """The filter that a condition is, with terms for values. :raises Unsupported: names what cannot be said."""
+    """Translate a condition to a filter of terms. :raises Unsupported: names what cannot be translated."""
     node = unwrapped(node)
     if type(node) in _COMPARISONS:
         return _comparison(node, scope)
@@ -87,10 +87,10 @@ def condition(node: exp.Expr, scope: Scope) -> Filter:
 
 
 def bound(where: Filter, table: TableSchema, bindings: Bindings, *, positive: bool = True) -> Filter:
-    """The filter with its values.
+    """Replace the terms of a filter by their values.
 
-    :param positive: whether an even number of NOTs stands before it.
-    :raises InvalidQuery: for unknown columns, and values that are no JSON where they should be.
+    :param positive: whether the filter is below an even number of NOTs.
+    :raises InvalidQuery: for unknown columns, and for invalid JSON.
     """
     if isinstance(where, Where):
         return _bound_condition(where, table, bindings, positive)
@@ -111,7 +111,7 @@ def _bound_condition(where: Where, table: TableSchema, bindings: Bindings, posit
         return _bound_in(where, table, bindings, positive)
     value = where.value.value(bindings)
     if operator == "contains" and table.column(column).kind is not JSON:
-        raise InvalidQuery(f"column {column!r} is not JSON")
+        raise InvalidQuery(f"column {column!r} is not JSON; @> and <@ need a JSON column")
     if value is None:
         table.column(column)
         return _unknown(positive)
@@ -122,7 +122,7 @@ def _bound_in(where: Where, table: TableSchema, bindings: Bindings, positive: bo
     values = [term.value(bindings) for term in where.value]
     known = tuple([column_value(table, where.column, value) for value in values if value is not None])
     if len(known) < len(values) and not positive:
-        # Every row is in the list or possibly so, and "not in" selects none.
+        # With a null in the list, NOT IN is false or unknown for every row.
         table.column(where.column)
         return _unknown(positive)
     return Where(where.column, "in", known)
@@ -152,7 +152,7 @@ def _comparison(node: exp.Expr, scope: Scope) -> Filter:
 
 
 def _compared(node: exp.Expr, scope: Scope) -> str:
-    """The column that a condition is about."""
+    """The column of a condition."""
     node = unwrapped(node)
     if isinstance(node, exp.Literal | exp.Placeholder | exp.Boolean | exp.Null):
         raise refused("a condition without a column")

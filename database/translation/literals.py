@@ -1,4 +1,4 @@
-"""The values in SQL text: literals, placeholders, casts of them and the present time."""
+"""The values in SQL text: literals, placeholders, casts and the current time."""
 
 from __future__ import annotations
 
@@ -41,24 +41,24 @@ _CASTS: dict[exp.DType, Kind] = {
     exp.DType.JSON: JSON,
     exp.DType.JSONB: JSON,
 }
-"""Casts that the kinds of value express; others round, cut off or mean another type."""
+"""The casts that equal a column type; other casts round, truncate or have another meaning."""
 
 
 class Bindings(NamedTuple):
-    """What a statement is carried out with: the values of its placeholders, and the time it began."""
+    """The values of a statement's placeholders, and the time at which it began."""
 
     values: Sequence[Any]
     now: datetime
 
 
 class Term(ABC):
-    """A value that is known once the placeholders have theirs."""
+    """A value that depends on the bindings only."""
 
     __slots__ = ()
 
     @abstractmethod
     def value(self, bindings: Bindings) -> Any:
-        """The value. :raises InvalidQuery: for one that a cast or a sign does not fit."""
+        """The value. :raises InvalidQuery: if a cast or a sign cannot be applied to it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +83,7 @@ class Parameter(Term):
 
 @dataclass(frozen=True, slots=True)
 class Now(Term):
-    """The time the statement began."""
+    """The time at which the statement began."""
 
     def value(self, bindings: Bindings) -> Any:
         return bindings.now
@@ -100,7 +100,7 @@ class Negated(Term):
         if number is None:
             return None
         if isinstance(number, bool) or not isinstance(number, int | float):
-            raise InvalidQuery("only a number has a sign")
+            raise InvalidQuery("a minus sign can only be applied to a number")
         return -number
 
 
@@ -115,7 +115,7 @@ class Converted(Term):
         value = self.term.value(bindings)
         try:
             if self.kind is JSON:
-                # The column reads the text itself, and would take a text that was read already for another.
+                # The column parses the text itself; a JSON string parsed here would be parsed a second time there.
                 read_json(value)
                 return value
             return None if value is None else self.kind.check(read(self.kind, value))
@@ -124,7 +124,7 @@ class Converted(Term):
 
 
 def term_of(node: exp.Expr) -> Term:
-    """The value that a node stands for. :raises Unsupported: for anything that has to be computed."""
+    """Convert a node to a term. :raises Unsupported: for computed values."""
     node = unwrapped(node)
     match node:
         case exp.Literal():
@@ -146,11 +146,11 @@ def term_of(node: exp.Expr) -> Term:
 
 
 def read(kind: Kind, value: Any) -> Any:
-    """A value from SQL text as one of ``kind``: text is read as the kind writes it, as an untyped literal is in SQL.
+    """Convert a value from SQL text to ``kind``: text is parsed, like an untyped literal in SQL.
 
-    What cannot be read is returned as it is, for the check of its column to refuse.
+    Text that cannot be parsed is returned unchanged; the check of its column refuses it.
 
-    :raises ValueError: for what is no JSON, if it should be; JSON text alone would be a value, too.
+    :raises ValueError: for invalid JSON, which the check of a JSON column would accept as a string.
     """
     if value is None or kind is TEXT:
         return value
@@ -165,22 +165,22 @@ def read(kind: Kind, value: Any) -> Any:
 
 
 def read_json(value: Any) -> Any:
-    """The JSON that a text says, or that a parameter is. :raises ValueError: says what is wrong."""
+    """Parse JSON text; dicts and lists are returned unchanged. :raises ValueError: says what is wrong."""
     if value is None or isinstance(value, dict | list):
         return value
     if not isinstance(value, str):
-        raise ValueError("takes JSON as text")
+        raise ValueError("must be JSON text, an object or an array")
     try:
         document = orjson.loads(value)
     except ValueError:
         raise ValueError("must be JSON") from None
     if document is None:
-        raise ValueError("must not be the JSON null, which not all backends tell from no value")
+        raise ValueError("must not be the JSON null, which some backends cannot distinguish from SQL NULL")
     return document
 
 
 def column_value(table: TableSchema, column: str, value: Any) -> Any:
-    """A value for a column, or to compare it with. :raises InvalidQuery: for what is no JSON, if it should be."""
+    """Convert a value to be stored in a column or compared with it. :raises InvalidQuery: for invalid JSON."""
     try:
         return read(table.column(column).kind, value)
     except ValueError as error:
@@ -191,7 +191,7 @@ def _number(text: str) -> int | float:
     try:
         return int(text) if text.isdigit() else float(text)
     except ValueError:
-        raise InvalidQuery("a number has too many digits") from None
+        raise InvalidQuery("a number in the statement has too many digits") from None
 
 
 def _cast(node: exp.Cast) -> Term:

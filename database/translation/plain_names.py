@@ -1,8 +1,8 @@
-"""The names in a caller's SQL, each taken to the table or the query that it belongs to.
+"""Resolves the names in a caller's SQL to tables and queries.
 
-A name that belongs to nothing means something else to PostgreSQL: ``table.name`` calls a function of that name,
-``table`` alone is the whole row, and some words are the server's own. Where one name stands for several things, it has
-what all of them have.
+PostgreSQL gives unresolved names another meaning: ``table.name`` calls a function of that name, ``table`` alone is the
+whole row, and some words are built-in values. A name with several definitions has only the columns that all of them
+have.
 """
 
 from __future__ import annotations
@@ -19,46 +19,46 @@ from typing import Final
 from sqlglot import exp
 
 _HIDDEN: Final = frozenset({"_rowid_", "cmax", "cmin", "ctid", "oid", "rowid", "tableoid", "xmax", "xmin"})
-"""Columns that every table has on PostgreSQL or SQLite; they tell of rows that are not shown."""
+"""System columns of PostgreSQL and SQLite; they reveal information about rows that the caller may not read."""
 
 _WORDS: Final = frozenset({
     "current_catalog", "current_role", "current_schema", "current_time", "current_user", "localtime", "localtimestamp",
     "session_user", "system_user", "user",
 })  # fmt: skip
-"""What PostgreSQL answers by itself unless it is quoted."""
+"""Words that are built-in values of PostgreSQL unless quoted."""
 
 _STARS: Final = (exp.Select, exp.Returning)
-"""Where a star stands for columns; elsewhere it is a row as one value."""
+"""Nodes in which a star means columns; elsewhere it means a row as one value."""
 
 
 def unknown_name(root: exp.Expr, tables: Mapping[str, Collection[str]]) -> str | None:
-    """A name of a statement that is no column of its ``tables`` and of nothing that it makes; None if there is none.
+    """Return a name that is neither a column of ``tables`` nor defined by the statement; None if there is none.
 
-    :param tables: the columns of each stored table that it uses.
+    :param tables: the columns of each stored table that the statement uses.
     """
     return next(_Names(root, tables).unknown(), None)
 
 
 def is_common(table: exp.Table) -> bool:
-    """Whether the name is that of a common table expression in whose sight it stands."""
+    """Whether the name refers to a common table expression that is in scope."""
     if table.db:
         return False
     child: exp.Expr = table
     while (parent := child.parent) is not None:
-        if any(table.name == common.alias for common in _in_sight(child, parent)):
+        if any(table.name == common.alias for common in _in_scope(child, parent)):
             return True
         child = parent
     return False
 
 
 def target(change: exp.Expr) -> exp.Expr:
-    """The table that a statement changes."""
+    """The table that an INSERT, UPDATE or DELETE changes."""
     target: exp.Expr = change.this
     return target.this if isinstance(target, exp.Schema) else target
 
 
-def _in_sight(child: exp.Expr, parent: exp.Expr) -> list[exp.Expr]:
-    """The common table expressions that ``parent`` adds to what its part ``child`` sees."""
+def _in_scope(child: exp.Expr, parent: exp.Expr) -> list[exp.Expr]:
+    """The common table expressions that ``parent`` adds to the scope of its part ``child``."""
     if isinstance(parent, exp.With):
         here = next(index for index, common in enumerate(parent.expressions) if common is child)
         return parent.expressions if parent.recursive else parent.expressions[:here]
@@ -72,7 +72,7 @@ class _Names:
     def __init__(self, root: exp.Expr, tables: Mapping[str, Collection[str]]) -> None:
         self._tables = tables
         self._stored = frozenset(name for columns in tables.values() for name in columns)
-        # Looking for each kind on its own would go through the whole statement each time.
+        # One walk for all kinds of nodes, instead of one walk for each.
         self._nodes: defaultdict[type[exp.Expr], list[Any]] = defaultdict(list)
         for node in root.walk():
             self._nodes[type(node)].append(node)
@@ -102,13 +102,13 @@ class _Names:
                 yield "*"
         for insert in self._nodes[exp.Insert]:
             filled = insert.this.expressions if isinstance(insert.this, exp.Schema) else ()
-            yield from self._strangers(filled, self._of(target(insert)))
+            yield from self._unknown_of(filled, self._of(target(insert)))
         for join in self._nodes[exp.Join]:
-            yield from self._strangers(join.args.get("using") or (), self._shown - _HIDDEN | self._stored)
+            yield from self._unknown_of(join.args.get("using") or (), self._shown - _HIDDEN | self._stored)
 
     @staticmethod
-    def _strangers(named: Iterable[exp.Expr], known: Collection[str]) -> Iterator[str]:
-        """What is not ``known`` of columns that stand in the statement as bare names."""
+    def _unknown_of(named: Iterable[exp.Expr], known: Collection[str]) -> Iterator[str]:
+        """Yield the bare column names that are not ``known``."""
         return (one.name for one in named if one.name not in known)
 
     def _is_known(self, column: exp.Column) -> bool:
@@ -130,7 +130,7 @@ class _Names:
         if source is None:
             return frozenset()
         if id(source) not in self._columns:
-            # For one that is made of itself.
+            # Ends the recursion for a query that refers to itself.
             self._columns[id(source)] = frozenset()
             self._columns[id(source)] = frozenset(self._read(source))
         return self._columns[id(source)]
@@ -163,7 +163,7 @@ class _Names:
 
 
 def sources(query: exp.Expr) -> Iterator[exp.Expr]:
-    """What the rows of a query, or those that a change returns, are made of."""
+    """Yield the tables and queries that supply the columns of a query, or of a RETURNING clause."""
     if not isinstance(query, exp.Select):
         yield target(query)
     clause = query.args.get("from_")

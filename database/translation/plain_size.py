@@ -1,8 +1,8 @@
-"""How large a caller's SQL becomes while a database prepares it, which no deadline ends.
+"""Estimates how large a caller's SQL becomes while a database plans it, which no deadline interrupts.
 
-Databases put what a name stands for in its place: a column of a derived table becomes its expression, and a common
-table expression becomes its query at each use. A few hundred characters can stand for gigabytes in that way. The size
-is found in one walk, without doing so: what has a name is measured once, and counts again wherever the name stands.
+While planning, databases replace names by their definitions: a column of a derived table by its expression, a common
+table expression by its query at each use. So a few hundred characters can expand to gigabytes. The size is computed in
+one walk without this expansion: each definition is measured once, and its size is added at each use.
 """
 
 from __future__ import annotations
@@ -20,31 +20,30 @@ from database.core.errors import InvalidQuery
 from database.translation.plain_names import sources
 
 MAX_SIZE: Final = 20_000
-"""Parts of a statement: no longer text that makes them all takes more than half a second and 100 MB to prepare."""
+"""The most parts of a statement: no allowed text of this size takes more than half a second and 100 MB to plan."""
 
 PART: Final = 700
-"""What costs as much as so many other parts: a query and a table, for which a plan is made; a window, which is compared
-with all others; ``||``, each of which makes a value as long as all before it."""
+"""The weight of expensive parts: queries and tables, which are planned; windows, which are compared with all others;
+and ``||``, each of which copies the whole value before it."""
 
 MAX_LISTED: Final = 8
-"""Tables between commas: PostgreSQL looks at all orders of these, whatever its ``join_collapse_limit`` says. To the
-parser of SQLite, which does not mind, a comma is a cross join."""
+"""The most comma-separated tables: PostgreSQL tries all join orders of these, regardless of ``join_collapse_limit``.
+The parser reads SQLite's commas as cross joins, which are harmless there."""
 
 _UNNAMED: Final = ""
 _EXPENSIVE: Final = (exp.Select, exp.Window, exp.DPipe)
 _ELSEWHERE: Final = frozenset({"with_", "from_", "joins", "using", "expressions", "returning"})
-"""The parts of a statement that are measured in a way of their own."""
+"""The parts of a statement that are measured separately."""
 
 Columns = Mapping[str, int]
 
 
 class _Made(NamedTuple):
-    """What a table or a query offers to those who name it.
+    """The columns of a table or a query, as seen by the query that reads it.
 
-    :ivar columns: the sizes of those columns that are more than a stored one.
+    :ivar columns: the sizes of the columns that are computed rather than stored.
     :ivar every: the size of all columns together.
-    :ivar queries: how many the database makes of one that reads it, as ``union all`` has the reader's work done in
-        each of its parts.
+    :ivar queries: how often the reading query is planned: a ``union all`` repeats it for each of its parts.
     """
 
     columns: Columns
@@ -53,11 +52,11 @@ class _Made(NamedTuple):
 
 
 class _Names(NamedTuple):
-    """What can be named at one place of a statement.
+    """The names in the scope of one query.
 
-    :ivar sources: the columns of each, by its name.
-    :ivar columns: those of all together.
-    :ivar largest: the size of the largest column of the query itself, which a number in its order stands for.
+    :ivar sources: the columns of each table and derived table, by its name.
+    :ivar columns: the columns of all sources together.
+    :ivar largest: the size of the query's largest output, to which a number in ORDER BY may refer.
     """
 
     sources: Mapping[str, Columns]
@@ -65,101 +64,99 @@ class _Names(NamedTuple):
     largest: int = 1
 
 
-class _Sight(NamedTuple):
-    """All that can be named: the names of each query around, the nearest first, and the common table expressions with
-    their sizes.
-    """
+class _Scope(NamedTuple):
+    """The names of all enclosing queries, innermost first, and the common table expressions with their sizes."""
 
     names: tuple[_Names, ...] = ()
     commons: Mapping[str, tuple[_Made, int]] = {}
 
 
 def check_size(root: exp.Expr, tables: Mapping[str, Collection[str]]) -> None:
-    """Refuse a statement that is too large to be prepared.
+    """Refuse a statement that is too large to plan.
 
-    :param tables: the columns of each stored table that it uses.
-    :raises InvalidQuery: says the limit.
+    :param tables: the columns of each stored table that the statement uses.
+    :raises InvalidQuery: names the limit.
     """
-    _Measure(tables).query(root, _Sight())
+    _Measure(tables).query(root, _Scope())
 
 
 class _Measure:
-    """The measuring of one statement, which ends as soon as it is too large."""
+    """Measures one statement; stops as soon as it is too large."""
 
     def __init__(self, tables: Mapping[str, Collection[str]]) -> None:
         self._tables = tables
         self._size = 0
 
-    def query(self, node: exp.Expr, sight: _Sight, times: int = 1) -> _Made:
-        """What a query or a change makes; it is counted so many ``times``."""
-        sight = self._with_commons(node, sight)
+    def query(self, node: exp.Expr, scope: _Scope, times: int = 1) -> _Made:
+        """Measure a query or a change, counted ``times`` times, and return its columns."""
+        scope = self._with_commons(node, scope)
         if isinstance(node, exp.Subquery):
-            made = self._source(node.this, sight, times)
-            self._rest(node, sight, times, made)
+            made = self._source(node.this, scope, times)
+            self._rest(node, scope, times, made)
             return made
         if isinstance(node, exp.SetOperation):
-            return self._union(node, sight, times)
-        return self._select(node, sight, times)
+            return self._union(node, scope, times)
+        return self._select(node, scope, times)
 
     def _add(self, size: int) -> None:
         self._size += size
         if self._size > MAX_SIZE:
             raise InvalidQuery(
-                "the statement is too large: with each WITH expression and derived column put in where it is used, it"
-                f" has more than {MAX_SIZE:,} parts, of which a query, a table, a window and || count {PART} each and"
-                " all else 1; ask for less in one statement"
+                "the statement is too large: when each WITH expression and derived column is expanded at its uses, it"
+                f" has more than {MAX_SIZE:,} parts, where each query, table, window and || counts as {PART}; simplify"
+                " it or split it into several statements"
             )
 
-    def _with_commons(self, node: exp.Expr, sight: _Sight) -> _Sight:
+    def _with_commons(self, node: exp.Expr, scope: _Scope) -> _Scope:
         clause = node.args.get("with_")
         if clause is None:
-            return sight
-        commons = dict(sight.commons)
+            return scope
+        commons = dict(scope.commons)
         for common in clause.expressions:
             before = self._size
-            made = self.query(common.this, _Sight(sight.names, commons))
+            made = self.query(common.this, _Scope(scope.names, commons))
             commons[common.alias] = (_renamed(made, common), self._size - before)
-            # It counts where it is used.
+            # It is counted at each use.
             self._size = before
-        return _Sight(sight.names, commons)
+        return _Scope(scope.names, commons)
 
-    def _union(self, node: exp.SetOperation, sight: _Sight, times: int) -> _Made:
+    def _union(self, node: exp.SetOperation, scope: _Scope, times: int) -> _Made:
         parts: list[exp.Expr] = []
         left: exp.Expr = node
         while isinstance(left, exp.SetOperation) and (left is node or not left.args.get("with_")):
             parts.append(left.expression)
             left = left.this
-        made = self.query(left, sight, times)
+        made = self.query(left, scope, times)
         for part in parts:
-            other = self.query(part, sight, times)
+            other = self.query(part, scope, times)
             largest = max(_largest(other.columns), _largest(made.columns))
             columns = dict.fromkeys({*made.columns, _UNNAMED}, largest) if largest > 1 else made.columns
             made = _Made(columns, max(made.every, other.every), made.queries + other.queries)
-        self._rest(node, sight, times, made)
+        self._rest(node, scope, times, made)
         return made
 
-    def _rest(self, node: exp.Expr, sight: _Sight, times: int, made: _Made) -> None:
-        """The order and the limit of a query that has columns already."""
+    def _rest(self, node: exp.Expr, scope: _Scope, times: int, made: _Made) -> None:
+        """Measure the ORDER BY and LIMIT of a query whose columns are known."""
         names = _Names({}, made.columns, _largest(made.columns))
         for name, part in node.args.items():
             if name not in {"this", "expression", "with_", "alias"}:
-                self._parts(part, _Sight((names, *sight.names), sight.commons), times)
+                self._parts(part, _Scope((names, *scope.names), scope.commons), times)
 
-    def _select(self, node: exp.Expr, sight: _Sight, times: int) -> _Made:
+    def _select(self, node: exp.Expr, scope: _Scope, times: int) -> _Made:
         if isinstance(node, exp.Select):
             self._add(PART * times)
         _check_list(node)
-        found = [(source.alias_or_name, self._source(source, sight, times)) for source in sources(node)]
+        found = [(source.alias_or_name, self._source(source, scope, times)) for source in sources(node)]
         queries = 1
         for _, made in found:
             queries *= made.queries
         names = _all_names(found)
-        inside = _Sight((names, *sight.names), sight.commons)
+        inside = _Scope((names, *scope.names), scope.commons)
         returning = node.args.get("returning")
         shown = returning if returning is not None else node if isinstance(node, exp.Select) else None
         made = self._columns(shown.expressions if shown else (), found, inside, times * queries)
         own = _Names(names.sources, _largest_of(names.columns, made.columns), _largest(made.columns))
-        inside = _Sight((own, *sight.names), sight.commons)
+        inside = _Scope((own, *scope.names), scope.commons)
         for name, part in node.args.items():
             if name not in _ELSEWHERE or (name == "expressions" and shown is not node):
                 self._parts(part, inside, times * queries)
@@ -167,33 +164,33 @@ class _Measure:
             self._parts(join.args.get("on"), inside, times * queries)
         return _Made(made.columns, made.every, queries)
 
-    def _source(self, node: exp.Expr, sight: _Sight, times: int) -> _Made:
-        """What a table offers, or a query in its place."""
+    def _source(self, node: exp.Expr, scope: _Scope, times: int) -> _Made:
+        """Measure a table, or a query in its place, and return its columns."""
         if isinstance(node, exp.Table):
             self._add(PART * times)
-            made, size = sight.commons.get(node.name, (None, 0)) if not node.db else (None, 0)
+            made, size = scope.commons.get(node.name, (None, 0)) if not node.db else (None, 0)
             self._add(size * times)
             if made is None:
                 made = _Made({}, len(self._tables.get(node.name, ())))
         elif isinstance(node, exp.Values):
             self._add(PART * times)
-            made = self._rows(node, sight, times)
+            made = self._rows(node, scope, times)
         else:
-            made = self.query(node, sight, times)
+            made = self.query(node, scope, times)
         return _renamed(made, node)
 
-    def _rows(self, node: exp.Values, sight: _Sight, times: int) -> _Made:
-        sizes = [self._parts(row, sight, times) for row in node.expressions]
+    def _rows(self, node: exp.Values, scope: _Scope, times: int) -> _Made:
+        sizes = [self._parts(row, scope, times) for row in node.expressions]
         largest = max(sizes, default=1)
         return _Made({_UNNAMED: largest}, largest)
 
-    def _columns(self, shown: Iterable[exp.Expr], found: list[tuple[str, _Made]], sight: _Sight, times: int) -> _Made:
+    def _columns(self, shown: Iterable[exp.Expr], found: list[tuple[str, _Made]], scope: _Scope, times: int) -> _Made:
         columns: dict[str, int] = {}
         every = 0
         for expression in shown:
             starred = _starred(expression, found)
             if starred is None:
-                size = self._parts(expression, sight, times)
+                size = self._parts(expression, scope, times)
                 _keep(columns, {expression.alias_or_name: size})
                 every += size
                 continue
@@ -203,8 +200,8 @@ class _Measure:
                 every += made.every
         return _Made(columns, every)
 
-    def _parts(self, root: Any, sight: _Sight, times: int) -> int:
-        """Count an expression, or a list of them; its size."""
+    def _parts(self, root: Any, scope: _Scope, times: int) -> int:
+        """Measure an expression or a list of expressions, and return its size."""
         before = self._size
         left = [(root, times)]
         while left:
@@ -212,9 +209,9 @@ class _Measure:
             if isinstance(node, list):
                 left.extend([(part, times_here) for part in node])
             elif isinstance(node, exp.Query):
-                self.query(node, sight, times_here)
+                self.query(node, scope, times_here)
             elif isinstance(node, exp.Expr):
-                self._add(_own_size(node, sight.names) * times_here)
+                self._add(_own_size(node, scope.names) * times_here)
                 if not isinstance(node, exp.Column):
                     copies = times_here * _copies(node)
                     left.extend([(part, copies) for part in node.iter_expressions()])
@@ -232,7 +229,7 @@ def _own_size(node: exp.Expr, names: tuple[_Names, ...]) -> int:
 
 
 def _copies(node: exp.Expr) -> int:
-    """How often PostgreSQL repeats the parts of an expression."""
+    """How often PostgreSQL copies the parts of an expression."""
     if isinstance(node, exp.Between):
         return 4 if node.args.get("symmetric") else 2
     if isinstance(node, exp.In):
@@ -241,7 +238,7 @@ def _copies(node: exp.Expr) -> int:
 
 
 def _column_size(column: exp.Column, names: tuple[_Names, ...]) -> int:
-    """The size of what a column stands for: in the nearest query that knows its name."""
+    """The size of a column's definition in the innermost query that has the name."""
     name, source = column.name, column.table
     for near in names:
         if source and source in near.sources:
@@ -253,7 +250,7 @@ def _column_size(column: exp.Column, names: tuple[_Names, ...]) -> int:
 
 
 def _starred(expression: exp.Expr, found: list[tuple[str, _Made]]) -> list[_Made] | None:
-    """What a star stands for; None for anything else."""
+    """The sources of a star; None for other expressions."""
     if isinstance(expression, exp.Star):
         return [made for _, made in found]
     if isinstance(expression, exp.Column) and isinstance(expression.this, exp.Star):
@@ -267,13 +264,13 @@ def _all_names(found: list[tuple[str, _Made]]) -> _Names:
     for source, made in found:
         _keep(by_source.setdefault(source, {}), made.columns)
         for name, size in made.columns.items():
-            # A full join by USING takes whichever of its columns is there.
+            # A full join with USING combines the columns of both sides by COALESCE.
             together[name] = together.get(name, 0) + size
     return _Names(by_source, together)
 
 
 def _renamed(made: _Made, source: exp.Expr) -> _Made:
-    """What is made, under the columns' names that its alias lists."""
+    """The columns under the names that the alias lists."""
     alias = source.args.get("alias")
     listed = alias.args.get("columns") if isinstance(alias, exp.TableAlias) else None
     return made._replace(columns={_UNNAMED: _largest(made.columns)}) if listed else made
@@ -283,7 +280,7 @@ def _check_list(query: exp.Expr) -> None:
     joins = query.args.get("joins") or ()
     listed = 1 + sum(not any(join.args.get(how) for how in ("on", "using", "side", "kind")) for join in joins)
     if listed > MAX_LISTED:
-        raise InvalidQuery(f"at most {MAX_LISTED} tables stand between commas, these are {listed}; use JOIN ... ON")
+        raise InvalidQuery(f"FROM must have at most {MAX_LISTED} tables between commas, not {listed}; use JOIN ... ON")
 
 
 def _keep(known: dict[str, int], columns: Columns) -> None:

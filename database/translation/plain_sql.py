@@ -1,7 +1,6 @@
-"""The SQL that a caller may write: a small language, in which parser and database cannot read different things.
+"""The subset of SQL that callers may use, in which the parser and the databases cannot disagree about the meaning.
 
-Everything here is a list of what is allowed, of characters as well as of syntax. What is on no list is refused,
-whether it would do harm or not.
+This module lists the allowed characters, functions and syntax. Everything else is refused, harmful or not.
 """
 
 from __future__ import annotations
@@ -66,9 +65,9 @@ _CALLED: Final = frozenset({
     "lower", "ltrim", "max", "min", "mod", "now", "nullif", "or", "rank", "round", "row_number", "rtrim", "substr",
     "substring", "sum", "timestamp", "timestamptz", "trim", "upper", "values", "varchar",
 })  # fmt: skip
-"""The words before a parenthesis, of those that the parser knows, by which the databases know them as well.
+"""The parser's names of functions that mean the same to the databases.
 
-It takes ``len`` for ``length``, which on PostgreSQL is whatever function somebody has made by that name.
+The parser reads ``len`` as ``length``, for example, but on PostgreSQL it is a user-defined function of that name.
 """
 _SYNTAX: Final[frozenset[str]] = frozenset(
     [
@@ -163,13 +162,13 @@ _NEVER: Final[dict[str, tuple[str, ...]]] = {
     "Join": ("method", "hint", "match_condition", "pivots"),
     "With": ("recursive", "search"),
     "CTE": ("scalar",),
-    # PostgreSQL asks it of a row before it looks whether its policies show that row to the caller.
+    # PostgreSQL evaluates this WHERE on a row before it checks whether its policies show that row to the caller.
     "OnConflict": ("where", "duplicate"),
     "Insert": ("hint", "is_function", "overwrite", "stored", "by_name", "exists", "where", "partition", "settings",
                "source", "default"),
 }  # fmt: skip
 _LONGEST_TYPE: Final = 10_000
-"""PostgreSQL fills up each value of a ``char(n)``, of which a short statement can ask for any number."""
+"""The longest ``char(n)``: PostgreSQL pads its values, so a short statement could produce huge ones."""
 
 _TYPES: Final[frozenset[exp.DType]] = frozenset(
     exp.DType[name]
@@ -195,27 +194,27 @@ _TYPES: Final[frozenset[exp.DType]] = frozenset(
 
 
 def odd_text(text: str) -> str | None:
-    """What in ``text`` is outside the plain language; None if all of it is inside."""
+    """Describe the first token of ``text`` outside of the allowed subset; None if there is none."""
     before = ""
     end = 0
     while end < len(text):
         match = _TOKEN.match(text, end)
         if match is None:
-            return "it has a character, a quotation or a comment that databases read differently"
+            return "the statement has a character, a quotation or a comment that databases read differently"
         kind = match.lastgroup or ""
         if kind in _APART and _WORD_ENDS.match(text[max(0, end - 1) : end]):
-            return "a letter or digit touches another word, number or string"
+            return "the statement has a word, number or string that is not separated from the one before"
         if kind == before == "string":
-            return "strings stand side by side"
+            return "the statement has two adjacent strings"
         before = before if kind == "space" else kind
         end = match.end()
     return None
 
 
 def odd_call(tokens: Sequence[Token], functions: Collection[str]) -> str | None:
-    """A function that the database may know as another one than the parser does; None if there is none.
+    """A function name that the database may understand differently from the parser; None if there is none.
 
-    :param functions: the names of all that the parser knows, in upper case.
+    :param functions: the names of all functions that the parser knows, in upper case.
     """
     before: Token | None = None
     for token, following in pairwise(tokens):
@@ -228,7 +227,7 @@ def odd_call(tokens: Sequence[Token], functions: Collection[str]) -> str | None:
 
 
 def odd_syntax(root: exp.Expr) -> Iterator[str]:
-    """The parts of a statement that no caller may use."""
+    """Yield the parts of a statement that callers may not use."""
     for node in root.walk():
         name = type(node).__name__
         if name == "Var" and isinstance(node.parent, exp.OnConflict):

@@ -1,4 +1,4 @@
-"""Select lists and RETURNING: what the rows of an answer are made of."""
+"""Select lists and RETURNING: the outputs of a statement."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ from database.translation.syntax import require
 from database.translation.syntax import unwrapped
 
 _UNNAMED = "?column?"
-"""What PostgreSQL calls a value without a name."""
+"""PostgreSQL's name for a value without a name."""
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnOutput:
-    """A column under a name of its own or another."""
+    """A column, under its own name or an alias."""
 
     name: str
     column: str
@@ -62,15 +62,15 @@ Output = Known | AllColumns
 
 
 def outputs_of(nodes: Iterable[exp.Expr], scope: Scope) -> tuple[Output, ...]:
-    """The outputs of a list. :raises Unsupported: for anything computed but the number of rows."""
+    """Convert a select list. :raises Unsupported: for computed values other than the number of rows."""
     outputs = tuple([_output(node, scope) for node in nodes])
     if not outputs:
-        raise InvalidQuery("a list of columns is empty")
+        raise InvalidQuery("the list of columns must not be empty")
     return outputs
 
 
 def expanded(outputs: Iterable[Output], table: TableSchema) -> tuple[Known, ...]:
-    """The outputs with the columns of the table for a star."""
+    """Replace each star by the columns of the table."""
     known: list[Known] = []
     for output in outputs:
         if isinstance(output, AllColumns):
@@ -81,7 +81,7 @@ def expanded(outputs: Iterable[Output], table: TableSchema) -> tuple[Known, ...]
 
 
 def columns_of(outputs: Iterable[Known]) -> tuple[str, ...]:
-    """The columns that the outputs take, each once."""
+    """The columns that the outputs need, each once."""
     return tuple(dict.fromkeys(output.column for output in outputs if isinstance(output, ColumnOutput)))
 
 
@@ -91,14 +91,14 @@ def constants(outputs: Iterable[Known], bindings: Bindings) -> Row:
 
 
 def projected(rows: Sequence[Row], outputs: Sequence[Known], bindings: Bindings) -> list[Row]:
-    """The rows with the outputs' names and values, in their order; the last of those with one name counts."""
+    """Convert rows to the outputs' names and values, in their order; the last of several outputs with a name counts."""
     values = constants(outputs, bindings)
     sources = [(output.name, _source(output)) for output in outputs]
     return [{name: values[name] if source is None else row[source] for name, source in sources} for row in rows]
 
 
 def plain(outputs: Sequence[Known], columns: Sequence[str]) -> bool:
-    """Whether rows of these columns are the answer as they are."""
+    """Whether rows of these columns need no conversion."""
     return len(outputs) == len(columns) and all(
         isinstance(output, ColumnOutput) and output.name == output.column == column
         for output, column in zip(outputs, columns, strict=True)
@@ -106,7 +106,7 @@ def plain(outputs: Sequence[Known], columns: Sequence[str]) -> bool:
 
 
 def _source(output: Known) -> str | None:
-    """The key in a row; None for a value that is no part of it."""
+    """The output's key in a row; None for a constant."""
     if isinstance(output, ColumnOutput):
         return output.column
     return GROUP_COUNT if isinstance(output, CountOutput) else None
@@ -144,7 +144,7 @@ def _is_star(node: exp.Expr, scope: Scope) -> bool:
 
 
 def _require_all_rows(node: exp.Count) -> None:
-    """Refuse a count that leaves rows out: of a column that may be null, or of its distinct values."""
+    """Refuse counts that leave out rows: of a column, which may be null, or of distinct values."""
     require(node, "this", "big_int")
     counted = unwrapped(node.this)
     if not isinstance(counted, exp.Star | exp.Literal):

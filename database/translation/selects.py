@@ -1,4 +1,4 @@
-"""SELECT as an operation."""
+"""Translates SELECT to an operation."""
 
 from __future__ import annotations
 
@@ -50,11 +50,11 @@ from database.translation.syntax import unwrapped
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """What is sorted or grouped by.
+class OrderingKey:
+    """An item of ORDER BY or GROUP BY.
 
-    :ivar target: a name, or the number of an output from 1.
-    :ivar qualified: the name is a column's, also where an output has it.
+    :ivar target: a name, or the number of an output, counted from 1.
+    :ivar qualified: whether the name certainly is a column's, even if an output has the same name.
     """
 
     target: str | int
@@ -63,29 +63,29 @@ class Key:
     nulls: Nulls | None = None
 
     def column(self, outputs: Sequence[Known]) -> str | None:
-        """The column it means; None for a value that is the same in all rows."""
+        """The column that the key refers to; None for a constant."""
         if isinstance(self.target, int):
             if not 1 <= self.target <= len(outputs):
-                raise InvalidQuery(f"the statement has no output {self.target}")
+                raise InvalidQuery(f"ORDER BY and GROUP BY: the statement has no output {self.target}")
             found = {_sorted_by(outputs[self.target - 1])}
         else:
             found = set() if self.qualified else {_sorted_by(each) for each in outputs if each.name == self.target}
             found = found or {self.target}
         if len(found) > 1:
-            raise InvalidQuery(f"several outputs have the name {self.target!r}")
+            raise InvalidQuery(f"ORDER BY and GROUP BY: {self.target!r} is ambiguous, several outputs have that name")
         return found.pop()
 
 
 @dataclass(frozen=True, slots=True)
 class ValuesPlan(Plan):
-    """SELECT without a table: values of its own, and a sign of life from the backend."""
+    """SELECT without a table: constants, returned if the backend responds to a ping."""
 
     outputs: tuple[Output, ...]
 
     def bound(self, schema: Schema, bindings: Bindings) -> Translation:
         outputs = [output for output in self.outputs if isinstance(output, ValueOutput)]
         if len(outputs) < len(self.outputs):
-            raise InvalidQuery("there is no table to select from")
+            raise InvalidQuery("a SELECT of columns needs a table; add FROM")
         values = constants(outputs, bindings)
         return Translation(Ping(), lambda result: answered(result, [values]))
 
@@ -97,10 +97,10 @@ class SelectPlan(Plan):
     table: str
     outputs: tuple[Output, ...]
     where: Filter | None
-    order: tuple[Key, ...]
+    order: tuple[OrderingKey, ...]
     limit: Term | None
     offset: Term | None
-    group: tuple[Key, ...]
+    group: tuple[OrderingKey, ...]
     distinct: bool
 
     def bound(self, schema: Schema, bindings: Bindings) -> Translation:
@@ -128,7 +128,7 @@ class SelectPlan(Plan):
     def _groups(self, outputs: Sequence[Known], columns: tuple[str, ...]) -> tuple[str, ...]:
         if self.group:
             return tuple(dict.fromkeys([_grouped(key, outputs) for key in self.group]))
-        # Rows that have their ids are distinct already.
+        # Rows with their ids are distinct already.
         return columns if self.distinct and "id" not in columns else ()
 
     def _order(self, outputs: Sequence[Known]) -> tuple[Order, ...]:
@@ -136,9 +136,9 @@ class SelectPlan(Plan):
         return tuple([Order(column, key.descending, key.nulls) for key, column in columns if column is not None])
 
     def _total(self, outputs: Sequence[Known], where: Filter | None, bindings: Bindings) -> Translation:
-        """The number of all rows that match, in the one row that there is without groups."""
+        """A count without GROUP BY: one row with the number of matching rows."""
         if columns_of(outputs) or self.order:
-            raise InvalidQuery("without GROUP BY, a count stands without columns and ORDER BY")
+            raise InvalidQuery("a count without GROUP BY cannot be combined with columns or ORDER BY")
         limit, offset = _range("limit", self.limit, bindings), _range("offset", self.offset, bindings)
         empty = limit == 0 or bool(offset)
 
@@ -150,7 +150,7 @@ class SelectPlan(Plan):
 
 
 def select_plan(node: exp.Select) -> Plan:
-    """The plan of a SELECT. :raises Unsupported: names what cannot be said with an operation."""
+    """The plan of a SELECT. :raises Unsupported: names what cannot be translated."""
     require(node, "expressions", "from_", "where", "order", "limit", "offset", "group", "distinct")
     source = node.args.get("from_")
     if source is None:
@@ -183,11 +183,11 @@ def _check_groups(plan: SelectPlan) -> None:
     if plan.distinct and only_values:
         raise refused("DISTINCT without a column")
     if plan.group and any(isinstance(output, AllColumns) for output in plan.outputs):
-        raise InvalidQuery("a group has no columns but those of GROUP BY")
+        raise InvalidQuery("SELECT * cannot be combined with GROUP BY; name the columns of GROUP BY")
 
 
-def _grouped(key: Key, outputs: Sequence[Known]) -> str:
-    """The column to group by: in GROUP BY a name is a column's, and a number that of an output."""
+def _grouped(key: OrderingKey, outputs: Sequence[Known]) -> str:
+    """The column to group by: in GROUP BY a name is always a column's, and a number that of an output."""
     column = key.column(outputs if isinstance(key.target, int) else ())
     if column is None:
         raise refused("GROUP BY a constant")
@@ -203,7 +203,7 @@ def _projection(outputs: Sequence[Known], bindings: Bindings, result: Result) ->
 
 
 def _simplified(select: Select) -> Select | Get:
-    """A look-up where the query is one: backends are quicker at it."""
+    """Convert a query by id to a ``Get``, which is faster."""
     where = select.where
     if not isinstance(where, Where) or where.column != "id" or where.operator != "eq":
         return select
@@ -220,20 +220,20 @@ def _parts(node: exp.Select, name: str) -> list[exp.Expr]:
     return list(clause.expressions)
 
 
-def _sort_key(node: exp.Expr, scope: Scope) -> Key:
+def _sort_key(node: exp.Expr, scope: Scope) -> OrderingKey:
     if not isinstance(node, exp.Ordered):
         raise refused_node(node)
     require(node, "this", "desc", "nulls_first")
     key = _key(node.this, scope)
     nulls: Nulls = "first" if node.args.get("nulls_first") else "last"
-    return Key(key.target, key.qualified, bool(node.args.get("desc")), nulls)
+    return OrderingKey(key.target, key.qualified, bool(node.args.get("desc")), nulls)
 
 
-def _key(node: exp.Expr, scope: Scope) -> Key:
+def _key(node: exp.Expr, scope: Scope) -> OrderingKey:
     node = unwrapped(node)
     if isinstance(node, exp.Literal) and node.is_int:
-        return Key(int(node.name))
-    return Key(scope.column(node), qualified=node.args.get("table") is not None)
+        return OrderingKey(int(node.name))
+    return OrderingKey(scope.column(node), qualified=node.args.get("table") is not None)
 
 
 def _sorted_by(output: Known) -> str | None:
@@ -243,7 +243,7 @@ def _sorted_by(output: Known) -> str | None:
 
 
 def _bound_of(clause: exp.Expr | None) -> Term | None:
-    """The number of a LIMIT or an OFFSET."""
+    """The term of a LIMIT or OFFSET; None for no limit."""
     if clause is None:
         return None
     if not isinstance(clause, exp.Limit | exp.Offset):

@@ -1,6 +1,6 @@
-"""SQL text as a syntax tree, and the refusal of whatever the operations cannot say.
+"""Parses SQL text to a syntax tree, and refuses constructs that operations cannot express.
 
-Nothing in a tree is passed over: :func:`require` refuses every part of a node that its reader does not name.
+No part of a tree is ignored: :func:`require` refuses every part of a node that its translator does not handle.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _OTHER = re.compile(
     "execute|explain|fetch|grant|import|listen|load|lock|merge|move|notify|pragma|prepare|reindex|release|replace|reset|"
     "revoke|rollback|savepoint|set|show|start|table|truncate|unlisten|vacuum|values|with"
 )
-"""First words of the statements that are SQL, but no operations."""
+"""First words of SQL statements that operations cannot express."""
 
 _OPERAND_ENDS = frozenset({TokenType.VAR, TokenType.IDENTIFIER, TokenType.STRING, TokenType.NUMBER, TokenType.R_PAREN})
-"""A question mark after one of these is an operator on jsonb."""
+"""After one of these, a question mark is an operator on jsonb, not a placeholder."""
 
 _PARTS = {
     "joins": "a join",
@@ -57,12 +57,12 @@ _KINDS: tuple[tuple[type[exp.Expr] | tuple[type[exp.Expr], ...], str], ...] = (
 )
 
 _MARK = "?"
-"""Before the number in a numbered placeholder; no name in SQL text can begin with it."""
+"""The prefix of numbered placeholders; no name in SQL text can begin with it."""
 
 
 class _Dialect(Postgres):
     class Tokenizer(Postgres.Tokenizer):
-        # Another dialect's cast operator, which would hide a placeholder before PostgreSQL's.
+        # Without another dialect's cast operator ?::, which would hide a placeholder followed by PostgreSQL's ::.
         KEYWORDS = {text: kind for text, kind in Postgres.Tokenizer.KEYWORDS.items() if text != "?::"}  # noqa: RUF012
 
 
@@ -77,10 +77,10 @@ class Tree(NamedTuple):
 
 
 def parse(text: str) -> Tree:
-    """The syntax tree of one statement.
+    """Parse one statement.
 
-    :raises InvalidQuery: for text that is no SQL; the message gives the place and never the text.
-    :raises Unsupported: for several statements, and for kinds of statement that are no operations.
+    :raises InvalidQuery: for a syntax error; the message gives the position and never the text.
+    :raises Unsupported: for several statements, and for statements that operations cannot express.
     """
     try:
         tokens = _statement(POSTGRES.tokenize(text))
@@ -89,22 +89,23 @@ def parse(text: str) -> Tree:
         (root,) = POSTGRES.parser().parse(with_names, text)
     except ParseError as error:
         place = error.errors[0]
-        # The parser's own message quotes the text, in which there may be values.
-        raise InvalidQuery(f"no SQL at line {place.get('line')}, column {place.get('col')}") from None
+        # The parser's own message quotes the text, which may contain values.
+        raise InvalidQuery(f"SQL syntax error at line {place.get('line')}, column {place.get('col')}") from None
     except SqlglotError:
-        raise InvalidQuery("the statement has an unclosed quotation or comment") from None
+        raise InvalidQuery("the statement has an unclosed quotation mark or comment") from None
     if root is None:
-        raise InvalidQuery("there is no statement")
+        raise InvalidQuery("the SQL text has no statement")
     return Tree(root, places)
 
 
 def refused(construct: str) -> Unsupported:
-    """The error for a construct that cannot be said with operations."""
-    return Unsupported("sql", detail=f"{construct} cannot be translated for a backend that does not speak SQL")
+    """The error for a construct that operations cannot express."""
+    reason = "is not supported in SQL text, because this backend has no SQL; rewrite it or use table()"
+    return Unsupported("sql", detail=f"{construct} {reason}")
 
 
 def refused_node(node: exp.Expr) -> Unsupported:
-    """The error for a node where it cannot be translated."""
+    """The error for a node that cannot be translated."""
     for kinds, construct in _KINDS:
         if isinstance(node, kinds):
             return refused(construct)
@@ -115,21 +116,21 @@ def refused_node(node: exp.Expr) -> Unsupported:
 
 
 def require(node: exp.Expr, *parts: str) -> None:
-    """Refuse a node that has any part but these. :raises Unsupported: names the part."""
+    """Refuse a node that has other parts than these. :raises Unsupported: names the part."""
     for part, content in node.args.items():
         if content and part not in parts and part != "_type":
             raise refused(_PARTS.get(part) or part.strip("_").replace("_", " ").upper())
 
 
 def name_of(identifier: exp.Expr) -> str:
-    """An identifier as PostgreSQL reads it: in lower case unless quoted."""
+    """The name of an identifier, as in PostgreSQL: lower case unless quoted."""
     if not isinstance(identifier, exp.Identifier):
         raise refused_node(identifier)
     return identifier.name if identifier.args.get("quoted") else identifier.name.lower()
 
 
 def table_of(node: exp.Expr) -> tuple[str, str]:
-    """A table's name, and the name that its columns are qualified with. :raises Unsupported: for all but a table."""
+    """A table's name, and the qualifier of its columns. :raises Unsupported: if the node is not a table."""
     if not isinstance(node, exp.Table):
         raise refused_node(node)
     require(node, "this", "db", "alias")
@@ -144,10 +145,10 @@ def table_of(node: exp.Expr) -> tuple[str, str]:
 
 
 def place_of(node: exp.Placeholder) -> int:
-    """The number of a placeholder. :raises InvalidQuery: for one that was given no value."""
+    """The number of a placeholder. :raises InvalidQuery: for a placeholder without a value."""
     number = node.name.removeprefix(_MARK)
     if number == node.name:
-        raise InvalidQuery("a placeholder has no value")
+        raise InvalidQuery(f"the placeholder {node.name[:64]!r} has no value")
     return int(number)
 
 
@@ -159,24 +160,24 @@ def unwrapped(node: exp.Expr) -> exp.Expr:
 
 
 def _statement(tokens: Sequence[Token]) -> Sequence[Token]:
-    """The tokens of the one statement. :raises Unsupported: for several."""
+    """The tokens of the only statement. :raises Unsupported: for several statements."""
     end = len(tokens)
     while end and tokens[end - 1].token_type is TokenType.SEMICOLON:
         end -= 1
     if not end:
-        raise InvalidQuery("there is no statement")
+        raise InvalidQuery("the SQL text has no statement")
     word = tokens[0].text.lower()
     if _OTHER.fullmatch(word):
         raise refused(word.upper())
     if word not in _TRANSLATED:
-        raise InvalidQuery("a statement begins with SELECT, INSERT, UPDATE or DELETE")
+        raise InvalidQuery("a statement must begin with SELECT, INSERT, UPDATE or DELETE")
     if any(token.token_type is TokenType.SEMICOLON for token in tokens[:end]):
         raise refused("more than one statement")
     return tokens[:end]
 
 
 def numbered(tokens: Sequence[Token]) -> Iterator[Token]:
-    """The tokens with each question mark replaced by a colon and a numbered name."""
+    """Replace each question mark placeholder by a colon and a numbered name."""
     number = 0
     before = None
     for token in tokens:

@@ -1,8 +1,8 @@
-"""One SQL statement carried out as one operation.
+"""Carries out one SQL statement as one operation.
 
-Names are read as PostgreSQL reads them, in lower case unless quoted. What the data layer fills in for an
-operation (``id``, ``version``, times, declared defaults), it fills in here, too, and rows come in the order of
-their ids unless another is asked for. A text is parsed once; its values are never part of it.
+Names are read as in PostgreSQL: lower case unless quoted. Ids, versions, times and declared defaults are filled in
+as for any operation, and rows are sorted by id unless the statement sorts them. A text is parsed once; values are
+never part of it.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from database.translation.writes import update_plan
 
 _CACHED_BYTES = 8 << 20
 _BYTES_PER_CHARACTER = 60
-"""Of a text and its plan."""
+"""The approximate size of a text and its plan in the cache."""
 
 _PLANS: dict[type[exp.Expr], Callable[[Any], Plan]] = {
     exp.Select: select_plan,
@@ -46,33 +46,33 @@ _PLANS: dict[type[exp.Expr], Callable[[Any], Plan]] = {
 
 
 class Prepared(NamedTuple):
-    """A statement's plan, and how many placeholders it has."""
+    """A statement's plan and its number of placeholders."""
 
     plan: Plan
     places: int
 
 
 def run_sql(operation: Sql, schema: Schema, execute: Callable[[Operation], Result]) -> Result:
-    """Carry out SQL text by one call of ``execute``; rows and counts are as SQL backends give them.
+    """Carry out SQL text by one call of ``execute``; rows and counts are those of a SQL backend.
 
-    :raises Unsupported: for a construct that is no operation; ``execute`` is not called then.
+    :raises Unsupported: for a construct without an equivalent operation; ``execute`` is not called then.
     :raises NotFound: for an unknown table.
-    :raises InvalidQuery: for text that is no SQL, for unknown columns, and for parameters that do not fit.
+    :raises InvalidQuery: for a syntax error, for unknown columns, and for parameters that do not fit.
     """
     translation = translate(operation, schema)
     return translation.answer(execute(translation.operation))
 
 
 def translate(operation: Sql, schema: Schema) -> Translation:
-    """The operation that SQL text stands for; errors as of :func:`run_sql`."""
+    """Translate SQL text to an operation; raises as :func:`run_sql`."""
     text, values = bind(operation.text, operation.params, Style.QUESTION)
     prepared = _prepared(text)
     if prepared.places != len(values):
-        raise InvalidQuery(f"the statement has {prepared.places} placeholders")
+        raise InvalidQuery(f"the statement has {prepared.places} placeholders, but {len(values)} values were given")
     translation = prepared.plan.bound(schema, Bindings(values, utc_now()))
     if reads_only(operation) and not reads_only(translation.operation):
-        # A nested comment can hide the beginning of a statement from those who only look there.
-        raise InvalidQuery("a statement that writes must not begin like one that reads")
+        # A nested comment can hide the first word of a statement from reads_only(), which does not parse the text.
+        raise InvalidQuery("a statement that writes must not begin like one that reads; remove its comments")
     return translation
 
 
@@ -85,4 +85,4 @@ def _prepared(text: str) -> Prepared:
             raise refused_node(tree.root)
         return Prepared(plan(tree.root), tree.places)
     except RecursionError:
-        raise InvalidQuery("the statement is nested too deeply") from None
+        raise InvalidQuery("the statement is nested too deeply; simplify it") from None

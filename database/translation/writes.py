@@ -1,4 +1,4 @@
-"""INSERT, UPDATE and DELETE as operations."""
+"""Translates INSERT, UPDATE and DELETE to operations."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ _INSERT_FLAGS = ("this", "expression", "conflict", "returning")
 class InsertPlan(Plan):
     """INSERT.
 
-    :ivar columns: None for the table's own, in their order.
-    :ivar rows: a term for each column; None for its default.
-    :ivar replaced: the columns that ON CONFLICT (id) DO UPDATE sets; None where a conflict is an error.
+    :ivar columns: None for the table's columns in declared order.
+    :ivar rows: a term for each column; None for DEFAULT.
+    :ivar replaced: the columns that ON CONFLICT (id) DO UPDATE sets; None if a conflict is an error.
     """
 
     table: str
@@ -78,9 +78,9 @@ class InsertPlan(Plan):
         width = len(self.rows[0])
         columns = tuple(table.columns)[:width] if self.columns is None else self.columns
         if len(set(columns)) < len(columns):
-            raise InvalidQuery("columns must be named once each")
+            raise InvalidQuery("an INSERT must name each column once")
         if any(len(terms) != len(columns) for terms in self.rows):
-            raise InvalidQuery("the rows of an INSERT must have a value for each column")
+            raise InvalidQuery("each row of an INSERT must have one value for each column")
         return columns
 
     @staticmethod
@@ -133,7 +133,7 @@ class DeletePlan(Plan):
 
 
 def insert_plan(node: exp.Insert) -> Plan:
-    """The plan of an INSERT. :raises Unsupported: names what cannot be said with an operation."""
+    """The plan of an INSERT. :raises Unsupported: names what cannot be translated."""
     require(node, *_INSERT_FLAGS)
     target, columns = node.this, None
     if isinstance(target, exp.Schema):
@@ -149,7 +149,7 @@ def insert_plan(node: exp.Insert) -> Plan:
 
 
 def update_plan(node: exp.Update) -> Plan:
-    """The plan of an UPDATE. :raises Unsupported: names what cannot be said with an operation."""
+    """The plan of an UPDATE. :raises Unsupported: names what cannot be translated."""
     require(node, "this", "expressions", "where", "returning")
     table, qualifier = table_of(node.this)
     scope = Scope(qualifier)
@@ -158,7 +158,7 @@ def update_plan(node: exp.Update) -> Plan:
 
 
 def delete_plan(node: exp.Delete) -> Plan:
-    """The plan of a DELETE. :raises Unsupported: names what cannot be said with an operation."""
+    """The plan of a DELETE. :raises Unsupported: names what cannot be translated."""
     require(node, "this", "where", "returning")
     table, qualifier = table_of(node.this)
     scope = Scope(qualifier)
@@ -177,12 +177,12 @@ def _returning(node: exp.Expr, scope: Scope) -> tuple[Output, ...] | None:
     require(clause, "expressions")
     outputs = outputs_of(clause.expressions, scope)
     if any(isinstance(output, CountOutput) for output in outputs):
-        raise InvalidQuery("RETURNING takes columns, not a count")
+        raise InvalidQuery("RETURNING must name columns, not a count")
     return outputs
 
 
 def _returned(outputs: tuple[Output, ...] | None, table: TableSchema) -> tuple[Known, ...] | None:
-    """The outputs of RETURNING, checked before anything is written."""
+    """The outputs of RETURNING, validated before the write."""
     if outputs is None:
         return None
     known = expanded(outputs, table)
@@ -193,7 +193,7 @@ def _returned(outputs: tuple[Output, ...] | None, table: TableSchema) -> tuple[K
 
 
 def _assignments(nodes: Iterable[exp.Expr]) -> list[tuple[str, exp.Expr]]:
-    """The columns that SET names, each once, and what they are set to."""
+    """The columns of SET, each once, with their new values."""
     assignments = []
     for node in nodes:
         if not isinstance(node, exp.EQ) or not isinstance(node.this, exp.Column):
@@ -201,7 +201,7 @@ def _assignments(nodes: Iterable[exp.Expr]) -> list[tuple[str, exp.Expr]]:
         require(node.this, "this")
         assignments.append((name_of(node.this.this), node.expression))
     if len(dict(assignments)) < len(assignments):
-        raise InvalidQuery("SET must name a column once")
+        raise InvalidQuery("SET must name each column once")
     return assignments
 
 
@@ -219,7 +219,7 @@ def _inserted(node: exp.Expr) -> Term | None:
 
 
 def _replaced(clause: exp.Expr | None) -> frozenset[str] | None:
-    """The columns that ON CONFLICT (id) DO UPDATE sets to the values that were to be inserted."""
+    """The columns that ON CONFLICT (id) DO UPDATE sets to the values of EXCLUDED; None without the clause."""
     if clause is None:
         return None
     if clause.args["action"].name.upper() != "DO UPDATE":
@@ -233,9 +233,9 @@ def _replaced(clause: exp.Expr | None) -> frozenset[str] | None:
 
 
 def _is_excluded(name: str, value: exp.Expr, scope: Scope) -> bool:
-    """Whether SET takes the row's own value; else the time of the update. An upsert does nothing else.
+    """Whether SET assigns the value of EXCLUDED; False for the current time. An upsert supports nothing else.
 
-    :raises Unsupported: for other values, and for columns that an upsert keeps.
+    :raises Unsupported: for other values, and for columns that an upsert does not change.
     """
     if name == "updated_at" and isinstance(value, exp.CurrentTimestamp):
         require(value)
@@ -248,7 +248,7 @@ def _is_excluded(name: str, value: exp.Expr, scope: Scope) -> bool:
 
 
 def _require_whole(replaced: frozenset[str], columns: tuple[str, ...]) -> None:
-    """Refuse to set other columns than are inserted: an upsert writes all that it is given."""
+    """Refuse SET of other columns than those of the INSERT: an upsert always writes all given columns."""
     untouched = {"updated_at"} & set(columns) - replaced
     if untouched or replaced - {"id", "updated_at"} != set(columns) - {"id"} - MANAGED:
-        raise refused("ON CONFLICT with SET of other columns than are inserted")
+        raise refused("ON CONFLICT with SET of other columns than those of the INSERT")

@@ -1,8 +1,8 @@
-"""JSON containment as PostgreSQL's ``@>`` defines it for jsonb, in time that grows with the document.
+"""JSON containment as PostgreSQL's ``@>`` defines it for jsonb, in time proportional to the size of the document.
 
-An object contains another if every key is there and its value contains the other's; a list contains another if each
-element of it is contained in some element; a list also contains a bare scalar that is one of its elements (at the top
-only). What is looked for is prepared once, for any number of documents.
+An object contains another if it has every key of the other and its values contain the other's values; a list contains
+another if each element of the other is contained in one of its elements; at the top level only, a list also contains a
+bare scalar that is one of its elements. The value to look for is compiled once, for any number of documents.
 """
 
 from __future__ import annotations
@@ -20,24 +20,23 @@ from typing import Final
 from database.core.query.steps import Steps
 
 Feature = Hashable
-"""Something that a container must have in it to contain another: a key with a scalar, an element, a kind of container.
-"""
+"""A necessary condition for containment: a key with its scalar, an element, or a kind of container."""
 
 _TRUE: Final = object()
 _FALSE: Final = object()
 _OBJECT: Final = object()
 _LIST: Final = object()
-"""Stand for values that Python would take for others, or could not look up."""
+"""Replace values that Python would confuse with others (True and 1), or that it cannot hash."""
 
 
 class Part(ABC):
-    """A JSON value that documents may contain."""
+    """A JSON value to look for in documents."""
 
     __slots__ = ()
 
     @abstractmethod
     def within(self, value: Any, steps: Steps) -> bool:
-        """Whether a value contains it. :raises Stopped: at the deadline."""
+        """Whether ``value`` contains this part. :raises Stopped: at the deadline."""
 
 
 class _Scalar(Part):
@@ -51,7 +50,7 @@ class _Scalar(Part):
 
 
 class _ScalarOrElement(Part):
-    """A scalar at the top, which a list with such an element contains, too."""
+    """A scalar at the top level, which is also contained in a list with such an element."""
 
     __slots__ = ("_key",)
 
@@ -97,7 +96,7 @@ class _List(Part):
         return not self._containers or self._holds_containers(value, steps)
 
     def _holds_containers(self, value: list[Any], steps: Steps) -> bool:
-        """Whether each container is in some element, of which only those with its rarest feature are looked at."""
+        """Whether each container is in some element. Only elements with its rarest feature are compared."""
         elements = [element for element in value if isinstance(element, dict | list)]
         having: defaultdict[Feature, list[Any]] = defaultdict(list)
         for element in elements:
@@ -116,7 +115,7 @@ class _List(Part):
 
 
 def prepared(part: Any) -> Part:
-    """A JSON value to look for."""
+    """Compile a JSON value to look for."""
     return _part(part) if isinstance(part, dict | list) else _ScalarOrElement(part)
 
 
@@ -139,7 +138,7 @@ def _features(container: dict[str, Any] | list[Any]) -> Iterator[Feature]:
 
 
 def _key(value: Any) -> Hashable:
-    """What two values have in common if they are the same scalar, or containers of one kind."""
+    """Return a key that is equal for equal scalars, and for containers of the same kind."""
     if value is True:
         return _TRUE
     if value is False:

@@ -1,11 +1,11 @@
 """The portable query: filters, order and keyset paging with one meaning on every backend.
 
 * A comparison with a null column is neither true nor false (three-valued logic, as in SQL), so the row
-  is not selected, by ``Not`` neither. ``None`` is no operand: ask with ``is_null``.
+  is not selected, not even under ``Not``. ``None`` cannot be an operand; use ``is_null``.
 * Text compares by code point. ``like`` is case-sensitive, ``ilike`` folds the letters A to Z only; in both
   ``%`` is any text, ``_`` one character, and a backslash makes the next character literal.
-* ``contains`` on text asks for a substring, on JSON for containment as PostgreSQL's ``@>`` defines it.
-* Nulls come last ascending and first descending unless placed. The id is always the last sort key.
+* ``contains`` on text matches a substring; on JSON it means containment as PostgreSQL's ``@>`` defines it.
+* Nulls sort last ascending and first descending, unless ``nulls`` says otherwise. The id is always the last sort key.
 """
 
 from __future__ import annotations
@@ -54,21 +54,21 @@ class Where(Filter):
 
 @immutable
 class And(Filter):
-    """All parts hold; with no parts, true."""
+    """True if all parts are true; with no parts, true."""
 
     parts: tuple[Filter, ...]
 
 
 @immutable
 class Or(Filter):
-    """One part holds; with no parts, false."""
+    """True if at least one part is true; with no parts, false."""
 
     parts: tuple[Filter, ...]
 
 
 @immutable
 class Not(Filter):
-    """The part is false (not merely unknown)."""
+    """True if the part is false (not merely unknown)."""
 
     part: Filter
 
@@ -77,7 +77,7 @@ class Not(Filter):
 class Order:
     """A sort key.
 
-    :param nulls: where nulls stand; by default last ascending, first descending.
+    :param nulls: where nulls sort; by default last ascending, first descending.
     """
 
     column: str
@@ -94,7 +94,7 @@ BY_ID: tuple[Order, ...] = (Order("id"),)
 
 
 def conditions(where: Filter | None) -> Iterator[Where]:
-    """Every comparison in a filter, depth first."""
+    """Yield every comparison of a filter, depth first."""
     if isinstance(where, Where):
         yield where
     elif isinstance(where, And | Or):
@@ -105,7 +105,7 @@ def conditions(where: Filter | None) -> Iterator[Where]:
 
 
 def complete_order(order: Sequence[Order]) -> tuple[Order, ...]:
-    """The sort keys with the id as the last one, and nothing after it."""
+    """Return the sort keys with the id as the last one, and without keys after it."""
     keys: list[Order] = []
     for key in order:
         keys.append(key)
@@ -115,10 +115,10 @@ def complete_order(order: Sequence[Order]) -> tuple[Order, ...]:
 
 
 def after(order: Sequence[Order], last: Sequence[Any]) -> Filter:
-    """The rows behind ``last`` in ``order``: keyset paging as an ordinary filter.
+    """Return the filter for the rows after ``last`` in ``order``: keyset paging.
 
-    :param order: as given to :func:`complete_order`, which also says how many values ``last`` has.
-    :param last: the sort key values of the last row that was seen.
+    :param order: as given to :func:`complete_order`, whose result has one key for each value of ``last``.
+    :param last: the sort key values of the last row of the previous page.
     """
     alternatives: list[Filter] = []
     equal: list[Filter] = []

@@ -1,6 +1,6 @@
-"""``like`` and ``ilike`` patterns without backtracking: the pieces between the ``%`` are looked for one after another.
+"""``like`` and ``ilike`` patterns without backtracking: the pieces between the ``%`` are searched in order.
 
-The first place of each piece is as good as any later one, so that a text is gone through once, whatever the pattern.
+The first match of each piece is as good as any later one, so that every pattern takes one pass over the text.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from collections.abc import Iterator
 
 from database.core.query.steps import Steps
 
-_AT_ONCE = 4_000_000
-"""Comparisons of characters, a hundredth of a second, after which the deadline is looked at."""
+_COMPARISONS_PER_CHECK = 4_000_000
+"""Comparisons of characters, about 10 ms, between two checks of the deadline."""
 
 _COMPARISONS_PER_STEP = 400
 _ASCII_LOWER = {upper: upper + 32 for upper in range(ord("A"), ord("Z") + 1)}
 
 
 class Pattern:
-    """A pattern, read once for any number of texts.
+    """A compiled pattern, to be matched against any number of texts.
 
     :param like: ``%`` is any text, ``_`` one character, and a backslash makes the next character literal.
     :param fold: whether the letters A to Z equal a to z.
@@ -33,15 +33,15 @@ class Pattern:
         self._last = others[-1] if others else None
 
     def matches(self, text: str, steps: Steps) -> bool:
-        """Whether the whole text is as the pattern says. :raises Stopped: at the deadline."""
+        """Whether the pattern matches the whole text. :raises Stopped: at the deadline."""
         steps.take(1 + len(text) // _COMPARISONS_PER_STEP)
         if self._fold:
             text = folded(text)
         if self._last is None:
-            return len(text) == self._first.length and self._first.stands(text, 0)
+            return len(text) == self._first.length and self._first.matches_at(text, 0)
         end = len(text) - self._last.length
         position = self._first.length
-        if end < position or not self._first.stands(text, 0) or not self._last.stands(text, end):
+        if end < position or not self._first.matches_at(text, 0) or not self._last.matches_at(text, end):
             return False
         for piece in self._middle:
             position = piece.end_of_first(text, position, end, steps)
@@ -51,29 +51,29 @@ class Pattern:
 
 
 class _Piece:
-    """Characters in a row, of which some may be any character (None)."""
+    """A sequence of characters; None stands for any character."""
 
     def __init__(self, characters: list[str | None]) -> None:
         self.length = len(characters)
         self._literal = None if None in characters else "".join(filter(None, characters))
         self._form = re.compile("".join(re.escape(each) if each else "." for each in characters), re.DOTALL)
 
-    def stands(self, text: str, position: int) -> bool:
-        """Whether it is at the position."""
+    def matches_at(self, text: str, position: int) -> bool:
+        """Whether the piece matches at the position."""
         if self._literal is not None:
             return text.startswith(self._literal, position)
         return self._form.match(text, position) is not None
 
     def end_of_first(self, text: str, start: int, end: int, steps: Steps) -> int:
-        """Where its first appearance between ``start`` and ``end`` ends; -1 for none."""
+        """The end of the first match between ``start`` and ``end``; -1 for none."""
         if self._literal is not None:
             steps.take(1 + (end - start) // _COMPARISONS_PER_STEP)
             found = text.find(self._literal, start, end)
             return found if found < 0 else found + self.length
-        return self._searched(text, start, end, steps)
+        return self._search(text, start, end, steps)
 
-    def _searched(self, text: str, start: int, end: int, steps: Steps) -> int:
-        starts = max(1, _AT_ONCE // self.length)
+    def _search(self, text: str, start: int, end: int, steps: Steps) -> int:
+        starts = max(1, _COMPARISONS_PER_CHECK // self.length)
         while start + self.length <= end:
             stop = min(end, start + starts + self.length - 1)
             match = self._form.search(text, start, stop)
@@ -108,7 +108,7 @@ def _characters(like: str) -> Iterator[tuple[str, bool]]:
 
 
 def _pieces(like: str) -> Iterator[_Piece]:
-    """What stands before, between and behind the ``%``; at least one piece."""
+    """Yield the pieces before, between and after the ``%``; at least one."""
     piece: list[str | None] = []
     for character, plain in _characters(like):
         if character == "%" and not plain:

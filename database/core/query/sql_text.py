@@ -1,8 +1,8 @@
-"""Which SQL text certainly changes nothing, so that it may be sent twice and answered by another database.
+"""Decides which SQL text certainly reads only, so that it may be retried and run on another database.
 
-The text alone is looked at, in a way that holds for every dialect: where PostgreSQL and SQLite could read it
-differently, or where a function is called that is not known, it counts as writing. A view, an operator or a cast that
-hides a function is not seen.
+Only the text is examined, by rules that hold in every dialect: if PostgreSQL and SQLite could read it differently, or
+if it calls an unknown function, it counts as writing. A function hidden in a view, an operator or a cast is not
+detected.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ _TOKEN: Final = re.compile(
     """,
     re.X,
 )
-"""What both dialects read alike. A text with anything else in it is not judged: a backslash, a ``$``, ``/*``."""
+"""The tokens that both dialects read alike. Text with any other token, such as a backslash, ``$`` or ``/*``, counts as
+writing."""
 
 _LONGEST_KEPT: Final = 4096
 
@@ -42,14 +43,14 @@ _WRITING: Final = _words(
     "alter analyse analyze call copy create delete drop execute grant insert into lock merge replace share truncate "
     "update"
 )
-"""Words that change something, take locks (FOR UPDATE, FOR SHARE), or carry out what is to be explained."""
+"""Words that write, take locks (FOR UPDATE, FOR SHARE), or make EXPLAIN execute its statement."""
 
 _BEFORE_PARENTHESIS: Final = _words(
     "all and any array as between by case cube distinct else except exists explain filter from group having ilike in "
     "intersect is join lateral like limit not offset on only or over rollup row select sets some then union using "
     "values when where zone"
 )
-"""Keywords that may stand before a parenthesis without calling anything."""
+"""Keywords that may precede a parenthesis without calling a function."""
 
 _TYPES: Final = _words("bit char character decimal float interval numeric time timestamp timestamptz varchar varying")
 
@@ -86,8 +87,8 @@ _HARMLESS: Final = _BEFORE_PARENTHESIS | _TYPES | _FUNCTIONS
 
 
 def certainly_reads(text: str) -> bool:
-    """Whether ``text`` is one statement that changes nothing; False where that cannot be told for certain."""
-    # Looked up several times a call. A long text is looked at each time, so that the cache stays small.
+    """Whether ``text`` is one statement that certainly changes nothing; False in case of doubt."""
+    # Called several times per statement. Long texts are not cached, so that the cache stays small.
     return _cached(text) if len(text) <= _LONGEST_KEPT else _reads(text)
 
 
@@ -109,18 +110,18 @@ def _reads(text: str) -> bool:
             return False
         if now == "(" and _calls(last):
             return False
-        # Behind a dot, a word is a name, and none of these functions.
+        # After a dot, a word is a name and not one of these functions.
         last = "." + now if last == "." else now
     return last != ""
 
 
 def _folded(token: str) -> str:
-    # The databases fold ASCII alone.
+    # The databases fold only ASCII letters.
     return token.lower() if token.isascii() else token
 
 
 def _calls(name: str) -> bool:
-    """Whether a parenthesis behind ``name`` may call a function that changes something."""
+    """Whether a parenthesis after ``name`` may call a function that writes."""
     if name[0] in "'\"[._":
         return True
     return name[0].isalpha() and name not in _HARMLESS

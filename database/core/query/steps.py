@@ -1,4 +1,4 @@
-"""Work that is done here, step by step, and ends at its deadline."""
+"""A deadline for computations that run in this process."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import math
 from database.core.clock import monotonic
 from database.core.errors import Stopped
 
-_BETWEEN_LOOKS = 2000
-"""Steps of about a microsecond after which the clock is looked at again."""
+_STEPS_PER_CHECK = 2000
+"""Steps, of about a microsecond each, between two checks of the deadline."""
 
 
 class Steps:
-    """Counts the steps of a computation that no database can interrupt.
+    """Counts the steps of a computation and stops it at its deadline.
 
     :param deadline: monotonic seconds; ``inf`` for no limit.
     """
@@ -24,9 +24,9 @@ class Steps:
         self._left = 0
 
     def take(self, count: int = 1) -> None:
-        """Take so many steps. :raises Stopped: if the deadline has passed."""
+        """Count ``count`` steps. :raises Stopped: if the deadline has passed."""
         self._left -= count
         if self._left < 0:
-            self._left = _BETWEEN_LOOKS
+            self._left = _STEPS_PER_CHECK
             if monotonic() >= self.deadline:
-                raise Stopped("the query ran until the deadline and was stopped")
+                raise Stopped("the query was stopped at its deadline")

@@ -1,4 +1,4 @@
-"""Which rows an update or a delete is about."""
+"""The filter that selects the rows of an update or a delete."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ from database.core.tables.values import INTEGER_MAX
 
 
 def target(schema: TableSchema, operation: Update | Delete) -> Filter:
-    """The checked filter that selects the operation's rows.
+    """Return the checked filter that selects the operation's rows.
 
-    :raises InvalidQuery: without an id and a filter, so that no whole table is changed by omission; or for an
-        expected version without an id or on a table that has none.
+    :raises InvalidQuery: if the operation has neither id nor filter, so that no whole table is changed by omission; or
+        if it has an expected version but no id, or its table has no versions.
     """
     if operation.id is None:
         where = checked_filter(schema, operation.where)
         if where is None:
             raise InvalidQuery(f"{operation.kind} needs an id or a filter")
         if operation.expected_version is not None:
-            raise InvalidQuery("an expected version needs an id")
+            raise InvalidQuery("expected_version can only be given together with an id")
         return where
     row = one_row(schema, operation)
     if operation.expected_version is None:
         return row
     if type(operation.expected_version) is not int or not 0 <= operation.expected_version <= INTEGER_MAX:
-        raise InvalidQuery("an expected version is an integer from 0")
+        raise InvalidQuery("expected_version must be an integer of 0 or more")
     if not schema.versioned:
-        raise InvalidQuery(f"table {schema.name!r} has no column 'version'")
+        raise InvalidQuery(f"table {schema.name!r} has no column 'version'; leave out expected_version")
     return And((row, Where("version", "eq", operation.expected_version)))
 
 
 def one_row(schema: TableSchema, operation: Update | Delete) -> Filter:
-    """The checked filter for the row with the operation's id, if it matches the operation's filter, in any version."""
+    """Return the checked filter for the operation's id and its ``where``, regardless of the expected version."""
     by_id = Where("id", "eq", checked_id(operation.id))
     where = checked_filter(schema, operation.where)
     return by_id if where is None else And((by_id, where))
 
 
 def not_same(operation: Upsert) -> PermissionDenied:
-    """The error for an upsert of a row that exists and differs in a column in which it must not."""
-    message = f"a record of table {operation.table!r} with this id belongs to somebody else"
+    """The error for an upsert whose existing row differs in one of the ``same`` columns."""
+    message = f"a record of table {operation.table!r} with this id already exists and belongs to another user"
     return PermissionDenied(message, operation=operation.kind)
 
 

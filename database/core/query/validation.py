@@ -1,8 +1,8 @@
-"""An operation checked against its table: the one place where that is done, for every backend.
+"""Validates operations against their table: the only place that does so, for every backend.
 
-What comes out names only declared columns, and every value has its column's stored form. What has been checked may be
-checked again, and stays as it is. The rows that an operation writes are checked by :mod:`database.core.tables.rows`,
-and which rows it changes by :mod:`database.core.query.targets`.
+A validated operation names only declared columns, and every value has its column's stored form. Validating it again
+changes nothing. The rows of a write are validated by :mod:`database.core.tables.rows`, and the filter that selects the
+rows to change by :mod:`database.core.query.targets`.
 """
 
 from __future__ import annotations
@@ -35,35 +35,36 @@ MAX_IN = 1024
 MAX_PATTERN = 1000
 MAX_FILTER_DEPTH = 32
 MAX_PARTS = 640
-"""Conditions of a filter, and the ands, ors and nots around them."""
+"""The most conditions of a filter, including And, Or and Not."""
 
 MAX_OPERANDS = 4096
-"""Values that all conditions of a query compare with; each element of a list is one."""
+"""The most values in all conditions of a query; each element of a list is one."""
 
 MAX_OPERAND_LENGTH = 1 << 20
-"""Characters of all of them together."""
+"""The most characters of all these values together."""
 
 MAX_SEARCHED = 2000
-"""Characters of all patterns and searched texts of a query: each may cost a look at every character of every row."""
+"""The most characters of all patterns and searched texts of a query: each may be compared with every character of every
+row."""
 
 MAX_CONTAINED = 256
-"""JSON values, objects and lists among them, that all ``contains`` of a query look for: PostgreSQL compares each with
-each value of a document, and is not to be interrupted meanwhile."""
+"""The most JSON values, including objects and arrays, in all ``contains`` of a query: PostgreSQL compares each with
+every value of a document, and cannot be interrupted meanwhile."""
 
 MAX_SORT_KEYS = 16
-"""Columns that a query may sort by, besides the id that completes every order."""
+"""The most sort keys of a query, not counting the id that completes every order."""
 
 MAX_SQL_LENGTH = 16_000
-"""Characters of SQL text in a caller's name: to read it takes seconds from some 50,000 on."""
+"""The most characters of a caller's SQL text: parsing takes seconds from about 50,000 on."""
 
 GROUP_COUNT = "count"
-"""The key under which a group has the number of its rows."""
+"""The key of a group's number of rows."""
 
 
 def checked_get(schema: TableSchema, get: Get) -> Get:
-    """The look-up as every backend carries it out; ``columns`` is None if all are meant.
+    """Validate a look-up; ``columns`` is None for all columns.
 
-    :raises InvalidQuery: for an id that is none, and for unknown, repeated or no columns.
+    :raises InvalidQuery: for an invalid id, and for unknown, repeated or no columns.
     """
     columns = None if get.columns is None else checked_columns(schema, get.columns)
     record_id = checked_id(get.id)
@@ -71,11 +72,11 @@ def checked_get(schema: TableSchema, get: Get) -> Get:
 
 
 def checked_select(schema: TableSchema, select: Select) -> Select:
-    """The query as every backend carries it out, with a checked filter.
+    """Validate a query.
 
-    :returns: of rows, ``order`` is complete, with the id as its last key, and ``columns`` is None if all are meant. Of
-        groups, ``order`` has every column of ``group``, and ``columns`` names those to return beside the count.
-    :raises InvalidQuery: names what is wrong.
+    :returns: the query with a complete ``order``: for rows, the id is the last key and ``columns`` is None for all
+        columns; for groups, every column of ``group`` is a key and ``columns`` names those to return with the count.
+    :raises InvalidQuery: says what is wrong.
     """
     columns = select.columns
     if select.group:
@@ -92,7 +93,7 @@ def checked_select(schema: TableSchema, select: Select) -> Select:
 
 
 def checked_id(value: Any) -> str:
-    """A record id fit for a look-up. :raises InvalidQuery: if it is not text that could be stored."""
+    """Validate a record id for a look-up. :raises InvalidQuery: if it is not text that could be stored."""
     if type(value) is str and value.isascii() and "\0" not in value:
         return value
     try:
@@ -102,12 +103,12 @@ def checked_id(value: Any) -> str:
 
 
 def checked_filter(schema: TableSchema, where: Filter | None) -> Filter | None:
-    """The filter with every value in its stored form. :raises InvalidQuery: names what is wrong."""
+    """Validate a filter and convert its values to their stored form. :raises InvalidQuery: says what is wrong."""
     return None if where is None else _FilterCheck(schema).checked(where, MAX_FILTER_DEPTH)
 
 
 class _FilterCheck:
-    """The check of one filter, which adds up what all its conditions ask for."""
+    """The validation of one filter, which adds up the cost of all its conditions."""
 
     __slots__ = ("_contained", "_length", "_operands", "_parts", "_schema", "_searched")
 
@@ -116,30 +117,30 @@ class _FilterCheck:
         self._parts = self._operands = self._length = self._searched = self._contained = 0
 
     def checked(self, where: Filter | None, depth: int) -> Filter:
-        """A part of the filter; None is none, or a condition that was left out would widen what is changed."""
+        """Validate a part of the filter. None is refused: a condition left out by mistake would match more rows."""
         self._parts += 1
         if self._parts > MAX_PARTS:
-            raise InvalidQuery(f"a filter has at most {MAX_PARTS} conditions, ands, ors and nots together")
+            raise InvalidQuery(f"a filter must have at most {MAX_PARTS} conditions, including And, Or and Not")
         if isinstance(where, Where):
             return self._condition(where)
         if where is None:
             raise InvalidQuery("a part of a filter must not be None")
         if depth == 0:
-            raise InvalidQuery(f"filters must not be nested deeper than {MAX_FILTER_DEPTH}")
+            raise InvalidQuery(f"a filter must not be nested deeper than {MAX_FILTER_DEPTH} levels")
         if isinstance(where, Not):
             return Not(self.checked(where.part, depth - 1))
         if isinstance(where, And | Or):
             return type(where)(tuple([self.checked(part, depth - 1) for part in where.parts]))
-        raise InvalidQuery("a filter is made of Where, And, Or and Not")
+        raise InvalidQuery(f"a filter must consist of Where, And, Or and Not, not {type(where).__name__}")
 
     def _condition(self, condition: Where) -> Where:
         column = self._schema.column(condition.column)
         operator, value = condition.operator, condition.value
         if operator not in OPERATORS:
-            raise InvalidQuery(f"there is no operator {str(operator)[:32]!r}")
+            raise InvalidQuery(f"unknown operator {str(operator)[:32]!r}; use one of {', '.join(OPERATORS)}")
         if operator == "is_null":
             if type(value) is not bool:
-                raise InvalidQuery("is_null takes true or false")
+                raise InvalidQuery(f"the value of is_null on column {column.name!r} must be true or false")
             return condition
         if value is None:
             raise InvalidQuery(f"column {column.name!r} cannot be compared with null; use is_null")
@@ -152,15 +153,15 @@ class _FilterCheck:
         if operator in {"like", "ilike"}:
             return self._pattern(column, value)
         if not column.kind.comparable:
-            raise InvalidQuery(f"column {column.name!r} takes contains and is_null only")
+            raise InvalidQuery(f"column {column.name!r} is JSON; only contains and is_null can be used with it")
         if operator in COMPARISONS:
             return self._comparand(column, value)
         if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > MAX_IN:
-            raise InvalidQuery(f"in takes a list of at most {MAX_IN} values")
+            raise InvalidQuery(f"the value of in on column {column.name!r} must be a list of at most {MAX_IN} values")
         return tuple([self._comparand(column, one) for one in value])
 
     def _comparand(self, column: Column, value: Any) -> Any:
-        """A value to compare with: of the column's kind, but free of its limits on length."""
+        """Validate a value to compare with: it must have the column's type, but may exceed its maximum length."""
         if value is None:
             raise InvalidQuery(f"column {column.name!r} cannot be compared with null; use is_null")
         self._add(value)
@@ -175,22 +176,22 @@ class _FilterCheck:
             self._add_searched(checked)
             return checked
         if column.kind is not JSON:
-            raise InvalidQuery(f"column {column.name!r} is neither text nor JSON and contains nothing")
+            raise InvalidQuery(f"contains needs a text or JSON column; column {column.name!r} is {column.kind.name}")
         checked = checked_value(column, value)
         self._add_contained(checked)
         return checked
 
     def _pattern(self, column: Column, pattern: Any) -> str:
         if column.kind is not TEXT:
-            raise InvalidQuery(f"column {column.name!r} is not text")
+            raise InvalidQuery(f"like and ilike need a text column; column {column.name!r} is {column.kind.name}")
         if not isinstance(pattern, str) or len(pattern) > MAX_PATTERN:
-            raise InvalidQuery(f"a pattern is text of at most {MAX_PATTERN} characters")
+            raise InvalidQuery(f"a pattern must be text of at most {MAX_PATTERN} characters")
         try:
             check_text(pattern)
         except ValueError as error:
             raise InvalidQuery(f"a pattern {error}") from None
         if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
-            raise InvalidQuery("a pattern must not end in an escape character")
+            raise InvalidQuery("a pattern must not end with an escaping backslash")
         self._add(pattern)
         self._add_searched(pattern)
         return pattern
@@ -198,22 +199,22 @@ class _FilterCheck:
     def _add(self, value: Any) -> None:
         self._operands += 1
         if self._operands > MAX_OPERANDS:
-            raise InvalidQuery(f"the conditions of a query compare with at most {MAX_OPERANDS} values together")
+            raise InvalidQuery(f"all conditions of a query together must have at most {MAX_OPERANDS} values")
         if isinstance(value, str):
             self._length += len(value)
             if self._length > MAX_OPERAND_LENGTH:
-                raise InvalidQuery(f"the values of a query have at most {MAX_OPERAND_LENGTH} characters together")
+                raise InvalidQuery(f"all values of a query together must have at most {MAX_OPERAND_LENGTH} characters")
 
     def _add_searched(self, text: str) -> None:
         self._searched += len(text)
         if self._searched > MAX_SEARCHED:
-            raise InvalidQuery(f"the texts that a query searches for have at most {MAX_SEARCHED} characters together")
+            raise InvalidQuery(f"all search texts of a query together must have at most {MAX_SEARCHED} characters")
 
     def _add_contained(self, part: Any) -> None:
-        """Add up the values of a document, which is nested no deeper than JSON may be."""
+        """Count the values of a document, whose depth has been checked."""
         self._contained += 1
         if self._contained > MAX_CONTAINED:
-            raise InvalidQuery(f"a query looks for at most {MAX_CONTAINED} JSON values in documents")
+            raise InvalidQuery(f"all contains conditions of a query together must have at most {MAX_CONTAINED} values")
         self._add(part)
         for key in part if isinstance(part, dict) else ():
             self._add(key)
@@ -222,7 +223,7 @@ class _FilterCheck:
 
 
 def checked_columns(schema: TableSchema, columns: Sequence[str] | None) -> tuple[str, ...]:
-    """The columns to return; all for None. :raises InvalidQuery: for unknown, repeated or no columns."""
+    """Validate the columns to return; None means all. :raises InvalidQuery: for unknown, repeated or no columns."""
     if columns is None:
         return tuple(schema.columns)
     _refuse_repeated(columns)
@@ -230,34 +231,34 @@ def checked_columns(schema: TableSchema, columns: Sequence[str] | None) -> tuple
 
 
 def checked_range(name: str, value: int | None) -> int | None:
-    """A limit or an offset. :raises InvalidQuery: unless it is None or 0 and more."""
+    """Validate a limit or an offset. :raises InvalidQuery: unless it is None or an integer of 0 or more."""
     if value is not None and (type(value) is not int or not 0 <= value <= INTEGER_MAX):
-        raise InvalidQuery(f"{name} must be an integer from 0")
+        raise InvalidQuery(f"{name} must be an integer of 0 or more")
     return value
 
 
 def check_sql_length(text: str) -> None:
-    """Refuse a caller's SQL text that is too long. :raises InvalidQuery: says the limit."""
+    """Refuse a caller's SQL text that is too long. :raises InvalidQuery: names the limit."""
     if len(text) > MAX_SQL_LENGTH:
-        raise InvalidQuery(f"SQL text of a caller has at most {MAX_SQL_LENGTH} characters; this has {len(text)}")
+        raise InvalidQuery(f"a caller's SQL text must have at most {MAX_SQL_LENGTH} characters, not {len(text)}")
 
 
 def _checked_order(schema: TableSchema, order: Sequence[Order]) -> tuple[Order, ...]:
     _refuse_many_keys(len(order) - (order[-1].column == "id"), MAX_SORT_KEYS)
     for key in order:
         if not schema.column(key.column).kind.comparable:
-            raise InvalidQuery(f"column {key.column!r} has no order")
+            raise InvalidQuery(f"column {key.column!r} is JSON and cannot be sorted by")
     return complete_order(order)
 
 
 def _checked_groups(schema: TableSchema, select: Select) -> tuple[tuple[str, ...], tuple[Order, ...]]:
     """The columns to return of each group, and the complete sort keys."""
     if select.lock:
-        raise InvalidQuery("groups are no rows that could be locked; leave out the lock or the group")
+        raise InvalidQuery("lock cannot be combined with group; leave out one of them")
     group = _checked_group(schema, select.group)
     columns = group if select.columns is None else select.columns
     _refuse_repeated(columns)
-    # What is checked again has every column of the group among its keys.
+    # A query that has been validated before has every column of the group among its keys.
     _refuse_many_keys(len(select.order), max(MAX_SORT_KEYS, len(group)))
     keys: dict[str, Order] = {}
     for key in select.order:
@@ -269,21 +270,23 @@ def _checked_groups(schema: TableSchema, select: Select) -> tuple[tuple[str, ...
 def _checked_group(schema: TableSchema, group: Sequence[str]) -> tuple[str, ...]:
     names = checked_columns(schema, group)
     if GROUP_COUNT in names:
-        raise InvalidQuery(f"a column {GROUP_COUNT!r} would be hidden by the number of rows in the group")
+        raise InvalidQuery(
+            f"column {GROUP_COUNT!r} cannot be a group_by column: its name is used for the number of rows in a group"
+        )
     for name in names:
         if not schema.columns[name].kind.comparable:
-            raise InvalidQuery(f"column {name!r} cannot be grouped by")
+            raise InvalidQuery(f"column {name!r} is JSON and cannot be a group_by column")
     return names
 
 
 def _refuse_many_keys(keys: int, most: int) -> None:
     if keys > most:
-        raise InvalidQuery(f"a query sorts by at most {most} columns; this one has {keys}")
+        raise InvalidQuery(f"a query must have at most {most} sort keys, not {keys}")
 
 
 def _refuse_repeated(columns: Sequence[str]) -> None:
     if not columns or len(set(columns)) != len(columns):
-        raise InvalidQuery("columns must be named once each")
+        raise InvalidQuery("the list of columns must not be empty, and must name each column once")
 
 
 def _grouped(group: tuple[str, ...], name: str) -> str:

@@ -1,22 +1,22 @@
-"""Who may do what with the rows of a declared table: ``info["access"]``, read once.
+"""The access rules of a declared table, parsed from ``info["access"]``.
 
 >>> info = {
 ...     "access": {"read": ["owner", "role:staff"], "write": "owner", "delete": "permission:notes:delete"},
 ...     "owner": "owner_id",
 ... }
 
-An action that is left out is nobody's. Otherwise it is for
+Nobody may perform an action that is left out. Otherwise an action is allowed for
 
-* ``anyone``,
-* ``user``: who is signed in,
-* ``owner``: who is signed in, with the rows whose column ``info["owner"]`` has the caller's subject,
-* ``role:<name>``: who has the role of that name, or the role ``admin``,
-* ``permission:<area>:<action>``: who has the permission, by itself or under a wildcard, or the role ``admin``,
+* ``anyone``: every caller,
+* ``user``: callers who are signed in,
+* ``owner``: callers who are signed in, for the rows whose column ``info["owner"]`` has the caller's subject,
+* ``role:<name>``: callers with that role, or with the role ``admin``,
+* ``permission:<area>:<action>``: callers with that permission, or a wildcard that covers it, or the role ``admin``,
 
-or, as a list, for whoever one of these is true of. An owner who has one of the other grants too may act on all rows,
-and give them away. A role may stand alone without ``role:``, but not in a list.
+or for a list of these, if one of them applies. An owner who has another of the grants as well may act on all rows,
+and assign them to other owners. A role may be written without ``role:``, but not in a list.
 
-The rules are for callers. The application itself (``service_role``) is bound by none.
+The rules apply to callers only. The application itself (``service_role``) may do everything.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ Audience = Literal["anyone", "user", "owner", "role", "permission"]
 Reach = Literal["all rows", "own rows", "no rows"]
 
 ADMIN: Final = "admin"
-"""The role that has all others, and all permissions."""
+"""The role that includes all other roles and all permissions."""
 
 SIGNED_IN: Final = "authenticated"
 """The database role of a caller with a token."""
 
 INFO: Final = ("access", "owner", "internal")
-"""The keys of a table's ``info`` that mean something here."""
+"""The keys of a table's ``info`` that Isthmus reads."""
 
 _ALLOWED: Final = "anyone, user, owner, role:<name>, permission:<area>:<action>, or a list of these"
 _PART: Final = r"(?:\*|[A-Za-z0-9_][A-Za-z0-9_.-]*)"
@@ -58,14 +58,16 @@ _ROLE: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 @lru_cache(maxsize=512)
 def covering(permission: str) -> frozenset[str]:
-    """Every permission that includes this one: itself, and what has a wildcard in place of a part of it.
+    """Return every permission that includes this one: itself, and those with a wildcard for one of its parts.
 
-    Permissions are compared part by part: ``*`` is any part, and alone it is everything.
+    Permissions are compared part by part: ``*`` matches any part; a single ``*`` matches every permission.
 
-    :raises ValueError: unless it is ``area:action``, where either may be ``*``, or ``*`` for everything.
+    :raises ValueError: if it is neither ``area:action``, where each part may be ``*``, nor a single ``*``.
     """
     if _PATTERN.fullmatch(permission) is None:
-        raise ValueError(f"a permission is area:action, either of which may be *, or * alone: {permission!r}")
+        raise ValueError(
+            f"a permission must be area:action, where each part may be *, or a single *; not {permission!r}"
+        )
     area, _, action = permission.partition(":")
     action = action or area
     return frozenset({"*", "*:*", f"{area}:*", f"*:{action}", f"{area}:{action}"})
@@ -73,16 +75,16 @@ def covering(permission: str) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One kind of callers that an action is for.
+    """One grant of an action.
 
-    :ivar name: of the role or the permission.
+    :ivar name: the name of the role or the permission; otherwise empty.
     """
 
     audience: Audience
     name: str = ""
 
     def admits(self, identity: Identity) -> bool:
-        """Whether a caller is of this kind; an owner, to the rows that are theirs."""
+        """Whether the rule applies to a caller; for ``owner``, to the caller's own rows."""
         if self.audience == "anyone":
             return True
         if identity.role != SIGNED_IN:
@@ -102,19 +104,19 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """Whom an action is for: those whom any of the rules admits; nobody, if there are none."""
+    """The grants of an action: a caller needs one of the rules. Without rules, nobody may perform it."""
 
     rules: tuple[Rule, ...] = ()
 
     def reach(self, identity: Identity) -> Reach:
-        """Which rows a caller may do it to."""
+        """The rows on which a caller may perform the action."""
         admitting = [rule for rule in self.rules if rule.admits(identity)]
         if not admitting:
             return "no rows"
         return "own rows" if all(rule.audience == "owner" for rule in admitting) else "all rows"
 
     def names(self, *audiences: Audience) -> bool:
-        """Whether one of these audiences is among those that it is for."""
+        """Whether a rule has one of these audiences."""
         return any(rule.audience in audiences for rule in self.rules)
 
     def __str__(self) -> str:
@@ -125,7 +127,7 @@ NOBODY: Final = Access()
 
 
 def permission_rule(permission: str) -> Rule:
-    """The rule that asks for a permission. :raises ValueError: as of :func:`covering`."""
+    """The rule that requires a permission. :raises ValueError: as :func:`covering`."""
     covering(permission)
     return Rule("permission", permission)
 
@@ -134,8 +136,8 @@ def permission_rule(permission: str) -> Rule:
 class TableRules:
     """The rules of one table.
 
-    :ivar owner: the column that says whose a row is, where a rule asks for it.
-    :ivar declared: whether the table says anything at all about callers.
+    :ivar owner: the column with the owner's subject; None if no rule needs it.
+    :ivar declared: whether the table declares access rules at all.
     """
 
     read: Access = NOBODY
@@ -145,7 +147,7 @@ class TableRules:
     declared: bool = True
 
     def of(self, action: Action) -> Access:
-        """Whom an action is for."""
+        """The grants of an action."""
         access: Access = getattr(self, action)
         return access
 
@@ -155,32 +157,32 @@ UNDECLARED: Final = TableRules(declared=False)
 
 
 def is_caller(identity: Identity | None) -> TypeGuard[Identity]:
-    """Whether the rules bind: the application itself is no caller."""
+    """Whether the rules apply to an identity: they do not apply to the application itself."""
     return identity is not None and identity.role != SERVICE.role
 
 
 def rules_of(table: sa.Table) -> TableRules:
-    """What a table declares. :raises ValueError: says what is wrong with it."""
+    """Parse the access rules that a table declares. :raises ValueError: says what is wrong with them."""
     _refuse_misspelled(table)
     if table.info.get("internal"):
         return INTERNAL
     if "access" not in table.info:
         if "owner" in table.info:
-            raise ValueError(f"table {table.name!r} names an owner, but declares no access")
+            raise ValueError(f'table {table.name!r} has info["owner"] but no info["access"]; declare its access rules')
         return UNDECLARED
     access = table.info["access"]
     if not isinstance(access, Mapping) or not access.keys() <= set(get_args(Action)):
-        raise ValueError(f"the access of table {table.name!r} must say who may read, write and delete")
+        raise ValueError(f'info["access"] of table {table.name!r} must be a dict with the keys read, write and delete')
     read, write, delete = (_access(table, action, access) for action in get_args(Action))
     owned = any(granted.names("owner") for granted in (read, write, delete))
     return TableRules(read, write, delete, _owner(table, owned=owned))
 
 
 def _refuse_misspelled(table: sa.Table) -> None:
-    """Refuse a key that is nearly one of ours, which would leave the table closed or open without a word."""
+    """Refuse a key that is almost one of ours: a typing error would silently change who has access."""
     for key in table.info.keys() - set(INFO):
         if isinstance(key, str) and (near := get_close_matches(key.lower(), INFO, 1, 0.75)):
-            raise ValueError(f"the info of table {table.name!r} has {key!r}; is {near[0]!r} meant?")
+            raise ValueError(f"the info of table {table.name!r} has the key {key!r}; did you mean {near[0]!r}?")
 
 
 def _access(table: sa.Table, action: Action, access: Mapping[Action, object]) -> Access:
@@ -197,7 +199,7 @@ def _access(table: sa.Table, action: Action, access: Mapping[Action, object]) ->
 
 
 def _rule(place: str, text: object, declared: object) -> Rule:
-    """One kind of callers. :raises ValueError: unless it is spelled as :data:`_ALLOWED` says."""
+    """Parse one grant. :raises ValueError: if it does not have one of the forms of :data:`_ALLOWED`."""
     kind, _, name = text.partition(":") if isinstance(text, str) else ("", "", "")
     if kind in {"anyone", "user", "owner"} and text == kind:
         return Rule(kind)  # type: ignore[arg-type]  # the line above
@@ -208,23 +210,23 @@ def _rule(place: str, text: object, declared: object) -> Rule:
             return permission_rule(name)
         except ValueError as error:
             raise ValueError(f"{place}: {error}") from None
-    raise ValueError(f"{place} must be {_ALLOWED}; not {declared!r}. A name has letters, digits and _ . -")
+    raise ValueError(f"{place} must be {_ALLOWED}; not {declared!r}. Names may contain letters, digits, _ . and -")
 
 
 def _owner(table: sa.Table, *, owned: bool) -> str | None:
     name = table.info.get("owner")
     if not owned:
         if name is not None:
-            raise ValueError(f"table {table.name!r} names an owner, whom none of its rules is for")
+            raise ValueError(f'table {table.name!r} has info["owner"], but none of its access rules is for "owner"')
         return None
     column = table.columns.get(name) if isinstance(name, str) else None
     if column is None or not isinstance(column.type, sa.String):
-        raise ValueError(f'table {table.name!r} needs info["owner"], the text column that says whose a row is')
+        raise ValueError(f'table {table.name!r} needs info["owner"], the name of the text column with the owner\'s id')
     return str(column.name)
 
 
 def _granted(claims: Mapping[str, Any]) -> tuple[object, list[str]]:
-    """The application's role and permissions of a caller; what is not in their place is not granted."""
+    """The application role and the permissions in a caller's claims; malformed ones are not granted."""
     metadata = claims.get("app_metadata")
     if not isinstance(metadata, Mapping):
         return None, []

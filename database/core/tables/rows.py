@@ -1,7 +1,7 @@
-"""Rows checked and completed before any backend sees them.
+"""Checks and completes rows before they are sent to a backend.
 
-Rows are handled a column at a time: one type check and one scan per column instead of one per value,
-which keeps a batch of a thousand rows as cheap as handing it to the driver.
+Many rows are processed column by column: one type check and one scan per column instead of one per value,
+so that checking a batch of a thousand rows takes no longer than passing it to the driver.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ Columns = dict[str, Sequence[Any]]
 
 
 def complete_rows(schema: TableSchema, rows: Sequence[Mapping[str, Any]], now: datetime) -> Columns:
-    """Check ``rows`` for an insert and fill in what they lack.
+    """Check ``rows`` for an insert and fill in ids, versions, times and declared defaults.
 
-    Columns that all rows leave to the database's own default are left out. :raises InvalidRow: names the
+    A column is left out if all rows leave it to the database's own default. :raises InvalidRow: names the
     first bad row and its column.
     """
     given = _given_columns(schema, rows)
@@ -46,7 +46,7 @@ def complete_rows(schema: TableSchema, rows: Sequence[Mapping[str, Any]], now: d
 
 
 def complete_row(schema: TableSchema, row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Do for one row what :func:`complete_rows` does for many, which for a single one is slow."""
+    """Check and complete one row: a faster :func:`complete_rows` for a single row."""
     if not _is_record(row) or not row.keys() <= schema.columns.keys():
         _given_columns(schema, [row])
     completed: dict[str, Any] = {}
@@ -84,13 +84,13 @@ def new_values(schema: TableSchema, values: Mapping[str, Any], now: datetime) ->
 
 
 def replaced_columns(names: Sequence[str], row: Mapping[str, Any]) -> tuple[str, ...]:
-    """The columns of a completed row that an upsert writes over an existing one: those given, and ``updated_at``."""
+    """The columns that an upsert overwrites in an existing row: those of ``row``, and ``updated_at``."""
     kept = MANAGED | {"id"}
     return tuple(name for name in names if name == "updated_at" or (name in row and name not in kept))
 
 
 def checked_value(column: Column, value: Any) -> Any:
-    """``value`` as ``column`` stores it. :raises InvalidQuery: says what is wrong."""
+    """Return ``value`` in the column's stored form. :raises InvalidQuery: says what is wrong."""
     try:
         return column.check(value)
     except ValueError as error:
@@ -98,15 +98,15 @@ def checked_value(column: Column, value: Any) -> Any:
 
 
 def as_rows(columns: Columns) -> list[dict[str, Any]]:
-    """The columns of :func:`complete_rows` as records."""
+    """Convert the columns of :func:`complete_rows` to records."""
     names = tuple(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
 
 
 def _given_columns(schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> set[str]:
     if not rows:
-        raise InvalidQuery("no rows were given")
-    _refuse_strangers(rows)
+        raise InvalidQuery("no rows were given; a write needs at least one")
+    _refuse_non_records(rows)
     given: set[str] = set().union(*rows)
     if not given <= schema.columns.keys():
         index = next(i for i, row in enumerate(rows) if not row.keys() <= schema.columns.keys())
@@ -115,10 +115,10 @@ def _given_columns(schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> se
     return given
 
 
-def _refuse_strangers(rows: Sequence[Any]) -> None:
+def _refuse_non_records(rows: Sequence[Any]) -> None:
     for index, row in enumerate(rows):
         if not _is_record(row):
-            raise InvalidRow(f"row {index + 1} is no record", row=index, column=None)
+            raise InvalidRow(f"row {index + 1} must be a mapping of column names to values", row=index, column=None)
 
 
 def _is_record(row: object) -> bool:
@@ -135,7 +135,7 @@ def _values(schema: TableSchema, column: Column, rows: Sequence[Mapping[str, Any
 def _with_defaults(
     schema: TableSchema, column: Column, rows: Sequence[Mapping[str, Any]], now: datetime
 ) -> Sequence[Any]:
-    """For rows of which only some give the column."""
+    """The values of a column that some rows lack."""
     default = _default(column, now)
     if default is MISSING:
         index = next(i for i, row in enumerate(rows) if column.name not in row)

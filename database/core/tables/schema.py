@@ -1,8 +1,8 @@
-"""Declared tables, as the data layer sees them: built once from SQLAlchemy's ``MetaData``.
+"""The data layer's view of the declared tables, built once from SQLAlchemy's ``MetaData``.
 
-Four column names have a meaning wherever a table declares them: ``id`` (text; a UUIDv7 unless given),
-``version`` (integer; 1, then one more with every update), ``created_at`` and ``updated_at`` (timestamps).
-Identifiers reach SQL from here only.
+Four column names have a special meaning in every table: ``id`` (text; a UUIDv7 unless given),
+``version`` (integer; 1, incremented by every update), ``created_at`` and ``updated_at`` (timestamps).
+All identifiers in generated SQL come from here.
 """
 
 from __future__ import annotations
@@ -31,10 +31,10 @@ from database.core.tables.values import TIMESTAMP
 from database.core.tables.values import Kind
 
 MANAGED: Final = frozenset({"version", "created_at", "updated_at"})
-"""Columns that the data layer fills in and that callers of the HTTP interface may not set."""
+"""Columns that the data layer fills in and that HTTP clients may not set."""
 
 MISSING: Final = object()
-"""The default of a column that has none."""
+"""Marks a column without a default."""
 
 _KINDS: tuple[tuple[type[sa.types.TypeEngine[Any]], Kind], ...] = (
     (sa.Boolean, BOOLEAN),
@@ -48,7 +48,7 @@ _KINDS: tuple[tuple[type[sa.types.TypeEngine[Any]], Kind], ...] = (
 
 
 def new_id() -> str:
-    """A record id: UUIDv7, so that ids made later sort later."""
+    """Return a new record id: a UUIDv7, so that later ids sort later."""
     return str(uuid7())
 
 
@@ -56,9 +56,9 @@ def new_id() -> str:
 class Column:
     """One column.
 
-    :ivar default: the value for a row that lacks it, or ``MISSING``.
-    :ivar server_default: the database fills it in when it is left out.
-    :ivar max_length: the most characters a text may have.
+    :ivar default: the value for a row without this column, or ``MISSING``.
+    :ivar server_default: whether the database fills in the column if it is left out.
+    :ivar max_length: the maximum length of a text, in characters.
     """
 
     name: str
@@ -70,7 +70,7 @@ class Column:
     collation: str | None = None
 
     def check(self, value: Any) -> Any:
-        """Return ``value`` in its stored form; ``ValueError`` says what is wrong with it."""
+        """Return ``value`` in its stored form. :raises ValueError: says what is wrong with it."""
         if value is None:
             if not self.nullable:
                 raise ValueError("must not be null")
@@ -89,8 +89,8 @@ class TableSchema:
 
     :ivar columns: by name, in declared order.
     :ivar source: the SQLAlchemy table it was built from.
-    :ivar internal: belongs to Isthmus; never shown by the records interface.
-    :ivar rules: who may do what with its rows.
+    :ivar internal: whether it belongs to Isthmus; the records API never exposes it.
+    :ivar rules: the access rules of its rows.
     """
 
     name: str
@@ -100,7 +100,7 @@ class TableSchema:
     rules: TableRules = UNDECLARED
 
     def column(self, name: str) -> Column:
-        """The column of that name, or ``InvalidQuery``."""
+        """The column of that name. :raises InvalidQuery: if there is none."""
         try:
             return self.columns[name]
         except (KeyError, TypeError):
@@ -114,8 +114,8 @@ class TableSchema:
 class Schema:
     """All tables that an adapter knows.
 
-    :ivar metadata: the application's declarations, which its migrations are written for; empty if it has none.
-    :ivar migrations: the folder of the application's migrations, with ``versions`` in it; None if it has none.
+    :ivar metadata: the application's table declarations, on which its migrations are based; empty if it has none.
+    :ivar migrations: the folder of the application's migrations, which contains ``versions``; None if it has none.
     """
 
     def __init__(
@@ -127,20 +127,20 @@ class Schema:
 
     @classmethod
     def of(cls, metadata: sa.MetaData, *more: sa.MetaData, migrations: Path | None = None) -> Schema:
-        """Read SQLAlchemy's declarations.
+        """Build the schema from SQLAlchemy's declarations.
 
-        :param metadata: the application's.
-        :param more: tables that are not the application's.
-        :raises ValueError: for a column type that not all backends can keep, and for a table that is declared twice.
+        :param metadata: the application's tables.
+        :param more: tables that do not belong to the application.
+        :raises ValueError: for a column type that not all backends can store, and for a table that is declared twice.
         """
         tables = [table for each in (metadata, *more) for table in each.sorted_tables]
         names = [table.name for table in tables]
         if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"Isthmus has a table of its own with the name {', '.join(twice)}; choose another name")
+            raise ValueError(f"Isthmus has its own table named {', '.join(twice)}; rename the application's table")
         return cls(map(table_schema, tables), metadata, migrations)
 
     def table(self, name: str) -> TableSchema:
-        """The table of that name, or ``NotFound``."""
+        """The table of that name. :raises NotFound: if there is none."""
         try:
             return self._tables[name]
         except (KeyError, TypeError):
@@ -154,8 +154,8 @@ class Schema:
 
 
 def table_schema(table: sa.Table) -> TableSchema:
-    """One SQLAlchemy table as a :class:`TableSchema`; ``ValueError`` if its access makes no sense."""
-    # SQLAlchemy's names are a text type of its own, which not every encoder takes for text.
+    """Convert a SQLAlchemy table. :raises ValueError: for an unsuitable id, column type or access rule."""
+    # SQLAlchemy's names are a subclass of str, which not every encoder accepts.
     columns = {str(column.name): _column(table, column) for column in table.columns}
     if "id" not in columns or columns["id"].kind is not TEXT or not table.columns["id"].primary_key:
         raise ValueError(f"table {table.name!r} needs a text column 'id' as its primary key")
@@ -165,10 +165,14 @@ def table_schema(table: sa.Table) -> TableSchema:
 def _column(table: sa.Table, column: sa.Column[Any]) -> Column:
     kind = next((kind for type_, kind in _KINDS if isinstance(column.type, type_)), None)
     if kind is None:
-        raise ValueError(f"{table.name}.{column.name}: {type(column.type).__name__} is not a portable type")
+        portable = ", ".join(sorted(type_.__name__ for type_, _ in _KINDS))
+        raise ValueError(
+            f"column {table.name}.{column.name} has the type {type(column.type).__name__}, which not all backends can"
+            f" store; use one of {portable}"
+        )
     default: Any = MISSING
     if column.default is not None and column.default.is_scalar:
-        default = column.default.arg  # type: ignore[attr-defined]  # is_scalar says that it is there
+        default = column.default.arg  # type: ignore[attr-defined]  # present if is_scalar
     elif column.nullable:
         default = None
     return Column(
@@ -183,5 +187,5 @@ def _column(table: sa.Table, column: sa.Column[Any]) -> Column:
 
 
 def _shown(name: object) -> str:
-    """A caller's identifier, short enough for a message."""
+    """Shorten a caller's identifier for a message."""
     return repr(name if isinstance(name, str) and len(name) <= 64 else f"{str(name)[:61]}...")

@@ -1,6 +1,6 @@
-"""Rows that another program wrote with a value that is none of its column's kind.
+"""Unreadable rows: another program stored a value that does not have the type of its column.
 
-Such a row costs itself and no other: a result has the rows that can be read, and names the others.
+Such a row does not make the others unavailable: a result contains the readable rows and names the unreadable ones.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from database.core.tables.values import TIMESTAMP
 logger = logging.getLogger(__name__)
 
 UNDECODABLE: Final = (ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError)
-"""What decoding a value raises that is none of its column's kind."""
+"""The exceptions that decoding raises for a value that does not have its column's type."""
 
 _REMEMBERED: Final = 10_000
 
@@ -38,13 +38,13 @@ def _above(_: Any) -> bool:
 
 
 class ForeignValue:
-    """A stored value that is none of its column's kind, in the backend's own form, in which it can be given back.
+    """A stored value that does not have its column's type, in the backend's own format, so that it can be sent back.
 
-    It is equal to none of its column's values, and has a place among them, so that rows with it can be sorted.
+    It differs from every valid value of the column, but can be ordered among them, so that its row can be sorted.
 
-    :ivar wire: as the backend has it.
-    :param below: whether it comes before a value of the column, as the backend sorts; True and False for all of them.
-    :param rank: its place among others of its kind; by default that of its text.
+    :ivar wire: the value in the backend's format.
+    :param below: whether the backend sorts it before a given valid value; True or False if that holds for all.
+    :param rank: the sort key among foreign values; by default the text of the value.
     """
 
     __slots__ = ("_below", "_rank", "_text", "wire")
@@ -81,14 +81,14 @@ _SUSPICIOUS: Final = frozenset({ForeignValue, type(None)})
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """A row that cannot be shown.
+    """A row that cannot be returned, because one of its values cannot be read.
 
-    :ivar id: the record's; None if it was not asked for, or is what cannot be read.
-    :ivar column: the first whose value cannot be read.
+    :ivar id: the record's id; None if it was not selected, or cannot be read itself.
+    :ivar column: the first column whose value cannot be read.
     :ivar reason: what is wrong with the value, without the value.
-    :ivar place: index of the row in the result, good and bad rows counted.
-    :ivar values: of the columns that can be read.
-    :ivar row: all columns, with a :class:`ForeignValue` for each that cannot be read; empty where nobody needs it.
+    :ivar place: index of the row in the result, counting readable and unreadable rows.
+    :ivar values: the values that can be read, by column.
+    :ivar row: all columns, with a :class:`ForeignValue` for each unreadable one; empty if the caller does not need it.
     """
 
     table: str
@@ -100,16 +100,16 @@ class Unreadable:
     row: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def error(self) -> UnreadableRecord:
-        """The error for who asked for this record alone."""
+        """The error for a request of this record alone."""
         return UnreadableRecord(self.table, self.id, self.column, self.reason)
 
     def shown(self) -> dict[str, str | None]:
-        """As answers name it."""
+        """The JSON object that describes it in responses."""
         return {"id": self.id, "column": self.column, "reason": self.reason}
 
 
 def parted(schema: TableSchema, rows: Iterable[Mapping[str, Any]]) -> tuple[list[Any], list[Unreadable]]:
-    """The rows that can be read, and those with a :class:`ForeignValue`, or nothing where something has to be."""
+    """Split rows into readable ones and those with a :class:`ForeignValue`, or with null in a required column."""
     good: list[Any] = []
     bad: list[Unreadable] = []
     for place, row in enumerate(rows):
@@ -123,7 +123,7 @@ def parted(schema: TableSchema, rows: Iterable[Mapping[str, Any]]) -> tuple[list
 
 
 def together(rows: Iterable[dict[str, Any]], bad: Sequence[Unreadable]) -> list[dict[str, Any]]:
-    """The rows as :func:`parted` was given them."""
+    """Undo :func:`parted`: all rows in their original order."""
     whole = list(rows)
     for one in bad:
         whole.insert(one.place, dict(one.row))
@@ -149,28 +149,28 @@ def _unread(schema: TableSchema, row: Mapping[str, Any]) -> str | None:
 def unreadable(
     schema: TableSchema, column: str, values: Mapping[str, Any], place: int, row: Mapping[str, Any] | None = None
 ) -> Unreadable:
-    """A row that cannot be shown because of ``column``; the log tells of each record once.
+    """Describe a row whose ``column`` cannot be read, and log it; each record is logged once.
 
-    :param values: of the columns that can be read.
+    :param values: the values that can be read, by column.
     :param row: see :class:`Unreadable`.
     """
     record_id = values.get("id")
     kind = schema.column(column).kind
-    what = "timestamp in the years 1 to 9999" if kind is TIMESTAMP else f"value of the kind {kind.name}"
-    found = Unreadable(schema.name, record_id, column, f"the stored value is no {what}", place, values, row or {})
-    if _is_news((schema.name, record_id, column)):
+    wanted = "a timestamp in the years 1 to 9999" if kind is TIMESTAMP else f"of type {kind.name}"
+    found = Unreadable(schema.name, record_id, column, f"the stored value is not {wanted}", place, values, row or {})
+    if _is_first_report((schema.name, record_id, column)):
         logger.error("%s", found.error())
     return found
 
 
-_told: OrderedDict[tuple[str, str | None, str], None] = OrderedDict()
+_reported: OrderedDict[tuple[str, str | None, str], None] = OrderedDict()
 
 
-def _is_news(key: tuple[str, str | None, str]) -> bool:
-    if key in _told:
+def _is_first_report(key: tuple[str, str | None, str]) -> bool:
+    if key in _reported:
         return False
-    _told[key] = None
-    if len(_told) > _REMEMBERED:
+    _reported[key] = None
+    if len(_reported) > _REMEMBERED:
         with suppress(KeyError):  # another thread was faster
-            _told.popitem(last=False)
+            _reported.popitem(last=False)
     return True

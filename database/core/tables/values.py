@@ -1,9 +1,9 @@
-"""The kinds of value a column holds, and which values each accepts.
+"""The types of columns, and which values each accepts.
 
 Every backend stores and returns the same Python values: ``str``, 64-bit ``int``, finite ``float``, ``bool``,
-aware UTC ``datetime`` with microseconds, and JSON. What one backend could not keep is refused for all:
+aware UTC ``datetime`` with microseconds, and JSON. A value that one backend cannot store is refused by all:
 NUL and lone surrogates in text, integers beyond 64 bits, NaN and infinities, times without a zone.
-A refusal is a ``ValueError`` whose message never contains the value.
+Checks raise ``ValueError`` with a message that never contains the value.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ MAX_JSON_DEPTH = 64
 
 
 class Kind(ABC):
-    """One kind of value.
+    """The type of a column.
 
-    :ivar name: as it appears in messages and in OpenAPI.
-    :ivar python_type: the type of a checked value.
-    :ivar comparable: whether values have an order and equality that all backends share.
+    :ivar name: its name in messages and in OpenAPI.
+    :ivar python_type: the Python type of a checked value.
+    :ivar comparable: whether all backends compare and order its values alike.
     """
 
     name: str
@@ -38,16 +38,16 @@ class Kind(ABC):
 
     @abstractmethod
     def check(self, value: Any) -> Any:
-        """Return ``value`` in its stored form, or raise ``ValueError``."""
+        """Return ``value`` in its stored form. :raises ValueError: says what is wrong with it."""
 
     @abstractmethod
     def parse(self, text: str) -> Any:
-        """Read a value from the text of a URL, or raise ``ValueError``."""
+        """Parse a value from the text of a URL. :raises ValueError: says what is wrong with it."""
 
     def accepts_all(self, values: Sequence[Any]) -> bool:
-        """Whether ``values``, all of ``python_type``, are certainly fine as they are.
+        """Whether ``values``, all of ``python_type``, are certainly valid in their stored form.
 
-        The quick look for a whole column of a batch; False only means that each must be checked alone.
+        A fast check of a whole column of a batch; after False, each value must be checked alone.
         """
         return False
 
@@ -87,7 +87,7 @@ class Text(Kind):
 
 
 class Integer(Kind):
-    """A 64-bit integer; a bool is none."""
+    """A 64-bit integer; a bool is not accepted."""
 
     name = "integer"
     python_type = int
@@ -124,7 +124,7 @@ class Float(Kind):
         if not math.isfinite(number):
             raise ValueError("must be finite")
         if number != value:
-            raise ValueError("must be exact as a double")
+            raise ValueError("must be representable exactly as a double")
         return number
 
     def parse(self, text: str) -> float:
@@ -158,7 +158,7 @@ class Boolean(Kind):
 
 
 class Timestamp(Kind):
-    """A moment: an aware datetime or ISO 8601 text with a zone, kept in UTC with microseconds."""
+    """A point in time: an aware datetime or ISO 8601 text with a zone, stored in UTC with microseconds."""
 
     name = "timestamp"
     python_type = datetime
@@ -187,7 +187,7 @@ class Timestamp(Kind):
 
 
 class Json(Kind):
-    """Anything JSON can say, nested at most ``MAX_JSON_DEPTH`` deep, with the limits of the other kinds."""
+    """Any JSON value, nested at most ``MAX_JSON_DEPTH`` deep, with the limits of the other types."""
 
     name = "json"
     python_type = object
@@ -209,7 +209,7 @@ def _check_json(value: Any, depth: int) -> None:
         check_text(value)
     elif isinstance(value, dict | list):
         if depth == 0:
-            raise ValueError(f"must not be nested deeper than {MAX_JSON_DEPTH}")
+            raise ValueError(f"must not be nested deeper than {MAX_JSON_DEPTH} levels")
         for key in value if isinstance(value, dict) else ():
             TEXT.check(key)
         for part in value.values() if isinstance(value, dict) else value:
@@ -221,7 +221,7 @@ def _check_json(value: Any, depth: int) -> None:
     elif isinstance(value, float):
         FLOAT.check(value)
     else:
-        raise ValueError("must be JSON: objects, lists, text, numbers, true, false or null")
+        raise ValueError("must be JSON: objects, arrays, strings, numbers, true, false or null")
 
 
 TEXT = Text()
@@ -233,21 +233,21 @@ JSON = Json()
 
 
 def finite(number: float) -> float:
-    """A stored double. :raises ValueError: for infinities and NaN, which JSON cannot say."""
+    """Read a stored double. :raises ValueError: for infinities and NaN, which JSON cannot represent."""
     if not math.isfinite(number):
         raise ValueError("must be finite")
     return float(number)
 
 
 def moment(text: str) -> datetime:
-    """A stored moment. :raises ValueError: or ``OverflowError``, for what is none of the years 1 to 9999."""
+    """Read a stored timestamp. :raises ValueError: or ``OverflowError``, if it is outside of the years 1 to 9999."""
     found = datetime.fromisoformat(text)
-    # All that we wrote is in UTC, and to say so again costs as much as reading it.
+    # All times that we wrote are in UTC already, and converting them again costs as much as parsing them.
     return found if found.tzinfo is UTC else found.astimezone(UTC)
 
 
 def exactly(kind: type) -> Callable[[Any], Any]:
-    """What takes stored values of a type as they are. Its calls raise ``TypeError`` for others."""
+    """Return a function that passes values of exactly this type, and raises ``TypeError`` for others."""
 
     def check(value: Any) -> Any:
         if type(value) is not kind:

@@ -179,7 +179,7 @@ REFUSED: list[tuple[Ask, type[DataError], str]] = [
     (lambda a: a.table("things").join("parts", "nothing", "thing_id"), InvalidQuery, "'things' has no column"),
     (lambda a: a.table("things").join("parts", "id", "nothing"), InvalidQuery, "'parts' has no column"),
     (lambda a: a.table("things").join("parts", "id", "thing_id", "label"), InvalidQuery, "'parts' has no column"),
-    (lambda a: a.table("things").join("parts", "id", "thing_id", "id, id"), InvalidQuery, "named once"),
+    (lambda a: a.table("things").join("parts", "id", "thing_id", "id, id"), InvalidQuery, "each column once"),
     (lambda a: a.table("things").select("nothing").join("parts", "id", "thing_id"), InvalidQuery, "no column"),
     (lambda a: a.table("things").join("things", "data", "data"), InvalidQuery, "json.*cannot be compared"),
     (lambda a: a.table("things").join("things", "id", "data"), InvalidQuery, "cannot be compared"),
@@ -211,7 +211,7 @@ def test_joins_that_do_not_fit_are_refused_before_anything_is_sent(
 
 
 def test_what_is_wrong_with_the_rows_is_refused_as_without_a_join(calm: DatabaseAdapter) -> None:
-    with pytest.raises(InvalidQuery, match="no order"):
+    with pytest.raises(InvalidQuery, match="cannot be sorted by"):
         calm.table("things").order("data").join("parts", "id", "thing_id").execute()
 
 

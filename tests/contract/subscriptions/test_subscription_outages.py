@@ -83,8 +83,8 @@ def test_an_outage_is_waited_for(backend: Backend, inbox: Inbox, caplog: pytest.
         backend.adapter.run(Insert("things", [thing("c")]))
         assert inbox.next_ids() == ["a", "b", "c"]
     assert len(_lines(caplog)) == 2
-    assert _lines(caplog)[0].startswith(f"{adapter.name} does not answer its subscriptions; they wait: ")
-    assert _lines(caplog)[1] == f"{adapter.name} answers its subscriptions again"
+    assert _lines(caplog)[0].startswith(f"{adapter.name} does not respond to its subscriptions; they are retried: ")
+    assert _lines(caplog)[1] == f"{adapter.name} responds to its subscriptions again"
 
 
 @with_a_feed

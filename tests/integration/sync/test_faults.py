@@ -137,8 +137,8 @@ def test_an_outage_is_logged_once_and_survived(
     assert convex.get("molecules", "a") is not None
     assert all(isinstance(error, BackendError) for error in errors.errors)
     assert [record.message.split("supabase:convex ")[1].split(";")[0] for record in caplog.records] == [
-        "cannot be synced",
-        "is synced again",
+        "failed",
+        "works again",
     ]
 
 

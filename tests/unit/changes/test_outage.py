@@ -19,9 +19,11 @@ def test_its_beginning_and_its_end_are_told_once(outage: Outage, caplog: pytest.
     for follower in ("a", "b", "a"):
         outage.begin(follower, DOWN)
     assert outage.end("a")
-    assert caplog.messages == ["main does not answer its subscriptions; they wait: the connection was refused"]
+    assert caplog.messages == [
+        "main does not respond to its subscriptions; they are retried: the connection was refused"
+    ]
     assert outage.end("b")
-    assert caplog.messages[1:] == ["main answers its subscriptions again"]
+    assert caplog.messages[1:] == ["main responds to its subscriptions again"]
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
 
 

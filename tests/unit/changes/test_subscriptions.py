@@ -155,7 +155,7 @@ def test_a_refusal_is_an_answer(
     query.error = PermissionDenied("not any longer")
     assert errors.get(timeout=PATIENCE) is query.error
     subscriptions.end()
-    assert "main answers its subscriptions again" in caplog.messages
+    assert "main responds to its subscriptions again" in caplog.messages
 
 
 def test_who_ends_during_an_outage_does_not_wait_any_longer(

@@ -73,7 +73,10 @@ def test_what_a_step_raises_is_logged_and_the_next_one_follows(
     worker.start()
     steps.wait(2)
     (record,) = caplog.records
-    assert (record.levelno, record.getMessage()) == (logging.ERROR, "a step of goes on failed; it goes on")
+    assert (record.levelno, record.getMessage()) == (
+        logging.ERROR,
+        "a step of the worker goes on failed; the worker continues",
+    )
     assert record.exc_info is not None
     assert record.exc_info[0] is ZeroDivisionError
 

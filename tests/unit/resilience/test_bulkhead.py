@@ -96,7 +96,7 @@ def test_a_second_release_is_refused(clock: ManualClock) -> None:
     bulkhead = Bulkhead(1, clock)
     hold(bulkhead, NO_CONTEXT)
     bulkhead.release()
-    with pytest.raises(RuntimeError, match="nobody holds"):
+    with pytest.raises(RuntimeError, match="no permit is in use"):
         bulkhead.release()
     assert bulkhead.in_flight == 0
 

@@ -32,17 +32,17 @@ from database.resilience.classification import classify
         (Unavailable("down"), Verdict.FAILED),
         (ConnectFailed("refused"), Verdict.FAILED),
         (OutcomeUnknown("reply lost"), Verdict.FAILED),
-        (CircuitOpen("open"), Verdict.NOTHING),
-        (PoolExhausted("full"), Verdict.NOTHING),
-        (Throttled("slow down"), Verdict.NOTHING),
-        (BackendError("?"), Verdict.NOTHING),
-        (DataError("?"), Verdict.NOTHING),
-        (NotFound("no row"), Verdict.WELL),
-        (Conflict("changed"), Verdict.WELL),
-        (ConstraintViolated("unique"), Verdict.WELL),
-        (InvalidQuery("column"), Verdict.WELL),
-        (Unsupported("sql"), Verdict.WELL),
-        (PermissionDenied("rls"), Verdict.WELL),
+        (CircuitOpen("open"), Verdict.IGNORED),
+        (PoolExhausted("full"), Verdict.IGNORED),
+        (Throttled("slow down"), Verdict.IGNORED),
+        (BackendError("?"), Verdict.IGNORED),
+        (DataError("?"), Verdict.IGNORED),
+        (NotFound("no row"), Verdict.HEALTHY),
+        (Conflict("changed"), Verdict.HEALTHY),
+        (ConstraintViolated("unique"), Verdict.HEALTHY),
+        (InvalidQuery("column"), Verdict.HEALTHY),
+        (Unsupported("sql"), Verdict.HEALTHY),
+        (PermissionDenied("rls"), Verdict.HEALTHY),
     ],
 )
 def test_by_class(error: DataError, verdict: Verdict) -> None:
@@ -51,7 +51,7 @@ def test_by_class(error: DataError, verdict: Verdict) -> None:
 
 def test_work_that_was_too_much_is_no_sign_of_an_ill_backend() -> None:
     for elapsed, limit, allowed in ((30, 30, 30), (2, 0, math.inf)):
-        assert classify(Stopped("too much"), elapsed=elapsed, limit=limit, allowed=allowed) is Verdict.NOTHING
+        assert classify(Stopped("too much"), elapsed=elapsed, limit=limit, allowed=allowed) is Verdict.IGNORED
 
 
 @pytest.mark.parametrize(
@@ -59,9 +59,9 @@ def test_work_that_was_too_much_is_no_sign_of_an_ill_backend() -> None:
     [
         (30, 30, 30, Verdict.FAILED),
         (27, 30, 30, Verdict.FAILED),  # the driver's timer may be early
-        (26, 30, 26, Verdict.NOTHING),  # the caller's own deadline
-        (0.1, 30, 0.1, Verdict.NOTHING),
-        (500, 0, 500, Verdict.NOTHING),  # no limit of ours: it was the caller's
+        (26, 30, 26, Verdict.IGNORED),  # the caller's own deadline
+        (0.1, 30, 0.1, Verdict.IGNORED),
+        (500, 0, 500, Verdict.IGNORED),  # no limit of ours: it was the caller's
         (2, 0, math.inf, Verdict.FAILED),  # no limit at all: it was the driver's
     ],
 )
@@ -74,7 +74,7 @@ def test_running_out_of_time(elapsed: float, limit: float, allowed: float, verdi
     [
         (1, 30, 30, Verdict.FAILED),  # the connection broke
         (30, 30, 30, Verdict.FAILED),  # no answer in the usual time
-        (0.5, 30, 0.5, Verdict.NOTHING),  # the caller did not wait for it
+        (0.5, 30, 0.5, Verdict.IGNORED),  # the caller did not wait for it
         (0.1, 30, 0.5, Verdict.FAILED),  # the connection broke while an impatient caller waited
         (1, 0, math.inf, Verdict.FAILED),
     ],

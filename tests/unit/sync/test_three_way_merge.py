@@ -257,5 +257,5 @@ def test_a_function_that_fails_fails_for_this_record_only(caplog: pytest.LogCapt
 
 @pytest.mark.parametrize("strategy", ["newest", "", "LAST_MODIFIED", None, 5])
 def test_an_unknown_strategy_is_refused(strategy: Any) -> None:
-    with pytest.raises(ValueError, match="is one of last_modified"):
+    with pytest.raises(ValueError, match="must be one of last_modified"):
         resolve_with(strategy, {})
