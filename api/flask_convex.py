@@ -18,7 +18,7 @@ from auth import AuthBridge
 from auth import middleware
 from config.settings import ConfigurationError
 from config.settings import Settings
-from config.settings import both
+from config.settings import collect_problems
 from config.settings import load_settings
 from database import ConnectionManager
 from database import DatabaseAdapter
@@ -83,7 +83,7 @@ class FlaskConvexIntegration:
         """
         _require_bare(app)
         settings = _settings(self._config if config is None else config)
-        bridge, manager = both(lambda: AuthBridge(settings=settings), lambda: ConnectionManager(settings))
+        bridge, manager = collect_problems(lambda: AuthBridge(settings=settings), lambda: ConnectionManager(settings))
         ConnectionManager.offer_instance(manager)
         app.config.setdefault("REQUEST_TIMEOUT", settings.request_timeout)
         flask_scope.init_app(app, manager)
