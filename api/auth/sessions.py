@@ -81,7 +81,7 @@ def logout() -> ResponseReturnValue:
 def list_sessions() -> ResponseReturnValue:
     """The caller's sessions that are not over, the last used one first."""
     current = current_session()
-    living = [asdict(session) | {"current": session.id == current} for session in sessions().living(g.user_id)]
+    living = [asdict(session) | {"current": session.id == current} for session in sessions().list_active(g.user_id)]
     return jsonify({"data": living}), UNCACHED
 
 
@@ -101,7 +101,9 @@ def change_password() -> ResponseReturnValue:
     """Another password for the caller's account; of the caller's sessions only this one goes on."""
     fields = read_fields("current_password", "new_password")
     with sign_in_limits().sign_in(request.remote_addr, g.user_data["email"]):
-        store = accounts().new_password(g.user_id, fields.get("current_password"), fields.get("new_password"))
+        store = accounts().prepare_password_change(
+            g.user_id, fields.get("current_password"), fields.get("new_password")
+        )
     sessions().end_all(g.user_id, "password_change", keep=current_session(), together_with=store)
     return "", 204, UNCACHED
 

@@ -39,6 +39,6 @@ def init_app(app: Flask, manager: ConnectionManager, settings: Settings) -> None
         in_cookies = flag(fields, "cookies")
         with sign_in_limits().sign_in(request.remote_addr):
             user = tokens.verify(fields.get("token"))
-        return signed_in(accounts.account_of(user), in_cookies=in_cookies)
+        return signed_in(accounts.find_or_create_account(user), in_cookies=in_cookies)
 
     app.add_url_rule("/auth/exchange", "exchange", exchange, methods=["POST"])
