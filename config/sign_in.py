@@ -182,5 +182,5 @@ class SignInSettings(BaseModel):
         "separately.",
     )
     auth_foreign_issuers: ExternalIssuers = Field(
-        (), description="JSON list of external issuers; see *External issuers* in [auth.md](auth.md)."
+        (), description="JSON list of external issuers; see *External issuers* in [auth.md](../auth.md)."
     )
