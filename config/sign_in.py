@@ -27,7 +27,6 @@ from config.fields import Count
 OFF = "off"
 MIN_SECRET_BYTES = 32
 
-SharedAlgorithm = Literal["HS256"]
 ExternalAlgorithm = Literal["HS256", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
