@@ -126,7 +126,7 @@ def _check_row(schema: TableSchema, row: Any, index: int = 0) -> None:
     if not isinstance(row, dict):
         raise InvalidRow(f"row {index + 1} must be an object", row=index, column=None)
     for name in MANAGED & schema.columns.keys() & row.keys():
-        raise _invalid(name, "is set by the server", index)
+        raise _invalid(name, "is set by the server; remove it", index)
     record_id = row.get("id")
     # A record with such an id could not be addressed by a URL.
     if isinstance(record_id, str) and ("/" in record_id or record_id in {".", ".."}):

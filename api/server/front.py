@@ -52,8 +52,8 @@ _ALIVE_HEADERS += [(name.lower().encode(), value.encode()) for name, value in UN
 _BEGUN = "isthmus.begun"
 _TICK = 0.2
 _CLOSE = {"Connection": "close"}
-_TOO_SLOW = "The request's body did not arrive within BODY_TIMEOUT"
-_BUSY = "No thread was free within REQUEST_TIMEOUT; nothing was done, so send the request again"
+_TOO_SLOW = "The request's body did not arrive in time; send the request again"
+_BUSY = "No thread was free in time; nothing was done, so send the request again"
 _ENDING = "The server is stopping; send the request again"
 
 
@@ -171,8 +171,9 @@ class Front:
             await _send(send, call.status, call.headers, piece)
 
     async def _first_piece(self, scope: Scope, body: bytes) -> tuple[WsgiCall, bytes, bool]:
-        """Call the application: the call, the first piece, and whether more follow. :raises Overloaded: if no thread
-        was free.
+        """Call the application; the call, its first piece, and whether more follow.
+
+        :raises Overloaded: if no thread was free.
         """
         if _BEGUN in scope:
             if scope[_BEGUN] is None:
