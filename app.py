@@ -29,7 +29,7 @@ from config.advice import advice
 from config.advice import given_names
 from config.settings import ConfigurationError
 from config.settings import Settings
-from config.settings import both
+from config.settings import collect_problems
 from config.settings import load_settings
 from database import ConnectionManager
 from database import DatabaseAdapter
@@ -47,20 +47,23 @@ def create_app(
     adapters: Mapping[str, DatabaseAdapter] | None = None,
     password_hasher: PasswordHasher | None = None,
 ) -> Flask:
-    """The application with its databases, identity and routes. Nothing is made on disk or in a database before it is
-    served, by :func:`main` or with its first request.
+    """Create the application with its databases, authentication and routes.
 
-    :param settings: from the environment by default.
-    :param adapters: by name, best first, instead of those that the settings name; migrated like them.
-    :param password_hasher: argon2id with other parameters; for tests, cheap ones. Not in production.
-    :raises ConfigurationError: with every setting that is wrong.
+    It writes nothing to disk or to a database before :func:`main` serves it or it gets its first request.
+
+    :param settings: read from the environment by default.
+    :param adapters: adapters by name, the primary first; they replace those of the settings and are migrated, too.
+    :param password_hasher: argon2id with cheap parameters, for tests. Not allowed in production.
+    :raises ConfigurationError: for invalid settings; names each of them.
     """
     if settings is None:
         settings = load_settings()
         _advise(settings)
     if password_hasher is not None and settings.production:
-        raise ConfigurationError({"ENVIRONMENT": "is production, where password_hasher is not taken"})
-    bridge, manager = both(
+        raise ConfigurationError({"ENVIRONMENT": "is production, where password_hasher must be None"})
+    bridge: AuthBridge
+    manager: ConnectionManager
+    bridge, manager = collect_problems(
         lambda: AuthBridge(settings=settings, make_keys=False),
         lambda: ConnectionManager(settings, adapters, schema_for(settings)),
     )
@@ -70,7 +73,7 @@ def create_app(
     app.url_map.merge_slashes = False
     app.config["REQUEST_TIMEOUT"] = settings.request_timeout
     app.config["MAX_CONTENT_LENGTH"] = settings.max_body_bytes
-    # First, because every other hook is to run inside its unit of work.
+    # First, because every other hook must run inside its unit of work.
     flask_scope.init_app(app, manager)
     revocation = accounts.init_app(app, manager, bridge, password_hasher)
     if settings.db_auto_migrate:
@@ -85,16 +88,16 @@ def create_app(
     app.cli.add_command(auth_commands)
     app.cli.add_command(db_commands)
     app.cli.add_command(sync_commands)
-    # The application's own, after all that it builds on.
+    # The application's own set-up comes last, because it builds on everything above.
     import_module(f"{settings.application_package}.application").init_app(app)
     return app
 
 
 def serve_app() -> server.serving.AsgiApplication:
-    """The application for a process of the server that :func:`main` starts."""
+    """Create the application for one process of the server that :func:`main` starts."""
     settings = load_settings()
     server.serving.enter_worker()
-    # The main process has said what is to be said of the settings.
+    # The main process has logged the warnings about the settings.
     app = create_app(settings)
     auto_migration.start(app)
     return server.serving.AsgiApplication(app, settings)
@@ -106,11 +109,14 @@ def _advise(settings: Settings) -> None:
 
 
 def main() -> int:
-    """Serve the application as the environment says; the exit status, 2 for wrong settings."""
+    """Serve the application with the settings of the environment.
+
+    :returns: the exit status: 0, 1 if the database cannot be used, 2 for invalid settings.
+    """
     try:
         settings = load_settings()
         _advise(settings)
-        # Made here first, so that what is wrong is said once, and no server process starts with it.
+        # Created here first: a problem is reported once, before any server process starts.
         app = create_app(settings)
         Isthmus.of(app)[AuthBridge].ring.keys(utc_now())
         auto_migration.start(app)
@@ -120,7 +126,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     except DataError as error:
-        sys.stderr.write(f"The database cannot be used: {error}\n")
+        sys.stderr.write(f"Cannot use the database: {error}\n")
         return 1
     return 0
 

@@ -1,1 +1,1 @@
-"""The HTTP interface: blueprints over the data layer and identity, and the errors they answer with."""
+"""The HTTP interface: routes on top of the data layer and of authentication, and error responses."""

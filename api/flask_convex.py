@@ -1,4 +1,4 @@
-"""Convex in any Flask app: its adapter, a unit of work for every request, the callers' tokens, errors as problems."""
+"""Convex in any Flask app: adapter, unit of work for each request, authentication, and problem documents for errors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from auth import AuthBridge
 from auth import middleware
 from config.settings import ConfigurationError
 from config.settings import Settings
-from config.settings import both
+from config.settings import collect_problems
 from config.settings import load_settings
 from database import ConnectionManager
 from database import DatabaseAdapter
@@ -50,16 +50,16 @@ _SETTINGS: Final[Mapping[str, str]] = {
     "environment": "ENVIRONMENT",
     "instance_path": "INSTANCE_PATH",
 }
-"""The setting that each key of the configuration stands for."""
+"""The setting of each configuration key."""
 
 
 class FlaskConvexIntegration:
-    """Joins Convex and identity with Flask apps, of which each has databases and keys of its own.
+    """Flask extension for Convex and authentication. Each app has its own adapter and keys.
 
-    It is about the app of the current app context and, outside of one, about the only app that it was set up for.
+    Methods use the app of the current app context or, outside of one, the only app of this extension.
 
-    :param app: calls :meth:`init_app`.
-    :param config: for every app that is set up without one.
+    :param app: passed to :meth:`init_app`.
+    :param config: configuration of apps whose :meth:`init_app` gets none.
     """
 
     def __init__(self, app: Flask | None = None, config: Mapping[str, Any] | None = None) -> None:
@@ -69,21 +69,22 @@ class FlaskConvexIntegration:
             self.init_app(app)
 
     def init_app(self, app: Flask, config: Mapping[str, Any] | None = None) -> None:
-        """Set up ``app``: requests are units of work on Convex, in the name of their callers, with problems as errors.
+        """Set up ``app``: each request is a unit of work on Convex with its caller's rights, and errors are responses
+        with problem documents.
 
-        :func:`auth.middleware.init_app` says what views find in ``flask.g``, and
-        :func:`database.flask_scope.init_app` reads the limit of a request, ``app.config["REQUEST_TIMEOUT"]``.
+        :func:`auth.middleware.init_app` describes the attributes of ``flask.g``.
+        :func:`database.flask_scope.init_app` uses the time limit ``app.config["REQUEST_TIMEOUT"]``.
 
         :param config: ``convex_url``; ``convex_key``, the deploy key; ``timeout`` in seconds, ``retry_count``,
             ``circuit_breaker_threshold``, ``circuit_breaker_timeout`` in seconds; ``jwt_secret``, ``jwt_algorithm``,
             ``jwt_private_key_file``, ``jwt_expiry`` in seconds, ``jwt_issuer``, ``jwt_audience``; ``environment``,
-            ``instance_path``. What is left out comes from the environment.
-        :raises ConfigurationError: for an unknown key, and with every setting that is missing or wrong.
-        :raises RuntimeError: if the app has this integration, or another data layer or identity, already.
+            ``instance_path``. Missing keys come from the environment.
+        :raises ConfigurationError: for unknown keys, and for missing or invalid settings; names each of them.
+        :raises RuntimeError: if the app has this extension, or another data layer or authentication, already.
         """
         _require_bare(app)
         settings = _settings(self._config if config is None else config)
-        bridge, manager = both(lambda: AuthBridge(settings=settings), lambda: ConnectionManager(settings))
+        bridge, manager = collect_problems(lambda: AuthBridge(settings=settings), lambda: ConnectionManager(settings))
         ConnectionManager.offer_instance(manager)
         app.config.setdefault("REQUEST_TIMEOUT", settings.request_timeout)
         flask_scope.init_app(app, manager)
@@ -101,47 +102,48 @@ class FlaskConvexIntegration:
         return self._here().adapter
 
     def get_auth_bridge(self) -> AuthBridge:
-        """What makes and verifies access tokens."""
+        """The object that creates and verifies access tokens."""
         return self._here().bridge
 
     def transaction(self) -> AbstractContextManager[Transaction]:
-        """A transaction that plain calls inside the block join: committed at its end, undone by an exception.
+        """A transaction for all calls inside the block: it commits at the end of the block, an exception rolls it back.
 
-        In a request it is a savepoint of the request's unit of work.
+        In a request, it is a savepoint of the request's unit of work.
         """
         return self.get_convex_adapter().transaction()
 
     def execute_query(self, query: str, params: SqlParams = None) -> Any:
-        """Call a function such as ``api.molecules.list`` with named arguments, or run SQL text.
+        """Call a Convex function such as ``api.molecules.list`` with named arguments, or run SQL text.
 
-        :returns: what the function returns; the rows, or the number of rows affected.
+        :returns: the function's return value; for SQL text the rows, or the number of affected rows.
         """
         return self.get_convex_adapter().execute_query(query, params)
 
     def table(self, name: str) -> TableQuery:
-        """A query builder in the manner of Supabase's client."""
+        """A query builder like the one of Supabase's client."""
         return self.get_convex_adapter().table(name)
 
     def _execute_query_in_transaction(self, transaction: Transaction, query: str, params: SqlParams = None) -> Any:
-        """Do as :meth:`execute_query` in a transaction that the adapter's ``begin_transaction()`` returned."""
+        """:meth:`execute_query` in a transaction from the adapter's ``begin_transaction()``."""
         return self.get_convex_adapter()._execute_query_in_transaction(transaction, query, params)
 
     def _here(self) -> _Installation:
         if has_app_context():
             if _Installation not in current_isthmus():
-                raise RuntimeError("this app has no Convex integration; call init_app for it")
+                raise RuntimeError("this app has no Convex integration; call init_app(app) first")
             return current_isthmus()[_Installation]
         if len(self._installations) != 1:
-            raise RuntimeError(f"there are {len(self._installations)} apps; outside of an app context it takes one")
+            count = len(self._installations)
+            raise RuntimeError(f"the integration has {count} apps, not one; call it inside an app context")
         return self._installations[0]
 
 
 def init_flask_convex(app: Flask, config: Mapping[str, Any] | None = None) -> FlaskConvexIntegration:
-    """The integration of ``app``: the one it has or, made from ``config``, a new one.
+    """The present integration of ``app``, or a new one.
 
-    :param config: as of :meth:`FlaskConvexIntegration.init_app`.
-    :raises ConfigurationError: for an unknown key, and with every setting that is missing or wrong.
-    :raises RuntimeError: for a configuration where the app has an integration, which is not configured twice.
+    :param config: see :meth:`FlaskConvexIntegration.init_app`.
+    :raises ConfigurationError: for unknown keys, and for missing or invalid settings; names each of them.
+    :raises RuntimeError: for a configuration if the app has an integration already.
     """
     isthmus = Isthmus.found(app)
     if _Installation in isthmus and config is None:
@@ -159,16 +161,16 @@ class _Installation:
 
 
 def _require_bare(app: Flask) -> None:
-    """Refuse before anything of the app is changed."""
+    """Reject an app that is set up already, before changing it."""
     isthmus = Isthmus.found(app)
     if _Installation in isthmus:
-        raise RuntimeError("this app has its Convex integration already; set it up once")
+        raise RuntimeError("this app has a Convex integration already; call init_app once")
     if ConnectionManager in isthmus or AuthBridge in isthmus:
-        raise RuntimeError("this app has its data layer or identity already; the integration brings both")
+        raise RuntimeError("this app has a data layer or authentication already; the integration sets up both")
 
 
 def _write_deferred(app: Flask) -> None:
-    """Have Flask's own JSON write what a function has returned by then. A provider of the app's own is left alone."""
+    """Extend Flask's default JSON provider to write the value of a ``Deferred``. Another provider is not changed."""
     provider = app.json
     if not isinstance(provider, DefaultJSONProvider):
         return
@@ -177,10 +179,10 @@ def _write_deferred(app: Flask) -> None:
 
 
 def _settings(config: Mapping[str, Any] | None) -> Settings:
-    """The settings for Convex alone; keys are told apart from settings, which would be accepted and have no effect."""
+    """The settings for Convex. Names of other settings are errors too, because they would have no effect."""
     given = dict(config or {})
     if unknown := given.keys() - _SETTINGS.keys():
-        reason = f"is not known; known are {', '.join(_SETTINGS)}"
+        reason = f"is not a configuration key; use keys from: {', '.join(_SETTINGS)}"
         raise ConfigurationError(dict.fromkeys(sorted(unknown), reason))
     named = {_SETTINGS[key]: value for key, value in given.items()}
     return load_settings(DB_ADAPTER_ORDER=_ADAPTER, **named)

@@ -1,6 +1,7 @@
-"""Identity: keys, access tokens, accounts, and the guards of routes. Knows the data layer, never the HTTP interface.
+"""Authentication: signing keys, access tokens, accounts, sessions and the guards of routes.
 
-What an application uses is named here; everything else is inside, and may change.
+These are the public names. Everything else in the package is internal and may change. The package uses the data layer
+and never imports the HTTP interface.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The bridge between Flask, Supabase and Convex: one access token that all three believe."""
+"""The bridge between Flask, Supabase and Convex: one access token that all three accept."""
 
 from __future__ import annotations
 
@@ -38,29 +38,29 @@ logger = logging.getLogger(__name__)
 
 MAX_LEEWAY = 30.0
 LONG_EXPIRY = 3600
-"""Seconds; what is revoked or rotated away may be in use for that long."""
+"""Seconds. A longer token lifetime is logged as a warning, because revoked roles and keys stay in use for that long."""
 
 MAX_ADMIN_MINUTES = 15
 
 
 class AuthBridge:
-    """Makes and verifies access tokens.
+    """Creates and verifies access tokens.
 
-    Convex and Supabase's signing keys need ``ES256`` or ``RS256``; ``HS256`` serves Flask alone and Supabase's
-    legacy secret.
+    Convex and Supabase signing keys need ``ES256`` or ``RS256``. ``HS256`` works with Flask and with Supabase's legacy
+    secret only.
 
     :param secret_key: shared secret for ``HS256``; without it the key comes from ``key`` or the settings.
     :param algorithm: ``ES256``, ``RS256`` or ``HS256``; ``HS256`` if only ``secret_key`` is given.
-    :param expiry: life of a token in seconds.
-    :param issuer: ``iss``, compared letter for letter.
-    :param audience: ``aud``.
-    :param key: a key, or a ring of keys, instead of a secret.
+    :param expiry: lifetime of a token in seconds.
+    :param issuer: ``iss`` claim; must match exactly.
+    :param audience: ``aud`` claim.
+    :param key: a key or a key ring instead of a secret.
     :param leeway: seconds by which the clocks of issuer and verifier may differ, at most 30.
-    :param settings: what the other parameters leave open; read from the environment by default.
-    :param now: the wall clock, aware.
-    :param make_keys: whether a file of keys that does not exist is made now, and not before its first use.
+    :param settings: defaults of the other parameters; read from the environment by default.
+    :param now: the wall clock, timezone-aware.
+    :param make_keys: whether to create a missing key ring file now instead of at its first use.
     :ivar ring: the keys.
-    :raises ConfigurationError: if the settings, the key or ``expiry`` cannot be used.
+    :raises ConfigurationError: if the settings, the key or ``expiry`` are invalid.
     """
 
     def __init__(  # noqa: PLR0913 - three documented parameters, the others by name
@@ -99,16 +99,16 @@ class AuthBridge:
         return self.ring.current
 
     def rotate_key(self, *, at_once: bool = False, revoke: bool = False) -> None:
-        """Make a new key that is published now and signs later. No token is refused for it, unless it is to revoke.
+        """Create a key that is published now and signs later. All tokens stay valid, except with ``revoke``.
 
-        :param at_once: have it sign now or, if a key waits already, that one.
-        :param revoke: drop all other keys at once, with their tokens; only together with ``at_once``.
-        :raises RotationRefused: if a key waits already, or the key is not one of a file of keys.
+        :param at_once: sign with the new key now, or with the next key if there is one already.
+        :param revoke: drop all other keys and so reject their tokens; needs ``at_once``.
+        :raises RotationRefused: if there is a next key already, or the keys are not in a key ring file.
         :raises KeyConfigurationError: if the file cannot be read or written.
-        :raises ValueError: to revoke later.
+        :raises ValueError: for ``revoke`` without ``at_once``.
         """
         if revoke and not at_once:
-            raise ValueError("keys are revoked at once, or not at all")
+            raise ValueError("revoke=True needs at_once=True")
         longest = max(self.expiry, MAX_ADMIN_MINUTES * 60)
         schedule = Schedule(self._publish, timedelta(seconds=longest + JWKS_MAX_AGE + self._leeway))
         self.ring.rotate(schedule, self._algorithm, at_once=at_once, revoke=revoke)
@@ -116,22 +116,22 @@ class AuthBridge:
     def generate_token(
         self, user_id: str, user_data: Mapping[str, Any] | None = None, *, session_id: str | None = None
     ) -> str:
-        """A signed access token.
+        """Create a signed access token.
 
-        :param user_id: the subject; Supabase wants a UUID.
+        :param user_id: the subject; Supabase expects a UUID.
         :param user_data: ``email``, ``name``, ``role`` (the application's, ``user`` by default) and
-            ``permissions``; other members are not put into the token.
-        :param session_id: the claim ``sid``, for a token that belongs to a session.
-        :raises ValueError: if ``user_id`` or ``session_id`` is empty or no text.
+            ``permissions``; other members are ignored.
+        :param session_id: the claim ``sid``, for a token of a session.
+        :raises ValueError: if ``user_id`` or ``session_id`` is empty or not a string.
         """
         return self._sign(self._claims_for(user_id, user_data, session_id))
 
     def create_convex_identity(self, user_id: str, user_data: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        """A new token with what a Convex client wants to know beside it.
+        """Create a token and the identity data that Convex clients expect.
 
         :returns: ``identity``, ``tokenIdentifier`` (the e-mail address or the user's id), ``token``, ``authType``,
             ``expiry`` in seconds since the epoch, and ``traits`` with ``role`` and ``name``.
-        :raises ValueError: if ``user_id`` is empty or no text.
+        :raises ValueError: if ``user_id`` is empty or not a string.
         """
         claims = self._claims_for(user_id, user_data)
         return convex_identity(claims, self._sign(claims))
@@ -139,34 +139,35 @@ class AuthBridge:
     def get_admin_token(
         self, *, reason: str, subject: str = "admin", minutes: int = MAX_ADMIN_MINUTES, permissions: Sequence[str] = ()
     ) -> str:
-        """A token with the application's role ``admin``, for an operator's errand; no session goes on with it.
+        """Create a token with the application's role ``admin`` for an operator. It belongs to no session and cannot be
+        refreshed.
 
-        It is logged as a warning, with its ``jti`` and the reason.
+        A warning in the log records its ``jti`` and the reason.
 
-        :param reason: what it is for, on one line.
-        :param subject: who acts; Supabase wants a UUID.
-        :param minutes: its life, at most 15.
-        :param permissions: these and no others.
-        :raises ValueError: if there is no reason, or another parameter is not acceptable.
+        :param reason: the purpose of the token, on one line.
+        :param subject: the ``sub`` claim; Supabase expects a UUID.
+        :param minutes: lifetime of the token, at most 15.
+        :param permissions: the only permissions in the token.
+        :raises ValueError: if the reason is empty, or another parameter is invalid.
         """
         if not reason.strip() or not reason.isprintable():
-            raise ValueError("an admin token needs a reason, on one line")
+            raise ValueError("reason must be one line of text that is not empty")
         if not 0 < minutes <= MAX_ADMIN_MINUTES:
-            raise ValueError(f"an admin token lives for 1 to {MAX_ADMIN_MINUTES} minutes")
+            raise ValueError(f"minutes must be from 1 to {MAX_ADMIN_MINUTES}")
         user = {"role": ADMIN, "permissions": permissions}
         claims = self._claims_for(subject, user, expiry=minutes * 60)
-        logger.warning("made an admin token, jti %s, for %d minutes: %s", claims["jti"], minutes, reason)
+        logger.warning("created an admin token, jti %s, for %d minutes: %s", claims["jti"], minutes, reason)
         return self._sign(claims)
 
     def verify(self, token: str) -> Claims:
-        """The claims of a valid token, to be read only: they are shared by all who send it.
+        """The claims of a valid token. Do not modify them: all requests with the token share them.
 
         :raises InvalidToken: with a reason that is safe to show.
         """
         return self._verifier.verify(token)
 
     def validate_token(self, token: object) -> dict[str, Any] | None:
-        """The caller's own copy of a valid token's claims, or None. Never raises."""
+        """A copy of a valid token's claims, or None. Never raises."""
         if not isinstance(token, str):
             return None
         try:
@@ -203,7 +204,7 @@ class AuthBridge:
 
 def _valid_id(value: object, owner: str) -> str:
     if not isinstance(value, str) or not value:
-        raise ValueError(f"the {owner}'s id must be a text that is not empty")
+        raise ValueError(f"the {owner} id must be a string that is not empty")
     return value
 
 
@@ -211,8 +212,8 @@ def _valid_expiry(seconds: int) -> int:
     if not 0 < seconds <= MAX_TOKEN_SECONDS:
         raise ConfigurationError({"JWT_EXPIRY_SECONDS": f"must be greater than 0 and at most {MAX_TOKEN_SECONDS}"})
     if seconds > LONG_EXPIRY:
-        advice = "JWT_EXPIRY_SECONDS=%d: it takes that long until a role or a key that was taken away has no effect"
-        logger.warning(advice, seconds)
+        advice = "JWT_EXPIRY_SECONDS=%d: revoked roles and keys stay in use for that many seconds; use at most %d"
+        logger.warning(advice, seconds, LONG_EXPIRY)
     return seconds
 
 
@@ -233,5 +234,5 @@ def _given_ring(
         return fixed_ring(secret_signing_key(secret, production=settings.production, algorithm=algorithm), now=now)
     ring = key if key is None or isinstance(key, KeyRing) else fixed_ring(key, now=now)
     if ring is None or secret is not None or algorithm not in (None, ring.current.algorithm):
-        raise ValueError("a key brings its own secret and algorithm; give it alone")
+        raise ValueError("key cannot be combined with secret_key or with another algorithm; pass key alone")
     return ring

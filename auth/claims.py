@@ -1,7 +1,7 @@
-"""The claims of an access token: how they are made, what is demanded of them, and what they say of the user.
+"""The claims of an access token: creation, validation, and the user data in them.
 
-One token serves Flask, Supabase and Convex. ``role`` is the *Postgres* role and always ``authenticated``;
-the application's own role lies in ``app_metadata``, where Supabase keeps what a user cannot change.
+Flask, Supabase and Convex accept the same token. ``role`` is the *Postgres* role and always ``authenticated``. The
+application's role is in ``app_metadata``, where Supabase keeps data that users cannot change.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from uuid import uuid4
 from auth.errors import InvalidToken
 
 Claims = Mapping[str, Any]
-"""The claims of a token, to be read only: the same object serves every request that sends the token."""
+"""The claims of a token. Do not modify them: all requests with the same token share one object."""
 
 DATABASE_ROLE = "authenticated"
 DEFAULT_ROLE = "user"
@@ -32,13 +32,13 @@ def make_claims(
     expiry: int,
     session_id: str | None = None,
 ) -> dict[str, Any]:
-    """The claims for a new token.
+    """The claims of a new token.
 
-    :param user_data: ``email``, ``name``, ``role`` (the application's) and ``permissions`` are used where
-        present; anything else is left out of the token.
+    :param user_data: ``email``, ``name``, ``role`` (the application's) and ``permissions``, each optional; other
+        members are ignored.
     :param issued_at: seconds since the epoch.
-    :param expiry: the token's life in seconds.
-    :param session_id: ``sid``, the session that the token belongs to.
+    :param expiry: lifetime of the token in seconds.
+    :param session_id: the id of the token's session, for ``sid``.
     """
     app_metadata: dict[str, Any] = {"role": user_data.get("role") or DEFAULT_ROLE}
     if permissions := user_data.get("permissions"):
@@ -60,23 +60,23 @@ def make_claims(
 
 
 def check_claims(claims: Claims, *, issuer: str, audience: str, now: float, leeway: float) -> None:
-    """Refuse a token whose signature is right and whose claims are not.
+    """Validate the claims of a token with a valid signature.
 
     :param now: seconds since the epoch.
     :param leeway: seconds by which the clocks of issuer and verifier may differ.
-    :raises InvalidToken: with the first reason found.
+    :raises InvalidToken: with the first problem found.
     """
     for name in REQUIRED:
         if claims.get(name) is None:
-            raise InvalidToken(f"the claim {name} is missing")
+            raise InvalidToken(f"claim {name} is missing")
     if claims["iss"] != issuer:
         raise InvalidToken("wrong issuer")
     if not _is_for(audience, claims["aud"]):
         raise InvalidToken("wrong audience")
     for name in _TEXTS:
         if name in claims and (not isinstance(claims[name], str) or not claims[name]):
-            raise InvalidToken(f"the claim {name} is not a text")
-    # A token with another database role, such as service_role, was made for another door.
+            raise InvalidToken(f"claim {name} must be a string that is not empty")
+    # A token with another database role, such as service_role, was issued for the database, not for this API.
     if claims.get("role", DATABASE_ROLE) != DATABASE_ROLE:
         raise InvalidToken("wrong database role")
     _check_times(claims, now, leeway)
@@ -98,12 +98,12 @@ def _check_times(claims: Claims, now: float, leeway: float) -> None:
 def _moment(claims: Claims, name: str) -> float:
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InvalidToken(f"the claim {name} is not a time")
+        raise InvalidToken(f"claim {name} must be a time in seconds")
     return value
 
 
 def user_data(claims: Claims) -> dict[str, Any]:
-    """What a token says of its user: ``email``, ``role`` (the application's), ``name``, ``permissions``."""
+    """The user data in a token: ``email``, ``role`` (the application's), ``name``, ``permissions``."""
     metadata = claims.get("app_metadata")
     if not isinstance(metadata, dict):
         metadata = {}
@@ -116,9 +116,9 @@ def user_data(claims: Claims) -> dict[str, Any]:
 
 
 def convex_identity(claims: Claims, token: str, user: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The identity as a Convex client wants it; ``expiry`` in seconds since the epoch.
+    """The identity in the form that Convex clients expect; ``expiry`` in seconds since the epoch.
 
-    :param user: the claims' :func:`user_data`, if it is at hand.
+    :param user: the claims' :func:`user_data`, if the caller has computed it already.
     """
     return {
         **_convex_claim(claims, user),

@@ -1,26 +1,32 @@
-"""Every error of identity, in one tree; each knows the HTTP status it deserves.
+"""All errors of authentication, with the HTTP status of each.
 
 ::
 
     AuthError
-    ├── AuthenticationFailed    401  who asks is not known
-    │   ├── InvalidToken        401  a token was sent, and it is not to be believed
-    │   └── InvalidCredentials  401  wrong e-mail or password, without saying which
-    ├── AccessDenied            403  who asks is known, and may not
-    ├── EmailNotVerified        403  another issuer does not vouch for the address
-    ├── UnknownAccount          404
-    ├── EmailTaken              409
-    ├── InvalidRegistration     422  names the field at fault
-    ├── TooManyAttempts         429  says when to try again
-    ├── SignInBusy              429  too many passwords are verified at this moment
-    └── IssuerUnavailable       503  another issuer's keys cannot be had
+    ├── AuthenticationFailed     401  the request does not identify a caller
+    │   ├── InvalidToken         401  the access token is invalid
+    │   ├── InvalidCredentials   401  wrong e-mail or password; does not say which
+    │   ├── InvalidRefreshToken  401  the refresh token is unknown
+    │   ├── SessionEnded         401  the session has ended
+    │   └── SessionExpired       401  the session has expired
+    ├── AccessDenied             403  the caller lacks a role or permission
+    ├── CsrfRejected             403  a change with cookies lacks the CSRF token
+    ├── EmailNotVerified         403  the external issuer has not verified an e-mail address
+    ├── UnknownAccount           404
+    ├── UnknownSession           404
+    ├── EmailTaken               409
+    ├── NoPassword               409  the account has no password to change
+    ├── InvalidRegistration      422  names the invalid field
+    ├── TooManyAttempts          429  says when to try again
+    ├── SignInBusy               429  too many passwords are being verified
+    └── IssuerUnavailable        503  the keys of the external issuer cannot be fetched
 
     ConfigurationError
-    └── KeyConfigurationError        the signing key is missing, weak or unreadable
+    └── KeyConfigurationError         the signing key is missing, weak or unreadable
 
-    RotationRefused                  the signing key cannot be changed now, or not by this application
+    RotationRefused                   the signing key cannot be rotated now, or not by this application
 
-Messages are safe to show: they hold no token, password, key or e-mail address.
+Messages are safe to show: they contain no token, password, key or e-mail address.
 """
 
 from __future__ import annotations
@@ -34,7 +40,7 @@ class KeyConfigurationError(ConfigurationError):
     """The signing key cannot be used.
 
     :param setting: the setting to change.
-    :param advice: what is wrong with it, and what to do.
+    :param advice: the problem and its solution.
     """
 
     def __init__(self, setting: str, advice: str) -> None:
@@ -42,15 +48,15 @@ class KeyConfigurationError(ConfigurationError):
 
 
 class RotationRefused(Exception):
-    """The signing key cannot be changed now, or not by this application; the message says why, to an operator."""
+    """The signing key cannot be rotated now, or not by this application. The message gives an operator the reason."""
 
 
 class AuthError(Exception):
-    """Base of the tree.
+    """Base class of all authentication errors.
 
-    :ivar status: the HTTP status to answer with.
+    :ivar status: the HTTP status of the response.
     :ivar code: a short name of the error for programs.
-    :ivar message: for people.
+    :ivar message: the description for people.
     """
 
     status: ClassVar[int] = 400
@@ -62,14 +68,14 @@ class AuthError(Exception):
 
     @property
     def headers(self) -> dict[str, str]:
-        """Headers that belong to the answer."""
+        """Headers to add to the response."""
         return {}
 
 
 class AuthenticationFailed(AuthError):
-    """Who asks is not known.
+    """The request does not identify a caller.
 
-    :param code: ``unauthorized``, or a more exact name.
+    :param code: ``unauthorized``, or a more specific name.
     """
 
     status = 401
@@ -84,9 +90,9 @@ class AuthenticationFailed(AuthError):
 
 
 class InvalidToken(AuthenticationFailed):
-    """A token was sent that is not to be believed.
+    """The access token is invalid.
 
-    :param reason: why, as a fixed phrase that repeats nothing of the token.
+    :param reason: a fixed phrase that contains nothing of the token.
     """
 
     def __init__(self, reason: str) -> None:
@@ -99,35 +105,35 @@ class InvalidToken(AuthenticationFailed):
 
 
 class InvalidCredentials(AuthenticationFailed):
-    """The e-mail and password belong to no account; which of them is wrong stays unsaid."""
+    """The e-mail address or the password is wrong. The error does not say which."""
 
     def __init__(self) -> None:
         super().__init__("Wrong e-mail or password", code="invalid_credentials")
 
 
 class InvalidRefreshToken(AuthenticationFailed):
-    """No session goes on with this refresh token."""
+    """The refresh token belongs to no session."""
 
     def __init__(self) -> None:
-        super().__init__("This is not a refresh token of a session", code="invalid_refresh_token")
+        super().__init__("The refresh token belongs to no session; sign in again", code="invalid_refresh_token")
 
 
 class SessionEnded(AuthenticationFailed):
-    """The session is over for good; sign in anew."""
+    """The session has ended; the user must sign in again."""
 
     def __init__(self) -> None:
-        super().__init__("The session has ended", code="session_ended")
+        super().__init__("The session has ended; sign in again", code="session_ended")
 
 
 class SessionExpired(AuthenticationFailed):
-    """The session was not used for too long, or has lasted its time; sign in anew."""
+    """The session was idle for too long or has reached its maximum age; the user must sign in again."""
 
     def __init__(self) -> None:
-        super().__init__("The session has expired", code="session_expired")
+        super().__init__("The session has expired; sign in again", code="session_expired")
 
 
 class AccessDenied(AuthError):
-    """Who asks is known, and lacks the role or the permission."""
+    """The caller is known and lacks a required role or permission."""
 
     status = 403
     code = "forbidden"
@@ -138,59 +144,59 @@ class AccessDenied(AuthError):
 
 
 class CsrfRejected(AuthError):
-    """A change was asked for with cookies, and without the proof that our own page asks for it."""
+    """A request with cookies changes something and lacks the CSRF token, so another site may have sent it."""
 
     status = 403
     code = "csrf"
 
     def __init__(self) -> None:
-        super().__init__("With cookies, a change needs the header X-CSRF-Token with the value of the CSRF cookie")
+        super().__init__("A change with cookies needs the header X-CSRF-Token with the value of the CSRF cookie")
 
 
 class UnknownAccount(AuthError):
-    """There is no such account."""
+    """The account does not exist."""
 
     status = 404
     code = "unknown_account"
 
     def __init__(self) -> None:
-        super().__init__("There is no such account")
+        super().__init__("The account does not exist")
 
 
 class UnknownSession(AuthError):
-    """The caller has no such session."""
+    """The caller has no active session with this id."""
 
     status = 404
     code = "unknown_session"
 
     def __init__(self) -> None:
-        super().__init__("There is no such session")
+        super().__init__("You have no active session with this id")
 
 
 class EmailTaken(AuthError):
-    """An account with this e-mail address exists."""
+    """Another account has this e-mail address."""
 
     status = 409
     code = "email_taken"
 
     def __init__(self) -> None:
-        super().__init__("An account with this e-mail address exists")
+        super().__init__("An account with this e-mail address already exists")
 
 
 class NoPassword(AuthError):
-    """The account has no password that could be changed."""
+    """The account has no password to change, such as an account of an external issuer's user."""
 
     status = 409
     code = "no_password"
 
     def __init__(self) -> None:
-        super().__init__("The account has no password")
+        super().__init__("The account has no password to change")
 
 
 class InvalidRegistration(AuthError):
-    """A field of the registration is not acceptable.
+    """A field of the request's body is invalid.
 
-    :param field: its name in the request's body, such as ``email``.
+    :param field: its name in the body, such as ``email``.
     """
 
     status = 422
@@ -202,19 +208,19 @@ class InvalidRegistration(AuthError):
 
 
 class EmailNotVerified(AuthError):
-    """Another issuer's token has no e-mail address, or none that the issuer has verified."""
+    """The external issuer's token has no verified e-mail address."""
 
     status = 403
     code = "email_not_verified"
 
     def __init__(self) -> None:
-        super().__init__("The token has no verified e-mail address, which a new account needs")
+        super().__init__("A new account needs a token with an e-mail address that its issuer has verified")
 
 
 class TooManyAttempts(AuthError):
-    """Sign-in failed too often, or too many registered, for now.
+    """The limit of failed sign-ins or of registrations is reached.
 
-    :param retry_after: seconds until one more is allowed.
+    :param retry_after: seconds until the next attempt is allowed.
     """
 
     status = 429
@@ -230,13 +236,13 @@ class TooManyAttempts(AuthError):
 
 
 class SignInBusy(AuthError):
-    """Too many passwords are hashed or verified at this moment; nothing was tried, and nothing is counted."""
+    """Too many passwords are being hashed or verified. The attempt was not made and does not count."""
 
     status = 429
     code = "sign_in_busy"
 
     def __init__(self) -> None:
-        super().__init__("Too many sign-ins at this moment; try again in a second")
+        super().__init__("Too many sign-ins are in progress; try again in a second")
 
     @property
     def headers(self) -> dict[str, str]:
@@ -244,16 +250,16 @@ class SignInBusy(AuthError):
 
 
 class IssuerUnavailable(AuthError):
-    """The keys of another issuer cannot be had, so that its tokens can be neither believed nor refused.
+    """The keys of an external issuer cannot be fetched, so its tokens can be neither accepted nor rejected.
 
-    :param retry_after: seconds until they are asked for again.
+    :param retry_after: seconds until the next attempt to fetch them.
     """
 
     status = 503
     code = "issuer_unavailable"
 
     def __init__(self, retry_after: int) -> None:
-        super().__init__("The keys of the token's issuer cannot be had at the moment")
+        super().__init__("The keys of the token's issuer cannot be fetched now; try again later")
         self.retry_after = retry_after
 
     @property

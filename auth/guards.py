@@ -1,4 +1,4 @@
-"""Guards of routes, for apps whose callers are identified by :mod:`auth.middleware`."""
+"""Guards of routes. They need :mod:`auth.middleware`, which identifies the caller of each request."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ P = ParamSpec("P")
 
 
 def jwt_required(view: Callable[P, Any]) -> Callable[P, Any]:
-    """Only for signed-in callers.
+    """Allow signed-in callers only.
 
-    :raises AuthenticationFailed: when called without a token.
+    :raises AuthenticationFailed: if the request has no token.
     """
     return _guarded(view, _require_user)
 
 
 def role_required(role: str | Iterable[str]) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-    """Only for callers with the role, or one of the roles; ``admin`` has them all.
+    """Allow callers with the role, or with one of the roles. ``admin`` has every role.
 
-    :raises AuthenticationFailed: when called without a token.
-    :raises AccessDenied: when the caller lacks the role.
-    :raises ValueError: if no role is named.
+    :raises AuthenticationFailed: if the request has no token.
+    :raises AccessDenied: if the caller lacks the role.
+    :raises ValueError: if no role is given.
     """
     roles = (role,) if isinstance(role, str) else tuple(role)
     if not roles:
-        raise ValueError("role_required needs a role")
+        raise ValueError("role_required needs at least one role")
 
     def require_role() -> None:
         _require_user()
@@ -50,27 +50,27 @@ def role_required(role: str | Iterable[str]) -> Callable[[Callable[P, Any]], Cal
 
 
 def permission_required(*permissions: str) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-    """Only for callers with the permission, or one of the permissions, themselves or under a wildcard; ``admin`` has
-    them all.
+    """Allow callers with the permission, or with one of the permissions, exactly or by a wildcard. ``admin`` has every
+    permission.
 
-    They are those in the token's ``app_metadata.permissions``, such as ``molecules:write``, ``molecules:*``,
-    ``*:read`` and ``*``.
+    A caller's permissions are in the token's ``app_metadata.permissions``, such as ``molecules:write``,
+    ``molecules:*``, ``*:read`` and ``*``.
 
-    :raises AuthenticationFailed: when called without a token.
-    :raises AccessDenied: when the caller lacks the permission.
-    :raises ValueError: if no permission is named, or one is not of the form ``area:action``.
+    :raises AuthenticationFailed: if the request has no token.
+    :raises AccessDenied: if the caller lacks the permission.
+    :raises ValueError: if no permission is given, or one does not have the form ``area:action``.
     """
     rules = [permission_rule(permission) for permission in permissions]
     if not rules:
-        raise ValueError("permission_required needs a permission")
+        raise ValueError("permission_required needs at least one permission")
     return _admitting(Access(tuple(rules)), f"permission: {', '.join(permissions)}")
 
 
 def access_required(access: Access) -> Callable[[Callable[P, Any]], Callable[P, Any]]:
-    """Only for callers whom a table's rules admit, be it to their own rows.
+    """Allow callers to whom the access rules of a table give at least their own rows.
 
-    :raises AuthenticationFailed: when called without a token, unless that is for anyone.
-    :raises AccessDenied: when the caller is admitted to no rows.
+    :raises AuthenticationFailed: if the request has no token and the rules do not include ``anyone``.
+    :raises AccessDenied: if the rules give the caller no rows.
     """
     if access.names("anyone"):
         return lambda view: view
@@ -83,9 +83,9 @@ def access_required(access: Access) -> Callable[[Callable[P, Any]], Callable[P, 
 
 
 def convex_identity_required(view: Callable[P, Any]) -> Callable[P, Any]:
-    """Only for callers whose token Convex can be asked with.
+    """Allow callers whose token carries a Convex identity.
 
-    :raises AuthenticationFailed: when called without one; its code is ``unauthorized_convex``.
+    :raises AuthenticationFailed: if the request has no such token; with the code ``unauthorized_convex``.
     """
     return _guarded(view, _require_convex_identity)
 

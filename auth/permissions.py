@@ -1,4 +1,4 @@
-"""Permissions of accounts: what their role brings with it, besides what they have of their own."""
+"""The permissions of accounts, from their roles."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from database.core.tables.access_rules import covering
 
 
 def permissions_of(role: str) -> list[str]:
-    """The permissions that come with a role.
+    """The permissions of a role.
 
-    :raises ValueError: for one that is not of the form ``area:action``, with ``*`` for either or alone.
+    :raises ValueError: for a permission that is neither ``area:action``, with ``*`` for one or both, nor ``*``.
     """
     permissions = list(ROLE_PERMISSIONS.get(role, ()))
     for permission in permissions:
@@ -18,5 +18,5 @@ def permissions_of(role: str) -> list[str]:
 
 
 for _role in ROLE_PERMISSIONS:
-    # What is wrong with them stops the start instead of a sign-in.
+    # Checked at import: an invalid permission stops the start of the application instead of failing sign-ins.
     permissions_of(_role)

@@ -1,4 +1,4 @@
-"""Verification of access tokens, after RFC 8725: the header names a key at most, and the key decides the rest."""
+"""Verification of access tokens, after RFC 8725: the header can only select a key; the key determines the algorithm."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ MAX_HEADERS = 64
 CACHE_SECONDS = 60.0
 
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-# Headers that would let a token bring its own key, or ask for rules that are not implemented here.
+# Headers with which a token could supply its own key, or request extensions that are not implemented here.
 _REFUSED_HEADERS = frozenset({"crit", "jku", "jwk", "x5c", "x5t", "x5t#S256", "x5u", "zip", "b64"})
 
 
-class _JudgedHmac(HMACAlgorithm):
-    """HMAC that does not warn of a short secret at every token: the key was judged when it was loaded."""
+class _CheckedHmac(HMACAlgorithm):
+    """HMAC without PyJWT's warning about short secrets for each token: the secret is checked when it is loaded."""
 
     def check_key_length(self, key: bytes) -> None:
         return None
@@ -45,19 +45,19 @@ class _JudgedHmac(HMACAlgorithm):
 
 @cache
 def signature_scheme(algorithm: str) -> PyJWS:
-    """Signing and verifying with one algorithm; all others, ``none`` among them, do not exist in it."""
+    """A PyJWS that signs and verifies with one algorithm and rejects all others, including ``none``."""
     scheme = PyJWS(algorithms=[algorithm])
     if algorithm == "HS256":
         scheme.unregister_algorithm(algorithm)
-        scheme.register_algorithm(algorithm, _JudgedHmac(HMACAlgorithm.SHA256))
+        scheme.register_algorithm(algorithm, _CheckedHmac(HMACAlgorithm.SHA256))
     return scheme
 
 
 class _Memory:
-    """What is known of tokens as long as the same keys are in force; with the keys it is forgotten as a whole.
+    """Cache of verified tokens for one set of keys. A change of the keys discards it as a whole.
 
-    :ivar passed: the claims of tokens that passed, and until when they are good.
-    :ivar headers: the keys that the headers of tokens that passed may name, as most tokens have the same one.
+    :ivar passed: the claims of each verified token, and the time until which they are valid.
+    :ivar headers: the candidate keys by encoded header; most tokens have the same header.
     """
 
     __slots__ = ("headers", "keys", "passed")
@@ -69,7 +69,7 @@ class _Memory:
 
 
 class TokenVerifier:
-    """Verifies tokens of a ring's keys, one issuer and audience, and remembers for a short time those that passed.
+    """Verifies tokens of one key ring, issuer and audience, and caches verified tokens for ``CACHE_SECONDS``.
 
     :param leeway: seconds by which the clocks of issuer and verifier may differ.
     :param now: the wall clock, aware.
@@ -100,10 +100,10 @@ class TokenVerifier:
     def verify(self, token: str) -> Claims:
         """The claims of a valid token.
 
-        :raises InvalidToken: for any other text, with a reason that repeats nothing of it.
+        :raises InvalidToken: for an invalid token; the reason contains nothing of it.
         """
         now = self._now()
-        # Reading needs no lock: one look-up in a dict is atomic, and entries are never changed.
+        # No lock for reading: one look-up in a dict is atomic, and entries never change.
         memory = self._memory_of(self._ring.keys(now))
         known = memory.passed.get(token)
         if known is not None and now < known[0]:
@@ -120,7 +120,7 @@ class TokenVerifier:
         try:
             claims = self._examine(token, memory, now.timestamp())
         except _UnknownKeyError:
-            # Another process may have made the key a moment ago.
+            # Another process may have just created the key.
             newer = self._ring.reload(now)
             if newer is memory.keys:
                 raise
@@ -158,9 +158,9 @@ class _UnknownKeyError(InvalidToken):
 
 
 def _candidates(header: dict[str, Any], keys: KeySet) -> tuple[SigningKey, ...]:
-    """The keys of which the token may be: the one that it names, or those that have no name."""
+    """The keys that may have signed the token: the key with its ``kid``, or without ``kid`` the shared secrets."""
     if not _REFUSED_HEADERS.isdisjoint(header):
-        raise InvalidToken("a header that is not supported")
+        raise InvalidToken("unsupported header")
     if header.get("typ", "JWT") != "JWT":
         raise InvalidToken("wrong type")
     kid = header.get("kid")
@@ -198,7 +198,7 @@ def _parsed_header(segment: str) -> dict[str, Any]:
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) != len(pairs):
-        raise ValueError("a name stands twice in an object")
+        raise ValueError("the object contains a name twice")
     return members
 
 

@@ -14,8 +14,8 @@ from cli.keys import rotate
 from cli.keys import supabase_key
 from database import current_database
 
-auth_commands = AppGroup("auth", help="Accounts, their roles, and the keys that sign.")
-"""Register it with ``app.cli.add_command``; the database is ``app.extensions["isthmus"].manager``."""
+auth_commands = AppGroup("auth", help="Manage accounts, roles and signing keys.")
+"""Register it with ``app.cli.add_command``; it uses the database ``app.extensions["isthmus"].manager``."""
 
 for command in (keys, rotate, convex_config, supabase_key, purge_sessions):
     auth_commands.add_command(command)
@@ -25,15 +25,15 @@ for command in (keys, rotate, convex_config, supabase_key, purge_sessions):
 @click.argument("email")
 @click.argument("role")
 def grant(email: str, role: str) -> None:
-    """Give the account with EMAIL the role ROLE.
+    """Set the role of the account with EMAIL to ROLE.
 
-    Tokens that are already out keep the old role until they expire.
+    Access tokens that are already issued keep the old role until they expire.
     """
     accounts = Accounts(current_database())
     try:
         account = accounts.grant(email, role)
     except UnknownAccount as error:
-        raise click.ClickException(f"No account has the e-mail address {email}.") from error
+        raise click.ClickException(f"No account has the e-mail address {email}; register it first.") from error
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="ROLE") from error
     click.echo(f"{account.email} now has the role {account.role}.")

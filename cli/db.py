@@ -1,4 +1,4 @@
-"""Commands for the databases' tables: ``flask db …``, over the adapters in their configured order."""
+"""Commands for the tables of the databases: ``flask db …``, on each adapter in the configured order."""
 
 from __future__ import annotations
 
@@ -29,86 +29,86 @@ _MOST_DAYS: Final = 36_500
 
 
 def _age(_: click.Context, __: click.Parameter, text: str) -> timedelta:
-    """A length of time such as ``7d``. :raises click.BadParameter: if it is none."""
+    """Parse a duration such as ``7d``. :raises click.BadParameter: for any other text, and above 36,500 days."""
     match = re.fullmatch(r"(\d{1,8})([smhd])", text, re.ASCII)
     age = timedelta(**{_UNITS[match[2]]: int(match[1])}) if match else timedelta.max
     if age > timedelta(days=_MOST_DAYS):
-        raise click.BadParameter(f"{text!r} is no length of time such as 7d, 12h, 30m or 45s")
+        raise click.BadParameter(f"{text!r} is not a duration of at most {_MOST_DAYS}d, such as 7d, 12h, 30m or 45s")
     return age
 
 
-db_commands = AppGroup("db", help="The databases' tables.")
-"""Register it with ``app.cli.add_command``; the adapters are ``app.extensions["isthmus"].manager.adapters``."""
+db_commands = AppGroup("db", help="Manage the tables of the databases.")
+"""Register it with ``app.cli.add_command``; it uses ``app.extensions["isthmus"].manager.adapters``."""
 
 
 @db_commands.command("upgrade")
 @click.argument("revision", default="head")
 def upgrade(revision: str) -> None:
-    """Apply the migrations that are missing, up to REVISION or all; make the access rules anew.
+    """Apply all pending migrations, or those up to REVISION, and recreate the access rules.
 
-    Names the declared tables and columns that no migration makes.
+    Lists the declared tables and columns that no migration creates.
     """
-    _on_each(partial(_upgraded, revision))
+    _run_on_each(partial(_upgrade, revision))
 
 
 @db_commands.command("downgrade", context_settings={"ignore_unknown_options": True})
 @click.argument("revision", default="-1")
 def downgrade(revision: str) -> None:
-    """Undo the last migration, or those after REVISION in its branch (`base`: all), WITH THE TABLES AND COLUMNS THAT
-    THEY MADE.
+    """Undo the last migration, or all after REVISION in its branch (`base`: all). THIS DELETES THE TABLES AND COLUMNS
+    THAT THEY CREATED.
 
-    The application upgrades again when it is served, unless DB_AUTO_MIGRATE is false.
+    The application upgrades again at its next start, unless DB_AUTO_MIGRATE is false.
     """
-    _on_each(partial(_downgraded, revision))
+    _run_on_each(partial(_downgrade, revision))
 
 
 @db_commands.command("stamp")
 @click.argument("revision")
 def stamp(revision: str) -> None:
-    """Record that the databases have REVISION (`head`: all, `base`: none), and run no migration."""
-    _on_each(partial(_stamped, revision))
+    """Record REVISION as the current revision (`head`: all, `base`: none), without running a migration."""
+    _run_on_each(partial(_stamp, revision))
 
 
 @db_commands.command("current")
 def current() -> None:
-    """Show the last revisions that each database has: that of Isthmus, and that of the application."""
-    _on_each(_revision)
+    """Show the current revisions of each database: one of Isthmus, and one of the application."""
+    _run_on_each(_show_revision)
 
 
 @db_commands.command("check")
 def check() -> None:
-    """Show where a database differs from the declared tables; fails if one does."""
-    if any(_on_each(_checked)):
+    """Show the differences between the databases and the declared tables; fail if there are any."""
+    if any(_run_on_each(_check)):
         raise click.exceptions.Exit(1)
 
 
 @db_commands.command("revision")
 @click.argument("message")
 def revision(message: str) -> None:
-    """Upgrade the first database, and write a migration from what it lacks of the declared tables then.
+    """Upgrade the first SQL database, compare it with the declared tables, and write a migration.
 
-    It goes into the application's folder of migrations.
+    The migration file goes to the application's migrations folder.
     """
     adapter = next((adapter for adapter in _adapters().values() if has_engine(adapter)), None)
     if adapter is None:
-        raise click.ClickException("No database has SQL tables.")
+        raise click.ClickException("No database of DB_ADAPTER_ORDER has SQL tables; add one that has.")
     try:
         path = migrations.runner.revise(adapter, message)
     except (DataError, ValueError) as error:
         raise click.ClickException(f"{adapter.name}: {error}") from error
-    click.echo(f"Wrote {path}; read it before it runs anywhere.")
+    click.echo(f"Wrote {path}; review it before you run it.")
 
 
 @db_commands.command("convex-schema")
-@click.option("--check", "only_check", is_flag=True, help="Write nothing; fail if a file differs from the tables.")
+@click.option("--check", "only_check", is_flag=True, help="Write nothing; fail if a file is out of date.")
 @click.option(
     "--folder",
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     default=convex_schema.FUNCTIONS,
-    help="The folder of the Convex functions.",
+    help="Folder of the Convex functions.",
 )
 def write_convex_schema(only_check: bool, folder: Path) -> None:
-    """Write the declared tables for Convex, and the types of the functions there."""
+    """Write the Convex schema of the declared tables, and the types of the Convex functions."""
     act = convex_schema.stale if only_check else convex_schema.write
     try:
         names = act(_schema(), folder)
@@ -124,25 +124,29 @@ def write_convex_schema(only_check: bool, folder: Path) -> None:
 
 @db_commands.command("supabase-sql")
 def show_supabase_sql() -> None:
-    """Show the SQL that brings a Supabase project up to date, for its SQL editor; it may be run again."""
+    """Print the SQL that upgrades a Supabase project, for its SQL editor. It is safe to run it again."""
     click.echo(migrations.sql_script.supabase_script(_schema()), nl=False)
 
 
 @db_commands.command("purge-changes")
 @click.option("--older-than", callback=_age, default="7d", show_default=True, help="Such as 7d, 12h, 30m or 45s.")
-@click.option("--unread", is_flag=True, help="Also changes that a two-way sync has not read; it compares everything.")
+@click.option(
+    "--unread",
+    is_flag=True,
+    help="Delete changes that a two-way sync has not read, too; its next cycle compares everything.",
+)
 def purge_changes(older_than: timedelta, unread: bool) -> None:  # click passes flags so
-    """Forget old changes, but for those that a two-way sync has still to read."""
-    _on_each(partial(_purged, older_than, unread))
+    """Delete old changes from the change log, except those that a two-way sync has not read yet."""
+    _run_on_each(partial(_purge, older_than, unread))
 
 
-def _purged(older_than: timedelta, unread: bool, adapter: DatabaseAdapter) -> bool:
+def _purge(older_than: timedelta, unread: bool, adapter: DatabaseAdapter) -> bool:
     number = purging.purge_changes(adapter, older_than, unread=unread)
-    click.echo(f"{adapter.name}: {number} changes forgotten")
+    click.echo(f"{adapter.name}: deleted {number} changes")
     return True
 
 
-def _upgraded(revision: str, adapter: DatabaseAdapter) -> bool:
+def _upgrade(revision: str, adapter: DatabaseAdapter) -> bool:
     applied = migrations.runner.upgrade(adapter, revision, always=True)
     click.echo(f"{adapter.name}: {'applied ' + ', '.join(applied) if applied else 'up to date'}")
     if not migrations.runner.pending(adapter):
@@ -151,21 +155,21 @@ def _upgraded(revision: str, adapter: DatabaseAdapter) -> bool:
     return True
 
 
-def _downgraded(revision: str, adapter: DatabaseAdapter) -> bool:
+def _downgrade(revision: str, adapter: DatabaseAdapter) -> bool:
     undone = migrations.runner.downgrade(adapter, revision)
     has = _named(migrations.runner.current(adapter))
-    click.echo(f"{adapter.name}: {'undid ' + ', '.join(undone) if undone else 'nothing to undo'}; has {has}")
+    click.echo(f"{adapter.name}: {'undid ' + ', '.join(undone) if undone else 'nothing to undo'}; now at {has}")
     return True
 
 
-def _stamped(revision: str, adapter: DatabaseAdapter) -> bool:
+def _stamp(revision: str, adapter: DatabaseAdapter) -> bool:
     before, after = migrations.runner.stamp(adapter, revision)
     change = f"recorded {_named(after)} instead of {_named(before)}"
-    click.echo(f"{adapter.name}: {change}; no migration was run. `flask db upgrade` makes access rules and triggers")
+    click.echo(f"{adapter.name}: {change}; ran no migration. Run `flask db upgrade` for access rules and triggers")
     return True
 
 
-def _revision(adapter: DatabaseAdapter) -> bool:
+def _show_revision(adapter: DatabaseAdapter) -> bool:
     recorded, pending = migrations.runner.current(adapter), migrations.runner.pending(adapter)
     behind = f"; pending: {', '.join(pending)}" if pending else ""
     click.echo(f"{adapter.name}: {_named(recorded)}{behind}")
@@ -176,8 +180,8 @@ def _named(revisions: list[str]) -> str:
     return ", ".join(revisions) or "no revision"
 
 
-def _checked(adapter: DatabaseAdapter) -> bool:
-    """Whether the database differs."""
+def _check(adapter: DatabaseAdapter) -> bool:
+    """Print the differences of the database; whether there are any."""
     lines = migrations.runner.check(adapter)
     click.echo(f"{adapter.name}: {'differs' if lines else 'as declared'}")
     for line in lines:
@@ -185,10 +189,10 @@ def _checked(adapter: DatabaseAdapter) -> bool:
     return bool(lines)
 
 
-def _on_each(act: Callable[[DatabaseAdapter], bool]) -> list[bool]:
-    """The answers of the adapters that can be reached.
+def _run_on_each(act: Callable[[DatabaseAdapter], bool]) -> list[bool]:
+    """Call ``act`` with each adapter that has SQL tables; the results of those that could be reached.
 
-    :raises click.ClickException: if there is none, or a database refuses.
+    :raises click.ClickException: if no database can be reached, or one rejects the request.
     """
     answers: list[bool] = []
     unreachable = 0
@@ -204,7 +208,7 @@ def _on_each(act: Callable[[DatabaseAdapter], bool]) -> list[bool]:
         except RequestError as error:
             raise click.ClickException(f"{adapter.name}: {error}") from error
     if unreachable and not answers:
-        raise click.ClickException("No database could be reached.")
+        raise click.ClickException("No database can be reached; see the errors above.")
     return answers
 
 

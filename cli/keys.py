@@ -1,4 +1,4 @@
-"""Commands for the keys that sign: ``flask auth keys``, ``rotate``, ``convex-config`` and ``supabase-key``."""
+"""Commands for the signing keys: ``flask auth keys``, ``rotate``, ``convex-config`` and ``supabase-key``."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ _WIDTHS = (43, 9, 7, 20)
 @click.command("keys")
 @with_appcontext
 def keys() -> None:
-    """List the keys in force, and what each is for since when and until when (UTC)."""
+    """List the keys with their states and the times (UTC) at which the states begin and end."""
     ring = _bridge().ring
     if not ring.exists:
-        click.echo("There are no keys yet; the application makes the first one when it is served.")
+        click.echo("There are no keys yet; the application creates the first one at its start.")
         return
     click.echo(_line("kid", "algorithm", "state", "since", "until"))
     for key in ring.states():
@@ -37,57 +37,55 @@ def keys() -> None:
 
 
 @click.command("rotate")
-@click.option("--now", is_flag=True, help="Sign with the new key at once, or with the one that waits.")
-@click.option("--revoke", is_flag=True, help="With --now: drop all other keys, for one that was stolen.")
+@click.option("--now", is_flag=True, help="Sign with the new key at once, or with the next key if there is one.")
+@click.option("--revoke", is_flag=True, help="With --now, after a key was stolen: drop all other keys.")
 @with_appcontext
 def rotate(now: bool, revoke: bool) -> None:
-    """Make a new key that is published now and signs later; the former one is accepted until its tokens are over.
+    """Create a key that is published now and signs later. The current key is accepted until its tokens have expired.
 
-    With --now --revoke everybody has to sign in anew, or to refresh.
+    After --now --revoke, users must refresh their tokens or sign in again.
     """
     if revoke and not now:
-        raise click.UsageError("--revoke drops keys at once; give it together with --now.")
+        raise click.UsageError("--revoke needs --now; use both, or neither.")
     bridge = _bridge()
-    with _complaining():
+    with _errors_as_messages():
         bridge.rotate_key(at_once=now, revoke=revoke)
     newest = [key for key in bridge.ring.states() if key.state in (State.NEXT, State.CURRENT)][-1]
     click.echo(_announcement(newest))
-    click.echo(
-        "Who keeps a copy of the keys needs it now: `flask auth convex-config`, which does not follow a", err=True
-    )
-    click.echo("rotation by itself, and `flask auth supabase-key`, with --next while the key waits.", err=True)
+    click.echo("Update the systems that have a copy of the keys: Convex with `flask auth convex-config`, and", err=True)
+    click.echo("Supabase with `flask auth supabase-key`, with --next before the new key signs.", err=True)
 
 
 @click.command("convex-config")
 @with_appcontext
 def convex_config() -> None:
-    """Print the environment variables with which a Convex deployment believes our tokens.
+    """Print the environment variables with which a Convex deployment accepts our tokens.
 
-    Set each with: npx convex env set NAME VALUE. They hold the keys of now: do it again after each rotation.
+    Set each with: npx convex env set NAME VALUE. They contain the present keys: set them again after each rotation.
     """
     bridge = _bridge()
-    with _complaining():
+    with _errors_as_messages():
         variables = convex_environment(bridge)
     for name, value in variables.items():
         click.echo(f"{name}={value}")
     click.echo("The data: URI does not follow a rotation: set it again after `flask auth rotate`.", err=True)
     if url := convex_key_url(bridge):
-        click.echo(f"This one does, if Convex can reach it: CONVEX_JWT_JWKS={url}", err=True)
+        click.echo(f"This URL does, if Convex can reach it: CONVEX_JWT_JWKS={url}", err=True)
     waiting = bridge.ring.next
     if waiting is not None and waiting.algorithm != bridge.key.algorithm:
-        click.echo(f"The next key is for {waiting.algorithm}: set all of them again when it signs.", err=True)
+        click.echo(f"The next key uses {waiting.algorithm}: set all variables again when it signs.", err=True)
 
 
 @click.command("supabase-key")
-@click.option("--next", "following", is_flag=True, help="The key that waits, to import it before it signs.")
+@click.option("--next", "following", is_flag=True, help="Print the next key, to import it before it signs.")
 @with_appcontext
 def supabase_key(following: bool) -> None:
     """Print the PRIVATE signing key as a JSON Web Key, for a Supabase project to import."""
     bridge = _bridge()
     key = bridge.ring.next if following else bridge.key
     if key is None:
-        raise click.ClickException("No key waits; `flask auth rotate` makes one.")
-    with _complaining():
+        raise click.ClickException("There is no next key; create one with `flask auth rotate`.")
+    with _errors_as_messages():
         click.echo(json.dumps(private_jwk(key)))
 
 
@@ -96,7 +94,7 @@ def _bridge() -> AuthBridge:
 
 
 @contextmanager
-def _complaining() -> Iterator[None]:
+def _errors_as_messages() -> Iterator[None]:
     try:
         yield
     except (KeyConfigurationError, RotationRefused) as error:

@@ -25,13 +25,13 @@ from database.sync.side import RECORDS
 from database.sync.side import Pair
 
 sync_commands = AppGroup("sync", help="Two-way sync of the first two databases.")
-"""Register it with ``app.cli.add_command``; the databases are those of ``app.extensions["isthmus"].manager``."""
+"""Register it with ``app.cli.add_command``; it uses the databases of ``app.extensions["isthmus"].manager``."""
 
 
 @sync_commands.command("run")
-@click.option("--once", is_flag=True, help="One cycle; fails unless every record is reconciled.")
+@click.option("--once", is_flag=True, help="Run one cycle; fail unless it reconciles every record.")
 def run(once: bool) -> None:
-    """Bring the two databases together, every CONVEX_SYNC_INTERVAL seconds until an interrupt."""
+    """Synchronize the two databases every CONVEX_SYNC_INTERVAL seconds, until an interrupt."""
     manager = _manager()
     if not once:
         with manager, _until_interrupted():
@@ -44,12 +44,12 @@ def run(once: bool) -> None:
     click.echo(", ".join(f"{side} is {name}" for side, name in status["sides"].items()))
     if not complete:
         _show_failures(manager.pair)
-        raise click.ClickException(status["last_error"] or "Not every record could be written.")
+        raise click.ClickException(status["last_error"] or "Some records could not be written; see the lines above.")
 
 
 @sync_commands.command("status")
 def show_status() -> None:
-    """Show what is remembered of the sync on the two databases."""
+    """Show the state of the sync that the two databases have stored."""
     pair = _manager().pair
     try:
         checkpoint = agreed(*(rows := Checkpoints(pair).rows()))
@@ -57,22 +57,22 @@ def show_status() -> None:
             click.echo(f"{pair.name}: never synced, or a side was restored; the next cycle compares everything")
         else:
             ages = [(utc_now() - row["updated_at"]).total_seconds() for row in rows if row]
-            state = "comparing everything" if checkpoint.comparing else "following the changes"
-            click.echo(f"{pair.name}: {state}; last moved {min(ages):.0f} seconds ago")
+            state = "comparing everything" if checkpoint.comparing else "following the change feed"
+            click.echo(f"{pair.name}: {state}; last progress {min(ages):.0f} seconds ago")
         for side in pair.sides:
             agreements, conflicts = (_count(side.adapter, table, pair.name) for table in (RECORDS, CONFLICTS))
-            click.echo(f"{side.adapter.name}: {agreements} agreements, {conflicts} resolved conflicts")
+            click.echo(f"{side.adapter.name}: {agreements} synced records, {conflicts} resolved conflicts")
         _show_failures(pair)
     except DataError as error:
         raise click.ClickException(str(error)) from error
 
 
 def _manager() -> SyncManager:
-    """The sync of the first two databases; Convex is the second one, if it is among them."""
+    """The sync of the first two databases, with Convex as the second side if it is one of them."""
     manager = current_database()
     adapters = list(manager.adapters.values())[:2]
     if len(adapters) < 2:
-        raise click.ClickException("DB_ADAPTER_ORDER has to name two databases.")
+        raise click.ClickException("DB_ADAPTER_ORDER must name at least two databases.")
     first, second = sorted(adapters, key=lambda adapter: adapter.kind == "convex")
     settings = manager.settings.convex
     strategy = neutral_strategy(settings.conflict_resolution)

@@ -1,1 +1,1 @@
-"""The settings, which import nothing of the project, and the application's own: its tables, permissions and parts."""
+"""Settings, which import nothing else of the project, and the application's own tables, permissions and set-up."""

@@ -1,4 +1,4 @@
-"""What in the environment is probably a mistake: names that are nearly a setting, and databases that nothing uses."""
+"""Warnings about the environment: names that resemble a setting, and databases that are configured but not used."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from config.settings import Settings
 from config.settings import setting_names
 
 _PREFIXES: Final = ("AUTH_", "CONVEX_", "DB_", "JWT_", "LOCAL_DB_", "SUPABASE_")
-"""A name that begins so is meant for us."""
+"""Prefixes of settings: an unknown name with one of them is probably a mistake."""
 
 _ALIKE: Final = 0.85
-"""How alike another name has to be, from 0 to 1."""
+"""Minimum similarity of a name to a setting, from 0 to 1, to suggest that setting."""
 
 _DATABASES: Final[Mapping[str, tuple[str, ...]]] = {
     "supabase": ("SUPABASE_DB_HOST", "SUPABASE_URL"),
     "convex": ("CONVEX_URL",),
     "local": ("LOCAL_DB_HOST",),
 }
-"""The settings that say where a database is, by its name in ``DB_ADAPTER_ORDER``."""
+"""The settings with the address of a database, by its name in ``DB_ADAPTER_ORDER``."""
 
 
 def given_names(env_file: Path | str | None = ".env") -> set[str]:
-    """The names in the environment and in ``env_file`` that have a value, in upper case."""
+    """The upper-case names of the variables with a value in the environment and in ``env_file``."""
     given = {**(dotenv_values(env_file) if env_file else {}), **os.environ}
     return {name.upper() for name, value in given.items() if value}
 
 
 def advice(settings: Settings, given: Iterable[str]) -> list[str]:
-    """What is probably a mistake, a line each, without any value.
+    """One line for each probable mistake. The lines contain names of variables, never values.
 
-    :param given: names in upper case, as of :func:`given_names`.
+    :param given: upper-case names, such as those from :func:`given_names`.
     """
     return [*_unused(settings, set(given)), *_unknown(set(given))]
 
@@ -51,7 +51,7 @@ def _unused(settings: Settings, given: set[str]) -> Iterator[str]:
                 if name in given:
                     yield f"{name} is set, but DB_ADAPTER_ORDER ({','.join(order)}) does not name {database}"
     if "DATABASE_URL" in given:
-        yield "DATABASE_URL is not read; name the database with SUPABASE_DB_HOST and DB_ADAPTER_ORDER"
+        yield "DATABASE_URL is not used; set SUPABASE_DB_HOST and DB_ADAPTER_ORDER instead"
 
 
 def _unknown(given: set[str]) -> Iterator[str]:
@@ -59,6 +59,6 @@ def _unknown(given: set[str]) -> Iterator[str]:
     for name in sorted(given - known):
         near = get_close_matches(name, known, n=1, cutoff=_ALIKE)
         if near:
-            yield f"{name} is no setting; did you mean {near[0]}?"
+            yield f"{name} is not a setting; did you mean {near[0]}?"
         elif name.startswith(_PREFIXES):
-            yield f"{name} is no setting and is not read"
+            yield f"{name} is not a setting and is ignored"

@@ -1,7 +1,7 @@
-"""What is the application's own beside its tables: :func:`app.create_app` calls :func:`init_app` last.
+"""Your application's own set-up: :func:`app.create_app` calls :func:`init_app` last.
 
-This file is yours, as ``config/tables.py``, ``config/permissions.py`` and ``migrations/`` are; an update of Isthmus
-does not touch them.
+This file, ``config/tables.py``, ``config/permissions.py`` and ``migrations/`` belong to you. An update of Isthmus does
+not change them.
 """
 
 from __future__ import annotations
@@ -10,4 +10,4 @@ from flask import Flask
 
 
 def init_app(app: Flask) -> None:
-    """Register blueprints, commands and settings of your own; the databases and identity of ``app`` are there."""
+    """Register your blueprints, commands and settings. The databases and authentication of ``app`` are ready."""

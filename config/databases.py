@@ -1,4 +1,4 @@
-"""The settings of the databases, a group for each."""
+"""The settings of the databases, one group for each."""
 
 from __future__ import annotations
 
@@ -28,19 +28,21 @@ ConflictResolution = Literal["last_modified", "first_wins", "second_wins", "supa
 
 
 class CallSettings(BaseModel):
-    """How long a call at a backend may take, and what becomes of its failures."""
+    """Timeout, retries and circuit breaker of the calls to a backend."""
 
     model_config = ConfigDict(frozen=True, validate_default=True)
 
-    # Less than a request may take, so that a silent database leaves time to ask another one.
-    timeout: Seconds = Field(10.0, description="Seconds a call may take; 0 for no limit of its own.")
-    retry_count: Count = Field(3, description="Repetitions of a failed call; 0 tries once.")
-    circuit_breaker_threshold: Count = Field(5, description="Failures that open the circuit; 0 never opens it.")
-    circuit_breaker_timeout: Seconds = Field(60.0, description="Seconds the circuit stays open; 0 tries at once.")
+    # Less than REQUEST_TIMEOUT: after a database has not answered, a fallback still has time.
+    timeout: Seconds = Field(10.0, description="Seconds a call may take; 0 leaves only the request's own limit.")
+    retry_count: Count = Field(3, description="Retries of a failed call; 0 disables them.")
+    circuit_breaker_threshold: Count = Field(5, description="Failures that open the circuit breaker; 0 never opens it.")
+    circuit_breaker_timeout: Seconds = Field(
+        60.0, description="Seconds the circuit breaker stays open; 0 lets the next call through."
+    )
 
 
 class DatabaseSettings(CallSettings):
-    """A database with connections: where it is, and how many there may be."""
+    """A database server: its address, credentials and connection pool."""
 
     enabled: bool = Field(False, description="Whether this database is used.")
     host: str | None = Field(None, description="Host of the PostgreSQL server.")
@@ -48,30 +50,30 @@ class DatabaseSettings(CallSettings):
     name: str = Field("postgres", description="Name of the database.")
     user: str | None = Field(None, description="User to connect as.")
     password: SecretStr | None = Field(None, description="Password of the user.")
-    sslmode: SslMode = Field("prefer", description="TLS as libpq knows it, from `disable` to `verify-full`.")
-    min_connections: Count = Field(1, description="Connections kept open.")
-    max_connections: Positive = Field(10, description="Most connections open at once.")
+    sslmode: SslMode = Field("prefer", description="TLS mode of libpq, from `disable` to `verify-full`.")
+    min_connections: Count = Field(1, description="Connections that the pool keeps open.")
+    max_connections: Positive = Field(10, description="Maximum number of open connections.")
     isolation: Isolation = Field(
         "serializable",
-        description="Of transactions on PostgreSQL: `serializable`, `repeatable read` or `read committed`.",
+        description="Isolation level on PostgreSQL: `serializable`, `repeatable read` or `read committed`.",
     )
 
     @field_validator("max_connections")
     @classmethod
     def _not_below_minimum(cls, value: int, info: ValidationInfo) -> int:
         if value < info.data.get("min_connections", 0):
-            raise ValueError("must not be less than the number of connections kept open")
+            raise ValueError("must be at least MIN_CONNECTIONS of the same database")
         return value
 
 
 class LocalDatabaseSettings(DatabaseSettings):
-    """The machine's own database: an SQLite file, or a PostgreSQL server where ``host`` is set."""
+    """The local database: an SQLite file, or a PostgreSQL server if ``host`` is set."""
 
     enabled: bool = Field(True, description="Whether this database is used.")
-    host: str | None = Field(None, description="Host of a PostgreSQL server, used instead of the SQLite file.")
+    host: str | None = Field(None, description="Host of a PostgreSQL server that replaces the SQLite file.")
     path: Path = Field(Path("instance/isthmus.db"), description="SQLite file.")
     synchronous: Synchronous = Field(
-        "full", description="`full` survives a power cut; `normal` is faster and may lose the last commits then."
+        "full", description="`full` survives a power cut; `normal` is faster and can lose the last commits then."
     )
 
 
@@ -79,23 +81,23 @@ class SupabaseDatabaseSettings(DatabaseSettings):
     """Supabase's PostgreSQL server."""
 
     user: str | None = Field("postgres", description="User to connect as.")
-    pooler: bool = Field(False, description="Whether a transaction pooler is in between.")
+    pooler: bool = Field(False, description="Whether the connection goes through a transaction pooler.")
 
     @field_validator("host")
     @classmethod
     def _needed_when_enabled(cls, value: str | None, info: ValidationInfo) -> str | None:
         if value is None and info.data.get("enabled"):
-            raise ValueError("is needed when SUPABASE_DB_ENABLED is set")
+            raise ValueError("must be set when SUPABASE_DB_ENABLED is true")
         return value
 
 
 class SupabaseSettings(CallSettings):
-    """A Supabase project through its HTTP interface, used where ``SUPABASE_DB_HOST`` is not set."""
+    """The HTTP interface of a Supabase project, used if ``SUPABASE_DB_HOST`` is not set."""
 
     url: str | None = Field(None, description="URL of the Supabase project, for its HTTP interface.")
     key: SecretStr | None = Field(None, description="The project's secret (`service_role`) key.")
     anon_key: SecretStr | None = Field(
-        None, description="The project's publishable (`anon`) key; with it every caller acts under their own token."
+        None, description="The project's publishable (`anon`) key; with it each request carries its caller's token."
     )
 
 
@@ -109,10 +111,10 @@ class ConvexSettings(CallSettings):
         60.0, gt=0, allow_inf_nan=False, description="Seconds between two cycles of two-way sync."
     )
     sync_tables: Names | None = Field(
-        None, description="Tables that two-way sync keeps equal, with commas; all but internal ones if not set."
+        None, description="Tables of two-way sync, separated by commas; if not set, all except internal tables."
     )
     conflict_resolution: Annotated[ConflictResolution, BeforeValidator(lower)] = Field(
         "last_modified",
-        description="Which side's change two-way sync keeps: `last_modified`, `first_wins` (or `supabase_wins`) or"
-        " `second_wins` (or `convex_wins`).",
+        description="Which change two-way sync keeps in a conflict: `last_modified`, `first_wins` (or `supabase_wins`)"
+        " or `second_wins` (or `convex_wins`).",
     )

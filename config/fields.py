@@ -1,4 +1,4 @@
-"""The types of settings: how their text is read, and which values they allow."""
+"""The types of settings: parsing of their text, and allowed values."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pydantic import Field
 
 
 def lower(value: object) -> object:
-    """Trim text and make it lower case."""
+    """Trim text and convert it to lower case."""
     return value.strip().lower() if isinstance(value, str) else value
 
 
 def upper(value: object) -> object:
-    """Trim text and make it upper case."""
+    """Trim text and convert it to upper case."""
     return value.strip().upper() if isinstance(value, str) else value
 
 

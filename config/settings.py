@@ -1,4 +1,4 @@
-"""Settings from the environment and ``.env``: read once, checked as a whole, never printed with their secrets."""
+"""Settings from the environment and ``.env``: read once, validated together, never printed with their secrets."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 from typing import Any
-from typing import TypeVar
 
 from pydantic import BaseModel
 from pydantic import BeforeValidator
@@ -36,17 +35,14 @@ from config.fields import Seconds
 from config.fields import upper
 from config.sign_in import SignInSettings
 
-First = TypeVar("First")
-Second = TypeVar("Second")
-
 MAX_TOKEN_SECONDS = 86400
 MIN_PASSWORD_LENGTH = 32
 
 
 class ConfigurationError(Exception):
-    """Settings are wrong; the message names every one of them and no value.
+    """One or more settings are invalid. The message names each of them and contains no value.
 
-    :ivar problems: the reason for each setting at fault, by its environment name.
+    :ivar problems: the reason for each invalid setting, by its environment name.
     """
 
     def __init__(self, problems: Mapping[str, str]) -> None:
@@ -54,70 +50,76 @@ class ConfigurationError(Exception):
         super().__init__("\n".join(f"{name}: {reason}" for name, reason in self.problems.items()))
 
 
-def both(first: Callable[[], First], second: Callable[[], Second]) -> tuple[First, Second]:
-    """What two functions make from the settings. :raises ConfigurationError: with the problems of both."""
+def collect_problems(*factories: Callable[[], Any]) -> list[Any]:
+    """Call each factory and return the results in order. :raises ConfigurationError: with the problems of all."""
     problems: dict[str, str] = {}
     made: list[Any] = []
-    for make in (first, second):
+    for make in factories:
         try:
             made.append(make())
         except ConfigurationError as error:
             problems |= error.problems
     if problems:
         raise ConfigurationError(problems)
-    return made[0], made[1]
+    return made
 
 
 class ServerSettings(BaseModel):
-    """How the application is served."""
+    """Settings of the HTTP server and of the process."""
 
     environment: Environment = Field("development", description="`development`, `testing` or `production`.")
     host: str = Field("127.0.0.1", description="Address to listen on.")
-    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 takes any free one.")
+    port: int = Field(8000, ge=0, le=65535, description="Port to listen on; 0 chooses a free port.")
     workers: Positive = Field(1, description="Server processes.")
     threads: Positive = Field(8, description="Threads of each process.")
     request_timeout: Seconds = Field(30.0, description="Seconds a request may take; 0 for no limit.")
     purge_interval: Seconds = Field(
-        3600.0, description="Seconds between two deletions of old idempotency keys, sessions and changes; 0 for none."
+        3600.0, description="Seconds between two purges of old idempotency keys, sessions and changes; 0 disables them."
     )
     body_timeout: Seconds = Field(
-        10.0, description="Seconds in which a request's head, and then its body, must arrive; 0 for no limit."
+        10.0, description="Seconds for a request's head to arrive, and again for its body; 0 for no limit."
     )
-    stop_timeout: Positive = Field(10, description="Seconds in which the server ends, once it is told to.")
+    stop_timeout: Positive = Field(10, description="Seconds for running requests to finish when the server stops.")
     max_body_bytes: Positive = Field(1 << 20, description="Largest request body in bytes.")
-    instance_path: Path = Field(Path("instance"), description="Folder for what belongs to this installation.")
+    instance_path: Path = Field(Path("instance"), description="Folder for the files of this installation.")
     application_package: str = Field(
         "config",
         pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$",
-        description="Package with the application's own modules `application` and `tables`.",
+        description="Package that contains the application's modules `application` and `tables`.",
     )
 
     @property
     def production(self) -> bool:
-        """Whether unsafe defaults must be refused."""
+        """Whether unsafe settings must be rejected."""
         return self.environment == "production"
 
 
 database_names: set[str] = set()
-"""What ``DB_ADAPTER_ORDER`` may name; whoever makes the databases adds to it. Empty, it allows any name."""
+"""Names allowed in ``DB_ADAPTER_ORDER``; the registry of adapters fills the set. An empty set allows any name."""
 
 
 def check_database_names(names: Iterable[str]) -> None:
     """Raise ``ValueError`` for a name that is not in :data:`database_names`."""
     unknown = [name for name in names if name not in database_names]
     if unknown:
-        raise ValueError(f"does not know {', '.join(unknown)}; known are {', '.join(sorted(database_names))}")
+        raise ValueError(
+            f"contains unknown databases: {', '.join(unknown)}; use names from: {', '.join(sorted(database_names))}"
+        )
 
 
 class FailoverSettings(BaseModel):
-    """Which databases there are, and in which order they are used."""
+    """The databases and the order in which they are used."""
 
-    db_adapter_order: Names = Field(("local",), description="Names of the databases, best first, with commas.")
-    db_auto_migrate: bool = Field(True, description="Whether missing tables are made when the application is served.")
-    db_changes_kept: Seconds = Field(
-        7 * 86_400.0, description="Seconds that a change is kept in the log; longer while a sync has not read it."
+    db_adapter_order: Names = Field(
+        ("local",), description="Names of the databases, separated by commas; the first is the primary."
     )
-    db_failback_after: Seconds = Field(1.0, description="Seconds the first database must be well to be read again.")
+    db_auto_migrate: bool = Field(True, description="Whether the application applies pending migrations at its start.")
+    db_changes_kept: Seconds = Field(
+        7 * 86_400.0, description="Seconds that the change log keeps a change; longer if a sync has not read it yet."
+    )
+    db_failback_after: Seconds = Field(
+        1.0, description="Seconds the primary database must stay healthy before reads return to it."
+    )
 
     @field_validator("db_adapter_order")
     @classmethod
@@ -128,34 +130,32 @@ class FailoverSettings(BaseModel):
 
 
 class TokenSettings(BaseModel):
-    """How access tokens are signed. ``JWT_SECRET`` alone implies ``HS256``."""
+    """Keys and claims of access tokens. ``JWT_SECRET`` alone implies ``HS256``."""
 
     jwt_secret: SecretStr | None = Field(None, description="Shared secret for `HS256`, at least 32 bytes.")
     jwt_algorithm: Annotated[JwtAlgorithm, BeforeValidator(upper)] = Field(
         "ES256", description="`ES256`, `RS256` or `HS256`; `HS256` if only `JWT_SECRET` is set."
     )
     jwt_previous_secrets: SecretStr | None = Field(
-        None, description="Former values of `JWT_SECRET`, with commas; tokens signed with them are still accepted."
+        None, description="Former values of `JWT_SECRET`, separated by commas; their tokens are still accepted."
     )
     jwt_private_key_file: Path | None = Field(
-        None, description="One private key in PEM form, for `ES256` and `RS256`, instead of keys that rotate."
+        None, description="PEM file with one private key for `ES256` or `RS256`; replaces the key ring."
     )
     jwt_keyring_file: Path | None = Field(
-        None, description="File of the keys that rotate; `keyring.json` in `INSTANCE_PATH` if it is not set."
+        None, description="File of the key ring, whose keys rotate; `keyring.json` in `INSTANCE_PATH` if not set."
     )
     jwt_keyring_password: SecretStr | None = Field(
-        None, description="Locks the private keys in that file, at least 32 characters; production demands it."
+        None, description="Encrypts the private keys in the key ring; at least 32 characters; required in production."
     )
-    jwt_key_publish_seconds: Seconds = Field(
-        3600.0, description="Seconds for which a new key is published before it signs."
-    )
+    jwt_key_publish_seconds: Seconds = Field(3600.0, description="Seconds that a new key is published before it signs.")
     jwt_expiry_seconds: Positive = Field(
-        900, le=MAX_TOKEN_SECONDS, description="Life of an access token in seconds, at most a day."
+        900, le=MAX_TOKEN_SECONDS, description="Lifetime of an access token in seconds, at most a day."
     )
     jwt_issuer: str = Field(
-        "http://127.0.0.1:8000/auth/v1", description="`iss` of the tokens, compared letter for letter."
+        "http://127.0.0.1:8000/auth/v1", description="`iss` claim of the tokens; must match exactly."
     )
-    jwt_audience: str = Field("authenticated", description="`aud` of the tokens, as Supabase expects it.")
+    jwt_audience: str = Field("authenticated", description="`aud` claim of the tokens; Supabase expects this default.")
 
     @model_validator(mode="before")
     @classmethod
@@ -168,9 +168,9 @@ class TokenSettings(BaseModel):
     @classmethod
     def _no_unused_keys(cls, value: Path | SecretStr | None, info: ValidationInfo) -> Path | SecretStr | None:
         if value is not None and info.data.get("jwt_algorithm") == "HS256":
-            raise ValueError("is not used with HS256; leave it out, or set JWT_ALGORITHM to ES256 or RS256")
+            raise ValueError("cannot be used with HS256; remove it, or set JWT_ALGORITHM to ES256 or RS256")
         if value is not None and info.data.get("jwt_private_key_file") is not None:
-            raise ValueError("is not used with JWT_PRIVATE_KEY_FILE; leave out one of them")
+            raise ValueError("cannot be combined with JWT_PRIVATE_KEY_FILE; remove one of them")
         return value
 
     @field_validator("jwt_keyring_password")
@@ -182,9 +182,9 @@ class TokenSettings(BaseModel):
 
 
 class Settings(SessionSettings, SignInSettings, TokenSettings, FailoverSettings, ServerSettings, BaseSettings):
-    """All settings, immutable. Make them with :func:`load_settings`, which explains what is wrong.
+    """All settings, immutable. Create them with :func:`load_settings`, which reports every invalid setting.
 
-    An environment variable is the upper-case name of its field, and that of a group's field begins with the
+    An environment variable has the upper-case name of its field. The name of a field in a group starts with the
     group: ``local_db.path`` is ``LOCAL_DB_PATH``.
     """
 
@@ -207,22 +207,22 @@ class Settings(SessionSettings, SignInSettings, TokenSettings, FailoverSettings,
 
 
 def load_settings(env_file: Path | str | None = ".env", /, **overrides: object) -> Settings:
-    """Read the settings; an empty value counts as unset.
+    """Read the settings. An empty value counts as unset.
 
-    :param env_file: file with more variables, weaker than the environment; None for no file.
-    :param overrides: settings by their environment names, in any case, stronger than the environment.
-    :raises ConfigurationError: with every setting that is wrong, and for an override that does not exist.
+    :param env_file: file with further variables; the environment overrides it. None reads no file.
+    :param overrides: settings by their environment names, in upper or lower case; they override the environment.
+    :raises ConfigurationError: for invalid settings and unknown overrides; names each of them.
     """
     values = _nested({name.upper(): value for name, value in overrides.items() if value != ""})
     try:
         return Settings(_env_file=env_file, **values)
     except ValidationError as error:
-        # The validation error keeps the rejected values, so it must not travel along as a cause.
+        # No cause: the validation error contains the rejected values, which may be secrets.
         raise ConfigurationError(_problems(error)) from None
 
 
 def settings_table() -> str:
-    """Every setting with its default and meaning, as a Markdown table."""
+    """A Markdown table of all settings with defaults and descriptions."""
     rows = [
         f"| `{name}` | {_shown(field.get_default())} | {field.description} |"
         for name, (_path, field) in _declared().items()
@@ -231,12 +231,12 @@ def settings_table() -> str:
 
 
 def setting_names() -> set[str]:
-    """The names of all settings, as the environment has them."""
+    """The environment names of all settings."""
     return set(_declared())
 
 
 def _declared() -> dict[str, tuple[tuple[str, ...], FieldInfo]]:
-    """Every setting's path in the model and its field, by environment name."""
+    """The path in the model and the field of each setting, by environment name."""
     return {"_".join(path).upper(): (path, field) for path, field in _fields(Settings)}
 
 
@@ -251,7 +251,7 @@ def _fields(model: type[BaseModel]) -> Iterator[tuple[tuple[str, ...], FieldInfo
 def _nested(overrides: Mapping[str, object]) -> dict[str, Any]:
     declared = _declared()
     if unknown := overrides.keys() - declared.keys():
-        raise ConfigurationError(dict.fromkeys(sorted(unknown), "there is no such setting"))
+        raise ConfigurationError(dict.fromkeys(sorted(unknown), "is not a setting"))
     values: dict[str, Any] = {}
     for name, value in overrides.items():
         *groups, last = declared[name][0]
@@ -267,7 +267,7 @@ def _problems(error: ValidationError) -> dict[str, str]:
     problems: dict[str, str] = {}
     for detail in error.errors(include_input=False, include_url=False):
         name = "_".join(str(part) for part in detail["loc"]).upper()
-        # A location may go on into the value, as in the second name of a list: the setting is its beginning.
+        # A location can point into the value, such as the second name of a list; the setting's name is its prefix.
         setting = next((known for known in declared if name == known or name.startswith(f"{known}_")), name)
         problems[setting] = detail["msg"].removeprefix("Value error, ")
     return problems

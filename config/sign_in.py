@@ -1,4 +1,4 @@
-"""The settings of sign-in: how often it may fail, who says where a client is, and whose tokens are taken."""
+"""The settings of sign-in: rate limits, trusted proxies and external issuers."""
 
 from __future__ import annotations
 
@@ -27,14 +27,13 @@ from config.fields import Count
 OFF = "off"
 MIN_SECRET_BYTES = 32
 
-SharedAlgorithm = Literal["HS256"]
 ExternalAlgorithm = Literal["HS256", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 
 
 def is_loopback(host: str | None) -> bool:
-    """Whether ``host`` can only be this machine."""
+    """Whether ``host`` is an address of this machine."""
     if host == "localhost":
         return True
     try:
@@ -44,7 +43,7 @@ def is_loopback(host: str | None) -> bool:
 
 
 def is_safe_origin(parts: SplitResult) -> bool:
-    """Whether what is fetched from a URL cannot be changed on its way: ``https``, or this machine."""
+    """Whether nobody on the network can alter a response from the URL: ``https``, or ``http`` to this machine."""
     return bool(parts.hostname) and (
         parts.scheme == "https" or (parts.scheme == "http" and is_loopback(parts.hostname))
     )
@@ -59,7 +58,7 @@ def _rate(value: str) -> str:
     except ValueError:
         raise ValueError(f"must be one rate such as 10/15 minutes, or {OFF}") from None
     if rate.amount < 1 or rate.multiples < 1:
-        raise ValueError(f"must allow at least one; to have no limit say {OFF}")
+        raise ValueError(f"must allow at least one attempt; use {OFF} for no limit")
     return text
 
 
@@ -75,16 +74,16 @@ def _redis_url(value: SecretStr) -> SecretStr:
 
 
 class ExternalIssuer(BaseModel):
-    """An issuer whose tokens may be exchanged for ours.
+    """An issuer whose tokens callers may exchange for ours.
 
-    :ivar name: for logs.
-    :ivar issuer: ``iss``, compared letter for letter.
-    :ivar audience: ``aud``.
-    :ivar jwks_url: where its public keys are; by default where its OpenID Connect discovery says.
-    :ivar secret: the shared secret of an issuer that signs with ``HS256``; such a one has no public keys.
-    :ivar algorithms: those that its tokens are accepted with.
-    :ivar confirms_email: whether it signs nobody in whose address is not confirmed, so that this need not stand in the
-        token.
+    :ivar name: the issuer's name in logs.
+    :ivar issuer: expected ``iss`` claim; must match exactly.
+    :ivar audience: expected ``aud`` claim.
+    :ivar jwks_url: URL of its public keys; found with OpenID Connect discovery by default.
+    :ivar secret: the shared secret of an issuer that signs with ``HS256`` and has no public keys.
+    :ivar algorithms: the accepted signature algorithms.
+    :ivar confirms_email: whether the issuer confirms every address before sign-in; then a token without
+        ``email_verified`` counts as verified.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -97,35 +96,32 @@ class ExternalIssuer(BaseModel):
     algorithms: tuple[ExternalAlgorithm, ...] = Field(min_length=1)
     confirms_email: bool = False
 
-    @property
-    def shared_secret(self) -> bool:
-        """Whether its tokens are signed with a secret that we know, too."""
-        return self.secret is not None
-
     @model_validator(mode="after")
     def _one_kind_of_key(self) -> Self:
         if _NAME.fullmatch(self.name) is None:
-            raise ValueError("name must be a lower-case letter followed by at most 31 letters, digits, _ or -")
+            raise ValueError("name must be a lower-case letter followed by up to 31 lower-case letters, digits, _ or -")
         if self.secret is not None:
             self._check_secret(self.secret.get_secret_value())
         elif "HS256" in self.algorithms:
-            raise ValueError("HS256 needs a secret, and never goes with public keys")
+            raise ValueError("algorithm HS256 needs a secret and cannot be used with public keys")
         else:
             self._check_url(self.issuer if self.jwks_url is None else self.jwks_url)
         return self
 
     def _check_secret(self, secret: str) -> None:
         if self.jwks_url is not None:
-            raise ValueError("secret and jwks_url exclude each other")
+            raise ValueError("secret and jwks_url cannot be combined; remove one of them")
         if self.algorithms != ("HS256",):
-            raise ValueError('secret goes with algorithms ["HS256"] alone')
+            raise ValueError('algorithms must be ["HS256"] if secret is set')
         if len(secret.encode()) < MIN_SECRET_BYTES:
-            raise ValueError(f"secret is shorter than {MIN_SECRET_BYTES} bytes")
+            raise ValueError(f"secret must have at least {MIN_SECRET_BYTES} bytes")
 
     @staticmethod
     def _check_url(url: str) -> None:
         if not is_safe_origin(urlsplit(url)):
-            raise ValueError("keys are fetched by https only, or by http from this machine")
+            raise ValueError(
+                "jwks_url, or issuer without it, must be an https URL; http is allowed on this machine only"
+            )
 
 
 def _external_issuers(value: object) -> object:
@@ -146,18 +142,18 @@ def _external_issuer(number: int, entry: Any) -> ExternalIssuer:
     try:
         return ExternalIssuer.model_validate(entry)
     except ValidationError as error:
-        # The error keeps the entry with its secret, so it must not travel along as a cause.
+        # No cause: the error contains the entry with its secret.
         detail = error.errors(include_input=False, include_url=False)[0]
     member = ".".join(str(part) for part in detail["loc"])
     raise ValueError(f"entry {number}: {member and f'{member}: '}{detail['msg'].removeprefix('Value error, ')}")
 
 
 def _check_different(issuers: tuple[ExternalIssuer, ...]) -> None:
-    """What a token says of itself, issuer and algorithm, must leave no choice of its key."""
+    """Issuer and algorithm of a token must determine one entry, and so one key."""
     ways = [(issuer.issuer, algorithm) for issuer in issuers for algorithm in issuer.algorithms]
     names = [issuer.name for issuer in issuers]
     if len(set(ways)) < len(ways) or len(set(names)) < len(names):
-        raise ValueError("two entries have the same name, or the same issuer and algorithm")
+        raise ValueError("two entries have the same name, or the same issuer and algorithm; remove one of them")
 
 
 Rate = Annotated[str, AfterValidator(_rate)]
@@ -165,22 +161,25 @@ ExternalIssuers = Annotated[tuple[ExternalIssuer, ...], BeforeValidator(_externa
 
 
 class SignInSettings(BaseModel):
-    """How often sign-in may fail, and who else's tokens sign in."""
+    """Rate limits of sign-in, trusted proxies and external issuers."""
 
     auth_login_limit_per_account: Rate = Field(
-        "10/15 minutes", description="Failed sign-ins with one e-mail address, as `N/period`; `off` for no limit."
+        "10/15 minutes", description="Limit of failed sign-ins per e-mail address, as `N/period`; `off` for no limit."
     )
     auth_login_limit_per_address: Rate = Field(
-        "100/15 minutes", description="Failed sign-ins from one network address; `off` for no limit."
+        "100/15 minutes", description="Limit of failed sign-ins per network address; `off` for no limit."
     )
     auth_register_limit_per_address: Rate = Field(
-        "20/hour", description="Registrations from one network address; `off` for no limit."
+        "20/hour", description="Limit of registrations per network address; `off` for no limit."
     )
-    trusted_proxies: Count = Field(0, description="Proxies before the application that set `X-Forwarded-For`.")
+    trusted_proxies: Count = Field(
+        0, description="Number of proxies in front of the application that set `X-Forwarded-For`."
+    )
     redis_url: Annotated[SecretStr, AfterValidator(_redis_url)] | None = Field(
         None,
-        description="Redis to count in for all processes, `redis://` or `rediss://`; else each counts alone.",
+        description="Redis for the counters of the limits, `redis://` or `rediss://`; without it each process counts "
+        "separately.",
     )
     auth_foreign_issuers: ExternalIssuers = Field(
-        (), description="JSON list of issuers whose tokens sign in; see *Tokens of others*."
+        (), description="JSON list of external issuers; see *External issuers* in [auth.md](../auth.md)."
     )

@@ -1,9 +1,9 @@
-"""The application's own tables: DDL, migrations, validation and the HTTP interface are made from them.
+"""The application's own tables: the source of migrations, validation and the HTTP interface.
 
-Replace them with yours; ``docs/make-it-yours.md`` shows the steps. ``info["access"]`` says who may do what: ``anyone``,
-``user`` (signed in), ``owner`` (signed in, and only with rows of whom ``info["owner"]`` names the column),
-``role:<name>``, ``permission:<area>:<action>``, or a list of these for whoever one of them is true of, such as
-``["owner", "role:staff"]``. A table without it is closed to callers.
+Replace them with yours; ``docs/make-it-yours.md`` shows the steps. ``info["access"]`` declares who may do what:
+``anyone``, ``user`` (signed in), ``owner`` (signed in, own rows only; ``info["owner"]`` names the column with the
+owner's id), ``role:<name>``, ``permission:<area>:<action>``, or a list such as ``["owner", "role:staff"]``, of which
+one must apply. A table without access rules is closed to callers.
 """
 
 from __future__ import annotations

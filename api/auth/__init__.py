@@ -1,1 +1,1 @@
-"""Routes of accounts, sessions and keys."""
+"""The routes of accounts, sessions and public keys."""

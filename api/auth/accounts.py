@@ -1,4 +1,4 @@
-"""Accounts over HTTP: registration, sign-in, and who is signed in."""
+"""The routes of accounts: registration, sign-in, and the signed-in account."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from api.auth import cookies
 from api.auth import sessions
 from api.auth.session_responses import UNCACHED
 from api.auth.session_responses import accounts
+from api.auth.session_responses import begin_session
 from api.auth.session_responses import flag
 from api.auth.session_responses import read_fields
 from api.auth.session_responses import shown
-from api.auth.session_responses import signed_in
 from auth import Accounts
 from auth import AuthBridge
 from auth import SessionCookies
@@ -41,10 +41,10 @@ blueprint = Blueprint("auth", __name__, url_prefix=cookies.PATH)
 def init_app(
     app: Flask, manager: ConnectionManager, bridge: AuthBridge, hasher: PasswordHasher | None = None
 ) -> Revocation:
-    """Have ``app`` know its callers, and give it the accounts and sessions in ``manager``'s databases.
+    """Identify the callers of ``app``, and set up its accounts and sessions in ``manager``'s databases.
 
-    :param hasher: as of :class:`~auth.sign_in.accounts.Accounts`.
-    :returns: what is known of ended sessions.
+    :param hasher: see :class:`~auth.sign_in.accounts.Accounts`.
+    :returns: the list of ended sessions.
     """
     settings = manager.settings
     revocation = Revocation(
@@ -55,7 +55,7 @@ def init_app(
     )
     isthmus = Isthmus.of(app)
     isthmus[SessionCookies] = SessionCookies(secure=settings.auth_cookie_secure)
-    # With one that hashes, half of the threads at most are held up by passwords.
+    # With the thread that hashes, passwords occupy at most half of the threads.
     isthmus[Accounts] = Accounts(manager, hasher, most_waiting=max(0, settings.threads // 2 - 1))
     isthmus[Sessions] = Sessions(
         manager,
@@ -69,36 +69,36 @@ def init_app(
     return revocation
 
 
-# Hashing a password takes long on purpose: not while others wait for the write lock.
+# Lazy: hashing a password is slow by design, and must not hold the write lock.
 @blueprint.post("/register")
 @without_cookies
 @transactional(lazy=True, attempts=ATTEMPTS)
 def register() -> ResponseReturnValue:
-    """A new account, signed in."""
+    """Create an account and sign it in."""
     fields = read_fields("email", "password", "name", "cookies")
     in_cookies = flag(fields, "cookies")
     sign_in_limits().register(request.remote_addr)
     account = accounts().register(fields.get("email"), fields.get("password"), fields.get("name"))
-    return signed_in(account, status=201, in_cookies=in_cookies)
+    return begin_session(account, status=201, in_cookies=in_cookies)
 
 
 @blueprint.post("/login")
 @without_cookies
 @transactional(lazy=True, attempts=ATTEMPTS)
 def login() -> ResponseReturnValue:
-    """A new session for an e-mail address and its password."""
+    """Start a session with an e-mail address and a password."""
     fields = read_fields("email", "password", "cookies")
     in_cookies = flag(fields, "cookies")
     with sign_in_limits().sign_in(request.remote_addr, fields.get("email")):
         account = accounts().authenticate(fields.get("email"), fields.get("password"))
-    return signed_in(account, in_cookies=in_cookies)
+    return begin_session(account, in_cookies=in_cookies)
 
 
 @blueprint.get("/me")
 @jwt_required
 @transactional(lazy=True)
 def me() -> ResponseReturnValue:
-    """The account that the token belongs to, as it is now."""
+    """Return the present account of the caller."""
     account = accounts().get(g.user_id)
     if account is None:
         raise UnknownAccount

@@ -1,4 +1,4 @@
-"""The session's cookies in answers: given, renewed, and taken away."""
+"""Session cookies in responses: set, renewed and deleted."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from database import current_isthmus
 from database.core.clock import utc_now
 
 PATH: Final = "/auth"
-"""Where the refresh token is sent to, and to nowhere else."""
+"""The path of the refresh token's cookie: browsers send it nowhere else."""
 
 
 def session_cookies() -> SessionCookies:
@@ -25,24 +25,24 @@ def session_cookies() -> SessionCookies:
 
 
 def refresh_cookie() -> str | None:
-    """The refresh token in the request's cookie; none beside an ``Authorization``."""
+    """The refresh token in the request's cookie; None if the request has ``Authorization``."""
     return None if "Authorization" in request.headers else request.cookies.get(session_cookies().refresh)
 
 
 def check_exchange() -> None:
-    """Look whether an exchange of that token is our page's own wish. :raises CsrfRejected: if it is not."""
+    """Check the CSRF token of an exchange of the refresh cookie. :raises CsrfRejected: if it is missing or wrong."""
     session_cookies().check_exchange(request.cookies, request.headers.get(CSRF_HEADER))
 
 
 def session_csrf_token(grant: Grant, access_token: str) -> str:
-    """The CSRF token of a session and the access token that is given out with it."""
+    """The CSRF token of a session, for the access token that is issued with it."""
     return csrf_token(access_token, grant.refresh_token.text)
 
 
 def set_cookies(response: Response, grant: Grant, access_token: str, expires_in: int) -> None:
-    """Put a session into cookies.
+    """Set the session cookies of a response.
 
-    :param expires_in: life of the access token in seconds.
+    :param expires_in: lifetime of the access token in seconds.
     """
     names, secure = session_cookies(), session_cookies().secure
     refresh_token = grant.refresh_token.text
@@ -55,7 +55,7 @@ def set_cookies(response: Response, grant: Grant, access_token: str, expires_in:
 
 
 def clear_cookies() -> None:
-    """Have this request's answer, whatever it will be, delete the cookies, if the request went by any."""
+    """Delete the session cookies with this request's response, whatever its status, if the request used cookies."""
     if "Authorization" in request.headers or "Cookie" not in request.headers:
         return
 

@@ -1,4 +1,4 @@
-"""Where others find the keys that verify our tokens: JSON Web Key Set and OpenID Connect discovery."""
+"""The routes of the public keys: JSON Web Key Set and OpenID Connect discovery."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ _CACHED = {"Cache-Control": f"public, max-age={JWKS_MAX_AGE}"}
 
 
 def init_app(app: Flask, bridge: AuthBridge) -> None:
-    """Publish ``bridge``'s keys at the root, and below the issuer's path, where OpenID Connect looks for them.
+    """Publish ``bridge``'s keys at the root and below the issuer's path, where OpenID Connect expects them.
 
-    Both documents are ``application/json``, and say what is true at the moment of the request.
+    Both documents are ``application/json`` and contain the keys at the time of the request.
     """
 
-    # An old cookie must not hide them.
+    # An outdated cookie must not prevent access.
     @without_cookies
     def jwks() -> ResponseReturnValue:
         return jsonify(bridge.jwks()), _CACHED

@@ -1,4 +1,4 @@
-"""What every sign-in has in common, however it was done: a session begins, and its tokens are the answer."""
+"""Shared by all ways to sign in: starting a session, and the response with its tokens."""
 
 from __future__ import annotations
 
@@ -33,36 +33,37 @@ def sessions() -> Sessions:
 
 
 def read_fields(*names: str) -> dict[str, Any]:
-    """The body, which must have no other members: whoever sends a role shall not believe that it was granted.
+    """The request's body. Other fields are errors, so that no client believes that a ``role`` was granted.
 
-    :raises HTTPException: as :func:`~api.http.bodies.read_object`. :raises InvalidRegistration: names the other member.
+    :raises HTTPException: as :func:`~api.http.bodies.read_object`.
+    :raises InvalidRegistration: for another field; names it.
     """
     body = read_object()
     unknown = next((name for name in body if name not in names), None)
     if unknown is not None:
-        raise InvalidRegistration(unknown[:64], f"There is no such field; known are {', '.join(names)}")
+        raise InvalidRegistration(unknown[:64], f"Unknown field; allowed fields are {', '.join(names)}")
     return body
 
 
 def flag(fields: dict[str, Any], name: str) -> bool:
-    """A member that is true or false, and false if it is left out. :raises InvalidRegistration: if it is another."""
+    """The value of a boolean field, false by default. :raises InvalidRegistration: for another type."""
     value = fields.get(name, False)
     if not isinstance(value, bool):
-        raise InvalidRegistration(name, "This is true or false")
+        raise InvalidRegistration(name, f"Field {name!r} must be true or false")
     return value
 
 
-def signed_in(account: Account, *, status: int = 200, in_cookies: bool = False) -> Response:
-    """Begin a session for ``account``; what :func:`answer` says of it.
+def begin_session(account: Account, *, status: int = 200, in_cookies: bool = False) -> Response:
+    """Start a session for ``account``, and return :func:`answer`.
 
-    Always a new one: of what the browser brought along, nothing is gone on with, and the session that it had ends.
+    The session is always a new one, against session fixation. A session in the request's cookies ends.
     """
     grant = sessions().begin(account.id, request.user_agent.string, replacing=cookies.refresh_cookie())
     return answer(account, grant, status=status, in_cookies=in_cookies)
 
 
 def answer(account: Account, grant: Grant, *, status: int = 200, in_cookies: bool = False) -> Response:
-    """The session's tokens: in the body, or in cookies with the CSRF token in the body."""
+    """The response with the session's tokens in the body, or in cookies with the CSRF token in the body."""
     bridge = current_isthmus()[AuthBridge]
     token = bridge.generate_token(account.id, account.user_data, session_id=grant.session_id)
     document = {"token_type": "Bearer", "expires_in": bridge.expiry, "user": shown(account)}
@@ -77,5 +78,5 @@ def answer(account: Account, grant: Grant, *, status: int = 200, in_cookies: boo
 
 
 def shown(account: Account) -> dict[str, Any]:
-    """An account as its owner sees it."""
+    """The account in responses to its owner."""
     return {"id": account.id, **account.user_data}

@@ -1,4 +1,4 @@
-"""Sessions over HTTP: refreshed, listed, and ended."""
+"""The routes of sessions: refresh, list, end, and password change."""
 
 from __future__ import annotations
 
@@ -34,22 +34,22 @@ blueprint = Blueprint("sessions", __name__, url_prefix=cookies.PATH)
 
 
 def current_session() -> str | None:
-    """The id of the session that the caller's token belongs to, if it belongs to one."""
+    """The session id in the caller's token; None for a token without a session."""
     identity = current_context.get().identity
     session_id: str | None = None if identity is None else identity.claims.get("sid")
     return session_id
 
 
-# The exchange and the look at the account are transactions of their own, so the request needs none.
+# Lazy: the exchange and the read of the account are transactions of their own, so the request needs none.
 @blueprint.post("/refresh")
 @without_cookies
 @transactional(lazy=True)
 def refresh() -> ResponseReturnValue:
-    """New tokens for a refresh token, from the body or else from the cookie; the account as it is now."""
+    """Return new tokens for a refresh token in the body or in the cookie, with the present data of the account."""
     fields = read_fields("refresh_token")
     in_cookies = "refresh_token" not in fields
     try:
-        return _refreshed(cookies.refresh_cookie() if in_cookies else fields["refresh_token"], in_cookies=in_cookies)
+        return _exchange(cookies.refresh_cookie() if in_cookies else fields["refresh_token"], in_cookies=in_cookies)
     except AuthenticationFailed:
         cookies.clear_cookies()
         raise
@@ -59,29 +59,29 @@ def refresh() -> ResponseReturnValue:
 @jwt_required
 @transactional(lazy=True)
 def logout() -> ResponseReturnValue:
-    """End this session, or with ``{"everywhere": true}`` all of the caller's."""
+    """End this session, or all sessions of the caller with ``{"everywhere": true}``."""
     everywhere = flag(read_fields("everywhere"), "everywhere")
     session_id = current_session()
     if everywhere:
         sessions().end_all(g.user_id, "logout_everywhere")
     elif session_id is not None:
-        # That it is over already is what the caller wants.
+        # If the session has ended already, the caller has what it wants.
         with suppress(UnknownSession):
             sessions().end(session_id, g.user_id, "logout")
     else:
-        raise AccessDenied("This token belongs to no session")
+        raise AccessDenied('The token belongs to no session; send {"everywhere": true} to end all sessions')
     cookies.clear_cookies()
     return "", 204, UNCACHED
 
 
-# In a transaction: another database that answers reads may not know of all sessions.
+# In a transaction: reads without one may go to a fallback database, which may lack sessions.
 @blueprint.get("/sessions")
 @jwt_required
 @transactional(lazy=False)
 def list_sessions() -> ResponseReturnValue:
-    """The caller's sessions that are not over, the last used one first."""
+    """Return the caller's active sessions, last used first."""
     current = current_session()
-    living = [asdict(session) | {"current": session.id == current} for session in sessions().living(g.user_id)]
+    living = [asdict(session) | {"current": session.id == current} for session in sessions().list_active(g.user_id)]
     return jsonify({"data": living}), UNCACHED
 
 
@@ -98,19 +98,21 @@ def end_session(session_id: str) -> ResponseReturnValue:
 @jwt_required
 @transactional(lazy=True)
 def change_password() -> ResponseReturnValue:
-    """Another password for the caller's account; of the caller's sessions only this one goes on."""
+    """Change the password of the caller's account, and end all other sessions of the caller."""
     fields = read_fields("current_password", "new_password")
     with sign_in_limits().sign_in(request.remote_addr, g.user_data["email"]):
-        store = accounts().new_password(g.user_id, fields.get("current_password"), fields.get("new_password"))
+        store = accounts().prepare_password_change(
+            g.user_id, fields.get("current_password"), fields.get("new_password")
+        )
     sessions().end_all(g.user_id, "password_change", keep=current_session(), together_with=store)
     return "", 204, UNCACHED
 
 
-def _refreshed(token: object, *, in_cookies: bool) -> ResponseReturnValue:
+def _exchange(token: object, *, in_cookies: bool) -> ResponseReturnValue:
     if in_cookies and token is not None:
         cookies.check_exchange()
     grant = sessions().refresh(token)
-    # Where the role is written, not where an older one may be read.
+    # In a transaction: a read without one may go to a fallback database with an outdated role.
     account = own_transaction(current_database(), lambda: accounts().get(grant.user_id))
     if account is None:
         sessions().end_all(grant.user_id, "account_gone")

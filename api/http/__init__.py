@@ -1,1 +1,1 @@
-"""What all routes share: problems, JSON, bodies, idempotency keys."""
+"""Shared by all routes: problem documents, JSON, request bodies and idempotency keys."""

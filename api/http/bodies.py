@@ -1,4 +1,4 @@
-"""Request bodies: strict JSON, and rows that hold nothing which is not the caller's to set."""
+"""Request bodies: strict JSON, and rows without columns that only the server may set."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ Body = dict[str, Any]
 
 
 def read_object() -> Body:
-    """The request's body, a JSON object. A name that stands in it twice has its last value.
+    """The request's body, a JSON object. The last value of a repeated name is used.
 
-    :raises HTTPException: 415 for another media type, 413 for too many bytes, 400 for anything but an object.
+    :raises HTTPException: 415 for another media type, 413 if the body is too large, 400 if it is not a JSON object.
     """
     body = _read_json()
     if not isinstance(body, dict):
@@ -38,10 +38,10 @@ def read_object() -> Body:
 
 
 def read_rows(schema: TableSchema) -> tuple[list[Body], bool]:
-    """The rows in the request's body, and whether they came as a list.
+    """The rows in the request's body, and whether the body is a list.
 
-    :raises HTTPException: as :func:`read_object`; 400 also for more than ``MAX_ROWS`` rows.
-    :raises InvalidRow: for a row that is no object, or sets what is not the caller's to set.
+    :raises HTTPException: as :func:`read_object`; also 400 for more than ``MAX_ROWS`` rows.
+    :raises InvalidRow: for a row that is not an object, or sets a column that only the server may set.
     """
     body = _read_json()
     bulk = isinstance(body, list)
@@ -49,7 +49,7 @@ def read_rows(schema: TableSchema) -> tuple[list[Body], bool]:
         raise BadRequest("The body must be a JSON object or a list of objects")
     rows: list[Body] = body if bulk else [body]
     if len(rows) > MAX_ROWS:
-        raise BadRequest(f"The body must not have more than {MAX_ROWS} rows")
+        raise BadRequest(f"The body must have at most {MAX_ROWS} rows")
     g.isthmus_bulk = bulk
     for index, row in enumerate(rows):
         _check_row(schema, row, index)
@@ -57,10 +57,10 @@ def read_rows(schema: TableSchema) -> tuple[list[Body], bool]:
 
 
 def read_changes(schema: TableSchema) -> Body:
-    """New values for some columns of a record, from the request's body.
+    """New values for columns of a record, from the request's body.
 
     :raises HTTPException: as :func:`read_object`.
-    :raises InvalidRow: names a column that is unknown, not the caller's to set, or given a wrong value.
+    :raises InvalidRow: for an unknown column, a column that only the server may set, or an invalid value.
     """
     changes = read_object()
     if "id" in changes:
@@ -77,28 +77,28 @@ def read_changes(schema: TableSchema) -> Body:
 
 
 def read_replacement(schema: TableSchema, record_id: str) -> Body:
-    """A whole record for the place ``record_id``, from the request's body.
+    """A whole record with the id ``record_id``, from the request's body.
 
     :raises HTTPException: as :func:`read_object`.
-    :raises InvalidRow: also for another id than that of the place.
+    :raises InvalidRow: for another id in the body, or a column that only the server may set.
     """
     row = read_object()
     if row.setdefault("id", record_id) != record_id:
-        raise _invalid("id", "must be that of the address")
+        raise _invalid("id", "must be the id in the URL")
     _check_row(schema, row)
     return row
 
 
 def read_bytes() -> bytes:
-    """The request's body, as it is.
+    """The bytes of the request's body.
 
     :raises HTTPException: 413 for more bytes than ``MAX_CONTENT_LENGTH``, 415 if they are compressed.
     """
     coding = request.headers.get("Content-Encoding", "identity")
     if coding.strip().lower() not in {"", "identity"}:
-        raise UnsupportedMediaType("The body must be sent without a Content-Encoding")
+        raise UnsupportedMediaType("The body must not have a Content-Encoding")
     data = request.get_data()
-    # Without a Content-Length the stream ends at the limit, as if there was no more.
+    # Without a Content-Length, the stream ends silently at the limit.
     if request.content_length is None and len(data) >= (request.max_content_length or len(data) + 1):
         raise RequestEntityTooLarge
     return data
@@ -117,20 +117,20 @@ def _read_json() -> Any:
 
 def _decoded(body: bytes) -> Any:
     document = orjson.loads(body)
-    # It makes a double of an integer beyond 64 bits; read exactly, such a one is refused instead.
+    # orjson converts an integer beyond 64 bits to a double; json keeps it exact, so that validation rejects it.
     return json.loads(body) if _LONG_NUMBER.search(body) else document
 
 
 def _check_row(schema: TableSchema, row: Any, index: int = 0) -> None:
-    """What the data layer does not check, because it holds for callers from outside only."""
+    """Checks that the data layer does not make, because they apply to HTTP clients only."""
     if not isinstance(row, dict):
         raise InvalidRow(f"row {index + 1} must be an object", row=index, column=None)
     for name in MANAGED & schema.columns.keys() & row.keys():
-        raise _invalid(name, "is set by the server", index)
+        raise _invalid(name, "is set by the server; remove it", index)
     record_id = row.get("id")
-    # Such an id would be stored, and then have no address.
+    # A record with such an id could not be addressed by a URL.
     if isinstance(record_id, str) and ("/" in record_id or record_id in {".", ".."}):
-        raise _invalid("id", "must not have a slash and must not be . or ..", index)
+        raise _invalid("id", "must not contain a slash and must not be . or ..", index)
 
 
 def _invalid(column: str, problem: str, index: int = 0) -> InvalidRow:

@@ -1,7 +1,7 @@
-"""``Idempotency-Key``: a request that is repeated with its key has one effect and one answer.
+"""``Idempotency-Key``: a repeated request with the same key has one effect and gets the same response.
 
-The key is claimed in the same unit of work as what the request changes, and its answer is stored in it just
-before the commit, so that there are both or neither. Errors roll back and store nothing: the key stays free.
+The request's unit of work stores the key before the changes, and the response just before the commit. So changes and
+response are stored both or neither. An error rolls back and stores nothing, and the key can be used again.
 """
 
 from __future__ import annotations
@@ -43,28 +43,28 @@ from database.unit_of_work import current_unit
 
 TABLE = "isthmus_idempotency_keys"
 LIFETIME = timedelta(hours=24)
-"""A key that is older may be used for another request, and is deleted."""
+"""How long a key is kept; after that it may be used for another request."""
 
 _KEY = re.compile(r"[!-~]{1,255}")
 _STORED_HEADERS = ("Content-Type", "ETag", "Location")
 
 
 def purge(database: Database) -> int:
-    """Delete the keys that are older than ``LIFETIME``, with their answers; how many they were."""
+    """Delete the keys that are older than ``LIFETIME``, with their responses, and return their number."""
     with as_application():
         return delete_in_parts(database, TABLE, Where("created_at", "lt", utc_now() - LIFETIME))
 
 
 def idempotent(view: View) -> View:
-    """Answer a repeated request with the first one's answer and ``Idempotency-Replayed: true``.
+    """Respond to a repeated request with the response of the first one and ``Idempotency-Replayed: true``.
 
-    For views that change something and are not :func:`~database.flask_scope.transactional` lazily. A
-    request without the header is carried out as it is.
+    For views that change something and are not ``transactional(lazy=True)``. Requests without the header are not
+    affected.
 
-    :raises BadRequest: when called with a key that is not 1 to 255 visible ASCII characters.
-    :raises UnprocessableEntity: when called with the key of another request.
-    :raises SerializationFailure: when called while the first request cannot be waited for; a view that is carried out
-        anew by :func:`~database.flask_scope.transactional` sees its answer.
+    :raises BadRequest: if the key is not 1 to 255 visible ASCII characters.
+    :raises UnprocessableEntity: if the key was used for another request.
+    :raises SerializationFailure: if the first request has not committed yet. A view that
+        :func:`~database.flask_scope.transactional` retries then finds its response.
     """
 
     @wraps(view)
@@ -73,32 +73,33 @@ def idempotent(view: View) -> View:
         if key is None:
             return view(*args, **kwargs)
         if _KEY.fullmatch(key) is None:
-            raise BadRequest("An Idempotency-Key has 1 to 255 visible ASCII characters")
+            raise BadRequest("Idempotency-Key must have 1 to 255 visible ASCII characters")
         claim_id, fingerprint = _claim_id(key), _fingerprint()
         known = _claim(claim_id, fingerprint)
         if known is not None:
             return _replayed(known, fingerprint)
-        before_answer(_storing(claim_id))
+        before_answer(_store_response(claim_id))
         return view(*args, **kwargs)
 
     return repeatable
 
 
 def _claim(claim_id: str, fingerprint: str) -> Row | None:
-    """Claim the key; or the claim of the request that was first, which is over then."""
+    """Claim the key and return None, or return the claim of an earlier request, which has committed."""
     try:
         return _try_to_claim(claim_id, fingerprint)
     except (ConstraintViolated, Conflict):
-        # Another request claimed it at the same time and has committed: begin anew to see its answer.
+        # A concurrent request claimed the key and has committed: start a new transaction to read its response.
         current_unit().end(success=False)
-    known = _known(claim_id)
+    known = _read_claim(claim_id)
     if known is None:
-        raise SerializationFailure("a request with this Idempotency-Key is under way", retry_after=1)
+        message = "another request with this Idempotency-Key is in progress; retry later"
+        raise SerializationFailure(message, retry_after=1)
     return known
 
 
 def _try_to_claim(claim_id: str, fingerprint: str) -> Row | None:
-    known = _known(claim_id)
+    known = _read_claim(claim_id)
     if known is not None and known["created_at"] > utc_now() - LIFETIME:
         return known
     if known is not None:
@@ -107,19 +108,19 @@ def _try_to_claim(claim_id: str, fingerprint: str) -> Row | None:
     return None
 
 
-def _known(claim_id: str) -> Row | None:
+def _read_claim(claim_id: str) -> Row | None:
     return _run(Get(TABLE, claim_id)).first
 
 
 def _replayed(known: Row, fingerprint: str) -> Response:
     if known["fingerprint"] != fingerprint:
-        raise UnprocessableEntity("The Idempotency-Key was used for another request")
+        raise UnprocessableEntity("The Idempotency-Key was used for another request; use a new key")
     response = Response(known["body"], known["status"])
     response.headers = Headers({**known["headers"], "Idempotency-Replayed": "true"})
     return response
 
 
-def _storing(claim_id: str) -> Callable[[Response], None]:
+def _store_response(claim_id: str) -> Callable[[Response], None]:
     def store(response: Response) -> None:
         if response.status_code >= 400:
             return
@@ -136,12 +137,12 @@ def _run(operation: Operation) -> Result:
 
 
 def _claim_id(key: str) -> str:
-    """One caller's key: no one else can ask for its answer. The key has no NUL, so the two cannot run together."""
+    """A hash of key and caller, so that nobody else gets the response. The key has no NUL, so the two stay separate."""
     return hashlib.sha256(f"{key}\0{g.get('user_id') or ''}".encode()).hexdigest()
 
 
 def _fingerprint() -> str:
-    """What must be the same when a request is repeated."""
+    """A hash of everything that must be equal in a repeated request."""
     digest = hashlib.sha256(read_bytes())
     digest.update(f"{request.method}\0{request.full_path}".encode())
     return digest.hexdigest()

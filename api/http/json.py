@@ -1,4 +1,4 @@
-"""JSON as the HTTP interface speaks it: orjson, and moments in UTC with all six digits of their microseconds."""
+"""JSON of the HTTP interface: written by orjson; datetimes in UTC with six digits of microseconds."""
 
 from __future__ import annotations
 
@@ -29,18 +29,18 @@ _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
 
 
 class OrjsonProvider(JSONProvider):
-    """What ``jsonify`` and views that return a dict are written with."""
+    """Flask's JSON provider, for ``jsonify`` and for views that return a dict."""
 
     def dumps(self, obj: Any, **kwargs: Any) -> str:
-        """``obj`` as JSON text. :raises TypeError: for a value that JSON cannot say."""
+        """``obj`` as JSON text. :raises TypeError: for a value without a JSON form."""
         return _encoded(obj).decode()
 
     def loads(self, s: str | bytes, **kwargs: Any) -> Any:
-        """The value that JSON text says. :raises orjson.JSONDecodeError: if it is none."""
+        """The value of JSON text. :raises orjson.JSONDecodeError: if the text is not JSON."""
         return orjson.loads(s)
 
     def response(self, *args: Any, **kwargs: Any) -> Response:
-        """An answer with the JSON of one value, or of keyword arguments as an object."""
+        """A response with the JSON of one value, or of the keyword arguments as an object."""
         return Response(_encoded(self._prepare_response_obj(args, kwargs)), content_type="application/json")
 
 
@@ -54,12 +54,12 @@ def _encoded(obj: Any) -> bytes:
 
 
 def _in_json(value: object) -> Any:
-    """What stands in JSON for a value that a database may answer with, and that JSON has not."""
+    """The JSON form of a database value whose type JSON does not have."""
     if isinstance(value, Deferred):
         return value.value
     form = _FORMS.get(type(value))
     if form is None:
-        raise TypeError(f"a value of type {type(value).__name__} has no JSON form")
+        raise TypeError(f"cannot write a value of type {type(value).__name__} as JSON; convert it first")
     return form(value)
 
 
@@ -70,7 +70,7 @@ def _moment(value: datetime) -> str:
 
 
 def _number(value: Decimal) -> orjson.Fragment:
-    """With all its digits; null for what is no number, as for floats."""
+    """A number with all its digits; null for NaN and infinity, as for floats."""
     return orjson.Fragment(str(value) if value.is_finite() else "null")
 
 

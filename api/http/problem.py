@@ -1,7 +1,7 @@
-"""Every error as ``application/problem+json`` (RFC 9457), whatever raised it.
+"""Error responses: ``application/problem+json`` (RFC 9457) for every error.
 
-``type`` is ``urn:isthmus:problem:`` and a name that stays the same, or ``about:blank`` where the status says it
-all. ``instance`` names the occurrence: the log has it beside what the answer to an unexpected error leaves out.
+``type`` is ``urn:isthmus:problem:`` and a stable name, or ``about:blank`` if the status is enough. ``instance``
+identifies the occurrence. For an unexpected error, the log has the details under the same ``instance``.
 """
 
 from __future__ import annotations
@@ -35,38 +35,38 @@ BLANK = "about:blank"
 _URN = "urn:isthmus:problem:"
 
 _KINDS: dict[type[errors.DataError], tuple[int, str, str]] = {
-    errors.NotFound: (404, "not-found", "There is no such record"),
-    errors.Conflict: (409, "conflict", "The record changed meanwhile"),
-    errors.SerializationFailure: (409, "conflict", "The record changed meanwhile"),
-    errors.ConstraintViolated: (409, "constraint-violated", "The records do not go together"),
-    errors.InvalidRow: (422, "invalid-row", "A row does not fit its table"),
-    errors.InvalidQuery: (400, "invalid-query", "The query cannot be understood"),
-    errors.Unsupported: (400, "unsupported", "The database cannot do this"),
-    errors.PermissionDenied: (403, "permission-denied", "The database's access rules refuse this"),
+    errors.NotFound: (404, "not-found", "The table or record does not exist"),
+    errors.Conflict: (409, "conflict", "Another request has changed the data"),
+    errors.SerializationFailure: (409, "conflict", "Another request has changed the data"),
+    errors.ConstraintViolated: (409, "constraint-violated", "The change violates a constraint"),
+    errors.InvalidRow: (422, "invalid-row", "A row is not valid for its table"),
+    errors.InvalidQuery: (400, "invalid-query", "The query is not valid"),
+    errors.Unsupported: (400, "unsupported", "The database does not support this"),
+    errors.PermissionDenied: (403, "permission-denied", "The access rules do not allow this"),
     errors.TransactionError: (409, "transaction-failed", "The transaction has failed"),
-    errors.OutcomeUnknown: (503, "outcome-unknown", "Whether the change was made is not known"),
+    errors.OutcomeUnknown: (503, "outcome-unknown", "The change may or may not have been made"),
     errors.Throttled: (503, "throttled", "The database is busy"),
     errors.TimedOut: (503, "timed-out", "The database did not answer in time"),
     errors.BackendError: (503, "unavailable", "The database is not available"),
     errors.UnreadableRecord: (500, "unreadable-record", "A stored record cannot be read"),
     errors.DataError: (500, "data-error", "The data layer failed"),
 }
-"""Status, name and title; of an error's classes the most specific one counts."""
+"""Status, name and title by error class; the most specific class of an error applies."""
 
 _WRONG_BY_ITSELF = (errors.ConstraintKind.NOT_NULL, errors.ConstraintKind.CHECK)
-"""Unlike a duplicate, a row that these refuse could never be stored."""
+"""Constraints that reject a row whatever other rows exist; their status is 422 instead of 409."""
 
 
 _OURS_ALONE = (errors.ConnectFailed, errors.CredentialsRefused)
-"""Errors that name hosts and settings, which no caller needs to know."""
+"""Errors that name hosts and settings. Clients get a general message, and the log has the details."""
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error as it is answered.
+    """A problem document.
 
-    :ivar type: a URI that names the kind of problem.
-    :ivar members: extension members beside RFC 9457's own.
+    :ivar type: a URI for the kind of problem.
+    :ivar members: extension members, in addition to those of RFC 9457.
     """
 
     status: int
@@ -77,7 +77,7 @@ class Problem:
     headers: dict[str, str] = field(default_factory=dict)
 
     def response(self, instance: str | None = None) -> Response:
-        """The answer.
+        """The HTTP response.
 
         :param instance: a URI for this occurrence; a new one by default.
         """
@@ -90,10 +90,10 @@ class Problem:
 
 
 def init_app(app: Flask) -> None:
-    """Answer every error of ``app`` as a problem."""
+    """Register error handlers that respond to every error of ``app`` with a problem document."""
     app.register_error_handler(errors.DataError, lambda error: problem_of(error).response())
     app.register_error_handler(AuthError, _refused)
-    # A fault of the program, which its users need not read about.
+    # A mistake in the program: clients get a 500 without details.
     app.register_error_handler(errors.CallerMissing, _unexpected)
     app.register_error_handler(HTTPException, _http_error)
     app.register_error_handler(Exception, _unexpected)
@@ -105,7 +105,7 @@ def new_instance() -> str:
 
 
 def problem_of(error: errors.DataError | AuthError) -> Problem:
-    """What is said of an error of the data layer or of identity."""
+    """The problem document of an error of the data layer or of authentication."""
     if isinstance(error, AuthError):
         return _auth_problem(error)
     lost_race = isinstance(error, errors.SerializationFailure)
@@ -121,7 +121,7 @@ def _detail(error: errors.DataError) -> str:
     if not isinstance(error, _OURS_ALONE):
         return error.message
     logger.error("%s: %s", error.backend or "a database", error.message)
-    return "the database cannot be reached; the log says why"
+    return "the database cannot be reached; the server's log has the reason"
 
 
 def _auth_problem(error: AuthError) -> Problem:
@@ -145,7 +145,7 @@ def _members(error: errors.DataError) -> dict[str, Any]:
 
 
 def _row_error(row: int, column: str | None, detail: str) -> dict[str, Any]:
-    """Where in the body the fault is: ``row`` from 1, and a JSON pointer as a URI fragment."""
+    """An entry of ``errors``: the position in the body as ``row``, from 1, and as a JSON pointer in a URI fragment."""
     steps = [str(row)] if g.get("isthmus_bulk") else []
     if column is not None:
         steps.append(column.replace("~", "~0").replace("/", "~1"))
@@ -160,7 +160,7 @@ def _headers(error: errors.DataError) -> dict[str, str]:
 
 
 def _refused(error: AuthError) -> Response:
-    # Quoted: the path is the caller's text, and a line of the log must stay one.
+    # Quoted, because the path comes from the client and must not add lines to the log.
     logger.info("refused %s %s from %s: %s", request.method, quote(request.path), request.remote_addr, error.message)
     return problem_of(error).response()
 
@@ -168,7 +168,7 @@ def _refused(error: AuthError) -> Response:
 def _http_error(error: HTTPException) -> Response:
     original = error.original_exception if isinstance(error, InternalServerError) else None
     if isinstance(original, errors.DataError | AuthError):
-        # It left a hook that ran after the view; Flask has logged it.
+        # A hook after the view raised it; Flask has logged it.
         return problem_of(original).response()
     status = error.code or 500
     headers = {name: value for name, value in error.get_headers() if name != "Content-Type"}

@@ -1,1 +1,1 @@
-"""Health, metrics, migrations and purging of a running application."""
+"""Health, metrics, automatic migration and purging of a running application."""

@@ -1,4 +1,4 @@
-"""Tables made by the application itself (``DB_AUTO_MIGRATE``), also in a database that is late."""
+"""Automatic migration (``DB_AUTO_MIGRATE``), including databases that become available after the start."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ _READY = "readyz"
 _UNTOUCHED = health.ENDPOINTS - {_READY}
 
 PATIENCE = 5.0
-"""Seconds that a database has for a sign of life, before the start goes on without it."""
+"""Timeout in seconds of the connection test; the start continues without a database that does not answer."""
 
 
 class AutoMigration:
-    """Brings every database of ``manager`` up to date once in this process, as soon as the application is served.
+    """Migrates every database of ``manager`` once in this process, as soon as the application serves requests.
 
-    Those that answer at :meth:`start`, or at the first request; the others before the first request that they would
-    answer. A command that only makes the application changes no database.
+    Databases that answer are migrated at :meth:`start` or at the first request; the others before the first request
+    that could use them. A command, which only creates the application, changes no database.
     """
 
     def __init__(self, manager: ConnectionManager) -> None:
@@ -51,17 +51,17 @@ class AutoMigration:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Migrate the databases that answer. :raises RequestError: if one answers, and refuses."""
+        """Migrate the databases that answer. :raises RequestError: if one rejects a migration."""
         with self._lock:
             self._started = True
             for name, adapter in list(self._waiting.items()):
-                self._try(name, adapter)
+                self._migrate(name, adapter)
 
     def before_request(self) -> None:
-        """Migrate what this request may reach. Costs nothing once all is done."""
+        """Migrate the databases that this request may use. It does nothing once all are migrated."""
         if not self._waiting or request.endpoint is None or request.endpoint in _UNTOUCHED:
             return
-        # Readiness is asked of a database that may have no tables yet; but a probe does not wait for others' work.
+        # A readiness probe may find a database without tables, but must not wait for another thread's migration.
         if self._lock.acquire(blocking=request.endpoint != _READY):
             try:
                 self._migrate_reachable()
@@ -72,26 +72,26 @@ class AutoMigration:
         started, self._started = self._started, True
         active = self._manager.get_active_adapter() if started else None
         for name, adapter in list(self._waiting.items()):
-            # One that is away is not worth waiting for; it is asked again all the time, and will be found well.
+            # Do not wait for an unavailable database: the prober reconnects, and a later request migrates it.
             if not started or (active is not None and (adapter is active or adapter.connected)):
                 try:
-                    self._try(name, adapter)
+                    self._migrate(name, adapter)
                 except RequestError as error:
-                    # No later request would change that, and each finds out by itself what it can do without.
+                    # A retry would fail again. Requests that need the missing tables report them.
                     del self._waiting[name]
-                    logger.error("%s is not migrated: %s", name, error)
+                    logger.error("cannot migrate %s; run `flask db upgrade` after the correction: %s", name, error)
 
-    def _try(self, name: str, adapter: DatabaseAdapter) -> None:
+    def _migrate(self, name: str, adapter: DatabaseAdapter) -> None:
         with as_application(within=PATIENCE):
             answers, message = bare(adapter).test_connection()
         if not answers:
-            logger.warning("%s is not migrated yet: %s", name, message)
+            logger.warning("%s is not available, its migration is postponed: %s", name, message)
             return
         try:
             applied = [] if is_up_to_date(adapter) else migrations.runner.upgrade(adapter)
             lacking = missing(adapter)
         except BackendError as error:
-            logger.warning("%s is not migrated yet: %s", name, error)
+            logger.warning("%s is not available, its migration is postponed: %s", name, error)
             return
         del self._waiting[name]
         if applied:
@@ -101,14 +101,14 @@ class AutoMigration:
 
 
 def init_app(app: Flask, manager: ConnectionManager) -> None:
-    """Have the tables of ``app``'s databases made when it is served."""
+    """Migrate the databases of ``app`` when it serves requests."""
     migration = AutoMigration(manager)
     Isthmus.of(app)[AutoMigration] = migration
     app.before_request(migration.before_request)
 
 
 def start(app: Flask) -> None:
-    """Make the tables now, if that is not switched off. :raises RequestError: if a database answers, and refuses."""
+    """Migrate now, unless ``DB_AUTO_MIGRATE`` is false. :raises RequestError: if a database rejects a migration."""
     isthmus = Isthmus.found(app)
     if AutoMigration in isthmus:
         isthmus[AutoMigration].start()

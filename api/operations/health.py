@@ -1,4 +1,4 @@
-"""How the application is: for load balancers, for people, and for Prometheus. No secrets, and no need to sign in."""
+"""Health, readiness, status and metrics endpoints. They contain no secrets and need no sign-in."""
 
 from __future__ import annotations
 
@@ -30,21 +30,21 @@ from database.core.tables.access_rules import ADMIN
 
 READY_FOR = 1.0
 PATIENCE = 2.0
-"""Seconds: a load balancer does not wait long."""
+"""Seconds: how long a result is used, and the time limit of a test, because load balancers do not wait long."""
 
 ENDPOINTS = frozenset({"livez", "readyz", "status", "metrics"})
 
 _PLACES = frozenset({"host", "port", "database", "user", "path", "url"})
-"""What is known of a database that helps who wants to get at it."""
+"""Members of a database's status that would help an attacker to reach it; shown to administrators only."""
 
 ALIVE = {"status": "alive"}
 UNCACHED = {"Cache-Control": "no-store"}
 
 
 class Readiness:
-    """Why reads cannot be answered, by database; asked at most once in ``READY_FOR`` seconds.
+    """Tests whether a database can answer reads, at most once in ``READY_FOR`` seconds.
 
-    While one request asks, the others get the answer that is known.
+    While one request tests, the others get the previous result.
     """
 
     def __init__(self, manager: ConnectionManager, clock: Clock = monotonic) -> None:
@@ -57,51 +57,51 @@ class Readiness:
 
     def _build(self) -> None:
         """Everything that must not be shared with a forked child."""
-        self._asking = threading.Lock()
+        self._testing = threading.Lock()
 
     def __call__(self) -> Mapping[str, str]:
-        """The reasons of a moment ago; none if a database answers reads."""
+        """The reason why each database cannot answer reads; empty if one can."""
         if self._answer is None or self._clock() >= self._good_until:
             self._refresh()
         return self._answer or {}
 
     def _refresh(self) -> None:
-        if not self._asking.acquire(blocking=self._answer is None):
+        if not self._testing.acquire(blocking=self._answer is None):
             return
         try:
             if self._answer is None or self._clock() >= self._good_until:
-                self._answer = self._reasons()
+                self._answer = self._test_databases()
                 self._good_until = self._clock() + READY_FOR
         finally:
-            self._asking.release()
+            self._testing.release()
 
-    def _reasons(self) -> Mapping[str, str]:
+    def _test_databases(self) -> Mapping[str, str]:
         reasons: dict[str, str] = {}
         with as_application(within=PATIENCE):
             for name, adapter in self._manager.adapters.items():
                 answers, message = adapter.test_connection()
                 if answers:
-                    # Of a database that answers, nobody takes the reads over.
-                    problem = _unreadable(adapter)
+                    # Reads go to the first database that answers; no fallback replaces it.
+                    problem = _find_unreadable_table(adapter)
                     return {} if problem is None else {name: problem}
                 reasons[name] = message
         return reasons
 
 
-def _unreadable(adapter: DatabaseAdapter) -> str | None:
-    """What is wrong with the first declared table that cannot be read; asked where that costs next to nothing."""
+def _find_unreadable_table(adapter: DatabaseAdapter) -> str | None:
+    """The error of the first declared table that cannot be read. Tested on SQL databases only, where it is cheap."""
     if adapter.capabilities.sql != "native":
         return None
     for table in adapter.schema:
         try:
             adapter.run_alone(Select(table.name, ("id",), limit=1))
         except DataError as error:
-            return f"table {table.name} cannot be read: {error}"
+            return f"cannot read table {table.name}: {error}"
     return None
 
 
 def _shown(info: dict[str, Any]) -> dict[str, Any]:
-    """What the caller may know of the databases."""
+    """The status that the caller may see: without addresses, unless the caller is an administrator."""
     if (g.get("user_data") or {}).get("role") == ADMIN:
         return info
     adapters = {
@@ -117,34 +117,34 @@ def init_app(
     others: Mapping[str, Callable[[], object]] | None = None,
     ready: Readiness | None = None,
 ) -> None:
-    """Give ``app`` ``/livez``, ``/readyz``, ``/status`` and ``/metrics``.
+    """Add ``/livez``, ``/readyz``, ``/status`` and ``/metrics`` to ``app``.
 
-    :param others: what tells of the other parts of the application, by the names that ``/status`` has for them.
+    :param others: functions that return the status of other parts of the application, by their names in ``/status``.
     """
     why_not = ready or Readiness(manager)
     registry = CollectorRegistry()
     registry.register(AdapterCollector(manager))
 
     def livez() -> ResponseReturnValue:
-        """The process answers; says nothing about databases."""
+        """Return 200 if the process runs, whatever the state of the databases."""
         return ALIVE, UNCACHED
 
     def readyz() -> ResponseReturnValue:
-        """200 if reads can be answered, else 503 with the reasons."""
+        """Return 200 if a database can answer reads, else 503 with the reasons."""
         reasons = why_not()
         if reasons:
             return {"status": "not ready", "reasons": dict(reasons)}, 503, UNCACHED
         return {"status": "ready"}, 200, UNCACHED
 
     def status() -> ResponseReturnValue:
-        """What is known of every database and the other parts, without asking; where they are, for administrators."""
+        """Return the known state of all databases and other parts without calling them; addresses to administrators."""
         known = {name: tell() for name, tell in (others or {}).items()}
         return jsonify(_shown(manager.get_connection_info()) | known), UNCACHED
 
     def metrics() -> ResponseReturnValue:
-        """The counters of this process, in Prometheus' text format."""
+        """Return the metrics of this process in Prometheus' text format."""
         return Response(generate_latest(registry), headers=UNCACHED, content_type=CONTENT_TYPE_LATEST)
 
     for view in (livez, readyz, status, metrics):
-        # An old cookie must not hide them.
+        # An outdated cookie must not prevent access.
         app.add_url_rule(f"/{view.__name__}", view.__name__, without_cookies(view))

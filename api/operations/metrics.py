@@ -1,4 +1,4 @@
-"""The databases' counters for Prometheus, read when they are asked for."""
+"""Metrics of the databases for Prometheus, collected at each request."""
 
 from __future__ import annotations
 
@@ -19,17 +19,20 @@ from database.resilience.metrics import OperationCounts
 CIRCUIT_STATES = ("closed", "open", "half-open")
 OUTCOMES = ("ok", "request_error", "backend_error", "unknown")
 
-_COUNTERS = {"openings": "Times the circuit opened.", "refused": "Calls that the open circuit refused."}
+_COUNTERS = {
+    "openings": "Times the circuit breaker opened.",
+    "refused": "Calls that the open circuit breaker refused.",
+}
 _GAUGES = {
-    "in_flight": "Calls and transactions at the database now.",
-    "active_transactions": "Transactions that are open now.",
-    "retries_left": "Repetitions that the retry budget allows now.",
+    "in_flight": "Calls and transactions in progress.",
+    "active_transactions": "Open transactions.",
+    "retries_left": "Retries that the retry budget allows now.",
 }
 _POOL_PREFIX = "pool_"
 
 
 class AdapterCollector(Collector):
-    """Every adapter of ``manager``, each with its name as the label ``adapter``."""
+    """Collects the metrics of every adapter of ``manager``, with its name as the label ``adapter``."""
 
     def __init__(self, manager: ConnectionManager) -> None:
         self._manager = manager
@@ -51,14 +54,16 @@ class AdapterCollector(Collector):
         yield from _operations(list(adapters))
 
     def _active(self) -> Metric:
-        family = GaugeMetricFamily("isthmus_active", "1 for the database that writes go to.", labels=["adapter"])
+        family = GaugeMetricFamily("isthmus_active", "1 for the database that gets the writes.", labels=["adapter"])
         for name in self._manager.adapters:
             family.add_metric([name], float(name == self._manager.active_adapter))
         return family
 
 
 def _circuits(infos: list[tuple[str, dict[str, Any]]]) -> Metric:
-    family = GaugeMetricFamily("isthmus_circuit_state", "1 for the circuit's state.", labels=["adapter", "state"])
+    family = GaugeMetricFamily(
+        "isthmus_circuit_state", "1 for the circuit breaker's state.", labels=["adapter", "state"]
+    )
     for name, info in infos:
         for state in CIRCUIT_STATES:
             family.add_metric([name, state], float(info["circuit_state"] == state))
@@ -72,7 +77,7 @@ def _fill(family: CounterMetricFamily | GaugeMetricFamily, infos: list[tuple[str
 
 
 def _pools(infos: list[tuple[str, dict[str, Any]]]) -> Metric:
-    family = GaugeMetricFamily("isthmus_pool", "Connections, by what they are.", labels=["adapter", "connections"])
+    family = GaugeMetricFamily("isthmus_pool", "Connections of the pool by state.", labels=["adapter", "connections"])
     for name, info in infos:
         for key, value in info.items():
             if key.startswith(_POOL_PREFIX) and isinstance(value, int | float):
@@ -82,10 +87,10 @@ def _pools(infos: list[tuple[str, dict[str, Any]]]) -> Metric:
 
 def _operations(adapters: list[DatabaseAdapter]) -> Iterator[Metric]:
     calls = CounterMetricFamily(
-        "isthmus_operations", "Operations sent, by outcome.", labels=["adapter", "operation", "outcome"]
+        "isthmus_operations", "Operations sent to the database, by outcome.", labels=["adapter", "operation", "outcome"]
     )
     durations = HistogramMetricFamily(
-        "isthmus_operation_duration_seconds", "How long operations took.", labels=["adapter", "operation"]
+        "isthmus_operation_duration_seconds", "Duration of operations.", labels=["adapter", "operation"]
     )
     for adapter in adapters:
         for kind, counts in adapter.pipeline.metrics.snapshot().items():
@@ -101,7 +106,7 @@ def _by_outcome(counts: OperationCounts) -> tuple[int, ...]:
 
 
 def _buckets(counts: OperationCounts) -> list[tuple[str, float]]:
-    """Cumulative, as Prometheus wants them."""
+    """Cumulative counts, as Prometheus requires."""
     bounds = [bound for bound, _ in counts["durations"]]
     totals = list(accumulate(count for _, count in counts["durations"]))
     named = [(repr(bound), float(total)) for bound, total in zip(bounds, totals, strict=True)]

@@ -1,7 +1,7 @@
-"""What is old and needed by nobody, deleted by the application itself.
+"""Deletion of old data by the application itself.
 
-Once in ``PURGE_INTERVAL`` seconds, with a request: in a thread of its own, which ends when it is done. Every process
-does so at a time of its own; what one has deleted, the others do not find.
+A request starts it every ``PURGE_INTERVAL`` seconds, in a thread of its own, which ends when it is done. Every process
+purges at its own time.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ from database.purging import purge_changes
 logger = logging.getLogger(__name__)
 
 _SOON = 60.0
-"""Seconds within which a process purges for the first time, if the interval is not shorter."""
+"""Seconds until a process purges for the first time, at most; less if the interval is shorter."""
 
 Step = Callable[[], object]
 
 
 class Purger:
-    """Purges a manager's databases when it is time.
+    """Purges the databases of a manager periodically.
 
     :param clock: a monotonic clock.
     """
@@ -54,20 +54,20 @@ class Purger:
         self._due = self._clock() + chance() * min(self._settings.purge_interval, _SOON)
 
     def before_request(self) -> None:
-        """Begin to purge if it is time; the request does not wait for it."""
+        """Start a purge if it is due. The request does not wait for it."""
         if self._clock() >= self._due and self._running.acquire(blocking=False):
             self._due = self._clock() + self._settings.purge_interval
             in_background("isthmus-purge", self._run)
 
     def run(self) -> None:
-        """Purge everything; what a database refuses now is left for the next time."""
+        """Purge everything. A failed step is logged, and the next purge repeats it."""
         for what, step in self._steps():
             try:
                 step()
             except DataError as error:
-                logger.warning("%s were not purged: %s", what, error)
+                logger.warning("cannot purge %s, the next purge retries: %s", what, error)
             except Exception:
-                logger.exception("%s were not purged", what)
+                logger.exception("cannot purge %s", what)
 
     def _run(self) -> None:
         try:
@@ -86,6 +86,6 @@ class Purger:
 
 
 def init_app(app: Flask, manager: ConnectionManager) -> None:
-    """Have ``app`` delete what is old in ``manager``'s databases, unless ``PURGE_INTERVAL`` is 0."""
+    """Purge the databases of ``manager`` with requests of ``app``, unless ``PURGE_INTERVAL`` is 0."""
     if manager.settings.purge_interval:
         app.before_request(Purger(manager).before_request)

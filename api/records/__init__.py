@@ -1,1 +1,1 @@
-"""Routes of the declared tables."""
+"""The routes of the declared tables."""

@@ -1,12 +1,12 @@
-"""Filters of a query string, in the manner of PostgREST, as filters of the portable query.
+"""Parser for filters in the query string, with the syntax of PostgREST.
 
 ::
 
     formula=eq.H2O            name=not.like.wat*         id=in.(a,b,"c,d")        formula=is.null
     properties=cs.{"mass":18} or=(name.eq.water,and(version.gt.2,formula.not.is.null))
 
-Inside ``or=(…)``, ``and=(…)`` and ``in.(…)`` a value with a comma or parentheses stands in double quotes, in which
-a backslash makes the next character literal.
+Inside ``or=(…)``, ``and=(…)`` and ``in.(…)``, a value with a comma or parentheses must be in double quotes. A backslash
+in the quotes escapes the next character.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from database.core.query.filters import conditions
 
 MAX_CONDITIONS = 100
 MAX_DEPTH = 16
-"""Less than a query may have of both, because the filter of a cursor and of the access rules is added to them."""
+"""Both are below the limits of a query, because the filters of the cursor and of the access rules are added."""
 
 
 GROUPS = frozenset({"and", "or", "not.and", "not.or"})
-"""Parameters that join conditions on any columns."""
+"""Parameters that combine several conditions."""
 
 _OPERATORS: dict[str, Operator] = {
     **{name: name for name in ("eq", "neq", "gt", "gte", "lt", "lte", "in", "like", "ilike", "contains")},
@@ -44,12 +44,12 @@ _ESCAPED = re.compile(r"\\(.)", re.S)
 
 
 def checked_filters(filters: list[Filter]) -> Filter | None:
-    """All of the filters at once; None for none. :raises InvalidQuery: for too many conditions."""
+    """The conjunction of the filters; None if there are none. :raises InvalidQuery: for too many conditions."""
     if not filters:
         return None
     where = filters[0] if len(filters) == 1 else And(tuple(filters))
     if sum(1 for _ in conditions(where)) > MAX_CONDITIONS:
-        raise InvalidQuery(f"a query has at most {MAX_CONDITIONS} conditions")
+        raise InvalidQuery(f"the query must have at most {MAX_CONDITIONS} conditions")
     return where
 
 
@@ -57,18 +57,18 @@ def group(schema: TableSchema, name: str, text: str) -> Filter:
     """The filter of a parameter such as ``or=(a.eq.1,b.gt.2)``.
 
     :param name: one of ``GROUPS``.
-    :raises InvalidQuery: says what is wrong with it.
+    :raises InvalidQuery: if it is malformed; names the problem.
     """
     match = _GROUP.fullmatch(name + text)
     if match is None:
-        raise InvalidQuery(f"parameter {name!r} takes conditions in parentheses")
+        raise InvalidQuery(f"parameter {name!r} must be a list of conditions in parentheses, such as (a.eq.1,b.gt.2)")
     return _group(schema, match, MAX_DEPTH)
 
 
 def condition(schema: TableSchema, name: str, text: str) -> Filter:
-    """The filter of a parameter such as ``formula=eq.H2O``, whose value is taken as it is.
+    """The filter of a parameter such as ``formula=eq.H2O``. The value has no quotes or escapes.
 
-    :raises InvalidQuery: says what is wrong with it.
+    :raises InvalidQuery: if it is malformed; names the problem.
     """
     return _condition(schema, name, text, in_group=False)
 
@@ -76,7 +76,7 @@ def condition(schema: TableSchema, name: str, text: str) -> Filter:
 def _group(schema: TableSchema, match: re.Match[str], depth: int) -> Filter:
     parts = tuple(_member(schema, part, depth - 1) for part in _parts(match["inner"]))
     if not parts:
-        raise InvalidQuery(f"{match['joint']} needs at least one condition")
+        raise InvalidQuery(f"parameter {match['joint']!r} needs at least one condition")
     joined: Filter = And(parts) if match["joint"] == "and" else Or(parts)
     return Not(joined) if match["negated"] else joined
 
@@ -87,7 +87,7 @@ def _member(schema: TableSchema, text: str, depth: int) -> Filter:
         name, _, rest = text.partition(".")
         return _condition(schema, name, rest, in_group=True)
     if depth == 0:
-        raise InvalidQuery(f"conditions must not be nested deeper than {MAX_DEPTH}")
+        raise InvalidQuery(f"conditions must be nested at most {MAX_DEPTH} levels deep")
     return _group(schema, match, depth)
 
 
@@ -97,7 +97,9 @@ def _condition(schema: TableSchema, name: str, text: str, *, in_group: bool) -> 
     operator, dot, value = positive.partition(".")
     if operator not in _OPERATORS or not dot:
         known = ", ".join(_OPERATORS)
-        raise InvalidQuery(f"column {name!r} takes operator.value, as in eq.1, with one of the operators {known}")
+        raise InvalidQuery(
+            f"the condition on column {name!r} must have the form operator.value, such as eq.1; operators are {known}"
+        )
     where = _where(column, _OPERATORS[operator], _unquoted(value) if in_group else value)
     return where if positive == text else Not(where)
 
@@ -105,7 +107,7 @@ def _condition(schema: TableSchema, name: str, text: str, *, in_group: bool) -> 
 def _where(column: Column, operator: Operator, text: str) -> Where:
     if operator == "is_null":
         if text not in {"null", "not_null"}:
-            raise InvalidQuery(f"column {column.name!r}: is takes null or not_null")
+            raise InvalidQuery(f"the condition on column {column.name!r} must be is.null or is.not_null")
         return Where(column.name, operator, text == "null")
     if operator == "in":
         return Where(column.name, operator, tuple(_value(column, _unquoted(part)) for part in _listed(column, text)))
@@ -123,12 +125,12 @@ def _value(column: Column, text: str) -> Any:
 
 def _listed(column: Column, text: str) -> list[str]:
     if not (text.startswith("(") and text.endswith(")")):
-        raise InvalidQuery(f"column {column.name!r}: in takes a list in parentheses")
+        raise InvalidQuery(f"the condition on column {column.name!r} must have a list in parentheses, such as in.(a,b)")
     return _parts(text[1:-1])
 
 
 def _parts(text: str) -> list[str]:
-    """What commas separate, outside of quotes and inner parentheses."""
+    """Split at commas outside of quotes and inner parentheses."""
     parts: list[str] = []
     depth = start = position = 0
     while position < len(text):
@@ -144,7 +146,7 @@ def _parts(text: str) -> list[str]:
             start = position + 1
         position += 1
     if depth:
-        raise InvalidQuery("parentheses must be closed in the order they were opened")
+        raise InvalidQuery("the parentheses of a condition do not match")
     return [*parts, text[start:]] if text else []
 
 
@@ -160,5 +162,5 @@ def _unquoted(text: str) -> str:
         return text
     match = _QUOTED.fullmatch(text)
     if match is None:
-        raise InvalidQuery("a quoted value must end where its double quotes end")
+        raise InvalidQuery("a quoted value must not continue after the closing double quote")
     return _ESCAPED.sub(r"\1", match[1])

@@ -1,7 +1,7 @@
-"""What a list of records is asked for, read from the query string: columns, filters, order and page.
+"""Parser for the query string of a list: columns, filters, order and page.
 
-``select``, ``order``, ``limit``, ``offset``, ``cursor`` and ``count=exact``; every other parameter is a filter
-of :mod:`api.records.routes.filters`. What is not understood is refused, never left out.
+The parameters are ``select``, ``order``, ``limit``, ``offset``, ``cursor`` and ``count=exact``. Any other parameter is
+a filter of :mod:`api.records.filters`. Unknown parameters are errors; none is ignored.
 """
 
 from __future__ import annotations
@@ -37,16 +37,16 @@ _NULLS: dict[str, Nulls] = {"nullsfirst": "first", "nullslast": "last"}
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """A list as it was asked for.
+    """A requested list.
 
-    Its columns, filters and order are checked by the query that reads it.
+    The query that reads it checks columns, filters and order.
 
-    :ivar columns: to show; None for all.
+    :ivar columns: the columns to return; None for all.
     :ivar where: the filters, without the cursor's.
-    :ivar order: the sort keys that were given.
+    :ivar order: the sort keys of the request.
     :ivar keys: the complete sort keys, the id last.
-    :ivar last: the values of ``keys`` of the row that the page follows; None for the first page.
-    :ivar count: whether all rows that match are to be counted.
+    :ivar last: the values of ``keys`` in the row before the page; None for the first page.
+    :ivar count: whether to count all matching rows.
     """
 
     table: str
@@ -60,7 +60,7 @@ class Listing:
     count: bool
 
     def filter_behind(self, last: tuple[Any, ...] | None) -> Filter | None:
-        """The filters, and nothing up to a row with these sort key values; for None, from the first row on."""
+        """The filters for the rows after a row with these sort key values; for None, for all rows."""
         if last is None:
             return self.where
         behind = after(self.order, last)
@@ -68,26 +68,26 @@ class Listing:
 
     @property
     def fetched_columns(self) -> tuple[str, ...] | None:
-        """The columns to show, and those that the next cursor is made of."""
+        """The columns to return and the sort keys, which the next cursor needs."""
         return with_columns(self.columns, [key.column for key in self.keys])
 
     def cursor_behind(self, last: tuple[Any, ...]) -> str:
-        """The cursor of the page that follows a row with these sort key values."""
+        """The cursor of the page after a row with these sort key values."""
         document = [_fingerprint(self.table, self.keys), last]
         return urlsafe_b64encode(orjson.dumps(document)).rstrip(b"=").decode()
 
 
 def read_listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listing:
-    """The list that a query string asks for.
+    """Parse the query string of a list.
 
-    :raises InvalidQuery: for anything that is unknown, repeated or malformed; says what.
+    :raises InvalidQuery: for an unknown, repeated or malformed parameter; names it.
     """
     singles = _singles(parameters)
     order = _order(singles.get("order"))
     keys = complete_order(order)
     cursor, offset = singles.get("cursor"), singles.get("offset")
     if cursor is not None and offset is not None:
-        raise InvalidQuery("a cursor and an offset do not go together")
+        raise InvalidQuery("cursor and offset cannot be combined; use one of them")
     return Listing(
         schema.name,
         _columns(singles.get("select")),
@@ -102,15 +102,15 @@ def read_listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listin
 
 
 def read_columns(parameters: MultiDict[str, str]) -> tuple[str, ...] | None:
-    """The columns to show of a single record; None for all. :raises InvalidQuery: for any parameter but ``select``."""
+    """The columns to return of a record; None for all. :raises InvalidQuery: for any parameter except ``select``."""
     refuse_parameters(parameters, allowed=("select",))
     return _columns(_singles(parameters).get("select"))
 
 
 def with_columns(columns: tuple[str, ...] | None, more: Sequence[str]) -> tuple[str, ...] | None:
-    """The columns to show and those that are needed besides; None for all.
+    """The columns to return and additional columns; None for all.
 
-    Of those to show all are kept, so that the query refuses one that is named twice.
+    Repeated columns to return are kept, so that the query rejects them.
     """
     if columns is None:
         return None
@@ -118,17 +118,17 @@ def with_columns(columns: tuple[str, ...] | None, more: Sequence[str]) -> tuple[
 
 
 def refuse_parameters(parameters: MultiDict[str, str], *, allowed: Sequence[str] = ()) -> None:
-    """Refuse every parameter that is not allowed. :raises InvalidQuery: names it."""
+    """Reject other parameters. :raises InvalidQuery: for a parameter that is not allowed; names it."""
     unknown = next((name for name in parameters if name not in allowed), None)
     if unknown is not None:
-        raise InvalidQuery(f"there is no parameter {unknown[:64]!r} here")
+        raise InvalidQuery(f"parameter {unknown[:64]!r} is not allowed here")
 
 
 def _singles(parameters: MultiDict[str, str]) -> dict[str, str]:
     given = {name: parameters.getlist(name) for name in _SINGLES & parameters.keys()}
     repeated = next((name for name, values in given.items() if len(values) > 1), None)
     if repeated is not None:
-        raise InvalidQuery(f"parameter {repeated!r} may be given once")
+        raise InvalidQuery(f"parameter {repeated!r} must not be repeated")
     return {name: values[0] for name, values in given.items()}
 
 
@@ -155,7 +155,9 @@ def _order_key(text: str) -> Order:
     descending = _DIRECTIONS[words.pop(0)] if words and words[0] in _DIRECTIONS else False
     nulls = _NULLS[words.pop(0)] if words and words[0] in _NULLS else None
     if words:
-        raise InvalidQuery("order takes column.asc or column.desc, then .nullsfirst or .nullslast if need be")
+        raise InvalidQuery(
+            "order must have the form column.asc or column.desc, optionally followed by .nullsfirst or .nullslast"
+        )
     return Order(column, descending, nulls)
 
 
@@ -165,7 +167,7 @@ def _number(name: str, text: str, most: int | None = None) -> int:
     except ValueError as error:
         raise InvalidQuery(f"{name} {error}") from None
     if number < 0 or (most is not None and number > most):
-        raise InvalidQuery(f"{name} must be from 0" + (f" to {most}" if most is not None else ""))
+        raise InvalidQuery(f"{name} must be at least 0" + (f" and at most {most}" if most is not None else ""))
     return number
 
 
@@ -176,8 +178,8 @@ def _count(text: str | None) -> bool:
 
 
 def _last(schema: TableSchema, order: tuple[Order, ...], cursor: str) -> tuple[Any, ...]:
-    """The sort key values in a cursor, which may be anything that a caller has made up."""
-    other = InvalidQuery("the cursor was not made for this list in this order")
+    """The sort key values in a cursor. A client may have sent any text."""
+    other = InvalidQuery("the cursor is not valid for this table and order; use next_cursor of the previous page")
     try:
         document = orjson.loads(b64decode(cursor + "=" * (-len(cursor) % 4), b"-_", validate=True))
     except ValueError:
@@ -193,7 +195,7 @@ def _key_value(schema: TableSchema, key: Order, value: Any) -> Any:
     try:
         return schema.column(key.column).check(value)
     except ValueError as error:
-        raise InvalidQuery(f"the cursor's {key.column!r} {error}") from None
+        raise InvalidQuery(f"column {key.column!r} of the cursor {error}") from None
 
 
 def _fingerprint(table: str, order: Sequence[Order]) -> str:

@@ -1,4 +1,4 @@
-"""Reading a page of a list, in portions, so that rows of a megabyte do not make an answer of a gigabyte."""
+"""Reading a page of a list in portions, so that a page of large rows does not become a huge response."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from database import Unreadable
 from database import current_database
 
 PORTION: Final = 25
-"""Rows that are read at once before it is known how large they are."""
+"""Rows of a portion while the size of the rows is unknown, or large."""
 
 LARGER_PORTION: Final = 300
-"""Rows that are read at once if those before them were small."""
+"""Rows of a portion if the rows before it were small."""
 
 MOST_BYTES: Final = 8 << 20
-"""Bytes of JSON after which a page ends, though more rows were wanted."""
+"""Bytes of JSON after which a page ends, even below its limit of rows."""
 
 
 @dataclass(slots=True)
 class Page:
-    """Rows of a list, with the columns that the next cursor is made of.
+    """Rows of a list, with the sort keys that the next cursor needs.
 
-    :ivar last: the sort key values of the last row; of the last one before it if its own cannot be read.
+    :ivar last: the sort key values of the last row with readable sort keys.
     :ivar more: whether other rows follow.
-    :ivar count: of all rows that match, at the moment of the first portion, if it was asked for.
-    :ivar unreadable: what stands in the place of rows that cannot be read.
+    :ivar count: the number of all matching rows at the time of the first portion; None if not requested.
+    :ivar unreadable: the rows that cannot be read.
     """
 
     last: tuple[Any, ...] | None
@@ -45,11 +45,11 @@ class Page:
 
     @property
     def length(self) -> int:
-        """How many rows it has, read or not."""
+        """The number of rows, readable or not."""
         return len(self.rows) + len(self.unreadable)
 
     def take(self, listing: Listing, result: Result, portion: int) -> bool:
-        """Take over a portion; whether it leads further, and does not end in rows whose place cannot be told."""
+        """Add a portion; whether ``last`` has advanced, which it does not if no row has readable sort keys."""
         before = self.last
         entries = _in_order(result)
         self.more = len(entries) > portion
@@ -71,11 +71,11 @@ class Page:
 
 
 def read_page(listing: Listing) -> Page:
-    """The rows of a page: as many as are wanted, or fewer if they are large. Portions are read one after another,
-    as pages are: between two of them others may write.
+    """Read a page: the requested number of rows, or fewer if they are large. Other requests may write between two
+    portions, as between two pages.
     """
     portion = min(listing.limit, PORTION)
-    result, count = _first(listing, portion)
+    result, count = _read_first(listing, portion)
     page = Page(listing.last, count=count)
     size, advanced = 0, page.take(listing, result, portion)
     while page.more and (page.length < listing.limit or page.last == listing.last):
@@ -99,13 +99,13 @@ def _in_order(result: Result) -> list[Row | Unreadable]:
     return entries
 
 
-def _first(listing: Listing, portion: int) -> tuple[Result, int | None]:
-    """The first portion, with the count if it is asked for."""
+def _read_first(listing: Listing, portion: int) -> tuple[Result, int | None]:
+    """Read the first portion, with the count if it was requested."""
     select = _portion(listing, listing.last, portion)
     if not listing.count or listing.last is None:
         result = current_database().run(select)
         return result, result.count
-    # Behind a cursor, all rows that match are not those that the page is taken from; both are of one moment.
+    # The count includes the rows before the cursor, so it needs a query of its own, in the same snapshot.
     everything = Select(listing.table, ("id",), listing.where, limit=0, count=True)
     result, counted = current_database().run(Batch((select, everything))).parts
     return result, counted.count
@@ -118,7 +118,7 @@ def _portion(listing: Listing, last: tuple[Any, ...] | None, rows: int) -> Selec
         listing.fetched_columns,
         listing.filter_behind(last),
         listing.order,
-        # One more than is shown tells whether others follow.
+        # One additional row shows whether others follow.
         rows + 1 if rows else 0,
         listing.offset if first else None,
         count=first and listing.count and listing.last is None,

@@ -1,4 +1,4 @@
-"""The declared tables as resources: lists, single records, and changes with versions."""
+"""The routes ``/api/<table>`` and ``/api/<table>/<id>``: lists, single records, and versioned changes."""
 
 from __future__ import annotations
 
@@ -45,9 +45,9 @@ blueprint = Blueprint("records", __name__, url_prefix="/api")
 @transactional(lazy=True)
 @on_table("read")
 def list_records(schema: TableSchema) -> ResponseReturnValue:
-    """A page of records: ``{"data": […], "next_cursor": …}``, and ``count`` if it was asked for.
+    """Return a page of records: ``{"data": […], "next_cursor": …}``, and ``count`` if the request asks for it.
 
-    Records that cannot be read are named in ``unreadable``; it is missing if there are none.
+    ``unreadable`` lists the records that cannot be read, if there are any.
     """
     listing = read_listing(schema, request.args)
     page = read_page(listing)
@@ -67,7 +67,7 @@ def list_records(schema: TableSchema) -> ResponseReturnValue:
 @on_table("write")
 @idempotent
 def create_records(schema: TableSchema) -> ResponseReturnValue:
-    """A new record, or several from a list, all or none."""
+    """Create a record, or all records of a list, or none of them if one is invalid."""
     refuse_parameters(request.args)
     rows, bulk = read_rows(schema)
     created = current_database().run(Insert(schema.name, rows)).rows
@@ -80,7 +80,7 @@ def create_records(schema: TableSchema) -> ResponseReturnValue:
 @transactional(lazy=True)
 @on_table("read")
 def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
-    """One record, with its version as the entity tag; 304 if the caller has it already."""
+    """Return one record with its ``ETag``; 304 if the client has this version."""
     columns = read_columns(request.args)
     fetched = with_columns(columns, ["version"] if schema.versioned else [])
     result = current_database().run(Get(schema.name, record_id, fetched))
@@ -96,16 +96,16 @@ def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
 @on_table("write")
 @idempotent
 def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
-    """The record made, or replaced: columns that the body leaves out get their defaults."""
+    """Create or replace the record. Columns that are not in the body get their defaults."""
     refuse_parameters(request.args)
     body = read_replacement(schema, record_id)
-    current = _current(schema, record_id)
+    current = _read_current(schema, record_id)
     preconditions.require(current)
     if current is None:
         return _created(schema, current_database().run(Insert(schema.name, [body])).rows[0])
     columns = complete_rows(schema, [_with_owner(schema, body, current)], utc_now())
     values = {name: column[0] for name, column in columns.items() if name != "id" and name not in MANAGED}
-    return _updated(schema, Update(schema.name, values, record_id, expected_version=current.get("version")))
+    return _update(schema, Update(schema.name, values, record_id, expected_version=current.get("version")))
 
 
 @blueprint.patch("/<table>/<record_id>")
@@ -113,10 +113,11 @@ def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
 @on_table("write")
 @idempotent
 def change_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
-    """Some columns of the record changed."""
+    """Change the columns in the body."""
     refuse_parameters(request.args)
     changes = read_changes(schema)
-    return _updated(schema, Update(schema.name, changes, record_id, expected_version=_demanded(schema, record_id)))
+    expected = _expected_version(schema, record_id)
+    return _update(schema, Update(schema.name, changes, record_id, expected_version=expected))
 
 
 @blueprint.delete("/<table>/<record_id>")
@@ -124,22 +125,22 @@ def change_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
 @on_table("delete")
 @idempotent
 def delete_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
-    """The record gone."""
+    """Delete the record."""
     refuse_parameters(request.args)
-    demanded = _demanded(schema, record_id)
-    if not current_database().run(Delete(schema.name, record_id, expected_version=demanded)).count:
+    expected = _expected_version(schema, record_id)
+    if not current_database().run(Delete(schema.name, record_id, expected_version=expected)).count:
         raise _missing(schema)
     return _empty(204)
 
 
 def _with_owner(schema: TableSchema, body: Row, current: Row) -> Row:
-    """The body, in which the owner need not stand, because that stays the same."""
+    """The body with the present owner, unless the body names one."""
     owner = schema.rules.owner
     return body if owner is None or owner not in current else {owner: current[owner], **body}
 
 
 def _empty(status: int, headers: dict[str, str] | None = None) -> Response:
-    """An answer without a body, and so without a type of it."""
+    """A response without a body and without ``Content-Type``."""
     response = Response(status=status)
     response.headers = Headers(headers or {})
     return response
@@ -150,22 +151,22 @@ def _created(schema: TableSchema, row: Row) -> ResponseReturnValue:
     return jsonify(row), 201, {"Location": location, **preconditions.etag(row)}
 
 
-def _updated(schema: TableSchema, operation: Update) -> ResponseReturnValue:
+def _update(schema: TableSchema, operation: Update) -> ResponseReturnValue:
     row = _existing(schema, current_database().run(operation).first)
     return jsonify(row), preconditions.etag(row)
 
 
-def _demanded(schema: TableSchema, record_id: str) -> int | None:
-    """The version that the record must have; None for any, as in a request without conditions."""
+def _expected_version(schema: TableSchema, record_id: str) -> int | None:
+    """Check the preconditions; the version that the change must find, or None for a request without preconditions."""
     if not preconditions.is_conditional():
         return None
-    current = _existing(schema, _current(schema, record_id))
+    current = _existing(schema, _read_current(schema, record_id))
     preconditions.require(current)
     return current.get("version")
 
 
-def _current(schema: TableSchema, record_id: str) -> Row | None:
-    """The record that is to be changed; of one that cannot be read, the columns that can."""
+def _read_current(schema: TableSchema, record_id: str) -> Row | None:
+    """Read the record before a change; of an unreadable record, the readable columns."""
     result = current_database().run(Get(schema.name, record_id))
     return dict(result.unreadable[0].values) if result.unreadable else result.first
 
@@ -181,7 +182,7 @@ def _missing(schema: TableSchema) -> NotFound:
 
 
 def _only(rows: list[Row], listing: Listing) -> list[Row]:
-    """The rows without the columns that only the cursor needs."""
+    """The rows, without columns that only the cursor needs."""
     if listing.columns is None:
         return rows
     return [{name: row[name] for name in listing.columns} for row in rows]

@@ -1,4 +1,4 @@
-"""Which tables are shown, and to whom: ``info["access"]`` of the declared tables, enforced."""
+"""Access to tables over HTTP: enforces ``info["access"]`` of the declared tables."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ View = Callable[..., Any]
 
 
 def on_table(action: Action) -> Callable[[View], View]:
-    """Give a view the table that its route's ``table`` names, if the caller may do this there; which rows are theirs
-    is for the data layer to say.
+    """Replace the route's parameter ``table`` with the table's schema, if the access rules allow the action. The data
+    layer enforces the rules for single rows.
 
-    :raises NotFound: when called for a table that does not exist or is not shown.
-    :raises AuthError: when the caller is not signed in, or lacks the role or the permission.
+    :raises NotFound: if the table does not exist, is internal, or has no access rules.
+    :raises AuthError: if the caller is not signed in, or lacks the role or the permission.
     """
 
     def resolving(view: View) -> View:
@@ -38,10 +38,13 @@ def on_table(action: Action) -> Callable[[View], View]:
 
 def _shown_table(name: str) -> TableSchema:
     databases = current_database()
-    schema = databases.adapters[databases.primary_adapter].schema.table(name)
-    if schema.internal or not schema.rules.declared:
-        raise NotFound(f"there is no table {name!r}")
-    return schema
+    schema = databases.adapters[databases.primary_adapter].schema
+    if name in schema:
+        table = schema.table(name)
+        if table.rules.declared and not table.internal:
+            return table
+    # The same error for an internal table, so that the response does not reveal that it exists.
+    raise NotFound(f"table {name[:64]!r} does not exist")
 
 
 @cache

@@ -1,4 +1,4 @@
-"""The production server: what receives requests, and its threads."""
+"""The production server: its processes, threads, and reception of requests."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ from database.core.first_use import on_first_use
 if TYPE_CHECKING:
     from api.server import serving
 else:
-    # The server is nothing to a command, or under another server.
+    # Loaded on first use: commands and other servers do not need it.
     __getattr__ = on_first_use(__name__, {"serving": "serving"})
 
 __all__ = ["serving"]

@@ -1,4 +1,4 @@
-"""Bodies of requests as they arrive: each within a time, all together within a number of bytes, none in a thread."""
+"""Reception of request bodies: limits on the time of each and on the bytes of all, and no thread while one waits."""
 
 from __future__ import annotations
 
@@ -15,28 +15,28 @@ Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 
 BUDGET = 64 << 20
-"""Bytes that unfinished bodies may have together, unless one alone may have more."""
+"""Maximum bytes of all incomplete bodies together, or twice the maximum of one body if that is more."""
 
 
 FIRST = "isthmus.first"
-"""Where a request has its first message, if that was received before it was given to the event loop; None if it did not
-come in time."""
+"""Key of the scope for a first message that was received before the event loop got the request; its value is None if
+the message did not arrive in time."""
 _NONE: Message = {}
 
 
 class TooSlow(Exception):
-    """The body was not there in time."""
+    """The body did not arrive in time."""
 
 
 class Gone(Exception):
-    """The client is gone, or has sent what is no body."""
+    """The client has disconnected, or sent something other than a body."""
 
 
 class Arrived:
-    """Waits for the first message of a request, without the event loop.
+    """Waits for the first message of a request without the event loop, until the message or the timeout.
 
-    Of the message and the end of its time, the one that comes first counts. The server's futures keep what waits for
-    them: with a future of its own it would live for ever, and the request's connection with it.
+    It is a callback and not a future: the server's futures keep a reference to whatever waits for them, so a waiting
+    future, and the request's connection with it, would never be released.
     """
 
     def __init__(self, waiting: dict[Arrived, float], arrived: Callable[[Message | None], None]) -> None:
@@ -45,7 +45,7 @@ class Arrived:
         self._future: Any = None
 
     def wait_for(self, future: Any) -> None:
-        """Wait for a future, which calls this when it is done."""
+        """Wait for a future, which calls this object when it is done."""
         self._future = future
         future.add_done_callback(self)
 
@@ -55,7 +55,7 @@ class Arrived:
             self._arrived(future.result())
 
     def give_up(self) -> None:
-        """Wait no longer."""
+        """Stop waiting."""
         future, self._future = self._future, None
         if self._waiting.pop(self, None) is not None:
             if future is not None:
@@ -64,10 +64,10 @@ class Arrived:
 
 
 class Bodies:
-    """The bodies that arrive in a process.
+    """Receives the request bodies of a process.
 
-    :param seconds: that each may take; None for any number.
-    :param largest: bytes that the application takes. Of more, no more than one byte beyond is read.
+    :param seconds: time limit of each body; None for no limit.
+    :param largest: maximum bytes of a body. Of a larger body, one byte more is read.
     """
 
     def __init__(self, seconds: float | None, largest: int) -> None:
@@ -79,31 +79,33 @@ class Bodies:
         self._beginning: dict[Arrived, float] = {}
 
     def takes(self, length: int) -> bool:
-        """Whether a body of so many bytes is read."""
+        """Whether a body of this length is read."""
         return length <= self._largest
 
     def begin(self, receive: Receive, arrived: Callable[[Message | None], None]) -> None:
-        """Call ``arrived`` with the first message, in the thread that has it; with None if its time is over.
+        """Call ``arrived`` with the first message, in the thread that receives it, or with None after the time limit.
 
-        :param receive: what it returns is a future, too.
+        :param receive: returns an awaitable that is also a future.
         """
         first = Arrived(self._beginning, arrived)
         self._beginning[first] = monotonic() + (math.inf if self._seconds is None else self._seconds)
         first.wait_for(receive())
 
     def expire(self) -> None:
-        """End the waiting for first messages whose time is over. Called now and then."""
+        """Give up the first messages whose time is over. The caller repeats this regularly."""
         now = monotonic()
         for first, until in list(self._beginning.items()):
             if until > now:
-                # They are in the order of time.
+                # They are ordered by time.
                 break
             first.give_up()
 
     async def read(self, scope: Scope, receive: Receive) -> bytes:
-        """The request's body; nothing if it says that it is too large, which is the application's to refuse.
+        """Receive the request's body. It returns nothing if the declared length is too large; the application then
+        rejects the request.
 
-        :raises TooSlow: if it is not there in time, or others need its place. :raises Gone: if there is none to come.
+        :raises TooSlow: if the body does not arrive in time, or the bytes of all bodies exceed their limit.
+        :raises Gone: if the client disconnects.
         """
         length = declared_length(scope)
         if length == 0 or (length is not None and not self.takes(length)):
@@ -122,7 +124,7 @@ class Bodies:
             self._arriving.pop(timer, None)
 
     def drop(self) -> None:
-        """Wait no longer for those that are arriving, and for none that comes."""
+        """Stop waiting for all incomplete bodies, now and from now on."""
         self._seconds = 0.0
         for timer in self._arriving:
             timer.reschedule(0.0)
@@ -142,7 +144,7 @@ class Bodies:
                 pieces.append(piece)
                 size += len(piece)
                 self._size += len(piece)
-                # Asked for more, the server would take as long again to say that there is none.
+                # Do not wait for the final, empty message: it would take as long again.
                 if size == length or not more:
                     break
                 self._make_room()
@@ -151,13 +153,13 @@ class Bodies:
         return b"".join(pieces)[: self._largest + 1]
 
     def _make_room(self) -> None:
-        """Give up the one that has had the most time. Honest ones are done in a moment."""
+        """Give up the oldest body if the limit is exceeded. Normal clients send their bodies quickly."""
         if self._size > self._budget:
             next(iter(self._arriving)).reschedule(0.0)
 
 
 def declared_length(scope: Scope) -> int | None:
-    """The length that a request says its body has; 0 if it has none, None if that shows at its end."""
+    """The declared length of a request's body; 0 without a body, None for a chunked body."""
     length: int | None = 0
     for name, value in scope["headers"]:
         if name == b"transfer-encoding":

@@ -1,7 +1,7 @@
-"""What stands before the application in a server process: only a request that is complete takes a thread.
+"""The ASGI front of the application in a server process: only a complete request takes a thread.
 
-The event loop reads the bodies and sends the answers. Threads are shared by lanes: requests that change something
-leave some to those that read, and probes have their own.
+The event loop receives the bodies and sends the responses. Lanes share the threads: requests that change something
+leave some threads to reads, and probes have threads of their own.
 """
 
 from __future__ import annotations
@@ -52,17 +52,17 @@ _ALIVE_HEADERS += [(name.lower().encode(), value.encode()) for name, value in UN
 _BEGUN = "isthmus.begun"
 _TICK = 0.2
 _CLOSE = {"Connection": "close"}
-_TOO_SLOW = "The request's body was not there in time"
-_BUSY = "All threads were busy until the request's time was over; nothing was done, so send it again"
-_ENDING = "The server is ending; send the request again"
+_TOO_SLOW = "The request's body did not arrive in time; send the request again"
+_BUSY = "No thread was free in time; nothing was done, so send the request again"
+_ENDING = "The server is stopping; send the request again"
 
 
 class Overloaded(Exception):
-    """No thread was free until the request's time was over; nothing was begun."""
+    """No thread was free before the request's deadline; nothing was done."""
 
 
 class Front:
-    """An application of ASGI 3 around a Flask application, for one event loop.
+    """An ASGI 3 application around a Flask application, for one event loop.
 
     :param settings: ``THREADS``, ``BODY_TIMEOUT``, ``MAX_BODY_BYTES`` and ``REQUEST_TIMEOUT``.
     """
@@ -82,14 +82,14 @@ class Front:
         self._expire()
 
     async def end(self) -> None:
-        """Drop the requests that are not complete, and return when the others are answered."""
+        """Drop the incomplete requests, and return when all others have their responses."""
         self._ending = True
         self._bodies.drop()
         while self._active or not self._threads.idle:  # noqa: ASYNC110 - threads change it, which cannot set an Event
             await asyncio.sleep(_TICK / 10)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+        """Handle one request."""
         if scope["path"] == "/livez" and scope["method"] == "GET":
             await _send(send, 200, _ALIVE_HEADERS, _ALIVE)
             return
@@ -107,12 +107,12 @@ class Front:
             self._active -= 1
 
     def answer_directly(self, scope: Scope, receive: Receive, send: Send, otherwise: Callable[[], None]) -> bool:
-        """Answer a request without the event loop, which costs a request much of its time; whether that can be.
+        """Handle a request without the event loop, which is faster. Return whether that is possible.
 
-        :param receive: as of ASGI; what it returns is a future as well.
-        :param send: as of ASGI, but what it returns need not be awaited.
-        :param otherwise: has the event loop answer; called if a body comes in pieces, the answer is a stream, or a
-            time was over.
+        :param receive: ASGI's callable; it returns an awaitable that is also a future.
+        :param send: ASGI's callable; its result need not be awaited.
+        :param otherwise: passes the request to the event loop; called if the body has several pieces, the response is
+            a stream, or a time limit was exceeded.
         """
         if scope["path"] in _PROBES:
             return False
@@ -126,7 +126,7 @@ class Front:
         return True
 
     def _begin(self, scope: Scope, length: int, receive: Receive, send: Send, otherwise: Callable[[], None]) -> None:
-        """Answer when the body is there in one piece, as most are."""
+        """Handle the request when the body has arrived in one piece, which is the usual case."""
 
         def arrived(message: Message | None) -> None:
             if message is not None and len(message.get("body", b"")) == length:
@@ -171,7 +171,10 @@ class Front:
             await _send(send, call.status, call.headers, piece)
 
     async def _first_piece(self, scope: Scope, body: bytes) -> tuple[WsgiCall, bytes, bool]:
-        """The call of the application, with what it says. :raises Overloaded: if there was none."""
+        """Call the application; the call, its first piece, and whether more follow.
+
+        :raises Overloaded: if no thread was free.
+        """
         if _BEGUN in scope:
             if scope[_BEGUN] is None:
                 raise Overloaded
@@ -187,14 +190,14 @@ class Front:
         return self._reads if scope["method"] in SAFE_METHODS else self._writes
 
     async def _run(self, threads: Threads, lane: Lane, work: Callable[[], Any], until: float) -> Any:
-        """What ``work`` returns or raises in a thread."""
+        """Run ``work`` in a thread; its result or exception."""
         future: asyncio.Future[Any] = self._loop.create_future()
 
         def do() -> None:
             try:
                 result = work()
-            except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-                # One that is meant to end a thread would end the event loop.
+            except BaseException as error:  # noqa: BLE001 - the waiting coroutine raises it
+                # An exception that ends a thread, such as SystemExit, would end the event loop.
                 failure = error if isinstance(error, Exception) else RuntimeError(repr(error))
                 self._loop.call_soon_threadsafe(future.set_exception, failure)
             else:
@@ -210,8 +213,8 @@ class Front:
         self._loop.call_later(_TICK, self._expire)
 
     async def _stream(self, call: WsgiCall, piece: bytes, receive: Receive, send: Send) -> None:
-        """Send an answer a piece at a time. A client that reads slowly takes no thread meanwhile."""
-        gone = asyncio.create_task(_until_gone(receive))
+        """Send a response piece by piece. A client that reads slowly occupies no thread."""
+        gone = asyncio.create_task(_wait_for_disconnect(receive))
         try:
             await send({"type": "http.response.start", "status": call.status, "headers": call.headers})
             more = True
@@ -225,7 +228,8 @@ class Front:
                 await send({"type": "http.response.body", "body": piece})
                 return
             await self._run(self._threads, self._streams, call.close, math.inf)
-            # Ended here, the answer would look whole to whoever reads on. It keeps the process no longer from ending.
+            # Returning here would end the response, which would look complete to the client. The wait for the client
+            # must not keep the process from stopping, so it does not count as active.
             self._active -= 1
             try:
                 await gone
@@ -249,7 +253,7 @@ class Front:
 
 
 def most_writers(threads: int) -> int:
-    """How many of ``threads`` requests that change something may have at a time; one of them if there is but one."""
+    """The number of ``threads`` that requests with changes may use at a time, at least one."""
     return max(1, threads - max(1, threads // 4))
 
 
@@ -263,7 +267,7 @@ async def _send(send: Send, status: int, headers: Headers, body: bytes) -> None:
 
 
 def _send_now(send: Send, status: int, headers: Headers, body: bytes) -> None:
-    """As :func:`_send`, for a thread: the server does its part before it returns what could be awaited."""
+    """:func:`_send` for a thread: the server sends before it returns the awaitable."""
     send({"type": "http.response.start", "status": status, "headers": headers})
     send({"type": "http.response.body", "body": body})
 
@@ -272,6 +276,6 @@ async def _send_piece(send: Send, piece: bytes) -> None:
     await send({"type": "http.response.body", "body": piece, "more_body": True})
 
 
-async def _until_gone(receive: Receive) -> None:
+async def _wait_for_disconnect(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass

@@ -1,4 +1,4 @@
-"""One request of ASGI as a call of a WSGI application, whose answer is taken a piece at a time."""
+"""An ASGI request as a call of a WSGI application, whose response is read piece by piece."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ _UNPREFIXED = {"content-type": "CONTENT_TYPE", "content-length": "CONTENT_LENGTH
 
 
 class WsgiCall:
-    """A call of an application. It is used by one thread at a time, but not always by the same one.
+    """A call of a WSGI application. Different threads may use it, one at a time.
 
-    :ivar status: of the answer, once the first piece was taken.
-    :ivar headers: of the answer.
+    :ivar status: status of the response, after the first piece.
+    :ivar headers: headers of the response, after the first piece.
     """
 
     def __init__(self, app: WSGIApplication, scope: Scope, body: bytes, began: float) -> None:
@@ -39,9 +39,9 @@ class WsgiCall:
         self._pieces: Iterator[bytes] = iter(())
 
     def next_piece(self) -> tuple[bytes, bool]:
-        """The next piece of the answer's body, and whether more may come.
+        """The next piece of the response's body, and whether more may follow.
 
-        The application is called for the first one. It is closed when it has no more, and when it fails.
+        The first call calls the application. The response is closed after its last piece and after an exception.
         """
         try:
             if self._answer is None:
@@ -57,7 +57,7 @@ class WsgiCall:
         return piece, True
 
     def close(self) -> None:
-        """Tell the application that nothing more is asked for."""
+        """Close the response: no more pieces will be read."""
         answer, self._answer, self._pieces = self._answer, (), iter(())
         if answer is not None and hasattr(answer, "close"):
             answer.close()
@@ -78,13 +78,13 @@ class WsgiCall:
 
 
 def _no_write(_data: bytes) -> None:
-    raise NotImplementedError("the answer's pieces must be returned; this server has no write()")
+    raise NotImplementedError("this server does not support WSGI's write(); return the pieces of the response instead")
 
 
 def make_environ(scope: Scope, body: bytes, began: float) -> dict[str, Any]:
-    """The environment that WSGI wants, with the whole body of the request.
+    """The WSGI environment, with the whole body of the request.
 
-    :param began: when the request was complete, in the time of :func:`~database.core.clock.monotonic`.
+    :param began: when the request was complete, by :func:`~database.core.clock.monotonic`.
     """
     host, port = scope.get("server") or ("localhost", 80)
     environ: dict[str, Any] = {
@@ -108,7 +108,8 @@ def make_environ(scope: Scope, body: bytes, began: float) -> dict[str, Any]:
     }
     for raw, raw_value in scope["headers"]:
         name, value = raw.decode("latin-1"), raw_value.decode("latin-1")
-        # A name with an underscore would be taken for the one with a hyphen, which a proxy may have checked.
+        # Drop names with an underscore: WSGI cannot distinguish them from the name with a hyphen, which a proxy may
+        # have checked or removed.
         if "_" in name or name == "transfer-encoding":
             continue
         key = _UNPREFIXED.get(name) or f"HTTP_{name.replace('-', '_').upper()}"

@@ -1,4 +1,4 @@
-"""Threads shared by lanes: no kind of request can take them all from the others."""
+"""Threads shared by lanes, so that no kind of request can occupy all of them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ logger = logging.getLogger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Lane:
-    """Work of one kind, first come first served.
+    """A queue of jobs of one kind, first in, first out.
 
-    :ivar limit: how many pieces of it may have a thread at a time.
-    :ivar running: how many have one.
-    :ivar waiting: those that have none.
+    :ivar limit: maximum number of running jobs.
+    :ivar running: number of running jobs.
+    :ivar waiting: jobs without a thread.
     """
 
     limit: int
@@ -30,11 +30,11 @@ class Lane:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Job:
-    """A piece of work.
+    """A unit of work for a thread.
 
-    :ivar until: when to give up, if no thread was free by then; jobs of a lane must come in this order.
-    :ivar work: called in a thread; deals with its own errors.
-    :ivar give_up: called instead.
+    :ivar until: when to give up if no thread is free; jobs of a lane must be submitted in this order.
+    :ivar work: called in a thread; handles its own errors.
+    :ivar give_up: called instead of ``work`` after ``until``.
     """
 
     lane: Lane
@@ -44,9 +44,9 @@ class Job:
 
 
 class Threads:
-    """Threads that do one job at a time.
+    """A thread pool with lanes.
 
-    :param limits: a lane is made for each: how many of the threads it may have. Where two wait, the first one goes on.
+    :param limits: maximum number of running jobs, one number for each lane. Earlier lanes have priority.
     """
 
     def __init__(self, count: int, name: str, *limits: int) -> None:
@@ -55,26 +55,26 @@ class Threads:
         self._lock = Lock()
         self._queue: SimpleQueue[Job] = SimpleQueue()
         for number in range(count):
-            # A request that ignores its own time limit shall not keep the process from ending.
+            # A daemon thread, so that a request that ignores its deadline does not keep the process from stopping.
             in_background(f"{name}-{number}", self._serve)
 
     @property
     def idle(self) -> bool:
-        """Whether there is nothing to do."""
+        """Whether no job runs or waits."""
         return not any(lane.running or lane.waiting for lane in self.lanes)
 
     def submit(self, job: Job) -> None:
-        """Do a job as soon as a thread is free for its lane."""
-        if self._starts(job):
+        """Run a job as soon as a thread is free for its lane."""
+        if self._try_start(job):
             self._queue.put(job)
 
     def perform(self, job: Job) -> None:
-        """As :meth:`submit`, but by the calling thread if one is free: it counts as one of these, until it returns."""
-        if self._starts(job):
+        """Run a job in the calling thread if a thread is free, which then counts as busy; else :meth:`submit` it."""
+        if self._try_start(job):
             self._do(job)
 
     def expire(self, now: float) -> None:
-        """Give up the jobs whose time is over."""
+        """Give up the waiting jobs whose time is over."""
         for lane in self.lanes:
             while lane.waiting and lane.waiting[0].until <= now:
                 with self._lock:
@@ -86,8 +86,8 @@ class Threads:
         while True:
             self._do(self._queue.get())
 
-    def _starts(self, job: Job) -> bool:
-        """Whether a job can be done now; else it waits."""
+    def _try_start(self, job: Job) -> bool:
+        """Reserve a thread for the job, or queue it; whether a thread was free."""
         lane = job.lane
         with self._lock:
             if self._free and lane.running < lane.limit:
@@ -103,11 +103,11 @@ class Threads:
             try:
                 job.work()
             except BaseException:
-                # Whatever it is, the thread goes on to serve others. The server answers with 500.
-                logger.exception("a request could not be answered")
-            job = self._following(job.lane)
+                # Whatever the exception is, the thread must continue. The client gets a 500.
+                logger.exception("a request failed")
+            job = self._finish_and_take_next(job.lane)
 
-    def _following(self, done: Lane) -> Job | None:
+    def _finish_and_take_next(self, done: Lane) -> Job | None:
         with self._lock:
             done.running -= 1
             for lane in self.lanes:

@@ -1,1 +1,1 @@
-"""The keys that sign access tokens: where they are kept, how they rotate, and which are in force."""
+"""Signing keys of access tokens: storage, rotation and states."""

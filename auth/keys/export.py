@@ -1,4 +1,4 @@
-"""What Supabase and Convex must be given to believe this application's tokens."""
+"""Keys and settings in the forms that Supabase and Convex need to accept this application's tokens."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ JWKS_PATH = "/.well-known/jwks.json"
 def convex_environment(bridge: AuthBridge) -> dict[str, str]:
     """The environment variables that ``database/convex_functions/auth.config.ts`` reads, by name.
 
-    The public keys are in a ``data:`` URI, so that the deployment asks nobody for them; it does not follow a rotation.
-    They are those of the current key's algorithm, because Convex is told of one.
+    The public keys are in a ``data:`` URI, so that the deployment does not have to fetch them; the URI does not follow
+    a rotation. It contains the keys with the current key's algorithm, because Convex accepts one algorithm.
 
-    :raises KeyConfigurationError: for ``HS256``, which Convex does not know.
+    :raises KeyConfigurationError: for ``HS256``, which Convex does not support.
     """
     current = bridge.key
     _private(current, "Convex")
@@ -40,19 +40,19 @@ def convex_environment(bridge: AuthBridge) -> dict[str, str]:
 
 
 def convex_key_url(bridge: AuthBridge) -> str | None:
-    """Where Convex can fetch the keys by itself, in place of the ``data:`` URI; None unless the issuer has https."""
+    """The URL from which Convex can fetch the keys, instead of the ``data:`` URI; None if the issuer is not https."""
     return jwks_url(bridge) if urlsplit(bridge.issuer).scheme == "https" else None
 
 
 def jwks_url(bridge: AuthBridge) -> str:
-    """Where the keys are published, below the issuer."""
+    """The URL of the published keys, below the issuer."""
     return bridge.issuer.rstrip("/") + JWKS_PATH
 
 
 def private_jwk(key: SigningKey) -> dict[str, Any]:
-    """The private key as a JSON Web Key, in the form in which Supabase imports signing keys. Keep it secret.
+    """The private key as a JSON Web Key, in the form that Supabase imports. Keep it secret.
 
-    :raises KeyConfigurationError: for ``HS256``, whose secret is set as the project's legacy secret instead.
+    :raises KeyConfigurationError: for ``HS256``; set its secret as the project's legacy secret instead.
     """
     private = _private(key, "a Supabase signing key")
     if isinstance(private, EllipticCurvePrivateKey):
@@ -69,5 +69,5 @@ def data_uri(jwks: Mapping[str, Any]) -> str:
 
 def _private(key: SigningKey, reader: str) -> AsymmetricKey:
     if isinstance(key.private, bytes):
-        raise KeyConfigurationError("JWT_ALGORITHM", f"HS256 is not for {reader}; set it to ES256 or RS256")
+        raise KeyConfigurationError("JWT_ALGORITHM", f"HS256 cannot be used for {reader}; set it to ES256 or RS256")
     return key.private

@@ -1,7 +1,7 @@
-"""What a key of a ring is for at a moment: next -> current -> retired -> gone, by time alone.
+"""The states of the keys in a ring: next -> current -> retired -> gone, determined by time alone.
 
-A ring is a sequence of keys in the order in which they sign. Nothing but the clock moves a key on, so processes that
-know the same ring agree without speaking to each other.
+A ring is a sequence of keys in the order in which they sign. Only the clock changes a state, so processes with the same
+ring agree without communication.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ END = datetime.max.replace(tzinfo=UTC)
 
 
 class State(StrEnum):
-    """What a key is for."""
+    """State of a key."""
 
-    NEXT = "next"  # is published, and does not sign yet
+    NEXT = "next"  # published, does not sign yet
     CURRENT = "current"  # signs
-    RETIRED = "retired"  # signs no more, and its tokens are still good
-    GONE = "gone"  # its tokens are refused, like those of any stranger
+    RETIRED = "retired"  # does not sign any more; its tokens are accepted
+    GONE = "gone"  # its tokens are rejected, as with an unknown key
 
 
 @dataclass(frozen=True, slots=True)
 class RingKey:
-    """A key of a ring; its times are aware.
+    """A key of a ring. All times are timezone-aware.
 
-    :ivar published: since when it can be found among the published keys.
-    :ivar signs_from: when it takes over from the key before it.
+    :ivar published: when the key was published.
+    :ivar signs_from: when it replaces the key before it.
     :ivar accepted_until: when its last token has expired everywhere; None while it has no successor.
     """
 
@@ -46,15 +46,15 @@ class RingKey:
 
 
 Ring = tuple[RingKey, ...]
-"""At least one key, in the order in which they sign; all but the last have an end."""
+"""At least one key, in the order in which they sign. All except the last have ``accepted_until``."""
 
 
 @dataclass(frozen=True, slots=True)
 class KeyState:
-    """A key as it is shown to people, without its material.
+    """The state of a key for display, without key material.
 
-    :ivar since: since when it is in this state; None for a key without times.
-    :ivar until: when the state ends; None if that is not decided by time.
+    :ivar since: when the state began; None for a key without times.
+    :ivar until: when the state ends; None if time does not determine that.
     """
 
     kid: str | None
@@ -66,11 +66,11 @@ class KeyState:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class KeySet:
-    """The keys that are in force from ``since`` until before ``until``.
+    """The valid keys from ``since`` until before ``until``.
 
-    :ivar next: the key that waits, if there is one.
-    :ivar published: the asymmetric keys in force, the current one first.
-    :ivar accepted: the keys whose tokens are good, by ``kid``; shared secrets, which have none, under None.
+    :ivar next: the next key, if there is one.
+    :ivar published: the valid asymmetric keys, the current one first.
+    :ivar accepted: the keys whose tokens are accepted, by ``kid``; shared secrets have none and are under None.
     """
 
     current: SigningKey
@@ -81,34 +81,34 @@ class KeySet:
     until: datetime
 
     def jwks(self) -> dict[str, Any]:
-        """The JSON Web Key Set to publish; no shared secret is in it."""
+        """The JSON Web Key Set to publish, without shared secrets."""
         return {"keys": [jwk for key in self.published for jwk in key.jwks()["keys"]]}
 
 
 def key_set(ring: Ring, secrets: Sequence[SigningKey], now: datetime) -> KeySet:
-    """The keys in force at ``now``.
+    """The valid keys at ``now``.
 
-    :param secrets: shared secrets that are accepted beside the ring.
+    :param secrets: shared secrets that are accepted in addition to the ring.
     """
     found = states(ring, now)
     signing = found.index(State.CURRENT)
     waiting = ring[signing + 1].key if signing + 1 < len(ring) else None
     valid = [entry.key for entry, state in zip(ring, found, strict=True) if state is not State.GONE]
-    # The current one first, for readers that take the first they find.
+    # The current key first, for readers that use the first key.
     published = sorted((key for key in valid if key.kid), key=lambda key: key is not ring[signing].key)
     since, until = _span(ring, now)
     return KeySet(ring[signing].key, waiting, tuple(published), _by_kid([*valid, *secrets]), since, until)
 
 
 def states(ring: Ring, now: datetime) -> list[State]:
-    """The state of each key at ``now``; the first one signs, even for a clock that is behind its making."""
+    """The state of each key at ``now``. The first key signs even if the clock is behind its creation."""
     begun = [entry for entry in ring[1:] if entry.signs_from <= now]
     signing = len(begun)
     return [_state(entry, place - signing, now) for place, entry in enumerate(ring)]
 
 
 def described(ring: Ring, now: datetime) -> list[KeyState]:
-    """The keys for people to see, without those that are gone."""
+    """The states of the keys for display, except keys that are gone."""
     successors = [*(entry.signs_from for entry in ring[1:]), None]
     found = zip(ring, successors, states(ring, now), strict=True)
     return [_described(entry, end, state) for entry, end, state in found if state is not State.GONE]
@@ -129,7 +129,7 @@ def _described(entry: RingKey, succeeded: datetime | None, state: State) -> KeyS
 
 
 def _span(ring: Ring, now: datetime) -> tuple[datetime, datetime]:
-    """Around ``now``, the time in which no key changes its state."""
+    """The period around ``now`` in which no key changes its state."""
     moments = {entry.signs_from for entry in ring[1:]} | {entry.accepted_until for entry in ring[:-1]}
     changes = {moment for moment in moments if moment is not None}
     since = max((moment for moment in changes if moment <= now), default=BEGINNING)

@@ -1,4 +1,4 @@
-"""Private keys on disk: read with a clear complaint, written as a whole or not at all."""
+"""Private keys on disk: errors that name the file and the setting, and atomic writes."""
 
 from __future__ import annotations
 
@@ -31,31 +31,32 @@ AsymmetricKey = EllipticCurvePrivateKey | RSAPrivateKey
 
 
 def read_private_key(path: Path, algorithm: str, setting: str) -> AsymmetricKey:
-    """The private key of a PEM file, fit for ``algorithm``.
+    """Read the private key of a PEM file for ``algorithm``.
 
     :param algorithm: ``ES256`` or ``RS256``.
-    :param setting: the setting to name in a complaint.
-    :raises KeyConfigurationError: if the file cannot be read, is no plain private key, or does not fit.
+    :param setting: the setting to name in errors.
+    :raises KeyConfigurationError: if the file cannot be read, or contains no unencrypted private key for the algorithm.
     """
     try:
         pem = path.read_bytes()
     except OSError as error:
-        raise KeyConfigurationError(setting, f"{path} cannot be read: {error.strerror}") from error
+        raise KeyConfigurationError(setting, f"cannot read {path}: {error.strerror}") from error
     return opened_private_key(pem, None, algorithm, str(path), setting)
 
 
 def opened_private_key(pem: bytes, password: bytes | None, algorithm: str, source: str, setting: str) -> AsymmetricKey:
-    """The private key of a PEM text, fit for ``algorithm``.
+    """The private key in PEM text, for ``algorithm``.
 
+    :param password: decrypts the key; None for an unencrypted key.
     :param algorithm: ``ES256`` or ``RS256``.
-    :param source: where the text is from, and ``setting`` what names it, for a complaint.
-    :raises KeyConfigurationError: if it is no private key, is locked with another password, or does not fit.
+    :param source: the origin of the text, to name in errors, and ``setting`` the setting that selects it.
+    :raises KeyConfigurationError: if it is not a private key for the algorithm, or has another password.
     """
     try:
         key = load_pem_private_key(pem, password)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         kind = "unencrypted private key" if password is None else "private key for this password"
-        raise KeyConfigurationError(setting, f"{source} holds no {kind} in PEM form") from error
+        raise KeyConfigurationError(setting, f"{source} contains no {kind} in PEM form") from error
     return _fit_for(algorithm, key, source, setting)
 
 
@@ -65,24 +66,24 @@ def new_private_key(algorithm: str) -> AsymmetricKey:
 
 
 def private_pem(key: AsymmetricKey, password: bytes | None) -> bytes:
-    """A private key as PKCS 8 in PEM form, locked with ``password`` if there is one."""
+    """A private key as PKCS 8 in PEM form, encrypted with ``password`` unless it is None."""
     encryption = NoEncryption() if password is None else BestAvailableEncryption(password)
     return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
 
 
 def readable_by_others(path: Path) -> bool:
-    """Whether users beside the owner and the group may touch the file."""
+    """Whether users other than the owner and the group have access to the file."""
     return bool(stat.S_IMODE(path.stat().st_mode) & stat.S_IRWXO)
 
 
 @contextmanager
 def locked_for_writing(path: Path) -> Iterator[None]:
-    """Be the only process that replaces ``path``; readers need not wait, they see the old file or the new one.
+    """Lock ``path`` against writers in other processes. Readers do not wait; they see the old file or the new one.
 
-    :raises OSError: if no lock file can be made beside it.
+    :raises OSError: if the lock file next to it cannot be created.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Not on the file itself, which is another one after each change.
+    # A lock file of its own, because each change replaces the file itself.
     descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -94,7 +95,7 @@ def locked_for_writing(path: Path) -> Iterator[None]:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Put ``content`` in the place of ``path``, as a whole and on the disk, readable by its owner only."""
+    """Replace ``path`` atomically with ``content``, flushed to disk, readable by its owner only."""
     descriptor, draft = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(descriptor, "wb") as file:
@@ -121,7 +122,8 @@ def _fit_for(algorithm: str, key: PrivateKeyTypes, source: str, setting: str) ->
         return key
     if algorithm == "RS256" and isinstance(key, RSAPrivateKey):
         if key.key_size < MIN_RSA_BITS:
-            raise KeyConfigurationError(setting, f"{source} holds an RSA key of less than {MIN_RSA_BITS} bits")
+            advice = f"{source} contains an RSA key of less than {MIN_RSA_BITS} bits; use a longer key"
+            raise KeyConfigurationError(setting, advice)
         return key
     wanted = "a P-256 key" if algorithm == "ES256" else "an RSA key"
-    raise KeyConfigurationError(setting, f"{source} does not hold {wanted}, which {algorithm} needs")
+    raise KeyConfigurationError(setting, f"{source} must contain {wanted} for {algorithm}")

@@ -1,7 +1,7 @@
-"""The keys of the application: which one signs now, which are accepted, and how they are changed.
+"""The key ring of the application: the key that signs now, the accepted keys, and their rotation.
 
-They come from the first of these that the settings name: a shared secret (``HS256``), one private key in a file, or a
-file of keys that rotate, which is made if there is none.
+The keys come from the first of these that is set: a shared secret (``HS256``), one private key in a file, or a key ring
+file, whose keys rotate and which is created if it does not exist.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ from auth.keys.rotation import rotated
 from auth.keys.rotation import rotated_now
 from auth.keys.signing import SigningKey
 from auth.keys.signing import asymmetric_signing_key
-from auth.keys.signing import complain
 from auth.keys.signing import configured_key
 from auth.keys.signing import known_algorithm
 from auth.keys.signing import previous_secrets
 from auth.keys.signing import refuse_weak_secret
+from auth.keys.signing import warn_or_raise
 from config.fields import JwtAlgorithm
 from config.settings import Settings
 from database.core.clock import utc_now
@@ -49,29 +49,29 @@ from database.core.lifecycle import rebuild_after_fork
 logger = logging.getLogger(__name__)
 
 JWKS_MAX_AGE = 300
-"""Seconds for which others may keep the published keys."""
+"""Seconds for which others may cache the published keys."""
 
 LOOK_EVERY = timedelta(seconds=1)
-"""How often the file is looked at, when it is used; the other processes' changes are known after that."""
+"""How often a ring in use checks its file, and so the longest time until it has the changes of other processes."""
 
 _NO_FILE = {
     "JWT_SECRET": "set a new JWT_SECRET, and add the former one to JWT_PREVIOUS_SECRETS until its tokens have expired",
-    "JWT_PRIVATE_KEY_FILE": "it holds one key; leave it out to have a file of keys that rotate (JWT_KEYRING_FILE)",
+    "JWT_PRIVATE_KEY_FILE": "JWT_PRIVATE_KEY_FILE contains one key; remove it to use a key ring (JWT_KEYRING_FILE)",
 }
 
 
 class KeyRing:
-    """The keys in force. Threads may share it; what other processes change in its file is known within a second.
+    """The valid keys, shared by threads. It reads changes of its file by other processes within a second.
 
-    A file that is gone or damaged later leaves the keys in force that were read last, is logged once, and stands in
-    :attr:`problem` until it is good again.
+    If the file is deleted or damaged later, the keys that were read last stay valid. The problem is logged once, and
+    :attr:`problem` describes it until the file is readable again.
 
-    :ivar problem: what is wrong with the file, or None.
-    :param ring: the keys, if they are not in a file.
+    :ivar problem: the problem with the file, or None.
+    :param ring: the keys, or the file with the keys.
     :param secrets: shared secrets whose tokens are accepted, too.
-    :param why_fixed: what to do instead of a rotation, for keys that are in no file.
-    :param now: the wall clock, aware.
-    :param make: makes the file of keys, which does not exist yet, before the keys are used first.
+    :param why_fixed: what to do instead of a rotation, for keys that are not in a key ring file.
+    :param now: the wall clock, timezone-aware.
+    :param make: creates the missing file before the first use of the keys.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class KeyRing:
         ring: Ring | KeyringFile,
         *,
         secrets: Sequence[SigningKey] = (),
-        why_fixed: str = "it was given to the application by its program",
+        why_fixed: str = "the program passed it to the application; pass another one",
         now: Callable[[], datetime] = utc_now,
         make: Callable[[], None] | None = None,
     ) -> None:
@@ -92,7 +92,7 @@ class KeyRing:
         self._now = now
         self._build()
         rebuild_after_fork(self, KeyRing._build)
-        # One attribute, because those who read it take no lock.
+        # One attribute, because readers take no lock.
         begun = now()
         nothing = (begun, begun, KeySet.__new__(KeySet))
         self._view = nothing if make else self._seen_at(begun, key_set(self._ring, self._secrets, begun))
@@ -102,17 +102,17 @@ class KeyRing:
         self._lock = Lock()
 
     def keys(self, now: datetime) -> KeySet:
-        """The keys in force at ``now``, by this ring's clock; the same object as long as nothing changes."""
+        """The valid keys at ``now``, by this ring's clock; the same object as long as nothing changes."""
         since, until, keys = self._view
-        return keys if since <= now < until else self._look(now, forced=False)
+        return keys if since <= now < until else self._refresh(now, forced=False)
 
     def reload(self, now: datetime) -> KeySet:
-        """The keys in force after a look at the file, however short ago the last one was."""
-        return self._look(now, forced=True)
+        """The valid keys after checking the file now, even if the last check was less than a second ago."""
+        return self._refresh(now, forced=True)
 
     @property
     def exists(self) -> bool:
-        """Whether there are keys; if not, they are made before their first use."""
+        """Whether there are keys; if not, their first use creates them."""
         return self._make is None
 
     @property
@@ -122,35 +122,35 @@ class KeyRing:
 
     @property
     def next(self) -> SigningKey | None:
-        """The key that waits, if there is one."""
+        """The next key, if there is one."""
         return self.keys(self._now()).next
 
     def states(self) -> list[KeyState]:
-        """What each key is for, in the order in which they sign; shared secrets of the past come last."""
+        """The state of each key, in the order in which they sign, then the former shared secrets."""
         now = self._now()
         self.keys(now)
         former = [KeyState(None, key.algorithm, State.RETIRED, None, None) for key in self._secrets]
         return [*described(self._ring, now), *former]
 
     def snapshot(self) -> dict[str, Any]:
-        """The states and what is wrong with the file, for people; nothing of the keys themselves."""
+        """The states and the problem with the file, for ``/status``; no key material."""
         keys = [{"kid": one.kid, "algorithm": one.algorithm, "state": one.state} for one in self.states()]
         return {"keys": keys, "problem": self.problem}
 
     def rotate(
         self, schedule: Schedule, algorithm: JwtAlgorithm, *, at_once: bool = False, revoke: bool = False
     ) -> None:
-        """Add a key that will sign, and retire the one that does.
+        """Add a key that will sign, and retire the current one when it does.
 
-        :param algorithm: of the new key.
-        :param at_once: have it sign now, or the one that waits.
-        :param revoke: the new key replaces all others at once, and their tokens are refused; implies ``at_once``.
-        :raises RotationRefused: if a key waits already, or the keys are in no file.
+        :param algorithm: the algorithm of the new key.
+        :param at_once: sign with it now, or with the next key if there is one.
+        :param revoke: replace all keys with the new one now and reject their tokens; implies ``at_once``.
+        :raises RotationRefused: if there is a next key already, or the keys are not in a key ring file.
         :raises KeyConfigurationError: if the file cannot be read or written.
         """
         if self._file is None:
-            raise RotationRefused(f"This key is not rotated: {self._why_fixed}.")
-        self.keys(self._now())  # made now, if there are none yet
+            raise RotationRefused(f"This key cannot be rotated: {self._why_fixed}.")
+        self.keys(self._now())  # creates the first key if there is none
         key = asymmetric_signing_key(new_private_key(algorithm), algorithm)
 
         def change(ring: Ring) -> Ring:
@@ -163,7 +163,7 @@ class KeyRing:
             self._file.change(change)
         self.reload(self._now())
 
-    def _look(self, now: datetime, *, forced: bool) -> KeySet:
+    def _refresh(self, now: datetime, *, forced: bool) -> KeySet:
         with self._lock:
             if self._make is not None and self._file is not None:
                 self._make()
@@ -178,35 +178,35 @@ class KeyRing:
             return keys
 
     def _seen_at(self, now: datetime, keys: KeySet) -> tuple[datetime, datetime, KeySet]:
-        """The keys with the time in which they need no look; it ends on both sides, as a clock may be put back."""
+        """The keys and the period without another check of the file; it has a start, as a clock may be set back."""
         if self._file is None:
             return keys.since, keys.until, keys
         return max(keys.since, now), min(keys.until, now + LOOK_EVERY), keys
 
     def _read_again(self) -> bool:
-        """Whether the file holds another ring now."""
+        """Read the file if it has changed; whether it contains another ring."""
         if self._file is None:
             return False
         try:
             self._file.refresh()
         except KeyConfigurationError as error:
-            self._note(str(error))
+            self._set_problem(str(error))
         former, self._ring = self._ring, self._file.ring
         if former is self._ring:
             return False
-        self._note(None)
+        self._set_problem(None)
         return True
 
-    def _note(self, problem: str | None) -> None:
+    def _set_problem(self, problem: str | None) -> None:
         if problem is not None and problem != self.problem:
-            logger.warning("the keys that were read last stay in force: %s", problem)
+            logger.warning("cannot read the keys, so those read last stay valid: %s", problem)
         elif problem is None and self.problem is not None:
-            logger.info("the keys can be read again")
+            logger.info("the keys are readable again")
         self.problem = problem
 
 
 def fixed_ring(key: SigningKey, *, now: Callable[[], datetime] = utc_now) -> KeyRing:
-    """A ring of one key that does not rotate."""
+    """A ring of one key, without rotation."""
     return KeyRing((RingKey(key, BEGINNING, BEGINNING),), now=now)
 
 
@@ -217,10 +217,10 @@ def load_keyring(
     now: Callable[[], datetime] = utc_now,
     make_file: bool = True,
 ) -> KeyRing:
-    """The ring that the settings ask for.
+    """The key ring of the settings.
 
-    :param algorithm: instead of the settings' own.
-    :param make_file: whether a file of keys that does not exist is made now, and not before its first use.
+    :param algorithm: overrides ``JWT_ALGORITHM``.
+    :param make_file: whether to create a missing key ring file now instead of at its first use.
     :raises KeyConfigurationError: if a key is missing, unreadable, or too weak for production; says what to set.
     """
     chosen = known_algorithm(algorithm or settings.jwt_algorithm)
@@ -249,18 +249,18 @@ def _prepare(file: KeyringFile, settings: Settings, algorithm: JwtAlgorithm, now
     former = settings.instance_path / f"jwt_{algorithm.lower()}.pem"
     file.prepare(partial(_first_key, former, algorithm), now)
     if former.exists():
-        file.exclusively(partial(_forget_former, former, algorithm, file.ring))
+        file.run_locked(partial(_delete_former, former, algorithm, file.ring))
     if algorithm not in {entry.key.algorithm for entry in file.ring[-1:]}:
-        logger.warning("JWT_ALGORITHM=%s takes effect at the next rotation of the keys", algorithm)
+        logger.warning("JWT_ALGORITHM=%s takes effect at the next rotation; run `flask auth rotate`", algorithm)
 
 
 def _password(settings: Settings) -> str | None:
     if settings.jwt_keyring_password is None:
         advice = (
-            "is needed to lock the private keys on the disk; set it to 32 random characters or more, or name a key of"
-            " your own in JWT_PRIVATE_KEY_FILE, or JWT_SECRET to use HS256"
+            "is required to encrypt the private keys on disk; set it to 32 random characters or more, or set"
+            " JWT_PRIVATE_KEY_FILE to use a key of your own, or JWT_SECRET to use HS256"
         )
-        complain(LOCK_SETTING, advice, refuse=settings.production)
+        warn_or_raise(LOCK_SETTING, advice, refuse=settings.production)
         return None
     password = settings.jwt_keyring_password.get_secret_value()
     refuse_weak_secret(password, LOCK_SETTING, production=settings.production)
@@ -268,13 +268,13 @@ def _password(settings: Settings) -> str | None:
 
 
 def _first_key(former: Path, algorithm: JwtAlgorithm) -> SigningKey:
-    """The key that earlier versions kept in a file of its own, whose tokens are out, or else a new one."""
+    """The key in the file of an earlier version, whose tokens may still be valid, or else a new key."""
     if former.exists():
         return asymmetric_signing_key(read_private_key(former, algorithm, "INSTANCE_PATH"), algorithm)
     return asymmetric_signing_key(new_private_key(algorithm), algorithm)
 
 
-def _forget_former(former: Path, algorithm: JwtAlgorithm, ring: Ring) -> None:
-    """Delete the file of a key that is in the ring, where it may be locked."""
+def _delete_former(former: Path, algorithm: JwtAlgorithm, ring: Ring) -> None:
+    """Delete the key file of an earlier version if its key is in the ring, where it can be encrypted."""
     if former.exists() and _first_key(former, algorithm).kid in {entry.key.kid for entry in ring}:
         former.unlink()

@@ -1,4 +1,4 @@
-"""A ring of keys in a file: private keys locked with a password, replaced as a whole, the same for all processes."""
+"""The key ring file, shared by all processes: encrypted private keys and atomic replacement."""
 
 from __future__ import annotations
 
@@ -54,17 +54,17 @@ class _StoredRing(BaseModel):
     def _in_order(self) -> Self:
         for former, successor in pairwise(self.keys):
             if former.accepted_until is None or not former.signs_from <= successor.signs_from <= former.accepted_until:
-                raise ValueError("the times of the keys do not follow each other")
+                raise ValueError("the times of the keys are not in order")
         return self
 
 
 class KeyringFile:
-    """The file of a ring; used by one thread at a time.
+    """A key ring file. Not thread-safe.
 
-    :ivar ring: what was read last.
-    :param password: locks the private keys; without one they lie there as they are.
-    :param setting: what names the file, for a complaint.
-    :param production: whether a file that is open to other users is refused rather than logged.
+    :ivar ring: the ring that was read last.
+    :param password: encrypts the private keys; None stores them unencrypted.
+    :param setting: the setting with the path, to name in errors.
+    :param production: whether access of other users to the file is an error rather than a warning.
     """
 
     def __init__(self, path: Path, password: str | None, *, setting: str, production: bool) -> None:
@@ -77,11 +77,11 @@ class KeyringFile:
         self._opened: dict[str, SigningKey] = {}
 
     def prepare(self, first_key: Callable[[], SigningKey], now: Callable[[], datetime]) -> None:
-        """Read the ring; made of one key if there is none, and locked if it is not and there is a password.
+        """Read the ring. Create it with one key if it does not exist, and encrypt it if there is a password.
 
-        Processes that do this at the same time end up with the same ring.
+        Concurrent processes get the same ring.
 
-        :raises KeyConfigurationError: if the ring cannot be read or made; one that is damaged is never replaced.
+        :raises KeyConfigurationError: if the ring cannot be read or created; a damaged file is never replaced.
         """
 
         def make() -> None:
@@ -89,22 +89,22 @@ class KeyringFile:
                 self._write((RingKey(first_key(), now(), now()),))
 
         if not self.path.exists():
-            self.exclusively(make)
+            self.run_locked(make)
         self._read()
         if self._password is not None and not all(pem.startswith(_LOCKED) for pem in self._opened):
             self.change(lambda ring: ring)
 
     def require_writable(self) -> None:
-        """Look whether the file could be made, and make nothing. :raises KeyConfigurationError: if it could not."""
+        """Check that the file can be created, without creating it. :raises KeyConfigurationError: if it cannot."""
         folder = next(parent for parent in self.path.absolute().parents if parent.exists())
         if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
-            raise KeyConfigurationError(self._setting, f"{self.path.parent} cannot be written to")
+            raise KeyConfigurationError(self._setting, f"cannot write to {self.path.parent}; change its permissions")
 
     def refresh(self) -> None:
-        """Read the ring again if the file is another one.
+        """Read the ring again if the file has changed.
 
-        :raises KeyConfigurationError: if it cannot be read or is damaged; :attr:`ring` stays as it was. A damaged
-            file is complained about once.
+        :raises KeyConfigurationError: if the file cannot be read or is damaged; :attr:`ring` does not change. For a
+            damaged file it is raised once.
         """
         try:
             changed = _identity(self.path.stat()) != self._seen
@@ -114,9 +114,9 @@ class KeyringFile:
             self._read()
 
     def change(self, change: Callable[[Ring], Ring]) -> None:
-        """Replace the ring by what ``change`` makes of it, while no other process does.
+        """Replace the ring with the result of ``change``, under the lock of the file.
 
-        :raises KeyConfigurationError: if it cannot be read or written.
+        :raises KeyConfigurationError: if the file cannot be read or written.
         """
 
         def write() -> None:
@@ -124,19 +124,19 @@ class KeyringFile:
             self._read()
             self._write(change(self.ring))
 
-        self.exclusively(write)
+        self.run_locked(write)
         self._read()
 
-    def exclusively(self, action: Callable[[], object]) -> None:
-        """Do something with the file while no other process changes it.
+    def run_locked(self, action: Callable[[], object]) -> None:
+        """Call ``action`` while no other process changes the file.
 
-        :raises KeyConfigurationError: if something cannot be written.
+        :raises KeyConfigurationError: if it cannot write.
         """
         try:
             with locked_for_writing(self.path):
                 action()
         except OSError as error:
-            advice = f"{self.path.parent} cannot be written to: {error.strerror}"
+            advice = f"cannot write to {self.path.parent}: {error.strerror}"
             raise KeyConfigurationError(self._setting, advice) from error
 
     def _read(self) -> None:
@@ -146,13 +146,13 @@ class KeyringFile:
             refuse_open_file(self.path, self._setting, production=self._production)
         except OSError as error:
             raise self._unreadable(error) from error
-        # Also if it turns out to be damaged: it is not parsed again until it is another one.
+        # Before parsing, so that a damaged file is not parsed again until it changes.
         self._seen = identity
         self.ring = self._parsed(content)
 
     def _require_ownership(self) -> None:
         if self.path.stat().st_uid != os.geteuid():
-            advice = f"{self.path} belongs to another user, who could not read it any more; do this as that user"
+            advice = f"{self.path} belongs to another user, who could not read the new file; run this as that user"
             raise KeyConfigurationError(self._setting, advice)
 
     def _write(self, ring: Ring) -> None:
@@ -162,7 +162,7 @@ class KeyringFile:
     def _stored(self, entry: RingKey) -> _StoredKey:
         key = entry.key
         if isinstance(key.private, bytes) or key.algorithm == "HS256" or key.kid is None:
-            raise ValueError("a shared secret is not kept in a file of keys")
+            raise ValueError("a shared secret cannot be stored in a key ring file")
         return _StoredKey(
             kid=key.kid,
             algorithm=key.algorithm,
@@ -176,8 +176,8 @@ class KeyringFile:
         try:
             stored = _StoredRing.model_validate_json(content)
         except ValidationError:
-            # The error keeps what it refused, so it must not travel along as a cause.
-            raise KeyConfigurationError(self._setting, f"{self.path} is damaged; put back a copy of it") from None
+            # No cause: the error contains the rejected content.
+            raise KeyConfigurationError(self._setting, f"{self.path} is damaged; restore it from a backup") from None
         opened = {key.private_key: self._opened.get(key.private_key) or self._open(key) for key in stored.keys}
         self._opened = opened
         return tuple(
@@ -187,18 +187,18 @@ class KeyringFile:
     def _open(self, stored: _StoredKey) -> SigningKey:
         locked, source = stored.private_key.startswith(_LOCKED), f"{self.path}, key {stored.kid},"
         if locked and self._password is None:
-            raise KeyConfigurationError(LOCK_SETTING, f"is needed, because the keys in {self.path} are locked")
+            raise KeyConfigurationError(LOCK_SETTING, f"is required, because the keys in {self.path} are encrypted")
         setting, password = (LOCK_SETTING, self._password) if locked else (self._setting, None)
         private = opened_private_key(stored.private_key.encode(), password, stored.algorithm, source, setting)
         key = asymmetric_signing_key(private, stored.algorithm)
         if key.kid != stored.kid:
-            raise KeyConfigurationError(self._setting, f"{source} holds another key")
+            raise KeyConfigurationError(self._setting, f"{source} contains another key; restore it from a backup")
         return key
 
     def _unreadable(self, error: OSError) -> KeyConfigurationError:
-        # The same file may come back.
+        # The same file may become readable again.
         self._seen = None
-        return KeyConfigurationError(self._setting, f"{self.path} cannot be read: {error.strerror}")
+        return KeyConfigurationError(self._setting, f"cannot read {self.path}: {error.strerror}")
 
 
 def _identity(found: os.stat_result) -> tuple[int, int, int]:

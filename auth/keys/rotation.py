@@ -1,4 +1,4 @@
-"""How a ring of keys gets a new one: published first, signing later; the former key stays until its tokens are gone."""
+"""Rotation: a new key is published first and signs later; the old key stays until its tokens have expired."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from auth.keys.signing import SigningKey
 
 @dataclass(frozen=True, slots=True)
 class Schedule:
-    """Times of a rotation.
+    """Durations of a rotation.
 
     :ivar publish: how long a key is published before it signs.
-    :ivar retain: how long a key is accepted after it has signed for the last time: the longest life of a token, the
-        time for which others may keep the published keys, and the leeway between clocks.
+    :ivar retain: how long a key is accepted after it last signed: the longest lifetime of a token, the time for which
+        others may cache the published keys, and the leeway between clocks.
     """
 
     publish: timedelta
@@ -29,20 +29,20 @@ class Schedule:
 
 
 def rotated(ring: Ring, key: SigningKey, schedule: Schedule, now: datetime) -> Ring:
-    """The ring with ``key`` as the next one.
+    """The ring with ``key`` as the next key.
 
-    :raises RotationRefused: if one waits already.
+    :raises RotationRefused: if there is a next key already.
     """
     if waiting := _waiting(ring, now):
         raise RotationRefused(
-            f"The key {waiting.key.kid} waits already and signs from {waiting.signs_from:%Y-%m-%d %H:%M:%S} UTC. "
-            "With --now it signs at once; if a key was stolen, --now --revoke replaces it and all others."
+            f"There is a next key already: {waiting.key.kid} signs from {waiting.signs_from:%Y-%m-%d %H:%M:%S} UTC. "
+            "Use --now to sign with it at once; if a key was stolen, use --now --revoke to replace all keys."
         )
     return _followed_by(RingKey(key, now, now + schedule.publish), ring, schedule, now)
 
 
 def rotated_now(ring: Ring, key: SigningKey, schedule: Schedule, now: datetime) -> Ring:
-    """The ring with a key that signs at once: the one that waits, which others know already, or else ``key``."""
+    """The ring with a key that signs at once: the next key, which is published already, or else ``key``."""
     waiting = _waiting(ring, now)
     if waiting is None:
         return _followed_by(RingKey(key, now, now), ring, schedule, now)
@@ -50,7 +50,7 @@ def rotated_now(ring: Ring, key: SigningKey, schedule: Schedule, now: datetime) 
 
 
 def revoked(key: SigningKey, now: datetime) -> Ring:
-    """A ring of ``key`` alone. One that waits goes, too: it lay where the stolen one did."""
+    """A ring of ``key`` alone. It drops a next key, too, which may have been stolen with the current one."""
     return (RingKey(key, now, now),)
 
 
@@ -60,7 +60,7 @@ def _waiting(ring: Ring, now: datetime) -> RingKey | None:
 
 def _followed_by(successor: RingKey, ring: Ring, schedule: Schedule, now: datetime) -> Ring:
     kept = [entry for entry, state in zip(ring, states(ring, now), strict=True) if state is not State.GONE]
-    # The order stays as it is, also for a clock that is behind the one that made the last key.
+    # Keep the order even if this clock is behind the clock that created the last key.
     signs_from = max(successor.signs_from, kept[-1].signs_from)
     last = replace(kept[-1], accepted_until=signs_from + schedule.retain)
     return (*kept[:-1], last, replace(successor, signs_from=signs_from))

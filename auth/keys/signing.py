@@ -1,6 +1,6 @@
-"""A key that signs access tokens: its name, its public half, and what the settings say of it.
+"""A signing key: its id, its public key, and its settings.
 
-Outside production a weak secret is only complained about; production refuses it.
+A weak secret is an error in production and a warning elsewhere.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ logger = logging.getLogger(__name__)
 MIN_SECRET_BYTES = 32
 
 PLACEHOLDERS = ("your-jwt-secret", "replace-with-", "secret", "changeme", "change-me")
-"""Beginnings of secrets that stand in documents and examples, where everybody can read them."""
+"""Prefixes of secrets from documentation and examples, which are publicly known."""
 
 _ALGORITHMS: dict[str, JwtAlgorithm] = {name: name for name in get_args(JwtAlgorithm)}
 
@@ -44,11 +44,11 @@ PublicKey = EllipticCurvePublicKey | RSAPublicKey | bytes
 
 @dataclass(frozen=True, slots=True)
 class SigningKey:
-    """A key and the one algorithm it is used with.
+    """A key and its only algorithm.
 
     :ivar kid: the RFC 7638 thumbprint of the public key; None for a shared secret.
-    :ivar private: what signs; for ``HS256`` the secret.
-    :ivar public: what verifies; for ``HS256`` the same secret.
+    :ivar private: the key to sign with; the secret for ``HS256``.
+    :ivar public: the key to verify with; the same secret for ``HS256``.
     """
 
     algorithm: JwtAlgorithm
@@ -57,7 +57,7 @@ class SigningKey:
     public: PublicKey = field(repr=False)
 
     def jwks(self) -> dict[str, Any]:
-        """The JSON Web Key Set to publish; a shared secret is never in it."""
+        """The JSON Web Key Set to publish; empty for a shared secret."""
         if isinstance(self.public, bytes):
             return {"keys": []}
         members = _public_members(self.public)
@@ -65,13 +65,13 @@ class SigningKey:
 
 
 def configured_key(settings: Settings, algorithm: JwtAlgorithm) -> SigningKey | None:
-    """The one key that the settings name, or None if there is to be a ring of keys in a file.
+    """The single key of the settings; None if the settings use a key ring file.
 
-    :raises KeyConfigurationError: if it is missing, unreadable, or too weak for production; says what to set.
+    :raises KeyConfigurationError: if the key is missing, unreadable, or too weak for production; says what to set.
     """
     if algorithm == "HS256":
         if settings.jwt_secret is None:
-            raise KeyConfigurationError("JWT_SECRET", "is needed for HS256; set it to 32 random bytes or more")
+            raise KeyConfigurationError("JWT_SECRET", "is required for HS256; set it to 32 random bytes or more")
         return secret_signing_key(settings.jwt_secret.get_secret_value(), production=settings.production)
     if settings.jwt_private_key_file is None:
         return None
@@ -81,9 +81,9 @@ def configured_key(settings: Settings, algorithm: JwtAlgorithm) -> SigningKey | 
 
 
 def previous_secrets(settings: Settings) -> tuple[SigningKey, ...]:
-    """The shared secrets of which tokens may still be out.
+    """The former shared secrets, whose tokens may still be valid.
 
-    :raises KeyConfigurationError: if one is no secret, or too weak for production.
+    :raises KeyConfigurationError: if one cannot be used as a secret, or is too weak for production.
     """
     if settings.jwt_previous_secrets is None:
         return ()
@@ -97,29 +97,31 @@ def secret_signing_key(
 ) -> SigningKey:
     """A shared secret as a key for ``HS256``.
 
-    :param production: whether weakness is refused rather than logged.
-    :param algorithm: what the caller wants to use it with, to complain if that is not ``HS256``.
-    :param setting: what names the secret, for a complaint.
+    :param production: whether a weak secret is an error rather than a warning.
+    :param algorithm: the algorithm that the caller asks for; anything except ``HS256`` is an error.
+    :param setting: the setting with the secret, to name in errors.
     :raises KeyConfigurationError: if the secret is empty, a key of another kind, or too weak for production.
     """
     if algorithm is not None and known_algorithm(algorithm) != "HS256":
-        raise KeyConfigurationError(setting, f"is not used with {algorithm}, which needs a private key")
+        raise KeyConfigurationError(setting, f"cannot be used with {algorithm}, which needs a private key")
     try:
         material = HMACAlgorithm(HMACAlgorithm.SHA256).prepare_key(secret)
     except InvalidKeyError as error:
-        raise KeyConfigurationError(setting, "must be random text, not empty and not a key file") from error
+        raise KeyConfigurationError(
+            setting, "must be random text; it must not be empty or a key in PEM form"
+        ) from error
     refuse_weak_secret(secret, setting, production=production)
     return SigningKey("HS256", None, material, material)
 
 
 def asymmetric_signing_key(private: AsymmetricKey, algorithm: JwtAlgorithm) -> SigningKey:
-    """A private key with its public half and name."""
+    """A private key with its public key and id."""
     public = private.public_key()
     return SigningKey(algorithm, thumbprint(public), private, public)
 
 
 def thumbprint(public: EllipticCurvePublicKey | RSAPublicKey) -> str:
-    """The RFC 7638 name of a public key: the hash of its required members in a fixed spelling."""
+    """The RFC 7638 thumbprint of a public key: the hash of its required members in canonical form."""
     canonical = json.dumps(_public_members(public), sort_keys=True, separators=(",", ":"))
     return base64url_encode(hashlib.sha256(canonical.encode()).digest()).decode()
 
@@ -133,7 +135,7 @@ def _public_members(public: EllipticCurvePublicKey | RSAPublicKey) -> dict[str, 
 
 
 def known_algorithm(algorithm: str) -> JwtAlgorithm:
-    """The algorithm of this name. :raises KeyConfigurationError: if it is not known here."""
+    """The algorithm with this name. :raises KeyConfigurationError: if it is not supported."""
     known = _ALGORITHMS.get(algorithm)
     if known is None:
         raise KeyConfigurationError("JWT_ALGORITHM", f"must be one of {', '.join(_ALGORITHMS)}")
@@ -141,9 +143,9 @@ def known_algorithm(algorithm: str) -> JwtAlgorithm:
 
 
 def refuse_weak_secret(secret: str, setting: str, *, production: bool) -> None:
-    """Complain of a secret that can be guessed.
+    """Reject a secret that can be guessed.
 
-    :raises KeyConfigurationError: in production; elsewhere it is logged.
+    :raises KeyConfigurationError: in production; elsewhere a warning is logged.
     """
     weakness = None
     if secret.lower().startswith(PLACEHOLDERS):
@@ -151,20 +153,20 @@ def refuse_weak_secret(secret: str, setting: str, *, production: bool) -> None:
     elif len(secret.encode()) < MIN_SECRET_BYTES:
         weakness = f"is shorter than {MIN_SECRET_BYTES} bytes"
     if weakness:
-        complain(setting, f"{weakness}; set it to {MIN_SECRET_BYTES} random bytes or more", refuse=production)
+        warn_or_raise(setting, f"{weakness}; set it to {MIN_SECRET_BYTES} random bytes or more", refuse=production)
 
 
 def refuse_open_file(path: Path, setting: str, *, production: bool) -> None:
-    """Complain of a file of keys that other users may touch.
+    """Reject a key file to which other users have access.
 
-    :raises KeyConfigurationError: in production; elsewhere it is logged.
+    :raises KeyConfigurationError: in production; elsewhere a warning is logged.
     """
     if readable_by_others(path):
-        complain(setting, f"{path} is open to other users; run chmod o-rwx on it", refuse=production)
+        warn_or_raise(setting, f"{path} is open to other users; run chmod o-rwx on it", refuse=production)
 
 
-def complain(setting: str, advice: str, *, refuse: bool) -> None:
-    """Log what is wrong with a setting or, to refuse, raise :class:`~auth.errors.KeyConfigurationError`."""
+def warn_or_raise(setting: str, advice: str, *, refuse: bool) -> None:
+    """Log a warning about a setting or, with ``refuse``, raise :class:`~auth.errors.KeyConfigurationError`."""
     if refuse:
         raise KeyConfigurationError(setting, advice)
     logger.warning("%s %s", setting, advice)

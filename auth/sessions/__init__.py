@@ -1,1 +1,1 @@
-"""Sessions: refresh tokens, cookies, and what becomes of access tokens when a session has ended."""
+"""Sessions: refresh tokens, cookies, and the revocation of access tokens."""

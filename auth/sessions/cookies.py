@@ -1,9 +1,10 @@
-"""Cookies instead of tokens in the hands of a page's scripts, and the proof that a change is the page's own wish.
+"""Session cookies, which keep tokens away from a page's scripts, and CSRF protection for requests that use them.
 
-A browser sends its cookies whoever makes it ask. So a change needs the CSRF token as well, as a header: only our
-own page can read it from its cookie. It is made of the access token and the refresh token with which it was given
-out, one half each, and checked against the one that authenticates the request: it is worth nothing in another
-session, every process can check it, and it does not depend on a key that may be rotated.
+A browser sends cookies with every request, even if another site caused it. A change therefore also needs the CSRF
+token in a header, and only our own page can read that token from its cookie. One half of the CSRF token is derived from
+the access token, the other half from the refresh token that was issued with it. The half of the token that
+authenticates the request is checked. So the CSRF token is useless in another session, every process can check it, and
+it does not depend on a key that may be rotated.
 """
 
 from __future__ import annotations
@@ -29,12 +30,12 @@ View = TypeVar("View", bound=Callable[..., Any])
 
 
 class SessionCookies:
-    """The cookies of a session.
+    """Names of the session cookies, and checks of the CSRF token.
 
-    :param secure: whether they are for HTTPS only, which their names promise then.
-    :ivar access: the name of that with the access token.
-    :ivar refresh: of that with the refresh token.
-    :ivar csrf: of that with the CSRF token, which scripts can read.
+    :param secure: whether browsers send them over HTTPS only; adds the prefixes ``__Host-`` and ``__Secure-``.
+    :ivar access: name of the cookie with the access token.
+    :ivar refresh: name of the cookie with the refresh token.
+    :ivar csrf: name of the cookie with the CSRF token, which scripts can read.
     """
 
     def __init__(self, *, secure: bool) -> None:
@@ -44,14 +45,15 @@ class SessionCookies:
         self.csrf = "__Host-isthmus_csrf" if secure else "isthmus_csrf"
 
     def check_change(self, cookies: Mapping[str, str], header: str | None) -> None:
-        """Look whether a change that the access token's cookie authenticates is the page's own wish.
+        """Check the CSRF token of a change that the access token's cookie authenticates.
 
-        :param header: that of the CSRF token. :raises CsrfRejected: if it is not.
+        :param header: value of the header ``X-CSRF-Token``.
+        :raises CsrfRejected: if it is missing or wrong.
         """
         self._check(cookies, header, _proof(_ACCESS, cookies.get(self.access, "")), 0)
 
     def check_exchange(self, cookies: Mapping[str, str], header: str | None) -> None:
-        """Do the same for an exchange of the refresh token in the cookie."""
+        """Check the CSRF token of an exchange of the refresh token in its cookie. See :meth:`check_change`."""
         self._check(cookies, header, _proof(_REFRESH, cookies.get(self.refresh, "")), 1)
 
     def _check(self, cookies: Mapping[str, str], header: str | None, proof: str, half: int) -> None:
@@ -63,18 +65,18 @@ class SessionCookies:
 
 
 def csrf_token(access_token: str, refresh_token: str) -> str:
-    """The CSRF token that belongs to the two; it tells nothing of them."""
+    """The CSRF token of an access token and a refresh token. Neither can be derived from it."""
     return f"{_proof(_ACCESS, access_token)}.{_proof(_REFRESH, refresh_token)}"
 
 
 def without_cookies(view: View) -> View:
-    """Mark a view whose caller no cookie names: one that somebody with an old cookie must be able to reach."""
+    """Mark a view that ignores session cookies, so that a client with an outdated cookie can reach it."""
     setattr(view, _MARK, True)
     return view
 
 
 def ignores_cookies(view: object) -> bool:
-    """Whether the view has the mark."""
+    """Whether :func:`without_cookies` has marked the view."""
     return getattr(view, _MARK, False) is True
 
 

@@ -1,4 +1,4 @@
-"""What nobody needs of sessions any more, deleted: by the application itself, and by ``auth purge-sessions``."""
+"""Deletion of old sessions and refresh tokens, by the application itself and by ``flask auth purge-sessions``."""
 
 from __future__ import annotations
 
@@ -20,16 +20,16 @@ from database.purging import delete_in_parts
 from database.purging import ids_in_parts
 
 KEPT: Final = timedelta(days=7)
-"""How long an ended session is kept: longer than any access token lives, which is refused for its sake."""
+"""How long an ended session is kept. Longer than the lifetime of any access token, which is rejected because of it."""
 
 
 def purge(database: Database, idle: timedelta) -> tuple[int, int]:
-    """Delete sessions that have been over for a week, and refresh tokens that were used longer ago than ``idle``.
+    """Delete sessions that ended or expired a week ago, and refresh tokens that were used longer ago than ``idle``.
 
-    It may be interrupted and run again, also while the sessions are in use.
+    It is safe to interrupt it, to run it again, and to run it while sessions are in use.
 
     :param idle: how long a session lasts without a refresh.
-    :returns: how many sessions and tokens are gone.
+    :returns: the numbers of deleted sessions and refresh tokens.
     """
     before = utc_now() - KEPT
     over = Where("ended_at", "lt", before) | Where("expires_at", "lt", before)
@@ -46,7 +46,7 @@ def purge(database: Database, idle: timedelta) -> tuple[int, int]:
 @click.command("purge-sessions")
 @with_appcontext
 def purge_sessions() -> None:
-    """Delete what is left of sessions that are long over."""
+    """Delete sessions that ended or expired a week ago, and old refresh tokens."""
     manager = current_database()
     sessions, tokens = purge(manager, timedelta(seconds=manager.settings.auth_session_idle_seconds))
     click.echo(f"Deleted {sessions} sessions and {tokens} refresh tokens.")

@@ -1,7 +1,7 @@
-"""Refresh tokens: what they look like, what is stored of them, and how a lost one is given out again.
+"""Refresh tokens: their format, their stored form, and the recovery of a lost successor.
 
-A token is ``isr_`` and 256 random bits. Only its hash is stored, so who reads the database can use none. What a
-used token was exchanged for is kept for a moment, sealed with a key that only the used token gives.
+A token is ``isr_`` and 256 random bits. The database stores only its hash, so nobody who reads the database can use a
+token. For a few seconds it also stores the successor of a used token, encrypted with a key derived from the used token.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PURPOSE: Final = b"isthmus: the successor of a refresh token"
 
 @dataclass(frozen=True, slots=True)
 class RefreshToken:
-    """A refresh token in the hands of its owner.
+    """A refresh token in plain text.
 
     :ivar text: the token itself; not part of ``repr``.
     """
@@ -42,29 +42,29 @@ class RefreshToken:
 
     @classmethod
     def new(cls) -> Self:
-        """One that nobody has seen before."""
+        """Create a random token."""
         return cls(PREFIX + secrets.token_urlsafe(_BYTES))
 
     @classmethod
     def parse(cls, value: object) -> Self:
-        """The token that a caller sent. :raises InvalidRefreshToken: if it does not even look like one."""
+        """Parse a token that a client sent. :raises InvalidRefreshToken: if it does not have the form of one."""
         if not isinstance(value, str) or _FORM.fullmatch(value) is None:
             raise InvalidRefreshToken
         return cls(value)
 
     @property
     def id(self) -> str:
-        """Under which it is stored: its SHA-256. There are too many tokens to find one by guessing."""
+        """The id in the database: the token's SHA-256. No salt, because 256 random bits cannot be guessed."""
         return hashlib.sha256(self.text.encode()).hexdigest()
 
     def seal(self, successor: RefreshToken) -> str:
-        """``successor`` as only the owner of this token can read it."""
+        """Encrypt ``successor`` so that only the owner of this token can read it."""
         nonce = secrets.token_bytes(_NONCE_BYTES)
         sealed = self._cipher.encrypt(nonce, successor.text.encode(), self.id.encode())
         return base64.urlsafe_b64encode(nonce + sealed).decode()
 
     def unseal(self, sealed: str) -> RefreshToken | None:
-        """What :meth:`seal` was given; None if it was sealed by another token, or changed since."""
+        """Decrypt the result of :meth:`seal`; None if another token sealed it, or it was modified."""
         try:
             data = base64.urlsafe_b64decode(sealed)
             text = self._cipher.decrypt(data[:_NONCE_BYTES], data[_NONCE_BYTES:], self.id.encode())
@@ -74,5 +74,5 @@ class RefreshToken:
 
     @property
     def _cipher(self) -> AESGCM:
-        # The token is as random as a key; this makes a key of it that serves nothing else.
+        # The token is as random as a key; HKDF derives a key for this purpose only.
         return AESGCM(HKDF(SHA256(), 32, None, _PURPOSE).derive(self.text.encode()))

@@ -1,18 +1,18 @@
-"""Which sessions have ended lately: access tokens of theirs are refused, by every process, within two seconds.
+"""Revocation: every process rejects the access tokens of an ended session within two seconds.
 
-An access token is believed without asking a database, so each process keeps the ids of the sessions that ended
-within the life of one token; older ones have no valid token left. It asks the database for them when a request
-with a session comes and the last time was more than ``INTERVAL`` ago: one request asks, the others go on with what
-is known, or wait for the answer once that is older than ``WAIT_AFTER``. What ends in this process counts at once.
+Access tokens are verified without a database. So each process keeps a list of the sessions that ended within the
+lifetime of one access token; older sessions have no valid token left. The process reloads the list when a request with
+a session arrives and the list is older than ``INTERVAL``. One request loads it. The others continue with the present
+list, or wait for the new one if it is older than ``WAIT_AFTER``. Sessions that end in this process are added at once.
 
-While the database cannot tell, what was known still holds, and the policy applies once it is older than
-``max_stale``, or if the process never knew anything: ``reads`` goes on with safe methods, ``open`` with everything,
-``closed`` with nothing. Whatever the policy, the danger passes by itself: without the database no session is
-refreshed, so when the outage has lasted as long as an access token lives, no token of a session is valid any more.
-Knowledge that is older than that refuses nobody, as it speaks of sessions whose tokens have expired.
+If the database does not answer, the present list stays in use. If the list is older than ``max_stale``, or was never
+loaded, the policy applies: ``reads`` allows safe methods, ``open`` allows everything, ``closed`` allows nothing. The
+risk of each policy is limited: without the database no session can be refreshed, so all access tokens of sessions have
+expired when the outage has lasted as long as the lifetime of one. A list older than that rejects nobody, because the
+tokens of its sessions have expired.
 
-With another database standing in, whose answers are those that count then, sessions that ended just before the
-outage are known only to processes that heard of it.
+While a fallback database answers reads, sessions that ended just before the outage are known only to the processes
+that loaded them before it.
 """
 
 from __future__ import annotations
@@ -49,22 +49,23 @@ logger = logging.getLogger(__name__)
 INTERVAL: Final = 1.0
 WAIT_AFTER: Final = 1.4
 PATIENCE: Final = 0.5
-"""Seconds. Knowledge is dated by when it was asked for, and ``WAIT_AFTER`` and ``PATIENCE`` are below two together."""
+"""Seconds. The age of the list counts from the moment of the query, and ``WAIT_AFTER + PATIENCE`` is below two, so that
+every process rejects within two seconds."""
 
 MARGIN: Final = timedelta(seconds=90)
-"""By how much a token may outlive the end of its session by more than its life: leeway, clocks, a slow request."""
+"""Sessions stay listed for the lifetime of a token and this margin, for leeway, clock differences and slow requests."""
 
 _NEVER: Final = float("-inf")
 
 
 class Revocation:
-    """What this process knows of ended sessions.
+    """The list of ended sessions in this process.
 
-    :param database: where they are.
-    :param token_life: how long an access token is valid.
-    :param policy: what goes on while the database cannot tell.
-    :param max_stale: seconds that knowledge may be old until the policy applies.
-    :param patience: seconds that the database has for an answer.
+    :param database: the database with the sessions.
+    :param token_life: lifetime of an access token.
+    :param policy: the requests to allow while the list is out of date.
+    :param max_stale: age in seconds from which the list is out of date.
+    :param patience: timeout of the query in seconds.
     """
 
     def __init__(
@@ -81,51 +82,51 @@ class Revocation:
         self.policy = policy
         self._database = database
         self._span = token_life + MARGIN
-        # One request may ask while another goes on: knowledge of that age is not called old.
+        # Up to WAIT_AFTER, requests continue with the list while another one reloads it.
         self._max_stale = max(max_stale, WAIT_AFTER)
         self._patience = patience
         self._clock = clock
         self._now = now
-        self._build()
-        rebuild_after_fork(self, Revocation._build, after=(database,))
+        self._create_runtime_state()
+        rebuild_after_fork(self, Revocation._create_runtime_state, after=(database,))
 
-    def _build(self) -> None:
-        """Everything that must not be shared with a forked child."""
-        self._asking = Lock()
-        self._noting = Lock()
+    def _create_runtime_state(self) -> None:
+        """Create the state that a forked child process must not share."""
+        self._loading = Lock()
+        self._changing = Lock()
         self._ended: frozenset[str] = frozenset()
         self._ended_here: dict[str, float] = {}
-        self._known_at = self._fresh_until = self._next_at = _NEVER
+        self._loaded_at = self._fresh_until = self._next_at = _NEVER
         self._failed = False
 
     def check(self, session_id: str, method: str) -> None:
-        """Let a request of this session go on, or not.
+        """Check that a session has not ended.
 
-        :param method: of HTTP.
+        :param method: the HTTP method of the request.
         :raises InvalidToken: if the session has ended.
-        :raises Unavailable: if that is not known and the policy does not let the method go on.
+        :raises Unavailable: if the list is out of date and the policy does not allow the method.
         """
         if self._clock() >= self._fresh_until:
             self._refresh()
             if self._too_old() and self._refuses(method):
-                raise Unavailable("whether the session has ended cannot be known now", retry_after=1)
+                raise Unavailable("the list of ended sessions cannot be loaded now; retry later", retry_after=1)
         if session_id in self._ended:
-            raise InvalidToken("its session has ended")
+            raise InvalidToken("session has ended")
 
     def add(self, session_ids: Iterable[str]) -> None:
-        """Note sessions that have ended in this process."""
+        """Add sessions that have ended in this process."""
         until = self._clock() + self._span.total_seconds()
-        with self._noting:
+        with self._changing:
             self._ended_here.update(dict.fromkeys(session_ids, until))
             self._ended |= self._ended_here.keys()
 
     def snapshot(self) -> dict[str, Any]:
-        """What is known, for people; ``applies`` tells whether the policy decides at present."""
-        known = self._known_at != _NEVER
+        """The state of the list, for ``/status``; ``applies`` is true while the policy decides."""
+        known = self._loaded_at != _NEVER
         return {
             "policy": self.policy,
             "applies": self._failed and self._too_old(),
-            "known_seconds_ago": round(self._clock() - self._known_at, 3) if known else None,
+            "known_seconds_ago": round(self._clock() - self._loaded_at, 3) if known else None,
             "ended_sessions": len(self._ended),
         }
 
@@ -133,41 +134,41 @@ class Revocation:
         return self.policy == "closed" or (self.policy == "reads" and method not in SAFE_METHODS)
 
     def _age(self) -> float:
-        return self._clock() - self._known_at
+        return self._clock() - self._loaded_at
 
     def _too_old(self) -> bool:
         return self._age() > self._max_stale
 
     def _refresh(self) -> None:
-        # Nobody stands in line for a database that did not answer a moment ago.
+        # Requests do not queue for a database that has just failed to answer.
         waits = not self._failed and self._age() >= WAIT_AFTER
-        if not self._asking.acquire(timeout=self._patience if waits else 0):
+        if not self._loading.acquire(timeout=self._patience if waits else 0):
             return
         try:
             if self._clock() >= max(self._fresh_until, self._next_at):
-                self._ask()
+                self._reload()
         finally:
-            self._asking.release()
+            self._loading.release()
 
-    def _ask(self) -> None:
+    def _reload(self) -> None:
         asked_at = self._clock()
         self._next_at = asked_at + INTERVAL
         try:
-            ended = self._ended_lately()
+            ended = self._query_ended()
         except DataError as error:
             if not self._failed:
-                logger.warning("which sessions have ended cannot be known: %s", error)
+                logger.warning("cannot load the list of ended sessions; AUTH_REVOCATION_POLICY may apply: %s", error)
             self._failed = True
             return
-        with self._noting:
+        with self._changing:
             self._ended_here = {one: until for one, until in self._ended_here.items() if until > asked_at}
             self._ended = ended | self._ended_here.keys()
-        self._known_at, self._failed = asked_at, False
+        self._loaded_at, self._failed = asked_at, False
         self._fresh_until = asked_at + INTERVAL
 
-    def _ended_lately(self) -> frozenset[str]:
+    def _query_ended(self) -> frozenset[str]:
         since = Where("ended_at", "gt", self._now() - self._span)
-        # Ordered along the index, in which no database looks at more than what is asked for.
+        # In the order of the index, so that every database reads the matching rows only.
         query = Select(SESSIONS, ("id",), since, (Order("ended_at"),))
         outer = current_context.set(NO_CONTEXT.acting_as(SERVICE).until(monotonic() + self._patience))
         try:
@@ -175,5 +176,5 @@ class Revocation:
         finally:
             current_context.reset(outer)
         if result.source is not None:
-            raise Unavailable("another database answered, which may not have heard of them")
+            raise Unavailable("a fallback database answered, which may lack ended sessions")
         return frozenset(row["id"] for row in result.rows)

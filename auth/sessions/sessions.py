@@ -1,10 +1,10 @@
-"""Sessions: begun at sign-in, kept alive by refresh tokens, ended once and for all.
+"""Sessions: they start at sign-in, continue with each refresh, and end for good.
 
-A refresh token is good for one exchange. If its answer was lost, or another tab was quicker, it gets the *same*
-successor again: within ``REUSE_SECONDS`` and until the successor is used. After that somebody has a token that is
-not theirs, and the session ends. So there is never more than one living successor of a token.
+A refresh token can be exchanged once. If the response was lost, or two tabs send the same token, a repeated exchange
+returns the *same* successor: within ``REUSE_SECONDS``, and until the successor is used. A later reuse means that the
+token was copied, and ends the session. So a token never has more than one valid successor.
 
-Expired sessions are ended, too, by the refresh that finds them so: a clock that is set back does not revive them.
+A refresh that finds an expired session ends it, so a clock that is set back does not revive it.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def _nothing() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """What its owner gets when a session begins or goes on.
+    """The result of a sign-in or of a refresh.
 
-    :ivar lasts_until: when it expires if it is not used any more.
+    :ivar lasts_until: when the session expires without another refresh.
     """
 
     session_id: str
@@ -78,7 +78,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True)
 class UserSession:
-    """A living session, as its user sees it."""
+    """An active session, as shown to its user."""
 
     id: str
     created_at: datetime
@@ -88,7 +88,7 @@ class UserSession:
 
 @dataclass(frozen=True, slots=True)
 class _Refused:
-    """A refresh that ended the session; unlike an exception, it lets the transaction commit."""
+    """The result of a refresh that ended the session. Not an exception, because the transaction must commit."""
 
     error: AuthError
     reason: str
@@ -96,13 +96,13 @@ class _Refused:
 
 
 class Sessions:
-    """The sessions in a database. All calls are made as the service.
+    """The sessions in a database. It calls the database as the application.
 
-    :param database: where the tables are.
+    :param database: the database with the tables.
     :param idle: how long a session lasts without a refresh.
-    :param lifetime: how long it lasts at most.
-    :param on_end: is told the ids of sessions that have ended, once that is committed.
-    :param now: the wall clock, aware.
+    :param lifetime: how long a session lasts at most.
+    :param on_end: called after the commit with the ids of ended sessions.
+    :param now: the wall clock, timezone-aware.
     """
 
     def __init__(
@@ -121,10 +121,10 @@ class Sessions:
         self._now = now
 
     def begin(self, user_id: str, user_agent: str | None = None, *, replacing: object = None) -> Grant:
-        """A new session, in the unit of work around.
+        """Start a session in the current unit of work.
 
-        :param user_agent: what the client calls itself, for people; cut to 255 characters.
-        :param replacing: a refresh token whose session ends, if it is one: that of the client's earlier sign-in.
+        :param user_agent: the client's ``User-Agent``, shown to the user; truncated to 255 characters.
+        :param replacing: the refresh token of the client's earlier sign-in, whose session ends; ignored if invalid.
         """
         now, token, session_id = self._now(), RefreshToken.new(), new_id()
         expires_at = now + self._lifetime
@@ -136,14 +136,14 @@ class Sessions:
         return Grant(session_id, user_id, token, min(now + self._idle, expires_at))
 
     def refresh(self, text: object) -> Grant:
-        """Exchange a refresh token for its successor: see :func:`~database.unit_of_work.own_transaction`.
+        """Exchange a refresh token for its successor, in a transaction of its own.
 
-        What it ends stays ended, whatever the caller answers.
+        If it ends the session, that is committed, whatever response the caller sends.
 
-        :raises InvalidRefreshToken: if it is none of ours.
-        :raises SessionExpired: if the session is too old, or was not used for too long.
-        :raises SessionEnded: if the session has ended, or does now, because the token was used before.
-        :raises BackendError: if this cannot be known now; the token may be as good as before.
+        :raises InvalidRefreshToken: if the token is unknown.
+        :raises SessionExpired: if the session was idle for too long or has reached its maximum age.
+        :raises SessionEnded: if the session has ended, or ends now because the token was reused.
+        :raises BackendError: if the database cannot answer; the token may still be valid.
         """
         token = RefreshToken.parse(text)
         answer = own_transaction(self._database, lambda: self._exchange(token))
@@ -152,8 +152,8 @@ class Sessions:
             raise answer.error
         return answer
 
-    def owner(self, text: object) -> str | None:
-        """The id of the session that a refresh token belongs to, good or not; None if it is none of ours."""
+    def find_session_id(self, text: object) -> str | None:
+        """The id of a refresh token's session, even if the token is used; None if the token is unknown."""
         try:
             token = RefreshToken.parse(text)
         except InvalidRefreshToken:
@@ -161,8 +161,8 @@ class Sessions:
         row = self._run(Get(TOKENS, token.id, ("session_id",))).first
         return None if row is None else str(row["session_id"])
 
-    def living(self, user_id: str) -> list[UserSession]:
-        """The user's sessions, the last used one first, at most ``MAX_LISTED``."""
+    def list_active(self, user_id: str) -> list[UserSession]:
+        """The user's active sessions, last used first, at most ``MAX_LISTED``."""
         now = self._now()
         fresh = Where("expires_at", "gt", now) & Where("last_used_at", "gt", now - self._idle)
         where = Where("user_id", "eq", user_id) & Where("ended_at", "is_null", True) & fresh
@@ -173,7 +173,7 @@ class Sessions:
     def end(self, session_id: str, user_id: str, reason: str) -> None:
         """End one session of the user, in a transaction of its own.
 
-        :raises UnknownSession: if the user has none with this id that is not over.
+        :raises UnknownSession: if the user has no active session with this id.
         """
         mine = Where("id", "eq", session_id) & Where("user_id", "eq", user_id)
         if not self._end_atomically(mine, reason):
@@ -182,10 +182,10 @@ class Sessions:
     def end_all(
         self, user_id: str, reason: str, *, keep: str | None = None, together_with: Work = _nothing
     ) -> list[str]:
-        """End the user's sessions, in a transaction of its own; their ids.
+        """End the user's sessions, in a transaction of its own, and return their ids.
 
-        :param keep: the id of the one that goes on.
-        :param together_with: is done in the same transaction.
+        :param keep: the id of a session that stays active.
+        :param together_with: work to do in the same transaction.
         """
         where: Filter = Where("user_id", "eq", user_id)
         if keep is not None:
@@ -204,7 +204,7 @@ class Sessions:
             return self._refuse(session, EXPIRED, SessionExpired())
         if known["used_at"] is None:
             return self._rotate(token, known, session, now)
-        successor = self._given_before(token, known, now)
+        successor = self._recoverable_successor(token, known, now)
         if successor is None:
             return self._refuse(session, REUSE, SessionEnded())
         return self._grant(session, successor, session["last_used_at"])
@@ -213,7 +213,7 @@ class Sessions:
         successor = RefreshToken.new()
         used = {"used_at": now, "sealed_successor": token.seal(successor)}
         sealed = Where("session_id", "eq", session["id"]) & Where("sealed_successor", "is_null", False)
-        # The versions keep two exchanges apart on databases that were told to be less strict than serial.
+        # The expected versions detect a concurrent exchange if the isolation level is below serializable.
         steps: list[Operation] = [
             Update(TOKENS, {"sealed_successor": None}, where=sealed, returning=False),
             Update(TOKENS, used, token.id, expected_version=known["version"], returning=False),
@@ -226,9 +226,9 @@ class Sessions:
             self._run(step)
         return self._grant(session, successor, now)
 
-    def _given_before(self, token: RefreshToken, known: Row, now: datetime) -> RefreshToken | None:
-        """What a used token was exchanged for, if it may be had again."""
-        # Both ways: the clock of the process that exchanged it may be ahead, and one may have been set back.
+    def _recoverable_successor(self, token: RefreshToken, known: Row, now: datetime) -> RefreshToken | None:
+        """The successor of a used token, if the token may still be exchanged again."""
+        # Absolute difference: the clock of the process that exchanged the token may be ahead of ours.
         recent = abs((now - known["used_at"]).total_seconds()) <= REUSE_SECONDS
         sealed = known["sealed_successor"]
         return token.unseal(sealed) if recent and sealed is not None else None
@@ -245,12 +245,12 @@ class Sessions:
         session = refused.session
         if refused.reason == REUSE:
             logger.warning(
-                "a refresh token was used twice: session %s of user %s was ended", session["id"], session["user_id"]
+                "a refresh token was reused, so session %s of user %s was ended", session["id"], session["user_id"]
             )
         self._on_end([session["id"]])
 
     def _end_replaced(self, refresh_token: object) -> None:
-        session_id = self.owner(refresh_token)
+        session_id = self.find_session_id(refresh_token)
         ended = [] if session_id is None else self._end(Where("id", "eq", session_id), REPLACED)
         unit = active_unit.get()
         if isinstance(unit, UnitOfWork):
@@ -278,6 +278,6 @@ class Sessions:
 
 
 def _shown(user_agent: str | None) -> str | None:
-    """What people may be shown, and every database can store."""
+    """The printable characters, which every database can store."""
     text = "".join(character for character in user_agent or "" if character.isprintable())
     return text[:MAX_USER_AGENT] or None

@@ -1,6 +1,6 @@
-"""Sign-in: accounts with passwords, tokens of other issuers, and limits on guessing.
+"""Sign-in: accounts with passwords, tokens of external issuers, and rate limits.
 
-What fetches keys over HTTP, and what counts in Redis, is loaded where the settings ask for it.
+The modules for HTTP and Redis are imported only if the settings need them.
 """
 
 from typing import TYPE_CHECKING

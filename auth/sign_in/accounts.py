@@ -1,4 +1,4 @@
-"""Accounts with e-mail and password, kept in the table ``isthmus_users`` of the active database."""
+"""Accounts with e-mail address and password, in the table ``isthmus_users`` of the active database."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ _ROLE = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
 
 class Executor(Protocol):
-    """What runs operations: an adapter, or the connection manager."""
+    """Runs operations: an adapter or the connection manager."""
 
     def run(self, operation: Operation) -> Result:
         """Execute ``operation`` as the current identity."""
@@ -62,7 +62,7 @@ class Account:
 
     @property
     def user_data(self) -> dict[str, Any]:
-        """What :meth:`~auth.bridge.AuthBridge.generate_token` puts into a token."""
+        """The ``user_data`` for :meth:`~auth.bridge.AuthBridge.generate_token`."""
         permissions = permissions_of(self.role)
         return {"email": self.email, "name": self.name, "role": self.role, "permissions": permissions}
 
@@ -70,9 +70,9 @@ class Account:
 class Accounts:
     """Registration and sign-in.
 
-    :param executor: where the table is; used as the service role, because nobody is signed in yet.
-    :param hasher: argon2id with its parameters; passwords hashed with others are hashed anew at sign-in.
-    :param most_waiting: how many threads may wait for one that hashes.
+    :param executor: the database with the table. Called as the application, because nobody is signed in yet.
+    :param hasher: argon2id with its parameters. Passwords hashed with other parameters are rehashed at sign-in.
+    :param most_waiting: how many threads may wait to hash a password.
     """
 
     def __init__(
@@ -82,18 +82,18 @@ class Accounts:
         self._passwords = PasswordHashing(hasher, most_waiting=most_waiting)
 
     def register(self, email: object, password: object, name: object = None) -> Account:
-        """A new account, always with the role ``user``.
+        """Create an account, always with the role ``user``.
 
-        The values may come straight from a request's body; nothing else of it belongs here.
+        The values may come unchecked from a request's body.
 
-        :raises InvalidRegistration: if a value is not acceptable; names the field.
+        :raises InvalidRegistration: if a value is invalid; names the field.
         :raises EmailTaken: if an account has the address.
-        :raises SignInBusy: if too many passwords are hashed at this moment.
+        :raises SignInBusy: if too many passwords are being hashed.
         """
         return self._add(canonical_email(email), valid_name(name), self._passwords.hash(valid_password(password)))
 
     def register_without_password(self, email: object, name: object = None) -> Account:
-        """A new account for someone who is vouched for elsewhere: nobody can sign in to it with a password.
+        """Create an account for a user of an external issuer. Nobody can sign in to it with a password.
 
         :raises InvalidRegistration: as :meth:`register`.
         :raises EmailTaken: as :meth:`register`.
@@ -101,36 +101,37 @@ class Accounts:
         return self._add(canonical_email(email), valid_name(name), UNUSABLE_HASH)
 
     def authenticate(self, email: object, password: object) -> Account:
-        """The account that the e-mail and password belong to; equal work is done if there is none.
+        """The account with this e-mail address and password. It takes the same time if there is no such account.
 
-        :raises InvalidCredentials: without saying what is wrong.
+        :raises InvalidCredentials: if either is wrong; does not say which.
         :raises SignInBusy: as :meth:`register`.
-        :raises Unavailable: if only a stand-in could be asked, whose passwords may be old.
+        :raises Unavailable: if only a fallback database answered, whose passwords may be out of date.
         """
         try:
             address, secret = canonical_email(email), valid_password(password)
         except InvalidRegistration as error:
-            # No account can have these, so the time this takes tells nothing about one.
+            # No account can have these values, so the shorter time reveals nothing about an account.
             raise InvalidCredentials from error
-        row = self._secret_row(Select(TABLE, (*_COLUMNS, "password_hash"), where=Where("email", "eq", address)))
+        row = self._read_with_hash(Select(TABLE, (*_COLUMNS, "password_hash"), where=Where("email", "eq", address)))
         if not self._matches(row, secret) or row is None:
             raise InvalidCredentials
         if self._passwords.is_outdated(row["password_hash"]):
             self._replace_hash(row, self._passwords.hash(secret))
         return _account(row)
 
-    def new_password(self, account_id: str, current: object, new: object) -> Callable[[], None]:
-        """Check a change of password, which takes long, and return what carries it out, which does not.
+    def prepare_password_change(self, account_id: str, current: object, new: object) -> Callable[[], None]:
+        """Check a password change and hash the new password, which is slow; the returned function stores it fast.
 
-        :returns: stores the new password; raises ``InvalidCredentials`` if it was changed meanwhile.
-        :raises UnknownAccount: if the account is gone.
-        :raises NoPassword: if the account has none.
-        :raises InvalidCredentials: if ``current`` is not its password; equal work is done whatever it is.
-        :raises InvalidRegistration: if ``new`` is not acceptable; the field is ``new_password``.
+        :returns: a function that stores the new password; it raises ``InvalidCredentials`` if the password was changed
+            in the meantime.
+        :raises UnknownAccount: if the account was deleted.
+        :raises NoPassword: if the account has no password.
+        :raises InvalidCredentials: if ``current`` is wrong; it takes the same time for any value.
+        :raises InvalidRegistration: if ``new`` is invalid; the field is ``new_password``.
         :raises SignInBusy: as :meth:`register`.
         :raises Unavailable: as :meth:`authenticate`.
         """
-        row = self._secret_row(Get(TABLE, account_id))
+        row = self._read_with_hash(Get(TABLE, account_id))
         if row is None:
             raise UnknownAccount
         if row["password_hash"] == UNUSABLE_HASH:
@@ -147,21 +148,24 @@ class Accounts:
         return store
 
     def get(self, account_id: str) -> Account | None:
-        """The account with this id, or None. :raises Unavailable: if only a stand-in was asked, and has none."""
+        """The account with this id, or None.
+
+        :raises Unavailable: if only a fallback database answered, and it has no such account.
+        """
         result = self._run(Get(TABLE, account_id, _COLUMNS))
         if result.first is None:
-            _refuse_stand_in(result)
+            _refuse_fallback(result)
             return None
         return _account(result.first)
 
     def grant(self, email: object, role: str) -> Account:
-        """Give the account another role; tokens that are already out keep the old one until they expire.
+        """Set the account's role. Access tokens that are already issued keep the old role until they expire.
 
         :raises UnknownAccount: if no account has the address.
         :raises ValueError: if ``role`` is not a letter followed by at most 63 letters, digits, ``_``, ``.`` or ``-``.
         """
         if _ROLE.fullmatch(role) is None:
-            raise ValueError("a role is a letter followed by at most 63 letters, digits, _, . or -")
+            raise ValueError("role must be a letter followed by at most 63 letters, digits, _, . or -")
         try:
             where = Where("email", "eq", canonical_email(email))
         except InvalidRegistration as error:
@@ -180,18 +184,18 @@ class Accounts:
                 raise
             raise EmailTaken from error
 
-    def _secret_row(self, query: Operation) -> Row | None:
+    def _read_with_hash(self, query: Operation) -> Row | None:
         result = self._run(query)
-        _refuse_stand_in(result)
+        _refuse_fallback(result)
         return result.first
 
     def _replace_hash(self, row: Row, password_hash: str) -> bool:
-        # Only over the hash that was verified: the password may have been changed meanwhile.
+        # Replace only the hash that was verified: the password may have been changed in the meantime.
         unchanged = Where("id", "eq", row["id"]) & Where("password_hash", "eq", row["password_hash"])
         return bool(self._run(Update(TABLE, {"password_hash": password_hash}, where=unchanged, returning=False)).count)
 
     def _matches(self, row: Row | None, password: str) -> bool:
-        """Whether it is the row's password; equal work is done if there is no row, or no password in it."""
+        """Whether it is the row's password. It takes the same time without a row or without a password in it."""
         return self._passwords.matches(None if row is None else row["password_hash"], password)
 
     def _run(self, operation: Operation) -> Result:
@@ -199,9 +203,9 @@ class Accounts:
             return self._executor.run(operation)
 
 
-def _refuse_stand_in(result: Result) -> None:
+def _refuse_fallback(result: Result) -> None:
     if result.source is not None:
-        raise Unavailable("the database that has the accounts is not available", retry_after=1)
+        raise Unavailable("the database with the accounts is not available; retry later", retry_after=1)
 
 
 def _named(password: object, field: str) -> str:

@@ -1,8 +1,7 @@
-"""Sign-in with a token of another issuer, such as Supabase Auth or a company's OpenID Connect provider.
+"""Sign-in with a token of an external issuer, such as Supabase Auth or a company's OpenID Connect provider.
 
-A token is believed as RFC 8725 asks for: the settings decide on its algorithm and where its key comes from, its
-header only which of the issuer's keys it is. It says who its owner is at the issuer, and nothing of what they
-may do here.
+Tokens are verified after RFC 8725: the settings determine the algorithm and the source of the keys; the header only
+selects one of the issuer's keys. A token identifies a user at the issuer. It grants no rights here.
 """
 
 from __future__ import annotations
@@ -62,11 +61,11 @@ _REASONS: dict[type[PyJWTError], str] = {
 
 @dataclass(frozen=True, slots=True)
 class ExternalUser:
-    """Who a verified token is about.
+    """The user of a verified token.
 
-    :ivar subject: their name at the issuer.
-    :ivar email: None unless the issuer has verified it, and it has the form of an address.
-    :ivar name: as the token has it, of any type.
+    :ivar subject: the user's id at the issuer.
+    :ivar email: the address; None if the issuer has not verified it, or it does not have the form of an address.
+    :ivar name: the claim, unchecked and of any type.
     """
 
     issuer: str
@@ -78,29 +77,29 @@ class ExternalUser:
 class ExternalTokens:
     """Verifies the tokens of the issuers that the settings name.
 
-    :param issuers: each with its keys; made from ``AUTH_FOREIGN_ISSUERS``.
-    :param own_issuer: ``iss`` of our own tokens, which are not accepted here.
+    :param issuers: the issuers of ``AUTH_FOREIGN_ISSUERS``, each with its keys.
+    :param own_issuer: ``iss`` claim of our own tokens, which are not accepted here.
     :raises ConfigurationError: if one of the issuers is this application.
     """
 
     def __init__(self, issuers: Iterable[tuple[ExternalIssuer, IssuerKeys]], own_issuer: str) -> None:
         self._issuers = tuple(issuers)
         if any(issuer.issuer == own_issuer for issuer, _ in self._issuers):
-            raise ConfigurationError({"AUTH_FOREIGN_ISSUERS": "names this application's own JWT_ISSUER"})
+            raise ConfigurationError({"AUTH_FOREIGN_ISSUERS": "contains this application's JWT_ISSUER; remove it"})
 
     def verify(self, token: object) -> ExternalUser:
         """The user of a valid token.
 
-        :raises InvalidToken: for anything else, with a reason that repeats nothing of it.
-        :raises IssuerUnavailable: if the issuer's keys cannot be had.
+        :raises InvalidToken: for anything else; the reason contains nothing of it.
+        :raises IssuerUnavailable: if the issuer's keys cannot be fetched.
         """
         if not isinstance(token, str) or len(token) > MAX_TOKEN_BYTES or not token.isascii():
             raise InvalidToken("malformed")
         header, claimed = _unverified(token)
-        issuer, keys = self._chosen(claimed.get("iss"), header.get("alg"))
+        issuer, keys = self._issuer_of(claimed.get("iss"), header.get("alg"))
         return _user(issuer, _verified(token, issuer, _key(issuer, keys, header)))
 
-    def _chosen(self, name: object, algorithm: object) -> tuple[ExternalIssuer, IssuerKeys]:
+    def _issuer_of(self, name: object, algorithm: object) -> tuple[ExternalIssuer, IssuerKeys]:
         known = [(issuer, keys) for issuer, keys in self._issuers if issuer.issuer == name]
         if not known:
             raise InvalidToken("wrong issuer")
@@ -111,36 +110,36 @@ class ExternalTokens:
 
 
 class ExternalIdentities:
-    """The accounts of other issuers' users, mapped in the table ``isthmus_identities``.
+    """Maps users of external issuers to accounts, in the table ``isthmus_identities``.
 
-    :param database: where the tables are.
+    :param database: the database with the tables.
     """
 
     def __init__(self, database: Database, accounts: Accounts) -> None:
         self._database = database
         self._accounts = accounts
 
-    def account_of(self, user: ExternalUser) -> Account:
-        """The user's account; at their first sign-in a new one, with the role ``user`` and no password.
+    def find_or_create_account(self, user: ExternalUser) -> Account:
+        """The user's account. The first sign-in creates it, with the role ``user`` and without a password.
 
-        Later only issuer and subject count: the address may have changed on either side.
+        Later sign-ins use issuer and subject only, because the address may have changed on either side.
 
-        :raises EmailNotVerified: if there is no account yet, and no verified address to make one of.
-        :raises EmailTaken: if another account has the address; they are never joined, as that would hand over an
-            account to whoever gets the issuer to believe in an address.
-        :raises UnknownAccount: if there was an account that is gone.
+        :raises EmailNotVerified: if there is no account yet, and the token has no verified address.
+        :raises EmailTaken: if another account has the address. Accounts are never linked by address: an issuer that
+            verifies an address wrongly would hand over the account.
+        :raises UnknownAccount: if the account was deleted.
         """
         try:
-            return own_transaction(self._database, lambda: self._known(user) or self._created(user))
+            return own_transaction(self._database, lambda: self._find(user) or self._create(user))
         except (EmailTaken, ConstraintViolated) as error:
-            # Another request with the same user may have been faster.
-            known = own_transaction(self._database, lambda: self._known(user))
+            # A concurrent request of the same user may have created the account.
+            known = own_transaction(self._database, lambda: self._find(user))
             if known is not None:
                 return known
-            # Some databases tell of a taken address at the commit only, when nobody can translate it any more.
+            # Some databases report the taken address at the commit, outside of the code that translates the error.
             raise EmailTaken from error
 
-    def _known(self, user: ExternalUser) -> Account | None:
+    def _find(self, user: ExternalUser) -> Account | None:
         row = self._database.run(Get(TABLE, identity_id(user.issuer, user.subject))).first
         if row is None:
             return None
@@ -149,7 +148,7 @@ class ExternalIdentities:
             raise UnknownAccount
         return account
 
-    def _created(self, user: ExternalUser) -> Account:
+    def _create(self, user: ExternalUser) -> Account:
         if user.email is None:
             raise EmailNotVerified
         account = self._accounts.register_without_password(user.email, _acceptable_name(user.name))
@@ -164,17 +163,17 @@ class ExternalIdentities:
 
 
 def external_tokens(issuers: Iterable[ExternalIssuer], own_issuer: str) -> ExternalTokens:
-    """What verifies the tokens of ``issuers``, with keys that are fetched when they are needed."""
+    """A verifier for the tokens of ``issuers``. It fetches keys at their first use."""
     return ExternalTokens([(issuer, IssuerKeys(issuer)) for issuer in issuers], own_issuer)
 
 
 def identity_id(issuer: str, subject: str) -> str:
-    """The id of an identity's row: no two pairs have the same text before it is hashed."""
+    """The id of an identity's row: a hash of JSON, so that different pairs never give the same text."""
     return hashlib.sha256(json.dumps([issuer, subject]).encode()).hexdigest()
 
 
 def _unverified(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
-    """Header and claims, to find out which issuer's key to verify them with."""
+    """Header and claims before verification, to select the issuer and its key."""
     try:
         parts = jwt.decode_complete(token, options={"verify_signature": False})
     except (InvalidTokenError, RecursionError) as error:
@@ -200,14 +199,14 @@ def _verified(token: str, issuer: ExternalIssuer, key: Any) -> Mapping[str, Any]
             options={"require": _REQUIRED, "enforce_minimum_key_length": True},
         )
     except PyJWTError as error:
-        reason = next((text for kind, text in _REASONS.items() if isinstance(error, kind)), "not acceptable")
+        reason = next((text for kind, text in _REASONS.items() if isinstance(error, kind)), "invalid claim or header")
         raise InvalidToken(reason) from error
 
 
 def _user(issuer: ExternalIssuer, claims: Mapping[str, Any]) -> ExternalUser:
     subject = claims["sub"]
     if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(subject) <= MAX_SUBJECT:
-        raise InvalidToken("the claim sub is not a text")
+        raise InvalidToken(f"claim sub must be printable text of 1 to {MAX_SUBJECT} characters")
     metadata = claims.get("user_metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     verified = claims.get("email_verified", issuer.confirms_email) is True
@@ -223,7 +222,7 @@ def _email(claimed: object) -> str | None:
 
 
 def _acceptable_name(name: object) -> str | None:
-    """The name if it fits; a strange one is no reason to refuse the sign-in."""
+    """The name; None if it is invalid, because that must not prevent the sign-in."""
     try:
         return valid_name(name)
     except InvalidRegistration:

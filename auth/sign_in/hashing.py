@@ -1,7 +1,7 @@
-"""Passwords hashed and verified one at a time: each takes 64 MiB and most of the processor, on purpose.
+"""Password hashing, one at a time: argon2id needs 64 MiB and much CPU time for each password, by design.
 
-A process that hashed in all of its threads at once would need gigabytes for a burst of sign-ins. Few may wait for their
-turn, so that the other threads are there for other requests; who comes then is told to come again.
+A process that hashed in all threads at once would need gigabytes for a burst of sign-ins. Only a few threads may wait
+for their turn, so that the others can serve other requests. Further sign-ins get :class:`~auth.errors.SignInBusy`.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from database.core.lifecycle import rebuild_after_fork
 from database.resilience.deadline import remaining
 
 UNUSABLE_HASH: Final = "!"
-"""Stands for the hash of accounts that have no password; no password hashes to it."""
+"""The stored hash of an account without a password. No password has this hash."""
 
 MOST_WAITING: Final = 3
-"""Who may wait for a turn at the same time, unless it is said otherwise."""
+"""Default number of threads that may wait for their turn."""
 PATIENCE: Final = 10.0
-"""Seconds until who waits is told to come again."""
+"""Seconds that a thread waits for its turn."""
 
 _HASHER: Final = PasswordHasher()
 
 
 def _hash_of_nobody(hasher: PasswordHasher) -> str:
-    """What a password is compared with if there is no account: a hash in form, with the work of one, and of no
-    password that is known. A real one would cost every start its time and its 64 MiB.
+    """A random value in the form of a hash, to verify a password against if there is no account: it takes the same
+    time. Computing a real hash would cost every start that time and 64 MiB.
     """
     work = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
     salt, digest = (_encoded(secrets.token_bytes(length)) for length in (hasher.salt_len, hasher.hash_len))
@@ -48,10 +48,10 @@ def _encoded(value: bytes) -> str:
 
 
 class PasswordHashing:
-    """The only place where passwords are hashed, one at a time.
+    """Hashes and verifies passwords, one at a time.
 
     :param hasher: argon2id with its parameters.
-    :param most_waiting: how many threads may wait for a turn.
+    :param most_waiting: how many threads may wait for their turn.
     """
 
     def __init__(self, hasher: PasswordHasher | None = None, *, most_waiting: int = MOST_WAITING) -> None:
@@ -67,12 +67,15 @@ class PasswordHashing:
         self._places = Semaphore(1 + self._most_waiting)
 
     def hash(self, password: str) -> str:
-        """The hash to store. :raises SignInBusy: if too many wait already, or the turn does not come in time."""
+        """Hash a password for storage.
+
+        :raises SignInBusy: if too many threads wait already, or the turn does not come within ``PATIENCE``.
+        """
         with self._in_turn():
             return self._hasher.hash(password)
 
     def matches(self, password_hash: str | None, password: str) -> bool:
-        """Whether it is the password; equal work is done for None and for :data:`UNUSABLE_HASH`, which none matches.
+        """Whether the password has this hash. None and :data:`UNUSABLE_HASH` take the same time and never match.
 
         :raises SignInBusy: as :meth:`hash`.
         """
@@ -85,7 +88,7 @@ class PasswordHashing:
         return known is not None
 
     def is_outdated(self, password_hash: str) -> bool:
-        """Whether a hash was made with other parameters than the present ones."""
+        """Whether the hash has other parameters than the hasher."""
         return self._hasher.check_needs_rehash(password_hash)
 
     @contextmanager

@@ -1,7 +1,7 @@
-"""The public keys of another issuer: fetched over HTTP with every precaution, kept while the issuer is away.
+"""The public keys of an external issuer: fetched over HTTP with strict limits, and cached during an outage.
 
-PyJWT's ``PyJWKClient`` forgets its keys when they are due and cannot be fetched, asks a dead issuer again for every
-token, and reads an answer of any length.
+PyJWT's ``PyJWKClient`` is not used: it drops expired keys even if it cannot fetch new ones, calls an unavailable issuer
+again for every token, and reads responses of any size.
 """
 
 from __future__ import annotations
@@ -38,16 +38,16 @@ from database.http.pool import HttpPool
 logger = logging.getLogger(__name__)
 
 FRESH_SECONDS = 300.0
-"""How long fetched keys are used without asking again."""
+"""How long fetched keys are used without another fetch."""
 STALE_SECONDS = 24 * 3600.0
-"""How long keys are used that cannot be fetched anew."""
+"""How long cached keys are used if the fetch fails."""
 UNKNOWN_KEY_PAUSE = 30.0
-"""Seconds between two fetches because of a key that is not known: anybody can name one."""
+"""Seconds between two fetches caused by an unknown ``kid``: anybody can send a token with one."""
 FAILURE_PAUSE = 5.0
-"""Seconds after a failed fetch before the next one."""
+"""Seconds between a failed fetch and the next one."""
 
 TIMEOUT = 5.0
-"""Seconds for all that a fetch of the keys takes: discovery, connections, heads and bodies."""
+"""Seconds for a whole fetch of the keys: discovery, connections, heads and bodies."""
 MAX_BYTES = 256 * 1024
 
 DISCOVERY_PATH = "/.well-known/openid-configuration"
@@ -56,29 +56,29 @@ Fetch = Callable[[str, float], bytes]
 """Takes a URL and the deadline, in monotonic seconds."""
 
 _QUOTED = "/?#[]@!$&'()*+,;=:%-._~"
-"""What stands in a URL as it is, and the sign of what is quoted already."""
+"""Characters that stay unquoted in a URL, including ``%``, because the URL may contain quoted characters."""
 
 _HEADERS = {"Accept": "application/json", "Accept-Encoding": "identity"}
-"""Not compressed, so that what is counted is what there is."""
+"""No compression, so that the limit of bytes applies to the document itself."""
 
 
 class FetchFailed(Exception):
-    """The keys could not be had; says why, for the log."""
+    """The keys could not be fetched; the message gives the reason, for the log."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Keys:
-    """What one fetch has brought. :ivar at: monotonic seconds."""
+    """The keys of one fetch. :ivar at: time of the fetch in monotonic seconds."""
 
     by_kid: Mapping[str, dict[str, Any]] = field(default_factory=dict)
     at: float = float("-inf")
 
 
 class IssuerKeys:
-    """The keys of one issuer by their ``kid``; nothing is fetched before the first one is needed.
+    """The keys of one issuer by ``kid``. The first use fetches them.
 
-    :param issuer: with ``jwks_url``, or with OpenID Connect discovery below its ``issuer``.
-    :param fetch: gets the document at a URL.
+    :param issuer: has a ``jwks_url``, or serves OpenID Connect discovery below its ``issuer``.
+    :param fetch: downloads the document at a URL.
     :param clock: a monotonic clock.
     """
 
@@ -97,18 +97,18 @@ class IssuerKeys:
         self._fetching = threading.Lock()
 
     def key(self, kid: object, algorithm: str) -> Any:
-        """The public key with this name, for PyJWT.
+        """The public key with this ``kid``, for PyJWT.
 
-        :param algorithm: what it is to be used with; a key that is meant for another one is not found.
+        :param algorithm: the algorithm of the token; a key for another algorithm is not found.
         :raises InvalidToken: if the issuer has no such key.
-        :raises IssuerUnavailable: if the issuer cannot be asked for its keys, and none that are known are fresh enough.
+        :raises IssuerUnavailable: if the keys cannot be fetched, and the cached ones are older than ``STALE_SECONDS``.
         """
         if not isinstance(kid, str):
-            raise InvalidToken("the header kid is missing")
+            raise InvalidToken("header kid is missing")
         before = self._keys
-        keys = self._current()
+        keys = self._get_keys()
         if kid not in keys.by_kid and keys is before:
-            keys = self._looked_up_again()
+            keys = self._fetch_for_unknown_kid()
         jwk = keys.by_kid.get(kid)
         if jwk is None or jwk.get("alg", algorithm) != algorithm:
             raise InvalidToken("unknown key")
@@ -117,16 +117,16 @@ class IssuerKeys:
         except PyJWTError as error:
             raise InvalidToken("unknown key") from error
 
-    def _current(self) -> _Keys:
-        """The keys, fetched anew if it is time; while somebody does that the others use what is there."""
+    def _get_keys(self) -> _Keys:
+        """The keys, fetched again after ``FRESH_SECONDS``. While one thread fetches, the others use the cached ones."""
         if self._age() >= FRESH_SECONDS and self._clock() >= self._not_before:
             self._refresh(self._keys, wait=self._age() >= STALE_SECONDS)
         if self._age() >= STALE_SECONDS:
             raise IssuerUnavailable(int(FAILURE_PAUSE))
         return self._keys
 
-    def _looked_up_again(self) -> _Keys:
-        """The keys after a look at what the issuer has now, if the last such look was long enough ago."""
+    def _fetch_for_unknown_kid(self) -> _Keys:
+        """The keys, fetched now unless the last fetch was within ``UNKNOWN_KEY_PAUSE`` or ``FAILURE_PAUSE``."""
         seen = self._keys
         if self._clock() >= max(self._unknown_not_before, self._not_before):
             self._refresh(seen, wait=True, unknown=True)
@@ -136,45 +136,45 @@ class IssuerKeys:
         if not self._fetching.acquire(timeout=TIMEOUT if wait else 0):
             return
         try:
-            # Whoever waited meanwhile has the same wish, which has been granted or refused.
+            # Another thread may have fetched, or failed to fetch, while this one waited for the lock.
             due = self._unknown_not_before if unknown else self._not_before
             if self._keys is seen and self._clock() >= due:
                 if unknown:
                     self._unknown_not_before = self._clock() + UNKNOWN_KEY_PAUSE
-                self._fetch_all()
+                self._update()
         finally:
             self._fetching.release()
 
-    def _fetch_all(self) -> None:
+    def _update(self) -> None:
         try:
-            keys = self._fetched_keys()
+            keys = self._fetch_keys()
         except FetchFailed as error:
             self._not_before = self._clock() + FAILURE_PAUSE
             if not self._failing:
-                logger.warning("the keys of issuer %s cannot be fetched: %s", self._issuer.name, error)
+                logger.warning("cannot fetch the keys of issuer %s: %s", self._issuer.name, error)
             self._failing = True
             return
         self._keys = _Keys(keys, self._clock())
         if self._failing:
-            logger.warning("the keys of issuer %s can be fetched again", self._issuer.name)
+            logger.warning("fetched the keys of issuer %s again", self._issuer.name)
         self._failing = False
 
-    def _fetched_keys(self) -> dict[str, dict[str, Any]]:
+    def _fetch_keys(self) -> dict[str, dict[str, Any]]:
         deadline = monotonic() + TIMEOUT
-        url = self._issuer.jwks_url or self._discovered_url(deadline)
+        url = self._issuer.jwks_url or self._discover_url(deadline)
         found = _object(self._fetch(url, deadline)).get("keys")
         if not isinstance(found, list):
-            raise FetchFailed("there is no list of keys")
+            raise FetchFailed("the JSON Web Key Set has no list of keys")
         return {jwk["kid"]: jwk for jwk in found if _is_public_signing_key(jwk)}
 
-    def _discovered_url(self, deadline: float) -> str:
+    def _discover_url(self, deadline: float) -> str:
         issuer = self._issuer.issuer
         document = _object(self._fetch(issuer.rstrip("/") + DISCOVERY_PATH, deadline))
         if document.get("issuer") != issuer:
-            raise FetchFailed("the discovery document is another issuer's")
+            raise FetchFailed("the discovery document has another issuer")
         url = document.get("jwks_uri")
-        if not isinstance(url, str) or not _may_lead_to(url, issuer):
-            raise FetchFailed("the discovery document names no usable jwks_uri")
+        if not isinstance(url, str) or not _may_redirect_to(url, issuer):
+            raise FetchFailed("the discovery document has no jwks_uri with https")
         return url
 
     def _age(self) -> float:
@@ -182,24 +182,24 @@ class IssuerKeys:
 
 
 def fetch_document(url: str, deadline: float | None = None) -> bytes:
-    """What is at a URL, over a connection of its own and by a request that follows nothing.
+    """Download the document at a URL, on a connection of its own, without following redirects.
 
-    :param deadline: for all of it, head and body; monotonic seconds. After ``TIMEOUT`` by default.
-    :raises FetchFailed: for anything but a 200 of at most ``MAX_BYTES`` in time.
+    :param deadline: for the whole response, in monotonic seconds; ``TIMEOUT`` from now by default.
+    :raises FetchFailed: unless the response is a 200 with at most ``MAX_BYTES``, complete before the deadline.
     """
     try:
         parts = urlsplit(url)
         pool = HttpPool(url, "the issuer", kept=0)
     except ValueError as error:
-        raise FetchFailed("its address is no URL") from error
+        raise FetchFailed("its address is not a valid URL") from error
     target = quote(urlunsplit(("", "", parts.path or "/", parts.query, "")), safe=_QUOTED)
     try:
         until = monotonic() + TIMEOUT if deadline is None else deadline
         return _body(pool.request("GET", target, _HEADERS, deadline=until, reads=True, most=MAX_BYTES))
     except TimedOut as error:
-        raise FetchFailed(f"there is no complete answer after {TIMEOUT:g} s") from error
+        raise FetchFailed(f"the response was not complete within {TIMEOUT:g} s") from error
     except InvalidQuery as error:
-        raise FetchFailed(f"the answer has more than {MAX_BYTES} bytes") from error
+        raise FetchFailed(f"the response has more than {MAX_BYTES} bytes") from error
     except DataError as error:
         raise FetchFailed(error.message) from error
 
@@ -208,7 +208,7 @@ def _body(answer: Answer) -> bytes:
     if answer.status != 200:
         raise FetchFailed(f"status {answer.status}")
     if answer.headers.get("Content-Encoding", "identity") != "identity":
-        raise FetchFailed("the answer is compressed")
+        raise FetchFailed("the response is compressed")
     return answer.body
 
 
@@ -216,14 +216,14 @@ def _object(body: bytes) -> dict[str, Any]:
     try:
         document = json.loads(body)
     except (ValueError, RecursionError) as error:
-        raise FetchFailed("the answer is not JSON") from error
+        raise FetchFailed("the response is not JSON") from error
     if not isinstance(document, dict):
-        raise FetchFailed("the answer is no JSON object")
+        raise FetchFailed("the response is not a JSON object")
     return document
 
 
-def _may_lead_to(url: str, issuer: str) -> bool:
-    """Whether an issuer may send us there: another machine must not reach the services of this one through us."""
+def _may_redirect_to(url: str, issuer: str) -> bool:
+    """Whether an issuer may name this URL. A remote issuer must not make us call services on this machine."""
     try:
         parts = urlsplit(url)
     except ValueError:
@@ -232,7 +232,7 @@ def _may_lead_to(url: str, issuer: str) -> bool:
 
 
 def _is_public_signing_key(jwk: object) -> bool:
-    """Whether a member of the list can be used: never a shared secret, whatever the issuer publishes."""
+    """Whether a member of the key set is a public signing key. A published shared secret must never be used."""
     return (
         isinstance(jwk, dict)
         and isinstance(jwk.get("kid"), str)

@@ -1,10 +1,10 @@
-"""Limits on guessing: failed sign-ins by account and by network address, and registrations by network address.
+"""Rate limits: failed sign-ins per account and per network address, and registrations per network address.
 
-Failures are counted in Redis for all processes where ``REDIS_URL`` says so, else in each process by itself. While
-Redis does not answer, each process goes by its own count: sign-in neither stops nor becomes unlimited.
+With ``REDIS_URL``, Redis counts for all processes; without it, each process counts separately. While Redis is
+unavailable, each process uses its own count: sign-in neither stops nor becomes unlimited.
 
-What is asked before the work and counted after it may be exceeded by the requests that are under way at that
-moment, of which there are at most ``WORKERS`` times ``THREADS``.
+A limit is checked before an attempt and counted after it. So concurrent requests can exceed it, by at most ``WORKERS``
+times ``THREADS``.
 """
 
 from __future__ import annotations
@@ -48,19 +48,19 @@ from database.extension import current_isthmus
 logger = logging.getLogger(__name__)
 
 REDIS_PAUSE = 5.0
-"""Seconds in which Redis is not asked after it failed, so that sign-ins do not wait for it one by one."""
+"""Seconds without calls to Redis after a failure, so that not every sign-in waits for a timeout."""
 
-_NETWORK_OF_ONE = 64  # bits: whoever has one IPv6 address has all that begin like it
+_NETWORK_OF_ONE = 64  # bits of prefix: an IPv6 client usually controls all addresses of its /64 network
 
-# Its counters take the same space however high a limit is, and are gone when they are over, which in the library's
-# memory storage those of a moving window are not.
+# Its counters need the same memory for any limit and expire. In the library's memory storage, the entries of a moving
+# window do not.
 _Strategy = SlidingWindowCounterRateLimiter
 
 Answer = TypeVar("Answer")
 
 
 class _Count(NamedTuple):
-    """What is counted: by which rate, as what, and for whom (a hash)."""
+    """A counter: its rate, the kind of event, and a hash of the account or address."""
 
     rate: RateLimitItem
     kind: str
@@ -73,16 +73,16 @@ class _Count(NamedTuple):
         counter.clear(*self)
 
     def wait(self, counter: _Strategy) -> float:
-        """Seconds until one more is allowed; 0 if one is."""
+        """Seconds until the next attempt is allowed; 0 if it is allowed now."""
         if counter.test(*self):
             return 0.0
         return max(1.0, counter.get_window_stats(*self).reset_time - time.time())
 
 
 class Counters:
-    """Counters in Redis, or in this process where there is none or it does not answer.
+    """Counters in Redis, with counters in this process as the fallback.
 
-    :param redis_url: where Redis is; None for no Redis.
+    :param redis_url: URL of Redis; None to count in this process only.
     :param clock: a monotonic clock.
     """
 
@@ -103,9 +103,9 @@ class Counters:
         self._memory.locks = defaultdict(RLock)
 
     def ask(self, question: Callable[[_Strategy], Answer]) -> Answer:
-        """The answer of the counters that count for all processes; this process's own are asked and told, too.
+        """Apply ``question`` to the shared counters and to this process's own, and return the shared result.
 
-        They therefore know already what happened here when Redis goes away.
+        The own counters always count, so that they are up to date when Redis becomes unavailable.
         """
         own = question(self._own)
         if self._shared is None or (self._silent_until is not None and self._clock() < self._silent_until):
@@ -113,28 +113,28 @@ class Counters:
         try:
             answer = question(self._shared)
         except self._failures as error:
-            self._lose_redis(error)
+            self._note_failure(error)
             return own
-        self._find_redis()
+        self._note_success()
         return answer
 
-    def _lose_redis(self, error: Exception) -> None:
+    def _note_failure(self, error: Exception) -> None:
         if self._silent_until is None:
-            logger.warning("Redis does not answer (%s); limits are counted per process", type(error).__name__)
+            logger.warning("Redis does not answer (%s); each process counts its limits", type(error).__name__)
         self._silent_until = self._clock() + REDIS_PAUSE
 
-    def _find_redis(self) -> None:
+    def _note_success(self) -> None:
         if self._silent_until is not None:
             self._silent_until = None
-            logger.warning("Redis answers again; limits are counted for all processes")
+            logger.warning("Redis answers again; it counts the limits for all processes")
 
 
 class SignInLimits:
-    """How often sign-in may fail, and how many may register.
+    """The limits of failed sign-ins and of registrations.
 
     :param settings: ``AUTH_LOGIN_LIMIT_PER_ACCOUNT``, ``AUTH_LOGIN_LIMIT_PER_ADDRESS``,
         ``AUTH_REGISTER_LIMIT_PER_ADDRESS`` and ``REDIS_URL``.
-    :param counters: instead of those that the settings ask for.
+    :param counters: replaces the counters that the settings select.
     """
 
     def __init__(self, settings: Settings, counters: Counters | None = None) -> None:
@@ -146,14 +146,14 @@ class SignInLimits:
 
     @contextmanager
     def sign_in(self, address: str | None, email: object = None) -> Iterator[None]:
-        """Surround an attempt to sign in: its failure is counted, its success forgets the account's failures.
+        """A context around a sign-in attempt: it counts a failure, and resets the account's counter after a success.
 
-        A failure is an :class:`~auth.errors.AuthenticationFailed`; an outage is none. Whether there is such an
-        account makes no difference.
+        Only :class:`~auth.errors.AuthenticationFailed` counts as a failure; an outage does not. An e-mail address is
+        counted whether or not an account has it.
 
         :param address: the client's network address.
-        :param email: as it was sent; None if the attempt names no account.
-        :raises TooManyAttempts: before the attempt is made.
+        :param email: as the client sent it; None if the attempt names no account.
+        :raises TooManyAttempts: before the attempt, if a limit is reached.
         """
         account = _counts((self._per_account, "login-account", _account(email)))
         counts = account + _counts((self._per_address, "login-address", network(address)))
@@ -168,15 +168,15 @@ class SignInLimits:
             self._counters.ask(count.clear)
 
     def register(self, address: str | None) -> None:
-        """Count an attempt to register, whatever becomes of it.
+        """Count an attempt to register, successful or not.
 
         :param address: the client's network address.
-        :raises TooManyAttempts: if it is one too many.
+        :raises TooManyAttempts: if the limit is reached.
         """
         for count in _counts((self._registrations, "register-address", network(address))):
             if not self._counters.ask(count.hit):
                 self._refuse_excess((count,))
-                # Its time came between the two questions.
+                # The limit was reset between the two calls.
                 raise TooManyAttempts(1)
 
     def _refuse_excess(self, counts: tuple[_Count, ...]) -> None:
@@ -186,15 +186,16 @@ class SignInLimits:
 
 
 def init_app(app: Flask, settings: Settings) -> None:
-    """Give ``app`` its limits, and the client's address as far as proxies are trusted.
+    """Set up the limits of ``app``, and the client's address behind trusted proxies.
 
-    With ``TRUSTED_PROXIES`` the address is the one that the first of that many proxies saw; without, the peer's,
-    and what a client writes into ``X-Forwarded-For`` means nothing.
+    With ``TRUSTED_PROXIES``, the address is the one that the first of that many proxies saw. Without it, the address is
+    the peer's, and ``X-Forwarded-For`` is ignored.
     """
     Isthmus.of(app)[SignInLimits] = SignInLimits(settings)
     if settings.redis_url is None:
         alone = settings.workers == 1 and not settings.production
-        logger.log(logging.INFO if alone else logging.WARNING, "limits are counted per process; see REDIS_URL")
+        level = logging.INFO if alone else logging.WARNING
+        logger.log(level, "each process counts its limits; set REDIS_URL to count for all processes")
     if hops := settings.trusted_proxies:
         trusting = ProxyFix(app.wsgi_app, x_for=hops, x_proto=0, x_host=0, x_port=0, x_prefix=0)
         app.wsgi_app = trusting  # type: ignore[method-assign]
@@ -206,9 +207,9 @@ def sign_in_limits() -> SignInLimits:
 
 
 def network(address: str | None) -> str:
-    """What counts as one client: an IPv4 address, or the /64 network of an IPv6 address.
+    """The key of one client: an IPv4 address, or the /64 network of an IPv6 address.
 
-    :param address: may have a port behind it, as some proxies write it; what is no address counts as it is.
+    :param address: may be followed by a port, as some proxies write it; any other text is its own key.
     """
     found = _parsed(address or "")
     if found is None:
@@ -229,7 +230,7 @@ def _parsed(address: str) -> IPv4Address | IPv6Address | None:
 
 
 def _account(email: object) -> str | None:
-    """One spelling for one account; None for what can be none."""
+    """The canonical e-mail address of an account; None if the value cannot be one."""
     try:
         return None if email is None else canonical_email(email)
     except InvalidRegistration:

@@ -1,4 +1,4 @@
-"""Counters in Redis, for all processes."""
+"""Counters in Redis, shared by all processes."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from redis.exceptions import RedisError
 from redis.retry import Retry
 
 FAILURES: Final = (RedisError,)
-"""What Redis raises if it does not answer."""
+"""The errors of an unavailable Redis."""
 
 TIMEOUT: Final = 0.5
-"""Seconds that Redis has to accept a connection, and to answer."""
+"""Seconds to connect to Redis, and to wait for each response."""
 
 _PREFIX: Final = "isthmus:limits"
 
 
 def storage(url: str) -> RedisStorage:
-    """The counters in the Redis at ``url``; it is not connected to yet."""
-    # Its own retries would repeat what may have been counted already, and make sign-in wait for seconds.
+    """The counters in the Redis at ``url``. It does not connect yet."""
+    # No retries by the client: they could count twice, and delay a sign-in by seconds.
     once = Retry(NoBackoff(), 0)
     pool = ConnectionPool.from_url(url, retry=once, socket_timeout=TIMEOUT, socket_connect_timeout=TIMEOUT)
     return RedisStorage(url, pool, _PREFIX)

@@ -1,4 +1,4 @@
-"""What people type into a registration form, checked and brought into one form."""
+"""Validation and normalization of the fields of a registration."""
 
 from __future__ import annotations
 
@@ -18,40 +18,42 @@ _EMAIL = re.compile(rf"(?=.{{1,64}}@){_LOCAL}(?:\.{_LOCAL})*@(?:{_LABEL}\.)+{_LA
 
 
 def canonical_email(value: object) -> str:
-    """The address trimmed, in lower case and composed (NFC): one spelling for one mailbox.
+    """The address trimmed, in lower case and in Unicode form NFC, so that one mailbox has one spelling.
 
-    :raises InvalidRegistration: if it is not text of the form ``local@domain.tld``, of at most 254 characters.
+    :raises InvalidRegistration: if it is not a string of the form ``local@domain.tld`` with at most 254 characters.
     """
     if isinstance(value, str) and len(value) <= MAX_EMAIL:
         composed = unicodedata.normalize("NFC", value.strip())
         email = unicodedata.normalize("NFC", composed.lower())
         if len(email) <= MAX_EMAIL and email.isprintable() and _EMAIL.fullmatch(email):
             return email
-    raise InvalidRegistration("email", "This is not an e-mail address")
+    raise InvalidRegistration(
+        "email", f"The e-mail address must have the form name@domain.tld and at most {MAX_EMAIL} characters"
+    )
 
 
 def valid_password(value: object) -> str:
-    """The password as it is.
+    """The password, unchanged.
 
-    :raises InvalidRegistration: if it is not text of 8 to 1024 characters, or has some that cannot be stored.
+    :raises InvalidRegistration: if it is not a string of 8 to 1024 characters, or contains NUL or a surrogate.
     """
     if not isinstance(value, str) or not MIN_PASSWORD <= len(value) <= MAX_PASSWORD:
-        raise InvalidRegistration("password", f"A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
+        raise InvalidRegistration("password", f"The password must have {MIN_PASSWORD} to {MAX_PASSWORD} characters")
     if "\0" in value or _has(value, "Cs"):
-        raise InvalidRegistration("password", "The password has a character that is not allowed")
+        raise InvalidRegistration("password", "The password must not contain NUL or surrogate characters")
     return value
 
 
 def valid_name(value: object) -> str | None:
-    """The name trimmed; None if there is none.
+    """The name trimmed; None if it is None or empty.
 
-    :raises InvalidRegistration: if it is not text of at most 255 characters on one line.
+    :raises InvalidRegistration: if it is not one line of text of at most 255 characters.
     """
     if value is None:
         return None
     name = value.strip() if isinstance(value, str) else ""
     if not isinstance(value, str) or len(name) > MAX_NAME or _has(name, "Cc", "Cs", "Zl", "Zp"):
-        raise InvalidRegistration("name", f"A name is one line of text of at most {MAX_NAME} characters")
+        raise InvalidRegistration("name", f"The name must be one line of text of at most {MAX_NAME} characters")
     return name or None
 
 

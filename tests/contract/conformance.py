@@ -36,13 +36,13 @@ UNTRANSLATED: Final = {
 _INTRODUCTION: Final = """\
 # What each backend can do
 
-One set of tests, `tests/contract`, runs on every backend, against real servers, and holds it to this table. The
-columns are the adapters' classes without `Adapter`; `Supabase` is the project's HTTP interface with both keys: without
-the publishable one nothing applies row level security, and without the secret one there is no change feed.
+The tests in `tests/contract` run on every backend, against real servers, and check this table. The columns are the
+names of the adapter classes without `Adapter`. `Supabase` is the HTTP interface of a project with both keys. Without
+the publishable key nothing applies row level security; without the secret key there is no change feed.
 `make conformance` writes this page."""
 
 _LACKING: Final = """\
-What they cannot do, of which SQL and functions are refused with `Unsupported`, unsent:"""
+What each backend cannot do. Unsupported SQL and functions raise `Unsupported` before anything is sent:"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class Line:
 
 def page() -> str:
     """The page: the table, and below it what each backend cannot do."""
-    untranslated = f"Translated SQL is that of one operation on one table, without {', '.join(UNTRANSLATED.values())}."
+    untranslated = f"Translated SQL is one operation on one table, without {', '.join(UNTRANSLATED.values())}."
     lacking = "\n".join(map(_lacking, BACKENDS))
     return f"{_INTRODUCTION}\n\n{_table()}\n\n{untranslated}\n\n{_LACKING}\n\n{lacking}\n"
 
@@ -134,21 +134,21 @@ LINES: Final = (
     Line("sessions", "transactions", _transactions, _lacks_of_transactions),
     _switch(
         "locks",
-        "`lock=True` on what a transaction reads",
-        "locking what a transaction reads (it is compared at the commit, which fails with `SerializationFailure`)",
+        "`lock=True` on rows that a transaction reads",
+        "locking rows that a transaction reads (the commit compares them, and fails with `SerializationFailure`)",
         yes="waits",
     ),
     _switch("savepoints", "nested transactions that roll back alone", "nested transactions"),
     _switch(
         "immediate_constraints",
-        "a transaction is told of a violated constraint",
-        "telling a transaction of a violated constraint before its commit",
+        "a violated constraint raises",
+        "raising a violated constraint before the commit",
         yes="at once",
-        no="at its commit",
+        no="at the commit",
     ),
     Line("sql", "SQL text", lambda case: case.capabilities.sql, _lacks_of_sql),
     Line("calls", "functions by name", _functions, _lacks_of_functions),
-    _switch("row_security", "applies row level security to each caller", "applying row level security by itself"),
+    _switch("row_security", "applies row level security to each caller", "row level security of its own"),
     _switch("changes", "change feed and subscriptions", "subscriptions"),
     Line(
         "json_depth",
@@ -159,7 +159,7 @@ LINES: Final = (
     _switch(
         "json_number_types",
         "`1.0` in a JSON document",
-        "telling `1.0` from `1` in JSON",
+        "distinguishing `1.0` from `1` in JSON",
         yes="stays a float",
         no="may become the integer `1`",
     ),

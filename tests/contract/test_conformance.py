@@ -30,7 +30,7 @@ def test_what_a_backend_lacks_is_listed(case: BackendCase) -> None:
     assert ("not translated" in listed) == (case.capabilities.sql == "translated")
     assert ("calling functions" in listed) == (not case.capabilities.calls)
     assert ("subscriptions" in listed) == (not case.capabilities.changes)
-    assert ("before its commit" in listed) == (not case.capabilities.immediate_constraints)
+    assert ("before the commit" in listed) == (not case.capabilities.immediate_constraints)
     assert f"deeper than {case.capabilities.json_depth} levels" in listed
 
 

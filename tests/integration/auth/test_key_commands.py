@@ -68,7 +68,7 @@ def test_the_keys_are_listed_with_what_they_are_for(app: Flask) -> None:
 def test_a_second_rotation_is_refused_with_the_way_out(app: Flask) -> None:
     run(app, "rotate")
     said = run(app, "rotate", code=1)
-    assert "waits already" in said
+    assert "is a next key already" in said
     assert "--now" in said
     assert len(listed(app)) == 2
 
@@ -90,7 +90,7 @@ def test_a_stolen_key_is_dropped(app: Flask) -> None:
     [[new, *_]] = listed(app)
     assert published(app) == [new]
     assert new != first
-    assert "together with --now" in run(app, "rotate", "--revoke", code=2)
+    assert "--revoke needs --now" in run(app, "rotate", "--revoke", code=2)
     assert published(app) == [new]
 
 

@@ -91,7 +91,7 @@ def test_convex_is_told_the_keys_of_the_algorithm_that_it_is_told(tmp_path: Path
     assert {provider.algorithm, *(key["alg"] for key in keys)} == {"ES256"}
     assert "after `flask auth rotate`" in result.stderr
     assert "CONVEX_JWT_JWKS=https://api.example/v1/.well-known/jwks.json" in result.stderr
-    assert "next key is for RS256" in result.stderr
+    assert "next key uses RS256" in result.stderr
 
 
 @pytest.mark.parametrize("runner", [{}, {"jwt_algorithm": "RS256"}], ids=["ES256", "RS256"], indirect=True)
@@ -106,7 +106,7 @@ def test_what_supabase_imports_signs_the_same_tokens(runner: FlaskCliRunner) -> 
 
 def test_supabase_imports_the_key_that_waits_before_it_signs(runner: FlaskCliRunner) -> None:
     result = runner.invoke(args=["auth", "supabase-key", "--next"])
-    assert (result.exit_code, "No key waits" in result.output) == (1, True)
+    assert (result.exit_code, "There is no next key" in result.output) == (1, True)
     output(runner, "rotate")
     bridge = Isthmus.of(runner.app)[AuthBridge]
     jwk = json.loads(output(runner, "supabase-key", "--next"))

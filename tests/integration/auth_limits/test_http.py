@@ -131,7 +131,7 @@ def test_the_start_says_that_each_process_counts_alone(
         limited_site(hasher, WORKERS=2)
     (record,) = [record for record in caplog.records if record.name == "auth.sign_in.limits"]
     assert record.levelno == logging.WARNING
-    assert "counted per process" in record.message
+    assert "each process counts its limits" in record.message
 
 
 def test_the_accounts_of_the_fixture_hash(limited_site: Any, hasher: CountingHasher) -> None:

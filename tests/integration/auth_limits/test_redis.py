@@ -124,12 +124,12 @@ def test_while_redis_is_away_each_process_counts_alone_and_sign_in_goes_on(
         refuse(cut_off)
         fail(other)
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
-    assert "counted per process" in caplog.text
+    assert "each process counts its limits" in caplog.text
     clock.now += REDIS_PAUSE
     fail(cut_off)
     refuse(other)
     refuse(cut_off)
-    assert "counted for all processes" in caplog.records[-1].message
+    assert "counts the limits for all processes" in caplog.records[-1].message
     assert PASSWORD not in caplog.text
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from api.auth.session_responses import signed_in
+from api.auth.session_responses import begin_session
 from auth.bridge import AuthBridge
 from auth.sessions.purging import KEPT
 from auth.sessions.refresh_tokens import RefreshToken
@@ -197,7 +197,7 @@ def test_an_account_without_a_password_gets_none_and_cannot_be_signed_in_to(site
     accounts: Accounts = Isthmus.of(site.app)[Accounts]
     account = accounts.register_without_password(ADA["email"])
     with site.app.test_request_context():
-        tokens = signed_in(account).json
+        tokens = begin_session(account).json
     change = {"current_password": "!", "new_password": NEW}
     assert_problem(site.post("/auth/password", change, access(tokens)), 409, "no-password")
     for password in ("!", "!!!!!!!!", PASSWORD):

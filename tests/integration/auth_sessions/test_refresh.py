@@ -157,11 +157,11 @@ def test_only_ones_own_living_sessions_are_listed_and_ended(sessions: Sessions, 
     for session_id in (ended.session_id, others.session_id, "no such"):
         with pytest.raises(UnknownSession):
             sessions.end(session_id, USER, "ended_by_user")
-    listed = sessions.living(USER)
+    listed = sessions.list_active(USER)
     assert [session.id for session in listed] == [kept.session_id, old.session_id]
     assert [session.user_agent for session in listed] == ["x" * 255, "Old/1.0"]
     assert sessions.end_all(USER, "password_change", keep=kept.session_id) == [old.session_id]
-    assert [session.id for session in sessions.living(USER)] == [kept.session_id]
+    assert [session.id for session in sessions.list_active(USER)] == [kept.session_id]
     assert exchange(sessions, others).user_id == OTHER
 
 

@@ -57,9 +57,9 @@ def count(adapter: DatabaseAdapter, table: str) -> int:
 
 
 def test_a_user_has_one_account(adapter: DatabaseAdapter, foreign: ExternalIdentities) -> None:
-    account = foreign.account_of(ADA)
+    account = foreign.find_or_create_account(ADA)
     assert (account.email, account.name, account.role) == ("ada@example.org", "Ada", "user")
-    assert foreign.account_of(ADA) == account
+    assert foreign.find_or_create_account(ADA) == account
     assert count(adapter, TABLE) == count(adapter, "isthmus_users") == 1
 
 
@@ -68,7 +68,7 @@ def test_a_taken_address_is_refused_and_leaves_nothing(
 ) -> None:
     accounts.register("ada@example.org", "correct horse battery staple")
     with pytest.raises(EmailTaken):
-        foreign.account_of(ADA)
+        foreign.find_or_create_account(ADA)
     assert (count(adapter, TABLE), count(adapter, "isthmus_users")) == (0, 1)
 
 
@@ -77,7 +77,7 @@ def test_first_times_at_once_make_one_account(adapter: DatabaseAdapter, foreign:
 
     def sign_in(_: int) -> str:
         together.wait(30)
-        return foreign.account_of(ADA).id
+        return foreign.find_or_create_account(ADA).id
 
     with ThreadPoolExecutor(4) as threads:
         assert len(set(threads.map(sign_in, range(4)))) == 1
@@ -85,11 +85,11 @@ def test_first_times_at_once_make_one_account(adapter: DatabaseAdapter, foreign:
 
 
 def test_an_account_that_is_gone_is_not_made_again(adapter: DatabaseAdapter, foreign: ExternalIdentities) -> None:
-    account = foreign.account_of(ADA)
+    account = foreign.find_or_create_account(ADA)
     with acting_as(SERVICE):
         adapter.run(Delete("isthmus_users", where=Where("id", "eq", account.id)))
     with pytest.raises(UnknownAccount):
-        foreign.account_of(ADA)
+        foreign.find_or_create_account(ADA)
     assert count(adapter, "isthmus_users") == 0
 
 
@@ -97,4 +97,4 @@ def test_an_account_that_is_gone_is_not_made_again(adapter: DatabaseAdapter, for
 def test_a_strange_name_is_left_out(name: object) -> None:
     adapter = MemoryAdapter()
     user = ExternalUser(ADA.issuer, "u-2", "bob@example.org", name)
-    assert ExternalIdentities(adapter, Accounts(adapter, CHEAP)).account_of(user).name is None
+    assert ExternalIdentities(adapter, Accounts(adapter, CHEAP)).find_or_create_account(user).name is None

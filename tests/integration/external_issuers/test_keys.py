@@ -95,7 +95,7 @@ def test_nobody_waits_long_for_a_silent_issuer(
 ) -> None:
     monkeypatch.setattr(jwks_cache, "TIMEOUT", 0.2)
     between = proxy(issuer.port)
-    with between.suffering(Blackhole()), pytest.raises(FetchFailed, match="no complete answer"):
+    with between.suffering(Blackhole()), pytest.raises(FetchFailed, match="response was not complete"):
         fetch_document(issuer.name_at(between.port) + KEYS_PATH)
 
 
@@ -143,7 +143,7 @@ def test_an_answer_that_trickles_is_given_up(issuer: Issuer, monkeypatch: pytest
     monkeypatch.setattr(jwks_cache, "TIMEOUT", 0.2)
     given_up = Event()
     issuer.pages[KEYS_PATH] = lambda _: Response(b" " for _ in range(200) if not given_up.wait(0.05))
-    with pytest.raises(FetchFailed, match="no complete answer"):
+    with pytest.raises(FetchFailed, match="response was not complete"):
         fetch_document(issuer.name + KEYS_PATH)
     given_up.set()
 
@@ -171,7 +171,7 @@ def trickling_head(pause: float) -> Iterator[tuple[int, Event]]:
 
 def test_a_head_that_trickles_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(jwks_cache, "TIMEOUT", 0.3)
-    with trickling_head(0.05) as (port, _), pytest.raises(FetchFailed, match="no complete answer"):
+    with trickling_head(0.05) as (port, _), pytest.raises(FetchFailed, match="response was not complete"):
         fetch_document(f"http://127.0.0.1:{port}/jwks.json")
 
 

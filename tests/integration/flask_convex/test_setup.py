@@ -92,7 +92,7 @@ def test_every_key_has_its_effect_and_wins_over_the_environment(monkeypatch: pyt
 
 
 def test_an_unknown_key_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="convex_uri: is not known; known are convex_url") as refused:
+    with pytest.raises(ConfigurationError, match=r"convex_uri: .*; use keys from: convex_url") as refused:
         init_flask_convex(Flask("plain"), {"convex_uri": "http://127.0.0.1:1", "CONVEX_KEY": "very secret"})
     assert refused.value.problems.keys() == {"convex_uri", "CONVEX_KEY"}
     assert "very secret" not in str(refused.value)

@@ -70,7 +70,8 @@ def test_errors_have_their_status_and_type(
     document = assert_problem(answer, status, name)
     # These name hosts and settings, which are for the log.
     kept = isinstance(error, errors.ConnectFailed | errors.CredentialsRefused)
-    assert document["detail"] == ("the database cannot be reached; the log says why" if kept else error.message)
+    general = "the database cannot be reached; the server's log has the reason"
+    assert document["detail"] == (general if kept else error.message)
     assert not kept or error.message in caplog.text
     if status == 503:
         assert int(answer.headers["Retry-After"]) >= 1

@@ -120,7 +120,7 @@ def test_convex_takes_its_settings() -> None:
 @pytest.mark.parametrize(
     ("settings", "key", "reason"),
     [
-        ({"DB_ADAPTER_ORDER": "local,cassandra"}, "DB_ADAPTER_ORDER", "cassandra.*known are.*local.*supabase"),
+        ({"DB_ADAPTER_ORDER": "local,cassandra"}, "DB_ADAPTER_ORDER", "cassandra.*use names from.*local.*supabase"),
         ({"DB_ADAPTER_ORDER": "supabase,local"}, "SUPABASE_DB_HOST", "DB_ADAPTER_ORDER names supabase"),
         ({"DB_ADAPTER_ORDER": "supabase", "SUPABASE_URL": "https://p.test"}, "SUPABASE_KEY", "SUPABASE_URL"),
         ({"DB_ADAPTER_ORDER": "convex", "CONVEX_URL": "https://c.test"}, "CONVEX_DEPLOYMENT_KEY", "names convex"),

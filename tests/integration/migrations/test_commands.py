@@ -45,7 +45,7 @@ def test_every_reachable_database_is_upgraded(sqlite: SQLiteAdapter, away: Postg
 def test_no_reachable_database_is_a_failure(away: PostgresAdapter, command: str) -> None:
     done = _cli(away, MemoryAdapter()).invoke(args=["db", command])
     assert done.exit_code == 1
-    assert done.stderr.endswith("Error: No database could be reached.\n")
+    assert done.stderr.endswith("Error: No database can be reached; see the errors above.\n")
 
 
 @pytest.mark.parametrize("command", ["upgrade", "current", "check"])
@@ -85,7 +85,7 @@ def test_old_changes_are_forgotten(sqlite: SQLiteAdapter, postgres: PostgresAdap
     assert (old.exit_code, old.output) == (0, _PURGED.format(2))
 
 
-_PURGED = "memory: has no SQL tables\nsqlite: {0} changes forgotten\npostgresql: {0} changes forgotten\n"
+_PURGED = "memory: has no SQL tables\nsqlite: deleted {0} changes\npostgresql: deleted {0} changes\n"
 
 
 @pytest.mark.parametrize("age", ["", "7", "d", "-1d", "1.5d", "7 days", "1w", "99999999d", "\u0661d"])
@@ -103,7 +103,10 @@ def test_without_a_log_there_is_nothing_to_forget(sqlite: SQLiteAdapter) -> None
 
 def test_a_revision_needs_a_database_with_tables() -> None:
     done = _cli(MemoryAdapter()).invoke(args=["db", "revision", "more"])
-    assert (done.exit_code, done.stderr) == (1, "Error: No database has SQL tables.\n")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "Error: No database of DB_ADAPTER_ORDER has SQL tables; add one that has.\n",
+    )
 
 
 def _cli(*adapters: DatabaseAdapter) -> FlaskCliRunner:

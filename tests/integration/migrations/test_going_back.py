@@ -69,14 +69,14 @@ def test_a_downgrade_undoes_the_last_migration_and_upgrades_again(adapter: Datab
 def test_the_commands_say_what_they_did(adapter: DatabaseAdapter) -> None:
     name = adapter.name
     command(adapter, "upgrade")
-    assert command(adapter, "downgrade") == (0, f"{name}: undid laboratory2; has 0007, laboratory1\n")
+    assert command(adapter, "downgrade") == (0, f"{name}: undid laboratory2; now at 0007, laboratory1\n")
     assert command(adapter, "downgrade", "0003")[0] == 0
-    assert command(adapter, "downgrade", "-1") == (0, f"{name}: undid laboratory1; has 0003\n")
-    assert command(adapter, "downgrade", "-1") == (0, f"{name}: undid 0003; has 0002\n")
-    assert command(adapter, "downgrade", "base") == (0, f"{name}: undid 0002, 0001; has no revision\n")
-    assert command(adapter, "downgrade") == (0, f"{name}: nothing to undo; has no revision\n")
+    assert command(adapter, "downgrade", "-1") == (0, f"{name}: undid laboratory1; now at 0003\n")
+    assert command(adapter, "downgrade", "-1") == (0, f"{name}: undid 0003; now at 0002\n")
+    assert command(adapter, "downgrade", "base") == (0, f"{name}: undid 0002, 0001; now at no revision\n")
+    assert command(adapter, "downgrade") == (0, f"{name}: nothing to undo; now at no revision\n")
     assert command(adapter, "upgrade", "0002") == (0, f"{name}: applied 0001, 0002\n")
-    hint = "no migration was run. `flask db upgrade` makes access rules and triggers"
+    hint = "ran no migration. Run `flask db upgrade` for access rules and triggers"
     assert command(adapter, "stamp", "0001") == (0, f"{name}: recorded 0001 instead of 0002; {hint}\n")
     assert command(adapter, "stamp", "head") == (0, f"{name}: recorded 0007, laboratory2 instead of 0001; {hint}\n")
     assert "notes" not in tables(adapter)

@@ -70,7 +70,7 @@ def test_a_record_that_cannot_be_written_is_a_failure(app: Flask) -> None:
     assert done.exit_code == 1
     assert done.stderr.splitlines() == [
         "experiments e: ConstraintViolated: there is no such record in protocols",
-        "Error: Not every record could be written.",
+        "Error: Some records could not be written; see the lines above.",
     ]
     shown = app.test_cli_runner().invoke(args=["sync", "status"])
     assert shown.stderr == done.stderr.splitlines(keepends=True)[0]
@@ -87,8 +87,8 @@ def test_the_status_is_what_both_databases_remember(app: Flask) -> None:
     insert(memory, "b")
     assert cli.invoke(args=["sync", "run", "--once"]).exit_code == 0
     first, *others = cli.invoke(args=["sync", "status"]).output.splitlines()
-    assert first.startswith("local:memory: following the changes; last moved ")
-    assert others == ["local: 2 agreements, 1 resolved conflicts", "memory: 1 agreements, 0 resolved conflicts"]
+    assert first.startswith("local:memory: following the change feed; last progress ")
+    assert others == ["local: 2 synced records, 1 resolved conflicts", "memory: 1 synced records, 0 resolved conflicts"]
 
 
 def test_one_database_cannot_be_synced(tmp_path: Path) -> None:
@@ -96,4 +96,4 @@ def test_one_database_cannot_be_synced(tmp_path: Path) -> None:
     done = app.test_cli_runner().invoke(args=["sync", "run", "--once"])
     ConnectionManager.set_instance(None)
     assert done.exit_code == 1
-    assert done.stderr == "Error: DB_ADAPTER_ORDER has to name two databases.\n"
+    assert done.stderr == "Error: DB_ADAPTER_ORDER must name at least two databases.\n"

@@ -167,7 +167,7 @@ def test_a_token_of_a_session_says_which() -> None:
 
 @pytest.mark.parametrize("session_id", ["", 5, b"x"])
 def test_a_session_without_an_id(session_id: Any) -> None:
-    with pytest.raises(ValueError, match="session's id"):
+    with pytest.raises(ValueError, match="session id"):
         make_bridge().generate_token("user_123", session_id=session_id)
 
 
@@ -200,7 +200,7 @@ def test_an_admin_token_is_short_and_has_no_permission_that_was_not_named(caplog
     ],
 )
 def test_admin_tokens_that_are_not_made(arguments: Any, caplog: pytest.LogCaptureFixture) -> None:
-    with pytest.raises(ValueError, match=r"admin token|id must be"):
+    with pytest.raises(ValueError, match=r"(reason|minutes|id) must be"):
         make_bridge().get_admin_token(**arguments)
     assert not caplog.records
 

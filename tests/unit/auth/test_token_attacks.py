@@ -119,8 +119,8 @@ def test_repeated_members_of_the_header(first: str) -> None:
     ],
 )
 def test_headers_that_bring_their_own_rules(header: dict[str, Any]) -> None:
-    assert refusal(forge(header=header)) == "a header that is not supported"
-    assert refusal(forge(header=header, key=STRANGERS_KEY, kid=KEY.kid)) == "a header that is not supported"
+    assert refusal(forge(header=header)) == "unsupported header"
+    assert refusal(forge(header=header, key=STRANGERS_KEY, kid=KEY.kid)) == "unsupported header"
 
 
 @pytest.mark.parametrize("typ", ["at+jwt", "JWE", "", 1, ["JWT"]])
@@ -144,20 +144,20 @@ def test_one_audience_of_several_is_enough() -> None:
 
 @pytest.mark.parametrize("name", ["exp", "iat", "sub", "iss", "aud", "jti"])
 def test_each_claim_that_is_missing_or_null(name: str) -> None:
-    assert refusal(forge(good_claims(**{name: None}))) == f"the claim {name} is missing"
-    assert refusal(forge({**good_claims(), name: None})) == f"the claim {name} is missing"
+    assert refusal(forge(good_claims(**{name: None}))) == f"claim {name} is missing"
+    assert refusal(forge({**good_claims(), name: None})) == f"claim {name} is missing"
 
 
 @pytest.mark.parametrize("name", ["sub", "jti", "sid"])
 @pytest.mark.parametrize("value", ["", 5, True, ["x"], {"x": 1}])
 def test_texts_that_are_none(name: str, value: Any) -> None:
-    assert refusal(forge(good_claims(**{name: value}))) == f"the claim {name} is not a text"
+    assert refusal(forge(good_claims(**{name: value}))) == f"claim {name} must be a string that is not empty"
 
 
 @pytest.mark.parametrize("name", ["exp", "iat", "nbf"])
 @pytest.mark.parametrize("value", ["9999999999", True, [9999999999], {}, "never"])
 def test_times_that_are_none(name: str, value: Any) -> None:
-    assert refusal(forge(good_claims(**{name: value}))) == f"the claim {name} is not a time"
+    assert refusal(forge(good_claims(**{name: value}))) == f"claim {name} must be a time in seconds"
 
 
 @pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity"])

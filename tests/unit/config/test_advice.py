@@ -25,11 +25,11 @@ def lines(*given: str, order: str = "local") -> list[str]:
     ],
 )
 def test_a_name_that_is_nearly_a_setting(name: str, meant: str) -> None:
-    assert lines(name) == [f"{name} is no setting; did you mean {meant}?"]
+    assert lines(name) == [f"{name} is not a setting; did you mean {meant}?"]
 
 
 def test_a_name_that_can_only_be_meant_for_us() -> None:
-    assert lines("CONVEX_COLOUR_OF_THE_DASHBOARD") == ["CONVEX_COLOUR_OF_THE_DASHBOARD is no setting and is not read"]
+    assert lines("CONVEX_COLOUR_OF_THE_DASHBOARD") == ["CONVEX_COLOUR_OF_THE_DASHBOARD is not a setting and is ignored"]
 
 
 def test_a_database_that_is_configured_and_not_used() -> None:
@@ -43,7 +43,7 @@ def test_a_database_that_is_configured_and_not_used() -> None:
 
 
 def test_the_address_that_platforms_set() -> None:
-    assert lines("DATABASE_URL")[0].startswith("DATABASE_URL is not read")
+    assert lines("DATABASE_URL")[0].startswith("DATABASE_URL is not used")
 
 
 def test_what_has_nothing_to_do_with_us_is_left_alone() -> None:

@@ -156,7 +156,7 @@ def test_a_table_that_cannot_be_read_is_named(site: Site) -> None:
         connection.exec_driver_sql("drop table experiments")
     wait_until(lambda: site.get("/readyz").status_code == 503, "it is still ready")
     (reason,) = site.get("/readyz").json["reasons"].values()
-    assert "table experiments cannot be read: the database lacks the table" in reason
+    assert "cannot read table experiments: the database lacks the table" in reason
 
 
 def test_a_file_that_was_overwritten_is_not_ready(sqlite_site: Site, tmp_path: Path) -> None:

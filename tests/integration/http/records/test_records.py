@@ -125,7 +125,7 @@ def test_what_the_server_sets_cannot_be_given(site: Site, user: Headers, column:
             "row": 2,
             "column": column,
             "pointer": f"#/1/{column}",
-            "detail": f"row 2: column '{column}' is set by the server",
+            "detail": f"row 2: column '{column}' is set by the server; remove it",
         }
     ]
     assert site.names() == []
@@ -177,7 +177,8 @@ def test_internal_and_unknown_tables_are_not_there(site: Site) -> None:
     admin = site.admin()
     for table in ("isthmus_users", "isthmus_idempotency_keys", "alembic_version", "sqlite_master", "none"):
         for method in ("GET", "POST"):
-            assert_problem(site.call(method, f"/api/{table}", {} if method == "POST" else None, admin), 404)
+            answer = site.call(method, f"/api/{table}", {} if method == "POST" else None, admin)
+            assert assert_problem(answer, 404)["detail"] == f"table '{table}' does not exist"
         for method in ("GET", "PUT", "PATCH", "DELETE"):
             assert_problem(site.call(method, f"/api/{table}/1", None if method in "GET DELETE" else {}, admin), 404)
 

@@ -117,7 +117,7 @@ def test_production_refuses_to_make_its_own_key(tmp_path: Path) -> None:
 
 
 def test_an_unknown_database_is_refused(tmp_path: Path) -> None:
-    assert "does not know oracle" in refused(tmp_path, DB_ADAPTER_ORDER="oracle")
+    assert "contains unknown databases: oracle" in refused(tmp_path, DB_ADAPTER_ORDER="oracle")
 
 
 @pytest.mark.parametrize("workers", [1, 2])

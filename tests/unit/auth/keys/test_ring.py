@@ -80,7 +80,7 @@ def test_a_clock_behind_the_one_that_made_the_ring_has_a_key_all_the_same() -> N
 
 def test_a_second_key_does_not_wait_beside_the_first() -> None:
     ring = rotated(FIRST, KEYS[1], SCHEDULE, START)
-    with pytest.raises(RotationRefused, match="waits already and signs from 2030-01-01 01:00:00 UTC"):
+    with pytest.raises(RotationRefused, match=r"next key already: .* signs from 2030-01-01 01:00:00 UTC"):
         rotated(ring, KEYS[2], SCHEDULE, START + timedelta(seconds=3599))
     later = rotated(ring, KEYS[2], SCHEDULE, START + timedelta(seconds=3600))
     assert states(later, START + timedelta(seconds=3600)) == [State.RETIRED, State.CURRENT, State.NEXT]
@@ -233,10 +233,10 @@ def test_the_ring_is_made_anew_only_when_something_changes() -> None:
 
 def test_a_key_that_is_in_no_file_is_not_rotated() -> None:
     for how in ({}, {"at_once": True}, {"at_once": True, "revoke": True}):
-        with pytest.raises(RotationRefused, match="given to the application by its program"):
+        with pytest.raises(RotationRefused, match="the program passed it to the application"):
             make_bridge().rotate_key(**how)
     assert fixed_ring(KEY).current is KEY
-    with pytest.raises(ValueError, match="at once"):
+    with pytest.raises(ValueError, match="revoke=True needs at_once=True"):
         make_bridge().rotate_key(revoke=True)
 
 

@@ -249,7 +249,7 @@ def test_rotating_is_refused_while_a_key_waits(folder: Path, clock: WallClock) -
     bridge = make_bridge(folder, clock)
     bridge.rotate_key()
     before = stored(folder)
-    with pytest.raises(RotationRefused, match="waits already"):
+    with pytest.raises(RotationRefused, match="There is a next key already"):
         bridge.rotate_key()
     assert stored(folder) == before
     bridge.rotate_key(at_once=True)

@@ -256,7 +256,7 @@ def test_a_forked_child_asks_for_itself(database: Moody, clock: ManualClock) -> 
     revocation = make(database, clock)
     assert refused(revocation) is None
     # As if another thread was asking at that moment, which is not in the child.
-    with revocation._asking:
+    with revocation._loading:
         assert answer_of_child(lambda: f"{refused(revocation)} {database.backend.asked}") == "None 1"
 
 

@@ -124,7 +124,7 @@ def test_keys_are_kept_for_a_day_while_the_issuer_is_away(
     issuer.up = True
     clock.now += FAILURE_PAUSE
     assert_known(keys)
-    assert "can be fetched again" in caplog.records[-1].message
+    assert "fetched the keys of issuer other again" in caplog.records[-1].message
 
 
 def test_an_issuer_that_is_away_is_asked_now_and_then(keys: IssuerKeys, issuer: Issuer, clock: ManualClock) -> None:
