@@ -12,7 +12,6 @@ from database.core.operations import Update
 from database.core.query.filters import Where
 from database.core.query.targets import target
 from database.core.query.validation import GROUP_COUNT
-from database.core.query.validation import checked_columns
 from database.core.query.validation import checked_id
 from database.core.result import Result
 from database.core.result import Row
@@ -52,10 +51,6 @@ class SqlTable:
         self.by_id = self.statements.get(self.every_column).text
         self._one_row = self.statements.shape(Where("id", "eq", ""), [])
         self.echoes = not any(column.server_default for column in schema.columns.values())
-
-    def columns(self, names: Sequence[str] | None) -> tuple[str, ...]:
-        """The columns to return, as :func:`~database.core.query.validation.checked_columns` has them."""
-        return self.every_column if names is None else checked_columns(self.schema, names)
 
     def result(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int | None = None) -> Result:
         """The driver's rows as records, apart from those that cannot be read."""

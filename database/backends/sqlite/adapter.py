@@ -21,7 +21,6 @@ from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.errors import ConnectFailed
-from database.core.errors import InvalidQuery
 from database.core.errors import PoolExhausted
 from database.core.errors import Unavailable
 from database.core.operations import Operation
@@ -30,6 +29,8 @@ from database.core.operations import reads_only
 from database.core.query.sql_text import SqlDialectName
 from database.core.result import Result
 from database.sql.operations import SqlOperations
+from database.sql.transaction_control import begun_by_text
+from database.sql.transaction_control import ended_by_text
 
 _TRUST_SECONDS = 0.01
 """For how long a read goes by an earlier look at the file's place; it tells what was there when that was looked at."""
@@ -132,7 +133,7 @@ class SQLiteBackend(Backend):
             connection.limit(context)
             result = self._operations.execute(connection, operation)
             if connection.in_transaction:
-                raise InvalidQuery("transactions are opened with transaction(), not with SQL text")
+                raise begun_by_text()
             return result
         finally:
             self._writing.release()
@@ -223,7 +224,7 @@ class _SQLiteSession(Session):
         self._connection.limit(context)
         result = self._backend._operations.execute(self._connection, operation)
         if not self._connection.in_transaction:
-            raise InvalidQuery("a transaction is ended by commit() or rollback(), not with SQL text")
+            raise ended_by_text()
         return result
 
     def savepoint(self, name: str) -> None:

@@ -11,6 +11,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from database.core.query.patterns import rewritten
 from database.core.tables.values import BOOLEAN
 from database.core.tables.values import FLOAT
 from database.core.tables.values import INTEGER
@@ -37,14 +38,7 @@ def encode_timestamp(value: datetime) -> str:
 
 def glob(pattern: str) -> str:
     """A ``like`` pattern as one of ``GLOB``, which tells upper from lower case."""
-    parts: list[str] = []
-    characters = iter(pattern)
-    for character in characters:
-        if character == "\\":
-            parts.append(_literal(next(characters)))
-        else:
-            parts.append({"%": "*", "_": "?"}.get(character) or _literal(character))
-    return "".join(parts)
+    return rewritten(pattern, "*", "?", _literal)
 
 
 def like_of(pattern: str) -> str:
