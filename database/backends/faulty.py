@@ -1,13 +1,13 @@
-"""Faults on demand: an adapter around another one, for the tests of those who build on the data layer.
+"""Fault injection: an adapter that wraps another one, for the tests of applications built on the data layer.
 
 >>> adapter = FaultyAdapter(SQLiteAdapter({"path": path}), faults=Faults(refuse=0.1))
 >>> adapter.faults.next("error_after_commit")
->>> adapter.table("molecules").insert({"name": "water"}).execute()  # the row is there, but:
+>>> adapter.table("molecules").insert({"name": "water"}).execute()  # the row is stored, but:
 Traceback (most recent call last):
 OutcomeUnknown: the connection was lost before the write was confirmed
 
-The adapter has a pipeline of its own, so faults meet retry and circuit breaker as those of a real backend do. What can
-happen where:
+The adapter has its own pipeline, so faults pass through retry and circuit breaker like those of a real backend. The
+effect of each fault on each kind of call:
 
 ====================  ===========================  ===================  =================  ===================
 fault                 call                         begin                in a transaction   commit
@@ -19,7 +19,7 @@ delay                 late, or ``TimedOut``        late, or             late, or
 cut                   not applied; a read          ``Unavailable``      rolled back;       rolled back;
                       ``Unavailable``, a write                          ``Unavailable``    ``OutcomeUnknown``
                       ``OutcomeUnknown``
-error_after_commit    applied; as for cut                                                  committed;
+error_after_commit    applied; errors as for cut                                           committed;
                                                                                            ``OutcomeUnknown``
 ====================  ===========================  ===================  =================  ===================
 """
@@ -75,12 +75,12 @@ class _Scripted:
 
 @dataclass
 class Faults:
-    """What goes wrong: by chance at a rate for each fault, or as scripted with :meth:`next`.
+    """Which faults occur: at random with a rate for each fault, or scripted with :meth:`next`.
 
-    Rates are shares of calls from 0 to 1 and may be changed at any time: ``refuse = 1.0`` is a backend that is
-    down, and 0 brings it back.
+    Rates are fractions of calls from 0 to 1 and may be changed at any time: ``refuse = 1.0`` simulates a backend that
+    is down, and 0 restores it.
 
-    :param seconds: how late a delayed call is.
+    :param seconds: the delay of a delayed call.
     """
 
     refuse: float = 0.0
@@ -93,29 +93,29 @@ class Faults:
     _lock: Lock = field(default_factory=Lock, init=False, repr=False, compare=False)
 
     def next(self, *faults: Fault, skip: int = 0) -> None:
-        """Have the next calls suffer ``faults``, one each; a fault waits for a call that it can happen to.
+        """Inject ``faults`` into the next calls, one per call; each waits for a call to which it applies.
 
-        :param skip: so many calls that the first of them could happen to are let through before.
+        :param skip: number of calls to which the first fault applies that succeed before it occurs.
         """
         with self._lock:
             self._script.extend(_Scripted(fault, 0 if place else skip) for place, fault in enumerate(faults))
 
     @contextmanager
     def expected(self, *faults: Fault, skip: int = 0) -> Iterator[None]:
-        """As :meth:`next`, for a block. :raises AssertionError: at its end, if one of them did not happen."""
+        """Like :meth:`next`, for a block. :raises AssertionError: at its end, if a fault did not occur."""
         self.next(*faults, skip=skip)
         yield
         self.assert_spent()
 
     def assert_spent(self) -> None:
-        """Look whether all scripted faults have happened. :raises AssertionError: names those that have not."""
+        """Check that all scripted faults have occurred. :raises AssertionError: names those that have not."""
         with self._lock:
             left = [scripted.fault for scripted in self._script]
         if left:
-            raise AssertionError(f"faults that never happened: {', '.join(left)}; no call came that they can happen to")
+            raise AssertionError(f"scripted faults did not occur: {', '.join(left)}; no applicable call was made")
 
     def draw(self, possible: Sequence[Fault], chance: float) -> Fault | None:
-        """The fault for a call to which ``possible`` can happen, if any; ``chance`` is a number from 0 to 1."""
+        """Return the fault for a call to which ``possible`` apply, if any; ``chance`` is a number from 0 to 1."""
         with self._lock:
             if self._script and self._script[0].fault in possible:
                 if not self._script[0].skip:
@@ -129,7 +129,7 @@ class Faults:
 
 
 class FaultyBackend(Backend):
-    """Another adapter's backend with faults; it can do what that one can."""
+    """Another adapter's backend with injected faults and the same capabilities."""
 
     kind: ClassVar[str] = "faulty"
 
@@ -150,7 +150,7 @@ class FaultyBackend(Backend):
         self._inner.backend.refuse_unsupported(operation)
 
     def execute(self, operation: Operation, context: Context) -> Result:
-        fault = self._suffer(_ON_CALL, context)
+        fault = self._inject(_ON_CALL, context)
         if fault == "cut":
             raise _lost(operation)
         result = self._inner.opened(context).execute(operation, context)
@@ -171,18 +171,18 @@ class FaultyBackend(Backend):
         self._inner.disconnect()
 
     def abandon(self) -> None:
-        """Nothing to forget: the inner adapter does so itself."""
+        """Nothing to abandon: the inner adapter abandons its own connections."""
 
     def describe(self) -> dict[str, Any]:
         return {**self._inner.describe(), "inner": self._inner.kind}
 
     def _faulty_session(self, opener: Callable[[Context], Session], context: Context) -> Session:
-        if self._suffer(_ON_BEGIN, context) == "cut":
-            raise Unavailable("the connection was lost")
-        return _FaultySession(opener(context), self._suffer)
+        if self._inject(_ON_BEGIN, context) == "cut":
+            raise Unavailable("the connection was lost before the transaction began")
+        return _FaultySession(opener(context), self._inject)
 
-    def _suffer(self, possible: Sequence[Fault], context: Context) -> Fault | None:
-        """Draw a fault. One that strikes before anything is sent does so here; what comes later is the caller's."""
+    def _inject(self, possible: Sequence[Fault], context: Context) -> Fault | None:
+        """Draw a fault. Raise those that occur before anything is sent; the caller applies the others."""
         fault = self._faults().draw(possible, self._random.random())
         if fault == "refuse":
             raise ConnectFailed("the connection was refused")
@@ -195,18 +195,18 @@ class FaultyBackend(Backend):
     def _delay(self, context: Context) -> None:
         Event().wait(min(self._faults().seconds, remaining(context, monotonic)))
         if monotonic() >= context.deadline:
-            raise TimedOut("the call was late and nothing was sent before the deadline")
+            raise TimedOut("the call was delayed past its deadline; nothing was sent")
 
 
 class FaultyAdapter(DatabaseAdapter):
-    """The inner adapter with faults; it can do what that one can.
+    """Wraps another adapter and injects faults; has the same capabilities.
 
-    The inner adapter's own pipeline is passed by. Disconnecting disconnects it, too.
+    The inner adapter's own pipeline is bypassed. Disconnecting also disconnects the inner adapter.
 
-    :param seed: of the random numbers; with the same seed and one thread, the same calls fail in the same way.
-    :param faults: kept as :attr:`faults`, which may be replaced at any time; none by default.
-    :param config: for this adapter's own pipeline, as for every adapter.
-    :param sleep: waits the given seconds between attempts; by default really.
+    :param seed: random seed; with the same seed and one thread, the same calls fail in the same way.
+    :param faults: stored as :attr:`faults`, which may be replaced at any time; none by default.
+    :param config: configures this adapter's own pipeline, as for every adapter.
+    :param sleep: called with the seconds to wait between attempts; really waits by default.
     """
 
     backend_class = FaultyBackend
@@ -233,29 +233,29 @@ class FaultyAdapter(DatabaseAdapter):
 
 
 class _FaultySession(Session):
-    """A session whose connection can break; what it did is rolled back then."""
+    """A session whose connection can break, which rolls back its changes."""
 
-    def __init__(self, inner: Session, suffer: Callable[[Sequence[Fault], Context], Fault | None]) -> None:
+    def __init__(self, inner: Session, inject: Callable[[Sequence[Fault], Context], Fault | None]) -> None:
         self._inner: Session | None = inner
-        self._suffer = suffer
+        self._inject = inject
 
     def execute(self, operation: Operation, context: Context) -> Result:
-        if self._suffer(_INSIDE, context) == "cut":
+        if self._inject(_INSIDE, context) == "cut":
             self.rollback()
-        return self._line().execute(operation, context)
+        return self._require_open().execute(operation, context)
 
     def savepoint(self, name: str) -> None:
-        self._line().savepoint(name)
+        self._require_open().savepoint(name)
 
     def release(self, name: str) -> None:
-        self._line().release(name)
+        self._require_open().release(name)
 
     def rollback_to(self, name: str) -> None:
-        self._line().rollback_to(name)
+        self._require_open().rollback_to(name)
 
     def commit(self, context: Context) -> None:
-        inner = self._line()
-        fault = self._suffer(_ON_COMMIT, context)
+        inner = self._require_open()
+        fault = self._inject(_ON_COMMIT, context)
         if fault == "cut":
             self.rollback()
         else:
@@ -269,9 +269,9 @@ class _FaultySession(Session):
         if inner is not None:
             inner.rollback()
 
-    def _line(self) -> Session:
+    def _require_open(self) -> Session:
         if self._inner is None:
-            raise Unavailable("the connection of this transaction was lost and its changes were rolled back")
+            raise Unavailable("the connection of this transaction was lost; its changes were rolled back")
         return self._inner
 
 

@@ -1,1 +1,1 @@
-"""Schemas of databases: migrations, reflection, Convex."""
+"""Database schemas: migrations, reflection and Convex schema files."""

@@ -1,4 +1,4 @@
-"""The types of the deployed Convex functions by module, as Convex' own tools write them from the folder's files."""
+"""The types of the Convex functions by module, in the form in which Convex's own tools generate them."""
 
 from __future__ import annotations
 

@@ -1,13 +1,13 @@
-"""The declared tables in TypeScript: what ``schema.ts`` and ``tables.ts`` of the Convex functions say.
+"""Generates the TypeScript form of the declared tables: ``schema.ts`` and ``tables.ts`` of the Convex functions.
 
-Convex has no constraints of its own. ``schema.ts`` declares types and indexes; ``tables.ts`` tells the functions
-what they have to keep: unique columns and references. Both are made from the same declarations as the SQL tables.
-Those of Isthmus' own tables are in files of their own, ``lib/internal_*.ts``, so that the files of an application's
-tables are the application's alone.
+Convex has no constraints. ``schema.ts`` declares types and indexes; ``tables.ts`` describes the unique columns and
+references that the functions enforce. Both are generated from the same declarations as the SQL tables. Isthmus's own
+tables are in separate files, ``lib/internal_*.ts``, so that ``schema.ts`` and ``tables.ts`` contain only the
+application's tables.
 
-Convex has no migrations either: a deployed schema has to fit the documents that are there. A column with
-``info={"renamed_from": "…"}`` may therefore lie under either name in a document. It is read under both, and moves to
-the present one when the record is next written under it; applications of before the change see it under the former one.
+Convex has no migrations either: a deployed schema must fit the existing documents. A document may therefore store a
+column with ``info={"renamed_from": "…"}`` under either name. The functions read both names and move the value to the
+present one at the next write that uses it; older versions of the application see it under the former name.
 """
 
 from __future__ import annotations
@@ -123,12 +123,12 @@ _OWN_SCHEMAS = """\
 
 @dataclass(frozen=True, slots=True)
 class _Table:
-    """What Convex has to know of one table.
+    """The description of one table for Convex.
 
-    :ivar unique: sets of columns that no two records have in common; the id is one of them.
-    :ivar references: the table that a column refers to, by column.
-    :ivar indexes: columns by the name of the index.
-    :ivar renamed: the former name of a column, by column.
+    :ivar unique: sets of columns whose values are unique together; ``id`` is one of them.
+    :ivar references: maps a column to the table that it refers to.
+    :ivar indexes: maps the name of an index to its columns.
+    :ivar renamed: maps a column to its former name.
     """
 
     schema: TableSchema
@@ -139,9 +139,9 @@ class _Table:
 
 
 def files(schema: Schema) -> dict[str, str]:
-    """The contents of the files, by their names; the same text for the same tables.
+    """The contents of the generated files by name; deterministic.
 
-    :raises ValueError: names the table and what Convex cannot keep of it.
+    :raises ValueError: names the table and the part of it that Convex does not support.
     """
     internal = Schema.of(internal_tables.metadata)
     own = [_table(table) for table in internal]
@@ -156,17 +156,17 @@ def files(schema: Schema) -> dict[str, str]:
 
 
 def write(schema: Schema, folder: Path = FUNCTIONS) -> list[str]:
-    """Write the files into ``folder``, and the types of the functions that it has; the names of those that changed.
+    """Write the files and the types of the functions into ``folder``; returns the names of the changed files.
 
     :raises ValueError: as :func:`files`.
     """
-    changed = [name for name, text in files(schema).items() if _written(folder / name, text)]
-    # Last, because they name the files that are there now.
-    return [*changed, *(name for name, text in _types(folder).items() if _written(folder / name, text))]
+    changed = [name for name, text in files(schema).items() if _write_if_changed(folder / name, text)]
+    # The types last, because they list the files that exist now.
+    return [*changed, *(name for name, text in _types(folder).items() if _write_if_changed(folder / name, text))]
 
 
 def stale(schema: Schema, folder: Path = FUNCTIONS) -> list[str]:
-    """The names of the files in ``folder`` that differ from the declared tables, or the functions, or are missing.
+    """The names of the files in ``folder`` that are missing or do not match the declared tables or the functions.
 
     :raises ValueError: as :func:`files`.
     """
@@ -175,12 +175,12 @@ def stale(schema: Schema, folder: Path = FUNCTIONS) -> list[str]:
 
 
 def _types(folder: Path) -> dict[str, str]:
-    """The types of the functions, where Convex' tools keep them."""
+    """The types of the functions, if ``folder`` has a directory for generated code."""
     return {API_TYPES: api_types(folder)} if (folder / API_TYPES).parent.is_dir() else {}
 
 
-def _written(path: Path, text: str) -> bool:
-    """Write a file, unless it says so already."""
+def _write_if_changed(path: Path, text: str) -> bool:
+    """Write a file unless it has this text already; returns whether it was written."""
     if _content(path) == text:
         return False
     path.parent.mkdir(exist_ok=True)
@@ -195,17 +195,17 @@ def _content(path: Path) -> str | None:
 def _table(schema: TableSchema) -> _Table:
     _check_name(schema.name, f"table {schema.name!r}")
     if schema.name in OWN_TABLES:
-        raise ValueError(f"table {schema.name!r} has the name of a table that Isthmus keeps on Convex itself")
+        raise ValueError(f"table {schema.name!r} has the name of one of Isthmus's own tables on Convex; rename it")
     for column in schema.columns:
         _check_name(column, f"column {column!r} of table {schema.name!r}")
     renamed = _renamed(schema)
     if len(schema.columns) + len(renamed) > MAX_COLUMNS:
-        raise ValueError(f"table {schema.name!r} has more than the {MAX_COLUMNS} columns that Convex allows")
+        raise ValueError(f"table {schema.name!r} has more than {MAX_COLUMNS} columns, Convex's limit")
     unique = _unique(schema)
     references = dict(_references(schema))
     indexes = _indexes(schema, unique, references)
     if indexed := renamed.keys() & {column for columns in indexes.values() for column in columns}:
-        # An index has only documents that hold the column under its own name.
+        # An index contains only documents that store the column under its present name.
         names = ", ".join(sorted(indexed))
         raise ValueError(f"table {schema.name!r} has an index on {names}; Convex cannot rename an indexed column")
     return _Table(schema, unique, references, indexes, renamed)
@@ -218,14 +218,17 @@ def _renamed(schema: TableSchema) -> dict[str, str]:
     for column, former in renamed.items():
         _check_name(former, f"column {former!r} of table {schema.name!r}")
         if former in schema.columns:
-            raise ValueError(f"column {schema.name}.{column} is renamed from {former}, which is declared as well")
+            raise ValueError(
+                f"column {schema.name}.{column} has renamed_from={former!r}, but column {former!r} is declared, too"
+            )
     return renamed
 
 
 def _check_name(name: str, what: str) -> None:
     if not _IDENTIFIER.fullmatch(name):
         raise ValueError(
-            f"{what} cannot be kept on Convex: names start with a letter and have at most 64 letters, digits and '_'"
+            f"Convex does not allow the name of {what}: it must start with a letter and have at most 64 letters,"
+            " digits and '_'"
         )
 
 
@@ -237,21 +240,24 @@ def _unique(schema: TableSchema) -> tuple[tuple[str, ...], ...]:
     ]
     sets = {_names(columns) for columns in constraints} - {("id",)}
     if any(schema.columns[name].kind is JSON for columns in sets for name in columns):
-        raise ValueError(f"table {schema.name!r} has a unique JSON column, which Convex cannot keep")
+        raise ValueError(f"table {schema.name!r} has a unique JSON column, which is not supported on Convex")
     return (("id",), *sorted(sets))
 
 
 def _references(schema: TableSchema) -> Iterator[tuple[str, str]]:
     for key in sorted(schema.source.foreign_keys, key=lambda key: str(key.parent.name)):
         if key.column.name != "id":
-            raise ValueError(f"{schema.name}.{key.parent.name} refers to {key.target_fullname}; Convex needs an id")
+            raise ValueError(
+                f"{schema.name}.{key.parent.name} refers to {key.target_fullname}; on Convex a foreign key must refer"
+                " to a column 'id'"
+            )
         yield str(key.parent.name), str(key.column.table.name)
 
 
 def _indexes(
     schema: TableSchema, unique: Iterable[tuple[str, ...]], references: Iterable[str]
 ) -> dict[str, tuple[str, ...]]:
-    """The indexes by name. An index on one column ends with the id, so that equal values come in its order."""
+    """The indexes by name. An index on one column also has the id, so that equal values are ordered by it."""
     declared = [_names(index.columns) for index in schema.source.indexes]
     sets = {*unique, *declared, *[(column,) for column in references]}
     indexes: dict[str, tuple[str, ...]] = {}
@@ -260,20 +266,22 @@ def _indexes(
             continue
         name = _index_name(schema, columns)
         if name in indexes:
-            raise ValueError(f"table {schema.name!r} needs two indexes with the name {name!r} on Convex")
+            raise ValueError(
+                f"table {schema.name!r} needs two indexes with the same name {name!r} on Convex; rename a column"
+            )
         indexes[name] = (*columns, "id") if len(columns) == 1 and columns != ("id",) else columns
     if len(indexes) > MAX_INDEXES:
-        raise ValueError(f"table {schema.name!r} needs more than the {MAX_INDEXES} indexes that Convex allows")
+        raise ValueError(f"table {schema.name!r} needs more than {MAX_INDEXES} indexes, Convex's limit")
     return indexes
 
 
 def _index_name(schema: TableSchema, columns: tuple[str, ...]) -> str:
-    # Not ``by_…``: Convex itself has ``by_id`` and ``by_creation_time``.
+    # Not ``by_…``, because ``by_id`` and ``by_creation_time`` are Convex's own indexes.
     name = f"on_{'_'.join(columns)}"
     what = f"the index {name!r} of table {schema.name!r}"
     _check_name(name, what)
     if len(columns) > MAX_INDEX_COLUMNS:
-        raise ValueError(f"{what} has more than the {MAX_INDEX_COLUMNS} columns that Convex allows")
+        raise ValueError(f"{what} has more than {MAX_INDEX_COLUMNS} columns, Convex's limit")
     return name
 
 
@@ -296,7 +304,7 @@ def _validators(table: _Table) -> Iterator[tuple[str, str]]:
 
 
 def _validator(column: Column, *, optional: bool) -> str:
-    """A column that may be null may be missing, too, as in records that are older than the column."""
+    """The validator of a column. A nullable column is optional, because records older than the column lack it."""
     validator = _VALIDATORS[column.kind]
     if not optional:
         return validator
@@ -325,7 +333,7 @@ def _description(table: _Table) -> str:
 
 
 def _access(rules: TableRules) -> str:
-    """For whom each action is, as the table's ``info["access"]`` says."""
+    """The access rules of each action, from the table's ``info["access"]``."""
     lists = [f"{action}: {_strings(map(_rule, rules.of(action).rules))}" for action in get_args(Action)]
     return f"{{ {', '.join(lists)} }}"
 

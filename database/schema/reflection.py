@@ -1,7 +1,7 @@
-"""The tables of an existing PostgreSQL database, such as a Supabase project's, as a schema.
+"""Reads the tables of an existing PostgreSQL database, such as a Supabase project's, as a schema.
 
-What cannot behave alike on every backend is left out and said so: another answer than elsewhere would be worse
-than none.
+Columns and tables that cannot behave the same on every backend are omitted and reported, because a result that differs
+between backends would be worse than none.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _PORTABLE: Final = {
     postgresql.JSON,
     postgresql.JSONB,
 }
-"""Exact types: a subclass of text may be an enumeration, padded with blanks, or blind to case."""
+"""Exact types, without subclasses: one of text may be an enumeration, blank-padded or case-insensitive."""
 
 _ID_TYPES: Final = (sa.TEXT, sa.VARCHAR, sa.UUID)
 _INTEGERS: Final = (sa.SMALLINT, sa.INTEGER, sa.BIGINT)
@@ -54,10 +54,10 @@ _LOOSE_COLLATIONS: Final = sa.text(
 
 @dataclass(frozen=True, slots=True)
 class Reflection:
-    """What was found.
+    """The result of a reflection.
 
-    :ivar schema: the tables an adapter can be given.
-    :ivar skipped: why a ``table`` or a ``table.column`` is not among them.
+    :ivar schema: the tables, for a new adapter.
+    :ivar skipped: maps each omitted ``table`` or ``table.column`` to the reason.
     """
 
     schema: Schema
@@ -65,13 +65,13 @@ class Reflection:
 
 
 def reflect(adapter: DatabaseAdapter, tables: Collection[str] | None = None) -> Reflection:
-    """Read the tables of the first schema on the search path; hand the result to a new adapter.
+    """Read the tables of the first schema on the search path; pass the result to a new adapter.
 
-    A column with a server default may be left out of an insert; ``id`` is then made by the server.
+    A column with a server default, which ``id`` may have, is optional in an insert.
 
-    :param tables: their names; all for None.
-    :raises Unsupported: for any other backend than PostgreSQL.
-    :raises NotFound: for a name that is no table.
+    :param tables: the names of the tables to read; None for all.
+    :raises Unsupported: for any backend other than PostgreSQL.
+    :raises NotFound: for a table that does not exist.
     :raises DataError: if the database cannot be reached.
     """
     if not isinstance(adapter, PostgresAdapter):
@@ -80,7 +80,7 @@ def reflect(adapter: DatabaseAdapter, tables: Collection[str] | None = None) -> 
         inspector = sa.inspect(connection)
         names = _names(inspector.get_table_names(), tables)
         skipped = {
-            f"{table}.{column}": "its collation takes different texts for equal"
+            f"{table}.{column}": "its collation is not deterministic: it treats different texts as equal"
             for table, column in connection.execute(_LOOSE_COLLATIONS)
             if table in names
         }
@@ -95,21 +95,21 @@ def _names(existing: list[str], wanted: Collection[str] | None) -> list[str]:
         return sorted(existing)
     missing = set(wanted) - set(existing)
     if missing:
-        raise NotFound(f"there is no table {', '.join(map(repr, sorted(missing)))}")
+        raise NotFound(f"the database has no table {', '.join(map(repr, sorted(missing)))}")
     return sorted(wanted)
 
 
 def _table(
     name: str, columns: list[ReflectedColumn], key: ReflectedPrimaryKeyConstraint, skipped: dict[str, str]
 ) -> TableSchema | None:
-    """The table with the columns that are portable; None, and a reason in ``skipped``, without a fitting id."""
+    """The table with its portable columns; None, with the reason in ``skipped``, if it has no usable id."""
     for column in columns:
         reason = _problem(column)
         if reason is not None:
             skipped.setdefault(f"{name}.{column['name']}", reason)
     kept = [column for column in columns if f"{name}.{column['name']}" not in skipped]
     if key["constrained_columns"] != ["id"] or "id" not in {column["name"] for column in kept}:
-        skipped[name] = "it has no primary key 'id' of its own of type text, varchar or uuid"
+        skipped[name] = "its primary key must be a single column 'id' of type text, varchar or uuid"
         return None
     return table_schema(sa.Table(name, sa.MetaData(), *map(_column, kept, [key] * len(kept))))
 
@@ -121,22 +121,22 @@ def _column(found: ReflectedColumn, key: Mapping[str, Any]) -> sa.Column[Any]:
         found["type"],
         primary_key=found["name"] in key["constrained_columns"],
         nullable=found["nullable"],
-        # Which value it is does not matter here: the server fills it in.
+        # Only the presence of a default matters; the server computes its value.
         server_default=sa.FetchedValue() if filled else None,
     )
 
 
 def _problem(column: ReflectedColumn) -> str | None:
-    """Why a column is left out, or None."""
+    """The reason to omit a column, or None."""
     kind, name = column["type"], column["name"]
     if type(kind) not in _PORTABLE:
-        return f"{_shown(kind)} is not a type that all backends share"
+        return f"its type {_shown(kind)} is not supported by all backends"
     if isinstance(kind, sa.TIMESTAMP) and not kind.timezone:
-        return "a timestamp without time zone is no moment"
+        return "its type must be timestamp with time zone, because without one the time is ambiguous"
     if name == "id" and not isinstance(kind, _ID_TYPES):
-        return f"an id is text, varchar or uuid, not {_shown(kind)}"
+        return f"the type of an id must be text, varchar or uuid, not {_shown(kind)}"
     if name == "version" and not isinstance(kind, _INTEGERS):
-        return f"a column of this name is an integer that counts updates, not {_shown(kind)}"
+        return f"a column 'version' must be an integer, which counts updates, not {_shown(kind)}"
     return None
 
 

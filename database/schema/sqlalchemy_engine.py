@@ -1,4 +1,4 @@
-"""A database as SQLAlchemy sees it, for migrations and reflection; never on the path of a request."""
+"""SQLAlchemy connections for migrations and reflection; never used by a request."""
 
 from __future__ import annotations
 
@@ -25,30 +25,30 @@ _LOCK_SECONDS = 30.0
 
 
 def bare(adapter: DatabaseAdapter) -> DatabaseAdapter:
-    """The adapter that reaches the database: what a wrapper such as ``FaultyAdapter`` keeps as its ``inner``."""
+    """The adapter that connects to the database, without wrappers such as ``FaultyAdapter``."""
     while isinstance(inner := getattr(adapter, "inner", None), DatabaseAdapter):
         adapter = inner
     return adapter
 
 
 def has_engine(adapter: DatabaseAdapter) -> bool:
-    """Whether the backend is one that SQLAlchemy reaches."""
+    """Whether SQLAlchemy can connect to the backend."""
     return bare(adapter).backend.has_engine
 
 
 def is_there(adapter: DatabaseAdapter) -> bool:
-    """Whether there is anything to look at: False for an SQLite file that does not exist, and is not to be made."""
+    """Whether the database exists; False for a missing SQLite file, which an inspection must not create."""
     adapter = bare(adapter)
     return not _is_sqlite(adapter) or Path(adapter.describe()["path"]).exists()
 
 
 @contextmanager
 def connected(adapter: DatabaseAdapter, *, writes: bool) -> Iterator[sa.Connection]:
-    """One transaction on a connection of its own, as the configured user and not as the caller; committed at the end.
+    """Open a transaction on a separate connection, as the configured user and not as the caller; commit it at the end.
 
-    The adapter is asked for a sign of life first, so that its circuit breaker, its deadline and its set-up come before.
+    It pings the adapter first, so that the adapter's set-up, circuit breaker and deadline apply.
 
-    :param writes: whether a lost answer would leave it unknown if something was applied.
+    :param writes: whether the transaction may write, so that a lost response leaves the outcome unknown.
     :raises Unsupported: for a backend without SQL tables.
     :raises DataError: as the adapter's own calls.
     """
@@ -57,7 +57,7 @@ def connected(adapter: DatabaseAdapter, *, writes: bool) -> Iterator[sa.Connecti
     with as_application():
         adapter.run_alone(Ping())
     try:
-        with _opened(engine, adapter) as connection, connection.begin():
+        with _connect(engine, adapter) as connection, connection.begin():
             yield connection
     except sa.exc.DBAPIError as error:
         raise translated(adapter, error, writes=writes) from error.orig
@@ -65,11 +65,11 @@ def connected(adapter: DatabaseAdapter, *, writes: bool) -> Iterator[sa.Connecti
         engine.dispose()
 
 
-def _opened(engine: sa.Engine, adapter: DatabaseAdapter) -> sa.Connection:
+def _connect(engine: sa.Engine, adapter: DatabaseAdapter) -> sa.Connection:
     try:
         return engine.connect()
     except sa.exc.DBAPIError as error:
-        ours: DataError = ConnectFailed("the database takes no further connection")
+        ours: DataError = ConnectFailed("the SQLite database cannot be opened")
         if not _is_sqlite(adapter):
             assert isinstance(adapter, postgres.PostgresAdapter)
             ours = connect_failure(error.orig or error, Place.of(adapter.config, adapter.backend.settings_prefix))
@@ -82,13 +82,13 @@ def _engine(adapter: DatabaseAdapter) -> sa.Engine:
         raise Unsupported("migrations and reflection", backend=adapter.name)
     if _is_sqlite(adapter):
         return sa.create_engine(_sqlite_url(adapter), poolclass=NullPool)
-    # Prepared statements do not survive a transaction pooler.
+    # No prepared statements, which do not work behind a transaction pooler.
     arguments = {"connect_timeout": _CONNECT_SECONDS, "prepare_threshold": None}
     return sa.create_engine(_postgres_url(adapter), poolclass=NullPool, connect_args=arguments)
 
 
 def _is_sqlite(adapter: DatabaseAdapter) -> bool:
-    """Asked of the class's own word, as the other driver is not to be loaded for the question."""
+    """Whether the backend is SQLite; not by isinstance, which would load the driver."""
     return adapter.backend.has_engine and adapter.sql_dialect == "sqlite"
 
 

@@ -1,1 +1,1 @@
-"""Transactions for backends that offer their clients none: read, work on a replica, send one commit."""
+"""Client-side transactions for backends without interactive ones: read, work on a replica, send one commit."""

@@ -1,4 +1,4 @@
-"""The base of backends that know reads and commits, and no open transactions."""
+"""Base class of backends that support reads and atomic commits, but no interactive transactions."""
 
 from __future__ import annotations
 
@@ -29,24 +29,23 @@ from database.resilience.stages import Handler
 
 
 class BufferedBackend(Backend):
-    """Carries out every operation by round trips of its own kind, each with the whole pipeline around it.
+    """Executes every operation as one or more round trips; each passes through the whole pipeline.
 
-    A write on its own is a transaction of one operation: it reads what it changes, commits, and begins anew if
-    somebody else was faster. Its commit has a key, so it is made at most once even if an answer is lost.
+    A write outside a transaction is a transaction of one operation: it reads the rows it changes, commits, and is
+    retried after a conflict. The commit has an idempotency key, so it is applied at most once even if a response is
+    lost.
     """
 
     @abstractmethod
     def transmit(self, operation: Operation, context: Context) -> Result:
-        """One round trip for ``Get``, ``Select``, ``Call``, ``Ping`` or a
-        :class:`~database.backends.buffered.request.CommitRequest`, whose result's ``value`` lists what its calls
-        returned.
+        """Make one round trip for ``Get``, ``Select``, ``Call``, ``Ping`` or a
+        :class:`~database.backends.buffered.request.CommitRequest`. The ``value`` of a commit's result lists the return
+        values of its calls.
         """
 
     def function_inside(self, session: BufferedSession, operation: Call, context: Context) -> Result:
-        """A function called inside a transaction. :raises Unsupported: unless the backend can have it take part."""
-        raise Unsupported(
-            "calls", backend=self.name, detail=f"a function cannot take part in a transaction on {self.name}"
-        )
+        """Call a function inside a transaction. :raises Unsupported: unless the backend can include it in one."""
+        raise Unsupported("calls", backend=self.name, detail=f"{self.name} cannot call a function inside a transaction")
 
     def execute(self, operation: Operation, context: Context) -> Result:
         return self._carry_out(self.transmit, operation, context)
@@ -68,7 +67,7 @@ class BufferedBackend(Backend):
         return self._bounded(call)
 
     def call_inside(self, stages: Stages, handler: Handler) -> Handler:
-        # The session's round trips pass through the pipeline one by one.
+        # Each round trip of the session passes through the pipeline separately.
         return self._bounded(handler)
 
     def begin(self, stages: Stages, context: Context, *, reads: bool) -> Session:
@@ -101,7 +100,7 @@ class BufferedBackend(Backend):
             raise
 
     def _transact(self, send: Handler, operation: Operation, context: Context) -> Result:
-        """Carry out ``operation`` as a transaction, which begins anew if another one came first."""
+        """Execute ``operation`` in a transaction, retried if it conflicts with another one."""
 
         def attempt() -> Result:
             session = self._session(send)
@@ -113,7 +112,7 @@ class BufferedBackend(Backend):
 
 
 def _settled(result: Result) -> Result:
-    """With what the functions have returned by now."""
+    """The result with each deferred value replaced by the function's return value."""
     if isinstance(result.value, Deferred):
         return replace(result, value=result.value.value)
     return replace(result, parts=[_settled(part) for part in result.parts]) if result.parts else result

@@ -1,4 +1,4 @@
-"""Somebody in whose name a buffered transaction reads and writes."""
+"""One identity on whose behalf a buffered transaction reads and writes."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ from database.resilience.stages import Handler
 
 
 class Party:
-    """What they have seen of the backend, which they alone see again, and all changes of the transaction.
+    """One identity's view of the backend: the rows that it has read itself, plus all changes of the transaction.
 
-    :param identity: who they are; None if nobody said so.
-    :param steps: the transaction's changes, whoever makes them.
-    :param number: of the party in the transaction.
-    :ivar moments: at how many moments they have looked at the backend.
+    :param identity: the caller; None if the context names none.
+    :param steps: the changes that all parties of the transaction have made, in order.
+    :param number: index of this party in the transaction.
+    :ivar moments: number of points in time at which this party has read from the backend.
     """
 
     def __init__(
@@ -71,29 +71,29 @@ class Party:
         }
 
     def execute(self, operation: Operation, context: Context) -> Result:
-        """Load what an operation is about, and carry it out on that."""
-        self._refuse_unjudged(operation)
+        """Load the rows that an operation needs and execute it on the replica."""
+        self._refuse_foreign_changes(operation)
         self._replica.catch_up()
         if load := self._loaders.get(type(operation)):
             load(operation, context)
         return self._replica.execute(operation, context.deadline)
 
-    def go_back(self) -> None:
-        """Forget the steps that are gone."""
-        self._replica.go_back()
+    def undo_removed_steps(self) -> None:
+        """Undo the steps that a rollback to a savepoint has removed."""
+        self._replica.undo_removed_steps()
 
     def seen(self) -> tuple[Seen, ...]:
-        """The records that were looked up or changed, as they were when they were loaded."""
+        """The records that were looked up by id or changed, as they were when loaded."""
         written = {(step.table, step.id): None for step in self._steps if step.party == self._number}
         return self._replica.seen(self._looked_up | written)
 
     @property
     def takes_part(self) -> bool:
-        """Whether the commit is about anything of theirs."""
+        """Whether the commit contains any read or change of this party."""
         return any(step.party == self._number for step in self._steps) or bool(self.ranges or self.seen())
 
-    def _refuse_unjudged(self, operation: Operation) -> None:
-        """Refuse to show a caller what somebody else has changed, where only the backend knows what they may see."""
+    def _refuse_foreign_changes(self, operation: Operation) -> None:
+        """Refuse to show a caller another party's changes if only the backend knows which rows this caller may see."""
         name: str = getattr(operation, "table", "")
         if not is_caller(self.identity) or name not in self._schema or self._schema.table(name).rules.declared:
             return
@@ -101,8 +101,8 @@ class Party:
         about = _named(operation)
         if theirs and (about is None or not theirs.isdisjoint(about)):
             raise PermissionDenied(
-                f"table {name!r} declares no access and was changed in this transaction in somebody else's name; only "
-                "the database can say which of that this caller may see: ask in a transaction of its own"
+                f"table {name!r} declares no access rules and another identity has changed it in this transaction; "
+                "only the database can decide which of these changes the caller may see: use a separate transaction"
             )
 
     def _load_record(self, operation: Get, context: Context) -> None:
@@ -122,7 +122,7 @@ class Party:
             self._replica.load(table, rows)
 
     def _read(self, query: Operation, context: Context) -> list[Loaded]:
-        """All rows, also those that cannot be read: none of them is absent."""
+        """All rows, including those with unreadable values: they exist, so they must not count as absent."""
         result = self._send(query, context)
         self.moments += result.moments
         rows = together(result.rows, result.unreadable)
@@ -131,7 +131,7 @@ class Party:
         return [Loaded(row, as_it_is, place in spoiled) for place, (row, as_it_is) in enumerate(stored)]
 
     def _reach(self, query: Select) -> int | None:
-        """How many rows to load: those up to the last one wanted, and one more for each that may be gone here."""
+        """How many rows to load: up to the last one wanted, plus one for each row changed here, which may drop out."""
         if query.limit is None or query.count or query.group:
             return None
         return query.limit + (query.offset or 0) + len(self._replica.changed(query.table))
@@ -150,7 +150,7 @@ class Party:
         if operation.id is not None:
             self._load_records(table.name, [operation.id], context)
         else:
-            # A range, because a row that matches later must not be left out.
+            # A range, so that the commit fails if another row has come to match meanwhile.
             self._load_range(table, Select(table.name, where=where, order=BY_ID), context)
 
     def _load_records(self, table: str, ids: Iterable[str], context: Context) -> None:
@@ -169,7 +169,7 @@ class Party:
 
 
 def _named(operation: Operation) -> list[object] | None:
-    """The ids of the records that an operation is about; None if it finds them by what they are."""
+    """The ids of the records that an operation targets; None if it selects them by a filter."""
     if isinstance(operation, Insert | Upsert):
         rows: Sequence[Any] = operation.rows
         return [row.get("id") for row in rows if isinstance(row, Mapping)]

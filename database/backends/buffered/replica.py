@@ -1,4 +1,4 @@
-"""The part of the backend's tables that somebody has seen in a transaction, with the transaction's changes."""
+"""The rows that one party of a transaction has read, with the transaction's changes applied."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ Key = tuple[str, str]
 class Loaded(NamedTuple):
     """A row of the backend.
 
-    :ivar row: with a :class:`~database.core.tables.unreadable.ForeignValue` for each value that cannot be read.
-    :ivar stored: the same as the backend has it.
+    :ivar row: the row, with a :class:`~database.core.tables.unreadable.ForeignValue` for each unreadable value.
+    :ivar stored: the same row in the backend's own form.
+    :ivar spoiled: whether it has an unreadable value.
     """
 
     row: Row
@@ -39,12 +40,12 @@ class Loaded(NamedTuple):
 
 
 class Replica(Tables):
-    """Operations work on it as on whole tables, provided that the rows they are about were loaded before.
+    """Executes operations as on whole tables, provided that the rows they need were loaded before.
 
-    A record is loaded once: what the transaction has seen it sees again, whatever others do meanwhile.
+    Each record is loaded once, so reads are repeatable whatever other transactions commit meanwhile.
 
-    :param steps: the transaction's changes, in order; those made here are added.
-    :param party: the number of whom it is for, which their steps get.
+    :param steps: the transaction's changes, in order; changes made here are appended.
+    :param party: number of the party that owns this replica; recorded in its steps.
     """
 
     def __init__(self, schema: Schema, steps: list[Step], party: int) -> None:
@@ -63,7 +64,7 @@ class Replica(Tables):
         return result
 
     def load(self, table: TableSchema, rows: Iterable[Loaded]) -> None:
-        """Take over rows of the backend."""
+        """Add rows read from the backend, except records that are known already."""
         for loaded in rows:
             key = table.name, loaded.row["id"]
             if not self.knows(*key):
@@ -72,11 +73,11 @@ class Replica(Tables):
                 self._spoiled = self._spoiled or loaded.spoiled
 
     def load_absence(self, table: str, record_id: str) -> None:
-        """Take note that the backend has no such record."""
+        """Record that the backend has no such record."""
         self._loaded.setdefault((table, record_id), None)
 
     def knows(self, table: str, record_id: str) -> bool:
-        """Whether it is known if the record exists."""
+        """Whether the replica knows if the record exists."""
         return (table, record_id) in self._loaded or (table, record_id) in self._touched
 
     def changed(self, table: str) -> set[str]:
@@ -84,12 +85,12 @@ class Replica(Tables):
         return {record_id for name, record_id in self._touched if name == table}
 
     def seen(self, keys: Iterable[Key]) -> tuple[Seen, ...]:
-        """The records of ``keys`` that were loaded, as they were then."""
+        """The records of ``keys`` that were loaded, as they were when loaded."""
         known = [(key, self._loaded[key]) for key in keys if key in self._loaded]
         return tuple([Seen(*key, None if found is None else found.stored, self._party) for key, found in known])
 
     def catch_up(self) -> None:
-        """Take over the steps that were made elsewhere."""
+        """Apply the steps that other parties have appended."""
         for step in self._steps[self._taken :]:
             if step.row is None:
                 self._rows[step.table].pop(step.id, None)
@@ -98,8 +99,8 @@ class Replica(Tables):
             self._touched.add((step.table, step.id))
         self._taken = len(self._steps)
 
-    def go_back(self) -> None:
-        """Forget the steps that are gone; what was loaded is kept."""
+    def undo_removed_steps(self) -> None:
+        """Rebuild the rows from what was loaded and the remaining steps, after some steps were removed."""
         self._rows = {table.name: {} for table in self._schema}
         self._touched.clear()
         self._taken = 0
@@ -110,13 +111,13 @@ class Replica(Tables):
 
     def _targeted(self, schema: TableSchema, operation: Update | Delete, steps: Steps) -> list[Row]:
         found = super()._targeted(schema, operation, steps)
-        # Of what has no id that can be read, nothing tells the backend which one is meant.
+        # A row with an unreadable id cannot be addressed in the commit.
         return [row for row in found if isinstance(row["id"], str)] if self._spoiled else found
 
     def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
         kind: Literal["insert", "update"] = "update" if super()._exists(schema.name, row["id"]) else "insert"
         super()._store(schema, row, index)
-        # A copy: the caller gets the row as well, and may change it before the commit.
+        # A copy, because the caller receives the row too and may mutate it before the commit.
         own = shown(schema, self._rows[schema.name][row["id"]], tuple(row))
         self._add(Step(kind, schema.name, row["id"], own, self._party))
 
@@ -130,5 +131,5 @@ class Replica(Tables):
         self._taken = len(self._steps)
 
     def _exists(self, table: str, record_id: str) -> bool:
-        """Whether a record may be referred to: of one that was not loaded, the backend decides at commit."""
+        """Whether a foreign key may refer to the record; the backend checks records that were not loaded at commit."""
         return super()._exists(table, record_id) or not self.knows(table, record_id)

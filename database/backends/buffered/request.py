@@ -1,8 +1,8 @@
-"""What a transaction sends when it commits: one request, carried out by the backend as a whole or not at all.
+"""The commit of a buffered transaction: one request that the backend executes atomically.
 
-The backend looks the key up first, so that a request whose answer was lost can be sent again: a known key is
-answered without doing anything. Then it compares what the transaction has read with what is there now, takes the
-steps, checks the constraints, runs the calls, and stores the key in the same transaction.
+The backend looks up the idempotency key first, so a request whose response was lost can be sent again: for a known key
+it does nothing and reports success. Otherwise it compares what the transaction has read with the present rows, applies
+the steps, checks the constraints, runs the calls, and stores the key in the same transaction.
 """
 
 from __future__ import annotations
@@ -36,23 +36,23 @@ from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import ForeignValue
 
 Encode = Callable[[Column, Any], Any]
-"""Brings a checked value into the backend's form; JSON columns are given as they are."""
+"""Converts a checked value to the backend's form; values of JSON columns are passed unchanged."""
 
 Wire = dict[str, Any]
 
 Stored = Mapping[str, Any]
-"""A row as it came, and not as it would be written: a moment or a number may be spelled otherwise."""
+"""A row as received; a timestamp or number may be spelled differently from how it would be written."""
 
 LARGEST_LIMIT = 2**53
-"""No table has so many rows, and beyond it a double is not exact."""
+"""Larger limits are clamped: no table has so many rows, and a double is not exact beyond it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
     """A record as the transaction has read it.
 
-    :ivar row: in the backend's own form; None if there was none.
-    :ivar party: who has read it, as a place in :attr:`CommitRequest.parties`.
+    :ivar row: in the backend's own form; None if the record did not exist.
+    :ivar party: index of the reader in :attr:`CommitRequest.parties`.
     """
 
     table: str
@@ -63,9 +63,7 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """A query that the transaction has made, and the rows it got in the backend's own form, against rows that come in
-    later.
-    """
+    """A query of the transaction and its rows in the backend's own form; detects phantom rows at commit."""
 
     query: Select
     rows: tuple[Stored, ...]
@@ -76,8 +74,8 @@ class Range:
 class Step:
     """A change of one record.
 
-    :ivar row: the whole new row; None for a deletion.
-    :ivar party: who has made it, as a place in :attr:`CommitRequest.parties`.
+    :ivar row: the complete new row; None for a deletion.
+    :ivar party: index of the author in :attr:`CommitRequest.parties`.
     """
 
     kind: Literal["insert", "update", "delete"]
@@ -89,13 +87,13 @@ class Step:
 
 @immutable
 class CommitRequest(Operation):
-    """Everything a transaction has read and changed. Carried out at most once, however often it is sent.
+    """All reads and changes of a transaction. Applied at most once, however often it is sent.
 
-    :ivar key: identifies the request.
-    :ivar calls: functions to run in the same transaction after the steps, on backends that have them.
-    :ivar parties: in whose names it has read and written, where the backend tells them apart. If it is one, all is
-        theirs, whatever number it has.
-    :ivar joined: functions of the backend that were not called, because the transaction has done what they do.
+    :ivar key: the idempotency key.
+    :ivar calls: functions to run in the same transaction after the steps, on backends that have functions.
+    :ivar parties: the identities that have read and written, where the backend distinguishes them. A single party owns
+        every part, whatever its ``party`` number.
+    :ivar joined: functions of the backend that the transaction has executed itself as operations, instead of calling.
     """
 
     kind: ClassVar[str] = "commit"
@@ -115,17 +113,17 @@ class CommitRequest(Operation):
 
 @immutable
 class Validation(CommitRequest):
-    """A commit of a transaction that has changed nothing: whether all that it has read is there at one moment."""
+    """The commit of a transaction without changes: checks that all its reads are valid at one point in time."""
 
     kind: ClassVar[str] = "validate"
     reads: ClassVar[bool] = True
 
 
 class Encoder:
-    """Writes requests and queries in the form that the backends' own functions read.
+    """Encodes requests and queries as arguments of the functions that Isthmus installs in a backend.
 
     :param schema: the tables.
-    :param encode: the backend's form of a value.
+    :param encode: converts a value to the backend's form.
     """
 
     def __init__(self, schema: Schema, encode: Encode) -> None:
@@ -133,9 +131,9 @@ class Encoder:
         self._encode = encode
 
     def commit(self, request: CommitRequest, actor: str | None) -> Wire:
-        """A commit with its key and fingerprint; with several parties, each part has its party's number.
+        """A commit with its key and fingerprint; with several parties, each part carries its party's number.
 
-        :param actor: the subject on whose behalf it is made.
+        :param actor: the subject on whose behalf the commit is made.
         """
         body: dict[str, list[Wire]] = {
             "reads": [
@@ -156,7 +154,7 @@ class Encoder:
         return {"key": request.key, "fingerprint": fingerprint(body), "actor": actor, **body}
 
     def select(self, query: Select) -> Wire:
-        """A checked query's table, filter, order and the last row wanted, as ``limit``."""
+        """A checked query's table, filter and order; ``limit`` includes the rows that the offset skips."""
         table = self._schema.table(query.table)
         limit = None if query.limit is None else min(query.limit + (query.offset or 0), LARGEST_LIMIT)
         where = None if query.where is None else self.filter(table, query.where)
@@ -196,7 +194,7 @@ class Encoder:
 
 
 def fingerprint(body: object) -> str:
-    """A digest that tells two requests with one key apart; values that JSON does not know count as their text."""
+    """A digest that distinguishes two requests with the same key; values unknown to JSON are hashed as text."""
     return hashlib.sha256(orjson.dumps(body, default=str, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 

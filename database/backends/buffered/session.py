@@ -1,4 +1,4 @@
-"""A transaction without a backend's help: it reads, works on a replica of what it read, and commits in one request."""
+"""A client-side transaction: reads rows, works on a replica of them, and commits in one request."""
 
 from __future__ import annotations
 
@@ -31,25 +31,25 @@ from database.resilience.stages import Handler
 
 
 class CallInside(Protocol):
-    """How a backend lets a function take part in a transaction."""
+    """How a backend includes a function call in a transaction."""
 
     def __call__(self, session: BufferedSession, operation: Call, context: Context, /) -> Result:
-        """Run the function, or defer it. :raises Unsupported: if it cannot take part."""
+        """Run the function or defer it. :raises Unsupported: if it cannot be part of a transaction."""
 
 
 class BufferedSession(Session):
-    """Sees the backend as it was when it first looked, and its own changes; nobody sees those before the commit.
+    """Sees each row as it was when first read, plus its own changes, which are invisible to others until the commit.
 
-    The commit validates every record and every query that the session has read. Only a session that has changed nothing
-    and made one round trip sends none: what it has read is of one moment anyway.
+    The commit validates every record and every query that the session has read. A session that has changed nothing and
+    made a single read sends no commit, because that read is consistent by itself.
 
-    Where the backend judges callers itself, each sees what they have read themselves, and the commit says of every
-    part in whose name it was made. Elsewhere all see the same, within the tables' own rules.
+    Where the backend enforces access itself, each identity sees only the rows that it has read itself, and the commit
+    states the identity of every part. Elsewhere all identities share one view, subject to the tables' access rules.
 
     :param schema: the tables.
-    :param send: one round trip to the backend: ``Get``, ``Select``, ``Ping``, ``Call`` and :class:`CommitRequest`.
-    :param call: what becomes of a function that is called inside.
-    :param tells_apart: whether the backend judges callers itself.
+    :param send: makes one round trip to the backend: ``Get``, ``Select``, ``Ping``, ``Call`` or :class:`CommitRequest`.
+    :param call: executes a function called inside the transaction.
+    :param tells_apart: whether the backend enforces access for each caller itself.
     """
 
     def __init__(self, schema: Schema, send: Handler, call: CallInside, *, tells_apart: bool) -> None:
@@ -89,22 +89,24 @@ class BufferedSession(Session):
         return result
 
     def read(self, operation: Operation, context: Context) -> Result:
-        """Ask the backend itself, past the replica."""
+        """Send an operation to the backend, bypassing the replica."""
         return self._send(operation, context)
 
     def defer(self, call: Call, identity: Identity | None) -> Deferred:
-        """Run a function at the commit, after all changes of the transaction and the functions deferred before.
+        """Run a function at the commit, after all changes of the transaction and the functions deferred earlier.
 
-        :raises TransactionError: if another one runs in somebody else's name, as the commit has one caller.
+        :raises TransactionError: if another identity has deferred a function, because the commit has one caller.
         """
         if self._deferred and not _same(self._deferred[0][2], identity):
-            raise TransactionError("the functions of one transaction run in one caller's name, and that is another's")
+            raise TransactionError(
+                "all functions called in one transaction must have the same caller; another identity has called one"
+            )
         answer = Deferred(call.function)
         self._deferred.append((call, answer, identity))
         return answer
 
     def join(self, call: Call, operation: Operation, context: Context) -> Result:
-        """Carry out ``operation`` in place of a function, which the commit is told of."""
+        """Execute ``operation`` instead of calling a function; the commit names the function."""
         self._joined[call.function] = None
         return self.execute(operation, context)
 
@@ -119,17 +121,17 @@ class BufferedSession(Session):
         del self._steps[steps:]
         del self._deferred[deferred:]
         for party in self._parties:
-            party.go_back()
+            party.undo_removed_steps()
 
     def commit(self, context: Context) -> None:
         try:
             self.flush(context)
         except ConstraintViolated as error:
-            error.row = None  # it counts the transaction's changes, which no caller can see
+            error.row = None  # an index into the transaction's changes, which means nothing to the caller
             raise
 
     def flush(self, context: Context) -> None:
-        """Send the commit; again with the same key if it is called again."""
+        """Send the commit; repeated calls reuse the same idempotency key."""
         if not self.changed and sum(party.moments for party in self._parties) <= 1:
             return
         request = self._request()
@@ -138,10 +140,10 @@ class BufferedSession(Session):
             deferred.settle(value)
 
     def rollback(self) -> None:
-        """Nothing to do: the backend has not heard of the transaction."""
+        """Nothing to do: nothing was sent to the backend."""
 
     def _party(self, identity: Identity | None) -> Party:
-        """Who asks, as the backend tells them apart."""
+        """The caller's party; all callers share one if the backend does not distinguish them."""
         for party in self._parties:
             if not self._tells_apart or _same(party.identity, identity):
                 return party
@@ -165,10 +167,10 @@ class BufferedSession(Session):
         )
 
     def _committer(self, parties: tuple[Identity | None, ...]) -> Identity | None:
-        """In whose name the commit is sent.
+        """The identity that sends the commit.
 
-        The application sends what several have made. Where the backend does not tell callers apart, it only keeps the
-        name, which is that of the caller among them; functions see the one who called them.
+        With deferred functions it is their caller. A backend that does not distinguish callers only records the
+        author. Otherwise it is the single party, or the service if there are several.
         """
         if self._deferred:
             return self._deferred[0][2]
@@ -178,7 +180,7 @@ class BufferedSession(Session):
 
 
 def _same(one: Identity | None, other: Identity | None) -> bool:
-    """Whether a backend would do the same for both."""
+    """Whether a backend treats both identities alike."""
     if one is other or not (is_caller(one) or is_caller(other)):
         return True
     return one is not None and one == other and (one.token, one.claims) == (other.token, other.claims)

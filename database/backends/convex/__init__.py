@@ -1,4 +1,4 @@
-"""Convex, through its HTTP interface."""
+"""Convex, through its HTTP API."""
 
 from typing import TYPE_CHECKING
 

@@ -61,7 +61,7 @@ _DEFAULT_CONNECTIONS = 16
 
 @immutable
 class _ListFunctions(Operation):
-    """Ask for the deployment's functions and their kinds."""
+    """Requests the list of the deployment's functions and their kinds."""
 
     kind: ClassVar[str] = "functions"
     reads: ClassVar[bool] = True
@@ -88,7 +88,7 @@ class ConvexBackend(BufferedBackend):
         super().__init__(setup)
         self._url = str(self.config.get("url") or "")
         if urlsplit(self._url).scheme not in {"http", "https"}:
-            raise TypeError("ConvexAdapter needs the deployment's url")
+            raise TypeError("ConvexAdapter needs the deployment's URL: set 'url' to an http:// or https:// address")
         self._client = ConvexClient(self._url, self.settings.max_concurrency or _DEFAULT_CONNECTIONS)
         self._authorization = Authorization(self.config.get("key"), self.config.get("user_token"))
         self._functions = DeployedFunctions(self.config.get("functions") or {})
@@ -102,8 +102,8 @@ class ConvexBackend(BufferedBackend):
             ReadChanges: ChangeReader(self._ask).read,
             CommitRequest: self._commit,
             Validation: self._commit,
-            Call: self._function,
-            QueryCall: self._function,
+            Call: self._call_function,
+            QueryCall: self._call_function,
             _ListFunctions: self._list_functions,
         }
 
@@ -114,18 +114,20 @@ class ConvexBackend(BufferedBackend):
         return handler(operation, context)
 
     def function_inside(self, session: BufferedSession, operation: Call, context: Context) -> Result:
-        """A query is answered by the deployment until the transaction has changed something that it could not see. A
-        function on records, made by ``recordFunctions``, becomes an operation of the transaction. Any other mutation
-        runs when the transaction commits, and its ``value`` is a :class:`~database.core.deferred.Deferred`.
+        """Call a function inside a transaction.
+
+        A query runs on the deployment as long as the transaction has no changes, which it could not see. A record
+        function, made by ``recordFunctions``, becomes an operation of the transaction. Any other mutation runs when
+        the transaction commits, and its ``value`` is a :class:`~database.core.deferred.Deferred`.
         """
-        call, kind = self._resolved(session.read, operation, context)
+        call, kind = self._resolve(session.read, operation, context)
         if call.reads and not session.changed:
             return session.read(call, context)
         function = self._functions.record(call.function)
         if function is not None and function.table in self.schema:
             return self._join(session, call, function, context)
         if is_caller(context.identity) and self._functions.internal(call.function):
-            # The commit would run it, because it has the deploy key; the caller has not.
+            # The commit has the deploy key and could run it, but the caller may not call internal functions.
             raise unknown_function(call.function)
         if kind == "mutation":
             own = Call(call.function, checked_arguments(call.function, call.arguments))
@@ -143,46 +145,47 @@ class ConvexBackend(BufferedBackend):
         if kind is None:
             return unknown_function(call.function)
         reason = (
-            "a query of the application's would not see what the transaction has changed: call it before the first "
-            "change, or read the tables, which shows the changes"
+            "a query of the application does not see the transaction's uncommitted changes: call it before the first "
+            "change, or read the tables, which include the changes"
             if call.reads
-            else "what an action does cannot be undone with the transaction: call it after the commit"
+            else "an action cannot be rolled back with the transaction: call it after the commit"
         )
-        return Unsupported("calls", backend=self.name, detail=f"{call.function} cannot run here; {reason}")
+        detail = f"{call.function} cannot be called at this point of a transaction: {reason}"
+        return Unsupported("calls", backend=self.name, detail=detail)
 
     def enforces_access(self, operation: Operation) -> bool:
-        """Of an application's functions, which see the caller's own token; rows are read with the deploy key."""
+        """Only for function calls, which carry the caller's token; rows are read with the deploy key."""
         return isinstance(operation, Call)
 
     def open(self, context: Context) -> None:
-        """Nothing to do: connections are made by the first requests."""
+        """Nothing to do: the first requests open the connections."""
 
     def close(self) -> None:
         self._client.close()
 
     def abandon(self) -> None:
-        """Nothing to forget: the child gets a client of its own."""
+        """Nothing to abandon: the forked child gets its own client."""
 
     def describe(self) -> dict[str, Any]:
         return {"url": self._url}
 
     def _carry_out(self, send: Handler, operation: Operation, context: Context) -> Result:
         if type(operation) is Call:
-            operation, _ = self._resolved(send, operation, context)
+            operation, _ = self._resolve(send, operation, context)
         return super()._carry_out(send, operation, context)
 
-    def _resolved(self, send: Handler, operation: Call, context: Context) -> tuple[Call, Kind | None]:
-        """The call under its function's path, as a reading one if the function is a query, and the function's kind."""
+    def _resolve(self, send: Handler, operation: Call, context: Context) -> tuple[Call, Kind | None]:
+        """Look up a function: the call with its path, as a ``QueryCall`` if it is a query, and the function's kind."""
         path = function_path(operation.function)
         if not isinstance(operation.arguments, Mapping):
-            raise InvalidQuery(f"{path} takes its arguments by name")
+            raise InvalidQuery(f"the arguments of {path} must be a mapping of names to values")
         kind = self._functions.kind(path, lambda: send(_ListFunctions(), context).value)
         return (QueryCall if kind == "query" else Call)(path, operation.arguments), kind
 
     # Round trips
 
     def _ping(self, _: Ping, context: Context) -> Result:
-        # The cheapest call that finds out whether the key is accepted and the functions are there.
+        # The cheapest call that verifies the deploy key and that the functions are deployed.
         self._ask("get", {"table": next(iter(self.schema)).name, "id": ""}, context)
         return Result()
 
@@ -210,7 +213,7 @@ class ConvexBackend(BufferedBackend):
             raise
         return Result(value=[plain(value) for value in answer["values"]])
 
-    def _function(self, call: Call, context: Context) -> Result:
+    def _call_function(self, call: Call, context: Context) -> Result:
         value = self._client.call(
             self._functions.known(call.function) or f"run/{call.function.replace(':', '/')}",
             call.function,
@@ -238,11 +241,11 @@ class ConvexBackend(BufferedBackend):
 
 
 class ConvexAdapter(DatabaseAdapter):
-    """Talks to a deployment that has the functions of ``database/convex_functions``.
+    """Adapter for a deployment of the functions in ``database/convex_functions``.
 
-    :param config: ``url``; ``key``, the deploy key; ``user_token``, who asks where the context names nobody;
-        ``functions``, kinds of functions by path, for those that need not be asked for and that are called wherever
-        they are named; and the keys of every adapter.
+    :param config: ``url``; ``key``, the deploy key; ``user_token``, the caller's token where the context has no
+        identity; ``functions``, a mapping of function paths to kinds, for functions that are called as declared,
+        without asking the deployment for their kinds; and the keys common to all adapters.
     """
 
     backend_class: ClassVar[type[ConvexBackend]] = ConvexBackend
@@ -250,5 +253,5 @@ class ConvexAdapter(DatabaseAdapter):
 
 
 def create_convex_adapter(config: Mapping[str, Any]) -> ConvexAdapter:
-    """An adapter from a configuration as :class:`ConvexAdapter` takes it."""
+    """Create an adapter from a configuration as :class:`ConvexAdapter` takes it."""
     return ConvexAdapter(config)

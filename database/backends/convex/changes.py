@@ -1,4 +1,4 @@
-"""The change log that ``isthmus:commit`` keeps, as a feed."""
+"""The change feed, read from the log that ``isthmus:commit`` writes."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ from database.core.errors import InvalidQuery
 from database.core.result import Result
 
 _KEPT: Final = timedelta(days=6)
-"""How long a change is certainly in the log, which is purged of what is older than a week by another clock."""
+"""How long a change is certainly kept: the log is purged after seven days, by a clock that may differ from ours."""
 
 _INT64: Final = 2**63
 _CURSOR = re.compile(r"(\d{1,19}):(\d{1,19})", re.ASCII)
-"""The moment of a commit in nanoseconds, and a change's place in that commit."""
+"""The time of a commit in nanoseconds, and the index of a change in that commit."""
 
 
 class ChangeReader:
-    """Answers :class:`~database.changes.feed.ReadChanges`.
+    """Executes :class:`~database.changes.feed.ReadChanges`.
 
-    It has what was written through Isthmus' functions, and not what was changed on Convex' dashboard.
+    The feed contains the writes made through Isthmus's functions, but not changes made in the Convex dashboard.
     """
 
     def __init__(self, ask: Ask) -> None:
         self._ask = ask
 
     def read(self, operation: ReadChanges, context: Context) -> Result:
-        """A page of the log."""
+        """Read one page of the log."""
         if operation.cursor is None:
             return Result(value=Changes((), self._end(context)))
         rev, seq = _position(operation.cursor)
@@ -51,7 +51,7 @@ class ChangeReader:
         return Result(value=Changes(changes, cursor, more=len(entries) == operation.limit))
 
     def _end(self, context: Context) -> str:
-        # A commit of that very moment is part of what can be read already.
+        # The maximum index, because changes committed at that same time are already readable.
         return f"{plain(self._ask('head', {}, context))}:{_INT64 - 1}"
 
 
@@ -63,5 +63,5 @@ def _position(cursor: str) -> tuple[int, int]:
     match = _CURSOR.fullmatch(cursor)
     numbers = [int(text) for text in match.groups()] if match else []
     if not numbers or max(numbers) >= _INT64:
-        raise InvalidQuery("this is no cursor of a feed of Convex")
+        raise InvalidQuery("invalid change-feed cursor: it was not made by Convex")
     return numbers[0], numbers[1]

@@ -1,4 +1,4 @@
-"""One HTTP request to a Convex deployment: pooled, with a deadline, and with every outcome told apart."""
+"""The HTTP client for a Convex deployment: pooled connections, a deadline per request, and typed errors."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _HEADERS: Final = {
     "Convex-Client": "python-0.8.1",
 }
 _FUNCTION_STATUS: Final = (200, 560)
-"""Convex answers a failing function with 200; its clients take 560 for the same."""
+"""Statuses of a function's response: Convex reports a failed function with 200; its own clients also accept 560."""
 
 FunctionError = Callable[[str, Any], DataError]
-"""Makes an error of a failed function's message and data."""
+"""Creates an error from the message and data of a failed function."""
 
 
 class ConvexClient:
-    """Connections to one deployment, shared by all threads. It keeps no identity: that goes with each request.
+    """Connections to one deployment, shared by all threads. Each request carries its own caller's identity.
 
-    :param url: of the deployment.
-    :param connections: how many are kept open.
+    :param url: the deployment's URL.
+    :param connections: number of connections to keep open.
     """
 
     def __init__(self, url: str, connections: int) -> None:
@@ -46,7 +46,7 @@ class ConvexClient:
         self._pool = HttpPool(url, "Convex", connections)
 
     def close(self) -> None:
-        """Close the connections that are not in use; a later request makes its own."""
+        """Close the unused connections; a later request opens a new one."""
         self._pool.close()
 
     def call(
@@ -60,12 +60,13 @@ class ConvexClient:
         reads: bool,
         failed: FunctionError,
     ) -> Any:
-        """What a function returns, in Convex's types.
+        """Call a function and return its value, in Convex's types.
 
         :param route: ``query``, ``mutation``, ``action`` or ``run/...``.
-        :param path: such as ``molecules:list``.
-        :param reads: whether the function certainly changes nothing.
-        :raises DataError: ``failed``'s for an error of the function; else by what became of the request.
+        :param path: the function's path, such as ``molecules:list``.
+        :param reads: whether the function is certain to change nothing.
+        :param failed: creates the error if the function fails.
+        :raises DataError: the error of the function or of the request.
         """
         answer = self._post(f"{self._path}/{route}", _body(path, arguments), context, authorization, reads)
         if answer.get("status") == "success":
@@ -81,7 +82,7 @@ class ConvexClient:
 
 
 def checked_arguments(path: str, arguments: Mapping[str, Any]) -> Any:
-    """A copy of a function's arguments, to send later. :raises InvalidQuery: for what Convex does not take."""
+    """A copy of a function's arguments, to send later. :raises InvalidQuery: for an unsupported value."""
     return json_to_convex(orjson.loads(_encoded(path, arguments)))
 
 
@@ -93,8 +94,10 @@ def _encoded(path: str, arguments: Mapping[str, Any]) -> bytes:
     try:
         return orjson.dumps(convex_to_json(dict(arguments)))
     except (TypeError, ValueError) as error:
-        # The package's message quotes the value.
-        raise InvalidQuery(f"an argument of {path} is no value that Convex takes") from error
+        # Not the package's message, which quotes the value.
+        raise InvalidQuery(
+            f"an argument of {path} has a type or value that Convex does not support; pass JSON values, bytes or int64"
+        ) from error
 
 
 def _answer(response: Answer, reads: bool) -> Mapping[str, Any]:
@@ -105,7 +108,7 @@ def _answer(response: Answer, reads: bool) -> Mapping[str, Any]:
     if response.status in _FUNCTION_STATUS:
         if isinstance(answer, dict) and "status" in answer:
             return answer
-        raise lost_answer("what came back is not Convex' answer", reads=reads)
+        raise lost_answer("the response does not have Convex's format", reads=reads)
     said = answer if isinstance(answer, dict) else {}
     wait = retry_after(response.headers.get("Retry-After"))
     raise http_error(response.status, str(said.get("code", "")), str(said.get("message", "")), wait, reads=reads)

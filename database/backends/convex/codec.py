@@ -1,8 +1,8 @@
-"""Values as Convex keeps them.
+"""Encoding of values for Convex.
 
-Integers are Convex's int64, times are text of fixed width in UTC, which sorts as the times do. A JSON document is
-a Convex value of its own: its numbers are floats unless only an int64 holds them, and its keys are escaped where
-Convex would refuse them.
+Integers are Convex's int64; timestamps are text of fixed width in UTC, which sorts chronologically. A JSON document is
+stored as a Convex value: its numbers are floats unless only an int64 can hold them, and keys that Convex would refuse
+are escaped.
 """
 
 from __future__ import annotations
@@ -58,9 +58,9 @@ def _text_of(moment: datetime) -> str:
 
 
 def decode_row(table: TableSchema, document: Mapping[str, Any]) -> Row:
-    """A record from a Convex document. Columns that it lacks are None, as in documents older than the column.
+    """A record from a Convex document. Missing columns are None, as in documents older than the column.
 
-    What is none of its column's kind is a :class:`~database.core.tables.unreadable.ForeignValue`.
+    A value that does not have its column's kind becomes a :class:`~database.core.tables.unreadable.ForeignValue`.
     """
     return {name: _decode(column, document.get(name)) for name, column in table.columns.items()}
 
@@ -77,9 +77,9 @@ def encode_document(value: Any) -> Any:
 
 
 def decode_document(value: Any) -> Any:
-    """The JSON document that :func:`encode_document` was given; a float without a fraction comes back an integer.
+    """The inverse of :func:`encode_document`; a float without a fraction becomes an integer.
 
-    :raises ValueError: or ``TypeError``, for what JSON cannot say.
+    :raises ValueError: or ``TypeError``, for a value that JSON cannot represent.
     """
     if isinstance(value, dict):
         return {_unescape(key): decode_document(part) for key, part in value.items()}
@@ -93,7 +93,7 @@ def decode_document(value: Any) -> Any:
 
 
 def plain(value: Any) -> Any:
-    """A value of a function's answer without the official package's own types: int64 becomes ``int``."""
+    """A function's return value without the official package's own types: int64 becomes ``int``."""
     if isinstance(value, ConvexInt64):
         return value.value
     if isinstance(value, dict):
@@ -140,18 +140,18 @@ _RANKS: Mapping[type, int] = {
     list: 6,
     dict: 7,
 }
-"""The types of values as Convex' indexes sort them."""
+"""The sort order of value types in Convex's indexes."""
 
 
 def _key(value: Any) -> Any:
-    """By what values of one type are sorted: what is no number last, and containers by their text."""
+    """The sort key among values of one type: NaN comes last, and containers are ordered by their text."""
     if isinstance(value, float):
         return (math.isnan(value), value)
     return plain(value) if isinstance(value, ConvexInt64 | int | str) else repr(value)
 
 
 def _place(kind: Kind, value: Any) -> Callable[[Any], bool] | bool:
-    """Whether a value comes before those of a kind."""
+    """Whether a value sorts before all values of a kind; for a timestamp, a function that compares it with one."""
     meant = _WIRE_TYPES.get(kind)
     if meant is None:
         return False
@@ -163,7 +163,7 @@ def _place(kind: Kind, value: Any) -> Callable[[Any], bool] | bool:
 
 
 def escape_key(key: str) -> str:
-    """A key of a JSON object as Convex takes it."""
+    """A key of a JSON object in a form that Convex accepts."""
     if key and key.isascii() and key.isprintable() and not key.startswith(_REFUSED_FIRST):
         return key
     return _ESCAPED + quote(key, safe=_PLAIN)

@@ -1,7 +1,7 @@
-"""What Convex answers when it does not do what was asked, as the data layer's errors.
+"""Maps Convex's error responses to the data layer's errors.
 
-Convex answers a failing function with status 200. Its ``errorMessage`` is redacted in production, so that decisions
-are made by ``errorData`` and by the code of an answer that is no function's.
+Convex reports a failed function with status 200 and redacts ``errorMessage`` in production. The mapping therefore uses
+``errorData`` for functions and the error code for responses that the deployment itself makes.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from database.core.errors import Throttled
 from database.core.errors import lost_answer
 
 _LONGEST_TEXT = 200
+_DEPLOY = "run `flask db convex-schema` and deploy database/convex_functions"
 
 _NOT_EXECUTED = frozenset(
     {
@@ -38,20 +39,20 @@ _NOT_EXECUTED = frozenset(
         "OutOfRetention",
     }
 )
-"""Codes of a 503 that say that nothing was applied."""
+"""Codes of a 503 that guarantee that nothing was applied."""
 
 
 class _Thrown(ConvexError):
-    """As Convex' own error, made of the message alone, which is all that the base of the data layer's errors passes."""
+    """Convex's own error, created from the message alone, as ``DataError.__init__`` calls its base class."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message, None)
 
 
 class FunctionError(RequestError, _Thrown):
-    """A function of the application refused or failed; nothing that it did in its transaction has happened.
+    """A function of the application raised an error or failed; its transaction was rolled back.
 
-    :ivar data: what it threw as a ``ConvexError``; None for any other failure.
+    :ivar data: the data of the ``ConvexError`` that it threw; None for any other failure.
     """
 
     def __init__(self, message: str, data: Any = None) -> None:
@@ -60,19 +61,21 @@ class FunctionError(RequestError, _Thrown):
 
 
 class FunctionReplaced(SerializationFailure):
-    """A function that the transaction has carried out itself is another one now; nothing was written."""
+    """A record function that the transaction has executed as an operation was redeployed; nothing was written."""
 
 
 def function_error(message: str, data: Any) -> DataError:
     """The error of an application's function."""
     if message.startswith("Could not find") or "Could not find public function" in message:
-        return NotFound("there is no such Convex function")
+        return NotFound("the Convex function does not exist or is not public")
     return FunctionError(_first_line(message), data)
 
 
 def unknown_function(path: str) -> DataError:
-    """The error for a function that is not among those that the deployment lists."""
-    return NotFound(f"there is no Convex function {path}; one that was deployed just now is known within a minute")
+    """The error for a function that the deployment does not list, or that the caller may not call."""
+    return NotFound(
+        f"Convex function {path} does not exist; a new function can be called within a minute of its deploy"
+    )
 
 
 def internal_error(message: str, data: Any) -> DataError:
@@ -84,18 +87,18 @@ def internal_error(message: str, data: Any) -> DataError:
         if make is not None:
             return make(data)
     if "Could not find" in message:
-        return SchemaMismatch("Isthmus' functions are not deployed there; deploy database/convex_functions")
-    return BackendError(f"Convex could not carry out the operation: {_first_line(message)}")
+        return SchemaMismatch("the Convex deployment lacks Isthmus's functions; deploy database/convex_functions")
+    return BackendError(f"Convex failed to execute the operation: {_first_line(message)}")
 
 
 def http_error(status: int, code: str, message: str, retry_after: float | None, *, reads: bool) -> DataError:
-    """The error of an answer that comes from the deployment rather than from a function.
+    """The error for a response made by the deployment itself rather than by a function.
 
-    :param reads: whether the request certainly changed nothing.
+    :param reads: whether the request is certain to have changed nothing.
     """
     said = f"{status} {code}".strip()
     if status == 429 or (status == 503 and code in _NOT_EXECUTED):
-        return Throttled(f"Convex asks to try again later ({said})", retry_after=retry_after)
+        return Throttled(f"Convex is busy or limits the request rate ({said}); retry later", retry_after=retry_after)
     if status in {401, 403}:
         return _refused(code, said)
     if 400 <= status < 500 and status not in {408, 409, 421, 425}:
@@ -105,49 +108,63 @@ def http_error(status: int, code: str, message: str, retry_after: float | None, 
 
 def _refused(code: str, said: str) -> DataError:
     if code in {"BadAdminKey", "BadDeployKey", "InvalidAdminKey"}:
-        return CredentialsRefused(f"Convex does not accept the deploy key ({said}); see CONVEX_DEPLOYMENT_KEY")
-    return PermissionDenied(f"Convex does not accept the caller's token ({said})")
+        return CredentialsRefused(f"Convex rejected the deploy key ({said}); check CONVEX_DEPLOYMENT_KEY")
+    return PermissionDenied(f"Convex rejected the caller's token ({said})")
 
 
 def _stale(data: Mapping[str, Any]) -> DataError:
-    return SerializationFailure(f"what the transaction had read of {data.get('table')!r} has changed")
+    return SerializationFailure(
+        f"another transaction changed rows of table {data.get('table')!r} that this one has read; run it again"
+    )
 
 
 def _key_reused(_: Mapping[str, Any]) -> DataError:
-    return InvalidQuery("the key of this commit was used for another one")
+    return InvalidQuery("the commit's idempotency key was already used for a different commit")
 
 
 def _unique(data: Mapping[str, Any]) -> DataError:
     constraint = f"{data.get('table')}.{','.join(data.get('columns') or ())}"
     return ConstraintViolated(
-        "a record with this value exists", kind=ConstraintKind.UNIQUE, constraint=constraint, row=_step(data)
+        f"a record with the same {constraint} exists already",
+        kind=ConstraintKind.UNIQUE,
+        constraint=constraint,
+        row=_step(data),
     )
 
 
 def _foreign_key(data: Mapping[str, Any]) -> DataError:
     constraint = f"{data.get('table')}.{data.get('column')}"
     return ConstraintViolated(
-        "there is no such record to refer to", kind=ConstraintKind.FOREIGN_KEY, constraint=constraint, row=_step(data)
+        f"{constraint} refers to a record that does not exist",
+        kind=ConstraintKind.FOREIGN_KEY,
+        constraint=constraint,
+        row=_step(data),
     )
 
 
 def _referenced(data: Mapping[str, Any]) -> DataError:
     constraint = f"{data.get('table')}.{data.get('column')}"
     return ConstraintViolated(
-        f"records in {data.get('table')} refer to this one", kind=ConstraintKind.FOREIGN_KEY, constraint=constraint
+        f"records of {data.get('table')} refer to this one; delete them first",
+        kind=ConstraintKind.FOREIGN_KEY,
+        constraint=constraint,
     )
 
 
 _REFUSALS: Mapping[str, Callable[[Mapping[str, Any]], DataError]] = {
     "STALE": _stale,
     "KEY_REUSED": _key_reused,
-    "REDEPLOYED": lambda data: FunctionReplaced(f"{data.get('path')} was replaced in Convex during the transaction"),
+    "REDEPLOYED": lambda data: FunctionReplaced(
+        f"Convex function {data.get('path')} was redeployed during the transaction; run it again"
+    ),
     "UNIQUE": _unique,
     "FOREIGN_KEY": _foreign_key,
     "REFERENCED": _referenced,
-    "NO_TABLE": lambda data: SchemaMismatch(f"table {data.get('table')!r} is not deployed there"),
-    "NO_COLUMN": lambda data: SchemaMismatch(f"column {data.get('table')}.{data.get('column')} is not deployed there"),
-    "LIMIT": lambda data: InvalidQuery(f"a limit of Convex was reached: {data.get('message')}"),
+    "NO_TABLE": lambda data: SchemaMismatch(f"the Convex deployment lacks table {data.get('table')!r}; {_DEPLOY}"),
+    "NO_COLUMN": lambda data: SchemaMismatch(
+        f"the Convex deployment lacks column {data.get('table')}.{data.get('column')}; {_DEPLOY}"
+    ),
+    "LIMIT": lambda data: InvalidQuery(f"the operation exceeds a limit of Convex: {data.get('message')}"),
 }
 
 

@@ -1,4 +1,4 @@
-"""The deployment's functions: how they are named, what kind each is, and which a transaction may carry out itself."""
+"""The deployment's functions: their paths and kinds, and which of them a transaction can execute as operations."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ Kind = Literal["query", "mutation", "action"]
 Verb = Literal["list", "get", "create", "update", "remove"]
 
 API_SPEC = "_system/cli/modules:apiSpec"
-"""The system query that lists a deployment's functions, which Convex's own command line asks, too."""
+"""The system query that lists a deployment's functions; Convex's own command line uses it, too."""
 
 RECORD_FUNCTIONS = "isthmus:recordFunctions"
-"""The query that lists those functions that are made by ``recordFunctions`` of ``lib/record_functions.ts``."""
+"""The query that lists the functions made by ``recordFunctions`` in ``lib/record_functions.ts``."""
 
 _PATH = re.compile(r"[A-Za-z]\w*(?:/[A-Za-z]\w*)*:[A-Za-z]\w*", re.ASCII)
 _REFRESH = 60.0
-"""Seconds after which an unknown function is asked for again: it may have been deployed meanwhile."""
+"""Seconds until the list is fetched again for an unknown function, which may have been deployed meanwhile."""
 
 
 def function_path(name: str) -> str:
-    """A function's path, as in ``molecules:list``; ``api.molecules.list`` is another way to say it.
+    """A function's path, such as ``molecules:list``; ``api.molecules.list`` is accepted, too.
 
     :raises InvalidQuery: for a name that no function can have.
     """
@@ -38,14 +38,14 @@ def function_path(name: str) -> str:
         folder, _, function = name.removeprefix("api.").removeprefix("internal.").rpartition(".")
         path = f"{folder.replace('.', '/')}:{function}"
     if not _PATH.fullmatch(path):
-        raise InvalidQuery("a Convex function has a name such as api.molecules.list or molecules:list")
+        raise InvalidQuery("invalid name of a Convex function; use the form api.molecules.list or molecules:list")
     return path
 
 
 class RecordFunction(NamedTuple):
-    """What a function does, as the deployment says: one operation of a table.
+    """A function that performs a single operation on one table, as described by the deployment.
 
-    :ivar columns: those that its caller can give.
+    :ivar columns: the columns that a caller may set.
     """
 
     table: str
@@ -54,10 +54,10 @@ class RecordFunction(NamedTuple):
 
 
 class FunctionListing(NamedTuple):
-    """What a deployment tells of its functions.
+    """A deployment's list of its functions.
 
-    :ivar spec: all of them, as :data:`API_SPEC` has them.
-    :ivar records: path and description of each of :data:`RECORD_FUNCTIONS`.
+    :ivar spec: all functions, as :data:`API_SPEC` returns them.
+    :ivar records: path and description of each record function, as :data:`RECORD_FUNCTIONS` returns them.
     """
 
     spec: Iterable[Mapping[str, Any]]
@@ -65,9 +65,9 @@ class FunctionListing(NamedTuple):
 
 
 class DeployedFunctions:
-    """What is known of the function at each path: declared, or learnt from the deployment.
+    """Kinds of functions by path, as declared or as listed by the deployment.
 
-    :param declared: path to kind; these are never asked for, and none of them is a record function.
+    :param declared: path to kind; never looked up in the deployment, and never treated as record functions.
     """
 
     def __init__(self, declared: Mapping[str, Kind], clock: Clock = monotonic) -> None:
@@ -76,32 +76,32 @@ class DeployedFunctions:
         self.forget()
 
     def forget(self) -> None:
-        """Ask the deployment anew when next something is to be known: its functions were replaced."""
+        """Clear the cached list, because functions were redeployed; the next look-up fetches it again."""
         self._learnt: dict[str, Kind] = {}
         self._records: dict[str, RecordFunction] = {}
         self._internal: set[str] = set()
         self._asked: float | None = None
 
     def known(self, path: str) -> Kind | None:
-        """The function's kind, as far as it is known without asking."""
+        """The function's kind; None if it is neither declared nor cached."""
         return self._declared.get(path) or self._learnt.get(path)
 
     def internal(self, path: str) -> bool:
-        """Whether the deployment lets only itself and whoever has the deploy key call the function."""
+        """Whether the function is internal: callable only by the deployment itself and with the deploy key."""
         return path in self._internal
 
     def record(self, path: str) -> RecordFunction | None:
-        """What the function does to a table, if the deployment has said that it does nothing else."""
+        """The operation that the function performs, if it is a record function."""
         return None if path in self._declared else self._records.get(path)
 
     def kind(self, path: str, ask: Callable[[], FunctionListing]) -> Kind | None:
-        """The function's kind; None if the deployment knows no such function.
+        """The function's kind; None if the deployment has no such function.
 
-        :param ask: fetches the deployment's list; called when the path is unknown, unless it was within a minute.
+        :param ask: fetches the deployment's list; called for an unknown path, at most once a minute.
         """
         if known := self.known(path):
             return known
-        # Without a lock: whoever waited for another's answer would wait beyond its own deadline.
+        # No lock: a caller waiting for another's request could not keep its own deadline.
         if self._asked is None or self._clock() >= self._asked + _REFRESH:
             listing = ask()
             self._learnt = dict(_kinds(listing.spec))
@@ -112,7 +112,7 @@ class DeployedFunctions:
 
 
 def lists_records(spec: Iterable[Mapping[str, Any]]) -> bool:
-    """Whether the deployment has the query of :data:`RECORD_FUNCTIONS`; one of an earlier version has not."""
+    """Whether the deployment has the query :data:`RECORD_FUNCTIONS`, which earlier versions lack."""
     return any(path == RECORD_FUNCTIONS for path, _ in _paths(spec))
 
 

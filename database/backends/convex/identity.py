@@ -1,4 +1,4 @@
-"""How a request to Convex says who asks."""
+"""The ``Authorization`` header of a request to Convex, which carries the caller's identity."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from database.core.context import Identity
 from database.core.errors import CredentialsRefused
 
 SERVICE_ISSUER: Final = "isthmus"
-"""The issuer of the application's own identity, which no token can have: providers are configured by issuer."""
+"""The issuer of the application's own identity. No token can have it, because no auth provider is configured for it."""
 
 _OWN_CLAIMS: Final = frozenset({"iss", "sub", "aud", "exp", "nbf", "iat", "jti"})
 
@@ -24,7 +24,7 @@ class Authorization:
     """The values of the ``Authorization`` header for one deployment.
 
     :param key: the deploy key; without it only public functions can be called.
-    :param user_token: who asks when the context names nobody; the application itself by default.
+    :param user_token: the token to use when the context has no identity; by default the application's own identity.
     """
 
     def __init__(self, key: str | None, user_token: str | None) -> None:
@@ -32,20 +32,20 @@ class Authorization:
         self._user_token = user_token
 
     def admin(self) -> str:
-        """For Isthmus' own functions. :raises CredentialsRefused: without a deploy key."""
+        """For Isthmus's own functions. :raises CredentialsRefused: without a deploy key."""
         if self._key is None:
-            raise CredentialsRefused("Convex needs a deploy key for this; set CONVEX_DEPLOYMENT_KEY")
+            raise CredentialsRefused("this operation needs the Convex deploy key; set CONVEX_DEPLOYMENT_KEY")
         return f"Convex {self._key}"
 
     def acting(self, identity: Identity | None) -> str:
-        """For a transaction that calls functions: the deploy key, with the caller's identity for the functions."""
+        """For a transaction that calls functions: the deploy key plus the caller's identity, which functions see."""
         if identity is not None and identity.subject is None and identity.role != SERVICE.role:
             return self.admin()
         text = base64.b64encode(orjson.dumps(_attributes(identity))).decode()
         return f"{self.admin()}:{text}"
 
     def caller(self, identity: Identity | None) -> str | None:
-        """For an application's function: the caller's own token where there is one; None for an anonymous caller."""
+        """For a function of the application: the caller's own token if it has one; None for an anonymous caller."""
         token = self._user_token if identity is None else identity.token
         if token is not None:
             return f"Bearer {token}"
@@ -55,7 +55,7 @@ class Authorization:
 
 
 def _attributes(identity: Identity | None) -> dict[str, Any]:
-    """The identity as a function sees it: a token's claims flattened, as Convex does with them."""
+    """The identity as a function sees it: the token's claims, flattened as Convex flattens them."""
     if identity is None or identity.subject is None:
         return {"issuer": SERVICE_ISSUER, "subject": "service", "tokenIdentifier": f"{SERVICE_ISSUER}|service"}
     issuer = str(identity.claims.get("iss") or "https://isthmus.invalid")

@@ -1,4 +1,4 @@
-"""Convex's limits, checked before anything is sent, so that the error says which one and what to do.
+"""Convex's limits, checked before a commit is sent, so that the error names the limit and the remedy.
 
 Source: https://docs.convex.dev/production/state/limits
 """
@@ -20,13 +20,13 @@ from database.core.tables.unreadable import ForeignValue
 from database.core.tables.values import JSON
 
 MAX_STEPS: Final = 1_000
-"""Changes in one transaction. Convex takes 16,000 written documents, but each change writes a line of the change feed
-and reads what its constraints need, and the whole has a second."""
+"""Changes in one transaction. Convex allows 16,000 written documents, but each change also writes an entry of the
+change feed and reads rows for its constraints, and a mutation may run for one second."""
 
 MAX_READS: Final = 2_000
 MAX_DOCUMENT_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 14
-"""Levels of a JSON document: Convex allows 16 in all, and the record is one of them."""
+"""Nesting levels of a JSON document: Convex allows 16 in total, including the record's own."""
 
 _MAX_FIELDS: Final = 1_024
 _MAX_ELEMENTS: Final = 8_192
@@ -34,17 +34,17 @@ _MAX_KEY: Final = 1_024
 
 
 def check_commit(request: CommitRequest, schema: Schema) -> None:
-    """Refuse a commit that Convex would refuse. :raises InvalidQuery: names the limit and how to keep it."""
+    """Refuse a commit that exceeds a limit. :raises InvalidQuery: names the limit and how to stay within it."""
     if len(request.steps) > MAX_STEPS:
         raise InvalidQuery(
-            f"{len(request.steps)} changes are more than the {MAX_STEPS} of one transaction on Convex; "
-            "write them in several"
+            f"the transaction makes {len(request.steps)} changes; Convex allows {MAX_STEPS}: "
+            "split it into several transactions"
         )
     reads = len(request.seen) + sum(len(part.rows) for part in request.ranges)
     if reads > MAX_READS:
         raise InvalidQuery(
-            f"{reads} records read are more than the {MAX_READS} that a transaction on Convex can validate; "
-            "read them outside the transaction, or change fewer at a time"
+            f"the transaction has read {reads} records; Convex allows {MAX_READS}: "
+            "read them outside the transaction, or change fewer records in one transaction"
         )
     for step in request.steps:
         _check_document(step, schema)
@@ -56,22 +56,24 @@ def _check_document(step: Step, schema: Schema) -> None:
     for name, column in schema.table(step.table).columns.items():
         if column.kind is JSON and not isinstance(step.row.get(name), ForeignValue | None):
             _check_json(name, step.row[name])
-    # What another program wrote is there already.
+    # Values written by another program are stored already, so only their presence counts.
     size = len(orjson.dumps(step.row, default=lambda _: None))
     if size > MAX_DOCUMENT_BYTES:
-        raise InvalidQuery(f"a record of {step.table} has {size} bytes, more than the 1 MiB of a document on Convex")
+        raise InvalidQuery(f"a record of {step.table} has {size} bytes; Convex allows 1 MiB in one document")
 
 
 def _check_json(name: str, document: Any) -> None:
     for part, depth in _containers(document, 1):
         if depth > MAX_DEPTH:
-            raise InvalidQuery(f"column {name!r} is nested deeper than the {MAX_DEPTH} levels that Convex keeps")
+            raise InvalidQuery(f"the value of column {name!r} is nested deeper than {MAX_DEPTH} levels, Convex's limit")
         limit = _MAX_FIELDS if isinstance(part, dict) else _MAX_ELEMENTS
         if len(part) > limit:
             kind = "keys in one object" if isinstance(part, dict) else "elements in one list"
-            raise InvalidQuery(f"column {name!r} has more than the {limit} {kind} that Convex keeps")
+            raise InvalidQuery(f"the value of column {name!r} has more than {limit} {kind}, Convex's limit")
         if isinstance(part, dict) and any(len(escape_key(key)) > _MAX_KEY for key in part):
-            raise InvalidQuery(f"column {name!r} has a key longer than the {_MAX_KEY} characters that Convex keeps")
+            raise InvalidQuery(
+                f"the value of column {name!r} has a key longer than {_MAX_KEY} characters, Convex's limit"
+            )
 
 
 def _containers(value: Any, depth: int) -> Iterator[tuple[dict[str, Any] | list[Any], int]]:

@@ -1,4 +1,4 @@
-"""The portable query on a deployment's ``isthmus:get`` and ``isthmus:select``."""
+"""The portable query, executed by a deployment's ``isthmus:get`` and ``isthmus:select``."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import parted
 
 _STORED = ""
-"""Where a row has its document while rows are sorted; no column has this name."""
+"""The key under which a row carries its document while rows are sorted; no column can have this name."""
 
 Ask = Callable[[str, Mapping[str, Any], Context], Any]
-"""Calls one of Isthmus' own queries by name."""
+"""Calls one of Isthmus's own queries by name."""
 
 
 class ConvexReader:
-    """Answers reading operations.
+    """Executes ``Get`` and ``Select``.
 
-    A query that scans more than Convex lets one function read takes several calls, which see the table at different
-    moments; so does one that finds more rows than fit in an answer.
+    A query takes several calls, which see the table at different points in time, if it scans more than Convex lets one
+    function read or finds more rows than fit in one response.
     """
 
     def __init__(self, schema: Schema, encoder: Encoder, ask: Ask) -> None:
@@ -48,25 +48,25 @@ class ConvexReader:
         self._ask = ask
 
     def get(self, operation: Get, context: Context) -> Result:
-        """One record by its id."""
+        """Read one record by its id."""
         table = self._schema.table(operation.table)
         query = checked_get(table, operation)
         document = self._ask("get", {"table": table.name, "id": query.id}, context)
         return _result(table, query.columns, [] if document is None else [_entry(table, document)])
 
     def select(self, operation: Select, context: Context) -> Result:
-        """The rows of a query, or its groups."""
+        """Read the rows or the groups of a query."""
         table = self._schema.table(operation.table)
         query = checked_select(table, operation)
         if query.group:
             return self._select_groups(table, query, context)
-        entries, total, moments = self._found(table, query, context)
+        entries, total, moments = self._fetch_rows(table, query, context)
         result = _result(table, query.columns, page(entries, query))
         return replace(result, count=total if query.count else None, moments=moments)
 
     def _select_groups(self, table: TableSchema, query: Select, context: Context) -> Result:
         counts: Counter[tuple[Any, ...]] = Counter()
-        for answer in self._answers(Select(table.name, where=query.where, group=query.group), context):
+        for answer in self._fetch_pages(Select(table.name, where=query.where, group=query.group), context):
             for document in answer["rows"]:
                 values = decode_row(table, document)
                 counts[tuple(values[name] for name in query.group)] += plain(document[GROUP_COUNT])
@@ -74,22 +74,22 @@ class ConvexReader:
         rows, bad = parted(table, result.rows)
         return replace(result, rows=rows, unreadable=bad)
 
-    def _found(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int, int]:
-        """The rows with what is stored of each, up to the last one wanted, in order; how many match, and how many
-        calls that took.
+    def _fetch_rows(self, table: TableSchema, query: Select, context: Context) -> tuple[list[Row], int, int]:
+        """Fetch the rows with their stored documents, in order, up to the last one wanted; also return the number of
+        matching rows and the number of calls made.
         """
         wanted = self._encoder.select(query)["limit"]
         rows: list[Row] = []
         total = 0
         calls = 0
-        for calls, answer in enumerate(self._answers(query, context), start=1):
+        for calls, answer in enumerate(self._fetch_pages(query, context), start=1):
             rows += [_entry(table, document) for document in answer["rows"]]
             total += plain(answer["total"] or 0)
             if calls > 1:
                 rows = sort(rows, query.order, Steps(context.deadline))[:wanted]
         return rows, total, calls
 
-    def _answers(self, query: Select, context: Context) -> Iterator[Mapping[str, Any]]:
+    def _fetch_pages(self, query: Select, context: Context) -> Iterator[Mapping[str, Any]]:
         arguments = {**self._encoder.select(query), "count": query.count, "group": list(query.group) or None}
         after = None
         while True:

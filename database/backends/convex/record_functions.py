@@ -1,8 +1,8 @@
-"""The deployment's functions on records, as operations: so that a transaction can call them and see what they did.
+"""The deployment's record functions as operations, so that a transaction can call them and see their results.
 
-A mutation runs in a Convex transaction of its own, and its answer would come only with the commit. What a function
-made by ``recordFunctions`` of ``lib/record_functions.ts`` does is known, however, and the deployment itself says
-which functions these are. Who may do it is decided as for every operation, by the table's access rules.
+Other mutations run in a Convex transaction of their own, so their results are known only at the commit. The effect of a
+function made by ``recordFunctions`` in ``lib/record_functions.ts`` is known in advance, and the deployment lists these
+functions. The table's access rules apply to them as to every operation.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from database.core.tables.values import TIMESTAMP
 
 _DEFAULT_LIMIT: Final = 100
 _MAX_LIMIT: Final = 1_000
-"""Those of ``lib/records.ts``."""
+"""The same limits as in ``lib/records.ts``."""
 
 _TAKES: Final[Mapping[Verb, frozenset[str]]] = {
     "list": frozenset({"limit"}),
@@ -41,27 +41,27 @@ _TAKES: Final[Mapping[Verb, frozenset[str]]] = {
     "update": frozenset({"id", "data"}),
     "remove": frozenset({"id"}),
 }
-"""The arguments of each function; all but the limit must be given."""
+"""The arguments of each function; all but ``limit`` are required."""
 
 
 def record_operation(call: Call, function: RecordFunction) -> Operation:
-    """What a function on records does.
+    """The operation that a record function performs.
 
     :raises InvalidQuery: for arguments that the function itself would refuse.
     """
     arguments = call.arguments
     takes = _TAKES[function.verb]
     if arguments.keys() - {"limit"} != takes - {"limit"} or arguments.keys() - takes:
-        raise InvalidQuery(f"{call.function} takes the arguments {', '.join(sorted(takes))}")
+        raise InvalidQuery(f"the arguments of {call.function} must be: {', '.join(sorted(takes))}")
     if "data" in takes:
         _check_columns(call.function, arguments["data"], function.columns)
     return _OPERATIONS[function.verb](function.table, arguments)
 
 
 def record_value(function: RecordFunction, table: TableSchema, result: Result) -> Any:
-    """What the function returns. :raises NotFound: for a record to change that is not there."""
+    """The function's return value. :raises NotFound: if the record to change does not exist."""
     if function.verb in {"update", "remove"} and not result.count:
-        raise NotFound("there is no such record")
+        raise NotFound(f"table {table.name!r} has no record with this id")
     if function.verb == "remove":
         return None
     records = [_shown(table, row) for row in result.rows]
@@ -72,11 +72,14 @@ def _check_columns(name: str, data: Any, columns: tuple[str, ...]) -> None:
     if not isinstance(data, Mapping):
         raise InvalidQuery(f"the argument 'data' of {name} must be an object")
     if unknown := sorted(map(str, data.keys() - set(columns))):
-        raise InvalidQuery(f"{name} takes the columns {', '.join(columns)}; not {', '.join(unknown)[:200]}")
+        raise InvalidQuery(
+            f"the argument 'data' of {name} has unknown columns: {', '.join(unknown)[:200]};"
+            f" it may contain {', '.join(columns)}"
+        )
 
 
 def _shown(table: TableSchema, row: Row) -> Row:
-    """A record as a function returns it, with times as text."""
+    """A record as a function returns it, with timestamps as text."""
     times = [name for name, column in table.columns.items() if column.kind is TIMESTAMP]
     return row | {name: encode(table.columns[name], row[name]) for name in times}
 

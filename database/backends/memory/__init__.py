@@ -1,4 +1,4 @@
-"""Tables in memory: the reference for the portable query, and a backend for tests."""
+"""In-memory tables: the reference implementation of the portable query, and a backend for tests."""
 
 from typing import TYPE_CHECKING
 

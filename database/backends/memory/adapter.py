@@ -1,4 +1,4 @@
-"""Tables in memory, with the transactions and the queries of the real backends."""
+"""The in-memory adapter, with the transactions and queries of the real backends."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from database.resilience.deadline import remaining
 
 
 class MemoryBackend(Backend):
-    """Keeps everything in this process, one writer at a time; gone when the process ends."""
+    """Keeps all rows in this process, which are lost when it exits; allows one writer at a time."""
 
     kind: ClassVar[str] = "memory"
     capabilities = Capabilities(sql="translated", changes=True, durable=False)
@@ -58,34 +58,34 @@ class MemoryBackend(Backend):
         return _MemorySession(self, writes=False)
 
     def open(self, context: Context) -> None:
-        """Nothing to do: memory is always there."""
+        """Nothing to do: there is no connection to open."""
 
     def close(self) -> None:
-        """Keep the tables: closing a connection does not empty a database."""
+        """Keep the tables: closing a connection does not delete rows."""
 
     def abandon(self) -> None:
-        """A forked child begins with empty tables of its own."""
+        """Nothing to do: a forked child gets a new backend with empty tables."""
 
     def describe(self) -> dict[str, Any]:
         return {"tables": sorted(table.name for table in self.schema)}
 
     def _publish(self, tables: LoggedTables) -> None:
-        # In this order: who has read of a change finds it in the tables.
+        # In this order, so that a follower that reads a change from the log also finds it in the tables.
         self._tables = tables
         self._log.append(tables.take_changes())
 
     def _acquire(self, context: Context) -> None:
         seconds = remaining(context, monotonic)
         if not self._writing.acquire(timeout=min(seconds, threading.TIMEOUT_MAX)):
-            # No sign of an ill database, so this must not open its circuit.
-            raise PoolExhausted("another transaction of this process was writing until the deadline")
+            # PoolExhausted, because lock contention must not open the circuit breaker.
+            raise PoolExhausted("another transaction of this process held the write lock until the deadline")
 
 
 class _MemorySession(Session):
-    """Works on a copy of the tables, which takes their place at commit.
+    """Works on a copy of the tables, which replaces them at commit.
 
-    :param writes: from its beginning, where it has the lock already; otherwise it takes lock and copy with its first
-        change.
+    :param writes: whether the caller has acquired the write lock for it; otherwise the session acquires it and makes
+        its copy at its first change.
     """
 
     def __init__(self, backend: MemoryBackend, *, writes: bool) -> None:
@@ -101,7 +101,7 @@ class _MemorySession(Session):
         return self._tables.execute(operation, context.deadline)
 
     def savepoint(self, name: str) -> None:
-        # Before its first change these are the backend's own tables, which are never changed but replaced.
+        # Before the first change these are the backend's own tables, which are replaced and never mutated.
         self._points[name] = self._tables.copy() if self._writes else self._tables
 
     def release(self, name: str) -> None:
@@ -126,12 +126,14 @@ class _MemorySession(Session):
         self._backend._acquire(context)
         self._writes = True
         if self._backend._tables is not self._seen:
-            raise SerializationFailure("another transaction has written since this one began to read")
+            raise SerializationFailure(
+                "another transaction has committed since this one began to read; run this transaction again"
+            )
         self._tables = self._tables.copy()
 
 
 class MemoryAdapter(DatabaseAdapter):
-    """Tables in this process, one writer at a time; gone when it ends. Config: the keys of every adapter."""
+    """In-memory tables, lost when the process exits; one writer at a time. Config: the keys common to all adapters."""
 
     backend_class: ClassVar[type[MemoryBackend]] = MemoryBackend
     backend: MemoryBackend

@@ -1,4 +1,4 @@
-"""The portable query in plain Python: the definition that every other backend is held against."""
+"""The portable query in plain Python: the reference that every other backend is tested against."""
 
 from __future__ import annotations
 
@@ -21,26 +21,26 @@ from database.core.query.steps import Steps
 from database.core.result import Row
 
 Truth = bool | None
-"""True, False, or None for unknown: the third value of SQL's logic."""
+"""True, False, or None for unknown, as in SQL's three-valued logic."""
 
 
 _CHARACTERS_PER_STEP = 400
 
 
 class Document(NamedTuple):
-    """A JSON value in a row that is to be evaluated; text in JSON contains other things than text does."""
+    """A JSON value in a row to evaluate. It marks JSON, where ``contains`` means something else than for text."""
 
     value: Any
 
 
 Test = Callable[[Any], bool]
-"""Whether a value that is not null fulfils a condition."""
+"""Tells whether a non-null value satisfies a condition."""
 
 Evaluator = Callable[[Row], Truth]
 
 
 def selector(where: Filter | None, steps: Steps) -> Callable[[Row], bool]:
-    """A test for the rows that a checked filter selects, made once for many; JSON is given as :class:`Document`."""
+    """A predicate for the rows that a checked filter selects; reusable. JSON values are passed as :class:`Document`."""
     if where is None:
         return lambda _: True
     evaluate = evaluator(where, steps)
@@ -48,7 +48,7 @@ def selector(where: Filter | None, steps: Steps) -> Callable[[Row], bool]:
 
 
 def evaluator(where: Filter, steps: Steps) -> Evaluator:
-    """What gives the truth of a checked filter for a row. :raises Stopped: by its calls, at the deadline."""
+    """A function that evaluates a checked filter for a row. :raises Stopped: when called after the deadline."""
     match where:
         case Where(column, "is_null", wanted):
             return lambda row: (row[column] is None) is wanted
@@ -66,7 +66,7 @@ def evaluator(where: Filter, steps: Steps) -> Evaluator:
 
 
 def sort(rows: Iterable[Row], order: Sequence[Order], steps: Steps) -> list[Row]:
-    """The rows in a complete order: stable sorts from the last key to the first. :raises Stopped: at the deadline."""
+    """The rows in a total order, by stable sorts from the last key to the first. :raises Stopped: at the deadline."""
     result = list(rows)
     for key in reversed(order):
         steps.take(len(result))
@@ -80,12 +80,12 @@ def _member(operand: Any, _: Steps) -> Test:
 
 def _like(operand: Any, steps: Steps, *, fold: bool = False) -> Test:
     pattern = Pattern(operand, fold=fold)
-    # Another program may have written something else than text.
+    # Another program may have written a value that is not text.
     return lambda value: isinstance(value, str) and pattern.matches(value, steps)
 
 
 def _contains(operand: Any, steps: Steps) -> Test:
-    # Whether the column is JSON only its values tell.
+    # The operand does not show whether the column is JSON; the values do.
     part = prepared(operand)
 
     def test(value: Any) -> bool:
@@ -140,7 +140,7 @@ def _negation(part: Evaluator) -> Evaluator:
 
 
 def _sort_key(key: Order) -> Callable[[Row], tuple[bool, Any]]:
-    # A descending sort is reversed as a whole, so the flag that places nulls is turned round with it.
+    # A descending sort also reverses the flag that places nulls, so it is inverted here.
     nulls_low = key.nulls_first is not key.descending
 
     def rank(row: Row) -> tuple[bool, Any]:

@@ -1,4 +1,4 @@
-"""What the commits on tables in memory have changed."""
+"""The change log of the in-memory tables."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 
 CAPACITY = 10_000
-"""How many changes are kept; a follower that is further behind has a gap."""
+"""Number of changes kept; a follower that is further behind gets a gap."""
 
 
 class LoggedTables(Tables):
-    """Tables that know what was done to them.
+    """Tables that record the changes made to them.
 
-    :param changes: what was done already.
+    :param changes: the changes made so far.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class LoggedTables(Tables):
         return LoggedTables(self._schema, super().copy()._rows, self._changes)
 
     def take_changes(self) -> list[Change]:
-        """What was done, in order, which is forgotten here."""
+        """Return the changes in order and clear them."""
         changes, self._changes = self._changes, []
         return changes
 
@@ -59,15 +59,15 @@ class ChangeLog:
         self._lock = Lock()
 
     def append(self, changes: list[Change]) -> None:
-        """Log what a commit did."""
+        """Log the changes of a commit."""
         with self._lock:
             self._entries.extend(changes)
             self._end += len(changes)
 
     def page(self, cursor: str | None, limit: int) -> Changes:
-        """At most ``limit`` changes behind a cursor, or the present end for None.
+        """At most ``limit`` changes after a cursor; for None no changes and the cursor of the present end.
 
-        :raises InvalidQuery: for a cursor that is none.
+        :raises InvalidQuery: for an invalid cursor.
         """
         with self._lock:
             wanted = self._end if cursor is None else _number(cursor)
@@ -81,5 +81,5 @@ class ChangeLog:
 
 def _number(cursor: str) -> int:
     if not (cursor.isascii() and cursor.isdigit()):
-        raise InvalidQuery("this is no cursor of a feed in memory")
+        raise InvalidQuery("invalid change-feed cursor: it was not made by the memory backend")
     return int(cursor)

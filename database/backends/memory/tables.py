@@ -1,7 +1,7 @@
-"""The backend interface's operations on dictionaries.
+"""The operations of the backend interface on dictionaries.
 
-JSON is kept encoded, so that no caller can reach what is stored. A copy of the tables shares all rows with
-its original: rows are replaced, never changed.
+JSON is stored encoded, so that callers cannot mutate stored values. A copy of the tables shares all rows with the
+original, because rows are replaced and never mutated.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ from database.core.tables.unreadable import parted
 from database.core.tables.values import JSON
 
 _BYTES_PER_STEP = 200
-"""Of JSON that is read."""
+"""Bytes of JSON whose decoding counts as one step."""
 
 
 class Tables:
-    """All tables of a memory database at one moment."""
+    """All tables of an in-memory database at one point in time."""
 
     def __init__(self, schema: Schema, rows: dict[str, dict[str, Row]] | None = None) -> None:
         self._schema = schema
@@ -81,11 +81,11 @@ class Tables:
         }
 
     def copy(self) -> Tables:
-        """The same tables, to be changed apart."""
+        """A copy that can be changed independently."""
         return Tables(self._schema, {name: dict(rows) for name, rows in self._rows.items()})
 
     def execute(self, operation: Operation, deadline: float = math.inf) -> Result:
-        """Carry out ``operation`` on these tables; after an error they may be half changed.
+        """Execute ``operation`` on these tables; after an error they may be partly changed.
 
         :param deadline: monotonic seconds. :raises Stopped: when it has passed.
         """
@@ -118,7 +118,7 @@ class Tables:
         rows = as_rows(complete_rows(schema, operation.rows, utc_now()))
         for index, row in enumerate(rows):
             if row["id"] in self._rows[schema.name]:
-                raise _duplicate("a record with this id exists", f"{schema.name}.id", index)
+                raise _duplicate(f"{schema.name}.id", index)
             self._store(schema, row, index)
         return Result(rows if operation.returning else [], len(rows))
 
@@ -167,7 +167,7 @@ class Tables:
         return Result(parts=parts, count=sum(part.count or 0 for part in parts))
 
     def _targeted(self, schema: TableSchema, operation: Update | Delete, steps: Steps) -> list[Row]:
-        """The rows an update or delete is about, by id; a stale expected version is a conflict."""
+        """The rows that an update or delete targets, ordered by id; an outdated expected version is a conflict."""
         found = list(self._matching(schema, target(schema, operation), steps))
         if not found and operation.expected_version is not None:
             current = next(self._matching(schema, one_row(schema, operation), steps), None)
@@ -217,8 +217,7 @@ class Tables:
                 continue
             for other in self._rows[schema.name].values():
                 if other["id"] != row["id"] and [other[name] for name in names] == values:
-                    constraint = f"{schema.name}.{','.join(names)}"
-                    raise _duplicate("a record with this value exists", constraint, index)
+                    raise _duplicate(f"{schema.name}.{','.join(names)}", index)
 
     def _check_references(self, schema: TableSchema, row: Row, index: int | None) -> None:
         for key in schema.source.foreign_keys:
@@ -226,7 +225,7 @@ class Tables:
             target_table = key.column.table.name
             if value is not None and value != row["id"] and not self._exists(target_table, value):
                 raise ConstraintViolated(
-                    f"there is no such record in {target_table}",
+                    f"{schema.name}.{key.parent.name} refers to a record of {target_table} that does not exist",
                     kind=ConstraintKind.FOREIGN_KEY,
                     constraint=f"{schema.name}.{key.parent.name}",
                     row=index,
@@ -237,7 +236,7 @@ class Tables:
             for key in other.source.foreign_keys:
                 if key.column.table.name == schema.name and self._refers(other.name, key, row["id"]):
                     raise ConstraintViolated(
-                        f"records in {other.name} refer to this one",
+                        f"records of {other.name} refer to this one; delete them first",
                         kind=ConstraintKind.FOREIGN_KEY,
                         constraint=f"{other.name}.{key.parent.name}",
                     )
@@ -246,12 +245,13 @@ class Tables:
         return any(row[key.parent.name] == record_id for row in self._rows[table].values())
 
 
-def _duplicate(message: str, constraint: str, index: int | None) -> ConstraintViolated:
+def _duplicate(constraint: str, index: int | None) -> ConstraintViolated:
+    message = f"a record with the same {constraint} exists already"
     return ConstraintViolated(message, kind=ConstraintKind.UNIQUE, constraint=constraint, row=index)
 
 
 def shown(schema: TableSchema, row: Row, columns: Iterable[str]) -> Row:
-    """A caller's own copy of a stored row."""
+    """A copy of a stored row for the caller, with JSON decoded."""
     kinds = schema.columns
     return {name: _decoded(row[name]) if kinds[name].kind is JSON else row[name] for name in columns}
 
@@ -266,9 +266,9 @@ def _documents(row: Row, columns: Iterable[str], steps: Steps) -> Row:
 
 
 def group_rows(query: Select, counts: Mapping[tuple[Any, ...], int], steps: Steps) -> Result:
-    """The answer to a checked query for groups. :raises Stopped: at the deadline.
+    """The result of a checked, grouped query. :raises Stopped: at the deadline.
 
-    :param counts: the number of rows by the values of the columns that are grouped by.
+    :param counts: the number of rows for each combination of values of the ``group_by`` columns.
     """
     columns = (*(query.columns or query.group), GROUP_COUNT)
     groups = [dict(zip(query.group, values, strict=True)) | {GROUP_COUNT: count} for values, count in counts.items()]
@@ -277,13 +277,13 @@ def group_rows(query: Select, counts: Mapping[tuple[Any, ...], int], steps: Step
 
 
 def page(rows: list[Row], query: Select) -> list[Row]:
-    """The part of all rows that the limit and the offset of a checked query leave."""
+    """The slice of the rows that the limit and the offset of a checked query select."""
     offset = query.offset or 0
     return rows[offset : None if query.limit is None else offset + query.limit]
 
 
 def _next_version(version: Any) -> int:
-    # As on SQLite, what another program put there counts for 0.
+    # As on SQLite, a value of another type, written by another program, counts as 0.
     return version + 1 if type(version) is int else 1
 
 

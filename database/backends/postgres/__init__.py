@@ -1,4 +1,4 @@
-"""PostgreSQL, by itself or as the database behind Supabase."""
+"""PostgreSQL, on its own or as the database of a Supabase project."""
 
 from typing import TYPE_CHECKING
 

@@ -34,16 +34,16 @@ from database.sql.transaction_control import begun_by_text
 from database.sql.transaction_control import ended_by_text
 
 _inherited: list[PostgresPool] = []
-"""Pools that a fork left in the child; their sockets are the parent's."""
+"""Pools inherited by a forked child; kept referenced, so that no finalizer closes the parent's connections."""
 
 Handler = Callable[[PostgresCall, Any], Result]
-"""Carries out an operation on a connection."""
+"""Executes an operation on a connection."""
 
 _ISOLATION = {"read committed", "repeatable read", "serializable"}
 
 
 class PostgresBackend(Backend):
-    """A call outside of a transaction is one of its own, and is carried out anew if another one came first."""
+    """A call outside a transaction runs in its own transaction and is retried after a serialization failure."""
 
     kind: ClassVar[str] = "postgresql"
     capabilities = Capabilities(changes=True)
@@ -65,7 +65,7 @@ class PostgresBackend(Backend):
     )
     copies = True
     settings_prefix: ClassVar[str] = "LOCAL_DB"
-    """What the names of its settings begin with, where it is made from settings."""
+    """Prefix of the names of the backend's settings, for error messages."""
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
@@ -73,13 +73,13 @@ class PostgresBackend(Backend):
         self._prepare = not self.config.get("pooler")
         self.isolation = str(self.config.get("isolation", "serializable"))
         if self.isolation not in _ISOLATION:
-            raise ValueError(f"isolation is one of {', '.join(sorted(_ISOLATION))}")
+            raise ValueError(f"'isolation' must be one of: {', '.join(sorted(_ISOLATION))}")
         self._pool = PostgresPool(self.config, self.settings.timeout, self.settings_prefix)
 
     def execute(self, operation: Operation, context: Context) -> Result:
         if type(operation) is ReadChanges:
-            # The log is the application's to read, whoever asks. It orders the commits by itself, and a serializable
-            # reader of the whole log would be in the way of everybody who writes.
+            # The log is read with the application's rights, whoever the caller is. Not serializable, because a
+            # serializable reader of the whole log would make concurrent writers fail; the log orders the commits.
             return self._carry_out(changes.read, operation, context.acting_as(SERVICE), "read committed")
         try:
             return self._carry_out(self._operations.execute, operation, context)
@@ -93,16 +93,16 @@ class PostgresBackend(Backend):
             return self._carry_out(self._operations.execute, operation, context, "repeatable read")
 
     def _carry_out(self, handler: Handler, operation: Any, context: Context, isolation: str | None = None) -> Result:
-        """Carry out an operation as its caller.
+        """Execute an operation as its caller.
 
-        :param isolation: another one than the adapter's.
+        :param isolation: overrides the adapter's isolation level.
         """
         writes = not reads_only(operation)
         connection = self._pool.acquire(context)
         call = self._call_on(connection, context, writes=writes)
         try:
             prologue = self.prologue(context)
-            # What a connection has as its own isolation, a pooler may hand to others.
+            # Behind a pooler each transaction sets the level, because session settings would leak to other clients.
             if prologue or isolation or not self._prepare:
                 level = isolation or (self.isolation if writes else one_snapshot(self.isolation))
                 return self._execute_between(call, handler, operation, _begin(level, prologue))
@@ -147,7 +147,7 @@ class PostgresBackend(Backend):
         }
 
     def prologue(self, context: Context) -> str:
-        """SQL that makes a transaction run as the caller; empty where the server does not tell callers apart."""
+        """SQL that makes a transaction run as the caller; empty if the server does not distinguish callers."""
         return ""
 
     def _execute_between(self, call: PostgresCall, handler: Handler, operation: Any, beginning: str) -> Result:
@@ -160,7 +160,7 @@ class PostgresBackend(Backend):
         if not reads_only(operation):
             call.commit()
             return result
-        # What was read stays the answer, whatever becomes of the end of its transaction.
+        # The rows are complete, even if ending the read-only transaction fails.
         with suppress(BackendError):
             call.control("commit")
         return result
@@ -178,20 +178,21 @@ class PostgresBackend(Backend):
 
     def _release(self, call: PostgresCall) -> None:
         call.end()
-        # A pool that was closed meanwhile has been replaced by another one.
+        # To the pool that the connection came from: self._pool may have been closed and replaced meanwhile.
         call.connection.give_back(call.connection)
 
 
 def _begin(isolation: str, *settings: str) -> str:
-    """SQL that begins a transaction, in one message."""
+    """SQL that begins a transaction and applies its settings, for one round trip."""
     return "; ".join(filter(None, (f"begin isolation level {isolation}", *settings)))
 
 
 class _PostgresSession(Session):
-    """A transaction on a connection of its own, as the identity of each call.
+    """A transaction on a connection of its own; each operation runs as its own caller.
 
-    While nobody has been told anything of it, a transaction that lost a race begins anew by itself: so a lock that is
-    the first thing to be asked for waits, and then shows what the other one has left.
+    If the first operation fails with a serialization failure, the session restarts the transaction and retries, because
+    the caller has seen no result yet. A transaction whose first operation locks rows therefore waits for the lock and
+    then sees what the other transaction has committed.
     """
 
     def __init__(self, backend: PostgresBackend, call: PostgresCall) -> None:
@@ -251,7 +252,7 @@ class _PostgresSession(Session):
 
     def rollback_to(self, name: str) -> None:
         self._call.control(f"rollback to savepoint {name}")
-        # The role and the claims set since the savepoint went back with it.
+        # The rollback also undoes the role and claims set since the savepoint.
         self._prologue = "unknown"
 
     def commit(self, context: Context) -> None:
@@ -267,10 +268,9 @@ class _PostgresSession(Session):
 
 class PostgresAdapter(DatabaseAdapter):
     """Config: ``host``, ``port`` (5432), ``user``, ``password``, ``database`` (postgres), ``sslmode`` (prefer),
-    ``min_connections`` (1), ``max_connections`` (10), ``pool_timeout`` (5 s to wait for a free connection),
-    ``pooler`` (True behind a transaction pooler), ``isolation`` (serializable; or repeatable read, under which two that
-    read the same and then change different rows may both commit; or read committed, under which what was read may have
-    changed when something is written).
+    ``min_connections`` (1), ``max_connections`` (10), ``pool_timeout`` (seconds to wait for a free connection, 5),
+    ``pooler`` (True behind a transaction pooler), ``isolation`` (serializable; ``repeatable read`` permits write skew;
+    ``read committed`` also permits lost updates).
     """
 
     backend_class: ClassVar[type[PostgresBackend]] = PostgresBackend

@@ -1,6 +1,6 @@
-"""The log of changes that triggers keep in PostgreSQL, as a feed; reached directly, or over Supabase's HTTP interface.
+"""The change feed, from the log that triggers write in PostgreSQL; read directly or over Supabase's HTTP API.
 
-How it is read stands in ``database/schema/migrations/capture/read.sql``.
+``database/schema/migrations/capture/read.sql`` defines the function that reads it.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _READ: Final = "select isthmus_changes.read(%s, %s)"
 
 
 def read(connection: SqlConnection, operation: ReadChanges) -> Result:
-    """A page of the log.
+    """Read one page of the log.
 
-    :raises InvalidQuery: for a cursor that is none.
-    :raises SchemaMismatch: if there is no log.
+    :raises InvalidQuery: for an invalid cursor.
+    :raises SchemaMismatch: if the log is not installed.
     :raises Unsupported: on a standby.
     """
     try:
@@ -41,14 +41,14 @@ def read(connection: SqlConnection, operation: ReadChanges) -> Result:
 
 
 def page(answer: Any) -> Changes:
-    """What ``isthmus_changes.read`` has answered.
+    """Parse the result of ``isthmus_changes.read``.
 
-    :raises Unsupported: it was asked on a standby.
-    :raises Unavailable: it is no such answer.
+    :raises Unsupported: if the server is a standby.
+    :raises Unavailable: if the result is malformed.
     """
     match answer:
         case {"changes": list(entries), "cursor": str(cursor), "more": bool(more), "gap": bool(gap)}:
             return Changes(tuple(Change(*entry) for entry in entries), cursor, more, gap)
         case {"standby": True}:
-            raise Unsupported("changes", detail="this server is a standby; changes are read from the primary only")
-    raise Unavailable("isthmus_changes answered something else than changes")
+            raise Unsupported("changes", detail="the server is a standby; read the change feed from the primary")
+    raise Unavailable("the function isthmus_changes returned a malformed page of changes")

@@ -1,7 +1,7 @@
-"""Why a PostgreSQL server cannot be connected to, in words that name what to change.
+"""Errors of failed connection attempts to PostgreSQL; each message names the setting to correct.
 
-libpq gives no code for it, only a text: its own, or the server's behind ``FATAL:``, which is English unless the
-server was told to speak otherwise. What is not recognised is told in general words; the text is the ``__cause__``.
+libpq reports such failures only as text: its own, or the server's after ``FATAL:``, which is in English unless the
+server is configured otherwise. Unrecognised text results in a general message; the text remains in ``__cause__``.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from database.core.errors import Throttled
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a connection was to go, for messages; without the password.
+    """The target of a connection attempt, for messages; does not contain the password.
 
-    :ivar settings: what the names of its settings begin with, such as ``SUPABASE_DB``.
+    :ivar settings: prefix of the names of its settings, such as ``SUPABASE_DB``.
     """
 
     host: str
@@ -34,7 +34,7 @@ class Place:
 
     @classmethod
     def of(cls, config: Mapping[str, Any], settings: str) -> Place:
-        """As an adapter's configuration says."""
+        """From an adapter's configuration."""
         return cls(
             str(config.get("host", "127.0.0.1")),
             int(config.get("port", 5432)),
@@ -45,7 +45,7 @@ class Place:
 
 
 class Misdirected(ConnectFailed):
-    """The settings name something that is not there; trying again at once does not help."""
+    """The settings name a host, database or TLS mode that does not exist; an immediate retry would not help."""
 
     retryable = False
 
@@ -55,57 +55,65 @@ _Make = Callable[[Place], DataError]
 
 def _refused(place: Place) -> DataError:
     return CredentialsRefused(
-        f"the server at {place.host}:{place.port} does not accept the user or the password in"
-        f" {place.settings}_USER and {place.settings}_PASSWORD"
+        f"the server at {place.host}:{place.port} rejected the user or the password; check {place.settings}_USER and"
+        f" {place.settings}_PASSWORD"
     )
 
 
 def _no_database(place: Place) -> DataError:
     return Misdirected(
-        f"the server at {place.host}:{place.port} has no database {place.database!r} ({place.settings}_NAME)"
+        f"the server at {place.host}:{place.port} has no database {place.database!r}; check {place.settings}_NAME"
     )
 
 
 def _unknown_host(place: Place) -> DataError:
-    return Misdirected(f"the host name {place.host!r} is not known ({place.settings}_HOST)")
+    return Misdirected(f"the host name {place.host!r} cannot be resolved; check {place.settings}_HOST")
 
 
 def _nobody(place: Place) -> DataError:
     where = f"{place.settings}_HOST and {place.settings}_PORT"
-    return ConnectFailed(f"the server takes no connections: nothing listens at {place.host}:{place.port} ({where})")
+    return ConnectFailed(f"no server is listening at {place.host}:{place.port}; start PostgreSQL or check {where}")
 
 
 def _not_admitted(place: Place) -> DataError:
     return CredentialsRefused(
-        f"the server at {place.host}:{place.port} does not let this user in from here (pg_hba.conf); it may demand TLS,"
-        f" as {place.settings}_SSLMODE=require does, or know another {place.settings}_USER"
+        f"pg_hba.conf of the server at {place.host}:{place.port} does not admit this user from this host; try"
+        f" {place.settings}_SSLMODE=require if the server requires TLS, or another {place.settings}_USER"
     )
 
 
 def _no_tls(place: Place) -> DataError:
     where = f"{place.host}:{place.port}"
-    return Misdirected(f"the server at {where} offers no TLS, which {place.settings}_SSLMODE demands")
+    return Misdirected(f"the server at {where} does not support TLS, which {place.settings}_SSLMODE requires")
 
 
 def _bad_certificate(place: Place) -> DataError:
     where = f"{place.host}:{place.port}"
-    return Misdirected(f"the TLS certificate of {where} is not acceptable to {place.settings}_SSLMODE")
+    return Misdirected(
+        f"the TLS certificate of {where} could not be verified, as {place.settings}_SSLMODE requires; check the"
+        " certificate and the root certificates"
+    )
 
 
 def _full(place: Place) -> DataError:
-    return Throttled(f"the server at {place.host}:{place.port} has no free connection slots")
+    return Throttled(
+        f"the server at {place.host}:{place.port} has no free connection slots; raise its max_connections or lower"
+        f" {place.settings}_MAX_CONNECTIONS"
+    )
 
 
 def _starting(place: Place) -> DataError:
-    return ConnectFailed(f"the server takes no connections: {place.host}:{place.port} is starting or stopping")
+    return ConnectFailed(f"the server at {place.host}:{place.port} is starting up or shutting down; retry later")
 
 
 def _silent(place: Place) -> DataError:
-    return ConnectFailed(f"the server at {place.host}:{place.port} does not answer ({place.settings}_HOST)")
+    return ConnectFailed(
+        f"the server at {place.host}:{place.port} does not respond; check {place.settings}_HOST and the firewall"
+    )
 
 
 def _otherwise(place: Place) -> DataError:
-    return ConnectFailed(f"the server takes no connections: {place.host}:{place.port} broke off or refused the attempt")
+    return ConnectFailed(f"the connection to the server at {place.host}:{place.port} was refused or closed")
 
 
 _REASONS: Final[tuple[tuple[re.Pattern[str], _Make], ...]] = tuple(
@@ -127,7 +135,7 @@ _REASONS: Final[tuple[tuple[re.Pattern[str], _Make], ...]] = tuple(
 
 
 def connect_failure(error: BaseException, place: Place) -> DataError:
-    """The data layer's error for an attempt to connect that ended with ``error``.
+    """The data layer's error for a connection attempt that failed with ``error``.
 
     The caller raises it ``from`` the original.
     """

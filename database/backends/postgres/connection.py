@@ -1,4 +1,4 @@
-"""One connection of the pool, with a deadline on everything it does."""
+"""One connection of the pool, with a deadline on every call."""
 
 from __future__ import annotations
 
@@ -48,20 +48,20 @@ logger = logging.getLogger(__name__)
 Answer = TypeVar("Answer")
 
 LONGEST_PREPARED = 4000
-"""Characters of a statement that is prepared: on the server, each takes many times its length."""
+"""Longest statement that is prepared, in characters: a prepared statement takes many times its length on the server."""
 
 _LONGEST_LIST = 16
-"""Values of a list with which a statement is prepared. The server plans a prepared one for lists of any length; if the
-table was empty then, it compares each row with each value for as long as it keeps the plan."""
+"""Longest list value with which a statement is prepared. The server caches one plan for lists of any length; a plan
+made while the table was empty compares each row with each value for as long as it is cached."""
 
 _COPY_FROM = 20
-"""Rows from which COPY is faster than a statement per row."""
+"""Number of rows from which COPY is faster than one statement per row."""
 
 _CANCEL_SECONDS = 0.5
 _ROLLBACK_SECONDS = 1.0
 _DONE = {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}
 _OUTSIDE = {TransactionStatus.IDLE, TransactionStatus.UNKNOWN}
-"""Of a connection without a transaction: because none was begun, or because the connection is closed."""
+"""Statuses of a connection without an open transaction: idle, or closed."""
 
 
 _LEAVES = re.compile(
@@ -69,18 +69,18 @@ _LEAVES = re.compile(
     r"|\bset_config\b|\btemp(?:orary)?\b|\bpg_temp\b|\bpg_(?:try_)?advisory_lock|\bwith\s+hold\b|\bdo\s+(?:\$|'|language)",
     re.I,
 )
-"""What may leave something on the connection: settings, roles, temporary objects, statements, locks, cursors."""
+"""SQL that may leave state on the connection: settings, roles, temporary objects, statements, locks, cursors."""
 
 
 def one_snapshot(isolation: str) -> str:
-    """The level under which all statements of a transaction see one moment, and otherwise ``isolation``."""
+    """``isolation``, raised to ``repeatable read`` if its statements would not share one snapshot."""
     return "repeatable read" if isolation == "read committed" else isolation
 
 
 class Attempts:
-    """How the last attempt to connect ended.
+    """The outcome of the last connection attempt.
 
-    :ivar failure: its error; None if it succeeded, or if there was none.
+    :ivar failure: its error; None if it succeeded or if no attempt was made.
     """
 
     __slots__ = ("failure",)
@@ -90,11 +90,11 @@ class Attempts:
 
 
 class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
-    """A psycopg connection that the pool makes; keeps one cursor, which saves a quarter of a point read.
+    """A pooled psycopg connection; reuses one cursor, which saves a quarter of the time of a point read.
 
-    :ivar taken_at: monotonic seconds at which it last came out of psycopg's own pool.
-    :ivar give_back: gives it back to the pool that it came from, which may be closed by then.
-    :ivar ending: held by the thread that cuts or closes it because of a deadline.
+    :ivar taken_at: monotonic seconds at which it was last taken from psycopg's own pool.
+    :ivar give_back: returns it to the pool that it came from, even if that pool is closed.
+    :ivar ending: lock held by the thread that shuts down or closes the connection after a deadline.
     """
 
     taken_at = 0.0
@@ -106,7 +106,7 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
 
     @classmethod
     def connect(cls, conninfo: str = "", *, attempts: Attempts | None = None, **parameters: Any) -> Self:  # type: ignore[override]
-        """As psycopg's own; ``attempts`` is told how it went, of which psycopg's pool keeps nothing."""
+        """Like psycopg's own; records the outcome in ``attempts``, because psycopg's pool does not keep it."""
         try:
             connection = super().connect(conninfo, **parameters)
         except psycopg.Error as error:
@@ -121,30 +121,30 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
     _poller: select.poll | None = None
 
     def reused_cursor(self) -> psycopg.Cursor[tuple[Any, ...]]:
-        """The cursor for all statements whose rows are fetched at once."""
+        """Return the cursor shared by all statements whose rows are fetched at once."""
         if self._own_cursor is None:
             self._own_cursor = self.cursor(binary=True)
         return self._own_cursor
 
     def is_alive(self) -> bool:
-        """Whether it still leads to its server, while idle: asks the socket, where nothing should be to read."""
+        """Whether the server has kept an idle connection open: its socket must have nothing to read."""
         if self._poller is None:
             self._poller = select.poll()
             self._poller.register(self.fileno(), select.POLLIN | select.POLLHUP | select.POLLERR)
         return not self._poller.poll(0)
 
     def is_idle(self) -> bool:
-        """Whether it is open and outside any transaction."""
+        """Whether the connection is open and outside any transaction."""
         return bool(self.pgconn.transaction_status == TransactionStatus.IDLE)
 
 
 class PostgresCall:
     """A connection checked out for one call or one session.
 
-    :param writes: whether a lost answer would leave it unknown if a write was applied.
-    :param prepare: keep server-side prepared statements; not behind a transaction pooler.
-    :param copies: use COPY for bulk inserts; row level security forbids it.
-    :param isolation: of transactions, as the connection's session has it.
+    :param writes: whether the call may write, so that a lost response leaves the outcome unknown.
+    :param prepare: use server-side prepared statements; not possible behind a transaction pooler.
+    :param copies: use COPY for bulk inserts; not possible with row level security.
+    :param isolation: the default isolation level of the connection's session.
     """
 
     def __init__(
@@ -167,13 +167,13 @@ class PostgresCall:
         self._isolation = isolation
         self._leaves = False
         self._stopped = False
-        # A queue because it is written in C: an Event would take longer to make than the call's own bookkeeping.
+        # SimpleQueue is implemented in C; creating an Event would take longer than the rest of this constructor.
         self._finished: SimpleQueue[None] = SimpleQueue()
         self._cursor = connection.reused_cursor()
 
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         prepare = self._prepares(text, values)
-        return self._watched(lambda: self._readable(self._cursor.execute(text, values, prepare=prepare)))
+        return self._watched(lambda: self._fetch_all(self._cursor.execute(text, values, prepare=prepare)))
 
     def returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         return self.rows(text, values)
@@ -213,38 +213,40 @@ class PostgresCall:
         self._leaves = self._leaves or _LEAVES.search(text) is not None
 
         def run() -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
-            # Results as text: a type that has no binary loader would come out as bytes.
+            # Results as text, because a type without a binary loader would be returned as bytes.
             with TextCursor(self.connection) as cursor:
                 if limited:
-                    rows = self._loaded(cursor, lambda: cursor.limited(text, values))
+                    rows = self._load_rows(cursor, lambda: cursor.limited(text, values))
                 else:
                     cursor.execute(text, values or None)
-                    rows = self._loaded(cursor, cursor.fetchall) if cursor.description else []
+                    rows = self._load_rows(cursor, cursor.fetchall) if cursor.description else []
                 return tuple(column.name for column in cursor.description or ()), rows, cursor.changed()
 
         return self._watched(run)
 
-    def _readable(self, cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        """All rows, with an :class:`~database.backends.postgres.dialect.Unread` for a value that Python has not."""
+    def _fetch_all(self, cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+        """Fetch all rows; a value that Python cannot represent is an
+        :class:`~database.backends.postgres.dialect.Unread`.
+        """
         try:
             return cursor.fetchall()
         except (psycopg.DataError, ValueError):
             loading = Transformer(Forgiving(self.connection))
-            assert cursor.pgresult is not None, "rows were being fetched from it"
+            assert cursor.pgresult is not None, "the rows were being fetched from it"
             loading.set_pgresult(cursor.pgresult)
             return loading.load_rows(0, cursor.pgresult.ntuples, tuple)
 
-    def _loaded(self, cursor: TextCursor, load: Callable[[], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
+    def _load_rows(self, cursor: TextCursor, load: Callable[[], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
         try:
             return load()
         except (psycopg.DataError, ValueError, OverflowError) as error:
             if getattr(error, "sqlstate", None) is not None:
                 raise
-            # The server has done its part.
+            # The server has executed the statement; only the conversion of its rows failed.
             if self._may_have_applied:
-                raise OutcomeUnknown("the write was carried out, and its answer holds a value without equal") from error
+                raise OutcomeUnknown("the write returned a value that Python cannot represent") from error
             column = (cursor.description or ())[unread_column(self.connection, cursor)].name
-            raise UnreadableRecord(None, None, column, "the value has no equal here") from error
+            raise UnreadableRecord(None, None, column, "Python cannot represent the value") from error
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
@@ -266,7 +268,7 @@ class PostgresCall:
         if self.in_transaction:
             yield
             return
-        # Under read committed each statement would see a moment of its own.
+        # Under read committed each statement would have its own snapshot.
         self.control(f"begin isolation level {one_snapshot(self._isolation)}")
         try:
             yield
@@ -277,7 +279,7 @@ class PostgresCall:
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction is open; it is not on a connection that is closed."""
+        """Whether a transaction is open; False on a closed connection."""
         return self.connection.pgconn.transaction_status not in _OUTSIDE
 
     @property
@@ -286,16 +288,16 @@ class PostgresCall:
         return self.connection.is_idle()
 
     def control(self, text: str) -> None:
-        """Run transaction control; several statements may be sent in one message."""
+        """Run transaction control statements, which may be several separated by semicolons."""
         self._may_have_applied = False
         self._watched(lambda: self._control(text))
 
     def commit(self) -> None:
-        """Commit what is in the open transaction.
+        """Commit the open transaction.
 
-        :raises OutcomeUnknown: when the answer was lost.
-        :raises TimedOut: when the connection was closed at the deadline before; the server rolls back then.
-        :raises TransactionError: when the transaction had failed, which the server answers with a rollback.
+        :raises OutcomeUnknown: if the response was lost.
+        :raises TimedOut: if the connection was closed at the deadline before the commit, so the server rolled back.
+        :raises TransactionError: if the transaction had failed, so the server rolled back.
         """
         if self.connection.closed:
             raise self._closed()
@@ -303,13 +305,15 @@ class PostgresCall:
         try:
             done = self._watched(lambda: self._control("commit"))
         except TimedOut as error:
-            # The server was asked to stop, and nobody knows whether that came before or after the commit.
+            # The server was asked to cancel; whether that happened before or after the commit is unknown.
             raise OutcomeUnknown("the commit was not confirmed before the deadline") from error
         if done == b"ROLLBACK":
-            raise TransactionError("the transaction had failed, and the server rolled it back")
+            raise TransactionError(
+                "the server rolled the transaction back, because one of its statements had failed; run it again"
+            )
 
     def undo(self) -> None:
-        """Roll back; a connection that cannot even do that is closed, which the server takes for the same."""
+        """Roll back; if that fails, close the connection, which also makes the server roll back."""
         if self.connection.closed or not self.in_transaction:
             return
         self.deadline = math.inf if self.deadline == math.inf else max(self.deadline, monotonic() + _ROLLBACK_SECONDS)
@@ -319,13 +323,13 @@ class PostgresCall:
             self.connection.close()
 
     def end(self) -> None:
-        """Roll back what is open; a connection on which SQL text may have left something is closed."""
+        """Roll back an open transaction; close the connection if SQL text may have left state on it."""
         self.undo()
         if self._leaves:
             self.connection.close()
 
     def _control(self, text: str) -> bytes | None:
-        # Straight to libpq: half the cost of a cursor for statements that have neither values nor rows.
+        # Directly through libpq, at half the cost of a cursor, because these statements have no values and no rows.
         result = self.connection.pgconn.exec_(text.encode())
         if result.status not in _DONE:
             raise error_from_result(result)
@@ -341,8 +345,8 @@ class PostgresCall:
             if not self._watchdog.done(ticket):
                 self._stopped = True
                 self._finished.put(None)
-                # A cancel that is still on its way would hit the next statement of this connection. The answer that
-                # came is the answer all the same.
+                # Close the connection, because a cancel request under way would hit its next statement. The result
+                # of this call, if it has one, remains valid.
                 with self.connection.ending:
                     self.connection.close()
 
@@ -350,37 +354,37 @@ class PostgresCall:
         try:
             return run()
         except psycopg.Error as error:
-            # libpq's own errors have no state; for the straight way to it psycopg does not even know their class.
+            # libpq's own errors have no SQLSTATE, and from exec_() they do not even have a specific class.
             if error.sqlstate is None and self.connection.closed:
                 raise (lost(may_have_applied=True) if self._may_have_applied else self._closed()) from error
             raise translated(error, may_have_applied=self._may_have_applied) from error
 
     def _closed(self) -> DataError:
-        """The error for a connection that is gone, where nothing can have been applied."""
+        """The error for a closed connection if nothing can have been applied."""
         if self._stopped:
-            return TimedOut("the server did not answer in time, and the connection was closed at the deadline")
+            return TimedOut("the server did not respond before the deadline; the connection was closed")
         return lost(may_have_applied=False)
 
     def _stop(self) -> None:
-        """End what outlives the deadline: ask the server to cancel it; cut the line if nothing comes of that."""
+        """Stop a statement at its deadline: ask the server to cancel it, and shut down the socket if that fails."""
         self._stopped = True
-        in_background("isthmus-cancel", self._cancel_or_cut)
+        in_background("isthmus-cancel", self._cancel_or_shut_down)
 
-    def _cancel_or_cut(self) -> None:
+    def _cancel_or_shut_down(self) -> None:
         try:
             self.connection.cancel_safe(timeout=_CANCEL_SECONDS)
         except (psycopg.Error, OSError, ValueError) as error:
-            # Of the last two, one whose connection was closed meanwhile.
-            logger.warning("a statement could not be cancelled: %s", type(error).__name__)
+            # OSError and ValueError come from a connection that was closed meanwhile.
+            logger.warning("could not cancel a statement at its deadline: %s", type(error).__name__)
         try:
             self._finished.get(timeout=_CANCEL_SECONDS)
         except Empty:
-            # libpq waits for the socket without a limit; only its end wakes the thread that waits.
-            self._cut()
+            # libpq waits for the socket without a timeout; only shutting it down wakes the waiting thread.
+            self._shut_down()
 
-    def _cut(self) -> None:
+    def _shut_down(self) -> None:
         try:
-            # The number of a socket that is closed meanwhile may belong to another one.
+            # Under the lock, because the file descriptor of a closed socket may be reused for another one.
             with self.connection.ending:
                 duplicate = os.dup(self.connection.fileno())
         except (psycopg.Error, OSError):

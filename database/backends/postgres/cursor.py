@@ -1,4 +1,4 @@
-"""The cursor for SQL text as callers write it."""
+"""The cursor for callers' SQL text."""
 
 from __future__ import annotations
 
@@ -21,41 +21,41 @@ _LAST = {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}
 
 
 class TextCursor(psycopg.Cursor[tuple[Any, ...]]):
-    """Sends everything by the extended protocol.
+    """Sends every statement by the extended protocol.
 
-    The server takes one statement by it, and answers only once that is committed. By the simple protocol it may report
-    a cancellation after the commit.
+    That protocol accepts only one statement, and the server responds only after its commit. With the simple protocol
+    the server may report a cancellation after it has committed.
     """
 
     _being_loaded = False
-    """Whether ``pgresult`` is a row that has not been loaded yet. It stays, if that failed."""
+    """Whether ``pgresult`` is a row that is not loaded yet; remains True if loading fails."""
 
     def limited(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        """Run a statement whose rows come one after another.
+        """Run a statement and stream its rows.
 
-        :raises InvalidQuery: once they are too many or too large; the statement is cancelled.
+        :raises InvalidQuery: if the rows are too many or too large; the statement is cancelled.
         """
         rows = cast(Generator[tuple[Any, ...]], self.stream(text, values or None))
         try:
-            return within_limits(self._taken(rows))
+            return within_limits(self._marked_loaded(rows))
         finally:
-            # It cancels what still runs.
+            # Closing the generator cancels a running statement.
             rows.close()
 
-    def _taken(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
+    def _marked_loaded(self, rows: Iterable[tuple[Any, ...]]) -> Iterator[tuple[Any, ...]]:
         for row in rows:
             self._being_loaded = False
             yield row
 
     def changed(self) -> int:
-        """How many rows the last statement affected."""
+        """The number of rows that the last statement affected."""
         return max((self.pgresult.command_tuples if self.pgresult else 0) or 0, 0)
 
     def _execute_send(self, query: Any, *, force_extended: bool = True, binary: bool | None = None) -> None:
         super()._execute_send(query, force_extended=True, binary=binary)
 
     def _stream_fetchone_gen(self, first: bool) -> PQGen[PGresult | None]:
-        """As psycopg's, but for statements without rows, too: the last result tells columns and rows affected."""
+        """Like psycopg's, but also for statements without rows; the last result has the columns and affected rows."""
         result: PGresult | None = yield from fetch(self._pgconn)
         if result is None:
             return None

@@ -1,4 +1,4 @@
-"""How the portable values and conditions are spelled on PostgreSQL."""
+"""The portable values and conditions in PostgreSQL's SQL."""
 
 from __future__ import annotations
 
@@ -35,15 +35,15 @@ from database.sql.dialect import SqlDialect
 from database.sql.placeholders import Style
 
 _MOST_PREPARED = 200
-"""Statements that each side of a connection keeps; :data:`~database.backends.postgres.connection.LONGEST_PREPARED` says
-how long one may be."""
+"""Prepared statements kept per connection; :data:`~database.backends.postgres.connection.LONGEST_PREPARED` limits their
+length."""
 
 _LARGE = 1e16
-"""From here on a whole double is written with an exponent, which jsonb would read as an integer."""
+"""From this value on, a whole double is written with an exponent, which jsonb would store as an integer."""
 
 
 def encode_json(value: Any) -> str:
-    """JSON text whose doubles are still doubles after jsonb has stored them as decimals."""
+    """JSON text whose doubles remain doubles after jsonb has stored them as decimals."""
     return orjson.dumps(_with_exact_floats(value)).decode()
 
 
@@ -58,12 +58,12 @@ def _with_exact_floats(value: Any) -> Any:
 
 
 def decode_timestamp(value: datetime) -> datetime:
-    """The moment in UTC, whatever zone the connection speaks."""
+    """The timestamp in UTC, whatever the connection's time zone."""
     return value.astimezone(UTC)
 
 
 class _UuidAsText(Loader):
-    """Ids are text everywhere, also where the column is a uuid."""
+    """Loads a uuid as text, because ids are text everywhere."""
 
     format = Format.BINARY
 
@@ -72,25 +72,25 @@ class _UuidAsText(Loader):
 
 
 class _UtcLoader(TimestamptzLoader):
-    """A moment as text; a loader that does not know the connection answers in UTC."""
+    """Loads a timestamp from text as UTC: without the connection, psycopg's loader does not know its time zone."""
 
     def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
         super().__init__(oid)
 
 
 class _UtcBinaryLoader(TimestamptzBinaryLoader):
-    """A moment as binary, in UTC for the same reason."""
+    """Loads a timestamp from binary as UTC, in the same way."""
 
     def __init__(self, oid: int, context: AdaptContext | None = None) -> None:
         super().__init__(oid)
 
 
 class Unread:
-    """What stands in a row for a value that Python has not, so that it costs its own row and not the whole answer."""
+    """Placeholder for a value that Python cannot represent, so that only its own row is unreadable."""
 
     def astimezone(self, _: tzinfo) -> datetime:
-        """As of a moment. :raises ValueError: always."""
-        raise ValueError("no moment in the years 1 to 9999")
+        """Stands in for ``datetime.astimezone``. :raises ValueError: always."""
+        raise ValueError("the timestamp lies outside the years 1 to 9999")
 
 
 _UNREAD = Unread()
@@ -98,7 +98,7 @@ _UNLOADABLE = (psycopg.DataError, ValueError, OverflowError)
 
 
 class _Forgiving(Loader):
-    """Loads as the connection does, and puts ``_UNREAD`` where that fails."""
+    """Loads values like the connection's own loader, and returns ``_UNREAD`` where that fails."""
 
     strict: type[Any]
 
@@ -114,7 +114,7 @@ class _Forgiving(Loader):
 
 
 class Forgiving:
-    """A connection's way of loading values in which one that Python has not becomes :class:`Unread`."""
+    """A connection's adapters, with loaders that return :class:`Unread` for a value that Python cannot represent."""
 
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection = connection
@@ -128,9 +128,9 @@ class Forgiving:
 
 
 def unread_column(connection: Connection[Any], cursor: psycopg.Cursor[Any]) -> int:
-    """The place of the first column of a result with a value that Python has not."""
+    """The index of the first column of a result with a value that Python cannot represent."""
     found = cursor.pgresult
-    assert found is not None, "its rows were being fetched"
+    assert found is not None, "the rows were being fetched from it"
     loading = Transformer(connection)
     for column in range(found.nfields):
         load = loading.get_loader(found.ftype(column), Format(found.fformat(column))).load
@@ -144,14 +144,14 @@ def unread_column(connection: Connection[Any], cursor: psycopg.Cursor[Any]) -> i
 
 
 def decode_json(value: Any) -> Any:
-    """A JSON document. :raises ValueError: for one with numbers that Python has not, or nested too deep."""
+    """A JSON document. :raises ValueError: if it is nested too deep or has a number that Python cannot represent."""
     if value is _UNREAD:
-        raise ValueError("no JSON document that can be read")
+        raise ValueError("the JSON document is nested too deep or has a number that Python cannot represent")
     return value
 
 
 def configure(connection: Connection[Any]) -> None:
-    """Make a new connection load and dump values as the tables mean them."""
+    """Configure how a new connection loads and dumps values."""
     set_json_loads(orjson.loads, connection)
     set_json_dumps(encode_json, connection)
     connection.adapters.register_loader("uuid", _UuidAsText)
@@ -160,20 +160,22 @@ def configure(connection: Connection[Any]) -> None:
 
 
 def configure_pooled(connection: Connection[Any]) -> None:
-    """The same for a connection to a pooler, which may speak any zone: in some the last moments overflow."""
+    """Like :func:`configure`, for a connection to a pooler, whose time zone is unknown: in some zones the latest
+    timestamps would overflow.
+    """
     configure(connection)
     connection.adapters.register_loader("timestamptz", _UtcLoader)
     connection.adapters.register_loader("timestamptz", _UtcBinaryLoader)
 
 
 def _ascii(operand: Any) -> Any:
-    # Under the "C" collation ILIKE folds A to Z and nothing else, wherever the server runs.
+    # Under the "C" collation ILIKE folds only A to Z, whatever the server's locale.
     return sa.collate(operand, "C")
 
 
 def _member(column: Any, param: Callable[[Any], Any]) -> Any:
     textual = isinstance(column.type, sa.String)
-    # A cast to the column's own type of text would cut values off at its length.
+    # Not the column's own text type, because a cast to varchar(n) would truncate the values.
     return column == sa.any_(param(postgresql.ARRAY(sa.Text() if textual else column.type)))
 
 

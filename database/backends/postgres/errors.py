@@ -1,4 +1,4 @@
-"""psycopg's errors as those of the data layer."""
+"""Maps psycopg's errors to the data layer's errors."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from database.core.errors import lacking
 from database.sql.operations import several_statements
 
 _REFUSE_SERIALIZABLE = {"GetSerializableTransactionSnapshot", "call_enum_check_hook"}
-"""The functions of PostgreSQL that refuse serializable transactions on a standby, with a code of many meanings."""
+"""The functions of PostgreSQL that refuse serializable transactions on a standby; their SQLSTATE is ambiguous."""
 
 _ENDS = {"FATAL", "PANIC"}
-"""Severities with which the server ends the connection, whatever the code says."""
+"""Severities with which the server closes the connection, whatever the SQLSTATE."""
 
 _EXTENDED = "exec_parse_message"
-"""Where the server refuses several statements at once; a syntax error comes from elsewhere."""
+"""The function of PostgreSQL that refuses several statements in one text; distinguishes this from a syntax error."""
 
 _MISSING = {"42P01": "table", "42703": "column"}
 _NAMED = re.compile(r"(?:relation|table|column) \"?(.+?)\"? (?:of relation .*)?does not exist")
@@ -31,19 +31,19 @@ _COPY_LINE = re.compile(r"^COPY \S+, line (\d+)", re.M)
 
 
 class OnStandby(Unavailable):
-    """The server replays another one's writes. It shows its readers one moment, and cannot do more for them."""
+    """The server is a standby, which supports at most ``repeatable read``."""
 
 
 def translated(error: Exception, *, may_have_applied: bool) -> DataError:
     """The data layer's error for one of psycopg's; the caller raises it ``from`` the original.
 
-    :param may_have_applied: whether a write was on its way, so that losing its answer leaves it unknown.
+    :param may_have_applied: whether a write was under way, so that a lost response leaves its outcome unknown.
     """
     state = getattr(error, "sqlstate", None)
     if isinstance(error, psycopg.Error) and error.diag.severity_nonlocalized in _ENDS:
         return lost(may_have_applied=may_have_applied)
     if isinstance(error, psycopg.errors.FeatureNotSupported) and error.diag.source_function in _REFUSE_SERIALIZABLE:
-        return OnStandby("the server is a standby, which has no serializable transactions")
+        return OnStandby("the server is a standby, which does not support serializable transactions")
     if isinstance(error, psycopg.IntegrityError):
         return _constraint(error)
     if state is None and isinstance(error, psycopg.OperationalError):
@@ -55,7 +55,7 @@ def translated(error: Exception, *, may_have_applied: bool) -> DataError:
         return ours
     if isinstance(error, psycopg.errors.SyntaxError) and error.diag.source_function == _EXTENDED:
         return several_statements()
-    # What is left is wrong SQL, or values that do not fit; the primary message names no values of other rows.
+    # The rest is invalid SQL or values; the primary message does not contain values of other rows.
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return InvalidQuery(f"PostgreSQL refused the statement: {primary or error}")
 

@@ -1,4 +1,4 @@
-"""One statement for many rows, without waiting for the answer to each."""
+"""One statement for many rows, without waiting for each response."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from database.sql.table import Values
 
 
 def execute_many(cursor: psycopg.Cursor[Any], text: str, rows: Iterable[Values]) -> None:
-    """Run the statement once per row of values. :raises psycopg.Error: the first; the rest is not run."""
+    """Run the statement once per row of values. :raises psycopg.Error: the first error; later rows are not run."""
     with ExitStack() as stack:
         stack.enter_context(cursor.connection.pipeline())
         try:
             cursor.executemany(text, rows)
         except psycopg.Error:
-            # Left with the error, psycopg's pipeline would log that the other statements were not carried out.
+            # Exit the pipeline without the error; otherwise psycopg logs that the other statements were not executed.
             with suppress(psycopg.Error):
                 stack.pop_all().close()
             raise

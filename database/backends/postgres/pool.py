@@ -1,4 +1,4 @@
-"""psycopg's pool, set up for a backend that may go away and come back."""
+"""psycopg's connection pool, configured for a server that may become unavailable and recover."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from database.core.errors import DataError
 from database.core.errors import PoolExhausted
 
 logger = logging.getLogger("psycopg.pool")
-# The pool reports every failed attempt; the circuit breaker and the status page say it once.
+# The pool logs every failed attempt; the circuit breaker and the status page report the outage once.
 logger.setLevel(logging.CRITICAL)
 
 _CONNECT_SECONDS = 5
-# Whoever needs a connection then has another one made at once, instead of after a pause that has grown.
+# After this time the next caller triggers a new attempt at once, instead of waiting for the pool's growing backoff.
 _RECONNECT_SECONDS = 1.0
 _PATIENCE = 0.25
 _HOUSEKEEPING_SECONDS = 60.0
@@ -38,19 +38,19 @@ _HOUSEKEEPING_SECONDS = 60.0
 class PostgresPool:
     """Connections to one server as one user.
 
-    What is given back stays at hand for the next caller, which costs a fifth of psycopg's own queue; it goes
-    through that queue only when somebody waits there, or now and then for its housekeeping.
+    A released connection is kept in an idle list for the next caller, at a fifth of the cost of psycopg's own queue. It
+    returns to that queue only if a caller waits there, or after a minute for psycopg's housekeeping.
 
     :param config: the adapter's configuration.
     :param timeout: seconds a statement may take on the server; 0 for no limit.
-    :param settings: what the names of the settings begin with that the configuration came from, for messages.
+    :param settings: prefix of the names of the settings, for messages.
     """
 
     def __init__(self, config: Mapping[str, Any], timeout: float, settings: str) -> None:
         self._place = Place.of(config, settings)
         self._attempts = Attempts()
         self._wait = float(config.get("pool_timeout", 5.0))
-        self._at_hand: deque[PostgresConnection] = deque()
+        self._idle: deque[PostgresConnection] = deque()
         self._out: set[PostgresConnection] = set()
         self._waiting = 0
         self._lock = threading.Lock()
@@ -70,60 +70,64 @@ class PostgresPool:
         self._pool.open(wait=False)
 
     def close(self) -> None:
-        """Close all connections."""
+        """Close all idle connections, and the others when they are released."""
         self._hand_over()
         self._pool.close(timeout=1.0)
 
     def acquire(self, context: Context) -> PostgresConnection:
-        """A connection that was alive a moment ago; waits for one until the deadline at most.
+        """Return a live connection, waiting for one until the deadline at most.
 
-        :raises ConnectFailed: when the server does not take connections; says why, as far as it is known.
-        :raises CredentialsRefused: when it does not accept the user or the password.
-        :raises Throttled: when it has no room for another connection.
-        :raises PoolExhausted: when all connections stay in use.
+        :raises ConnectFailed: if the server does not accept connections; states the reason if known.
+        :raises CredentialsRefused: if the server rejects the user or the password.
+        :raises Throttled: if the server has no free connection slot.
+        :raises PoolExhausted: if all connections remain in use.
         """
         deadline = min(context.deadline, monotonic() + self._wait)
         while True:
-            connection = self._taken_at_hand() or self._from_pool(deadline)
+            connection = self._take_idle() or self._take_from_pool(deadline)
             if connection.is_alive():
                 return connection
-            # What is closed the pool replaces at once; after a check of its own it would wait seconds.
+            # The pool replaces a closed connection at once; its own check would cause a backoff of seconds.
             connection.close()
             self._put_back(connection)
 
     def release(self, connection: PostgresConnection) -> None:
-        """Give a connection back; a broken one is replaced."""
+        """Return a connection to the pool, which replaces a broken one."""
         due = monotonic() - connection.taken_at > _HOUSEKEEPING_SECONDS or self._pool.closed
-        if due or self._somebody_waits() or not connection.is_idle():
+        if due or self._has_waiters() or not connection.is_idle():
             self._put_back(connection)
             return
-        self._at_hand.append(connection)
-        # Whoever began to wait a moment ago looked here before, or is seen now: one of the two is certain.
-        if self._somebody_waits():
+        self._idle.append(connection)
+        # Check again: a caller counts itself as waiting before it looks in the idle list, so one that missed this
+        # connection is counted by now.
+        if self._has_waiters():
             self._hand_over()
 
     def counts(self) -> dict[str, int]:
-        """Connections now: open, idle, and callers that wait."""
+        """Current numbers of open connections, idle connections and waiting callers."""
         stats = self._pool.get_stats()
         return {
             "pool_size": stats.get("pool_size", 0),
-            "pool_available": stats.get("pool_available", 0) + len(self._at_hand),
+            "pool_available": stats.get("pool_available", 0) + len(self._idle),
             "requests_waiting": stats.get("requests_waiting", 0),
         }
 
     def problem(self) -> str | None:
-        """Why the last attempt to connect failed; None if it did not."""
+        """The reason why the last connection attempt failed; None if it succeeded."""
         failure = self._attempts.failure
         return None if failure is None else str(connect_failure(failure, self._place))
 
-    def _from_pool(self, deadline: float) -> PostgresConnection:
+    def _take_from_pool(self, deadline: float) -> PostgresConnection:
         with self._lock:
             self._waiting += 1
         try:
-            connection = self._taken_at_hand() or self._next(deadline)
+            connection = self._take_idle() or self._wait_for_connection(deadline)
         except PoolTimeout as error:
             if self._out:
-                raise PoolExhausted("all connections stayed in use") from error
+                raise PoolExhausted(
+                    f"all {len(self._out)} connections to PostgreSQL remained in use; "
+                    f"raise {self._place.settings}_MAX_CONNECTIONS or shorten transactions"
+                ) from error
             raise self._failure(error) from self._reason(error)
         except psycopg.OperationalError as error:
             raise self._failure(error) from self._reason(error)
@@ -134,9 +138,9 @@ class PostgresPool:
         connection.taken_at, connection.give_back = monotonic(), self.release
         return connection
 
-    def _next(self, deadline: float) -> PostgresConnection:
+    def _wait_for_connection(self, deadline: float) -> PostgresConnection:
         failed_before = self._failed_attempts()
-        # As long as there is no connection at all, waiting is of use only while the server may yet take one.
+        # While no connection is in use, none can be released: waiting only helps if the server accepts a new one.
         while not self._out and monotonic() < deadline:
             try:
                 return self._pool.getconn(timeout=min(_seconds_until(deadline), _PATIENCE))
@@ -145,28 +149,30 @@ class PostgresPool:
         return self._pool.getconn(timeout=_seconds_until(deadline))
 
     def _hand_over(self) -> None:
-        """Let psycopg's pool have what is at hand."""
-        while (connection := self._taken_at_hand()) is not None:
+        """Return all connections of the idle list to psycopg's pool."""
+        while (connection := self._take_idle()) is not None:
             self._put_back(connection)
 
     def _put_back(self, connection: PostgresConnection) -> None:
         self._out.discard(connection)
         self._pool.putconn(connection)
 
-    def _taken_at_hand(self) -> PostgresConnection | None:
+    def _take_idle(self) -> PostgresConnection | None:
         try:
-            return self._at_hand.pop()
+            return self._idle.pop()
         except IndexError:
             return None
 
-    def _somebody_waits(self) -> bool:
+    def _has_waiters(self) -> bool:
         return self._waiting > 0
 
     def _failed_attempts(self) -> int:
         return self._pool.get_stats().get("connections_errors", 0)
 
     def _refuse_if_down(self, failed_before: int, error: PoolTimeout) -> None:
-        """While a server is down the pool only waits; its failed attempts tell, or its port in a moment."""
+        """Raise if the server is down, where the pool would only wait: if an attempt has failed since, or if the port
+        cannot be connected to.
+        """
         failed: BaseException | None = error if self._failed_attempts() > failed_before else self._port_problem()
         if failed is not None:
             raise self._failure(failed) from self._reason(failed)
@@ -175,7 +181,7 @@ class PostgresPool:
         return connect_failure(self._reason(error), self._place)
 
     def _reason(self, error: BaseException) -> BaseException:
-        """What ended the last attempt, where it is known: the pool's ``error`` is only that there is no connection."""
+        """The failure of the last connection attempt, if known; the pool's own ``error`` only reports a timeout."""
         return self._attempts.failure or error
 
     def _port_problem(self) -> OSError | None:
@@ -208,11 +214,11 @@ def _parameters(config: Mapping[str, Any], timeout: float) -> dict[str, Any]:
         "prepare_threshold": 5,
     }
     if config.get("pooler"):
-        # Between transactions a pooler hands the server connection to others: nothing may be left on it.
+        # A pooler gives the server connection to another client after each transaction, so no state may remain on it.
         parameters["prepare_threshold"] = None
     else:
         limit = f" -c statement_timeout={int(timeout * 1000)}" if timeout else ""
         isolation = str(config.get("isolation", "serializable")).replace(" ", r"\ ")
-        # For calls outside of transactions, which begin none by words.
+        # The level for calls outside a transaction, which send no BEGIN.
         parameters["options"] = f"-c timezone=UTC -c default_transaction_isolation={isolation}{limit}"
     return {key: value for key, value in parameters.items() if value is not None or key == "prepare_threshold"}

@@ -1,4 +1,4 @@
-"""What PostgreSQL's error codes mean, whichever way they arrive: one table, the longest prefix wins."""
+"""Maps PostgreSQL's error codes (SQLSTATE) to errors, for all transports; the longest prefix wins."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from database.core.errors import lost_answer
 _TABLE: dict[str, tuple[type[DataError], str]] = {
     "40001": (
         SerializationFailure,
-        "another transaction changed what this one has read or changes; run this one again",
+        "another transaction changed rows that this one has read or written; run this transaction again",
     ),
-    "40P01": (SerializationFailure, "two transactions waited for each other; run this one again"),
-    "42501": (PermissionDenied, "the database's access rules refuse this"),
-    "55P03": (TimedOut, "a lock was not free in time"),
+    "40P01": (SerializationFailure, "the transaction was rolled back to resolve a deadlock; run it again"),
+    "42501": (PermissionDenied, "the database's grants or row level security policies do not permit this operation"),
+    "55P03": (TimedOut, "a lock could not be acquired before the lock timeout"),
     "57014": (Stopped, "the statement ran until the deadline and was stopped"),
     "53300": (Throttled, "the server has no free connection slots"),
     "53": (Unavailable, "the server is out of resources"),
-    "58": (Unavailable, "the server has an input or output error"),
-    "XX": (Unavailable, "the server has an internal error"),
-    "25P02": (TransactionError, "the transaction has failed; roll it back"),
-    "25006": (Unavailable, "the server takes no writes now"),
-    "28": (ConnectFailed, "the server refused the user or the password"),
-    "3D": (ConnectFailed, "there is no such database"),
-    "42P01": (SchemaMismatch, "the database lacks a table; its migrations are not up to date"),
-    "42703": (SchemaMismatch, "the database lacks a column; its migrations are not up to date"),
+    "58": (Unavailable, "the server had an input or output error"),
+    "XX": (Unavailable, "the server had an internal error"),
+    "25P02": (TransactionError, "an earlier statement of the transaction has failed; roll it back"),
+    "25006": (Unavailable, "the server is read-only; it may be a standby"),
+    "28": (ConnectFailed, "the server rejected the user or the password"),
+    "3D": (ConnectFailed, "the database does not exist"),
+    "42P01": (SchemaMismatch, "the database lacks a table; run its migrations (flask db upgrade)"),
+    "42703": (SchemaMismatch, "the database lacks a column; run its migrations (flask db upgrade)"),
 }
 
 _KINDS = {
@@ -45,13 +45,13 @@ _KINDS = {
 }
 
 _LOST = ("08", "57P", "25P03", "25P04")
-"""The connection or the server went away; what was under way may have happened."""
+"""Prefixes of codes that mean that the connection was lost, so that a statement under way may have been applied."""
 
 
 def error_for(state: str, *, may_have_applied: bool) -> DataError | None:
-    """The data layer's error for a code outside class 23; None if the statement itself is wrong.
+    """The data layer's error for a code outside class 23; None if the statement itself is invalid.
 
-    :param may_have_applied: whether a write was on its way, so that losing its answer leaves it unknown.
+    :param may_have_applied: whether a write was under way, so that a lost response leaves its outcome unknown.
     """
     if state.startswith(_LOST):
         return lost(may_have_applied=may_have_applied)
@@ -63,17 +63,17 @@ def error_for(state: str, *, may_have_applied: bool) -> DataError | None:
 
 
 def lost(*, may_have_applied: bool) -> DataError:
-    """The connection broke while a statement was under way."""
+    """The error for a connection lost while a statement was under way."""
     return lost_answer("the connection to the server was lost", reads=not may_have_applied)
 
 
 def violation(state: str, constraint: str | None, row: int | None) -> ConstraintViolated:
     """The error for a code of class 23.
 
-    :param constraint: its name, or ``table.column``, where known.
-    :param row: the zero-based index of the refused row, where known.
+    :param constraint: its name, or ``table.column``, if known.
+    :param row: the zero-based index of the refused row, if known.
     """
     kind = _KINDS.get(state)
     where = f" on {constraint}" if constraint else ""
     words = kind.value if kind else "integrity"
-    return ConstraintViolated(f"the {words} constraint{where} does not hold", kind=kind, constraint=constraint, row=row)
+    return ConstraintViolated(f"the {words} constraint{where} is violated", kind=kind, constraint=constraint, row=row)

@@ -1,4 +1,4 @@
-"""The PostgreSQL behind a Supabase project: every call runs as its caller, so row level security decides."""
+"""The PostgreSQL of a Supabase project: every call runs as its caller, so that row level security applies."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ _KNOWN_ROLES = "select rolname from pg_roles where rolname in ('anon', 'authenti
 
 
 class SupabaseDirectBackend(PostgresBackend):
-    """Each transaction sets the caller's role and claims with ``set local``: nothing of one request is left for
-    the next. A server without Supabase's roles gets the claims only, and the connection info says so.
+    """Each transaction sets the caller's role and claims with ``set local``, so that they end with it. On a server
+    without Supabase's roles only the claims are set, which the connection info reports.
     """
 
     kind: ClassVar[str] = "supabase_direct"
@@ -46,7 +46,11 @@ class SupabaseDirectBackend(PostgresBackend):
             self._pool.release(connection)
         self._has_roles = found >= ROLES
         if not self._has_roles:
-            logger.warning("%s has no roles anon, authenticated and service_role: only claims are set", self.name)
+            logger.warning(
+                "%s lacks Supabase's roles (anon, authenticated, service_role): transactions set only the caller's "
+                "claims, not the role; create the roles or use a Supabase database",
+                self.name,
+            )
 
     def enforces_access(self, operation: Operation) -> bool | None:
         return self._has_roles
@@ -66,7 +70,7 @@ class SupabaseDirectBackend(PostgresBackend):
 
 
 class SupabaseDirectAdapter(PostgresAdapter):
-    """Config as :class:`PostgresAdapter`; ``host`` is the project's database or its pooler (then ``pooler``)."""
+    """Config as for :class:`PostgresAdapter`; ``host`` is the project's database, or its pooler (with ``pooler``)."""
 
     backend_class = SupabaseDirectBackend
     backend: SupabaseDirectBackend

@@ -1,4 +1,4 @@
-"""Supabase over HTTP, through the official client: PostgREST for rows and functions, Auth for sessions."""
+"""Supabase over HTTP, through the official client: PostgREST for rows and functions, Supabase Auth for sessions."""
 
 from typing import TYPE_CHECKING
 

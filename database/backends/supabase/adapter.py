@@ -49,7 +49,7 @@ _CAPABILITIES = Capabilities(
 
 
 class SupabaseBackend(BufferedBackend):
-    """Speaks to PostgREST, and commits with a function of the project's database."""
+    """Reads through PostgREST and commits through a function of the project's database."""
 
     kind: ClassVar[str] = "supabase_http"
     capabilities = _CAPABILITIES
@@ -63,8 +63,8 @@ class SupabaseBackend(BufferedBackend):
         self._encoder = Encoder(self.schema, encode)
         self._handlers: dict[type[Operation], Callable[[Any, Context], Result]] = {
             Ping: self._ping,
-            Call: self._called,
-            QueryCall: self._called,
+            Call: self._call_function,
+            QueryCall: self._call_function,
             CommitRequest: self._commit,
             Validation: self._commit,
             ReadChanges: self._read_changes,
@@ -78,7 +78,7 @@ class SupabaseBackend(BufferedBackend):
         return handler(operation, context)
 
     def open(self, context: Context) -> None:
-        """Nothing to do: each request finds or makes its connection."""
+        """Nothing to do: each request takes a connection from the pool or opens one."""
 
     def close(self) -> None:
         self.client.close()
@@ -88,13 +88,13 @@ class SupabaseBackend(BufferedBackend):
         _inherited.append(self.client)
 
     def describe(self) -> dict[str, Any]:
-        by_caller = "each caller's token, checked by the project"
-        by_service = "none: every call has the service's rights, only the application's own rules apply"
+        by_caller = "by each caller's token, which the project verifies"
+        by_service = "none: every call has the service role's rights, so only the application's access rules apply"
         return {"url": self._url, "row_security": by_caller if self._keys.row_security else by_service}
 
     def refuse_unsupported(self, operation: Operation) -> None:
         if isinstance(operation, ReadChanges) and not self._keys.has_secret:
-            detail = "the feed of changes is for the application itself, which needs the secret key in SUPABASE_KEY"
+            detail = "the change feed needs the project's secret key; set SUPABASE_KEY to it"
             raise Unsupported("changes", backend=self.name, detail=detail)
         super().refuse_unsupported(operation)
 
@@ -109,12 +109,12 @@ class SupabaseBackend(BufferedBackend):
         self.client.fetch(page, context.acting_as(self._keys.application))
         return Result()
 
-    def _called(self, operation: Call, context: Context) -> Result:
+    def _call_function(self, operation: Call, context: Context) -> Result:
         value = self.client.call(operation.function, operation.arguments, context, reads=operation.reads)
         return Result(value=value, returns_rows=False)
 
     def _read_changes(self, operation: ReadChanges, context: Context) -> Result:
-        # The log is the application's to read, whoever asks.
+        # The log is read with the application's rights, whoever the caller is.
         arguments = {"after": operation.cursor, "most": operation.limit}
         return Result(value=page(self.client.call(_CHANGES, arguments, context.acting_as(SERVICE), reads=True)))
 
@@ -123,7 +123,8 @@ class SupabaseBackend(BufferedBackend):
         request = self._encoder.commit(operation, actor)
         function = _COMMIT
         if len(operation.parties) > 1:
-            # A function of its own: a database that lacks it would take everything for the application's.
+            # A separate function, because an older isthmus_commit would ignore the parties and write all with the
+            # application's rights.
             request["parties"] = [self._keys.party(identity) for identity in operation.parties]
             function = _COMMIT_AS
         self.client.call(function, {"request": body(request)}, context, reads=operation.reads)
@@ -131,12 +132,12 @@ class SupabaseBackend(BufferedBackend):
 
 
 class SupabaseAdapter(DatabaseAdapter):
-    """Config: ``url`` of the project, its API ``key`` (secret or publishable), and ``anon_key``, the publishable one
-    beside a secret ``key``.
+    """Config: the project's ``url``, its API ``key`` (secret or publishable), and ``anon_key``, the publishable key if
+    ``key`` is the secret one.
 
-    With a publishable key each user's calls carry that user's token and row level security decides; the
-    application's own calls take a secret key. With a secret key alone all calls are the service's, and only the
-    application's rules protect the rows.
+    With a publishable key each user's calls carry the user's token and row level security applies; the application's
+    own calls need a secret key. With only a secret key all calls have the service role's rights, and only the
+    application's access rules protect the rows.
 
     :raises ValueError: if the URL or a key is missing or of the wrong kind.
     """
@@ -145,7 +146,7 @@ class SupabaseAdapter(DatabaseAdapter):
     backend: SupabaseBackend
 
     def auth(self) -> SupabaseAuth:
-        """Signing in and up with the project's own users."""
+        """Sign-in and sign-up with the project's own users."""
         self.opened()
         return SupabaseAuth(self.backend.client, self.settings.timeout)
 
@@ -155,7 +156,7 @@ class SupabaseAdapter(DatabaseAdapter):
 
 
 _inherited: list[SupabaseClient] = []
-"""Clients that a fork left in the child; their sockets are the parent's."""
+"""Clients inherited by a forked child; kept referenced, so that no finalizer closes the parent's connections."""
 
 
 def _checked_url(url: Any) -> str:
@@ -164,5 +165,5 @@ def _checked_url(url: Any) -> str:
     except (httpx.InvalidURL, TypeError):
         parsed = httpx.URL()
     if parsed.scheme not in {"http", "https"} or not parsed.host or parsed.userinfo:
-        raise ValueError("SUPABASE_URL is needed: the project's address, such as https://<project>.supabase.co")
+        raise ValueError("SUPABASE_URL must be the project's URL, such as https://<project>.supabase.co")
     return str(parsed).rstrip("/")

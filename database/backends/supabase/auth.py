@@ -1,4 +1,4 @@
-"""Signing in and up with Supabase Auth."""
+"""Sign-in and sign-up with Supabase Auth."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _REFUSED: dict[str, tuple[type[DataError], str]] = {
     "invalid_credentials": (PermissionDenied, "the e-mail address or the password is wrong"),
     "email_not_confirmed": (PermissionDenied, "the e-mail address is not confirmed yet"),
     "user_banned": (PermissionDenied, "the user is banned"),
-    "signup_disabled": (PermissionDenied, "the project admits no new users"),
-    "email_provider_disabled": (PermissionDenied, "the project admits no users by e-mail address"),
-    "user_already_exists": (Conflict, "there is a user with this e-mail address"),
-    "email_exists": (Conflict, "there is a user with this e-mail address"),
+    "signup_disabled": (PermissionDenied, "the Supabase project does not allow sign-ups"),
+    "email_provider_disabled": (PermissionDenied, "the Supabase project does not allow sign-in by e-mail address"),
+    "user_already_exists": (Conflict, "a user with this e-mail address exists already"),
+    "email_exists": (Conflict, "a user with this e-mail address exists already"),
 }
 
 
 @dataclass(frozen=True, slots=True)
 class SupabaseSession:
-    """A user and what they may show for it.
+    """A user and the user's tokens.
 
     :ivar access_token: None until a new user has confirmed the e-mail address.
-    :ivar expires_at: when the access token ends, UTC.
+    :ivar expires_at: when the access token expires, UTC.
     """
 
     user_id: str
@@ -54,9 +54,9 @@ class SupabaseSession:
 
 
 class SupabaseAuth:
-    """Supabase Auth without a session of its own: each call returns one and forgets it.
+    """A stateless client of Supabase Auth: each call returns a session and keeps none.
 
-    :param timeout: seconds for a call; 0 leaves the caller's own deadline alone.
+    :param timeout: seconds for a call; 0 to use only the caller's own deadline.
     """
 
     def __init__(self, client: SupabaseClient, timeout: float) -> None:
@@ -64,18 +64,18 @@ class SupabaseAuth:
         self._timeout = timeout
 
     def sign_in(self, email: str, password: str) -> SupabaseSession:
-        """A session for an existing user.
+        """Sign in an existing user and return the session.
 
-        :raises PermissionDenied: if the address or the password is wrong; it does not say which.
+        :raises PermissionDenied: if the address or the password is wrong, without saying which.
         """
         with self._calling(writes=False) as auth:
             return _session(auth.sign_in_with_password({"email": email, "password": password}))
 
     def sign_up(self, email: str, password: str) -> SupabaseSession:
-        """A new user, with a session unless the address has to be confirmed first.
+        """Create a user; the result has tokens unless the address must be confirmed first.
 
-        :raises Conflict: if there is such a user.
-        :raises InvalidQuery: if the address or the password does not satisfy the project.
+        :raises Conflict: if the user exists already.
+        :raises InvalidQuery: if the project does not accept the address or the password.
         """
         with self._calling(writes=True) as auth:
             return _session(auth.sign_up({"email": email, "password": password}))
@@ -86,7 +86,7 @@ class SupabaseAuth:
         if self._timeout:
             context = context.until(monotonic() + self._timeout)
         key = self._client.keys.public
-        # One for each call: it keeps the session, and would speak for this user from then on.
+        # A new client for each call, because it keeps the session and would act as this user from then on.
         auth = SupabaseAuthClient(
             url=self._client.auth_url,
             headers={"apikey": key, "Authorization": f"Bearer {key}"},
@@ -106,7 +106,7 @@ class SupabaseAuth:
 def _session(response: Any) -> SupabaseSession:
     user, session = response.user, response.session
     if user is None:
-        raise InvalidQuery("Supabase Auth answered without a user")
+        raise InvalidQuery("Supabase Auth returned no user")
     if session is None:
         return SupabaseSession(user.id, user.email or "")
     expires_at = None if session.expires_at is None else datetime.fromtimestamp(session.expires_at, UTC)
@@ -118,7 +118,7 @@ def _translated(error: AuthError, answer: Exchange) -> DataError:
         kind, message = _REFUSED[error.code]
         return kind(message)
     if not answer.status:
-        return InvalidQuery("Supabase Auth needs an e-mail address and a password")
+        return InvalidQuery("the e-mail address or the password is missing")
     if isinstance(error, AuthApiError) and 400 <= answer.status < 500 and answer.status not in {401, 403, 429}:
         return InvalidQuery(f"Supabase Auth refused the request ({error.code or answer.status})")
     return by_status(answer)

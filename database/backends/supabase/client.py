@@ -1,4 +1,4 @@
-"""The official client, used so that no request leaves anything behind for the next."""
+"""The official client, used without its state, so that requests do not affect each other."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _NO_CONTENT = 204
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A select that a URL can express; its parts are checked."""
+    """A query that a URL can express; its parts are validated."""
 
     table: str
     columns: Sequence[str]
@@ -50,17 +50,17 @@ class PageRequest:
 
 
 class FetchedPage(NamedTuple):
-    """The rows as they came, and the number of all that match if it was asked for."""
+    """The rows as received, and the number of all matching rows if the request asked for it."""
 
     rows: list[dict[str, Any]]
     total: int | None
 
 
 class SupabaseClient:
-    """One project's API. The client's own state is never used: each request carries its caller's headers.
+    """One project's API. Each request carries its caller's headers; the official client's own state is not used.
 
-    :param url: the project's address.
-    :param max_connections: at the same time; 0 for no limit.
+    :param url: the project's URL.
+    :param max_connections: maximum number of concurrent connections; 0 for no limit.
     """
 
     def __init__(self, url: str, keys: ApiKeys, max_connections: int) -> None:
@@ -77,7 +77,7 @@ class SupabaseClient:
         self.http.close()
 
     def builder(self, page: PageRequest) -> SyncSelectRequestBuilder:
-        """The official request builder for a page; nothing is sent."""
+        """The official request builder for a page; sends nothing."""
         count = CountMethod.exact if page.count else None
         builder = self._rest.from_(page.table).select(*page.columns, count=count)
         if page.where is not None:
@@ -89,9 +89,9 @@ class SupabaseClient:
         return builder.offset(page.offset) if page.offset else builder
 
     def fetch(self, builder: SyncSelectRequestBuilder, context: Context, *, exactly: bool = False) -> FetchedPage:
-        """Send a select. :raises DataError: unless a list of objects came back.
+        """Send a query and return its rows. :raises DataError: also if the response is not a list of objects.
 
-        :param exactly: the rows as :func:`~database.backends.supabase.rows.exact` reads them.
+        :param exactly: parse the rows with :func:`~database.backends.supabase.rows.exact`.
         """
         with self._sending(builder.request, context, writes=False) as answer:
             response = builder.execute()
@@ -101,18 +101,18 @@ class SupabaseClient:
         return FetchedPage(rows, response.count)
 
     def ask(self, function: str, arguments: Mapping[str, Any], context: Context) -> Any:
-        """What a function returned that changes nothing, as :func:`~database.backends.supabase.rows.exact` reads it."""
+        """Call a read-only function; its value is parsed with :func:`~database.backends.supabase.rows.exact`."""
         builder = self._rest.rpc(function, dict(arguments))
         with self._sending(builder.request, context, writes=False, function=function) as answer:
-            # The official client reads no number of more than 4,300 digits.
+            # The official client raises ValueError for a number of more than 4,300 digits.
             with suppress(ValueError):
                 builder.execute()
             return _exact(answer)
 
     def call(self, function: str, arguments: Mapping[str, Any], context: Context, *, reads: bool = False) -> Any:
-        """Call a database function and return what it returned, any JSON value; None for nothing.
+        """Call a database function and return its value, any JSON value; None if it returns nothing.
 
-        :param reads: the function changes nothing, so that a lost answer leaves no doubt.
+        :param reads: whether the function changes nothing, so that a call whose response was lost may be retried.
         """
         builder = self._rest.rpc(function, dict(arguments))
         with self._sending(builder.request, context, writes=not reads, function=function) as answer:
@@ -123,10 +123,10 @@ class SupabaseClient:
     def _sending(
         self, request: RequestConfig[httpx.Client], context: Context, *, writes: bool, function: str | None = None
     ) -> Iterator[Exchange]:
-        """Around the sending of one request: its caller's headers, its deadline, and its errors as ours."""
+        """Wrap the sending of one request: set the caller's headers and the deadline, and translate errors."""
         headers = request.headers
         headers.update(self.keys.headers(context.identity))
-        # In other zones the first and the last moments lie in years that no datetime has.
+        # In other time zones the earliest and latest timestamps would fall outside the years that a datetime can have.
         headers["Prefer"] = ",".join(filter(None, (headers.get("Prefer"), "timezone=UTC")))
         with exchange(context.deadline, writes=writes) as answer:
             try:
@@ -142,9 +142,9 @@ class SupabaseClient:
 
 
 def _genuine(data: Any, answer: Exchange) -> Any:
-    """The data of a successful answer if it was JSON.
+    """The data of a successful response, provided that its body was JSON.
 
-    The official client hands on text that it cannot read as text, and an empty body as an empty list.
+    The official client returns a body that is not JSON as text, and an empty body as an empty list.
     """
     first = answer.body.lstrip()[:1]
     if not first or (isinstance(data, str) and first != b'"'):

@@ -1,4 +1,4 @@
-"""PostgREST's answers as errors of the data layer: by its own codes, by PostgreSQL's, and by the HTTP status."""
+"""Maps PostgREST's error responses to the data layer's errors: by its own codes, PostgreSQL's, and the HTTP status."""
 
 from __future__ import annotations
 
@@ -30,41 +30,41 @@ _SQLSTATE = re.compile(r"[0-9A-Z]{5}")
 _TOTAL = re.compile(r"\*/(\d+)")
 
 _NOT_ACCEPTED = (
-    "the Supabase project does not accept the caller's token; docs/supabase.md says how it is made to trust this "
+    "the Supabase project rejected the caller's token; docs/supabase.md describes how to make it trust this "
     "application's keys"
 )
-_MIGRATE = "its migrations are not up to date, or PostgREST has not reloaded its schema"
+_MIGRATE = "run its migrations (flask db upgrade), or reload PostgREST's schema cache"
 
 _POSTGREST: Mapping[str, tuple[type[DataError], str]] = {
     "PGRST000": (Unavailable, "PostgREST cannot connect to the database"),
-    "PGRST002": (Unavailable, "PostgREST has not read the database's schema yet"),
+    "PGRST002": (Unavailable, "PostgREST has not loaded the database's schema yet"),
     "PGRST003": (Unavailable, "PostgREST had no free connection to the database in time"),
-    "PGRST106": (SchemaMismatch, "the project's API does not expose the schema"),
+    "PGRST106": (SchemaMismatch, "the Supabase project's API does not expose the schema; add it in the API settings"),
     "PGRST204": (SchemaMismatch, f"the database lacks a column; {_MIGRATE}"),
     "PGRST205": (SchemaMismatch, f"the database lacks a table; {_MIGRATE}"),
     "PGRST301": (PermissionDenied, _NOT_ACCEPTED),
-    "PGRST302": (PermissionDenied, "the Supabase project does not admit callers without a token"),
+    "PGRST302": (PermissionDenied, "the Supabase project does not allow requests without a token"),
     "PGRST303": (PermissionDenied, _NOT_ACCEPTED),
 }
 
 _NOT_APPLIED_STATUSES: Mapping[int, tuple[type[DataError], str]] = {
-    403: (PermissionDenied, "the Supabase project refuses this"),
-    413: (InvalidQuery, "the request is too large for the project"),
-    414: (InvalidQuery, "the request's URL is too long for the project"),
+    403: (PermissionDenied, "the Supabase project does not permit this operation"),
+    413: (InvalidQuery, "the request body exceeds the Supabase project's size limit"),
+    414: (InvalidQuery, "the request's URL exceeds the Supabase project's length limit"),
 }
 
 OWN_FUNCTION = "isthmus_"
-"""What the names of the functions begin with that the data layer itself installs and calls."""
+"""Prefix of the names of the functions that the data layer installs and calls."""
 
 
 class PastTheEnd(InvalidQuery):
-    """A page behind the last row was asked for together with the count.
+    """A page after the last row was requested together with the count.
 
     :param total: the number of rows, which is less than the page's offset.
     """
 
     def __init__(self, total: int) -> None:
-        super().__init__("the page lies behind the last row")
+        super().__init__("the offset is greater than the number of rows")
         self.total = total
 
 
@@ -91,12 +91,12 @@ def translated(error: APIError, answer: Exchange, function: str | None = None) -
 
 
 def by_status(answer: Exchange) -> DataError:
-    """The error for an answer that PostgREST did not write, or that tells no more than its status."""
+    """The error for a response that is not from PostgREST or has no more information than its status."""
     status = answer.status
     if status == 401:
-        return CredentialsRefused("the Supabase project refuses the API key in SUPABASE_KEY or SUPABASE_ANON_KEY")
+        return CredentialsRefused("the Supabase project rejected the API key; check SUPABASE_KEY and SUPABASE_ANON_KEY")
     if status == _TOO_MANY:
-        return Throttled("the Supabase project asked to slow down", retry_after=_wait(answer))
+        return Throttled("the Supabase project limits the request rate; retry later", retry_after=_wait(answer))
     if status in _NOT_APPLIED_STATUSES:
         kind, message = _NOT_APPLIED_STATUSES[status]
         return kind(message)
@@ -104,8 +104,8 @@ def by_status(answer: Exchange) -> DataError:
 
 
 def garbled(answer: Exchange) -> DataError:
-    """The error for an answer that is none: a gateway's page, a redirect, JSON of another shape."""
-    return _failed(answer, "what came back is not the Supabase project's answer")
+    """The error for an unexpected response: a gateway's page, a redirect, JSON of another shape."""
+    return _failed(answer, "the response does not have the Supabase API's format")
 
 
 def _failed(answer: Exchange, text: str) -> DataError:
@@ -114,18 +114,20 @@ def _failed(answer: Exchange, text: str) -> DataError:
 
 
 def _wait(answer: Exchange) -> float | None:
-    """The seconds after which the project wants to be asked again, if it says so."""
+    """The seconds of the response's ``Retry-After`` header, if any."""
     return retry_after(answer.headers.get("retry-after"))
 
 
 def _missing_function(function: str) -> DataError:
     if function.startswith(OWN_FUNCTION):
-        return SchemaMismatch(f"the database lacks the function {function}; `flask db supabase-sql` prints it")
-    return NotFound(f"there is no function {function[:64]!r} with these arguments")
+        return SchemaMismatch(
+            f"the database lacks the function {function}; run the output of `flask db supabase-sql` in the project"
+        )
+    return NotFound(f"the database has no function {function[:64]!r} with these arguments")
 
 
 def _other(code: str, error: APIError, answer: Exchange) -> DataError:
-    """A code of PostgREST that says no more than whose fault it is."""
+    """The error for any other code of PostgREST."""
     if answer.status >= 500:
         return _failed(answer, f"PostgREST failed ({code})")
     return InvalidQuery(f"PostgREST refused the request ({code}): {error.message}")
@@ -143,11 +145,11 @@ def _from_database(code: str, error: APIError, answer: Exchange) -> DataError:
 
 _COMMIT: Mapping[str, Callable[[Mapping[str, Any]], DataError]] = {
     "IS409": lambda detail: SerializationFailure(
-        f"a record of {detail.get('table')} was changed meanwhile; run this again"
+        f"another transaction changed rows of table {detail.get('table')!r} that this one has read; run it again"
     ),
-    "IS422": lambda _: InvalidQuery("the key of this commit was used for another one"),
+    "IS422": lambda _: InvalidQuery("the commit's idempotency key was already used for a different commit"),
 }
-"""What ``isthmus_commit`` raises."""
+"""Errors that ``isthmus_commit`` raises."""
 
 
 def _constraint(detail: Mapping[str, Any]) -> str | None:
@@ -157,7 +159,7 @@ def _constraint(detail: Mapping[str, Any]) -> str | None:
 
 
 def _detail(error: APIError) -> Mapping[str, Any]:
-    """The object in an error's DETAIL; empty for the text that PostgreSQL itself writes there."""
+    """The JSON object in an error's DETAIL; empty if DETAIL is PostgreSQL's own text."""
     if not isinstance(error.details, str):
         return error.details if isinstance(error.details, dict) else {}
     try:

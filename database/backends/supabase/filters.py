@@ -1,9 +1,9 @@
-r"""The portable filter as PostgREST reads it in a URL, and which filters have to travel in a body instead.
+r"""The portable filter as a PostgREST URL, and which filters must be sent in a request body instead.
 
-Only plain operands stand in a URL. PostgREST unescapes a quoted value, but not everything that reads its URLs does,
-and a reader that takes ``\"`` for the end of a value would let the value speak as a filter. Patterns become regular
-expressions: PostgREST takes every ``*`` of a ``like`` for ``%`` and knows no way to escape it. It names no collation,
-which only matters where a column was not declared with ours.
+A URL contains only plain operands. PostgREST unescapes quoted values, but other programs that parse its URLs may not:
+one that reads ``\"`` as the end of a value would interpret the rest of the value as a filter. Patterns become regular
+expressions, because PostgREST replaces every ``*`` of a ``like`` by ``%`` and has no escape for it. A URL cannot name a
+collation, which only matters for columns that were not declared with ours.
 """
 
 from __future__ import annotations
@@ -42,13 +42,13 @@ _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 
 def fits_url(table: TableSchema, where: Filter | None, order: Sequence[Order]) -> bool:
-    """Whether a URL can say exactly what a checked filter and order mean, whoever reads it."""
+    """Whether a URL can express a checked filter and order exactly, whichever program reads it."""
     sorts = all(_by_code_point(table, key.column) for key in order)
     return sorts and all(_condition_fits(table, condition) for condition in conditions(where))
 
 
 def expression(where: Filter) -> str:
-    """A checked filter that :func:`fits_url` as a term of PostgREST's ``and=(...)`` and ``or=(...)``."""
+    """A checked filter for which :func:`fits_url` is true, as a term of PostgREST's ``and=(...)`` and ``or=(...)``."""
     match where:
         case And(parts):
             return f"and({_terms(parts)})" if parts else _TRUE
@@ -80,14 +80,14 @@ def _condition(column: str, operator: str, value: Any) -> str:
 def _membership(column: str, values: Sequence[Any]) -> str:
     if not values:
         return _FALSE
-    # PostgREST takes a list of one empty text for an empty list.
+    # PostgREST parses a list of one empty string as an empty list.
     if len(values) == 1:
         return f"{column}.eq.{_operand(values[0])}"
     return f"{column}.in.({','.join(map(_operand, values))})"
 
 
 def _regular_expression(operator: str, value: str) -> str:
-    """A pattern, or the text to look for, without backslashes: they are risky, and brackets do as well."""
+    """A pattern or a text as a regular expression; escapes with brackets, because backslashes are not safe in a URL."""
     if operator == "contains":
         return "".join(map(_literal, value))
     literal = _either_case if operator == "ilike" else _literal
@@ -129,7 +129,7 @@ def _plain(value: Any) -> bool:
 
 
 def _by_code_point(table: TableSchema, name: str) -> bool:
-    """Whether the database compares the column by code point of its own accord."""
+    """Whether the database compares the column by code point by default."""
     if table.columns[name].kind is not TEXT or _is_uuid(table, name):
         return True
     return getattr(table.source.c[name].type.dialect_impl(_POSTGRESQL), "collation", None) == "C"

@@ -1,4 +1,4 @@
-"""Whose rights a request has: a project's API keys and the caller's own token."""
+"""The credentials of a request: the project's API keys and the caller's own token."""
 
 from __future__ import annotations
 
@@ -19,22 +19,23 @@ _AUTHENTICATED = "authenticated"
 
 
 def is_secret(key: str) -> bool:
-    """Whether an API key may do everything: by its prefix, or by the role that a legacy key (a JWT) claims.
+    """Whether an API key is secret (bypasses row level security), by its prefix or by a legacy key's role claim.
 
-    The claim is read, not verified: the project verifies it, and here it only decides how the key is used.
-    :raises ValueError: if it is no key of a Supabase project; the message does not contain it.
+    The claim is not verified here: the project does that, and here it only decides how the key is used.
+
+    :raises ValueError: if it is not an API key of a Supabase project; the message does not contain it.
     """
     role = next((role for prefix, role in _PREFIXES.items() if key.startswith(prefix)), None) or _claimed_role(key)
     if role not in {_SERVICE_ROLE, "anon"}:
-        raise ValueError("it is neither a secret nor a publishable key of a Supabase project")
+        raise ValueError("must be a secret or publishable API key of a Supabase project")
     return role == _SERVICE_ROLE
 
 
 class ApiKeys:
-    """The keys of one project.
+    """The API keys of one project.
 
-    With a publishable key every user's request carries that user's token, and row level security decides. With a
-    secret key alone every request is the service's, and the application's own rules decide.
+    With a publishable key every user's request carries the user's token, and row level security applies. With only a
+    secret key every request has the service role's rights, and only the application's access rules apply.
 
     :param key: ``SUPABASE_KEY``, a secret or a publishable key.
     :param anon_key: ``SUPABASE_ANON_KEY``, the publishable key, if ``key`` is secret.
@@ -43,7 +44,7 @@ class ApiKeys:
 
     def __init__(self, key: str | None, anon_key: str | None = None) -> None:
         if not key:
-            raise ValueError("SUPABASE_KEY is needed: the project's secret or publishable API key")
+            raise ValueError("SUPABASE_KEY must be the project's secret or publishable API key")
         secret = _checked("SUPABASE_KEY", key)
         if anon_key and _checked("SUPABASE_ANON_KEY", anon_key):
             raise ValueError("SUPABASE_ANON_KEY must be the publishable key, not a secret one")
@@ -52,44 +53,46 @@ class ApiKeys:
 
     @property
     def row_security(self) -> bool:
-        """Whether the project itself applies its rules to each caller."""
+        """Whether the project applies row level security to each caller."""
         return self._publishable is not None
 
     @property
     def has_secret(self) -> bool:
-        """Whether the application can speak for itself."""
+        """Whether there is a secret key, which the application's own requests need."""
         return self._secret is not None
 
     @property
     def application(self) -> Identity:
-        """The identity for the application's own sign of life: the service if it has a key, else nobody."""
+        """The identity for the application's own health check: the service with a secret key, else anonymous."""
         return SERVICE if self.has_secret else ANONYMOUS
 
     @property
     def public(self) -> str:
-        """The key for requests on nobody's behalf, such as a sign-in."""
+        """The key for requests without an identity, such as a sign-in."""
         return self._publishable or self._secret or ""
 
     def headers(self, identity: Identity | None) -> dict[str, str]:
-        """The headers that make a request ``identity``'s; None is the application itself.
+        """The headers of a request on behalf of ``identity``; None is the application itself.
 
-        :raises PermissionDenied: if the keys, or the identity without a token, do not allow to speak for it.
+        :raises PermissionDenied: if the required secret key or user token is missing.
         """
         if self._publishable is None or identity is None or identity.role == _SERVICE_ROLE:
             return _headers(self._service_key())
         if identity.token:
             return _headers(self._publishable, identity.token)
         if identity.role == _AUTHENTICATED:
-            raise PermissionDenied("Supabase needs the user's own access token, and this call carries none")
+            raise PermissionDenied("this call for a signed-in user has no access token, which Supabase requires")
         return _headers(self._publishable)
 
     def party(self, identity: Identity | None) -> dict[str, Any] | None:
-        """How the application says in whose name a part of a commit is; None for its own.
+        """The role and claims of one party of a commit; None for the application itself.
 
         :raises PermissionDenied: without the secret key, and where :meth:`headers` raises it.
         """
         if self._secret is None:
-            raise PermissionDenied("a transaction in several names needs the project's secret key in SUPABASE_KEY")
+            raise PermissionDenied(
+                "a transaction with several identities needs the project's secret key; set SUPABASE_KEY to it"
+            )
         if identity is None or identity.role == _SERVICE_ROLE:
             return None
         self.headers(identity)
@@ -98,7 +101,7 @@ class ApiKeys:
 
     def _service_key(self) -> str:
         if self._secret is None:
-            raise PermissionDenied("the application's own calls need the project's secret key in SUPABASE_KEY")
+            raise PermissionDenied("the application's own calls need the project's secret key; set SUPABASE_KEY to it")
         return self._secret
 
     def __repr__(self) -> str:

@@ -1,4 +1,4 @@
-"""Gets and selects over HTTP: through PostgREST's URLs where they can say it, else through ``isthmus_groups``."""
+"""``Get`` and ``Select`` over HTTP: through PostgREST's URLs if they can express the query, else ``isthmus_groups``."""
 
 from __future__ import annotations
 
@@ -45,17 +45,17 @@ from database.core.tables.unreadable import ForeignValue
 from database.core.tables.unreadable import parted
 
 LONGEST_URL = 4_000
-"""Characters of a query that a URL takes; gateways refuse lines from 8 000 on, and the token needs room as well."""
+"""Longest query in a URL, in characters; gateways refuse header lines from 8,000 on, and the token needs room."""
 
 _GROUPS = "isthmus_groups"
 
 
 class SupabaseReader:
-    """Carries out gets and selects.
+    """Executes ``Get`` and ``Select``.
 
-    PostgREST cuts every answer off at a number of rows that only the project knows (``max-rows``), and does not say
-    when it has done so. A page that may have been cut is therefore followed by another, from behind its last row:
-    a page counted by offset would lose or repeat rows when others are written meanwhile.
+    PostgREST truncates every response to a number of rows configured in the project (``max-rows``), without reporting
+    it. After a page that may have been truncated, the reader therefore fetches another one that starts after the last
+    row; paging by offset would skip or repeat rows if others are written meanwhile.
     """
 
     def __init__(self, schema: Schema, client: SupabaseClient) -> None:
@@ -65,31 +65,31 @@ class SupabaseReader:
         self._widest = 0
 
     def get(self, operation: Get, context: Context) -> Result:
-        """The row with an id, or none."""
+        """Read the row with an id, if it exists."""
         query = checked_get(self._schema.table(operation.table), operation)
         return self.select(Select(query.table, query.columns, Where("id", "eq", query.id), limit=1), context)
 
     def select(self, operation: Select, context: Context) -> Result:
-        """The rows, or the groups, that a query asks for."""
+        """Read the rows or the groups of a query."""
         table = self._schema.table(operation.table)
         query = checked_select(table, operation)
         query = replace(query, limit=_passable(query.limit), offset=_passable(query.offset))
         if query.group:
-            return self._groups(table, query, context)
+            return self._fetch_groups(table, query, context)
         if query.limit == 0:
-            # PostgREST takes no offset with it, and of no rows none are passed over.
+            # PostgREST refuses an offset with a limit of 0, where it has no effect anyway.
             query = replace(query, offset=None)
-        return self._rows(table, query, context)
+        return self._fetch_rows(table, query, context)
 
-    def _rows(self, table: TableSchema, query: Select, context: Context) -> Result:
+    def _fetch_rows(self, table: TableSchema, query: Select, context: Context) -> Result:
         wanted = query.columns or tuple(table.columns)
-        # The sort keys are needed to go on behind the last row.
+        # The sort keys are needed to continue after the last row.
         names = tuple(dict.fromkeys((*wanted, *[key.column for key in query.order])))
         query = replace(query, columns=names)
-        rows, wires, total, complete = self._part(table, query, context)
+        rows, wires, total, complete = self._fetch_part(table, query, context)
         moments = 1
         while not complete:
-            more, wires_of_more, _, complete = self._part(table, _behind(query, rows), context)
+            more, wires_of_more, _, complete = self._fetch_part(table, _continuation(query, rows), context)
             rows += more
             wires += wires_of_more
             moments += 1
@@ -105,14 +105,14 @@ class SupabaseReader:
             moments=moments,
         )
 
-    def _part(
+    def _fetch_part(
         self, table: TableSchema, query: Select, context: Context
     ) -> tuple[list[Row], list[Wire], int | None, bool]:
-        """Some of the rows from the first on, as they are and as they came; the total, and whether these are all."""
+        """Fetch the first rows of a query: decoded, and as received; also the total and whether these are all rows."""
         names = tuple(query.columns or ())
         builder = self._builder(table, query)
         if builder is None:
-            answer = self._called(table, query, context)
+            answer = self._fetch_by_function(table, query, context)
             wires, total, complete = _decoded(with_texts, table, names, answer["rows"]), answer["total"], True
         else:
             exactly = ambiguous(names)
@@ -125,11 +125,11 @@ class SupabaseReader:
         return _decoded(decode_selected, table, names, wires), wires, total, complete
 
     def _builder(self, table: TableSchema, query: Select) -> SyncSelectRequestBuilder | None:
-        """The request for a query; None if no URL can say it, or none that is short enough."""
+        """The request for a query; None if no URL of acceptable length can express it."""
         if not fits_url(table, query.where, query.order):
             return None
         columns = selected(table, query.columns or ())
-        # Without a limit all rows are read anyway, and their number tells whether the page was cut.
+        # Without a limit all rows are read anyway, and the count shows whether the page was truncated.
         count = query.count or query.limit is None
         builder = self._client.builder(
             PageRequest(table.name, columns, query.where, query.order, query.limit, query.offset, count)
@@ -138,26 +138,29 @@ class SupabaseReader:
 
     def _is_all(self, query: Select, page: FetchedPage) -> bool:
         got = len(page.rows)
-        # What the project has once returned in one piece, it does not cut off.
+        # The project does not truncate a page smaller than one that it has returned before.
         known = got < self._widest
         self._widest = max(self._widest, got)
         if page.total is not None:
             return got == query.limit or (query.offset or 0) + got >= page.total
         return known or got in {0, query.limit}
 
-    def _called(self, table: TableSchema, query: Select, context: Context) -> dict[str, Any]:
-        """The rows of a query that no URL can say: as groups of one row each, because the id is in all of them."""
+    def _fetch_by_function(self, table: TableSchema, query: Select, context: Context) -> dict[str, Any]:
+        """Fetch the rows of a query that no URL can express: grouped by the id, too, so that each group is one row."""
         names = tuple(query.columns or ())
         if GROUP_COUNT in names:
-            raise InvalidQuery(f"Supabase cannot answer this filter for a table with a column {GROUP_COUNT!r}")
-        return self._ask(replace(query, group=tuple(dict.fromkeys((*names, "id")))), context)
+            raise InvalidQuery(
+                f"on Supabase this filter cannot be used with column {GROUP_COUNT!r} of {table.name}: use a simpler "
+                "filter, or do not select the column"
+            )
+        return self._call_groups(replace(query, group=tuple(dict.fromkeys((*names, "id")))), context)
 
-    def _groups(self, table: TableSchema, query: Select, context: Context) -> Result:
-        answer = self._ask(query, context)
+    def _fetch_groups(self, table: TableSchema, query: Select, context: Context) -> Result:
+        answer = self._call_groups(query, context)
         groups, bad = parted(table, _decoded(decode_groups, table, query.columns or query.group, answer["rows"]))
         return Result(groups, answer["total"], unreadable=bad)
 
-    def _ask(self, query: Select, context: Context) -> dict[str, Any]:
+    def _call_groups(self, query: Select, context: Context) -> dict[str, Any]:
         request = {
             **self._encoder.select(query),
             "group": list(query.group),
@@ -167,26 +170,26 @@ class SupabaseReader:
         }
         answer = self._client.ask(_GROUPS, {"request": body(request)}, context)
         if not isinstance(answer, dict) or not isinstance(answer.get("rows"), list):
-            raise Unavailable(f"{_GROUPS} answered something else than groups")
+            raise Unavailable(f"the function {_GROUPS} returned malformed groups")
         return {"rows": answer["rows"], "total": answer.get("total")}
 
 
 def _passable(value: int | None) -> int | None:
-    """A checked limit or offset that gateways written in JavaScript pass on as it is."""
+    """A checked limit or offset, small enough for gateways written in JavaScript to forward unchanged."""
     return None if value is None else min(value, LARGEST_LIMIT)
 
 
-def _behind(query: Select, rows: Sequence[Row]) -> Select:
-    """The same query for what comes after ``rows``."""
+def _continuation(query: Select, rows: Sequence[Row]) -> Select:
+    """The same query for the rows after ``rows``."""
     limit = None if query.limit is None else query.limit - len(rows)
-    # Behind the last one whose place can be told, those after it are passed over.
+    # Continue after the last row with readable sort keys, and skip the rows after it by offset.
     for passed, row in enumerate(reversed(rows)):
         last = [row[key.column] for key in query.order]
         if ForeignValue not in map(type, last):
             further: Filter = after(query.order, last)
             where = further if query.where is None else And((query.where, further))
             return replace(query, where=where, limit=limit, offset=passed or None, count=False)
-    # While there are none, some may be missing by the total, which was counted after the first of them had come.
+    # Without any rows the total must be counted again: rows may have been inserted between reading and counting.
     return replace(query, limit=limit, offset=(query.offset or 0) + len(rows) or None, count=query.count and not rows)
 
 
@@ -194,5 +197,5 @@ def _decoded(decode: Any, table: TableSchema, names: Sequence[str], rows: Sequen
     try:
         decoded: list[Row] = decode(table, names, rows)
     except (KeyError, TypeError, ValueError) as error:
-        raise Unavailable(f"a row of {table.name} came back in another form than its table has") from error
+        raise Unavailable(f"Supabase returned a row of {table.name} without the table's columns or types") from error
     return decoded

@@ -1,4 +1,4 @@
-"""How values are spelled in PostgREST's JSON and URLs."""
+"""Encoding of values in PostgREST's JSON and URLs."""
 
 from __future__ import annotations
 
@@ -34,16 +34,16 @@ from database.core.tables.values import moment
 Wire = dict[str, Any]
 
 _LONGEST = 20
-"""Characters of a whole number of 64 bits."""
+"""Most characters of a 64-bit integer."""
 
 
 def encode(_: Column, value: Any) -> Any:
-    """A checked value as JSON has it; times become text."""
+    """A checked value as JSON; timestamps become text."""
     return value.isoformat() if isinstance(value, datetime) else value
 
 
 def url_text(value: Any) -> str:
-    """A checked value that is no JSON document as PostgreSQL reads it from text."""
+    """A checked value other than a JSON document, as text that PostgreSQL can parse."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -52,24 +52,24 @@ def url_text(value: Any) -> str:
 
 
 def body(request: Mapping[str, Any]) -> str:
-    """A request for one of Isthmus' own functions, as text that no gateway parses: some round large integers."""
+    """A request for one of Isthmus's own functions, as text that gateways do not parse: some round large integers."""
     return encode_json(request)
 
 
 def selected(table: TableSchema, names: Sequence[str]) -> list[str]:
-    """The columns as ``select`` names them: documents as text, so that nothing on the way reads their numbers."""
+    """The columns for PostgREST's ``select``; JSON documents as text, so that no gateway changes their numbers."""
     if ambiguous(names):
         return ["*"]
     return [quoted_name(name) + ("::text" if table.columns[name].kind is JSON else "") for name in names]
 
 
 def ambiguous(names: Sequence[str]) -> bool:
-    """Whether a column has the name of an aggregate, which not every server tells from it. All are selected then."""
+    """Whether a column has the name of an aggregate, which some servers confuse. All columns are selected then."""
     return GROUP_COUNT in names
 
 
 def quoted_name(name: str) -> str:
-    """A column's name for a URL, quoted if it has to be."""
+    """A column's name for a URL, quoted if necessary."""
     if name.isascii() and name.isidentifier():
         return name
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
@@ -77,8 +77,8 @@ def quoted_name(name: str) -> str:
 
 
 def decode_selected(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Rows of a select by :func:`selected` columns, with a :class:`~database.core.tables.unreadable.ForeignValue` for
-    what is none of its column's kind.
+    """Rows of a query for :func:`selected` columns, with a :class:`~database.core.tables.unreadable.ForeignValue` for a
+    value that does not have its column's kind.
 
     :raises KeyError: if a column is missing.
     """
@@ -86,38 +86,38 @@ def decode_selected(table: TableSchema, names: Sequence[str], rows: Sequence[Map
 
 
 def decode_returned(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Rows that a function returned, in which documents are documents. As :func:`decode_selected`."""
+    """Like :func:`decode_selected`, for rows returned by a function, in which documents are JSON and not text."""
     return _decoded(table, names, rows, _DECODERS)
 
 
 def decode_groups(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Row]:
-    """Groups that a function returned, with their number of rows. As :func:`decode_selected`."""
+    """Like :func:`decode_selected`, for groups returned by a function, with their number of rows."""
     decoded = decode_returned(table, names, rows)
     return [{**group, GROUP_COUNT: int(given[GROUP_COUNT])} for group, given in zip(decoded, rows, strict=True)]
 
 
 def stored(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Wire]:
-    """What is stored of rows of a select, for one of Isthmus' own functions."""
+    """The stored form of a query's rows, as an argument of one of Isthmus's own functions."""
     documents = [name for name in names if table.columns[name].kind is JSON]
     return [{**row, **{name: _fragment(row[name]) for name in documents}} for row in rows]
 
 
 def exact(content: bytes) -> Any:
-    """JSON whose numbers keep their text, because a document may have such as no double is.
+    """Parse JSON and keep the text of its numbers, because a document may have numbers that no double can hold.
 
-    :raises ValueError: if it is none.
+    :raises ValueError: if it is not valid JSON.
     """
     return json.loads(content, parse_float=_Number, parse_int=_whole)
 
 
 def with_texts(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Wire]:
-    """Rows of :func:`exact` JSON as a select by :func:`selected` columns gives them."""
+    """Rows of :func:`exact` JSON in the form of a query for :func:`selected` columns."""
     documents = {name for name in names if table.columns[name].kind is JSON}
     return [{name: _text(row[name]) if name in documents else _plain(row[name]) for name in names} for row in rows]
 
 
 class _Number(float):
-    """A double that knows how it was written."""
+    """A double that keeps its original text."""
 
     text: str
 
@@ -169,7 +169,7 @@ def _value(kind: Kind, value: Any, decode: Callable[[Any], Any] | None) -> Any:
 
 
 def _comes_first(value: Any) -> bool:
-    """Whether PostgreSQL sorts it before all values of its column: moments before the year 1, and minus infinity."""
+    """Whether PostgreSQL sorts it before all values of its column: timestamps before the year 1, and minus infinity."""
     return isinstance(value, str) and (value.startswith("-") or value.endswith(" BC"))
 
 
@@ -183,7 +183,7 @@ _DECODERS: Mapping[Kind, Callable[[Any], Any]] = {
     TEXT: exactly(str),
     INTEGER: _integer,
     BOOLEAN: exactly(bool),
-    # PostgreSQL writes a whole double without a point.
+    # PostgreSQL writes a whole double without a decimal point.
     FLOAT: lambda value: finite(float(value)),
     TIMESTAMP: moment,
 }

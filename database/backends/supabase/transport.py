@@ -1,4 +1,4 @@
-"""What the official client sends its requests with: the project's pool of connections, and a deadline for a block."""
+"""The official client's HTTP transport: the project's connection pool, and a deadline for all requests of a block."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ from database.http.pool import HttpPool
 from database.http.pool import too_long
 
 _KEPT = 16
-"""Unused connections that are kept open where their number has no limit."""
+"""Unused connections kept open if the number of connections has no limit."""
 
 _OURS = frozenset({"host", "content-length", "transfer-encoding"})
-"""Headers that the pool makes itself."""
+"""Headers that the pool sets itself."""
 
 _PIECE = 65_536
-"""Bytes that are decompressed at a time, so that an answer that becomes too long is noticed."""
+"""Bytes decompressed at a time, so that the length limit takes effect during decompression."""
 
 
 @dataclass(slots=True)
 class Exchange:
-    """One request of this thread and what is known of its answer.
+    """One request of this thread and its response.
 
     :ivar deadline: monotonic seconds; ``inf`` for no limit.
-    :ivar writes: whether the request may change something, so that a lost answer leaves its outcome unknown.
-    :ivar status: the HTTP status of the answer; 0 before there is one.
-    :ivar body: the answer's body, decompressed.
+    :ivar writes: whether the request may write, so that a lost response leaves its outcome unknown.
+    :ivar status: the HTTP status of the response; 0 before it arrives.
+    :ivar body: the response's body, decompressed.
     """
 
     deadline: float = math.inf
@@ -53,7 +53,7 @@ _current: ContextVar[Exchange] = ContextVar("isthmus_http_exchange", default=_UN
 
 @contextmanager
 def exchange(deadline: float, *, writes: bool) -> Iterator[Exchange]:
-    """The requests of the block end at ``deadline``; yields what is learned of their answers."""
+    """Set the deadline for the requests of the block; yields an object that receives the last response."""
     current = Exchange(deadline, writes)
     token = _current.set(current)
     try:
@@ -63,10 +63,10 @@ def exchange(deadline: float, *, writes: bool) -> Iterator[Exchange]:
 
 
 def http_client(url: str, max_connections: int) -> httpx.Client:
-    """A client for one server that keeps nothing of one request for the next: no cookies, no credentials.
+    """A client for one server that keeps no state between requests: no cookies, no credentials.
 
-    :param url: of the server.
-    :param max_connections: at the same time; 0 for no limit.
+    :param url: the server's URL.
+    :param max_connections: maximum number of concurrent connections; 0 for no limit.
     """
     no_cookies = CookieJar(policy=DefaultCookiePolicy(allowed_domains=()))
     pool = HttpPool(url, "the Supabase project", max_connections or _KEPT, max_connections)
@@ -74,7 +74,7 @@ def http_client(url: str, max_connections: int) -> httpx.Client:
 
 
 class _Transport(httpx.BaseTransport):
-    """Sends requests through a pool of connections and reads their answers to the end."""
+    """Sends requests through a connection pool and reads the whole response."""
 
     def __init__(self, pool: HttpPool) -> None:
         self._pool = pool
@@ -82,7 +82,10 @@ class _Transport(httpx.BaseTransport):
     def handle_request(self, request: httpx.Request) -> httpx.Response:
         current = _current.get()
         if Origin.of(str(request.url)) != self._pool.origin:
-            raise lost_answer("the Supabase project redirects to another server", reads=not current.writes)
+            raise lost_answer(
+                "the Supabase project redirected the request to another server; check SUPABASE_URL",
+                reads=not current.writes,
+            )
         reads = not current.writes
         answer = self._pool.request(
             request.method,
@@ -101,7 +104,7 @@ class _Transport(httpx.BaseTransport):
 
 
 def _response(answer: Answer, *, reads: bool) -> httpx.Response:
-    """The answer as the official client takes it, decompressed."""
+    """The response for the official client, decompressed."""
     headers = httpx.Headers(answer.headers.items())
     if "content-encoding" not in headers:
         return httpx.Response(answer.status, headers=headers, content=answer.body)

@@ -1,4 +1,4 @@
-"""The declared tables' history: Alembic, used as a library, and loaded when something is migrated or compared."""
+"""Migrations of the declared tables, with Alembic as a library; loaded on first use."""
 
 from typing import TYPE_CHECKING
 

@@ -1,6 +1,6 @@
-"""What migrations are written with: never changed, because what has been migrated is not migrated again.
+"""Column helpers for migrations. They must never change, because applied migrations are not run again.
 
-They have columns of their own, and not those of ``config/tables.py``, which an application changes as it likes.
+Migrations do not use the helpers of declared tables, which may change.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ def json() -> sa.types.TypeEngine[Any]:
 
 
 def timestamp() -> sa.types.TypeEngine[Any]:
-    """A moment: ``timestamptz`` on PostgreSQL, ISO 8601 text of fixed width on SQLite."""
+    """A point in time: ``timestamptz`` on PostgreSQL, ISO 8601 text of fixed width on SQLite."""
     return sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
 
 
 def record_columns(table: str) -> tuple[Any, ...]:
-    """What every table has, and its primary key."""
+    """The columns that every table has, and the primary key."""
     return (
         sa.Column("id", text(255), nullable=False),
         sa.Column("created_at", timestamp(), nullable=False),

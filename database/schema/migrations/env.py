@@ -1,4 +1,4 @@
-"""Where Alembic runs the migrations: on the connection, and in the transaction, that the runner hands over."""
+"""Alembic's environment: runs the migrations on the runner's connection, in the runner's transaction."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ from alembic import context
 
 from database.schema.migrations.revisions.comparison import options
 from database.schema.migrations.revisions.rendering import render_item
-from database.schema.migrations.revisions.rows import mind_rows
+from database.schema.migrations.revisions.rows import complete_script
 
 
-def _note(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:  # noqa: ARG001  # Alembic names them
-    """Tell the runner which migration is done, so that it knows in which one an error came."""
+def _record(ctx: Any, step: Any, heads: Any, run_args: Any) -> None:  # noqa: ARG001  # Alembic names them
+    """Record a completed migration for the runner, so that it can tell which migration an error came from."""
     context.config.attributes["done"].append(step.up_revision_id)
 
 
 context.configure(
     connection=context.config.attributes["connection"],
-    on_version_apply=_note,
-    process_revision_directives=mind_rows,
+    on_version_apply=_record,
+    process_revision_directives=complete_script,
     render_item=render_item,
     **options(context.config.attributes["metadata"]),
 )

@@ -1,4 +1,4 @@
-"""A migration that a database refuses: which one it was, what is in its way, and what to do."""
+"""Errors of a migration that a database refuses: which migration, why, and what to do."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _DUPLICATE: Final = "42P07"
 
 
 class TableInTheWay(InvalidQuery):
-    """A migration makes a table of which the database has one already."""
+    """A migration creates a table that exists already."""
 
 
 class MigrationFailed(RequestError):
-    """The database refused a statement of a migration; nothing was changed. The message names the migration."""
+    """The database refused a statement of a migration; everything was rolled back. The message names the migration."""
 
 
 @contextmanager
 def explained(adapter: DatabaseAdapter, steps: Sequence[str], done: Sequence[str]) -> Iterator[None]:
-    """Say of a refusal in the block which migration it came from.
+    """Translate database errors in the block to errors that name the migration.
 
-    :param steps: the migrations that are to run, in their order.
-    :param done: those that have run, which may grow in the block.
-    :raises TableInTheWay: if a table exists already.
-    :raises MigrationFailed: if the database refuses something else.
-    :raises DataError: if it cannot be reached any more.
+    :param steps: the migrations to run, in order.
+    :param done: the completed migrations; the block appends to it.
+    :raises TableInTheWay: if a table to be created exists already.
+    :raises MigrationFailed: if the database refuses another statement.
+    :raises DataError: if the connection is lost.
     """
     try:
         yield
@@ -54,12 +54,12 @@ def _explanation(adapter: DatabaseAdapter, error: sa.exc.DBAPIError, step: str |
     duplicate = getattr(error.orig, "sqlstate", None) == _DUPLICATE or "already exists" in str(error.orig)
     if made and duplicate:
         return TableInTheWay(
-            f"migration {step} makes the table {made[1]}, and the database already has a table {made[1]} that no"
-            " migration of this application made (it already exists); nothing was changed. If it is another"
-            f" program's, rename the declared table in config/tables.py and in migration {step}, or remove it from"
-            f" both. If it is the declared table, with all that migration {step} makes: run `flask db upgrade` up to"
-            f" the revision before, `flask db stamp {step}`, and `flask db upgrade`",
+            f"migration {step} creates table {made[1]}, which already exists but was not created by a migration of this"
+            " application; nothing was changed. If the table belongs to another program, rename or remove the declared"
+            f" table in config/tables.py and in migration {step}. If it is the declared table, with everything that"
+            f" migration {step} creates, run `flask db upgrade` with the revision before it, then `flask db stamp"
+            f" {step}`, then `flask db upgrade`",
             backend=adapter.name,
         )
     reason = ours.message.replace("_alembic_tmp_", "")
-    return MigrationFailed(f"migration {step} failed, and nothing was changed: {reason}", backend=adapter.name)
+    return MigrationFailed(f"migration {step} failed and was rolled back: {reason}", backend=adapter.name)

@@ -1,11 +1,11 @@
-"""The revisions that there are, in two branches: those of Isthmus, and those of the application.
+"""All revisions, in two branches: Isthmus's and the application's.
 
-Each is a line of its own, and a database keeps the last revision of each. The application's tables may refer to those
-of Isthmus, so that Isthmus' branch comes first.
+Each branch is linear, and a database records the last revision of each. Isthmus's branch is applied first, because the
+application's tables may refer to Isthmus's.
 
-Until revision 0006, Isthmus' own migrations made the tables of the sample application. A migration of the
-application's that makes tables of theirs says so (``adopts``), and one of Isthmus' says which tables it made
-(``formerly_made``).
+Up to revision 0006, Isthmus's own migrations created the tables of the sample application. A migration of the
+application that creates such tables now has ``adopts``, the revision of Isthmus that created them before; Isthmus's
+migrations list the tables that they no longer create in ``formerly_made``.
 """
 
 from __future__ import annotations
@@ -32,19 +32,19 @@ _LAST_WITH_SAMPLE: Final = "0006"
 
 
 class UnknownRevision(RequestError):
-    """There is no such revision here: a wrong name, or a database that a newer version of the application upgraded."""
+    """The revision does not exist: its name is wrong, or a newer version of the application upgraded the database."""
 
 
 class ForkedHistory(RequestError):
-    """The migrations of a branch are not one after the other; the message names those that are not."""
+    """The migrations of a branch do not form a line; the message names the conflicting ones."""
 
 
 @dataclass(frozen=True, slots=True)
 class History:
     """All migrations.
 
-    :ivar own: those of Isthmus, oldest first.
-    :ivar application: those of the application, oldest first.
+    :ivar own: Isthmus's migrations, oldest first.
+    :ivar application: the application's migrations, oldest first.
     """
 
     own: tuple[Script, ...]
@@ -52,53 +52,54 @@ class History:
 
     @property
     def scripts(self) -> tuple[Script, ...]:
-        """All of them, in the order in which they are applied."""
+        """All migrations in the order in which they are applied."""
         return (*self.own, *self.application)
 
     @property
     def revisions(self) -> list[str]:
-        """Their names, in that order."""
+        """The revisions of all migrations in the order in which they are applied."""
         return [script.revision for script in self.scripts]
 
     @property
     def heads(self) -> list[str]:
-        """The newest of each branch that has any."""
+        """The newest revision of each branch that is not empty."""
         return [branch[-1].revision for branch in self._branches() if branch]
 
     def known(self, revision: str) -> str:
-        """The revision, or ``head``, as it is. :raises UnknownRevision: if there is none of that name."""
+        """The revision, or ``head``, unchanged. :raises UnknownRevision: if it does not exist."""
         if revision != "head" and revision not in self.revisions:
-            raise UnknownRevision(f"there is no revision {revision!r}; there are {', '.join(self.revisions)}")
+            raise UnknownRevision(f"revision {revision!r} does not exist; revisions are {', '.join(self.revisions)}")
         return revision
 
     def applied(self, recorded: Iterable[str]) -> list[str]:
-        """The revisions that a database with these has, oldest first.
+        """All revisions of a database that records the given ones, oldest first.
 
-        :raises UnknownRevision: if one of them is not known here.
+        :raises UnknownRevision: if a recorded revision does not exist in this version of the application.
         """
         recorded = list(recorded)
         if unknown := [revision for revision in recorded if revision not in self.revisions]:
             raise UnknownRevision(
-                f"the database has revision {unknown[0]!r}, which this version does not know: run the version that has"
-                " it, or, if its migration was deleted for good, `flask db stamp` with the last one that it has"
+                f"the database has revision {unknown[0]!r}, which does not exist in this version of the application:"
+                " run the version that has it, or, if its migration was deleted for good, `flask db stamp` with the"
+                " last existing revision"
             )
         return [name for revision in recorded for name in self._until(revision)]
 
     def missing(self, recorded: Iterable[str]) -> list[str]:
-        """The revisions that it lacks, oldest first. :raises UnknownRevision: as :meth:`applied`."""
+        """The revisions that the same database lacks, oldest first. :raises UnknownRevision: as :meth:`applied`."""
         applied = self.applied(recorded)
         return [revision for revision in self.revisions if revision not in applied]
 
     def up_to(self, revisions: Iterable[str], last: str) -> list[str]:
-        """Those of the revisions that are not after ``last``."""
+        """The given revisions up to and including ``last``."""
         end = len(self.revisions) if last == "head" else self.revisions.index(last) + 1
         return [revision for revision in revisions if revision in self.revisions[:end]]
 
     def above(self, applied: Sequence[str], revision: str) -> list[str]:
-        """Those of the applied revisions that come after one in its branch, newest first.
+        """The applied revisions after ``revision`` in its branch, newest first.
 
-        :param revision: its name, ``base`` for none, or ``-1`` for the one before the last.
-        :raises UnknownRevision: if there is none of that name, or it is not applied.
+        :param revision: a revision; ``base`` for all applied ones, or ``-1`` for the last one only.
+        :raises UnknownRevision: if the revision does not exist or is not applied.
         """
         if revision == "-1":
             return list(applied[-1:])
@@ -106,12 +107,12 @@ class History:
             return list(applied[::-1])
         if self.known(revision) not in applied:
             has = ", ".join(self.recorded(applied)) or "none"
-            raise UnknownRevision(f"the database does not have the revision {revision!r}; it has {has}")
+            raise UnknownRevision(f"the database does not have revision {revision!r}; it has {has}")
         later = [name for name in applied if revision in self._until(name)[:-1]]
         return later[::-1]
 
     def steps(self, revisions: Sequence[str], *, up: bool) -> list[str]:
-        """The revisions that Alembic goes to one after the other, to apply these or undo them, a branch at a time."""
+        """The target revisions to pass to Alembic in order, one per branch, to apply or undo ``revisions``."""
         goals = []
         for names in ([script.revision for script in branch] for branch in self._branches()):
             if chosen := [name for name in revisions if name in names]:
@@ -120,13 +121,13 @@ class History:
         return goals if up else goals[::-1]
 
     def recorded(self, applied: Iterable[str]) -> list[str]:
-        """What a database that has these revisions keeps: the last of each branch."""
+        """The revisions that a database with the given ones records: the last one of each branch."""
         has = set(applied)
         lines = [[script.revision for script in branch if script.revision in has] for branch in self._branches()]
         return [line[-1] for line in lines if line]
 
     def stamped(self, recorded: Iterable[str], revision: str) -> list[str]:
-        """What a database keeps when it is said to have ``revision``, or ``head``; the other branch stays."""
+        """The revisions to record when stamping ``revision`` or ``head``; the other branch's record is kept."""
         if self.known(revision) == "head":
             return self.heads
         branch = self._branch(revision)
@@ -134,22 +135,22 @@ class History:
         return sorted([*others, revision], key=self.revisions.index)
 
     def adoptable(self, recorded: Sequence[str]) -> list[Script]:
-        """The application's migrations whose tables Isthmus' own have made, in a database with these revisions."""
+        """The application's migrations whose tables Isthmus's own have created in a database that records these."""
         if len(recorded) != 1 or (own := recorded[0]) not in self._names_with_sample():
             return []
         return [script for script in self.application if getattr(script.module, "adopts", "~") <= own]
 
     def own_with_sample(self) -> list[Script]:
-        """Isthmus' migrations that were released with the sample's tables, oldest first."""
+        """Isthmus's migrations that were released together with the sample's tables, oldest first."""
         return [script for script in self.own if script.revision <= _LAST_WITH_SAMPLE]
 
     def released(self, recorded: Iterable[str]) -> set[str]:
-        """The tables that Isthmus' own migrations made in a database with these revisions, and make no more."""
+        """The tables that Isthmus's migrations no longer create, but have created in a database that records these."""
         last = max((name for name in recorded if name in self._names_with_sample()), default="")
         return set(_formerly_made(script for script in self.own if script.revision <= last))
 
     def all_released(self) -> set[str]:
-        """The tables that Isthmus' own migrations ever made, and make no more."""
+        """All tables that Isthmus's migrations once created and no longer create."""
         return set(_formerly_made(self.own))
 
     def _names_with_sample(self) -> list[str]:
@@ -163,26 +164,26 @@ class History:
         return next(branch for branch in names if revision in branch)
 
     def _until(self, revision: str) -> list[str]:
-        """The revision, after those before it in its branch."""
+        """The revisions of the branch up to and including this one."""
         branch = self._branch(revision)
         return branch[: branch.index(revision) + 1]
 
 
 @cache
 def history(migrations: Path | None) -> History:
-    """All migrations.
+    """Load all migrations.
 
-    :param migrations: the folder of the application's; None for none.
-    :raises ForkedHistory: if a branch is no line.
+    :param migrations: the folder of the application's migrations; None if it has none.
+    :raises ForkedHistory: if a branch is not linear.
     """
-    # As they are, before Alembic puts them in an order, which it warns of where there is none.
+    # Not through Alembic's sorted map, which only logs a warning for a broken history.
     scripts = sorted(ScriptDirectory.from_config(config(migrations))._load_revisions(), key=lambda one: one.revision)
     own = [script for script in scripts if Path(script.path).parent == VERSIONS]
     return History(_in_line(own), _in_line([script for script in scripts if script not in own]))
 
 
 def config(migrations: Path | None) -> Config:
-    """How Alembic finds the migrations."""
+    """Alembic's configuration, with the locations of the migrations."""
     made = Config(cmd_opts=Namespace(quiet=True))
     made.set_main_option("script_location", "database.schema:migrations")
     made.set_main_option("file_template", "%%(rev)s_%%(slug)s")
@@ -198,16 +199,16 @@ def _in_line(scripts: Sequence[Script]) -> tuple[Script, ...]:
     by_former: dict[object, Script] = {}
     names = [script.revision for script in scripts]
     if twice := [name for name in names if names.count(name) > 1]:
-        raise ForkedHistory(f"two migrations have the revision {twice[0]}; give one of them another")
+        raise ForkedHistory(f"two migrations have the revision {twice[0]}; change the revision of one of them")
     for script in scripts:
         former = script.down_revision
         other = by_former.setdefault(former, script)
         if former is not None and former not in names:
-            raise ForkedHistory(f"the migration {script.revision} goes on from {former!r}, which is not there")
+            raise ForkedHistory(f"migration {script.revision} has down_revision = {former!r}, which does not exist")
         if other is not script:
             raise ForkedHistory(
-                f"the migrations {other.revision} and {script.revision} both have down_revision = {former!r};"
-                " set that of one of them to the name of the other"
+                f"migrations {other.revision} and {script.revision} both have down_revision = {former!r};"
+                " set the down_revision of one of them to the revision of the other"
             )
     return tuple(_from_the_first(by_former))
 

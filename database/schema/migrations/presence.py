@@ -1,4 +1,4 @@
-"""Which declared tables and columns a database lacks, with one query through its adapter."""
+"""Finds declared tables and columns that a database lacks, with one query through its adapter."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _COLUMNS: Final = {
 
 
 def missing_tables(adapter: DatabaseAdapter) -> list[str]:
-    """The names of the tables that ``adapter`` knows and its database lacks; none for backends without SQL tables.
+    """The names of the declared tables that the database lacks; empty for backends without SQL tables.
 
-    :raises DataError: if the database does not answer.
+    :raises DataError: if the database cannot be queried.
     """
     if not has_engine(adapter):
         return []
@@ -45,7 +45,7 @@ def missing_tables(adapter: DatabaseAdapter) -> list[str]:
 
 
 def missing(adapter: DatabaseAdapter) -> list[str]:
-    """The same, and then the columns that the other tables lack, as ``table.column``."""
+    """The missing tables, followed by the missing columns of the other tables as ``table.column``."""
     if not has_engine(adapter):
         return []
     rows = _rows(adapter, _COLUMNS)
@@ -61,9 +61,9 @@ def missing(adapter: DatabaseAdapter) -> list[str]:
 
 
 def advice(names: Iterable[str]) -> list[str]:
-    """What to do about each of the names that :func:`missing` gave for a database that has all migrations."""
+    """A line of advice for each name that :func:`missing` returned for a database that has all migrations."""
     return [
-        f"{'column' if '.' in name else 'table'} {name}: no migration makes it; run `flask db revision MESSAGE`"
+        f"{'column' if '.' in name else 'table'} {name}: no migration creates it; run `flask db revision MESSAGE`"
         for name in names
     ]
 

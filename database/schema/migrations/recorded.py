@@ -1,4 +1,4 @@
-"""Whether a database has all migrations, by one query and without Alembic, which takes as long to load as Flask."""
+"""Checks whether a database has all migrations, by one query and without Alembic, which loads as slowly as Flask."""
 
 from __future__ import annotations
 
@@ -27,9 +27,9 @@ _RECORDED: Final = Sql("select version_num from isthmus_version")
 
 
 def is_up_to_date(adapter: DatabaseAdapter) -> bool:
-    """Whether no migration is missing. False if that is not certain: the runner knows.
+    """Whether the database has all migrations; False if unsure, in which case the runner must check.
 
-    :raises BackendError: if the database does not answer.
+    :raises BackendError: if the database cannot be queried.
     """
     if not has_engine(adapter):
         return True
@@ -45,16 +45,16 @@ def is_up_to_date(adapter: DatabaseAdapter) -> bool:
 
 
 def folders(adapter: DatabaseAdapter) -> tuple[Path, ...]:
-    """Where all migrations for the adapter's tables are."""
+    """The folders of all migrations for the adapter's tables."""
     application = bare(adapter).schema.migrations
     return (_VERSIONS,) if application is None else (_VERSIONS, application / "versions")
 
 
 @cache
 def newest(folders: Sequence[Path]) -> frozenset[str]:
-    """The revisions that no other one comes after; none if a file does not say plainly what it is.
+    """The newest revision of each branch; empty if a file's revision cannot be read without executing the file.
 
-    :param folders: with a file for each migration.
+    :param folders: folders with one file per migration.
     """
     try:
         steps = [_step(path) for folder in folders for path in folder.glob("[!_.]*.py")]
@@ -64,7 +64,7 @@ def newest(folders: Sequence[Path]) -> frozenset[str]:
 
 
 def _step(path: Path) -> tuple[str, Iterable[str]]:
-    """A migration's revision, and those that it comes after."""
+    """A migration's revision and its ``down_revision``."""
     values = dict(_assigned(ast.parse(path.read_bytes())))
     revision, before = ast.literal_eval(values["revision"]), ast.literal_eval(values["down_revision"])
     return revision, (before,) if isinstance(before, str) else before or ()

@@ -1,6 +1,6 @@
-"""Tables on PostgreSQL that migrations of Isthmus have made, and that none makes any more.
+"""Tables on PostgreSQL that Isthmus's migrations have created and no longer create.
 
-They are told from another program's tables of the same names by a policy of ours, or by a comment.
+A policy of ours or a comment distinguishes them from another program's tables with the same names.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ IS_OURS: Final = (
     "(exists (select from pg_policy where polrelid = to_regclass({0}) and polname = 'isthmus_service')"
     f" or obj_description(to_regclass({{0}}), 'pg_class') = '{_MARK}')"
 )
-"""The condition that a table, whose name takes the place of ``{0}``, is one of them."""
+"""SQL condition that a table is one of them; ``{0}`` is the table's name as a string literal."""
 
 _FIND_MARKED: Final = sa.text(
     "select relname from pg_class where relname = any(:names) and relnamespace = current_schema()::regnamespace"
@@ -30,14 +30,14 @@ _FIND_UNMARKED: Final = sa.text(
 
 
 def released(connection: sa.Connection, names: Iterable[str]) -> set[str]:
-    """Those of the tables with these names that have a policy or the mark of ours: no other program's table has."""
+    """The existing tables with these names that have our policy or mark, so that no other program created them."""
     if connection.dialect.name != "postgresql":
         return set()
     return set(connection.scalars(_FIND_MARKED, {"names": list(names), "mark": _MARK}))
 
 
 def mark(connection: sa.Connection, names: Iterable[str]) -> None:
-    """Mark tables as ours by a comment, so that Supabase's roles find them closed if they come later."""
+    """Mark tables as ours by a comment, so that they can be closed if Supabase's roles are created later."""
     if connection.dialect.name == "postgresql":
         for name in connection.scalars(_FIND_UNMARKED, {"names": list(names)}).all():
             text = sql.SQL("comment on table {} is {}").format(sql.Identifier(name), sql.Literal(_MARK)).as_string(None)

@@ -1,9 +1,9 @@
-"""Row level security on a server with Supabase's roles, made from the tables' own access rules.
+"""Row level security on a server with Supabase's roles, generated from the tables' access rules.
 
-Supabase offers every table of its public schema to the world through HTTP; what keeps the world out is this. A table
-with ``info["access"]`` gets a policy per verb, which says the same as :mod:`database.core.tables.access_rules`; any
-other, those of Isthmus itself first, is closed to all but ``service_role``. So is a table that a migration has made
-and that is not declared any more. The rules are state, not history: they are made anew after the migrations have run.
+Supabase exposes every table of its public schema over HTTP, so that row level security is the only protection. A table
+with ``info["access"]`` gets one policy per verb, equivalent to :mod:`database.core.tables.access_rules`. All others,
+such as Isthmus's own tables and those that a migration has created but that are no longer declared, are closed to all
+roles except ``service_role``. The rules are state, not history: they are created again after each run of migrations.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _CLAUSES: Final = {
     "update": "using ({0}) with check ({0})",
     "delete": "using ({0})",
 }
-# In a sub-select, the claims are parsed once a statement and not once a row; an unset claim may read as ''.
+# In a sub-select the claims are parsed once per statement instead of once per row; an unset claim may be ''.
 _CLAIMS: Final = "nullif(current_setting('request.jwt.claims', true), '')::jsonb"
 _SUBJECT: Final = sql.SQL(f"(select nullif({_CLAIMS} ->> 'sub', ''))")
 _APP_ROLE: Final = sql.SQL(f"(select {_CLAIMS} -> 'app_metadata' ->> 'role')")
@@ -75,11 +75,11 @@ _FIND_GRANTS: Final = sa.text(
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Who may do one thing with the rows of a table.
+    """A policy: who may execute one SQL verb on the rows of a table.
 
     :ivar verb: ``select``, ``insert``, ``update`` or ``delete``.
-    :ivar access: whom it is for.
-    :ivar owner: the column with the owner of a row, where that is asked for.
+    :ivar access: the rules that admit callers.
+    :ivar owner: the column that contains the owner of a row, if the rules refer to it.
     """
 
     verb: str
@@ -88,17 +88,17 @@ class Policy:
 
     @property
     def roles(self) -> tuple[str, ...]:
-        """The database roles it is for."""
+        """The database roles that the policy applies to."""
         return _CALLERS if self.access.names("anyone") else (SIGNED_IN,)
 
     @property
     def name(self) -> str:
-        """As the database knows it."""
+        """The policy's name in the database."""
         return f"isthmus_{self.verb}"
 
 
 def policies(table: sa.Table) -> list[Policy]:
-    """The policies for those who come with a token or without; none for a table that declares no access."""
+    """The policies for callers with or without a token; none for a table that declares no access rules."""
     rules = rules_of(table)
     return [
         Policy(verb, rules.of(action), rules.owner)
@@ -109,17 +109,17 @@ def policies(table: sa.Table) -> list[Policy]:
 
 
 def statements(declared: Iterable[sa.Table], there: Container[str]) -> list[str]:
-    """The SQL that gives the declared tables that are ``there`` their rules; it may be run again."""
+    """Repeatable SQL that applies the rules of the declared tables that exist, according to ``there``."""
     tables = [table for table in _protected(declared) if table.name in there or table.name == VERSION_TABLE]
     return [text for table in tables for text in table_statements(table)]
 
 
 def closing(declared: Iterable[sa.Table], made: Iterable[str], released: Iterable[str] = ()) -> list[str]:
-    """The SQL that closes the tables that were made and are not declared, where they are; it may be run again.
+    """Repeatable SQL that closes existing tables which migrations have created and which are not declared.
 
-    :param made: the tables that migrations have made.
-    :param released: tables that were made by migrations which do not make them any more. Another program's table may
-        have the same name: it is left alone if it has no policy of ours.
+    :param made: the tables that migrations create.
+    :param released: tables that migrations no longer create. A table without our policy or mark is left alone, because
+        it may be another program's table of the same name.
     """
     names = {table.name for table in declared}
     forsaken = [_where_it_is(table) for table in _forsaken(names, made)]
@@ -127,10 +127,10 @@ def closing(declared: Iterable[sa.Table], made: Iterable[str], released: Iterabl
 
 
 def table_statements(table: sa.Table) -> Iterator[str]:
-    """The SQL that gives one table its rules; it may be run again."""
+    """Repeatable SQL that applies the rules of one table."""
     name = sql.Identifier(table.name)
     yield _text("alter table {} enable row level security", name)
-    # Supabase grants everything on a new table to everybody.
+    # Supabase grants all privileges on a new table to all roles.
     yield _text("revoke all on table {} from public, anon, authenticated", name)
     yield _text("grant all on table {} to service_role", name)
     for verb in _CLAUSES:
@@ -143,16 +143,16 @@ def table_statements(table: sa.Table) -> Iterator[str]:
 
 
 def has_roles(connection: sa.Connection) -> bool:
-    """Whether the database's server has Supabase's roles."""
+    """Whether the server has Supabase's roles."""
     if connection.dialect.name != "postgresql":
         return False
     return set(connection.scalars(_FIND_ROLES, {"names": list(ROLES)})) == set(ROLES)
 
 
 def apply(connection: sa.Connection, declared: Iterable[sa.Table], made: Iterable[str] = ()) -> bool:
-    """Make the rules on ``connection``'s database; False, and nothing done, where the roles do not exist.
+    """Apply the rules in the database; does nothing and returns False if Supabase's roles do not exist.
 
-    :param made: the tables that migrations have made; what is not declared of them is closed.
+    :param made: the tables that migrations create; those that are not declared are closed.
     """
     if not has_roles(connection):
         return False
@@ -166,14 +166,14 @@ def apply(connection: sa.Connection, declared: Iterable[sa.Table], made: Iterabl
 
 
 def protect_record(connection: sa.Connection) -> None:
-    """Close the table that keeps the revision, and touch no other."""
+    """Close only the table that records the revisions."""
     apply(connection, ())
 
 
 def lift(connection: sa.Connection) -> None:
-    """Drop our policies, which would keep their columns from being changed; to be made anew in the same transaction.
+    """Drop our policies, which would block changes of their columns; create them again in the same transaction.
 
-    Row level security stays on meanwhile, so that the tables are closed rather than open.
+    Row level security stays enabled meanwhile, so that the tables are closed rather than open.
     """
     if not has_roles(connection):
         return
@@ -183,9 +183,9 @@ def lift(connection: sa.Connection) -> None:
 
 
 def differences(connection: sa.Connection, declared: Iterable[sa.Table], made: Iterable[str] = ()) -> list[str]:
-    """Where the database's rules are not the declared ones, a line each; none where the roles do not exist.
+    """The differences between the database's rules and the declared ones, as lines; empty without Supabase's roles.
 
-    :param made: the tables that migrations have made.
+    :param made: the tables that migrations create.
     """
     if not has_roles(connection):
         return []
@@ -210,7 +210,7 @@ def differences(connection: sa.Connection, declared: Iterable[sa.Table], made: I
 
 def _compared(table: sa.Table, *, on: bool, made: set[str], granted: set[str]) -> Iterator[str]:
     if not on:
-        yield f"{table.name}: row level security is off"
+        yield f"{table.name}: row level security is not enabled"
     declared = policies(table)
     grants = {f"{policy.verb} to {role}" for policy in declared for role in policy.roles}
     for kind, found, wanted in (
@@ -222,10 +222,10 @@ def _compared(table: sa.Table, *, on: bool, made: set[str], granted: set[str]) -
 
 
 def _changed(connection: sa.Connection, table: sa.Table, made: Mapping[str, str]) -> Iterator[str]:
-    """The policies of a table that have another condition than it declares.
+    """The policies whose condition differs from the declared one.
 
-    The server writes conditions in its own way, so it is asked to write the declared ones, too: on a table that is
-    rolled back.
+    The server normalises conditions, so the declared policies are created on a temporary table, read back for the
+    comparison, and rolled back.
     """
     declared = policies(table)
     if not declared:
@@ -237,11 +237,11 @@ def _changed(connection: sa.Connection, table: sa.Table, made: Mapping[str, str]
         savepoint.rollback()
     for name in sorted(wanted.keys() & made.keys()):
         if wanted[name] != made[name]:
-            yield f"{table.name}: policy {name} is not as declared"
+            yield f"{table.name}: policy {name} differs from the declared access rules"
 
 
 def _comparison(table: sa.Table, declared: Iterable[Policy]) -> Iterator[str]:
-    """The SQL for a table that has nothing but the policies."""
+    """SQL that creates a temporary table with the policies."""
     compared = sql.Identifier(_COMPARED)
     yield _text("create temporary table {} (like {})", compared, sql.Identifier(table.name))
     for policy in declared:
@@ -249,7 +249,7 @@ def _comparison(table: sa.Table, declared: Iterable[Policy]) -> Iterator[str]:
 
 
 def _policies_of(connection: sa.Connection, tables: Iterable[str]) -> defaultdict[str, dict[str, str]]:
-    """What there is of policies: by table and name, as the server writes them."""
+    """The existing policies by table and name, in the server's normalised form."""
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
     for table, name, definition in connection.execute(_FIND_POLICIES, {"names": list(tables)}):
         found[table][name] = definition
@@ -257,18 +257,18 @@ def _policies_of(connection: sa.Connection, tables: Iterable[str]) -> defaultdic
 
 
 def _protected(declared: Iterable[sa.Table]) -> list[sa.Table]:
-    """The declared tables, and the one that keeps the revision, which is nobody's business either."""
+    """The declared tables, plus the table that records the revisions as an internal one."""
     return [*declared, sa.Table(VERSION_TABLE, sa.MetaData(), info={"internal": True})]
 
 
 def _forsaken(declared: Container[str], made: Iterable[str]) -> list[sa.Table]:
-    """The tables that were made and are not declared, as tables that are nobody's business."""
+    """The tables of ``made`` that are not declared, as internal tables, so that they are closed."""
     names = sorted(name for name in {*made} if name not in declared)
     return [sa.Table(name, sa.MetaData(), info={"internal": True}) for name in names]
 
 
 def _where_it_is(table: sa.Table, condition: str = "true") -> str:
-    """The SQL that gives a table its rules if there is one, and ``condition`` is true of it."""
+    """SQL that applies a table's rules if the table exists and fulfils ``condition``."""
     body = "; ".join(table_statements(table))
     name = sql.Literal(sql.Identifier(table.name).as_string(None)).as_string(None)
     there = f"to_regclass({name}) is not null and {condition.format(name)}"
@@ -276,7 +276,7 @@ def _where_it_is(table: sa.Table, condition: str = "true") -> str:
 
 
 def _there(connection: sa.Connection, declared: Iterable[sa.Table]) -> Iterator[sa.Table]:
-    """Those of them that the database has. One that lacks the column with the owner is closed until it has it."""
+    """The tables that exist. A table is treated as internal, and so closed, while it lacks its owner column."""
     inspector = sa.inspect(connection)
     found = set(inspector.get_table_names())
     for table in _protected(declared):
@@ -301,7 +301,7 @@ def _roles(policy: Policy) -> sql.Composable:
 
 
 def _condition(policy: Policy) -> sql.Composable:
-    """What is true of the rows: with several kinds of callers, of one of them."""
+    """The policy's condition on a row: at least one of the rules admits the caller."""
     if policy.access.names("anyone", "user"):
         return sql.SQL("true")
     return sql.SQL(" or ").join(_admission(rule, policy.owner or "") for rule in policy.access.rules)

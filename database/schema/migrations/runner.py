@@ -1,4 +1,4 @@
-"""Migrations run on adapters: what a database has, what it lacks, and bringing it up to date."""
+"""Runs migrations on adapters and compares databases with the declared tables."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ from database.schema.migrations.history import config
 from database.schema.migrations.history import history
 from database.schema.migrations.revisions import comparison
 from database.schema.migrations.revisions.made import tables_made
-from database.schema.migrations.revisions.style import in_style
+from database.schema.migrations.revisions.style import format_file
 from database.schema.migrations.supabase import functions
 from database.schema.sqlalchemy_engine import bare
 from database.schema.sqlalchemy_engine import connected
@@ -46,14 +46,14 @@ _LONGEST_MESSAGE = 100
 
 
 class _Alembic:
-    """Alembic keeps the environment that it runs in a module: one at a time in a process."""
+    """Alembic keeps its running environment in a module, so that a process can run only one at a time."""
 
     def __init__(self) -> None:
         self._build()
         rebuild_after_fork(self, _Alembic._build)
 
     def _build(self) -> None:
-        """Everything that must not be shared with a forked child, in which no migration goes on."""
+        """Create the lock anew in a forked child, in which no migration is running."""
         self.turn = Lock()
 
 
@@ -61,9 +61,9 @@ _alembic = _Alembic()
 
 
 def current(adapter: DatabaseAdapter) -> list[str]:
-    """The last revision of Isthmus and the last one of the application that the database has, if it has any.
+    """The revisions that the database records: the last one of Isthmus and the last one of the application.
 
-    One query through the adapter, unless the database does not tell. A file that does not exist is not made.
+    Usually takes one query through the adapter. Does not create a missing SQLite file.
     """
     if not (has_engine(adapter) and is_there(adapter)):
         return []
@@ -71,35 +71,35 @@ def current(adapter: DatabaseAdapter) -> list[str]:
         with as_application():
             return sorted(str(row["version_num"]) for row in bare(adapter).run_alone(_RECORDED).rows)
     except (InvalidQuery, PermissionDenied):
-        # No such table, or not for the application's role to read: the configured user knows.
+        # The table does not exist, or the application's role may not read it; the configured user can tell.
         with connected(adapter, writes=False) as connection:
             return _recorded(connection)
 
 
 def pending(adapter: DatabaseAdapter) -> list[str]:
-    """The revisions that the database lacks, oldest first, those of Isthmus before those of the application.
+    """The revisions that the database lacks, oldest first, Isthmus's before the application's.
 
-    :raises UnknownRevision: if it has one that is not known here.
-    :raises ForkedHistory: if there are migrations that go on from the same one.
+    :raises UnknownRevision: if it has a revision that does not exist in this version of the application.
+    :raises ForkedHistory: if two migrations have the same predecessor.
     """
     return _history(adapter).missing(current(adapter)) if has_engine(adapter) else []
 
 
 def upgrade(adapter: DatabaseAdapter, revision: str = "head", *, always: bool = False) -> list[str]:
-    """Bring the database up to date in one transaction; the revisions this call has applied.
+    """Apply the missing migrations in one transaction; returns the revisions that this call has applied.
 
-    Of several processes one does the work, and the others wait for it. Access rules and the log of changes are made
-    for the declared tables that are there then; :func:`database.schema.migrations.presence.missing` names the others.
+    If several processes upgrade at the same time, one does the work and the others wait. Access rules and the change
+    log are created for the declared tables that exist then; :func:`database.schema.migrations.presence.missing` returns
+    the missing ones.
 
-    :param revision: the last one to apply; one of the application's comes after all of Isthmus.
-    :param always: make the access rules, Supabase's functions and the log of changes anew even if no revision is
-        missing.
-    :raises UnknownRevision: if the database has a revision that is not known here, or ``revision`` is none.
-    :raises ForkedHistory: if there are migrations that go on from the same one.
-    :raises TableInTheWay: if the database has a table that a migration makes.
+    :param revision: the last revision to apply; one of the application includes all of Isthmus.
+    :param always: create access rules, Supabase's functions and the change log again even if no revision is missing.
+    :raises UnknownRevision: if ``revision`` or one that the database has does not exist in this version.
+    :raises ForkedHistory: if two migrations have the same predecessor.
+    :raises TableInTheWay: if a table that a migration creates exists already.
     :raises MigrationFailed: if the database refuses a migration.
-    :raises OutcomeUnknown: if the answer was lost; upgrading again is safe.
-    :raises DataError: if the database cannot be reached; nothing was applied in all these cases.
+    :raises OutcomeUnknown: if the response was lost; upgrading again is safe.
+    :raises DataError: if the database cannot be reached. Except for ``OutcomeUnknown``, nothing was applied.
     """
     known = _history(adapter)
     target = known.known(revision)
@@ -113,12 +113,12 @@ def upgrade(adapter: DatabaseAdapter, revision: str = "head", *, always: bool = 
 
 
 def downgrade(adapter: DatabaseAdapter, revision: str = "-1") -> list[str]:
-    """Undo migrations in one transaction, with the tables and columns that they made; the revisions undone.
+    """Undo migrations in one transaction, including the tables and columns they created; returns the undone revisions.
 
-    :param revision: the one to go back to, which undoes those after it in its branch; ``base`` for none of any branch,
-        or ``-1`` for the one before the last, which is the application's if it has any.
-    :raises UnknownRevision: if there is no such revision, the database does not have it, or has one that is not known
-        here.
+    :param revision: the revision to return to, which undoes the later ones of its branch; ``base`` undoes all
+        revisions, ``-1`` only the last one, which is the application's if it has any.
+    :raises UnknownRevision: if the revision does not exist, the database does not have it, or the database has one that
+        does not exist.
     :raises DataError: as :func:`upgrade`.
     """
     known = _history(adapter)
@@ -131,10 +131,10 @@ def downgrade(adapter: DatabaseAdapter, revision: str = "-1") -> list[str]:
 
 
 def stamp(adapter: DatabaseAdapter, revision: str) -> tuple[list[str], list[str]]:
-    """Record that the database has a revision, and run nothing; what was recorded before, and what is recorded now.
+    """Record that the database has a revision, without running migrations; returns the former and the new record.
 
-    :param revision: its name, which leaves the other branch as it is; ``head`` for the newest ones, ``base`` for none.
-    :raises UnknownRevision: if there is no such revision.
+    :param revision: a revision, which does not affect the other branch; ``head`` for the newest, ``base`` for none.
+    :raises UnknownRevision: if the revision does not exist.
     :raises DataError: as :func:`upgrade`.
     """
     known = _history(adapter)
@@ -144,18 +144,18 @@ def stamp(adapter: DatabaseAdapter, revision: str) -> tuple[list[str], list[str]
         _serialise(connection)
         before = _recorded(connection)
         after = [] if revision == "base" else known.stamped(before, revision)
-        # Also from a revision that is not known here: this is the way out.
+        # Works even if the recorded revision does not exist, because stamping is the remedy for that.
         command.stamp(_config(connection, adapter), after or "base", purge=True)
         row_security.protect_record(connection)
     return before, after
 
 
 def check(adapter: DatabaseAdapter) -> list[str]:
-    """Where the database is not as declared: tables, access rules, Supabase's functions, the log; a line each."""
+    """The differences from the declared tables, access rules, Supabase functions and change log, one line each."""
     if not has_engine(adapter):
         return []
     if not is_there(adapter):
-        return ["the file does not exist"]
+        return ["the SQLite file does not exist; run `flask db upgrade` to create it"]
     declared, made = _declared(adapter), tables_made(scripts(adapter))
     with connected(adapter, writes=False) as connection:
         made |= released.released(connection, _history(adapter).all_released())
@@ -166,22 +166,23 @@ def check(adapter: DatabaseAdapter) -> list[str]:
 
 
 def revise(adapter: DatabaseAdapter, message: str) -> Path:
-    """Write the application's next migration, from what the database lacks once it is up to date; to be read before it
-    runs anywhere.
+    """Upgrade the database and write the application's next migration from its differences to the declared tables.
 
-    The database is brought up to date first. The name of the migration is the time, so that no other has it.
+    Review the migration before running it. Its revision is the present time, which makes it unique.
 
     :param message: what the migration does, on one line.
-    :raises ValueError: for a message of another form, and for an adapter whose tables have no folder of migrations.
-    :raises CannotBeWritten: if it would not run on rows that are there; says why, for each column.
+    :raises ValueError: for an invalid message, and for an adapter whose tables have no folder of migrations.
+    :raises CannotBeWritten: if the migration would fail on existing rows; gives the reason for each column.
     :raises DataError: as :func:`upgrade`.
     """
     if not 0 < len(message) <= _LONGEST_MESSAGE or not message.isprintable() or set(message) & set('\\"'):
-        limits = f"at most {_LONGEST_MESSAGE} characters, without quotation marks and backslashes"
-        raise ValueError(f"the message is one line of {limits}")
+        limits = f"at most {_LONGEST_MESSAGE} characters, without quotation marks or backslashes"
+        raise ValueError(f"the message must be one line of {limits}")
     migrations = bare(adapter).schema.migrations
     if migrations is None:
-        raise ValueError("the tables that this database was given have no folder of migrations")
+        raise ValueError(
+            "the tables of this database have no folder of migrations; pass one to schema_of(metadata, migrations)"
+        )
     folder = migrations / "versions"
     folder.mkdir(parents=True, exist_ok=True)
     upgrade(adapter)
@@ -197,12 +198,12 @@ def revise(adapter: DatabaseAdapter, message: str) -> Path:
         )
     assert isinstance(script, Script)
     history.cache_clear()
-    in_style(Path(script.path))
+    format_file(Path(script.path))
     return Path(script.path)
 
 
 def _name(former: Sequence[Script]) -> str:
-    """The name of a new migration: the time, and later than that of the last one."""
+    """The revision of a new migration: the present time, but later than the last revision."""
     names = [int(script.revision) for script in former if script.revision.isdecimal()]
     return str(max([int(f"{utc_now():%Y%m%d%H%M%S}"), *(name + 1 for name in names)]))
 
@@ -222,7 +223,7 @@ def _declared(adapter: DatabaseAdapter) -> list[sa.Table]:
 
 @contextmanager
 def _adopted(adapter: DatabaseAdapter) -> Iterator[tuple[sa.Connection, set[str], list[str]]]:
-    """A transaction that migrates alone; the tables that Isthmus makes no more, and the revisions that are recorded."""
+    """Open an exclusive migration transaction; yields it with the released tables and the recorded revisions."""
     with _alembic.turn, connected(adapter, writes=True) as connection:
         _serialise(connection)
         recorded = _recorded(connection)
@@ -230,7 +231,7 @@ def _adopted(adapter: DatabaseAdapter) -> Iterator[tuple[sa.Connection, set[str]
 
 
 def _run(connection: sa.Connection, adapter: DatabaseAdapter, revisions: list[str], *, up: bool) -> None:
-    """Apply or undo revisions, in their order."""
+    """Apply or undo revisions in the given order."""
     if not revisions:
         return
     row_security.lift(connection)
@@ -241,9 +242,9 @@ def _run(connection: sa.Connection, adapter: DatabaseAdapter, revisions: list[st
 
 
 def _make_state(connection: sa.Connection, adapter: DatabaseAdapter, former: Iterable[str]) -> None:
-    """What is not history, for the tables that are there now.
+    """Create access rules, functions and the change log for the tables that exist now.
 
-    :param former: tables that Isthmus' own migrations have made in this database, and make no more.
+    :param former: tables of this database that Isthmus's migrations have created and no longer create.
     """
     declared = _declared(adapter)
     if not row_security.apply(connection, declared, tables_made(scripts(adapter)).union(former)):
@@ -253,13 +254,13 @@ def _make_state(connection: sa.Connection, adapter: DatabaseAdapter, former: Ite
 
 
 def _released(connection: sa.Connection, adapter: DatabaseAdapter, recorded: Iterable[str]) -> set[str]:
-    """The tables of this database that Isthmus' own migrations have made, and make no more; before policies go."""
+    """The tables of this database that Isthmus's migrations have created and no longer create; call before lift()."""
     known = _history(adapter)
     return known.released(recorded) | released.released(connection, known.all_released())
 
 
 def _adopt(connection: sa.Connection, adapter: DatabaseAdapter, recorded: list[str]) -> list[str]:
-    """Have the application's migrations recorded whose tables are there already; what is recorded then."""
+    """Record the application's migrations whose tables exist already; returns the recorded revisions."""
     there = set(sa.inspect(connection).get_table_names())
     adopted = [script for script in _history(adapter).adoptable(recorded) if there & tables_made([script])]
     if not adopted:
@@ -282,6 +283,6 @@ def _recorded(connection: sa.Connection) -> list[str]:
 
 
 def _serialise(connection: sa.Connection) -> None:
-    """Wait for other processes. On SQLite the transaction has the write lock from its beginning."""
+    """Wait for other processes. On SQLite the transaction holds the write lock from its beginning."""
     if connection.dialect.name == "postgresql":
         connection.execute(_LOCK)

@@ -1,4 +1,4 @@
-"""All that a Supabase project needs as one SQL script, for where no connection to its database can be made."""
+"""One SQL script that sets up a Supabase project, for use without a connection to its database."""
 
 from __future__ import annotations
 
@@ -52,9 +52,9 @@ end
 
 
 def supabase_script(schema: Schema) -> str:
-    """Migrations, access rules, functions and the log of changes. Run again, it applies what is missing.
+    """Migrations, access rules, functions and the change log. Running it again applies only what is missing.
 
-    A declared table that no migration makes is left out, and named in a comment.
+    Declared tables that no migration creates are omitted and listed in a comment.
 
     :param schema: the application's tables, with the folder of their migrations.
     """
@@ -75,7 +75,7 @@ def _joined(statements: Iterable[str]) -> str:
 
 
 def _guarded(script: Script, branch: Sequence[Script]) -> str:
-    """A migration that is skipped where it, or a later one of its branch, was applied."""
+    """A migration that is skipped if it, or a later one of its branch, was applied."""
     place = branch.index(script)
     return _REVISION.format(
         quote=sql.SQL(_QUOTE),
@@ -88,7 +88,7 @@ def _guarded(script: Script, branch: Sequence[Script]) -> str:
 
 
 def _adoptions(known: History) -> Iterator[str]:
-    """What records the application's migrations whose tables Isthmus' own have made, as an upgrade does."""
+    """SQL that records the application's migrations whose tables Isthmus's own have created, as an upgrade does."""
     for place, script in enumerate(known.application):
         if not hasattr(script.module, "adopts"):
             continue

@@ -164,7 +164,7 @@ def test_functions_of_two_callers_do_not_fit_into_one_commit(remote: Remote) -> 
             with acting_as(bob):
                 remote.adapter.call(remote.server.adder, {"owner": "bob"})
 
-    with pytest.raises(TransactionError, match="one caller's name"):
+    with pytest.raises(TransactionError, match="must have the same caller"):
         call_as_both()
     assert remote.commits() == []
 

@@ -64,7 +64,7 @@ def test_a_function_that_was_replaced_is_run(redeployable: Shop) -> None:
     write(adapter)
     assert titles(adapter) == ["mine"]
     redeploy(redeployable)
-    with pytest.raises(SerializationFailure, match="diaries:create was replaced"):
+    with pytest.raises(SerializationFailure, match="diaries:create was redeployed"):
         write(adapter)
     assert titles(adapter) == []
     write(adapter)

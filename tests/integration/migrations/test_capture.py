@@ -64,7 +64,7 @@ ON_POSTGRES = [
         "alter table molecules disable trigger isthmus_capture_truncate",
         "molecules: trigger isthmus_capture_truncate is missing",
     ),
-    ("comment on schema isthmus_changes is 'log 0'", "isthmus_changes: is of another version"),
+    ("comment on schema isthmus_changes is 'log 0'", "isthmus_changes: is from another version"),
     ("drop schema isthmus_changes cascade", "isthmus_changes: is missing"),
 ]
 

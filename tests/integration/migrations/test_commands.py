@@ -34,8 +34,9 @@ def test_every_reachable_database_is_upgraded(sqlite: SQLiteAdapter, away: Postg
     cli = _cli(away, MemoryAdapter(), sqlite)
     first = cli.invoke(args=["db", "upgrade"])
     assert (first.exit_code, first.stdout) == (0, f"memory: has no SQL tables\nsqlite: applied {ALL}\n")
-    where = f"nothing listens at 127.0.0.1:{away.config['port']} (LOCAL_DB_HOST and LOCAL_DB_PORT)"
-    assert first.stderr == f"away: skipped: the server takes no connections: {where}\n"
+    where = f"no server is listening at 127.0.0.1:{away.config['port']}"
+    what = "start PostgreSQL or check LOCAL_DB_HOST and LOCAL_DB_PORT"
+    assert first.stderr == f"away: skipped: {where}; {what}\n"
     again = cli.invoke(args=["db", "upgrade"])
     assert (again.exit_code, again.stdout) == (0, "memory: has no SQL tables\nsqlite: up to date\n")
     assert runner.current(sqlite) == NEWEST

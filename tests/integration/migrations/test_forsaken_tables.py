@@ -77,7 +77,7 @@ def test_an_upgrade_closes_it_and_a_check_tells(successor: PostgresAdapter, data
     assert is_open(database) == CLOSED
     database.execute("alter table notes disable row level security; grant select on notes to anon")
     assert runner.check(successor) == [
-        "notes: row level security is off",
+        "notes: row level security is not enabled",
         "notes: grant of select to anon is not declared",
     ]
 

@@ -86,13 +86,15 @@ def test_the_commands_say_what_they_did(adapter: DatabaseAdapter) -> None:
 def test_an_unknown_revision_is_refused(adapter: DatabaseAdapter, arguments: tuple[str, str]) -> None:
     command(adapter, "upgrade")
     code, output = command(adapter, *arguments)
-    assert (code, f"there is no revision '9999'; there are {', '.join(REVISIONS)}" in output) == (1, True), output
+    assert (code, f"revision '9999' does not exist; revisions are {', '.join(REVISIONS)}" in output) == (1, True), (
+        output
+    )
     assert runner.current(adapter) == NEWEST
 
 
 def test_a_revision_that_the_database_does_not_have_is_no_way_back(sqlite: SQLiteAdapter) -> None:
     runner.upgrade(sqlite, "0002")
-    with pytest.raises(UnknownRevision, match="does not have the revision '0004'; it has 0002"):
+    with pytest.raises(UnknownRevision, match="does not have revision '0004'; it has 0002"):
         runner.downgrade(sqlite, "0004")
 
 
@@ -139,6 +141,6 @@ def test_a_table_in_the_way_is_named_with_what_to_do(adapter: DatabaseAdapter) -
 def test_another_failure_names_its_migration(adapter: DatabaseAdapter) -> None:
     runner.upgrade(adapter, "0003")
     as_owner(adapter, "drop table isthmus_sync_cursors")
-    with pytest.raises(MigrationFailed, match="migration 0003 failed, and nothing was changed"):
+    with pytest.raises(MigrationFailed, match="migration 0003 failed and was rolled back"):
         runner.downgrade(adapter)
     assert runner.current(adapter) == ["0003"]

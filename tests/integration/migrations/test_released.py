@@ -225,7 +225,7 @@ def test_a_database_that_has_served_the_sample_can_go_on_without_it(
 ) -> None:
     runner.upgrade(sqlite)
     adapter = successor(sqlite, without_sample)
-    with pytest.raises(UnknownRevision, match=r"'laboratory2', which this version does not know.*flask db stamp"):
+    with pytest.raises(UnknownRevision, match=r"'laboratory2', which does not exist in this version.*flask db stamp"):
         runner.revise(adapter, "Orders")
     assert runner.stamp(adapter, OWN[-1]) == (NEWEST, OWN[-1:])
     runner.revise(adapter, "Orders")
@@ -251,7 +251,7 @@ def test_what_nobody_declares_any_more_is_closed(
     runner.upgrade(adapter, always=True)
     fill(adapter, "alter table notes disable row level security;\ngrant select on molecules to anon")
     found = [line for line in runner.check(adapter) if "orders" not in line]
-    assert found == ["molecules: grant of select to anon is not declared", "notes: row level security is off"]
+    assert found == ["molecules: grant of select to anon is not declared", "notes: row level security is not enabled"]
     adapter.disconnect()
 
 

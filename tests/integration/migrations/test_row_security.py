@@ -143,13 +143,22 @@ def test_an_admin_of_the_application_is_none_of_the_database(supabase: SupabaseD
 @pytest.mark.parametrize(
     ("statement", "line"),
     [
-        ("alter table isthmus_users disable row level security", "isthmus_users: row level security is off"),
+        ("alter table isthmus_users disable row level security", "isthmus_users: row level security is not enabled"),
         ("grant select on isthmus_users to anon", "isthmus_users: grant of select to anon is not declared"),
         ("create policy open on isthmus_users using (true)", "isthmus_users: policy open is not declared"),
         ("drop policy isthmus_delete on molecules", "molecules: policy isthmus_delete is missing"),
-        ("alter policy isthmus_select on notes using (true)", "notes: policy isthmus_select is not as declared"),
-        ("alter policy isthmus_update on notes with check (true)", "notes: policy isthmus_update is not as declared"),
-        ("alter policy isthmus_delete on molecules to public", "molecules: policy isthmus_delete is not as declared"),
+        (
+            "alter policy isthmus_select on notes using (true)",
+            "notes: policy isthmus_select differs from the declared access rules",
+        ),
+        (
+            "alter policy isthmus_update on notes with check (true)",
+            "notes: policy isthmus_update differs from the declared access rules",
+        ),
+        (
+            "alter policy isthmus_delete on molecules to public",
+            "molecules: policy isthmus_delete differs from the declared access rules",
+        ),
         ("revoke select on molecules from anon", "molecules: grant of select to anon is missing"),
         ("grant all on isthmus_version to authenticated", "isthmus_version: grant of delete to authenticated"),
     ],
@@ -168,7 +177,7 @@ def test_roles_that_come_later_are_served_by_the_next_upgrade(postgres: Postgres
     runner.upgrade(postgres)
     postgres.execute_batch([f"create role {role}" for role in row_security.ROLES])
     try:
-        assert "isthmus_users: row level security is off" in runner.check(postgres)
+        assert "isthmus_users: row level security is not enabled" in runner.check(postgres)
         assert runner.upgrade(postgres, always=True) == []
         assert runner.check(postgres) == []
     finally:

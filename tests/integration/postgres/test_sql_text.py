@@ -66,5 +66,5 @@ def test_the_isolation_can_be_chosen(make: Make, database: PostgresDatabase) -> 
         adapter = make(database, isolation=isolation)
         with adapter.transaction():
             assert adapter.execute_query("show transaction_isolation") == [{"transaction_isolation": isolation}]
-    with pytest.raises(ValueError, match="isolation is one of"):
+    with pytest.raises(ValueError, match="'isolation' must be one of"):
         make(database, isolation="chaos")

@@ -119,17 +119,17 @@ def test_what_is_not_portable_is_skipped_with_its_reason(found: Reflection) -> N
     assert {table.name for table in found.schema} == {"samples", "awkward"}
     assert set(found.schema.table("awkward").columns) == {"id", "name"}
     assert found.skipped == {
-        "awkward.price": "numeric(10, 2) is not a type that all backends share",
-        "awkward.single": "real is not a type that all backends share",
-        "awkward.noon": "a timestamp without time zone is no moment",
-        "awkward.fixed": "char(4) is not a type that all backends share",
-        "awkward.feeling": "mood is not a type that all backends share",
-        "awkward.many": "text[] is not a type that all backends share",
-        "awkward.version": "a column of this name is an integer that counts updates, not text",
-        "numbered.id": "an id is text, varchar or uuid, not bigint",
-        "numbered": "it has no primary key 'id' of its own of type text, varchar or uuid",
-        "keyless": "it has no primary key 'id' of its own of type text, varchar or uuid",
-        "paired": "it has no primary key 'id' of its own of type text, varchar or uuid",
+        "awkward.price": "its type numeric(10, 2) is not supported by all backends",
+        "awkward.single": "its type real is not supported by all backends",
+        "awkward.noon": "its type must be timestamp with time zone, because without one the time is ambiguous",
+        "awkward.fixed": "its type char(4) is not supported by all backends",
+        "awkward.feeling": "its type mood is not supported by all backends",
+        "awkward.many": "its type text[] is not supported by all backends",
+        "awkward.version": "a column 'version' must be an integer, which counts updates, not text",
+        "numbered.id": "the type of an id must be text, varchar or uuid, not bigint",
+        "numbered": "its primary key must be a single column 'id' of type text, varchar or uuid",
+        "keyless": "its primary key must be a single column 'id' of type text, varchar or uuid",
+        "paired": "its primary key must be a single column 'id' of type text, varchar or uuid",
     }
 
 

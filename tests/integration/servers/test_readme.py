@@ -67,7 +67,7 @@ def test_a_fault_that_nothing_suffers_fails_its_test(
 
 def test_a_scripted_fault_that_nothing_suffers_fails_its_test(tmp_path: Path) -> None:
     adapter = FaultyAdapter(SQLiteAdapter({"path": str(tmp_path / "a.db")}), config={"retry_count": 0})
-    never = pytest.raises(AssertionError, match="never happened: error_after_commit")
+    never = pytest.raises(AssertionError, match="did not occur: error_after_commit")
     with never, adapter.faults.expected("refuse", "error_after_commit"), pytest.raises(Unavailable):
         adapter.begin_transaction()
     adapter.disconnect()

@@ -128,7 +128,7 @@ def test_the_service_alone(make: Make, adapter: SupabaseAdapter, project: Supaba
             seen(alone, identity)
         with acting_as(identity), pytest.raises(Unsupported, match="rights of the application"):
             alone.call("isthmus_purge", {"keep": "7 days"})
-    assert "only the application's own rules" in alone.get_connection_info()["row_security"]
+    assert "only the application's access rules" in alone.get_connection_info()["row_security"]
 
 
 def test_no_secret_key(make: Make, adapter: SupabaseAdapter, project: SupabaseApi) -> None:
@@ -246,7 +246,7 @@ def test_what_only_the_database_can_judge_is_not_shown(
     adapter: SupabaseAdapter, project: SupabaseApi, operation: Operation
 ) -> None:
     """The table says nothing of callers, and its policies have not seen the change yet."""
-    with pytest.raises(PermissionDenied, match="transaction of its own"):
+    with pytest.raises(PermissionDenied, match="separate transaction"):
         in_turn(adapter, (SERVICE, SHARE_B), (user(project, ALICE), operation))
     assert seen(adapter, ANONYMOUS) == ["s"]
 

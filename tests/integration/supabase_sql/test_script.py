@@ -77,7 +77,7 @@ def test_the_script_leaves_alone_what_is_there(database: PostgresDatabase, adapt
     ("statement", "line"),
     [
         ("drop schema isthmus cascade", "isthmus_commit: is missing"),
-        ("comment on schema isthmus is 'functions 0'", "isthmus_commit: is of another version"),
+        ("comment on schema isthmus is 'functions 0'", "isthmus_commit: is from another version"),
     ],
 )
 def test_check_finds_other_functions_and_an_upgrade_mends_them(
@@ -100,7 +100,7 @@ def test_the_command_shows_the_script() -> None:
 def test_the_script_leaves_out_a_table_that_no_migration_makes(database: PostgresDatabase) -> None:
     with declaring(declared("Orders")):
         script = supabase_script(declared_schema())
-    assert "-- table Orders: no migration makes it; run `flask db revision MESSAGE`\n" in script
+    assert "-- table Orders: no migration creates it; run `flask db revision MESSAGE`\n" in script
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute(script.encode())
     adapter = PostgresAdapter(asdict(database))

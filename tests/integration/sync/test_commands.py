@@ -69,7 +69,10 @@ def test_a_record_that_cannot_be_written_is_a_failure(app: Flask) -> None:
     done = app.test_cli_runner().invoke(args=["sync", "run", "--once"])
     assert done.exit_code == 1
     assert done.stderr.splitlines() == [
-        "experiments e: ConstraintViolated: there is no such record in protocols",
+        (
+            "experiments e: ConstraintViolated: experiments.protocol_id refers to a record of protocols that does not "
+            "exist"
+        ),
         "Error: Some records could not be written; see the lines above.",
     ]
     shown = app.test_cli_runner().invoke(args=["sync", "status"])

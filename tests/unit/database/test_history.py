@@ -43,7 +43,7 @@ def test_what_is_missing_is_told_by_the_last_of_each_branch(known: History) -> N
     assert known.missing(["0002", "b"]) == [*OWN[2:], "c"]
     assert known.missing(["a"]) == [*OWN, "b", "c"]
     assert known.missing(known.heads) == []
-    with pytest.raises(UnknownRevision, match="'9', which this version does not know"):
+    with pytest.raises(UnknownRevision, match="'9', which does not exist in this version"):
         known.missing(["9", "a"])
 
 
@@ -61,7 +61,7 @@ def test_a_way_back_stays_in_its_branch(known: History) -> None:
     assert known.above(applied, "-1") == ["c"]
     assert known.above(applied, "base") == ["c", "b", "a", "0003", "0002", "0001"]
     assert known.above([], "-1") == []
-    with pytest.raises(UnknownRevision, match=r"does not have the revision '0004'; it has 0003, c"):
+    with pytest.raises(UnknownRevision, match=r"does not have revision '0004'; it has 0003, c"):
         known.above(applied, "0004")
 
 
@@ -90,5 +90,5 @@ def test_two_migrations_of_one_name_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_migration_whose_former_one_is_gone_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ForkedHistory, match="migration b goes on from 'a', which is not there"):
+    with pytest.raises(ForkedHistory, match="migration b has down_revision = 'a', which does not exist"):
         history(migrations(tmp_path, b="a"))

@@ -1,4 +1,4 @@
-"""The log of changes on SQL databases: the tables that keep it, and the triggers that write it."""
+"""The change log of SQL databases: its tables, and the triggers that write it."""
 
 from typing import TYPE_CHECKING
 

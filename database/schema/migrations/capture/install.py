@@ -1,7 +1,7 @@
-"""The log of changes made, looked for and purged, on every SQL database.
+"""Creates, checks and purges the change log on every SQL database.
 
-Every declared table that is not Isthmus' own gets triggers, so that the log has also what other programs change.
-Like the access rules, all this is state and not history: it is made anew after the migrations have run.
+Every declared table except Isthmus's own gets triggers, so that the log also contains changes by other programs. Like
+the access rules, all this is state, not history: it is created again after each run of migrations.
 """
 
 from __future__ import annotations
@@ -22,44 +22,41 @@ from database.schema.sqlalchemy_engine import connected
 
 
 class _Log(Protocol):
-    """What there is for each kind of database."""
+    """The implementation for one kind of database."""
 
     def apply(self, connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
-        """Make the log, and the triggers of the tables."""
+        """Create the log and the tables' triggers."""
 
     def differences(self, connection: sa.Connection, tables: Sequence[sa.Table]) -> list[str]:
-        """What is missing of them, a line each."""
+        """What is missing or outdated, one line each."""
 
     def exists(self, connection: sa.Connection) -> bool:
-        """Whether there is a log."""
+        """Whether the log exists."""
 
     def purge(self, connection: sa.Connection, older_than: timedelta, cursors: Sequence[str]) -> int:
-        """Forget entries that are older, and that who has these cursors has read; how many they were."""
+        """Delete entries that are older and before all of these cursors; returns their number."""
 
 
 def apply(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
-    """Make the log on ``connection``'s database, and the triggers of those of the declared ``tables`` that it has.
-
-    It may be run again.
-    """
+    """Create the log and the triggers of the declared ``tables`` that the database has; may be run again."""
     found = set(sa.inspect(connection).get_table_names())
     _log(connection).apply(connection, [table for table in captured(tables) if table.name in found])
 
 
 def differences(connection: sa.Connection, tables: Iterable[sa.Table]) -> list[str]:
-    """What the database lacks of the log, a line each; nothing for tables that it does not have either."""
+    """What is missing or outdated in the database's log, one line each; ignores tables that do not exist."""
     return _log(connection).differences(connection, captured(tables))
 
 
 def supabase_statements(tables: Iterable[sa.Table], there: Container[str]) -> list[str]:
-    """The SQL that makes the same in a Supabase project that has the tables ``there``; it may be run again."""
+    """Repeatable SQL that does the same in a Supabase project whose tables are ``there``."""
     return capture.postgres.statements([table for table in captured(tables) if table.name in there], roles=True)
 
 
 def purge(adapter: DatabaseAdapter, older_than: timedelta, cursors: Sequence[str] = ()) -> int:
-    """Forget changes that are older; how many they were. A follower that has not read them has a gap.
+    """Delete older changes; returns their number. A follower that has not read them gets a gap.
 
-    :param cursors: of followers whose unread changes are kept, however old; those of other databases do not count.
+    :param cursors: cursors of followers whose unread changes are kept; cursors of other databases are ignored.
     :raises Unsupported: for a backend without SQL tables.
     :raises SchemaMismatch: if the database has no log.
     """

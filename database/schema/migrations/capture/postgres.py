@@ -1,4 +1,4 @@
-"""The log of changes on PostgreSQL: what makes it, and whether a database has it."""
+"""The change log on PostgreSQL: creation and comparison."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from database.schema.migrations.capture.tables import shape
 
 _TRIGGERS: Final = {
     "isthmus_capture": "after insert or delete on {0} for each row execute function isthmus_changes.capture({1})",
-    # Their bytes are compared: not every type has an equality.
+    # *<> compares bytes, because not every type has an equality operator.
     "isthmus_capture_update": (
         "after update on {0} for each row when (old.* *<> new.*) execute function isthmus_changes.capture({1})"
     ),
@@ -26,7 +26,7 @@ _TRIGGERS: Final = {
         "before truncate on {0} for each statement execute function isthmus_changes.capture_truncate({1})"
     ),
 }
-# A change may have passed the log by unless all triggers were there; cursors of before are void then.
+# Unless all triggers existed, changes may be missing from the log; it is then emptied, which invalidates all cursors.
 _RENEW: Final = sql.SQL(
     "delete from isthmus_changes.log"
     " where obj_description('isthmus_changes'::regnamespace, 'pg_namespace') is distinct from {mark}"
@@ -45,9 +45,9 @@ _FIND_TRIGGERS: Final = sa.text(
 
 
 def statements(tables: Sequence[sa.Table], *, roles: bool) -> list[str]:
-    """The SQL that makes the log and has the tables' changes written to it; it may be run again.
+    """Repeatable SQL that creates the log and the tables' triggers.
 
-    :param roles: whether the server has Supabase's roles, of which one reads the feed over HTTP.
+    :param roles: whether the server has Supabase's roles, one of which reads the feed over HTTP.
     """
     mark = _MARK.format(_mark(tables)).as_string(None)
     made = [*_log(), _script("purge.sql"), _renewal(tables), *_triggers(tables), mark]
@@ -55,21 +55,21 @@ def statements(tables: Sequence[sa.Table], *, roles: bool) -> list[str]:
 
 
 def apply(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
-    """Make the log on ``connection``'s database, and the triggers anew."""
+    """Create the log and recreate the triggers."""
     for text in statements(tables, roles=row_security.has_roles(connection)):
         connection.exec_driver_sql(text, execution_options={"no_parameters": True})
 
 
 def differences(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[str]:
-    """What the database lacks of the log, a line each."""
+    """What is missing or outdated in the database's log, one line each."""
     mark = connection.scalar(_FIND_MARK)
     if mark is None:
         return ["isthmus_changes: is missing"]
     found = connection.execute(_FIND_TRIGGERS, {"names": [table.name for table in tables]}).all()
     there = {name for name, _ in found}
-    # Made when all tables were there, or those that are there now.
+    # The log was created when all tables existed, or only those that exist now.
     good = (_mark(tables), _mark([table for table in tables if table.name in there]))
-    lines = [] if mark in good else ["isthmus_changes: is of another version"]
+    lines = [] if mark in good else ["isthmus_changes: is from another version"]
     if row_security.has_roles(connection) and not connection.scalar(_FIND_FUNCTION):
         lines.append("isthmus_changes: the function is missing")
     missing = sorted((table, trigger) for table, made in found for trigger in _TRIGGERS.keys() - set(made))
@@ -77,12 +77,12 @@ def differences(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[s
 
 
 def exists(connection: sa.Connection) -> bool:
-    """Whether there is a log."""
+    """Whether the log exists."""
     return connection.scalar(_FIND_MARK) is not None
 
 
 def purge(connection: sa.Connection, older_than: timedelta, cursors: Sequence[str]) -> int:
-    """Forget what is older, but for what these cursors and a present one have not seen; how many entries they were."""
+    """Delete entries that are older and before all of these cursors and the present end; returns their number."""
     number: int = connection.scalar(_PURGE, {"keep": older_than, "cursors": list(cursors)})
     return number
 
@@ -105,7 +105,7 @@ def _triggers(tables: Sequence[sa.Table]) -> Iterator[str]:
 
 
 def _mark(tables: Sequence[sa.Table]) -> str:
-    """What tells one version of the log, and of the columns whose changes it has, from another."""
+    """A mark that identifies the version of the log and of the columns that it captures."""
     parts = [*_log(), *_triggers(tables), *map(shape, tables)]
     return f"log {sha256(repr(parts).encode()).hexdigest()}"
 

@@ -1,7 +1,7 @@
-"""The log of changes on SQLite: what makes it, and whether a database has it.
+"""The change log on SQLite: creation and comparison.
 
-A program that runs ``insert or replace`` without ``pragma recursive_triggers`` has its rows logged, but not another
-row that one of them displaces by a unique column: SQLite tells no trigger of that.
+If a program runs ``insert or replace`` without ``pragma recursive_triggers``, the log lacks the deletion of other rows
+that are replaced because of a unique column, for which SQLite fires no trigger.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from database.schema.migrations.capture.tables import shape
 
 _DIALECT: Final = sqlite.dialect()
 
-# Numbers are never given again, also not those that a purge has freed. The mark tells an entry from one that has
-# its number in another file, or in a copy of this one. The first entry is there for cursors to stand behind.
+# Autoincrement never reuses numbers, not even purged ones. The mark distinguishes an entry from one with the same
+# number in another file or in a copy of this one. The first entry exists for cursors to refer to.
 _TABLE: Final = (
     f"create table if not exists {LOG} ("
     "seq integer primary key autoincrement, table_name text not null, record_id text not null, kind text not null,"
@@ -50,9 +50,9 @@ delete from {LOG} where seq < (
 
 
 def apply(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
-    """Make the log on ``connection``'s database, and the triggers anew, unless all of it is there.
+    """Create the log and the triggers, unless all of them exist.
 
-    A change may have passed the log by then: it begins anew, and cursors of before are void.
+    Otherwise changes may be missing from the log, so it is emptied, which invalidates all cursors.
     """
     if not differences(connection, tables):
         return
@@ -65,7 +65,7 @@ def apply(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
 
 
 def differences(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[str]:
-    """What the database lacks of the log, a line each; of tables that it has."""
+    """What is missing or outdated in the database's log, one line each; ignores tables that do not exist."""
     found = {row.name: row.sql for row in connection.execute(_FIND)}
     if LOG not in found:
         return [f"{LOG}: is missing"]
@@ -75,14 +75,14 @@ def differences(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[s
 
 
 def exists(connection: sa.Connection) -> bool:
-    """Whether there is a log."""
+    """Whether the log exists."""
     return LOG in connection.scalars(_FIND)
 
 
 def purge(connection: sa.Connection, older_than: timedelta, cursors: Sequence[str]) -> int:
-    """Forget what is older, but for what these cursors have not seen; how many entries they were.
+    """Delete entries that are older and before all of these cursors; returns their number.
 
-    The last of them stays, for cursors to stand behind.
+    The last entry remains, for cursors to refer to.
     """
     known = [entry for entry in map(entry_of, cursors) if entry is not None and _has(connection, *entry)]
     unread = min((seq for seq, _ in known), default=_END)
@@ -94,7 +94,7 @@ def _has(connection: sa.Connection, seq: int, mark: bytes) -> bool:
 
 
 def _triggers(tables: Sequence[sa.Table]) -> Mapping[str, str]:
-    """The SQL of each trigger by its name, as the database keeps it."""
+    """The SQL of each trigger by name, exactly as SQLite stores it."""
     return {
         f"{prefix}_{table.name}": _trigger(f"{prefix}_{table.name}", table, *parts)
         for table in tables

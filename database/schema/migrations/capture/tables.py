@@ -1,4 +1,4 @@
-"""Which tables are captured, and what tells that their rows may have become others by themselves."""
+"""The tables whose changes are captured, and a digest that detects changes of their columns."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ import sqlalchemy as sa
 
 
 def captured(tables: Iterable[sa.Table]) -> list[sa.Table]:
-    """The declared tables but for those of Isthmus itself, by name."""
+    """The declared tables except Isthmus's own, sorted by name."""
     return sorted((table for table in tables if not table.info.get("internal")), key=lambda table: table.name)
 
 
 def shape(table: sa.Table) -> str:
-    """Tells its columns from others: a migration of these changes rows of which no trigger hears."""
+    """A digest of the columns. It changes with a migration of them, which changes rows without firing triggers."""
     columns = [(column.name, repr(column.type)) for column in table.columns]
     return sha256(repr(columns).encode()).hexdigest()[:16]

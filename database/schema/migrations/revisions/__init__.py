@@ -1,1 +1,1 @@
-"""Writing a revision: what differs, in which form, and in the project's style."""
+"""Writing a revision: comparison, rendering and formatting."""

@@ -1,4 +1,4 @@
-"""The declared tables compared with those of a database."""
+"""Compares the declared tables with those of a database."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from alembic.runtime.migration import MigrationContext
 from database.schema.migrations.revisions.rows import different_checks
 
 VERSION_TABLE: Final = "isthmus_version"
-"""Where a database keeps its revision; an application's own Alembic keeps its ``alembic_version``."""
+"""The table that records the revisions; ``alembic_version`` is left to an application's own use of Alembic."""
 
 
 def differences(connection: sa.Connection, *declared: sa.MetaData) -> list[str]:
-    """What the database would have to change to have the declared tables, a line each; other tables do not count."""
+    """The differences of the database from the declared tables, one line each; other tables are ignored."""
     return sorted(line for metadata in declared for line in _differences(connection, metadata))
 
 
 def options(metadata: sa.MetaData) -> dict[str, Any]:
-    """How Alembic works here for these tables, for :func:`differences` and for running migrations."""
+    """Alembic's options for these tables, for :func:`differences` and for running migrations."""
 
     def declared(name: str | None, kind: str, _parents: Any) -> bool:
-        """Look at declared tables only: a database may have others, which are not ours to drop."""
+        """Include declared tables only, because a database may have others, which must not be dropped."""
         return kind != "table" or name in metadata.tables
 
     return {
@@ -33,7 +33,7 @@ def options(metadata: sa.MetaData) -> dict[str, Any]:
         "target_metadata": metadata,
         "include_name": declared,
         "compare_type": _type_differs,
-        # SQLite changes a column by making the table anew.
+        # SQLite changes a column by recreating the table.
         "render_as_batch": True,
     }
 
@@ -60,7 +60,7 @@ def _type_differs(
 
 
 def _lines(change: Any, dialect: sa.Dialect) -> Iterator[str]:
-    """One change in words. Alembic gives a tuple, or for changes of one column a list of them."""
+    """Lines that describe one change. Alembic passes a tuple, or a list of tuples for changes of one column."""
     if isinstance(change, list):
         for part in change:
             yield from _lines(part, dialect)

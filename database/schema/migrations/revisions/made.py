@@ -1,4 +1,4 @@
-"""The tables that migrations have made, whether or not they are declared any more."""
+"""The tables that migrations create, including those that are no longer declared."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _LITERAL: Final = re.compile(r"""\bcreate_table\(\s*["'](\w+)["']""")
 
 
 def tables_made(scripts: Iterable[Script]) -> set[str]:
-    """The names of the tables that are there when all migrations have run.
+    """The names of the tables that exist after all migrations have run.
 
     :param scripts: oldest first.
     """
@@ -37,7 +37,7 @@ def tables_made(scripts: Iterable[Script]) -> set[str]:
 def rendered(script: Script) -> str:
     """The SQL that a migration would execute on PostgreSQL.
 
-    :raises Exception: what the migration raises, if it takes a database to run on.
+    :raises Exception: raised by the migration itself if it needs a real database.
     """
     output = StringIO()
     context = MigrationContext.configure(
@@ -50,10 +50,10 @@ def rendered(script: Script) -> str:
 
 
 def _moves(script: Script) -> Iterator[tuple[str, str]]:
-    """The names that a migration takes away and those that it makes, in its order; '' for none."""
+    """The table names that a migration removes and adds, as pairs in its order; '' for none."""
     try:
         text = rendered(script)
-    except Exception:  # noqa: BLE001  # one that looks at rows may fail in any way; its own words have to do then
+    except Exception:  # noqa: BLE001  # a migration that reads rows may fail in any way; its source is searched instead
         yield from (("", name) for name in _LITERAL.findall(Path(script.path).read_text(encoding="utf-8")))
         return
     for found in _MADE.finditer(text):

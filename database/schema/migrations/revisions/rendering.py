@@ -1,4 +1,4 @@
-"""How the types of a written migration are spelled: by names that exist where it runs, on every database."""
+"""Renders the types of a generated migration so that they work on every database."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HELPERS = "database.schema.migrations.columns"
 def render_item(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
     """Alembic's hook: the text of a type or a default; False leaves it to Alembic."""
     if kind == "server_default" and isinstance(item, sa.DefaultClause) and isinstance(item.arg, str):
-        # Alembic takes away quotation marks at the ends, which belong to the value.
+        # Alembic strips quotation marks at both ends, but here they are part of the value.
         return repr(item.arg)
     if kind != "type":
         return False
@@ -35,7 +35,7 @@ def render_item(kind: str, item: Any, context: AutogenContext) -> str | Literal[
 
 
 def _helper(item: Any, context: AutogenContext) -> str | None:
-    """The column helper that makes this type, declared or found in a database."""
+    """The call of the column helper that creates this type, whether declared or read from a database."""
     length = getattr(item, "length", None)
     text = f"text({'' if length is None else length})"
     if _same(item, columns.text(length)):

@@ -1,7 +1,7 @@
-"""What a written migration does about the rows that are there: it fills them in, or it is not written.
+"""Makes a generated migration work on existing rows, or refuses to generate it.
 
-A column that must not be null needs a value for every row, and a column of another type a value of that type. Where
-the declaration gives one (a scalar ``default=``), the migration uses it; otherwise nobody but the author knows.
+A new non-nullable column needs a value in every row. If the declaration has one (a scalar ``default=``), the migration
+uses it; otherwise, and for a change of type, only the author knows the values.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ from database.core.errors import RequestError
 
 
 class CannotBeWritten(RequestError):
-    """A migration for the declared tables would not run on rows; the message names each table, column and remedy."""
+    """A migration would fail on existing rows; the message names each table, column and remedy."""
 
 
-def mind_rows(context: MigrationContext, _revision: Any, directives: list[ops.MigrationScript]) -> None:
-    """Alembic's hook: complete what it found, before it is written. :raises CannotBeWritten: see there."""
+def complete_script(context: MigrationContext, _revision: Any, directives: list[ops.MigrationScript]) -> None:
+    """Alembic's hook: complete a migration before it is written. :raises CannotBeWritten: if it would fail on rows."""
     script = directives[0]
     metadata = context.opts["target_metadata"]
     assert script.upgrade_ops is not None
@@ -37,7 +37,7 @@ def mind_rows(context: MigrationContext, _revision: Any, directives: list[ops.Mi
     script.upgrade_ops.ops = [made for op in script.upgrade_ops.ops for made in _completed(op, metadata)]
     for change in _of_tables(script.downgrade_ops.ops):
         if isinstance(change, ops.AddColumnOp):
-            # What was in the column is gone, so the rows have nothing that could be demanded.
+            # The column's values are lost, so the restored column must be nullable.
             change.column = _copy(change.column, nullable=True)
 
 
@@ -46,7 +46,7 @@ def _problems(op: ops.MigrateOperation, metadata: sa.MetaData, dialect: sa.Diale
         table = metadata.tables[op.table_name]
         for constraint in _checks(table):
             if constraint.name is None:
-                yield f"{table.name}: a check constraint has no name, so no migration could change it; give it name="
+                yield f"{table.name}: a check constraint needs a name, so that migrations can change it; set name="
     for change in _of_tables([op]):
         if isinstance(change, ops.AddColumnOp):
             yield from _without_value(change)
@@ -58,9 +58,9 @@ def _without_value(change: ops.AddColumnOp) -> Iterator[str]:
     column = change.column
     if not column.nullable and column.server_default is None and default_of(column) is None:
         yield (
-            f"{change.table_name}.{column.name}: is new and must not be null, and the rows that are there have no value"
-            " for it; declare a scalar default= or a server_default=, or declare it nullable, fill it in and"
-            " take nullable away in a second migration"
+            f"{change.table_name}.{column.name}: is new and must not be null, but existing rows have no value for it;"
+            " declare a scalar default= or a server_default=, or declare it nullable, fill it in and make it"
+            " non-nullable in a second migration"
         )
 
 
@@ -71,15 +71,15 @@ def _other_type(change: ops.AlterColumnOp, dialect: sa.Dialect) -> Iterator[str]
     if change.existing_type._type_affinity is not wanted._type_affinity:
         yield (
             f"{change.table_name}.{change.column_name}: changes from {_named(change.existing_type, dialect)} to"
-            f" {_named(wanted, dialect)}, and only you know what becomes of its values; declare a column of another"
-            " name, copy the values over in its migration, and drop this one later"
+            f" {_named(wanted, dialect)}, but its values cannot be converted automatically; declare a column with"
+            " another name, copy the values in its migration, and drop this column later"
         )
 
 
 def _completed(op: ops.MigrateOperation, metadata: sa.MetaData) -> Iterator[ops.MigrateOperation]:
-    """The operation, after what the rows need before it."""
+    """The operation, preceded by the statements that prepare existing rows for it."""
     if isinstance(op, ops.CreateTableOp):
-        # The access rules are state: in a migration they would only look as if they counted.
+        # Access rules in a migration would have no effect, because they are applied as state.
         op.info = {}
     for change in _of_tables([op]):
         if isinstance(change, ops.AddColumnOp):
@@ -93,7 +93,7 @@ def _completed(op: ops.MigrateOperation, metadata: sa.MetaData) -> Iterator[ops.
 
 
 def _filled(column: sa.Column[Any]) -> sa.Column[Any]:
-    """The column with its scalar default as the database's own, which gives the rows that are there a value."""
+    """The column with its scalar default as a server default, which gives existing rows a value."""
     default = default_of(column)
     if column.nullable or column.server_default is not None or default is None:
         return column
@@ -127,7 +127,7 @@ def _fill(table: str, column: str, default: str | sa.TextClause) -> str:
 
 
 def _add_checks(context: MigrationContext, metadata: sa.MetaData, script: ops.MigrationScript) -> None:
-    """Named check constraints, at which Alembic does not look."""
+    """Add the changes of named check constraints, which Alembic does not compare."""
     assert context.connection is not None
     assert script.upgrade_ops is not None
     assert script.downgrade_ops is not None
@@ -144,9 +144,9 @@ def _add_checks(context: MigrationContext, metadata: sa.MetaData, script: ops.Mi
 def different_checks(
     connection: sa.Connection, metadata: sa.MetaData
 ) -> Iterator[tuple[sa.Table, list[sa.CheckConstraint], dict[str, str]]]:
-    """The tables that lack named check constraints, or have some that are not declared, by name with their condition.
+    """The existing tables whose named check constraints differ, with the missing and the undeclared constraints.
 
-    Of the tables that are there.
+    The undeclared ones are a mapping of names to conditions.
     """
     inspector = sa.inspect(connection)
     there = set(inspector.get_table_names())
@@ -163,14 +163,14 @@ def different_checks(
 
 
 def _checks(table: sa.Table) -> list[sa.CheckConstraint]:
-    """The check constraints of a table and its columns, but for those that belong to a type."""
+    """The check constraints of a table and its columns, except those that belong to a type."""
     constraints = {*table.constraints, *(one for column in table.columns for one in column.constraints)}
     checks = [one for one in constraints if isinstance(one, sa.CheckConstraint) and not one._type_bound]
     return sorted(checks, key=lambda check: str(check.name))
 
 
 def _of_tables(operations: Iterable[ops.MigrateOperation]) -> Iterator[ops.MigrateOperation]:
-    """The changes of tables that exist."""
+    """The changes of existing tables."""
     for op in operations:
         if isinstance(op, ops.ModifyTableOps):
             yield from op.ops

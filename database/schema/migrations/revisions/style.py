@@ -1,4 +1,4 @@
-"""A written migration in the project's style, where the tools for it are installed."""
+"""Formats a generated migration in the project's style, if ruff is installed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ _STEPS: Final = (("check", "--fix-only", "--select", "I,F401"), ("format",))
 _SECONDS: Final = 60
 
 
-def in_style(path: Path) -> None:
-    """Sort the imports of a file and format it; it stays as it is without ruff, which only development needs."""
+def format_file(path: Path) -> None:
+    """Sort the imports of a file and format it; does nothing without ruff, which is a development dependency."""
     if find_spec("ruff") is None or not _CONFIG.exists():
         return
     for step in _STEPS:

@@ -1,1 +1,1 @@
-"""What a Supabase project's database gets beside the declared tables: functions that its HTTP interface calls."""
+"""Functions for Supabase's HTTP API, installed in a project's database beside the declared tables."""

@@ -1,6 +1,6 @@
-"""The functions that make a commit over Supabase's HTTP interface atomic, and whether a database has them.
+"""Installs and checks the functions that make a commit over Supabase's HTTP API atomic.
 
-Like the access rules, they are state and not history: each upgrade makes them anew.
+Like the access rules, they are state, not history: each upgrade creates them again.
 """
 
 from __future__ import annotations
@@ -28,14 +28,14 @@ _FIND_MARK: Final = sa.text("select obj_description(to_regnamespace('isthmus'), 
 
 @cache
 def script() -> str:
-    """The SQL that makes them; it may be run again."""
+    """Repeatable SQL that creates the functions."""
     folder = Path(__file__).parent
     text = "\n".join((folder / name).read_text(encoding="utf-8") for name in _FILES)
     return f"{text}\ncomment on schema isthmus is '{_mark(text)}';\n"
 
 
 def apply(connection: sa.Connection) -> bool:
-    """Make the functions on ``connection``'s database; False, and nothing done, where the roles do not exist."""
+    """Create the functions in the database; does nothing and returns False if Supabase's roles do not exist."""
     if not row_security.has_roles(connection):
         return False
     connection.exec_driver_sql(script(), execution_options={"no_parameters": True})
@@ -43,15 +43,15 @@ def apply(connection: sa.Connection) -> bool:
 
 
 def differences(connection: sa.Connection) -> list[str]:
-    """A line if the database lacks the functions or has others; none where the roles do not exist."""
+    """A line if the functions are missing or from another version; empty if Supabase's roles do not exist."""
     if not row_security.has_roles(connection):
         return []
     found = connection.scalar(_FIND_MARK)
     if found is None:
         return ["isthmus_commit: is missing"]
-    return [] if found in script() else ["isthmus_commit: is of another version"]
+    return [] if found in script() else ["isthmus_commit: is from another version"]
 
 
 def _mark(text: str) -> str:
-    """What tells one version from another."""
+    """A mark that identifies the version of the functions."""
     return f"functions {sha256(text.encode()).hexdigest()}"

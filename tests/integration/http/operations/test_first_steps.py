@@ -126,8 +126,8 @@ def test_the_commands_name_what_has_no_migration(unmigrated: Site) -> None:
     cli = unmigrated.app.test_cli_runner()
     done = cli.invoke(args=["db", "upgrade"])
     assert done.exit_code == 0, done.output
-    assert "table orders: no migration makes it; run `flask db revision MESSAGE`" in done.output
-    assert "column molecules.colour: no migration makes it; run `flask db revision MESSAGE`" in done.output
+    assert "table orders: no migration creates it; run `flask db revision MESSAGE`" in done.output
+    assert "column molecules.colour: no migration creates it; run `flask db revision MESSAGE`" in done.output
     done = cli.invoke(args=["db", "check"])
     assert done.exit_code == 1
     assert "orders: is missing" in done.output
@@ -136,7 +136,7 @@ def test_the_commands_name_what_has_no_migration(unmigrated: Site) -> None:
 def test_the_start_names_what_has_no_migration(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with declaring(declared("orders")), making_sites(tmp_path) as make, caplog.at_level(logging.WARNING):
         make()
-        assert "local: table orders: no migration makes it" in caplog.text
+        assert "local: table orders: no migration creates it" in caplog.text
 
 
 @pytest.mark.parametrize("wrapped", [False, True])

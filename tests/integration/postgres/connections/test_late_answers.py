@@ -219,7 +219,7 @@ def test_a_commit_that_the_server_answers_with_a_rollback_is_not_told_as_one(
     session.execute(Insert("things", [thing("x")]), NO_CONTEXT)
     with pytest.raises(InvalidQuery):
         session.execute(Sql("select nothing"), NO_CONTEXT)
-    with pytest.raises(TransactionError, match="rolled it back"):
+    with pytest.raises(TransactionError, match="rolled the transaction back"):
         session.commit(NO_CONTEXT)
     assert stored(database) == []
 

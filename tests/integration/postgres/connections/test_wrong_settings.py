@@ -74,9 +74,13 @@ WRONG: list[tuple[dict[str, object], type[DataError], list[str]]] = [
     ({"password": None}, CredentialsRefused, ["SUPABASE_DB_PASSWORD"]),
     ({"user": "nobody-here", "password": SECRET}, CredentialsRefused, ["SUPABASE_DB_USER"]),
     ({"database": "nowhere"}, ConnectFailed, ["no database 'nowhere'", "SUPABASE_DB_NAME"]),
-    ({"host": "no-such-host.invalid"}, ConnectFailed, ["no-such-host.invalid", "is not known", "SUPABASE_DB_HOST"]),
-    ({"port": 0}, ConnectFailed, ["nothing listens at 127.0.0.1:", "SUPABASE_DB_PORT"]),
-    ({"sslmode": "require"}, ConnectFailed, ["no TLS", "SUPABASE_DB_SSLMODE"]),
+    (
+        {"host": "no-such-host.invalid"},
+        ConnectFailed,
+        ["no-such-host.invalid", "cannot be resolved", "SUPABASE_DB_HOST"],
+    ),
+    ({"port": 0}, ConnectFailed, ["no server is listening at 127.0.0.1:", "SUPABASE_DB_PORT"]),
+    ({"sslmode": "require"}, ConnectFailed, ["does not support TLS", "SUPABASE_DB_SSLMODE"]),
     ({"user": "banned"}, CredentialsRefused, ["pg_hba.conf", "SUPABASE_DB_SSLMODE"]),
     ({"user": "crowded"}, Throttled, ["no free connection slots"]),
 ]

@@ -70,7 +70,7 @@ def test_the_application_needs_a_secret_key(identity: Identity | None) -> None:
 def test_a_secret_key_is_not_taken_for_a_publishable_one() -> None:
     with pytest.raises(ValueError, match="SUPABASE_ANON_KEY"):
         ApiKeys(SECRET, SECRET)
-    with pytest.raises(ValueError, match="SUPABASE_KEY is needed"):
+    with pytest.raises(ValueError, match="SUPABASE_KEY must be"):
         ApiKeys(None)
 
 
