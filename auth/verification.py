@@ -89,10 +89,10 @@ class TokenVerifier:
         self._audience = audience
         self._leeway = leeway
         self._now = now
-        self._build()
-        rebuild_after_fork(self, TokenVerifier._build)
+        self._create_runtime_state()
+        rebuild_after_fork(self, TokenVerifier._create_runtime_state)
 
-    def _build(self) -> None:
+    def _create_runtime_state(self) -> None:
         """Everything that must not be shared with a forked child."""
         self._memory = _Memory(None)
         self._lock = Lock()

@@ -68,10 +68,10 @@ class ConnectionManager(Database):
         self.adapters = dict(adapters) if adapters is not None else adapters_in_order(self.settings, self.schema)
         self.primary_adapter, *_ = self.adapters
         self._clock = clock
-        self._build()
-        rebuild_after_fork(self, ConnectionManager._build, after=self.adapters.values())
+        self._create_runtime_state()
+        rebuild_after_fork(self, ConnectionManager._create_runtime_state, after=self.adapters.values())
 
-    def _build(self) -> None:
+    def _create_runtime_state(self) -> None:
         """Everything that must not be shared with a forked child: locks, listeners."""
         self._failover = Failover(self.adapters, self.settings.db_failback_after, self._clock)
 

@@ -43,10 +43,10 @@ class AutoMigration:
         self._manager = manager
         self._waiting = dict(manager.adapters)
         self._started = False
-        self._build()
-        rebuild_after_fork(self, AutoMigration._build)
+        self._create_runtime_state()
+        rebuild_after_fork(self, AutoMigration._create_runtime_state)
 
-    def _build(self) -> None:
+    def _create_runtime_state(self) -> None:
         """Everything that must not be shared with a forked child, in which nobody goes on with a migration."""
         self._lock = threading.Lock()
 

@@ -52,10 +52,10 @@ class Readiness:
         self._clock = clock
         self._answer: Mapping[str, str] | None = None
         self._good_until = 0.0
-        self._build()
-        rebuild_after_fork(self, Readiness._build)
+        self._create_runtime_state()
+        rebuild_after_fork(self, Readiness._create_runtime_state)
 
-    def _build(self) -> None:
+    def _create_runtime_state(self) -> None:
         """Everything that must not be shared with a forked child."""
         self._testing = threading.Lock()
 

@@ -45,10 +45,10 @@ class Purger:
         self._manager = manager
         self._settings: Settings = manager.settings
         self._clock = clock
-        self._build()
-        rebuild_after_fork(self, Purger._build)
+        self._create_runtime_state()
+        rebuild_after_fork(self, Purger._create_runtime_state)
 
-    def _build(self) -> None:
+    def _create_runtime_state(self) -> None:
         """Everything that must not be shared with a forked child, in which no purge is under way."""
         self._running = Lock()
         self._due = self._clock() + chance() * min(self._settings.purge_interval, _SOON)

@@ -90,14 +90,14 @@ class KeyRing:
         self._secrets = tuple(secrets)
         self._why_fixed = why_fixed
         self._now = now
-        self._build()
-        rebuild_after_fork(self, KeyRing._build)
+        self._create_runtime_state()
+        rebuild_after_fork(self, KeyRing._create_runtime_state)
         # One attribute, because readers take no lock.
         begun = now()
         nothing = (begun, begun, KeySet.__new__(KeySet))
         self._view = nothing if make else self._seen_at(begun, key_set(self._ring, self._secrets, begun))
 
-    def _build(self) -> None:
+    def _create_runtime_state(self) -> None:
         """Everything that must not be shared with a forked child."""
         self._lock = Lock()
 

@@ -58,10 +58,10 @@ class PasswordHashing:
         self._hasher = hasher or _HASHER
         self._nobodys_hash = _hash_of_nobody(self._hasher)
         self._most_waiting = most_waiting
-        self._build()
-        rebuild_after_fork(self, PasswordHashing._build)
+        self._create_runtime_state()
+        rebuild_after_fork(self, PasswordHashing._create_runtime_state)
 
-    def _build(self) -> None:
+    def _create_runtime_state(self) -> None:
         """Everything that must not be shared with a forked child, in which nobody else waits."""
         self._turn = Semaphore()
         self._places = Semaphore(1 + self._most_waiting)

@@ -87,10 +87,10 @@ class IssuerKeys:
         self._fetch = fetch or fetch_document
         self._clock = clock
         self._keys = _Keys()
-        self._build()
-        rebuild_after_fork(self, IssuerKeys._build)
+        self._create_runtime_state()
+        rebuild_after_fork(self, IssuerKeys._create_runtime_state)
 
-    def _build(self) -> None:
+    def _create_runtime_state(self) -> None:
         """Everything that must not be shared with a forked child, which does not get what is being fetched."""
         self._not_before = self._unknown_not_before = float("-inf")
         self._failing = False

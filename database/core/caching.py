@@ -28,10 +28,10 @@ class ByteCache(Generic[Value]):
     def __init__(self, most: int) -> None:
         self._most = most
         self._entries: dict[Hashable, _Entry[Value]] = {}
-        self._build()
-        rebuild_after_fork(self, ByteCache._build)
+        self._create_runtime_state()
+        rebuild_after_fork(self, ByteCache._create_runtime_state)
 
-    def _build(self) -> None:
+    def _create_runtime_state(self) -> None:
         """Everything that must not be shared with a forked child; a sum that was being changed is made again."""
         self._bytes = sum(entry.size for entry in self._entries.values())
         self._lock = Lock()

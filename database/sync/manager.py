@@ -70,10 +70,10 @@ class SyncManager:
         self.tables = self._options.tables
         self.pair = Pair.of(first, second, self.tables)
         self._callbacks: dict[str, Callback | None] = {}
-        self._build()
-        rebuild_after_fork(self, SyncManager._build, after=(first, second))
+        self._create_runtime_state()
+        rebuild_after_fork(self, SyncManager._create_runtime_state, after=(first, second))
 
-    def _build(self) -> None:
+    def _create_runtime_state(self) -> None:
         """Create the state that must not be shared with a forked child: locks and the thread."""
         tables = {name: self.pair.sides[0].adapter.schema.table(name) for name in self.tables}
         resolve = resolve_with(self._options.resolution, tables)

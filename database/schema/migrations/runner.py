@@ -49,10 +49,10 @@ class _Alembic:
     """Alembic keeps its running environment in a module, so that a process can run only one at a time."""
 
     def __init__(self) -> None:
-        self._build()
-        rebuild_after_fork(self, _Alembic._build)
+        self._create_runtime_state()
+        rebuild_after_fork(self, _Alembic._create_runtime_state)
 
-    def _build(self) -> None:
+    def _create_runtime_state(self) -> None:
         """Create the lock anew in a forked child, in which no migration is running."""
         self.turn = Lock()
 
