@@ -1,4 +1,4 @@
-"""What tables are declared with: types that mean the same on every backend, and the columns that every table has."""
+"""Helpers to declare tables: types that behave the same on every backend, and the columns that every table has."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 PUBLIC_READ = {"read": "anyone", "write": "user", "delete": "admin"}
-"""Access rules: everybody may read, signed-in callers may write, the role ``admin`` may delete."""
+"""Access rules: anyone may read, signed-in callers may write, the role ``admin`` may delete."""
 
 OWN_ROWS = {"read": "owner", "write": "owner", "delete": "owner"}
-"""Access rules: signed-in callers have their own rows only; ``info["owner"]`` names the column that says whose."""
+"""Access rules: signed-in callers may access only their own rows; ``info["owner"]`` names the owner's column."""
 
 
 def table_metadata() -> sa.MetaData:
-    """Metadata for declared tables, with names for the constraints, so that migrations can change them."""
+    """Metadata for declared tables, with a naming convention for constraints, so that migrations can change them."""
     return sa.MetaData(
         naming_convention={
             "pk": "pk_%(table_name)s",
@@ -37,12 +37,12 @@ def json() -> sa.types.TypeEngine[Any]:
 
 
 def timestamp() -> sa.types.TypeEngine[Any]:
-    """A moment: ``timestamptz`` on PostgreSQL, ISO 8601 text of fixed width on SQLite."""
+    """A point in time: ``timestamptz`` on PostgreSQL, ISO 8601 text of fixed width on SQLite."""
     return sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite")
 
 
 def record_columns() -> tuple[sa.Column[Any], ...]:
-    """The columns every table has: who it is, and what optimistic locking and caching need."""
+    """The columns that every table has: the id, and those for optimistic locking and caching."""
     return (
         sa.Column("id", text(255), primary_key=True),
         sa.Column("created_at", timestamp(), nullable=False),

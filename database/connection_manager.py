@@ -1,10 +1,10 @@
-"""All adapters of one application in their configured order, and the one that calls go to.
+"""The adapters of one application in order of preference, and failover between them.
 
-Writes and transactions go to the first adapter, the primary, and nowhere else: while it is away they are refused. A
-read that it cannot answer is answered by the next adapter in order, a stand-in, and its result says so (``source``,
-``stale_for``). A transaction stays where it was begun, which may be there as well if it only reads. So it is also if
-the process starts without its primary. After an outage reads return when the primary has been well for a while. As
-every process asks the same primary, all of them agree.
+Writes and transactions go only to the first adapter, the primary, and are refused while it is unavailable. If the
+primary cannot execute a read, the next adapter in order does, the read fallback, and the result states it (``source``,
+``stale_for``). A transaction stays on its adapter, which can be the fallback if it only reads. The same holds if the
+process starts while the primary is unavailable. Reads return to the primary when it has been healthy for a while. All
+processes agree, because all of them check the same primary.
 """
 
 from __future__ import annotations
@@ -38,17 +38,17 @@ from database.failover.state import Failover
 from database.registry import adapters_in_order
 
 _AWAY = (CircuitOpen, ConnectFailed)
-"""After these the primary is known to be away."""
+"""Errors that prove that the primary is unavailable."""
 
 
 class ConnectionManager(Database):
-    """All adapters of one application.
+    """The adapters of one application.
 
-    :param settings: from the environment by default.
-    :param adapters: by name, best first, instead of those that the settings name.
-    :param schema: the tables that the settings' adapters know; by default those of the package that
-        ``settings.application_package`` names.
-    :raises ConfigurationError: for settings that name no usable adapter, or tables that are not declared.
+    :param settings: by default read from the environment.
+    :param adapters: adapters by name, in order of preference, instead of those that the settings name.
+    :param schema: the tables for the adapters that the settings name; by default those of the package
+        ``settings.application_package``.
+    :raises ConfigurationError: if the settings name no usable adapter or an undeclared table.
     """
 
     _instance: ClassVar[ConnectionManager | None] = None
@@ -72,7 +72,7 @@ class ConnectionManager(Database):
         rebuild_after_fork(self, ConnectionManager._create_runtime_state, after=self.adapters.values())
 
     def _create_runtime_state(self) -> None:
-        """Everything that must not be shared with a forked child: locks, listeners."""
+        """Create the state that a forked child must not share: locks and listeners."""
         self._failover = Failover(self.adapters, self.settings.db_failback_after, self._clock)
 
     @classmethod
@@ -81,7 +81,7 @@ class ConnectionManager(Database):
 
     @classmethod
     def get_instance(cls) -> ConnectionManager:
-        """The manager of this process; made from the environment if the application made none."""
+        """The manager of this process; created from the environment if the application has not set one."""
         with cls._instance_lock:
             if cls._instance is None:
                 cls._instance = cls()
@@ -89,20 +89,20 @@ class ConnectionManager(Database):
 
     @classmethod
     def set_instance(cls, manager: ConnectionManager | None) -> None:
-        """Make ``manager`` the one of this process; None forgets the present one without closing it."""
+        """Set the manager of this process; None removes the present one without closing it."""
         with cls._instance_lock:
             cls._instance = manager
 
     @classmethod
     def offer_instance(cls, manager: ConnectionManager) -> None:
-        """Make ``manager`` the one of this process, unless there is one."""
+        """Set the manager of this process, unless one is set already."""
         with cls._instance_lock:
             cls._instance = cls._instance or manager
 
     def connect(self) -> bool:
-        """Ask the adapters in order for a sign of life until one answers; whether one does.
+        """Ping the adapters in order until one responds; returns whether one does.
 
-        Those before it are asked again by themselves, and calls return to them as after any outage.
+        The adapters before it are checked in the background, and calls return to them as after any outage.
         """
         return self._failover.connect()
 
@@ -115,16 +115,16 @@ class ConnectionManager(Database):
 
     @property
     def active_adapter(self) -> str | None:
-        """The name of the adapter that answers reads; None before the first call, and while none does."""
+        """The name of the adapter that executes reads; None before the first call, and while no database responds."""
         return self._failover.answering(self._failover.now())
 
     @property
     def adapter(self) -> DatabaseAdapter:
-        """The primary, which writes go to; connects if that was not done. :raises Unavailable: when none answers."""
+        """The primary, which executes writes; connects if necessary. :raises Unavailable: if no database responds."""
         return self._failover.connected().adapter
 
     def get_active_adapter(self) -> DatabaseAdapter | None:
-        """The adapter that answers reads, or None when no database answers."""
+        """The adapter that executes reads; None if no database responds."""
         try:
             self.adapter  # noqa: B018  # connects
         except Unavailable:
@@ -149,13 +149,13 @@ class ConnectionManager(Database):
             raise self._refusal(error) from error
 
     def begin_to_read(self, operation: Operation) -> tuple[Transaction, Result]:
-        """As of an adapter; on a stand-in, which takes no writes then, if the primary cannot answer."""
+        """Like an adapter's; while the primary is unavailable, the transaction is a read-only one on the fallback."""
         transaction, result = read(self._failover, operation, begun)
         assert transaction is not None
         return transaction, result
 
     def get_connection_info(self) -> dict[str, Any]:
-        """What is known of all adapters without asking them: which one is active, and which is meant to lead."""
+        """The state of all adapters, without I/O: which one is active, and which one is the primary."""
         state = self._failover.now()
         return {
             "environment": self.settings.environment,
@@ -168,27 +168,27 @@ class ConnectionManager(Database):
         }
 
     def demand_callers(self) -> None:
-        """Have all adapters refuse what nobody says the caller of."""
+        """Make all adapters refuse calls without a caller."""
         for adapter in self.adapters.values():
             adapter.demand_callers()
 
     def test_all_connections(self) -> dict[str, tuple[bool, str]]:
-        """Ask every adapter for a sign of life."""
+        """Ping every adapter."""
         return {name: adapter.test_connection() for name, adapter in self.adapters.items()}
 
     def _refusal(self, error: Unavailable) -> Unavailable:
-        """What a write is told while the primary is away."""
+        """The error for a write while the primary is unavailable."""
         others = ", ".join(name for name in self.adapters if name != self.primary_adapter)
         if not others:
             return error
-        message = f"{self.primary_adapter} does not answer; {others} answers reads only and takes no writes"
+        message = f"{self.primary_adapter} is unavailable; {others} executes reads only, no writes: retry later"
         return type(error)(message, backend=error.backend, operation=error.operation, retry_after=error.retry_after)
 
 
 def _check_sync_tables(settings: Settings, schema: Schema) -> None:
     tables = [table.name for table in schema if not table.internal]
     if unknown := [name for name in settings.convex.sync_tables or () if name not in tables]:
-        reason = f"does not know {', '.join(unknown)}; tables are {', '.join(sorted(tables))}"
+        reason = f"names unknown tables: {', '.join(unknown)}; declared tables are {', '.join(sorted(tables))}"
         raise ConfigurationError({"CONVEX_SYNC_TABLES": reason})
 
 

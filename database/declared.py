@@ -1,7 +1,8 @@
-"""The tables that adapters know: those that the application declares, and those of Isthmus itself.
+"""The schema for adapters: the tables that the application declares, plus Isthmus's own.
 
-The application's stand in a package that a setting names, ``config`` by default, which nothing below the application
-imports: its module ``tables`` has the ``metadata``, and the folder ``migrations`` beside the package their migrations.
+The application's tables are the ``metadata`` of the module ``tables`` in the package that ``APPLICATION_PACKAGE``
+names, ``config`` by default; their migrations are in the folder ``migrations`` beside that package. The package is
+imported by name, because modules below the application must not depend on it.
 """
 
 from __future__ import annotations
@@ -23,28 +24,28 @@ DEFAULT_PACKAGE: Final = "config"
 
 
 def schema_of(metadata: sa.MetaData, migrations: Path | None = None) -> Schema:
-    """The application's tables and those of Isthmus itself.
+    """The application's tables plus Isthmus's own.
 
-    :param migrations: the folder of the application's migrations, with ``versions`` in it; None if it has none.
-    :raises ValueError: for a column type that not all backends can keep, and for a name that Isthmus has taken.
+    :param migrations: the folder of the application's migrations, which contains ``versions``; None if it has none.
+    :raises ValueError: for a column type that not all backends support, and for a table name that Isthmus uses.
     """
     return Schema.of(metadata, internal_tables.metadata, migrations=migrations)
 
 
 @cache
 def schema_in(package: str) -> Schema:
-    """The tables of the application in ``package``.
+    """The schema of the application in ``package``.
 
-    :raises ImportError: if there is no such package, or it has no module ``tables``.
+    :raises ImportError: if the package or its module ``tables`` does not exist.
     """
     tables = import_module(f"{package}.tables")
     return schema_of(tables.metadata, Path(str(tables.__file__)).parents[1] / "migrations")
 
 
 def schema_for(settings: Settings) -> Schema:
-    """The tables of the application that ``settings.application_package`` names.
+    """The schema of the application that ``settings.application_package`` names.
 
-    :raises ConfigurationError: if it cannot be imported, or declares what not all backends can keep.
+    :raises ConfigurationError: if the tables cannot be imported, or not all backends support them.
     """
     package = settings.application_package
     try:
@@ -56,7 +57,7 @@ def schema_for(settings: Settings) -> Schema:
 
 
 def declared_schema() -> Schema:
-    """The tables for an adapter that is made without any: those of the package that the environment names in
+    """The schema for an adapter that is created without one: that of the package in the environment variable
     ``APPLICATION_PACKAGE``.
     """
     return schema_in(os.environ.get("APPLICATION_PACKAGE") or DEFAULT_PACKAGE)

@@ -1,6 +1,6 @@
-"""The tables that Isthmus keeps for itself: accounts, sessions, idempotency keys, and what sync remembers.
+"""Isthmus's own tables: accounts, sessions, idempotency keys and the state of sync.
 
-They are closed to callers. A declared table refers to one of them by its column, as in
+Callers have no access to them. A declared table may refer to their columns, as in
 ``sa.ForeignKey(internal_tables.users.c.id)``.
 """
 
@@ -86,13 +86,13 @@ sync_cursors = sa.Table(
 sync_records = sa.Table(
     "isthmus_sync_records",
     metadata,
-    # The id is a hash of the pair, the table and the record; the version counts what the sides have agreed on.
+    # The id is a hash of the pair, the table and the record; the version counts the agreements between the sides.
     *record_columns(),
     sa.Column("pair", text(255), nullable=False),
     sa.Column("epoch", text(64), nullable=False, info={"renamed_from": "session"}),
     sa.Column("table_name", text(255), nullable=False),
     sa.Column("record_id", text(255), nullable=False),
-    # As text, which every backend returns letter for letter.
+    # As text, which every backend returns unchanged.
     sa.Column("row", text()),
     info={"internal": True},
 )
@@ -106,7 +106,7 @@ sync_conflicts = sa.Table(
     sa.Column("record_id", text(255), nullable=False),
     sa.Column("rule", text(64), nullable=False),
     sa.Column("base", text()),
-    # Null in entries that Convex has from before these columns; the pair names both as well.
+    # Null in older entries on Convex, from before these columns; the pair names both sides, too.
     sa.Column("first_name", text(255)),
     sa.Column("second_name", text(255)),
     sa.Column("first_row", text(), info={"renamed_from": "supabase_row"}),
@@ -118,7 +118,7 @@ sync_conflicts = sa.Table(
 sync_failures = sa.Table(
     "isthmus_sync_failures",
     metadata,
-    # The id is that of the record in isthmus_sync_records.
+    # The id equals that of the entry in isthmus_sync_records.
     *record_columns(),
     sa.Column("pair", text(255), nullable=False),
     sa.Column("table_name", text(255), nullable=False),

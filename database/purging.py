@@ -1,6 +1,4 @@
-"""What nobody needs any more, deleted: rows in parts, as not every database deletes any number of them at once, and
-entries of the logs of changes.
-"""
+"""Deletion of obsolete data: rows in chunks, because databases limit the rows of one delete, and change log entries."""
 
 from __future__ import annotations
 
@@ -24,7 +22,7 @@ _PART: Final = 500
 
 
 def delete_in_parts(database: Database, table: str, where: Filter) -> int:
-    """Delete the rows that match; how many they were. It may be interrupted and run again.
+    """Delete the matching rows; returns their number. An interrupted run may be repeated.
 
     :raises Unavailable: as :func:`ids_in_parts`.
     """
@@ -32,27 +30,30 @@ def delete_in_parts(database: Database, table: str, where: Filter) -> int:
 
 
 def delete(database: Database, table: str, ids: list[str]) -> int:
-    """Delete the rows with these ids; how many there were."""
+    """Delete the rows with these ids; returns the number of deleted rows."""
     return database.run(Delete(table, where=Where("id", "in", ids))).count or 0
 
 
 def ids_in_parts(database: Database, table: str, where: Filter) -> Iterator[list[str]]:
-    """The ids of the rows that match, some at a time; whoever takes them deletes them.
+    """The ids of the matching rows, in chunks; the caller must delete each chunk before it requests the next.
 
-    :raises Unavailable: if only a stand-in answers.
+    :raises Unavailable: if the primary does not answer the query, because a fallback's rows may be outdated.
     """
     query = Select(table, ("id",), where, limit=_PART)
     while rows := (result := database.run(query)).rows:
         if result.source is not None:
-            raise Unavailable(f"a stand-in answers, whose rows may be old; nothing is deleted from {table}")
+            raise Unavailable(
+                f"no more rows are deleted from {table}: the primary database is unavailable, and the fallback"
+                f" {result.source} may be outdated; retry later"
+            )
         yield [row["id"] for row in rows]
 
 
 def purge_changes(adapter: DatabaseAdapter, older_than: timedelta, *, unread: bool = False) -> int:
-    """Delete old entries of a database's log of changes; how many they were. Convex and memory purge their own.
+    """Delete old entries of a database's change log; returns their number. Convex and memory purge their own.
 
-    :param unread: also what a two-way sync of this database has not read yet, which then compares everything.
-    :raises SchemaMismatch: if the database has no log.
+    :param unread: also delete entries that a two-way sync has not read yet; its next cycle then compares everything.
+    :raises SchemaMismatch: if the database has no change log.
     """
     cursors = [] if unread else followers(adapter)
     if has_engine(adapter):

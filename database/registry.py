@@ -1,6 +1,6 @@
-"""Adapters by the names that ``DB_ADAPTER_ORDER`` uses, made from the settings.
+"""Creates adapters from the settings, by the names used in ``DB_ADAPTER_ORDER``.
 
-A backend's modules, and with them its driver, are loaded when the first adapter of it is made.
+The modules and the driver of a backend are loaded when its first adapter is created.
 """
 
 from __future__ import annotations
@@ -25,54 +25,56 @@ from database.backends import supabase
 from database.core.tables.schema import Schema
 
 Factory = Callable[[Settings, str, Schema], DatabaseAdapter | None]
-"""Makes an adapter with the given name and tables from the settings; None where they switch it off."""
+"""Creates an adapter with the given name and tables from the settings; None if the settings disable it."""
 
 _factories: dict[str, Factory] = {}
 
 
 def register(name: str, factory: Factory) -> None:
-    """Offer a backend under ``name``; one of the same name is replaced."""
+    """Register a backend under ``name``; replaces one with the same name."""
     _factories[name] = factory
     database_names.add(name)
 
 
 def unregister(name: str) -> None:
-    """Take a backend back. :raises KeyError: if there is none of that name."""
+    """Remove a backend. :raises KeyError: if none has that name."""
     del _factories[name]
     database_names.discard(name)
 
 
 def registered() -> list[str]:
-    """The names that can be used, sorted."""
+    """The registered names, sorted."""
     return sorted(_factories)
 
 
 def adapters_in_order(settings: Settings, schema: Schema) -> dict[str, DatabaseAdapter]:
-    """The adapters that ``DB_ADAPTER_ORDER`` names, best first.
+    """Create the adapters that ``DB_ADAPTER_ORDER`` names, in order of preference.
 
-    :param schema: the tables that they know.
-    :raises ConfigurationError: for unknown names, for a name without its settings, or if none is left.
+    :param schema: the tables for the adapters.
+    :raises ConfigurationError: for an unknown name, for missing settings of a backend, or if all are disabled.
     """
     try:
-        # Settings that were read before this module was there have not been checked for it.
+        # Settings read before this module was loaded were not checked against the registered names.
         check_database_names(settings.db_adapter_order)
     except ValueError as error:
         raise ConfigurationError({"DB_ADAPTER_ORDER": str(error)}) from None
     if settings.production and "db_adapter_order" not in settings.model_fields_set:
-        reason = "must be set in production: the names of the databases, best first, such as supabase or local"
+        reason = (
+            "must be set in production to the names of the databases in order of preference, such as supabase,local"
+        )
         raise ConfigurationError({"DB_ADAPTER_ORDER": reason})
-    made = {name: _made(name, settings, schema) for name in settings.db_adapter_order}
+    made = {name: _create(name, settings, schema) for name in settings.db_adapter_order}
     adapters = {name: adapter for name, adapter in made.items() if adapter is not None}
     if not adapters:
-        raise ConfigurationError({"DB_ADAPTER_ORDER": "names only databases that are switched off"})
+        raise ConfigurationError({"DB_ADAPTER_ORDER": "names only databases that are disabled; enable one of them"})
     return adapters
 
 
-def _made(name: str, settings: Settings, schema: Schema) -> DatabaseAdapter | None:
+def _create(name: str, settings: Settings, schema: Schema) -> DatabaseAdapter | None:
     try:
         return _factories[name](settings, name, schema)
     except ValueError as error:
-        # What a backend says of its configuration names the setting, and is no accident.
+        # A backend's ValueError is about its configuration, and its message names the setting.
         raise ConfigurationError({name: str(error)}) from error
 
 
@@ -94,10 +96,10 @@ def _supabase(settings: Settings, name: str, schema: Schema) -> DatabaseAdapter 
         return postgres.SupabaseDirectAdapter(_server(database) | {"pooler": database.pooler}, schema, name)
     project = settings.supabase
     if project.url is None:
-        reason = f"is needed because DB_ADAPTER_ORDER names {name}, or SUPABASE_URL with SUPABASE_KEY"
+        reason = f"must be set because DB_ADAPTER_ORDER names {name}, or SUPABASE_URL with SUPABASE_KEY"
         raise ConfigurationError({"SUPABASE_DB_HOST": reason})
     if project.key is None:
-        raise ConfigurationError({"SUPABASE_KEY": "is needed with SUPABASE_URL"})
+        raise ConfigurationError({"SUPABASE_KEY": "must be set because SUPABASE_URL is set"})
     config = {"url": project.url, "key": _secret(project.key), "anon_key": _secret(project.anon_key)}
     return supabase.SupabaseAdapter(config | _resilience(project), schema, name)
 
@@ -109,7 +111,7 @@ def _convex(settings: Settings, name: str, schema: Schema) -> DatabaseAdapter | 
     needed = {"CONVEX_URL": deployment.url, "CONVEX_DEPLOYMENT_KEY": deployment.deployment_key}
     missing = [setting for setting, value in needed.items() if value is None]
     if missing:
-        raise ConfigurationError(dict.fromkeys(missing, f"is needed because DB_ADAPTER_ORDER names {name}"))
+        raise ConfigurationError(dict.fromkeys(missing, f"must be set because DB_ADAPTER_ORDER names {name}"))
     config = {"url": deployment.url, "key": _secret(deployment.deployment_key)}
     return convex.ConvexAdapter(config | _resilience(deployment), schema, name)
 

@@ -13,11 +13,11 @@ revision = "sample1"
 down_revision = None
 
 adopts = "0001"
-"""Isthmus' own migration that made these tables before: a database that has them is not to make them again."""
+"""Isthmus's own migration that created these tables before: a database that has them must not create them again."""
 
 
 def upgrade() -> None:
-    """Make the tables, parents first."""
+    """Create the tables, parents first."""
     _create_molecules()
     _create_protocols()
     _create_experiments()

@@ -1,4 +1,4 @@
-"""The sample's notes, of which everybody has their own."""
+"""The sample's notes, each with an owner."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ revision = "sample2"
 down_revision = "sample1"
 
 adopts = "0004"
-"""Isthmus' own migration that made this table before: a database that has it is not to make it again."""
+"""Isthmus's own migration that created this table before: a database that has it must not create it again."""
 
 
 def upgrade() -> None:
-    """Make the table."""
+    """Create the table."""
     op.create_table(
         "notes",
         *record_columns("notes"),

@@ -125,7 +125,7 @@ def test_convex_takes_its_settings() -> None:
         ({"DB_ADAPTER_ORDER": "supabase", "SUPABASE_URL": "https://p.test"}, "SUPABASE_KEY", "SUPABASE_URL"),
         ({"DB_ADAPTER_ORDER": "convex", "CONVEX_URL": "https://c.test"}, "CONVEX_DEPLOYMENT_KEY", "names convex"),
         ({"DB_ADAPTER_ORDER": "convex", "CONVEX_DEPLOYMENT_KEY": "x"}, "CONVEX_URL", "names convex"),
-        ({"LOCAL_DB_ENABLED": "no"}, "DB_ADAPTER_ORDER", "switched off"),
+        ({"LOCAL_DB_ENABLED": "no"}, "DB_ADAPTER_ORDER", "are disabled"),
     ],
 )
 def test_settings_that_name_no_database_are_refused_by_their_key(
@@ -266,7 +266,9 @@ def test_backends_can_be_registered_and_taken_back() -> None:
 
 def test_tables_to_sync_are_declared_ones() -> None:
     settings = load_settings(None, DB_ADAPTER_ORDER="memory", CONVEX_SYNC_TABLES="molecules,isthmus_users,none")
-    with pytest.raises(ConfigurationError, match=r"CONVEX_SYNC_TABLES: does not know isthmus_users, none; tables are"):
+    with pytest.raises(
+        ConfigurationError, match=r"CONVEX_SYNC_TABLES: names unknown tables: isthmus_users, none; declared tables are"
+    ):
         ConnectionManager(settings)
 
 

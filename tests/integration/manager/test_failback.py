@@ -57,7 +57,7 @@ def test_the_stand_in_answers_and_is_no_secret(manager: ConnectionManager) -> No
 def test_the_stand_in_takes_no_writes(
     manager: ConnectionManager, pair: Pair, change: Callable[[ConnectionManager], None]
 ) -> None:
-    with pytest.raises(Unavailable, match="main does not answer; spare answers reads only") as refused:
+    with pytest.raises(Unavailable, match="main is unavailable; spare executes reads only") as refused:
         change(manager)
     assert (refused.value.retry_after or 0) <= 2
     assert (pair.spare.notes(), pair.spare.balance()) == (["in spare"], 1)
