@@ -2,7 +2,7 @@ import type { AuthConfig } from "convex/server";
 
 declare const process: { env: Record<string, string> };
 
-// The tokens are those that Flask issues. Convex deploys nothing until the first three variables are set.
+// Accepts the tokens that the Flask application issues. Convex deploys nothing until the first three variables are set.
 export default {
   providers: [
     {
@@ -15,7 +15,7 @@ export default {
   ],
 } satisfies AuthConfig;
 
-/** Convex throws for a variable that is not set. */
+/** Reading an unset variable throws on Convex. */
 function algorithm(): string | undefined {
   try {
     return process.env.CONVEX_JWT_ALGORITHM;

@@ -13,7 +13,7 @@ import { recordFunctionsIn } from "./lib/record_functions";
 import { select as selectRows } from "./lib/query/select";
 import { RECORD_MODULES } from "./record_modules";
 
-// Only who has the deploy key can call these: they know nothing of users.
+// Internal functions, which can only be called with the deploy key: they do not check access rules.
 
 const MIB = 1024 * 1024;
 const RECORD_FUNCTIONS = recordFunctionsIn(RECORD_MODULES);
@@ -24,7 +24,7 @@ const limit = v.union(v.null(), v.number());
 const row = v.record(v.string(), v.any());
 const rowOrNull = v.union(v.null(), row);
 
-/** The record of that id, or null. */
+/** The record with the given id, or null. */
 export const get = internalQuery({
   args: { table: v.string(), id: v.string() },
   handler: async (ctx, { table, id }) => {
@@ -35,8 +35,8 @@ export const get = internalQuery({
 });
 
 /**
- * One page of work on a query: `rows` sorted and cut to `limit` (or, with `group`, the groups in no order), with
- * `count` their number as `total`, and `next` to go on with if not all was read. The caller merges the pages.
+ * One page of a query: its `rows`, sorted and cut to `limit` (with `group`, the groups in no particular order), with
+ * `count` their number as `total`, and `next`, the position to continue from if rows remain. The caller merges pages.
  */
 export const select = internalQuery({
   args: {
@@ -60,10 +60,10 @@ export const select = internalQuery({
   },
 });
 
-/** The functions that a transaction may carry out itself, by path: each is one operation of a table. */
+/** The record functions by path, which a transaction may execute itself: each is one operation on a table. */
 export const recordFunctions = internalQuery({ args: {}, handler: () => Object.entries(RECORD_FUNCTIONS) });
 
-/** Carry out a prepared transaction. */
+/** Commit a prepared transaction. */
 export const commit = internalMutation({
   args: {
     key: v.string(),
@@ -85,19 +85,19 @@ export const commit = internalMutation({
   handler: (ctx, request) => commitRequest(ctx, request, RECORD_FUNCTIONS),
 });
 
-/** The change log behind a cursor. */
+/** The entries of the change log after a cursor. */
 export const changes = internalQuery({
   args: { rev: v.int64(), seq: v.int64(), limit: v.number() },
   handler: async (ctx, { rev, seq, limit }) => await changesAfter(ctx.db, { rev, seq }, limit),
 });
 
-/** Where the change log ends, as the `rev` of a cursor: what is not in it yet will come behind it. */
+/** The end of the change log, as the `rev` of a cursor: all later changes come after it. */
 export const head = internalQuery({
   args: {},
   handler: (ctx) => ctx.meta.getSnapshotTs(),
 });
 
-/** Delete answers and log entries that are older, in as many transactions as it takes. */
+/** Delete older commit results and log entries, in as many transactions as necessary. */
 export const purge = internalMutation({
   args: { keep_seconds: v.number() },
   handler: async (ctx, { keep_seconds }): Promise<null> => {

@@ -1,7 +1,7 @@
 import { query } from "./_generated/server";
 import { callerOf } from "./lib/identity";
 
-/** Who calls: subject, issuer and role; null for one who is not signed in. */
+/** The caller's subject, issuer and role; null for an anonymous caller. */
 export const viewer = query({
   args: {},
   handler: (ctx) => callerOf(ctx),

@@ -4,16 +4,16 @@ import { type Caller, callerOf, permissionsOf } from "./identity";
 import { tableNamed } from "./metadata";
 import type { Action } from "./types";
 
-// The access rules that the tables declare, decided as `database/core/tables/access_rules.py` does.
+// Evaluates the tables' access rules in the same way as `database/core/tables/access_rules.py`.
 
-/** What a caller may do: to all records, or to those that have their subject in the owner's column. */
+/** The records that a caller may access: all, or those whose owner column contains the caller's subject. */
 export interface Permitted {
-  /** Who makes the changes; null for one who is not signed in. */
+  /** The author of changes; null for an anonymous caller. */
   actor: string | null;
   own: { column: string; subject: string } | null;
 }
 
-/** What the caller may do to a table's records, if they may do all of the actions to some of them. */
+/** The records of a table for which the caller may do all of the actions; refuses a caller who may do so for none. */
 export async function permitted(ctx: { auth: Auth }, table: string, ...actions: Action[]): Promise<Permitted> {
   const caller = await callerOf(ctx);
   if (caller?.service) {
@@ -30,7 +30,7 @@ export async function permitted(ctx: { auth: Auth }, table: string, ...actions: 
   return { actor: caller?.subject ?? null, own };
 }
 
-/** Whether a caller is of the kind that a rule is for; an owner, to the records that are theirs. */
+/** Whether a rule admits the caller; the rule `owner` only admits to the caller's own records. */
 function admits(rule: string, caller: Caller | null, permissions: string[]): boolean {
   if (rule === "anyone" || caller === null) {
     return rule === "anyone";

@@ -2,9 +2,9 @@ import type { GenericDatabaseReader, GenericDatabaseWriter, GenericMutationCtx }
 import type { Value } from "convex/values";
 import type { Row } from "./types";
 
-// The functions serve all declared tables alike, so that a table's name and type are known at run time only.
+// The functions serve all declared tables, so that a table's name and type are known only at run time.
 
-/** A record as Convex keeps it. */
+/** A record as Convex stores it. */
 export type Document = Row & { _id: any };
 
 interface Tables {
@@ -21,11 +21,11 @@ export type Reader = GenericDatabaseReader<Tables>;
 export type Writer = GenericDatabaseWriter<Tables>;
 export type MutationContext = GenericMutationCtx<Tables>;
 
-/** A part of an index: some leading columns have one value each, and the column after them may lie within bounds. */
+/** A range of an index: equality for some leading columns, and optional bounds for the next column. */
 export type Range = Bound[];
 type Bound = ["eq" | "gt" | "gte" | "lt" | "lte", column: string, value: unknown];
 
-/** The records in a part of an index, in its order. */
+/** The records in a range of an index, in its order. */
 export function inIndex(db: Reader, table: string, index: string, range: Range, descending = false) {
   return db
     .query(table)
@@ -33,12 +33,12 @@ export function inIndex(db: Reader, table: string, index: string, range: Range, 
     .order(descending ? "desc" : "asc");
 }
 
-/** A range in Convex's terms; the type of its builder changes with each bound. */
+/** Applies a range to Convex's range builder, whose type changes with each bound. */
 function restricted(builder: any, range: Range): any {
   return range.reduce((narrowed, [operator, column, value]) => narrowed[operator](column, value), builder);
 }
 
-/** The record of that id. */
+/** The record with the given id, or null. */
 export async function recordById(db: Reader, table: string, id: Value): Promise<Document | null> {
   return await inIndex(db, table, "on_id", [["eq", "id", id]]).first();
 }

@@ -1,6 +1,6 @@
 import { ConvexError, type Value } from "convex/values";
 
-/** Why nothing was done. `step` is the zero-based place of the step that cannot be carried out. */
+/** The reason why nothing was written. `step` is the zero-based index of the refused step. */
 export type Refusal =
   | { code: "NO_TABLE"; table: string }
   | { code: "NO_COLUMN"; table: string; column: string }
@@ -18,7 +18,7 @@ export type Refusal =
   | { code: "UNAUTHENTICATED" }
   | { code: "FORBIDDEN" };
 
-/** End the function; its transaction is rolled back. */
+/** Throw a refusal, which rolls back the function's transaction. */
 export function refuse(refusal: Refusal): never {
   throw new ConvexError(refusal);
 }

@@ -1,20 +1,20 @@
 import type { Auth } from "convex/server";
 import { refuse } from "./errors";
 
-/** Who acts as this issuer has the deploy key: the application's own server. No identity provider may be called so. */
+/** The issuer of the application's own server, which has the deploy key. No identity provider may have this name. */
 const SERVICE = "isthmus";
 
-/** Who calls a function. */
+/** The caller of a function. */
 export interface Caller {
   subject: string;
   issuer: string;
-  /** The application's role of a user. */
+  /** The user's role in the application. */
   role: string | null;
-  /** It is the application's own server. */
+  /** Whether the caller is the application's own server. */
   service: boolean;
 }
 
-/** The caller, or null for one who is not signed in. */
+/** The caller; null for an anonymous one. */
 export async function callerOf(ctx: { auth: Auth }): Promise<Caller | null> {
   const identity = await ctx.auth.getUserIdentity();
   if (identity === null) {
@@ -25,18 +25,18 @@ export async function callerOf(ctx: { auth: Auth }): Promise<Caller | null> {
   return { subject, issuer, role: typeof role === "string" ? role : null, service: issuer === SERVICE };
 }
 
-/** The application's permissions of the caller. */
+/** The caller's permissions in the application. */
 export async function permissionsOf(ctx: { auth: Auth }): Promise<string[]> {
   const granted: unknown = (await ctx.auth.getUserIdentity())?.["app_metadata.permissions"];
   return Array.isArray(granted) ? granted.filter((each) => typeof each === "string") : [];
 }
 
-/** The caller, who must be signed in. */
+/** The caller; refuses an anonymous one. */
 export async function requireCaller(ctx: { auth: Auth }): Promise<Caller> {
   return (await callerOf(ctx)) ?? refuse({ code: "UNAUTHENTICATED" });
 }
 
-/** The caller, who must be an administrator or the application's own server. */
+/** The caller; refuses anyone but an administrator and the application's own server. */
 export async function requireAdmin(ctx: { auth: Auth }): Promise<Caller> {
   const caller = await requireCaller(ctx);
   return caller.service || caller.role === "admin" ? caller : refuse({ code: "FORBIDDEN" });

@@ -8,7 +8,7 @@ export interface Referrer {
   column: string;
 }
 
-/** The declared table of that name; any other table is out of reach. */
+/** The declared table with the given name; refuses any other table. */
 export function tableNamed(name: string): Table {
   if (!Object.hasOwn(TABLES, name)) {
     return refuse({ code: "NO_TABLE", table: name });
@@ -25,7 +25,7 @@ export function kindOf(tableName: string, column: string): Kind {
   return columns[column].kind;
 }
 
-/** The name of the index that begins with the column, if there is one. */
+/** The name of the index on the column, if there is one. */
 export function indexOn(table: Table, column: string): string | undefined {
   return Object.keys(table.indexes).find((name) => {
     const columns = table.indexes[name];
@@ -53,7 +53,7 @@ export function referrersOf(tableName: string): Referrer[] {
   );
 }
 
-/** The declared columns of a document; one that it lacks, because the column is younger, is null. */
+/** The declared columns of a document; missing ones are null, as in documents older than the column. */
 export function rowOf(table: Table, document: Row): Row {
   return Object.fromEntries(
     Object.entries(table.columns).map(([column, { was }]) => {
@@ -63,7 +63,7 @@ export function rowOf(table: Table, document: Row): Row {
   );
 }
 
-/** Gives a row its renamed columns under their former names, too: what an application of before expects. */
+/** Adds renamed columns to a row under their former names, too, which older versions of the application expect. */
 export function underBothNames(table: Table): (row: Row) => Row {
   const renames = renamesOf(table);
   if (renames.length === 0) {
@@ -72,7 +72,7 @@ export function underBothNames(table: Table): (row: Row) => Row {
   return (row) => ({ ...row, ...Object.fromEntries(renames.map(([column, was]) => [was, row[column]])) });
 }
 
-/** What an application of before may have read, with its renamed columns under their present names. */
+/** A row that an older version of the application may have read, with renamed columns under their present names. */
 export function underPresentNames(table: Table, row: Row): Row {
   const present = new Map(renamesOf(table).map(([column, was]) => [was, column]));
   return present.size === 0

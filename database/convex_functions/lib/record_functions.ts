@@ -15,24 +15,24 @@ import {
 } from "./records";
 import type { Row } from "./types";
 
-/** What a function does: one operation of a table. */
+/** A function that performs one operation on a table. */
 export interface RecordFunction {
   table: string;
   verb: "list" | "get" | "create" | "update" | "remove";
-  /** The columns that can be given. */
+  /** The columns that a caller may set. */
   columns: string[];
 }
 
 const made = new WeakMap<object, RecordFunction>();
 
 /**
- * `list`, `get`, `create`, `update` and `remove` of a declared table, for a module to export. Who may call them is what
- * the table's access rules say.
+ * `list`, `get`, `create`, `update` and `remove` of a declared table, for a module to export. The table's access rules
+ * decide who may call them.
  *
- * A transaction of Isthmus carries these out itself and so sees what they did; any other function it calls as it is
- * written. It does so if `record_modules.ts` names their module.
+ * If `record_modules.ts` lists their module, a transaction of Isthmus executes these functions itself and so sees their
+ * effects; it calls all other functions at its commit.
  *
- * @param fields the columns that can be given, with their validators
+ * @param fields the columns that a caller may set, with their validators
  */
 export function recordFunctions<Name extends TableNames, Fields extends PropertyValidators>(
   table: Name,
@@ -40,7 +40,7 @@ export function recordFunctions<Name extends TableNames, Fields extends Property
 ) {
   const data = v.object(fields);
   const functions = {
-    /** The oldest records, at most `limit` of them (100 unless given). */
+    /** The oldest records, at most `limit` (default 100). */
     list: query({
       args: { limit: v.optional(v.number()) },
       handler: async (ctx, { limit }) => {
@@ -48,7 +48,7 @@ export function recordFunctions<Name extends TableNames, Fields extends Property
         return await listRecords(ctx, table, limit, own && { op: "eq", column: own.column, value: own.subject });
       },
     }),
-    /** The record of that id, or null. */
+    /** The record with the given id, or null. */
     get: query({
       args: { id: v.string() },
       handler: async (ctx, { id }) => {
@@ -57,7 +57,7 @@ export function recordFunctions<Name extends TableNames, Fields extends Property
         return record !== null && isTheirs(record, own) ? record : null;
       },
     }),
-    /** Make a record and return it. */
+    /** Create a record and return it. */
     create: mutation({
       args: { data },
       handler: async (ctx, { data }) => {
@@ -65,7 +65,7 @@ export function recordFunctions<Name extends TableNames, Fields extends Property
         return await insertRecord(ctx, table, ownedBy<Name>(data, own), actor);
       },
     }),
-    /** Change what is given of a record and return it. */
+    /** Change the given columns of a record and return it. */
     update: mutation({
       args: { id: v.string(), data: data.partial() },
       handler: async (ctx, { id, data }) => {
@@ -89,7 +89,7 @@ export function recordFunctions<Name extends TableNames, Fields extends Property
   return functions;
 }
 
-/** The record, which must be there for the caller. */
+/** The record; refuses with `NOT_FOUND` if it does not exist or is not the caller's. */
 async function theirs(ctx: MutationCtx, table: TableNames, id: string, own: Permitted["own"]): Promise<Document> {
   const document = await existing(ctx, table, id);
   return isTheirs(document, own) ? document : refuse({ code: "NOT_FOUND", table, id });
@@ -99,13 +99,13 @@ function isTheirs(record: object, own: Permitted["own"]): boolean {
   return own === null || (record as Row)[own.column] === own.subject;
 }
 
-/** What is to be written, with its owner; nothing is made for somebody else, or given away. */
+/** The columns to write, with their owner; refuses another owner than the caller. */
 function ownedBy<Name extends TableNames>(data: object, own: Permitted["own"]): Partial<RecordOf<Name>> {
   const row = own === null ? data : { [own.column]: own.subject, ...data };
   return (isTheirs(row, own) ? row : refuse({ code: "FORBIDDEN" })) as Partial<RecordOf<Name>>;
 }
 
-/** What the modules export of `recordFunctions`, by path. */
+/** The functions made by `recordFunctions` that the modules export, by path. */
 export function recordFunctionsIn(modules: Record<string, object>): Record<string, RecordFunction> {
   const found: Record<string, RecordFunction> = {};
   for (const [module, exports] of Object.entries(modules)) {

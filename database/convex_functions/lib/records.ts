@@ -14,17 +14,17 @@ import { BY_ID } from "./query/order";
 import { select } from "./query/select";
 import { checkTexts } from "./texts";
 
-/** What an application's functions return of a table: the declared columns. */
+/** A record as the application's functions return it: the declared columns. */
 export type RecordOf<Name extends TableNames> = Omit<Doc<Name>, "_id" | keyof SystemFields>;
 
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
 const MAX_BYTES = 6 * 1024 * 1024;
 
-// For functions of the application's own, which decide for themselves who may do what: those that write ask only for
-// a caller who is signed in, or an administrator.
+// Helpers for the application's own functions, which must check access themselves: the helpers that write only require
+// a signed-in caller or an administrator.
 
-/** The first records by id, which is by age; at most 1,000. */
+/** The first records by id, which is the order of their creation; at most 1,000. */
 export async function listRecords<Name extends TableNames>(
   ctx: QueryCtx,
   table: Name,
@@ -37,7 +37,7 @@ export async function listRecords<Name extends TableNames>(
   return rows as RecordOf<Name>[];
 }
 
-/** The record of that id, or null. */
+/** The record with the given id, or null. */
 export async function getRecord<Name extends TableNames>(
   ctx: QueryCtx,
   table: Name,
@@ -47,7 +47,7 @@ export async function getRecord<Name extends TableNames>(
   return document && shown<Name>(table, document);
 }
 
-/** Make a record for a caller who is signed in; columns that are left out are null. */
+/** Create a record; requires a signed-in caller. Omitted columns are null. */
 export async function createRecord<Name extends TableNames>(
   ctx: MutationCtx,
   table: Name,
@@ -57,7 +57,7 @@ export async function createRecord<Name extends TableNames>(
   return await insertRecord(ctx, table, data, caller.subject);
 }
 
-/** Change columns of a record for a caller who is signed in. */
+/** Change columns of a record; requires a signed-in caller. */
 export async function updateRecord<Name extends TableNames>(
   ctx: MutationCtx,
   table: Name,
@@ -68,13 +68,13 @@ export async function updateRecord<Name extends TableNames>(
   return await changeRecord(ctx, table, await existing(ctx, table, id), data, caller.subject);
 }
 
-/** Delete a record for an administrator. */
+/** Delete a record; requires an administrator. */
 export async function removeRecord(ctx: MutationCtx, table: TableNames, id: string): Promise<null> {
   const caller = await requireAdmin(ctx);
   return await deleteRecord(ctx, table, await existing(ctx, table, id), caller.subject);
 }
 
-/** Make a record in the name of whoever may. */
+/** Create a record without an access check. */
 export async function insertRecord<Name extends TableNames>(
   ctx: MutationCtx,
   table: Name,
@@ -87,7 +87,7 @@ export async function insertRecord<Name extends TableNames>(
   return shown<Name>(table, row);
 }
 
-/** Change columns of a record in the name of whoever may. */
+/** Change columns of a record without an access check. */
 export async function changeRecord<Name extends TableNames>(
   ctx: MutationCtx,
   table: Name,
@@ -96,14 +96,14 @@ export async function changeRecord<Name extends TableNames>(
   actor: string | null,
 ): Promise<RecordOf<Name>> {
   const id = before.id as string;
-  // Another program may have written something else than a number.
+  // Another program may have written a value that is not an integer.
   const version = typeof before.version === "bigint" ? before.version + 1n : 1n;
   const row: Row = { ...rowOf(tableNamed(table), before), ...data, updated_at: timestamp(), version };
   await apply(ctx, { kind: "update", table, id, row }, before, actor);
   return shown<Name>(table, row);
 }
 
-/** Delete a record in the name of whoever may. */
+/** Delete a record without an access check. */
 export async function deleteRecord(
   ctx: MutationCtx,
   table: TableNames,
@@ -114,7 +114,7 @@ export async function deleteRecord(
   return null;
 }
 
-/** The record of that id, which must be there. */
+/** The record with the given id; refuses with `NOT_FOUND` if it does not exist. */
 export async function existing(ctx: MutationCtx, table: TableNames, id: string): Promise<Document> {
   return (await recordById(reader(ctx), table, id)) ?? refuse({ code: "NOT_FOUND", table, id });
 }
@@ -137,13 +137,13 @@ function blank(table: string): Row {
   return Object.fromEntries(Object.keys(tableNamed(table).columns).map((column) => [column, null]));
 }
 
-/** A UUID of version 7: 48 bits of time, then what is random in one of version 4. */
+/** A UUID of version 7: 48 bits of time, followed by the random bits of a UUID of version 4. */
 function newId(): string {
   const time = Date.now().toString(16).padStart(12, "0");
   return `${time.slice(0, 8)}-${time.slice(8)}-7${crypto.randomUUID().slice(15)}`;
 }
 
-/** The present moment as all backends write it, with microseconds. */
+/** The present time in the format of all backends, with microseconds. */
 function timestamp(): string {
   return new Date().toISOString().replace("Z", "000Z");
 }

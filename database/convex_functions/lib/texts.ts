@@ -4,7 +4,7 @@ import { refuse } from "./errors";
 /** NUL and lone surrogates. */
 const UNPORTABLE = /[\0\p{Surrogate}]/u;
 
-/** Refuse a value with text, however deep, that not every backend can store. */
+/** Refuse a value that contains, at any depth, text that not every backend can store. */
 export function checkTexts(value: Value): void {
   if (typeof value === "string" && UNPORTABLE.test(value)) {
     refuse({ code: "INVALID", message: "text must not contain NUL or lone surrogates" });

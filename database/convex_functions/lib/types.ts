@@ -2,24 +2,24 @@ import type { Value } from "convex/values";
 
 export type Kind = "text" | "integer" | "number" | "boolean" | "timestamp" | "json";
 
-/** A record with its declared columns only, all of them present. */
+/** A record with exactly its declared columns. */
 export type Row = Record<string, Value>;
 
-/** What the access rules of a table are about. */
+/** An action that the access rules of a table control. */
 export type Action = "read" | "write" | "delete";
 
 /** One declared table. */
 export interface Table {
-  /** `was` is the former name of a renamed column, under which documents may still have it. */
+  /** `was` is the former name of a renamed column, under which older documents store it. */
   columns: Record<string, { kind: Kind; nullable: boolean; was?: string }>;
-  /** Sets of columns that no two records have in common; the id is one of them. */
+  /** Sets of columns whose values are unique together; the id is one of them. */
   unique: string[][];
-  /** For whom each action is: `anyone`, `user`, `owner`, `role:<name>`, `permission:<area>:<action>`. */
+  /** Who may do each action: `anyone`, `user`, `owner`, `role:<name>`, `permission:<area>:<action>`. */
   access: Record<Action, string[]>;
-  /** The column that says whose a record is. */
+  /** The column that contains the subject of a record's owner. */
   owner: string | null;
-  /** The table that a column refers to, by column. */
+  /** Maps a column to the table that it refers to. */
   references: Record<string, string>;
-  /** The columns of an index, by its name. */
+  /** Maps the name of an index to its columns. */
   indexes: Record<string, string[]>;
 }

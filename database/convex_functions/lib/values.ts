@@ -1,17 +1,17 @@
 import { convexToJson, type Value } from "convex/values";
 
-/** Values that have an order: those of all kinds but JSON. */
+/** Values that have an order: those of all kinds except JSON. */
 export type Scalar = string | number | bigint | boolean;
 
 const FIRST_SURROGATE = 0xd800;
 const LAST_SURROGATE = 0xdfff;
 
-/** The types of values as Convex' indexes sort them. Behind null come the values of columns of every kind. */
+/** The types of values in the sort order of Convex's indexes. */
 const TYPES = ["null", "bigint", "number", "boolean", "string", "bytes", "list", "object"];
 
 /**
- * Negative, zero or positive as `one` comes before, equals or comes after `other`. They are of one kind, unless another
- * program wrote something else: that comes where Convex' indexes have it.
+ * Negative, zero or positive if `one` is less than, equal to or greater than `other`. Values of different types, which
+ * only another program can have written, are ordered as in Convex's indexes.
  */
 export function compareScalars(one: Scalar, other: Scalar): number {
   const type = typeOf(one);
@@ -22,7 +22,7 @@ export function compareScalars(one: Scalar, other: Scalar): number {
     return compareText(one as string, other as string);
   }
   if (type === "number") {
-    // What is no number comes last.
+    // NaN comes last.
     return compare(Number.isNaN(one), Number.isNaN(other)) || compare(one, other);
   }
   return TYPES.indexOf(type) > TYPES.indexOf("string") ? compareText(encoded(one), encoded(other)) : compare(one, other);
@@ -39,7 +39,7 @@ function typeOf(value: Value): string {
   return value === null ? "null" : Array.isArray(value) ? "list" : isObject(value) ? "object" : "bytes";
 }
 
-/** Whether two stored values are the same, whatever they are. */
+/** Whether two stored values of any type are the same. */
 export function sameValue(one: Value, other: Value): boolean {
   return one === other || encoded(one) === encoded(other);
 }
@@ -60,12 +60,12 @@ export function compareText(one: string, other: string): number {
   return one.length - other.length;
 }
 
-/** Surrogates stand for code points beyond all that a single unit can say. */
+/** The rank of a UTF-16 unit; surrogates encode code points greater than any single unit. */
 function rank(unit: number): number {
   return unit >= FIRST_SURROGATE && unit <= LAST_SURROGATE ? unit + 0x10000 : unit;
 }
 
-/** Whether two JSON values are the same; an integer equals a float of the same size. */
+/** Whether two JSON values are the same; an integer equals a float of the same value. */
 export function sameJson(one: Value, other: Value): boolean {
   if (Array.isArray(one) || Array.isArray(other)) {
     return Array.isArray(one) && Array.isArray(other) && sameList(one, other);
@@ -90,7 +90,7 @@ function sameObject(one: Record<string, Value>, other: Record<string, Value>): b
 
 function sameScalar(one: Value, other: Value): boolean {
   if (isNumeric(one) && isNumeric(other)) {
-    // The loose operator compares an integer with a float by size.
+    // The loose operator compares a bigint with a number by value.
     return one == other || (Number.isNaN(one) && Number.isNaN(other));
   }
   return sameValue(one, other);
@@ -108,7 +108,7 @@ export function isObject(value: Value): value is Record<string, Value> {
   return typeof value === "object" && value !== null && !Array.isArray(value) && !(value instanceof ArrayBuffer);
 }
 
-/** The value with the one zero that SQL knows; in Convex's indexes the other one would come before it. */
+/** The value with -0 replaced by 0, as SQL has only one zero; Convex's indexes would sort -0 before 0. */
 export function canonical<V extends Value>(value: V): V {
   return (Object.is(value, -0) ? 0 : value) as V;
 }

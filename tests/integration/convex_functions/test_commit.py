@@ -185,10 +185,10 @@ def test_a_commit_of_a_thousand_changes(store: Functions) -> None:
 def test_a_commit_that_convex_could_not_carry_out_is_refused(store: Functions) -> None:
     with pytest.raises(ConvexError) as error:
         store.commit(*[delete("boxes", str(n)) for n in range(7901)])
-    assert refusal(error) == {"code": "LIMIT", "message": "a transaction has at most 7900 changes"}
+    assert refusal(error) == {"code": "LIMIT", "message": "a transaction may make at most 7900 changes"}
     with pytest.raises(ConvexError) as error:
         store.commit(reads=[read("boxes", str(n), None) for n in range(4001)])
-    assert refusal(error) == {"code": "LIMIT", "message": "a transaction looks up at most 4000 records"}
+    assert refusal(error) == {"code": "LIMIT", "message": "a transaction may look up at most 4000 records"}
 
 
 def _range(expected: list[Row], **query: Any) -> Row:

@@ -7,7 +7,7 @@ export interface Bounds {
   high?: Scalar;
 }
 
-/** The values that a column must have one of for the filter to be true; null if any will do. */
+/** The values of which a column must have one for the filter to be true; null if the filter does not restrict it. */
 export function pointsOf(where: Filter, column: string): Scalar[] | null {
   switch (where.op) {
     case "eq":
@@ -23,7 +23,7 @@ export function pointsOf(where: Filter, column: string): Scalar[] | null {
   }
 }
 
-/** Bounds that a column lies within whenever the filter is true. */
+/** Bounds of the column's values for which the filter can be true. */
 export function boundsOf(where: Filter, column: string): Bounds {
   switch (where.op) {
     case "gt":
@@ -57,7 +57,7 @@ function tighter(one: Bounds, other: Bounds): Bounds {
   return { low: highest(one.low, other.low), high: lowest(one.high, other.high) };
 }
 
-/** The bounds that hold whichever of the alternatives does. */
+/** The bounds that enclose all alternatives. */
 function hull(alternatives: Bounds[]): Bounds {
   const lows = alternatives.map(({ low }) => low);
   const highs = alternatives.map(({ high }) => high);
@@ -67,7 +67,7 @@ function hull(alternatives: Bounds[]): Bounds {
   };
 }
 
-/** The lower of two values; where one is missing, the other. */
+/** The lower of two values; if one is undefined, the other. */
 function lowest(one: Scalar | undefined, other: Scalar | undefined): Scalar | undefined {
   return one === undefined || (other !== undefined && compareScalars(other, one) < 0) ? other : one;
 }

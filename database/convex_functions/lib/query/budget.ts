@@ -1,7 +1,7 @@
 import { getDocumentSize } from "convex/values";
 import type { Document } from "../database";
 
-/** How much may be read. Convex ends a function that reads more than 32,000 records or 16 MiB. */
+/** A limit on reads. Convex aborts a function that reads more than 32,000 records or 16 MiB. */
 export class Budget {
   constructor(
     private records: number,

@@ -1,13 +1,13 @@
 import type { Value } from "convex/values";
 import { isContainer, isObject } from "../values";
 
-/** A test of documents, or of what is in them. */
+/** A test of a JSON document or of a value in it. */
 type Test = (value: Value) => boolean;
 
-/** What two values have in common if they are the same scalar, or containers of one kind. */
+/** A key that is equal for equal scalars and for containers of the same kind. */
 type Key = string | bigint | number | boolean | null | symbol;
 
-/** Something that a container must have in it to contain another: a key with a scalar, an element. */
+/** A necessary condition for a container to contain another one: a key with its scalar, or an element. */
 type Feature = string;
 
 type Container = Value[] | Record<string, Value>;
@@ -17,7 +17,7 @@ const OBJECT = Symbol("object");
 
 /**
  * A test for JSON documents that contain another as PostgreSQL's `@>` defines it: objects by key, lists by element in
- * any order, and, at the top only, a list also a bare scalar. It takes time that grows with the document.
+ * any order, and, at the top level only, a list also contains a bare scalar. Linear in the size of the document.
  */
 export function containment(part: Value): Test {
   if (isContainer(part)) {
@@ -58,7 +58,7 @@ function withinList(part: Value[]): Test {
   };
 }
 
-/** The elements by those of the features that they have. */
+/** The elements by the wanted features that they have. */
 function havingFeatures(elements: Value[], wanted: Set<Feature>): Map<Feature, Value[]> {
   const having = new Map<Feature, Value[]>();
   for (const element of elements) {
@@ -71,7 +71,7 @@ function havingFeatures(elements: Value[], wanted: Set<Feature>): Map<Feature, V
   return having;
 }
 
-/** The fewest elements among which is each that has all of the features; all of them if there are no features. */
+/** Candidates for elements that have all of the features: those with the rarest one; all elements without features. */
 function rarest(features: Feature[], having: Map<Feature, Value[]>, elements: Value[]): Value[] {
   const candidates = features.map((feature) => having.get(feature) ?? []);
   return candidates.reduce((best, some) => (some.length < best.length ? some : best), elements);
@@ -92,6 +92,6 @@ function keyOf(value: Value): Key {
   if (isContainer(value)) {
     return Array.isArray(value) ? LIST : OBJECT;
   }
-  // An integer equals a float of the same size.
+  // An integer equals a float of the same value.
   return typeof value === "number" && Number.isInteger(value) ? BigInt(value) : (value as Key);
 }

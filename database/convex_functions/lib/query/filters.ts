@@ -17,7 +17,7 @@ export type Filter =
   | { op: "like" | "ilike"; column: string; value: string }
   | { op: "contains"; column: string; value: Value };
 
-/** True, false, or null for unknown: the third value of SQL's logic. */
+/** True, false, or null for unknown, as in SQL's three-valued logic. */
 export type Truth = boolean | null;
 
 type Evaluator = (row: Row) => Truth;
@@ -31,7 +31,7 @@ const HOLDS: Record<Comparison, (order: number) => boolean> = {
   lte: (order) => order <= 0,
 };
 
-/** A test for the rows that a filter selects, to be made once for many rows. */
+/** A predicate for the rows that a filter selects; reusable for many rows. */
 export function selector(tableName: string, where: Filter | null): (row: Row) => boolean {
   if (where === null) {
     return () => true;
@@ -40,7 +40,7 @@ export function selector(tableName: string, where: Filter | null): (row: Row) =>
   return (row) => evaluate(row) === true;
 }
 
-/** A function that gives the truth of a filter for a row. */
+/** A function that evaluates a filter for a row. */
 export function evaluator(tableName: string, where: Filter): Evaluator {
   switch (where.op) {
     case "and":
@@ -61,7 +61,7 @@ export function evaluator(tableName: string, where: Filter): Evaluator {
 
 type Condition = Exclude<Filter, { op: "and" | "or" | "not" | "in" | "is_null" }>;
 
-/** A test of a value that is not null. */
+/** A test of a non-null value. */
 function condition(where: Condition, kind: Kind): (value: Value) => boolean {
   switch (where.op) {
     case "like": {
@@ -81,12 +81,12 @@ function condition(where: Condition, kind: Kind): (value: Value) => boolean {
   }
 }
 
-/** A value that another program wrote may be something else than text. */
+/** A test for text that contains `part`; another program may have written a value that is not text. */
 function includes(part: string): (value: Value) => boolean {
   return (value) => typeof value === "string" && value.includes(part);
 }
 
-/** Being one of no values is false even for null. */
+/** A test for membership; with no values it is false even for null. */
 function membership(tableName: string, column: string, values: Scalar[]): Evaluator {
   kindOf(tableName, column);
   const members = new Set<Value>(values);

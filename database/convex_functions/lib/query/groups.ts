@@ -2,7 +2,7 @@ import { convexToJson, type Value } from "convex/values";
 import { kindOf } from "../metadata";
 import type { Row } from "../types";
 
-/** The different values that rows have in some columns, each with the number of its rows as `count`. */
+/** The distinct combinations of values in the columns, each with its number of rows as `count`. */
 export function grouped(tableName: string, rows: Row[], columns: string[]): Row[] {
   columns.forEach((column) => kindOf(tableName, column));
   const groups = new Map<string, Value[]>();

@@ -9,7 +9,7 @@ export interface Key {
   nulls_first: boolean;
 }
 
-/** Sort keys that end with the id, so that no two rows are equal in them. */
+/** Sort keys that include the id, so that the order is total. */
 export type Order = Key[];
 
 export const BY_ID: Order = [{ column: "id", descending: false, nulls_first: false }];

@@ -1,8 +1,8 @@
-/** One piece of a `like` pattern: a certain character, any character, or any text. */
+/** One piece of a `like` pattern: a literal character, any character, or any text. */
 type Piece = { character: string } | "one" | "any";
 
 /**
- * A test for texts that match a `like` pattern as a whole: `%` is any text, `_` one character, and a backslash makes
+ * A test for texts that match a whole `like` pattern: `%` matches any text, `_` one character, and a backslash makes
  * the next character literal.
  */
 export function matcher(pattern: string): (text: string) => boolean {
@@ -33,7 +33,7 @@ function pieceOf(character: string): Piece {
   return character === "%" ? "any" : character === "_" ? "one" : { character };
 }
 
-/** Going back to the last `%` only is enough, so that no pattern takes more than length times length steps. */
+/** Backtracks only to the last `%`, which is sufficient, so that matching takes quadratic time at most. */
 function matches(text: string[], pieces: Piece[]): boolean {
   let [position, piece, lastAny, resumeAt] = [0, 0, -1, 0];
   while (position < text.length) {

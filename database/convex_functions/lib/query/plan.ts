@@ -5,22 +5,22 @@ import type { Table } from "../types";
 import type { Order } from "./order";
 import { compareScalars, type Scalar } from "../values";
 
-/** How the records that may match are read: along one index, in its order. */
+/** How to read the records that may match: along one index, in its order. */
 export interface Plan {
   index: string;
-  /** The column that the index begins with; in an index on another column than the id, the id comes second. */
+  /** The index's first column; if it is not the id, the id is the second. */
   column: string;
-  /** The values of the column to look up, in order; null reads all that lies within the bounds. */
+  /** The values of the column to look up, in order; null reads all records within the bounds. */
   points: Scalar[] | null;
   bounds: Bounds;
   descending: boolean;
-  /** Records come in the order that was asked for. */
+  /** Whether the records are read in the requested order. */
   ordered: boolean;
 }
 
 /**
- * Choose how to read: by looking up ids, then by looking up another indexed column, then along the index that has the
- * order that was asked for, and otherwise along the ids.
+ * Choose a plan, in this order of preference: look up ids, look up values of another indexed column, scan the index
+ * with the requested order, scan by id.
  */
 export function planned(table: Table, where: Filter | null, order: Order): Plan {
   return lookups(table, where, order) ?? orderedScan(table, where, order) ?? scanById(where, order);
@@ -44,13 +44,13 @@ function sorted(points: Scalar[]): Scalar[] {
   return [...new Set(points)].sort(compareScalars);
 }
 
-/** Whether reading along an index gives the order by id, and in which direction; `single`: for one value only. */
+/** Whether reading an index yields the requested order by id, and its direction; `single`: a look-up of one value. */
 function direction(order: Order, column: string, single: boolean): Pick<Plan, "descending" | "ordered"> {
   const ordered = order[0].column === "id" && (column === "id" || single);
   return { ordered, descending: ordered && order[0].descending };
 }
 
-/** An index on the first sort key, where no nulls come: Convex's indexes have them first, and in two forms. */
+/** A scan of an index on the first sort key, if it has no nulls, which Convex sorts first and stores in two forms. */
 function orderedScan(table: Table, where: Filter | null, order: Order): Plan | null {
   const [{ column, descending }, second] = order;
   const index = indexOn(table, column);

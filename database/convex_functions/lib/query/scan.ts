@@ -3,16 +3,16 @@ import { type Document, inIndex, type Range, type Reader } from "../database";
 import type { Plan } from "./plan";
 import { compareScalars, type Scalar } from "../values";
 
-/** Where reading along an index stopped: the last record's value in the plan's column, and its id. */
+/** The position at which reading stopped: the last record's value in the plan's column, and its id. */
 export interface Position {
   value: Value;
   id: string;
 }
 
-/** Records of a few ids are looked up at once; all of them together must not be more than a function may read. */
+/** Number of ids looked up concurrently; their records together must not exceed what a function may read. */
 const TOGETHER = 8;
 
-/** The records of a plan behind a position, in the order of the plan's index. */
+/** The records of a plan after a position, in the order of the plan's index. */
 export async function* documents(
   db: Reader,
   tableName: string,
@@ -33,7 +33,7 @@ export async function* documents(
   }
 }
 
-/** The position behind a record. A value that is missing, which no one declared, is taken for null, the next one. */
+/** The position of a record. A missing value counts as null, which sorts directly after it. */
 export function positionOf(plan: Plan, document: Document): Position {
   return { value: document[plan.column] ?? null, id: document.id as string };
 }
@@ -43,13 +43,13 @@ export function encodedPosition({ value, id }: Position): string {
   return JSON.stringify([convexToJson(value), id]);
 }
 
-/** The position that the text stands for. */
+/** The inverse of `encodedPosition`. */
 export function decodedPosition(text: string): Position {
   const [value, id] = JSON.parse(text);
   return { value: jsonToConvex(value), id };
 }
 
-/** The parts of the index that are still to be read, in the order of reading. */
+/** The ranges of the index that remain to be read, in reading order. */
 function rangesOf(plan: Plan, position: Position | null): Range[] {
   if (plan.points !== null) {
     return remaining(plan, position).map((point) => lookupRange(plan, point, position));
@@ -60,7 +60,7 @@ function rangesOf(plan: Plan, position: Position | null): Range[] {
   return [lookupRange(plan, position.value, position), scanRange(plan, position)];
 }
 
-/** The values that are still to be looked up; that of the position, too, unless it is an id. */
+/** The values that remain to be looked up, including the position's own unless it is an id. */
 function remaining(plan: Plan, position: Position | null): Scalar[] {
   const points = plan.points ?? [];
   const ordered = plan.descending ? [...points].reverse() : points;
@@ -72,13 +72,13 @@ function remaining(plan: Plan, position: Position | null): Scalar[] {
   return ordered.filter((point) => Math.sign(compareScalars(point, position.value as Scalar)) * sign >= least);
 }
 
-/** One value of the plan's column, and behind the position if it has that value. */
+/** The range for one value of the plan's column, after the position if that has the same value. */
 function lookupRange(plan: Plan, value: Value, position: Position | null): Range {
   const lookup: Range = [["eq", plan.column, value]];
   return position === null || position.value !== value ? lookup : [...lookup, [beyond(plan), "id", position.id]];
 }
 
-/** All that lies within the plan's bounds and behind the position's value. */
+/** The range within the plan's bounds after the position's value. */
 function scanRange({ column, bounds, ...plan }: Plan, position: Position | null): Range {
   const low: Range[0] | null = bounds.low === undefined ? null : ["gte", column, bounds.low];
   const high: Range[0] | null = bounds.high === undefined ? null : ["lte", column, bounds.high];

@@ -7,7 +7,7 @@ import { comparator, type Order } from "./order";
 import { type Plan, planned } from "./plan";
 import { decodedPosition, documents, encodedPosition, positionOf } from "./scan";
 
-/** Which records, in which order, and how many of them from the first one on; null is all. */
+/** A query for records; `limit` null means all. */
 export interface Query {
   table: string;
   where: Filter | null;
@@ -16,23 +16,23 @@ export interface Query {
 }
 
 export interface Options {
-  /** Read all records that match, even if fewer are wanted. */
+  /** Read all matching records, even beyond the limit. */
   count: boolean;
-  /** Where an earlier call stopped. */
+  /** The position at which an earlier call stopped. */
   after: string | null;
   budget: Budget;
 }
 
-/** What one call found. */
+/** The result of one call. */
 export interface Found {
   rows: Row[];
-  /** The number of records that matched, with those beyond the limit if they were counted. */
+  /** The number of matching records, including those beyond the limit if `count` is set. */
   total: number;
-  /** Where reading stopped because the budget was spent; null if nothing is left to read. */
+  /** The position at which reading stopped because the budget was spent; null if no records remain. */
   next: string | null;
 }
 
-/** The rows of a query, sorted and cut to the limit. */
+/** Read the rows of a query, sorted and cut to the limit. */
 export async function select(db: Reader, query: Query, options: Options): Promise<Found> {
   const { table, where, order, limit } = query;
   const plan = planned(tableNamed(table), where, order);
@@ -41,7 +41,7 @@ export async function select(db: Reader, query: Query, options: Options): Promis
   return { ...found, rows: limit === null ? rows : rows.slice(0, limit) };
 }
 
-/** The rows in the order of the plan, until there are enough of them or the budget is spent. */
+/** Read rows in the order of the plan until there are enough or the budget is spent. */
 async function read(db: Reader, query: Query, plan: Plan, { count, after, budget }: Options): Promise<Found> {
   const table = tableNamed(query.table);
   const matches = selector(query.table, query.where);

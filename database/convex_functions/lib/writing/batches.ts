@@ -1,7 +1,7 @@
-/** Convex allows a function 1,000 operations on the database at a time. */
+/** Convex allows a function 1,000 concurrent database operations. */
 const AT_ONCE = 500;
 
-/** The results of work on each item, in the order of the items; a batch of them is worked on at once. */
+/** Process the items in batches, each batch concurrently; returns the results in the order of the items. */
 export async function inBatches<Item, Result>(
   items: Item[],
   work: (item: Item, position: number) => Promise<Result>,

@@ -3,14 +3,14 @@ import { inIndex, type Range, type Reader, type Writer } from "../database";
 
 const LOG = "isthmusChanges";
 
-/** What was done to one record. */
+/** A change of one record. */
 export interface LoggedChange {
   table: string;
   id: string;
   op: "insert" | "update" | "delete";
 }
 
-/** Behind which change to read: the moment of its commit in nanoseconds, and its place in that commit. */
+/** The position of a change in the log: the time of its commit in nanoseconds, and its index in that commit. */
 export interface Cursor {
   rev: bigint;
   seq: bigint;
@@ -21,7 +21,7 @@ export interface Entry extends Cursor, LoggedChange {
   actor: string | null;
 }
 
-/** Log changes in the transaction that makes them. All of a transaction have one `rev` and count on in `seq`. */
+/** Log changes in the transaction that makes them; they share one `rev` and have consecutive `seq`. */
 export async function logChanges(db: Writer, changes: LoggedChange[], actor: string | null): Promise<void> {
   if (changes.length === 0) {
     return;
@@ -34,7 +34,7 @@ export async function logChanges(db: Writer, changes: LoggedChange[], actor: str
   );
 }
 
-/** At most `limit` entries behind the cursor, in the order of their commits. */
+/** At most `limit` entries after the cursor, in commit order. */
 export async function changesAfter(db: Reader, { rev, seq }: Cursor, limit: number): Promise<Entry[]> {
   const restOfCommit: Range = [
     ["eq", "rev", rev],

@@ -3,7 +3,7 @@ import { refuse } from "../errors";
 import { tableNamed } from "../metadata";
 import type { Row } from "../types";
 
-/** One change of one record, in the order of a transaction's operations. */
+/** One change of one record, as one operation of a transaction made it. */
 export interface Step {
   kind: "insert" | "update" | "delete";
   table: string;
@@ -12,7 +12,7 @@ export interface Step {
   row: Row | null;
 }
 
-/** What the steps of a transaction make of one record. */
+/** The net effect of a transaction's steps on one record. */
 export interface Change {
   table: string;
   id: string;
@@ -20,22 +20,22 @@ export interface Change {
   before: Document | null;
   /** The row after it. */
   after: Row | null;
-  /** The last step that was about the record. */
+  /** The index of the last step on the record. */
   step: number;
 }
 
-/** The records that a transaction has read, by `recordKey`; null where there was none. */
+/** The records that a transaction has read, by `recordKey`; null for a record that does not exist. */
 export type Records = Map<string, Document | null>;
 
-/** A key for the record of a table. */
+/** A key that identifies a record of a table. */
 export function recordKey(table: string, id: string): string {
   return JSON.stringify([table, id]);
 }
 
 /**
- * What the steps make of each record, in order of the last step about it.
+ * The net change of each record, in the order of their last steps.
  *
- * Refused are undeclared tables, inserts of a record that is there, and updates and deletes of one that is not.
+ * Refuses undeclared tables, inserts of existing records, and updates and deletes of missing ones.
  */
 export function netChanges(steps: Step[], records: Records): Change[] {
   const changes = new Map<string, Change>();

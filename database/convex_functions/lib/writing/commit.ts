@@ -12,7 +12,7 @@ import type { Row } from "../types";
 import { type Query, select } from "../query/select";
 import { canonical, sameJson, sameValue } from "../values";
 
-/** A transaction that a client has prepared on what it read. */
+/** A transaction that a client has prepared, based on its reads. */
 export interface Request {
   key: string;
   fingerprint: string;
@@ -22,13 +22,13 @@ export interface Request {
   steps: Step[];
   /** Functions to run after the steps, in this order. */
   calls: { path: string; args: Record<string, Value> }[];
-  /** The functions whose operations are among the steps and reads: instead of being run, they were carried out. */
+  /** Record functions that the client has executed itself, as part of the steps and reads, instead of calling them. */
   joined?: string[];
 }
 
 export interface Answer {
   replayed: boolean;
-  /** What the calls returned. */
+  /** The return values of the calls. */
   values: Value[];
 }
 
@@ -40,9 +40,9 @@ const MAX_STEPS = 7_900;
 const MAX_LOOKUPS = 4_000;
 
 /**
- * Carry out a prepared transaction if all that it rests on is unchanged: everything or nothing, once for a key.
+ * Commit a prepared transaction atomically if everything it has read is unchanged; at most once per idempotency key.
  *
- * @param replaceable the functions that may be carried out instead of being run, by path
+ * @param replaceable the record functions, which a client may execute itself, by path
  */
 export async function commit(ctx: MutationContext, request: Request, replaceable: object): Promise<Answer> {
   const { key, fingerprint, actor, steps } = request;
@@ -57,14 +57,14 @@ export async function commit(ctx: MutationContext, request: Request, replaceable
   await applySteps(ctx.db, steps, records, actor);
   const values = await runCalls(ctx, request.calls);
   if (steps.length === 0 && values.length === 0) {
-    // What was only read may be compared again.
+    // A commit that only compares reads may be repeated, so its key need not be stored.
     return { replayed: false, values };
   }
   await ctx.db.insert("isthmusCommits", { key, fingerprint, answer: values, rev: ctx.db.vars.commitTs });
   return { replayed: false, values };
 }
 
-/** Make the changes of the steps, check the constraints, and log the changes. */
+/** Apply the steps, check the constraints, and log the changes. */
 export async function applySteps(db: Writer, steps: Step[], records: Records, actor: string | null): Promise<void> {
   const changes = netChanges(steps, records);
   await inBatches(changes, (change) => write(db, change));
@@ -84,7 +84,7 @@ async function earlierAnswer(db: Reader, key: string, fingerprint: string): Prom
   return known === null ? null : known.answer;
 }
 
-/** Refuse if a function has been replaced by another one since the client learnt what it does. */
+/** Refuse if a function that the client has executed itself is no longer a record function. */
 function checkJoined(joined: string[], replaceable: object): void {
   const replaced = joined.find((path) => !Object.hasOwn(replaceable, path));
   if (replaced !== undefined) {
@@ -94,14 +94,14 @@ function checkJoined(joined: string[], replaceable: object): void {
 
 function checkSize({ reads, steps }: Request): void {
   if (steps.length > MAX_STEPS) {
-    refuse({ code: "LIMIT", message: `a transaction has at most ${MAX_STEPS} changes` });
+    refuse({ code: "LIMIT", message: `a transaction may make at most ${MAX_STEPS} changes` });
   }
   if (reads.length > MAX_LOOKUPS) {
-    refuse({ code: "LIMIT", message: `a transaction looks up at most ${MAX_LOOKUPS} records` });
+    refuse({ code: "LIMIT", message: `a transaction may look up at most ${MAX_LOOKUPS} records` });
   }
 }
 
-/** The records that were read, if they are as expected. */
+/** The records that were read; refuses with `STALE` if one has changed. */
 async function checkedReads(db: Reader, reads: Request["reads"]): Promise<Records> {
   reads.forEach(({ table }) => tableNamed(table));
   const found = await inBatches(reads, ({ table, id }) => recordById(db, table, id));
@@ -118,13 +118,13 @@ async function checkedReads(db: Reader, reads: Request["reads"]): Promise<Record
   return new Map(reads.map(({ table, id }, position) => [recordKey(table, id), found[position]]));
 }
 
-/** Run the queries again; a row that has come, gone, moved or changed is a reason to refuse. */
+/** Run the queries again; refuses with `STALE` if a row was added, removed, moved or changed. */
 async function checkRanges(db: Reader, ranges: Request["ranges"]): Promise<void> {
   const budget = new Budget(24_000, 10 * MIB);
   for (const { expected, ...query } of ranges) {
     const { rows, next } = await select(db, query, { count: false, after: null, budget });
     if (next !== null) {
-      refuse({ code: "LIMIT", message: "the queries of a transaction read too much to be run again" });
+      refuse({ code: "LIMIT", message: "the queries of the transaction read too many rows to be validated" });
     }
     const { table } = query;
     if (rows.length !== expected.length || !rows.every((row, place) => agrees(table, row, expected[place]))) {
@@ -156,7 +156,7 @@ async function runCalls(ctx: MutationContext, calls: Request["calls"]): Promise<
   return values;
 }
 
-/** Run a function; what it throws ends the commit, and is told apart from a refusal of the commit itself. */
+/** Run a function; an error that it throws aborts the commit, with a code that distinguishes it from other refusals. */
 async function run(ctx: MutationContext, path: string, args: Record<string, Value>): Promise<Value> {
   try {
     return await ctx.runMutation(makeFunctionReference<"mutation">(path), args);
@@ -164,7 +164,7 @@ async function run(ctx: MutationContext, path: string, args: Record<string, Valu
     if (error instanceof ConvexError) {
       return refuse({ code: "CALL_REFUSED", path, data: error.data });
     }
-    // What it says is for the deployment's log alone, as if the function had been called by itself.
+    // The message goes only to the deployment's log, as when the function is called directly.
     console.error(error);
     return refuse({ code: "CALL_FAILED", path });
   }

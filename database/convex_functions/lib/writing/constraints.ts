@@ -6,17 +6,17 @@ import { type Refusal, refuse } from "../errors";
 import { indexOver, type Referrer, referrersOf, tableNamed } from "../metadata";
 import type { Row } from "../types";
 
-/** Looks a constraint up: the reason to refuse, if there is one. */
+/** Checks one constraint; returns the refusal if it is violated. */
 type Check = () => Promise<Refusal | null>;
 
 /**
- * Refuse a transaction whose changes, all of them written, break a constraint; the first change that does is named.
- * It is refused as well if that would take more look-ups than are left.
+ * Refuse a transaction whose written changes violate a constraint; the refusal names the first such change.
+ * Also refuses if the check would take more look-ups than remain.
  */
 export async function checkConstraints(db: Reader, changes: Change[], lookupsLeft: number): Promise<void> {
   const checks = changes.flatMap((change) => checksOf(db, change));
   if (checks.length > lookupsLeft) {
-    refuse({ code: "LIMIT", message: "the constraints on the changes take more look-ups than a transaction may have" });
+    refuse({ code: "LIMIT", message: "checking the constraints of the changes takes too many look-ups" });
   }
   const refusals = await inBatches(checks, (check) => check());
   const first = refusals.find((refusal) => refusal !== null);
@@ -45,12 +45,12 @@ function checksOf(db: Reader, change: Change): Check[] {
   ];
 }
 
-/** A constraint that held before holds as long as its columns keep their values. */
+/** Whether a constraint must be checked: it still holds if none of its columns has changed. */
 function differ(columns: string[], before: Row | null, after: Row): boolean {
   return before === null || columns.some((column) => before[column] !== after[column]);
 }
 
-/** What is inserted and deleted again must not have been there either. */
+/** A record that is inserted and then deleted must not have existed before. */
 async function checkAbsent(db: Reader, { table, id, step }: Change): Promise<Refusal | null> {
   return (await recordById(db, table, id)) === null ? null : { code: "UNIQUE", table, columns: ["id"], step };
 }

@@ -3,7 +3,7 @@ import { inIndex, type Writer } from "../database";
 
 const CHUNK = { records: 500, bytes: 4 * 1024 * 1024 };
 
-/** Delete some of the answers and log entries up to a moment, in nanoseconds; whether more of them are left. */
+/** Delete some commit results and log entries up to a time in nanoseconds; returns whether more remain. */
 export async function purgeChunk(db: Writer, until: bigint): Promise<boolean> {
   const budget = new Budget(CHUNK.records, CHUNK.bytes);
   for (const table of ["isthmusCommits", "isthmusChanges"]) {
