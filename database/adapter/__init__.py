@@ -1,1 +1,1 @@
-"""What every adapter gets, whatever its backend is."""
+"""The parts that the adapters of all backends share."""

@@ -1,8 +1,8 @@
 """The declared access rules, applied to every operation of a caller before a backend sees it.
 
-One point above all adapters: whatever a call came through, it passes here, on its own and inside a transaction.
-What a caller may do at all is decided by :class:`~database.core.tables.access_rules.Access`; where only own rows are
-meant, the operation is narrowed to them, so that a row of somebody else is simply not there.
+Every call passes through this point, on its own and inside a transaction.
+:class:`~database.core.tables.access_rules.Access` decides what a caller may do; if a rule grants only the caller's own
+rows, the operation is narrowed to them, so that it does not find the rows of other users.
 """
 
 from __future__ import annotations
@@ -51,14 +51,14 @@ from database.sql.placeholders import bind
 
 
 class AccessEnforcer(Protocol):
-    """What the rules need to know of an adapter."""
+    """The properties of an adapter that the access rules depend on."""
 
     name: str
     schema: Schema
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do."""
+        """The features that the backend supports."""
 
     @property
     def sql_dialect(self) -> SqlDialectName:
@@ -69,26 +69,26 @@ class AccessEnforcer(Protocol):
 
 
 _FREE = frozenset({Ping, Commit})
-"""Operations that no rule is about."""
+"""Operations to which no access rule applies."""
 
 
 class Permitted(NamedTuple):
-    """What becomes of a caller's operation, and how the result becomes its answer."""
+    """The operation to execute for a caller, and the function that converts its result to the one of the original."""
 
     operation: Operation
     answer: Callable[[Result], Result] | None = None
 
 
 class AccessRules:
-    """The rules of one adapter's tables.
+    """Applies the access rules of one adapter's tables.
 
-    :ivar demand_caller: whether a call of which nobody said who asks is refused; else it is the application's own.
+    :ivar demand_caller: whether a call without an identity is refused; otherwise it counts as the application's own.
     """
 
     def __init__(self, backend: AccessEnforcer) -> None:
         self.demand_caller = False
         self._backend = backend
-        # What all callers of a database role may do with all rows, by operation and table: found out once.
+        # Operation, table and role of the calls that all callers may make on all rows: a cache, filled on first use.
         self._open: set[tuple[type[Operation], str | None, str]] = set()
         self._judges: dict[type[Operation], Callable[[Any, Identity], Permitted]] = {
             Ping: _as_it_is,
@@ -106,7 +106,7 @@ class AccessRules:
         }
 
     def enforced(self, handler: Handler) -> Handler:
-        """A handler that lets callers do what the rules permit; the application's own calls pass as they are."""
+        """A handler that applies the rules to callers' operations; the application's own calls pass unchanged."""
 
         def enforce(operation: Operation, context: Context) -> Result:
             identity = context.identity
@@ -114,7 +114,7 @@ class AccessRules:
                 if identity is None and self.demand_caller:
                     raise CallerMissing(backend=self._backend.name, operation=operation.kind)
                 return handler(operation, context)
-            # Who may read need not be one who may lock.
+            # A lock also requires write access, so the cached read access is not sufficient for it.
             known = (type(operation), getattr(operation, "table", None), identity.role) in self._open
             if known and not getattr(operation, "lock", False):
                 return handler(operation, context)
@@ -127,20 +127,21 @@ class AccessRules:
         return enforce
 
     def require_caller(self, context: Context, operation: str) -> None:
-        """Do what :meth:`enforced` does first, for what is no single operation. :raises CallerMissing: see there."""
+        """Require an identity for a call that is not a single operation. :raises CallerMissing: if one is required."""
         if context.identity is None and self.demand_caller:
             raise CallerMissing(backend=self._backend.name, operation=operation)
 
     def permitted(self, operation: Operation, identity: Identity) -> Permitted:
-        """A caller's operation within what the rules permit.
+        """Narrow a caller's operation to the rows that the rules grant.
 
-        :raises PermissionDenied: if they do not permit it.
+        :raises PermissionDenied: if the rules do not permit it.
         :raises NotFound: for an unknown table.
-        :raises Unsupported: for SQL text and functions that can be held to no rules here.
+        :raises Unsupported: for SQL text and functions to which this backend cannot apply the rules.
         """
         judge = self._judges.get(type(operation))
         if judge is None:
-            raise self._denied(f"{operation.kind} is for the application itself", operation)
+            reason = f"callers may not perform the operation {operation.kind}; run it with as_application()"
+            raise self._denied(reason, operation)
         return judge(operation, identity)
 
     # Operations
@@ -171,7 +172,7 @@ class AccessRules:
         if own is None:
             return Permitted(operation)
         if operation.values.get(own.column, own.value) != own.value:
-            raise self._denied("a record cannot be given away", operation)
+            raise self._denied(f"the caller cannot change the owner of a record (column {own.column!r})", operation)
         return Permitted(replace(operation, where=_targeted(operation, own)))
 
     def _delete(self, operation: Delete, identity: Identity) -> Permitted:
@@ -194,25 +195,27 @@ class AccessRules:
         used = translation.uses(text, self._backend.sql_dialect)
         for table, action in used:
             if table not in self._backend.schema:
-                raise translation.not_judged(f"{table[:64]!r} is not among the declared tables")
+                raise translation.not_judged(f"table {table[:64]!r} is not declared in config/tables.py")
             if not judged_by_server or self._backend.schema.table(table).internal:
                 self._require_all_rows(operation, table, action, identity)
         tables = {table: self._backend.schema.table(table).columns for table, _ in used}
         translation.require_known_names(text, self._backend.sql_dialect, tables)
         translation.require_size(text, self._backend.sql_dialect, tables)
-        # What was judged is what runs.
+        # Execute the very text that was checked.
         return Permitted(replace(operation, text=text, params=values, limited=True))
 
     def _call(self, operation: Call, _: Identity) -> Permitted:
         if self._backend.capabilities.calls and not self._backend.enforces_access(operation):
-            detail = f"{self._backend.name} runs functions with the rights of the application, which is no caller's"
+            detail = (
+                f"{self._backend.name} runs functions with the rights of the application; callers may not call them"
+            )
             raise Unsupported("row_security", backend=self._backend.name, detail=detail)
         return Permitted(operation)
 
     # Rules
 
     def _own(self, operation: Operation, table: str, identity: Identity, *actions: Action) -> Where | None:
-        """What narrows the table to the caller's own rows; None where all rows are meant."""
+        """The condition for the caller's own rows; None if the rules grant all rows."""
         rules = self._backend.schema.table(table).rules
         if not rules.declared:
             self._require_judge(operation, table)
@@ -221,7 +224,9 @@ class AccessRules:
         reaches = [access.reach(identity) for access in asked]
         if "no rows" in reaches:
             refused = reaches.index("no rows")
-            raise self._denied(f"{actions[refused]} access to table {table!r} is for {asked[refused]}", operation)
+            raise self._denied(
+                f"{actions[refused]} access to table {table!r} is granted only to: {asked[refused]}", operation
+            )
         if "own rows" in reaches:
             return Where(rules.owner or "", "eq", identity.subject)
         if all(access.names("anyone", "user") for access in asked):
@@ -230,22 +235,26 @@ class AccessRules:
 
     def _require_all_rows(self, operation: Sql, table: str, action: Action, identity: Identity) -> None:
         if self._own(operation, table, identity, action) is not None:
-            raise translation.not_judged(f"each caller has rows of their own in table {table!r}")
+            raise translation.not_judged(f"the access rules of table {table!r} grant callers only their own rows")
 
     def _require_judge(self, operation: Operation, table: str) -> None:
-        """Leave a table that says nothing of callers to the backend's own rules, where it has any."""
+        """Require that the backend applies its own rules to a table that declares none."""
         if not self._backend.enforces_access(operation):
-            raise self._denied(f'table {table!r} is closed to callers: it declares no info["access"]', operation)
+            raise self._denied(
+                f'table {table!r} is closed to callers: declare info["access"] for it in config/tables.py', operation
+            )
 
     def _owned(self, operation: Insert | Upsert, own: Where) -> Sequence[Record]:
-        """The rows with their owner, who is the caller."""
+        """The rows with the caller as their owner."""
         return [self._owned_row(operation, row, own) for row in operation.rows]
 
     def _owned_row(self, operation: Insert | Upsert, row: Any, own: Where) -> Any:
         if not isinstance(row, Mapping):
-            return row  # it is refused with all that is wrong with the rows
+            return row  # the validation of the rows refuses it and lists all their errors
         if row.get(own.column, own.value) != own.value:
-            raise self._denied("a record cannot be made for somebody else", operation)
+            raise self._denied(
+                f"the caller cannot create a record with another owner (column {own.column!r})", operation
+            )
         return {**row, own.column: own.value}
 
     def _denied(self, reason: str, operation: Operation) -> PermissionDenied:
@@ -257,7 +266,7 @@ def _as_it_is(operation: Operation, _: Identity) -> Permitted:
 
 
 def _needed(operation: Get | Select) -> tuple[Action, ...]:
-    """What a reader must be permitted; a lock keeps others from writing, so it is for those who write."""
+    """The actions that a read requires; a lock blocks other writers, so it requires write access, too."""
     return ("read", "write") if operation.lock else ("read",)
 
 
@@ -266,7 +275,7 @@ def _both(where: Filter | None, own: Where) -> Filter:
 
 
 def _targeted(operation: Update | Delete, own: Where) -> Filter | None:
-    """The narrowed filter of a change; without an id and a filter it stays refused."""
+    """The narrowed filter of a change; None without id and filter, so that validation still refuses it."""
     return None if operation.id is None and operation.where is None else _both(operation.where, own)
 
 

@@ -1,8 +1,8 @@
-"""What one kind of database is, without what every adapter puts around it.
+"""The base class of backends: one database of one kind, without the parts that all adapters share.
 
-A backend carries out operations and opens sessions; it knows nothing of retries, access rules or the unit of work.
-:class:`~database.adapter.base.DatabaseAdapter` is composed of one, makes a new one in a forked child, and opens it
-before the first call.
+A backend executes operations and opens sessions; retries, access rules and the unit of work are elsewhere.
+:class:`~database.adapter.base.DatabaseAdapter` owns one backend, opens it before the first call, and creates a new one
+in a forked child.
 """
 
 from __future__ import annotations
@@ -36,19 +36,19 @@ from database.resilience.stages import Handler
 from database.resilience.watchdog import Watchdog
 
 _NEEDED: Mapping[type[Operation], str] = {Call: "calls", QueryCall: "calls", ReadChanges: "changes"}
-"""The capability that an operation takes."""
+"""The capability that an operation requires."""
 
 REFUSABLE = frozenset({Batch, *_NEEDED})
-"""Operations to look into; all others every backend can do, and they are not held up."""
+"""Operations to check before a call; every backend supports all others, so they skip the check."""
 
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """What an adapter makes its backend of.
+    """The parameters from which an adapter creates its backend.
 
-    :ivar name: as it appears in errors.
+    :ivar name: the adapter's name, used in errors.
     :ivar config: the backend's own keys.
-    :ivar watchdog: ends what outlives its deadline.
+    :ivar watchdog: stops calls at their deadline.
     """
 
     name: str
@@ -63,7 +63,7 @@ Opener = Callable[[Context], Session]
 
 @dataclass(frozen=True, slots=True)
 class Stages:
-    """A backend's pipeline, and what it calls; the functions open the backend where it is not open yet.
+    """A backend's pipeline and the functions that it calls; they open the backend on the first call.
 
     :ivar handler: :attr:`Backend.handler`.
     :ivar open_session: :meth:`Backend.open_session`.
@@ -79,10 +79,10 @@ class Stages:
 class Backend(ABC):
     """One database of one kind.
 
-    :cvar config_keys: the keys of the configuration that it knows.
-    :cvar has_engine: whether SQLAlchemy reaches it, for migrations and reflection.
-    :raises TypeError: for a configuration that lacks something, and for values of the wrong kind.
-    :raises ValueError: for values that it does not know.
+    :cvar config_keys: the configuration keys that it accepts.
+    :cvar has_engine: whether SQLAlchemy can connect to it, for migrations and reflection.
+    :raises TypeError: for a missing configuration key, and for a value of the wrong type.
+    :raises ValueError: for an invalid value.
     """
 
     kind: ClassVar[str]
@@ -101,22 +101,22 @@ class Backend(ABC):
 
     @abstractmethod
     def execute(self, operation: Operation, context: Context) -> Result:
-        """Carry out one operation on its own; atomic, committed when it returns."""
+        """Execute one operation on its own; it is atomic, and committed when this returns."""
 
     def open_session(self, context: Context) -> Session:
-        """Begin an interactive transaction. :raises Unsupported: where the backend has none."""
+        """Begin an interactive transaction. :raises Unsupported: if the backend has none."""
         raise Unsupported("sessions", backend=self.name)
 
     def open_reading_session(self, context: Context) -> Session:
-        """Begin an interactive transaction that sees one state and keeps nobody from writing before it writes.
+        """Begin an interactive transaction that reads one snapshot and blocks no writer until its own first change.
 
-        Its first change, or its commit, is a ``SerializationFailure`` if what it has read is out of date by then.
+        Its first change, or its commit, raises ``SerializationFailure`` if the rows that it read have changed since.
         """
         return self.open_session(context)
 
     @abstractmethod
     def open(self, context: Context) -> None:
-        """Make ready to connect; called once before the first operation."""
+        """Prepare the backend for connections; called once before the first operation."""
 
     @abstractmethod
     def close(self) -> None:
@@ -124,23 +124,23 @@ class Backend(ABC):
 
     @abstractmethod
     def abandon(self) -> None:
-        """Forget connections inherited through a fork, without a word to the server they belong to."""
+        """Drop connections inherited through a fork, without sending anything to the server."""
 
     @abstractmethod
     def describe(self) -> dict[str, Any]:
-        """Where this backend is, without secrets: host, port, path and the like."""
+        """The backend's location without secrets: host, port, path and the like."""
 
     def enforces_access(self, operation: Operation) -> bool | None:
         """Whether the backend itself applies rules of its own to a caller's ``operation``.
 
-        None if only an open connection tells.
+        None if this is unknown before a connection is open.
         """
         return self.capabilities.row_security
 
     def refuse_unsupported(self, operation: Operation) -> None:
-        """Let through what the backend can do on its own.
+        """Refuse an operation that the backend cannot execute outside of a transaction.
 
-        :raises Unsupported: names the capability that it lacks.
+        :raises Unsupported: with the missing capability.
         :raises InvalidQuery: for a lock outside of a transaction.
         """
         if isinstance(operation, Batch):
@@ -150,16 +150,16 @@ class Backend(ABC):
         if locks(operation):
             if not self.capabilities.locks:
                 raise no_locks(self.name)
-            raise InvalidQuery("a lock lasts as long as its transaction, so it takes a transaction()")
+            raise InvalidQuery("a lock requires a transaction: make the call inside `with database.transaction():`")
         capability = _NEEDED.get(type(operation))
         if capability is not None and not getattr(self.capabilities, capability):
             raise Unsupported(capability, backend=self.name)
 
-    # How its calls pass through a pipeline
+    # The way of its calls through a pipeline
 
     @property
     def handler(self) -> Handler:
-        """What the pipeline calls: one call of the server. Most operations are no more than that."""
+        """The function that the pipeline calls, for one round trip; most operations are a single one."""
         return self.execute
 
     def call_through(self, stages: Stages) -> Handler:
@@ -171,6 +171,6 @@ class Backend(ABC):
         return stages.pipeline.observe(handler)
 
     def begin(self, stages: Stages, context: Context, *, reads: bool) -> Session:
-        """Open a session. It holds a permit of the pipeline, which is handed back when it has ended."""
+        """Open a session. It holds a permit of the pipeline until it ends."""
         opener = stages.open_reading_session if reads else stages.open_session
         return stages.pipeline.open_session(opener, context)

@@ -1,8 +1,8 @@
 """The adapter: the public interface of every backend, built once.
 
 A call passes through the access rules, the stages of the pipeline, and then :meth:`Backend.execute
-<database.adapter.backend.Backend.execute>`; a call inside a transaction ends at its session instead. Everything but
-the backend is here: pipeline, access rules, transactions, subscriptions and the documented methods.
+<database.adapter.backend.Backend.execute>`, or inside a transaction its session. This module combines the backend with
+everything else: pipeline, access rules, transactions, subscriptions and the public methods.
 """
 
 from __future__ import annotations
@@ -64,10 +64,10 @@ class DatabaseAdapter(Database):
 
     :param config: the backend's own keys, and ``timeout``, ``retry_count``, ``circuit_breaker_threshold``,
         ``circuit_breaker_timeout`` and ``max_concurrency`` of
-        :class:`~database.resilience.settings.ResilienceSettings`; 0 is a value.
-    :param schema: the tables it knows; those of :func:`~database.declared.declared_schema` by default.
-    :param name: as it appears in errors, metrics and status; the kind of adapter by default.
-    :raises TypeError: for a key that the adapter does not know.
+        :class:`~database.resilience.settings.ResilienceSettings`, which explains the meaning of 0.
+    :param schema: the tables; those of :func:`~database.declared.declared_schema` by default.
+    :param name: the name in errors, metrics and status; the kind of the backend by default.
+    :raises TypeError: for an unknown configuration key.
     """
 
     backend_class: ClassVar[type[Backend]]
@@ -82,7 +82,9 @@ class DatabaseAdapter(Database):
         unknown = self.config.keys() - known_keys
         if unknown:
             known = ", ".join(sorted(known_keys))
-            raise TypeError(f"{type(self).__name__} does not know {', '.join(sorted(unknown))}; it knows {known}")
+            raise TypeError(
+                f"{type(self).__name__} has no configuration key {', '.join(sorted(unknown))}; its keys are {known}"
+            )
         self.name = name or self.kind
         self.schema = schema or declared_schema()
         self.settings = ResilienceSettings(**{key: self.config[key] for key in _RESILIENCE_KEYS if key in self.config})
@@ -91,13 +93,13 @@ class DatabaseAdapter(Database):
         rebuild_after_fork(self, DatabaseAdapter._begin_in_child)
 
     def _begin_in_child(self) -> None:
-        """What a fork has left here is the parent's: begin anew."""
+        """Replace everything that the fork has copied from the parent."""
         if self._opened:
             self.backend.abandon()
         self._create_runtime_state()
 
     def _create_runtime_state(self) -> None:
-        """Make everything that must not be shared with a forked child: locks, threads, connections."""
+        """Create everything that a forked child must not share with its parent: locks, threads, connections."""
         self._opened = False
         self._lock = RLock()
         self._transactions: set[Transaction] = set()
@@ -108,7 +110,7 @@ class DatabaseAdapter(Database):
         self._stages = Stages(self.pipeline, self._execute, self._open_session, self._open_reading_session)
         self._call = self.access.enforced(self.backend.call_through(self._stages))
         self._call_inside = self.access.enforced(self.backend.call_inside(self._stages, carry_out))
-        self._subscriptions = Subscriptions(self.name, self._followed)
+        self._subscriptions = Subscriptions(self.name, self._read_feed)
 
     def _make_backend(self, setup: Setup) -> Backend:
         return self.backend_class(setup)
@@ -122,12 +124,12 @@ class DatabaseAdapter(Database):
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the backend can do."""
+        """The features that the backend supports."""
         return self.backend.capabilities
 
     @property
     def isolation(self) -> str:
-        """The isolation of its transactions, in SQL's words."""
+        """The isolation level of its transactions, as SQL names it."""
         return self.backend.isolation
 
     @property
@@ -136,7 +138,7 @@ class DatabaseAdapter(Database):
         return self.backend.sql_dialect
 
     def describe(self) -> dict[str, Any]:
-        """Where the backend is, without secrets: host, port, path and the like."""
+        """The backend's location without secrets: host, port, path and the like."""
         return self.backend.describe()
 
     def opened(self, context: Context | None = None) -> Backend:
@@ -160,62 +162,62 @@ class DatabaseAdapter(Database):
         return bool(judges)
 
     def demand_callers(self) -> None:
-        """Refuse from now on what nobody says the caller of; the application's own calls say ``as_application()``."""
+        """Refuse calls without an identity from now on; the application makes its own calls in ``as_application()``."""
         self.access.demand_caller = True
 
     # Calls
 
     def run(self, operation: Operation) -> Result:
-        """Carry out ``operation``: in the ambient unit of work if there is one, else on its own."""
+        """Execute ``operation``: in the current unit of work if there is one, otherwise on its own."""
         unit = active_unit.get()
         if unit is None:
             return self._call(operation, current_context.get())
         return unit.run(self, operation)
 
     def run_alone(self, operation: Operation) -> Result:
-        """Carry out ``operation`` on its own, whatever unit of work is around."""
+        """Execute ``operation`` on its own, outside of any current unit of work."""
         return self._call(operation, current_context.get())
 
     @property
     def adapter(self) -> DatabaseAdapter:
-        """Itself: what a transaction on this adapter is bound to."""
+        """This adapter: transactions are bound to an adapter, never to the manager that selects it."""
         return self
 
     # Changes
 
     def changes(self, cursor: str | None = None, limit: int = MAX_PAGE) -> Changes:
-        """The committed changes behind a cursor, in the order of their commits.
+        """Read the committed changes after a cursor, in the order of their commits.
 
-        :param cursor: of an earlier page; None for the present end of the feed, without any changes.
-        :param limit: the most changes to return, from 1 to :data:`~database.changes.feed.MAX_PAGE`.
-        :raises Unsupported: where the backend has no feed, before any I/O.
-        :raises InvalidQuery: for a cursor that is none of this backend's, and for another limit.
+        :param cursor: that of an earlier page; None for the current end of the feed, without changes.
+        :param limit: the maximum number of changes, from 1 to :data:`~database.changes.feed.MAX_PAGE`.
+        :raises Unsupported: if the backend has no change feed; before any I/O.
+        :raises InvalidQuery: for a cursor of another backend, and for a limit out of range.
         """
         if not 1 <= limit <= MAX_PAGE:
-            raise InvalidQuery(f"the limit of a page of changes is from 1 to {MAX_PAGE}")
+            raise InvalidQuery(f"the limit of changes() must be from 1 to {MAX_PAGE}, not {limit}")
         page: Changes = self._call(ReadChanges(cursor, limit), current_context.get()).value
         return page
 
     def subscribe(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
-        """Do for a finished query what :meth:`~database.adapter.builder.TableQuery.subscribe` does."""
+        """Subscribe to a built query, as :meth:`~database.adapter.builder.TableQuery.subscribe` does."""
         if not self.capabilities.changes:
             raise Unsupported("changes", backend=self.name)
         self.access.require_caller(current_context.get(), "subscribe")
         return self._subscriptions.add(query, callback, on_error)
 
-    def _followed(self, cursor: str | None, limit: int = MAX_PAGE) -> Changes:
-        """The feed for the subscriptions, each of which asks again as its own subscriber."""
+    def _read_feed(self, cursor: str | None, limit: int = MAX_PAGE) -> Changes:
+        """Read the feed for the subscriptions; each of them then repeats its query with its subscriber's identity."""
         with as_application():
             return self.changes(cursor, limit)
 
     # Transactions
 
     def begin_transaction(self, *, reads: bool = False) -> Transaction:
-        """Open a transaction; it is rolled back by itself if it outlives its deadline.
+        """Open a transaction; it is rolled back automatically at its deadline.
 
-        :param reads: it is expected to read only, so on a backend with one writer at a time it keeps nobody from
-            writing until its first change.
-        :raises Unsupported: where the backend has no interactive transactions.
+        :param reads: the transaction is expected only to read, so on a backend with a single writer it blocks no
+            other one until its first change.
+        :raises Unsupported: if the backend has no interactive transactions.
         """
         if not self.capabilities.sessions:
             raise Unsupported("sessions", backend=self.name)
@@ -237,18 +239,18 @@ class DatabaseAdapter(Database):
     # Connection
 
     def connect(self) -> bool:
-        """Open the backend and ask for a sign of life; False, and a line in the log, if there is none."""
+        """Open the backend and ping it; if that fails, log a warning and return False."""
         try:
             asking = current_context.get().acting_as(SERVICE)
             self.opened().execute(Ping(), asking.until(monotonic() + (self.settings.timeout or 30)))
         except DataError as error:
-            logger.warning("%s did not connect: %s", self.name, error)
+            logger.warning("cannot connect to %s: %s", self.name, error)
             return False
         self.pipeline.circuit_breaker.reset()
         return True
 
     def disconnect(self) -> bool:
-        """End subscriptions, roll back open transactions and close all connections; True also if there were none."""
+        """End subscriptions, roll back open transactions and close all connections; always returns True."""
         self._subscriptions.end()
         for transaction in list(self._transactions):
             transaction.disconnect()
@@ -261,11 +263,11 @@ class DatabaseAdapter(Database):
 
     @property
     def connected(self) -> bool:
-        """Whether the backend is open and, as far as the last calls tell, answers."""
+        """Whether the backend is open and its circuit breaker closed."""
         return self._opened and self.pipeline.circuit_breaker.state == "closed"
 
     def get_connection_info(self) -> dict[str, Any]:
-        """What is known of the backend without asking it: its place, its circuit, its open transactions."""
+        """The backend's location, circuit breaker state and open transactions; makes no call."""
         return {
             "type": self.kind,
             "adapter_type": self.kind,
@@ -278,15 +280,15 @@ class DatabaseAdapter(Database):
         }
 
     def test_connection(self) -> tuple[bool, str]:
-        """Ask the backend for a sign of life, through the same pipeline as every call."""
+        """Ping the backend through its pipeline; returns whether it succeeded, and a message."""
         try:
-            # Whether it answers is the application's question, whoever is curious.
+            # As the application: no access rule applies, and no identity is required.
             self._call(Ping(), current_context.get().acting_as(SERVICE))
         except DataError as error:
             return False, f"Connection error: {error}"
         return True, "Connection successful"
 
-    # What the pipeline calls
+    # Called by the pipeline
 
     def _execute(self, operation: Operation, context: Context) -> Result:
         if type(operation) in REFUSABLE or getattr(operation, "lock", False):
@@ -306,5 +308,5 @@ class DatabaseAdapter(Database):
 
 
 def _expire(transaction: Transaction) -> None:
-    # Not in the watchdog's thread: while that waits for a silent server, nobody's deadline would be kept.
+    # Not in the watchdog's thread: a rollback may wait for the server, and would delay all other deadlines.
     in_background("isthmus-expire", transaction.expire)

@@ -1,4 +1,4 @@
-"""The interface that an adapter and the connection manager share: what routes talk to."""
+"""The interface of adapters and of the connection manager, for routes and all other code."""
 
 from __future__ import annotations
 
@@ -27,31 +27,32 @@ from database.core.result import Result
 from database.core.result import Row
 
 _FUNCTION = re.compile(r"[A-Za-z]\w*(?:[./][A-Za-z]\w*)*[.:][A-Za-z]\w*", re.ASCII)
-"""The name of a stored function, as in ``api.molecules.list`` or ``molecules:list``."""
+"""The name of a stored function, such as ``api.molecules.list`` or ``molecules:list``."""
 
 
 class Database(ABC):
-    """Anything that carries out operations and opens transactions."""
+    """Executes operations and opens transactions."""
 
     @property
     @abstractmethod
     def adapter(self) -> BoundAdapter:
-        """The adapter that writes go to. :raises Unavailable: when there is none."""
+        """The adapter that receives writes. :raises Unavailable: if there is none."""
 
     @abstractmethod
     def run_alone(self, operation: Operation) -> Result:
-        """Carry out ``operation`` on its own, whatever unit of work is around."""
+        """Execute ``operation`` on its own, outside of any current unit of work."""
 
     @abstractmethod
     def begin_transaction(self, *, reads: bool = False) -> Transaction:
         """Open a transaction.
 
-        :param reads: it is expected to read only, as :class:`~database.adapter.base.DatabaseAdapter` has it.
-        :raises Unsupported: where the backend has no interactive transactions.
+        :param reads: as in :meth:`DatabaseAdapter.begin_transaction
+            <database.adapter.base.DatabaseAdapter.begin_transaction>`.
+        :raises Unsupported: if the backend has no interactive transactions.
         """
 
     def begin_to_read(self, operation: Operation) -> tuple[Transaction, Result]:
-        """A transaction that is expected to read only, and the answer to its first operation."""
+        """Open a transaction that is expected only to read; returns it and the result of its first operation."""
         transaction = self.begin_transaction(reads=True)
         try:
             return transaction, transaction.execute(operation, current_context.get())
@@ -60,7 +61,7 @@ class Database(ABC):
             raise
 
     def run(self, operation: Operation) -> Result:
-        """Carry out ``operation``: in the ambient unit of work if there is one, else on its own."""
+        """Execute ``operation``: in the current unit of work if there is one, otherwise on its own."""
         unit = active_unit.get()
         return self.run_alone(operation) if unit is None else unit.run(self, operation)
 
@@ -74,51 +75,51 @@ class Database(ABC):
     ) -> Row | None:
         """The record with this id, or None.
 
-        :param lock: inside a transaction, keep others from changing it until the end, and wait for who does so now.
+        :param lock: lock the record until the end of the transaction, after waiting for one that is changing it.
         :raises InvalidQuery: for a lock outside of a transaction.
-        :raises Unsupported: for a lock where the backend has none.
+        :raises Unsupported: for a lock if the backend has none.
         """
         return self.run(Get(table, id, columns, lock)).first
 
     def table(self, name: str) -> TableQuery:
-        """A query builder in the manner of Supabase's client."""
+        """A query builder like that of the Supabase client."""
         return TableQuery(self, name)
 
     def execute_query(self, query: str, params: SqlParams = None) -> Any:
-        """Run SQL text: a list of rows if the statement returns rows, else the number of rows affected.
+        """Run SQL text; returns a list of rows if the statement returns rows, otherwise the number of affected rows.
 
-        A name such as ``api.molecules.list`` calls that function with ``params`` and returns what it returns.
+        A name such as ``api.molecules.list`` calls that function with ``params`` and returns its result.
 
-        :raises Unsupported: for a construct that a backend without SQL of its own cannot carry out, and for a
-            function on a backend that has none.
+        :raises Unsupported: for SQL that cannot be translated for a backend without SQL, and for a function on a
+            backend without functions.
         """
         return _answer(self.run(_operation(query, params)))
 
     def call(self, function: str, arguments: Record | None = None) -> Any:
-        """Call a stored function by name and return what it returns.
+        """Call a stored function by name and return its result.
 
-        :raises Unsupported: on a backend that has none.
+        :raises Unsupported: if the backend has no functions.
         """
         return self.run(Call(function, arguments or {})).value
 
     def execute_batch(self, queries: Iterable[str | tuple[str, SqlParams]]) -> list[Any]:
-        """Run several statements, all or none; an answer as of :meth:`execute_query` for each."""
+        """Run several statements atomically; returns a result as of :meth:`execute_query` for each."""
         pairs = [(query, None) if isinstance(query, str) else query for query in queries]
         batch = Batch(tuple(_operation(text, params) for text, params in pairs))
         return [_answer(part) for part in self.run(batch).parts]
 
     def commit_transaction(self, transaction: Transaction) -> bool:
-        """Make the transaction's changes last, on the adapter that it was begun on; True, or it raises."""
+        """Commit the transaction on the adapter on which it began; returns True, or raises."""
         transaction.commit()
         return True
 
     def rollback_transaction(self, transaction: Transaction) -> bool:
-        """Undo the transaction's changes; True also if it was over already."""
+        """Roll back the transaction; returns True, even if it had already ended."""
         transaction.rollback()
         return True
 
     def transaction(self) -> AbstractContextManager[Transaction]:
-        """A transaction that plain calls inside the block join: committed at its end, undone by an exception.
+        """A transaction for all calls inside the block; committed at its end, rolled back by an exception.
 
         Inside another transaction or unit of work it is a savepoint of that one.
         """
@@ -126,12 +127,12 @@ class Database(ABC):
         return _Block(self) if unit is None else unit.nested(self)
 
     def _execute_query_in_transaction(self, transaction: Transaction, query: str, params: SqlParams = None) -> Any:
-        """Do as :meth:`execute_query` in a transaction that :meth:`begin_transaction` returned."""
+        """Run :meth:`execute_query` in a transaction that :meth:`begin_transaction` returned."""
         return _answer(transaction.execute(_operation(query, params), current_context.get()))
 
 
 class _Block:
-    """A transaction of its own around a block. A generator would cost half as much as beginning it does."""
+    """A separate transaction around a block. Not a generator: that would cost half as much as the begin."""
 
     __slots__ = ("_database", "_token", "_transaction")
 
@@ -154,11 +155,11 @@ class _Block:
 
 
 def _operation(query: str, params: SqlParams) -> Operation:
-    # SQL has a space in it, so that it does not pay for the look.
+    # SQL text contains a space; this test saves it the slower regular expression.
     if " " in query or not _FUNCTION.fullmatch(query):
         return Sql(query, params)
     if params is not None and not isinstance(params, Mapping):
-        raise InvalidQuery("a function takes its arguments by name")
+        raise InvalidQuery(f"the arguments of {query} must be a mapping of names to values")
     return Call(query, params or {})
 
 

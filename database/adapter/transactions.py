@@ -1,7 +1,7 @@
-"""Interactive transactions: what a backend implements, and what callers hold.
+"""Interactive transactions: the session that a backend implements, and the transaction that callers use.
 
-An operation that fails aborts the transaction on every backend alike, as PostgreSQL does: what follows is
-refused until it is rolled back. To go on after a failure, let the part that may fail be a nested transaction.
+On every backend a failed operation aborts the transaction, as on PostgreSQL: all later operations are refused until it
+is rolled back. To continue after a failure, put the part that may fail in a nested transaction.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ State = Literal["active", "aborted", "committed", "rolled_back", "expired", "unk
 
 @immutable
 class Commit(Operation):
-    """The end of a transaction, as the circuit breaker and the metrics see it."""
+    """The commit of a transaction, as an operation for the circuit breaker and the metrics."""
 
     kind: ClassVar[str] = "commit"
 
@@ -55,33 +55,33 @@ _COMMIT = Commit()
 
 
 class Source(Protocol):
-    """What a call is meant for: an adapter, or the manager that chooses one."""
+    """The target of a call: an adapter, or the manager that selects one."""
 
     @property
     def adapter(self) -> BoundAdapter:
-        """The adapter that writes go to. :raises Unavailable: when there is none."""
+        """The adapter that receives writes. :raises Unavailable: if there is none."""
 
     def run_alone(self, operation: Operation) -> Result:
-        """Carry out ``operation`` on its own, whatever unit of work is around."""
+        """Execute ``operation`` on its own, outside of any current unit of work."""
 
 
 class BoundAdapter(Source, Protocol):
-    """An adapter, as the transaction that is bound to it knows it."""
+    """The interface of an adapter for the transactions bound to it."""
 
     @property
     def name(self) -> str:
-        """As it appears in errors."""
+        """The adapter's name, used in errors."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do."""
+        """The features that the backend supports."""
 
     @property
     def schema(self) -> Schema:
-        """The tables it knows."""
+        """The adapter's tables."""
 
     def subscribe(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
-        """Have a query's result delivered, now and whenever it changes."""
+        """Call ``callback`` with the query's result, now and after each change."""
 
 
 class Session(ABC):
@@ -89,47 +89,47 @@ class Session(ABC):
 
     @abstractmethod
     def execute(self, operation: Operation, context: Context) -> Result:
-        """Carry out ``operation`` inside the transaction."""
+        """Execute ``operation`` inside the transaction."""
 
     @abstractmethod
     def savepoint(self, name: str) -> None:
-        """Mark a point to go back to."""
+        """Create a savepoint."""
 
     @abstractmethod
     def release(self, name: str) -> None:
-        """Forget a point; what came after it stays."""
+        """Release a savepoint; the changes after it are kept."""
 
     @abstractmethod
     def rollback_to(self, name: str) -> None:
-        """Undo what came after a point."""
+        """Undo the changes after a savepoint."""
 
     @abstractmethod
     def commit(self, context: Context) -> None:
-        """Make the changes last, and end the session whatever happens.
+        """Commit, and end the session even if that fails.
 
-        :raises OutcomeUnknown: when the answer was lost.
+        :raises OutcomeUnknown: if the response was lost.
         """
 
     @abstractmethod
     def rollback(self) -> None:
-        """Undo all changes and end the session; never raises a backend's error."""
+        """Roll back and end the session; never raises a backend's error."""
 
 
 def no_locks(backend: str | None) -> Unsupported:
-    """The error for a lock where transactions have none."""
+    """The error for a lock on a backend without locks."""
     detail = (
-        f"{backend or 'this backend'} cannot lock what a transaction reads; it compares that at the commit, so leave"
-        " the lock out and repeat the transaction on SerializationFailure"
+        f"{backend or 'this backend'} cannot lock rows; it checks at the commit that the rows read have not changed, so"
+        " omit the lock and retry the transaction on SerializationFailure"
     )
     return Unsupported("locks", backend=backend, detail=detail)
 
 
 class Transaction:
-    """A transaction as callers hold it: what ``begin_transaction()`` returns and ``transaction()`` yields.
+    """A transaction for callers: ``begin_transaction()`` returns and ``transaction()`` yields one.
 
     :ivar state: ``active``; ``aborted`` after a failed operation; then ``committed``, ``rolled_back``, ``expired``
-        if it outlived its deadline and was rolled back for that, or ``unknown`` if the commit's answer was lost.
-    :param observed: every call of it passes through this handler, which ends at :func:`carry_out`.
+        if it was rolled back at its deadline, or ``unknown`` if the response to the commit was lost.
+    :param observed: the handler of all calls of the transaction; its innermost function is :func:`carry_out`.
     """
 
     __slots__ = (
@@ -158,22 +158,22 @@ class Transaction:
         self._lock = threading.RLock()
         self._thread = threading.get_ident()
         self._id: str | None = None
-        # The context of the last call and the same inside of this transaction: mostly those of the next one.
+        # A cache of one entry: the context of the last call, and the one derived from it for this transaction.
         self._outside: Context | None = None
         self._inside = context
 
     @property
     def id(self) -> str:
-        """A name for logs."""
+        """An identifier for logs."""
         if self._id is None:
             self._id = str(uuid7())
         return self._id
 
     def execute(self, operation: Operation, context: Context) -> Result:
-        """Carry out ``operation`` in this transaction.
+        """Execute ``operation`` in this transaction.
 
-        :raises TransactionError: when it is over or aborted.
-        :raises BackendError: also when it is aborted because the backend failed, of the kind of that failure.
+        :raises TransactionError: if the transaction has ended or is aborted.
+        :raises BackendError: also if it is aborted because the backend failed; then of the same class as that error.
         """
         try:
             with self._lock:
@@ -191,14 +191,14 @@ class Transaction:
                 self.expire()
 
     def put_around(self, layer: Callable[[Handler], Handler]) -> None:
-        """Have all calls from now on pass through ``layer`` first, the commit among them."""
+        """Wrap all later calls in ``layer``, including the commit."""
         self._observed = layer(self._observed)
 
     def run(self, source: Source, operation: Operation) -> Result:
-        """A plain call made while this transaction is the ambient one: joins it if it is its adapter's.
+        """Execute a call made while this is the current transaction; a call on its own adapter joins it.
 
-        A read of another backend is answered beside it; a write to another is refused, because the two could
-        not be committed as one. So is a call of another thread, which does not know what this one is about to undo.
+        A read of another backend runs outside of it. A write to another backend is refused, because the two cannot be
+        committed atomically. So is a call of another thread, which cannot know whether this one will roll back.
         """
         if self._thread != threading.get_ident():
             raise elsewhere()
@@ -210,7 +210,7 @@ class Transaction:
 
     @contextmanager
     def nested(self, source: Source | None = None) -> Iterator[Transaction]:
-        """A savepoint: an exception undoes what the block did, and the transaction goes on.
+        """A savepoint: an exception rolls back the block's changes, and the transaction remains usable.
 
         :raises TransactionError: for a transaction of another adapter than this one's.
         """
@@ -229,21 +229,22 @@ class Transaction:
         try:
             yield self
         except BaseException:
-            # What the block met is what is told; that it could not be undone, the whole transaction tells.
+            # Raise the block's own error. If the savepoint cannot be rolled back, the transaction is aborted.
             with suppress(DataError):
                 self._leave(name, undo=True)
             raise
         self._leave(name, undo=self.state == "aborted")
 
     def commit(self) -> None:
-        """Make the changes last.
+        """Commit.
 
-        :raises SerializationFailure: when another transaction came first, now or at an operation that failed.
-        :raises DataError: as :meth:`execute`; it is rolled back then.
+        :raises SerializationFailure: if another transaction has committed a conflicting change first; also if an
+            earlier operation failed for this reason.
+        :raises DataError: as :meth:`execute`; the transaction is then rolled back.
         """
         with self._lock:
             if self.state == "aborted":
-                failed = self._failed("the transaction had failed and was rolled back")
+                failed = self._failed("the transaction was rolled back because an operation in it failed")
                 self.rollback()
                 raise failed
             self._require_active()
@@ -256,27 +257,27 @@ class Transaction:
                 raise
             finally:
                 if self.state == "active":
-                    # The deadline had passed, and the session was not even asked.
+                    # The deadline passed before the commit was sent.
                     self._end("expired")
                 else:
-                    self._let_go()
+                    self._release()
 
     def rollback(self) -> None:
-        """Undo everything; does nothing if the transaction is already over."""
+        """Roll back; does nothing if the transaction has already ended."""
         with self._lock:
             if self.state in {"active", "aborted"}:
                 self._failure = None
                 self._end("rolled_back")
 
     def disconnect(self) -> None:
-        """Roll back because the backend is disconnected; who still uses the transaction is told so."""
+        """Roll back because the backend is disconnected; later calls raise :class:`Unavailable`."""
         with self._lock:
             if self.state in {"active", "aborted"}:
-                self._failure = Unavailable("the backend was disconnected")
+                self._failure = Unavailable("disconnect() was called on the backend")
                 self._end("rolled_back")
 
     def expire(self) -> None:
-        """Roll back a transaction that outlived its deadline; if a call is under way, as soon as that ends."""
+        """Roll back the transaction at its deadline; if a call is running, after that call."""
         self._overdue = True
         if self._lock.acquire(blocking=False):
             try:
@@ -290,10 +291,10 @@ class Transaction:
         try:
             self._session.rollback()
         finally:
-            self._let_go()
+            self._release()
 
-    def _let_go(self) -> None:
-        # The context has a reference to this transaction, which would keep both until a garbage collection.
+    def _release(self) -> None:
+        # Break the reference cycle of context and transaction, so that both are freed without a garbage collection.
         self._inside = self._context
         self._ended(self)
 
@@ -312,47 +313,48 @@ class Transaction:
                 raise
 
     def _fail(self, error: BaseException) -> None:
-        """Abort because of ``error``; of several, the first is the reason."""
+        """Abort because of ``error``; the first of several errors is kept as the reason."""
         if self.state == "active":
             self.state, self._failure = "aborted", error
 
     def _failed(self, message: str) -> DataError:
-        """The error for a transaction that failed. A failure of the backend does not become the caller's mistake."""
+        """The error for an aborted transaction: of the reason's class if the backend failed, or after a conflict."""
         failure = self._failure
         if isinstance(failure, BackendError | SerializationFailure):
-            # Nor does a lost race of one who caught it and went on.
+            # A caller that caught the conflict and continued must still see a retryable error.
             return type(failure)(f"{message}: {failure}", backend=self.adapter.name, retry_after=failure.retry_after)
         return TransactionError(message, backend=self.adapter.name)
 
     def _foreign(self, source: Source) -> TransactionError:
         name = source.adapter.name
         return TransactionError(
-            f"this transaction belongs to {self.adapter.name}; {name} cannot be changed inside it", backend=name
+            f"a transaction on {self.adapter.name} cannot change {name}; use a separate transaction",
+            backend=name,
         )
 
     def _require_active(self) -> None:
         if self.state == "expired":
-            raise TimedOut("the transaction outlived its deadline and was rolled back", backend=self.adapter.name)
+            raise TimedOut("the transaction was rolled back because its deadline has passed", backend=self.adapter.name)
         if self.state == "aborted":
-            raise self._failed("the transaction has failed; roll it back")
+            raise self._failed("an operation of the transaction has failed, so it must be rolled back")
         if self.state != "active":
-            raise self._failed(f"the transaction is over ({self.state})")
+            raise self._failed(f"the transaction has already ended ({self.state}); begin a new one")
 
 
 def carry_out(operation: Operation, context: Context) -> Result:
-    """Do what a call inside a transaction is about, below all stages: it is for the session of its transaction."""
+    """Execute a call inside a transaction in its session: the innermost function, below all stages."""
     transaction: Transaction = context.transaction
     if operation is not _COMMIT:
         return transaction._session.execute(operation, context)
-    # Whatever ends it before its answer is known, a signal for instance.
+    # Set first: a signal, for instance, may interrupt the commit before its outcome is known.
     transaction.state = "unknown"
     transaction._session.commit(context)
     return Result()
 
 
 def elsewhere() -> TransactionError:
-    """The refusal of a call that was carried into another thread together with the unit of work around it."""
+    """The error for a call in another thread than that of its unit of work."""
     return TransactionError(
-        "A unit of work is used by its own thread only. Give another thread in_callers_name(function) of "
-        "the package database: its calls have the same caller and are on their own."
+        "A unit of work can only be used in the thread that began it. To make calls in another thread, pass it "
+        "in_callers_name(function) (import it from database): its calls keep the caller, outside of the unit of work."
     )

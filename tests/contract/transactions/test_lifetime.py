@@ -91,7 +91,7 @@ def test_what_is_known_without_asking(make: Make, backend: Backend) -> None:
 
 
 def test_unknown_configuration_is_refused(backend: Backend) -> None:
-    with pytest.raises(TypeError, match="does not know databse"):
+    with pytest.raises(TypeError, match="has no configuration key databse"):
         backend.another(databse="x")
     with pytest.raises(ValueError, match="timeout"):
         backend.another(timeout=-1)

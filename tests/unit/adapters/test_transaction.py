@@ -75,7 +75,7 @@ def test_an_answer_that_comes_too_late_is_given_and_the_transaction_is_over() ->
     assert transaction.execute(READ, NO_CONTEXT).first == {"id": "a"}
     assert (transaction.state, session.ends, ended) == ("expired", ["rollback"], [transaction])
     for refused in (lambda: transaction.execute(READ, NO_CONTEXT), transaction.commit):
-        with pytest.raises(TimedOut, match="outlived"):
+        with pytest.raises(TimedOut, match="its deadline has passed"):
             refused()
     transaction.rollback()
     assert session.ends == ["rollback"]
