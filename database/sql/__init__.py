@@ -1,1 +1,1 @@
-"""What all SQL backends share: statements compiled once per shape, and the operations run on them."""
+"""Shared by all SQL backends: statements compiled once per shape, and the operations that execute them."""

@@ -1,4 +1,4 @@
-"""What differs between SQL databases, as data: values going in, values coming out, and four expressions."""
+"""The differences between SQL databases: encoders and decoders of values, and some expressions."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from database.sql.placeholders import Style
 
 Expression = sa.ColumnElement[Any]
 Build = Callable[[Expression, Expression], Expression]
-"""Makes a condition from a column and a bound operand."""
+"""Builds a condition from a column and a bound operand."""
 
 
 def _as_asked(operator: str, _kind: Kind, _operand: Any) -> str:
@@ -24,20 +24,20 @@ def _as_asked(operator: str, _kind: Kind, _operand: Any) -> str:
 
 @dataclass(frozen=True)
 class SqlDialect:
-    """One SQL database.
+    """The dialect of one SQL database.
 
     :ivar compiler: SQLAlchemy's dialect, with positional parameters.
-    :ivar insert: the dialect's own ``insert``, which knows ``on conflict``.
-    :ivar encode: for the kinds whose Python value is not what the driver binds.
-    :ivar decode: for the kinds whose driver value is not the Python value.
-    :ivar types: for the kinds whose columns may hold values of other types, the Python types that are meant.
-    :ivar operators: conditions that the databases spell differently.
-    :ivar operands: how the right-hand side of such a condition is bound.
-    :ivar member: makes the condition that a column has one of the values of a list, which is one parameter.
-    :ivar bound_list: that parameter, from a list of encoded values.
-    :ivar variant: the name in ``operators`` for an operator with this operand, where the best way depends on it.
-    :ivar explicit_collation: the collation to name where a text column does not declare it.
-    :ivar style: the placeholders that the driver takes in SQL text.
+    :ivar insert: the dialect's own ``insert``, which supports ``on conflict``.
+    :ivar encode: converts Python values to the driver's, for the kinds that differ.
+    :ivar decode: converts the driver's values to Python's, for the kinds that differ.
+    :ivar types: the valid Python types, for the kinds whose columns may hold values of other types.
+    :ivar operators: builds the conditions whose SQL differs between databases.
+    :ivar operands: encodes the right-hand side of such a condition.
+    :ivar member: builds the condition that a column has one of the values of a list, bound as one parameter.
+    :ivar bound_list: converts a list of encoded values to that parameter.
+    :ivar variant: the key in ``operators`` for an operator, if its best SQL depends on the operand.
+    :ivar explicit_collation: the collation to add to comparisons of text columns that do not declare it.
+    :ivar style: the driver's placeholder in SQL text.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""The limits of what a caller's SQL text answers with: it is stopped where its rows pass them."""
+"""Limits the size of the result of a caller's SQL text; reading stops at the limit."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from database.core.errors import InvalidQuery
 
 MAX_ROWS: Final = 10_000
 MAX_BYTES: Final = 8 << 20
-"""Bytes of all values, each of which counts :data:`VALUE` more than its text."""
+"""Maximum size of all values in bytes; each value counts :data:`VALUE` bytes plus its text."""
 
 VALUE: Final = 16
 
 
 def within_limits(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """All rows, taken one after another.
+    """Read all rows, one after another.
 
-    :raises InvalidQuery: as soon as they are too many or too large.
+    :raises InvalidQuery: at the first row beyond a limit.
     """
     taken: list[tuple[Any, ...]] = []
     size = 0
@@ -28,8 +28,8 @@ def within_limits(rows: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
         size += sum(map(_size, row))
         if len(taken) == MAX_ROWS or size > MAX_BYTES:
             raise InvalidQuery(
-                f"SQL text of a caller answers with at most {MAX_ROWS:,} rows and {MAX_BYTES >> 20} MiB, and this has"
-                " more; ask for fewer with LIMIT and WHERE, or for fewer columns"
+                f"a caller's SQL text may return at most {MAX_ROWS:,} rows and {MAX_BYTES >> 20} MiB, and this one"
+                " returns more; reduce the rows with LIMIT and WHERE, or select fewer columns"
             )
         taken.append(row)
     return taken

@@ -1,7 +1,7 @@
-"""SQL text with any of the usual placeholders, turned into the driver's own.
+"""Converts the placeholders in SQL text to those of the driver.
 
-``%s`` and ``%(name)s`` (psycopg), ``?`` (sqlite3) and ``:name`` (SQLAlchemy) are all understood. Literals,
-quoted identifiers, comments and dollar-quoted bodies are left alone, and so are ``::`` casts.
+``%s`` and ``%(name)s`` (psycopg), ``?`` (sqlite3) and ``:name`` (SQLAlchemy) are all supported. Literals, quoted
+identifiers, comments, dollar-quoted bodies and ``::`` casts are not changed.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _TOKEN = re.compile(
 
 
 class Style(Enum):
-    """How a driver marks parameters."""
+    """The placeholder of a driver."""
 
     FORMAT = "%s"
     QUESTION = "?"
 
 
 class PreparedText(NamedTuple):
-    """Driver text, and which parameter stands at each of its places: names, or None for 'in order'."""
+    """Text for the driver, and the name of the parameter at each placeholder; None for parameters in order."""
 
     text: str
     names: tuple[str, ...] | None
@@ -50,10 +50,10 @@ class PreparedText(NamedTuple):
 
 
 def bind(text: str, params: Sequence[Any] | Mapping[str, Any] | None, style: Style) -> tuple[str, tuple[Any, ...]]:
-    """The text with the driver's placeholders and the values for them, in order.
+    """The text with the driver's placeholders, and their values in order.
 
-    :raises InvalidQuery: when the values do not fit the placeholders, and for text that no database reads to its end
-        or stores.
+    :raises InvalidQuery: if the values do not fit the placeholders, and for text with characters that databases
+        cannot store.
     """
     _check("SQL text", text)
     if params is None:
@@ -67,8 +67,10 @@ def bind(text: str, params: Sequence[Any] | Mapping[str, Any] | None, style: Sty
         return text, ()
     if isinstance(params, Mapping):
         return prepared.text, _by_name(prepared.names or (), params)
-    if isinstance(params, str | bytes) or len(params) != prepared.places:
-        raise InvalidQuery(f"the statement has {prepared.places} placeholders")
+    if isinstance(params, str | bytes):
+        raise InvalidQuery("the parameters of a statement must be a sequence of values or a mapping, not a string")
+    if len(params) != prepared.places:
+        raise InvalidQuery(f"the statement has {prepared.places} placeholders, but {len(params)} values were given")
     return prepared.text, tuple(params)
 
 
@@ -83,7 +85,7 @@ def _by_name(names: tuple[str, ...], params: Mapping[str, Any]) -> tuple[Any, ..
     try:
         return tuple(params[name] for name in names)
     except KeyError as error:
-        raise InvalidQuery(f"there is no parameter named {error.args[0]!r}") from None
+        raise InvalidQuery(f"the statement needs a value for the parameter {error.args[0]!r}") from None
 
 
 @remembered(_CACHED_BYTES, lambda text, *_: 1000 + 6 * len(text))
@@ -91,7 +93,7 @@ def _prepare(text: str, named: bool, style: Style) -> PreparedText:
     names: list[str] = []
     places = 0
     parts: list[str] = []
-    # A text with %s in it keeps its question marks: they are PostgreSQL's jsonb operators then.
+    # In text with %s, question marks are not placeholders but PostgreSQL's jsonb operators.
     wanted = _wanted(text, named)
     for literal, match in _split(text):
         parts.append(_literal(literal, style))
@@ -103,7 +105,7 @@ def _prepare(text: str, named: bool, style: Style) -> PreparedText:
             names.append(match[kind])
             parts.append(style.value)
         else:
-            # Beside psycopg's placeholders a doubled percent sign is its way to write one.
+            # In text with psycopg's placeholders, %% stands for one percent sign.
             escaped = kind == "percent" and not wanted.isdisjoint({"format", "format_name"})
             parts.append(_literal("%" if escaped else match[0], style))
     return PreparedText("".join(parts), tuple(names) if named else None, places)

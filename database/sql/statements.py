@@ -1,8 +1,8 @@
 """Statements compiled once per shape.
 
-A shape is everything about an operation but its values: table, columns, operators, order, whether there is a
-limit. SQLAlchemy turns a shape into the dialect's SQL the first time; from then on the text comes from a
-dictionary, and the driver, which caches prepared statements by text, gets the values.
+A shape is an operation without its values: table, columns, operators, order, whether there is a limit. SQLAlchemy
+compiles a shape to the dialect's SQL once; later calls take the text from a dictionary and only bind the values. The
+driver caches prepared statements by their text.
 """
 
 from __future__ import annotations
@@ -44,25 +44,25 @@ _PLAIN: dict[str, Callable[[Expression, Expression], Expression]] = {
 
 
 class Statement(NamedTuple):
-    """SQL text, and for each of its places the index of the value that goes there; None if they are in order."""
+    """SQL text, and for each placeholder the index of its value; None if the values are in order."""
 
     text: str
     places: tuple[int, ...] | None
 
     def bind(self, values: Sequence[Any]) -> tuple[Any, ...]:
-        """The values in the order of the text's places."""
+        """The values in the order of the placeholders."""
         return tuple(values) if self.places is None else tuple([values[index] for index in self.places])
 
 
 def statement_cache() -> ByteCache[Statement]:
-    """Room for the statements of all tables of an adapter."""
+    """A new cache for the statements of all tables of an adapter."""
     return ByteCache(_CACHED_BYTES)
 
 
 class Statements:
     """The compiled statements of one table.
 
-    :param cache: keeps them, with those of other tables.
+    :param cache: holds the statements; shared with other tables.
     """
 
     def __init__(self, schema: TableSchema, dialect: SqlDialect, cache: ByteCache[Statement]) -> None:
@@ -71,7 +71,7 @@ class Statements:
         self._cache = cache
 
     def get(self, columns: tuple[str, ...], *, lock: bool = False) -> Statement:
-        """Select by id; one value."""
+        """Select by id. Values: the id."""
 
         def build() -> Any:
             rows = self._select(columns).where(self._source.c.id == _Params().next())
@@ -90,7 +90,7 @@ class Statements:
         *,
         lock: bool = False,
     ) -> Statement:
-        """Select rows, or groups with their count last; the filter's values, then the limit, then the offset."""
+        """Select rows, or groups with their count last. Values: those of the filter, the limit, the offset."""
 
         def build() -> Any:
             params = _Params()
@@ -104,7 +104,7 @@ class Statements:
         return self._cached(("select", columns, where, order, limit, offset, group, lock), build)
 
     def count(self, where: Shape | None, group: tuple[str, ...] = ()) -> Statement:
-        """Count rows, or groups; the filter's values."""
+        """Count rows or groups. Values: those of the filter."""
 
         def build() -> Any:
             condition = self._condition(where, _Params())
@@ -116,7 +116,7 @@ class Statements:
         return self._cached(("count", where, group), build)
 
     def insert(self, columns: tuple[str, ...], returning: tuple[str, ...]) -> Statement:
-        """Insert one row; a value per column."""
+        """Insert one row. Values: one per column."""
 
         def build() -> Any:
             return self._returning(self._insert(columns, _Params()), returning)
@@ -126,8 +126,9 @@ class Statements:
     def upsert(
         self, columns: tuple[str, ...], changed: tuple[str, ...], returning: tuple[str, ...], same: tuple[str, ...] = ()
     ) -> Statement:
-        """Insert, or where the id exists update ``changed``, and the version unless it is one of them; a value per
-        column. A row that differs in a column of ``same`` is left as it is.
+        """Insert a row, or if its id exists, update ``changed`` and increment the version. Values: one per column.
+
+        A version in ``changed`` is set instead. An existing row that differs in a column of ``same`` is not changed.
         """
 
         def build() -> Any:
@@ -144,7 +145,7 @@ class Statements:
         return self._cached(("upsert", columns, changed, returning, same), build)
 
     def update(self, columns: tuple[str, ...], where: Shape | None, returning: tuple[str, ...]) -> Statement:
-        """Update; a value per column, then the filter's values."""
+        """Update rows. Values: one per column, then those of the filter."""
 
         def build() -> Any:
             params = _Params()
@@ -155,7 +156,7 @@ class Statements:
         return self._cached(("update", columns, where, returning), build)
 
     def delete(self, where: Shape | None, returning: tuple[str, ...]) -> Statement:
-        """Delete; the filter's values."""
+        """Delete rows. Values: those of the filter."""
 
         def build() -> Any:
             return self._returning(sa.delete(self._source).where(self._condition(where, _Params())), returning)
@@ -163,14 +164,14 @@ class Statements:
         return self._cached(("delete", where, returning), build)
 
     def shape(self, where: Filter | None, values: list[Any]) -> Shape | None:
-        """The shape of a checked filter; its encoded values are appended to ``values``."""
+        """The shape of a checked filter; appends its encoded values to ``values``."""
         if where is None:
             return None
         if isinstance(where, Where):
             return self._shape_of_condition(where, values)
         if isinstance(where, Not):
             return ("not", self.shape(where.part, values))
-        parts = where.parts  # type: ignore[attr-defined]  # And or Or: the check let nothing else through
+        parts = where.parts  # type: ignore[attr-defined]  # And or Or: the check has refused all others
         return ("and" if isinstance(where, And) else "or", *[self.shape(part, values) for part in parts])
 
     def _shape_of_condition(self, where: Where, values: list[Any]) -> Shape:
@@ -180,7 +181,7 @@ class Statements:
             return ("is_null", column, value)
         encode = self._dialect.operands.get((operator, kind)) or self._dialect.encode.get(kind)
         if operator == "in":
-            # One parameter, so that lists of all lengths have one shape.
+            # The list is one parameter, so that lists of all lengths share a shape.
             values.append(self._dialect.bound_list(list(map(encode, value)) if encode else list(value)))
             return ("in", column)
         values.append(encode(value) if encode else value)
@@ -214,11 +215,11 @@ class Statements:
         return directed.nulls_first() if key.nulls_first else directed.nulls_last()
 
     def _comparable(self, name: str) -> Expression:
-        """The column, compared by code point even where it was not declared so."""
+        """The column, with the collation for comparison by code point if it is not declared with it."""
         column = self._schema.columns[name]
         collation = self._dialect.explicit_collation
         source = self._source.c[name]
-        # A uuid has no collation, and sorts as its text does.
+        # A uuid has no collation and sorts like its text.
         if column.kind is not TEXT or collation is None or isinstance(source.type, sa.Uuid):
             return source
         declared = source.type.dialect_impl(self._dialect.compiler)
@@ -274,6 +275,6 @@ class _Params:
 def _ranged(statement: sa.Select[Any], params: _Params, limit: bool, offset: bool) -> sa.Select[Any]:
     if not limit and not offset:
         return statement
-    # Left to itself, SQLAlchemy's SQLite compiler binds the missing one as a parameter of its own.
+    # Set both: SQLAlchemy's SQLite compiler would bind the missing one as a parameter of its own.
     statement = statement.limit(params.next(sa.BigInteger()) if limit else sa.literal_column(str(INTEGER_MAX)))
     return statement.offset(params.next(sa.BigInteger()) if offset else sa.literal_column("0"))

@@ -1,4 +1,4 @@
-"""SQL text has no say in when a transaction begins and ends."""
+"""Errors for SQL text that begins or ends a transaction."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from database.core.errors import InvalidQuery
 
 
 def begun_by_text() -> InvalidQuery:
-    """The error for a text on its own that has left a transaction open, which is undone."""
-    return InvalidQuery("transactions are opened with transaction(), not with SQL text")
+    """The error for SQL text outside of a transaction that has begun one; it is rolled back."""
+    return InvalidQuery("SQL text cannot begin a transaction; use transaction()")
 
 
 def ended_by_text() -> InvalidQuery:
-    """The error for a text inside a transaction that has ended it."""
-    return InvalidQuery("a transaction is ended by commit() or rollback(), not with SQL text")
+    """The error for SQL text that has ended its transaction."""
+    return InvalidQuery("SQL text cannot end a transaction; use commit() or rollback()")
