@@ -1,4 +1,4 @@
-"""A SQLite file on the local disk."""
+"""SQLite, in a file on the local disk."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""A SQLite file on the local disk: the embedded default."""
+"""The adapter for a SQLite file on the local disk: the embedded default."""
 
 from __future__ import annotations
 
@@ -33,18 +33,18 @@ from database.sql.transaction_control import begun_by_text
 from database.sql.transaction_control import ended_by_text
 
 _TRUST_SECONDS = 0.01
-"""For how long a read goes by an earlier look at the file's place; it tells what was there when that was looked at."""
+"""Seconds for which a read relies on the last check that the file is in place; its rows were valid at that check."""
 
 _inherited: list[SQLiteConnection] = []
-"""Connections that a fork left in the child. Closing one would drop locks that the parent holds."""
+"""Inherited connections, kept open in a forked child: closing one would release the parent's locks."""
 
 
 class SQLiteBackend(Backend):
-    """Every call has a connection of its own from a free list. Writers of this process queue for a lock before
-    they ask SQLite for its own, which is several times faster than meeting in its busy handler.
+    """Takes a connection from a free list for every call.
 
-    A file that is deleted or replaced while it is open would go on taking writes that nobody finds again. That is
-    noticed before the next answer, and every call is refused until the adapter is connected anew.
+    The writers of this process wait for a lock of the process before they take SQLite's lock: that is several times
+    faster than its busy handler. If the file is deleted or replaced while it is open, later writes would be lost.
+    This is detected before the next result, and every call is refused until the adapter reconnects.
     """
 
     kind: ClassVar[str] = "sqlite"
@@ -58,7 +58,7 @@ class SQLiteBackend(Backend):
         self._path = Path(self.config.get("path", "instance/isthmus.db"))
         self._synchronous = str(self.config.get("synchronous", "full"))
         if self._synchronous not in {"full", "normal"}:
-            raise ValueError("synchronous is 'full' or 'normal'")
+            raise ValueError(f"the configuration key synchronous must be 'full' or 'normal', not {self._synchronous!r}")
         self._free: deque[SQLiteConnection] = deque()
         self._seen_at = -math.inf
         self._gone = False
@@ -82,26 +82,26 @@ class SQLiteBackend(Backend):
             self._checkin(connection)
 
     def open_session(self, context: Context) -> Session:
-        # Its commit looks at the file's place before anybody is told that it was made.
+        # The commit checks that the file is in place before it reports success.
         connection = self._checkout(trusting=True)
         try:
             self._acquire(context)
         except BaseException:
             self._checkin(connection)
             raise
-        return self._begun(connection, "begin immediate", context, writes=True)
+        return self._begin(connection, "begin immediate", context, writes=True)
 
     def open_reading_session(self, context: Context) -> Session:
-        return self._begun(self._checkout(), "begin", context, writes=False)
+        return self._begin(self._checkout(), "begin", context, writes=False)
 
     def open(self, context: Context) -> None:
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             if not self._path.exists():
-                # Password hashes and the rows of all users are in it. SQLite gives the files beside it the same mode.
+                # The file holds password hashes and the rows of all users. SQLite copies its mode to -wal and -shm.
                 self._path.touch(mode=0o600)
         except OSError as error:
-            raise ConnectFailed("the database file or its folder cannot be made") from error
+            raise ConnectFailed(f"cannot create the database file {self._path}; check path and permissions") from error
         self._free.append(SQLiteConnection(self._path, self._synchronous, self.watchdog))
         self._is_open = True
 
@@ -118,8 +118,8 @@ class SQLiteBackend(Backend):
 
     def _ping(self, context: Context) -> Result:
         self._checkin(self._checkout())
-        # A new connection has to read the file, of which the others have pages in memory that may be there no more.
-        connection = self._another()
+        # A new connection has to read the file; the others may only read their cached pages.
+        connection = self._connect()
         try:
             connection.limit(context)
             connection.rows("select count(*) from sqlite_schema", ())
@@ -143,14 +143,14 @@ class SQLiteBackend(Backend):
             return
         seconds = min(max(0.0, context.deadline - monotonic()), threading.TIMEOUT_MAX)
         if not self._writing.acquire(timeout=seconds):
-            # No sign of an ill database, so this must not open its circuit.
-            raise PoolExhausted("another transaction of this process was writing until the deadline")
+            # This is not a failure of the database, so it must not count for the circuit breaker.
+            raise PoolExhausted("another transaction of this process held the write lock until the deadline")
 
     def _checkout(self, *, trusting: bool = False) -> SQLiteConnection:
         try:
             connection = self._free.pop()
         except IndexError:
-            connection = self._another()
+            connection = self._connect()
         if not trusting or monotonic() - self._seen_at > _TRUST_SECONDS:
             try:
                 self._require_in_place(connection)
@@ -159,29 +159,29 @@ class SQLiteBackend(Backend):
                 raise
         return connection
 
-    def _another(self) -> SQLiteConnection:
-        # It would make the file anew, with nothing in it.
+    def _connect(self) -> SQLiteConnection:
+        # Connecting to a missing file would create an empty one.
         if self._gone or not self._path.exists():
-            raise self._lost_file()
+            raise self._mark_lost()
         return SQLiteConnection(self._path, self._synchronous, self.watchdog)
 
     def _require_in_place(self, connection: SQLiteConnection) -> None:
         if self._gone or connection.has_moved():
-            raise self._lost_file()
+            raise self._mark_lost()
         self._seen_at = monotonic()
 
-    def _lost_file(self) -> Unavailable:
+    def _mark_lost(self) -> Unavailable:
         self._gone = True
         return Unavailable(
-            f"the database file {self._path} was deleted or replaced while it was open; stop the application, see that"
-            " the right file is there, without -wal and -shm files of another one beside it, and start it again"
+            f"the database file {self._path} was deleted or replaced while it was open; stop the application, restore"
+            " the correct file without the -wal and -shm files of another one, and start the application again"
         )
 
     def _checkin(self, connection: SQLiteConnection) -> None:
         if connection.in_transaction:
             connection.undo()
             if connection.in_transaction:
-                # Closing it is the last way to do so.
+                # If the rollback fails, closing the connection rolls back.
                 connection.close()
                 return
         if self._is_open:
@@ -189,26 +189,26 @@ class SQLiteBackend(Backend):
         else:
             connection.close()
 
-    def _begun(self, connection: SQLiteConnection, beginning: str, context: Context, *, writes: bool) -> Session:
+    def _begin(self, connection: SQLiteConnection, beginning: str, context: Context, *, writes: bool) -> Session:
         try:
             connection.limit(context)
             connection.control(beginning)
         except BaseException:
-            self._session_ended(connection, wrote=writes)
+            self._release_session(connection, wrote=writes)
             raise
         return _SQLiteSession(self, connection, writes=writes)
 
-    def _session_ended(self, connection: SQLiteConnection, *, wrote: bool) -> None:
+    def _release_session(self, connection: SQLiteConnection, *, wrote: bool) -> None:
         if wrote:
             self._writing.release()
         self._checkin(connection)
 
 
 class _SQLiteSession(Session):
-    """Holds the write lock, so that transactions on one file run one after another.
+    """A transaction on a connection. Writers hold the write lock, so that they run one after another.
 
-    :param writes: from its beginning, where the adapter has the process' own lock already; otherwise from its first
-        change on. Until then it reads from one snapshot, and its change is refused if that is not the last one.
+    :param writes: whether it writes from the beginning; the backend then already holds the process's lock. Otherwise
+        it reads from one snapshot, and its first change is refused if another transaction has written since.
     """
 
     __slots__ = ("_backend", "_connection", "_writes")
@@ -235,8 +235,10 @@ class _SQLiteSession(Session):
 
     def rollback_to(self, name: str) -> None:
         if not self._connection.in_transaction:
-            # So does SQLite when it stops a write, or when it cannot write to the file.
-            raise Unavailable("SQLite has rolled back the whole transaction")
+            # SQLite does this if a write is interrupted, or if it cannot write to the file.
+            raise Unavailable(
+                "SQLite has rolled back the whole transaction, not only to the savepoint; begin a new one"
+            )
         self._connection.control(f"rollback to {name}")
 
     def commit(self, context: Context) -> None:
@@ -247,13 +249,13 @@ class _SQLiteSession(Session):
         except BaseException:
             self.rollback()
             raise
-        self._backend._session_ended(self._connection, wrote=self._writes)
+        self._backend._release_session(self._connection, wrote=self._writes)
 
     def rollback(self) -> None:
         try:
             self._connection.undo()
         finally:
-            self._backend._session_ended(self._connection, wrote=self._writes)
+            self._backend._release_session(self._connection, wrote=self._writes)
 
     def _begin_to_write(self, context: Context) -> None:
         self._backend._acquire(context)
@@ -262,8 +264,8 @@ class _SQLiteSession(Session):
 
 
 class SQLiteAdapter(DatabaseAdapter):
-    """Config: ``path``, the database file, and ``synchronous``, ``full`` (default) or ``normal``; and the keys of every
-    adapter.
+    """Config: ``path``, the database file; ``synchronous``, ``full`` (default) or ``normal``; and the keys of all
+    adapters.
     """
 
     backend_class = SQLiteBackend

@@ -1,8 +1,8 @@
-"""SQLAlchemy on apsw, for migrations.
+"""A SQLAlchemy dialect on apsw, for migrations.
 
 SQLAlchemy's own dialect uses the standard library's ``sqlite3``, a second copy of SQLite in the process. POSIX
-drops all locks of a process on a file when any of its descriptors is closed, so the second copy would take away
-the locks of the adapter's open connections, and with them the safety of the file.
+releases all locks of a process on a file when one of its descriptors is closed, so the second copy would release the
+locks of the adapter's open connections, and the file could be corrupted.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 URL_NAME = "sqlite+apsw"
-"""The URL's scheme; the database is the file's path, ``timeout`` the seconds to wait for locks."""
+"""The scheme of the URL; its path is the database file, its ``timeout`` the seconds to wait for locks."""
 
 
 class ApswDialect(SQLiteDialect):
-    """Each transaction takes the write lock at once: whoever comes with SQLAlchemy is about to change the schema."""
+    """Takes the write lock at the beginning of each transaction, because migrations change the schema."""
 
     driver = "apsw"
     supports_statement_cache = True
@@ -43,7 +43,7 @@ class ApswDialect(SQLiteDialect):
 
 
 class _Module:
-    """What SQLAlchemy asks of a DBAPI module."""
+    """The part of a DBAPI module that SQLAlchemy uses."""
 
     Error = apsw.Error
     paramstyle = "qmark"
@@ -51,7 +51,7 @@ class _Module:
 
 
 class _Connection:
-    """What SQLAlchemy asks of a DBAPI connection."""
+    """The part of a DBAPI connection that SQLAlchemy uses."""
 
     def __init__(self, path: str, seconds: float) -> None:
         self._db = apsw.Connection(path)
@@ -78,7 +78,7 @@ class _Connection:
 
 
 class _Cursor:
-    """What SQLAlchemy asks of a DBAPI cursor; rows are fetched at once, which frees the statement's locks."""
+    """The part of a DBAPI cursor that SQLAlchemy uses; fetches all rows at once, to release the locks."""
 
     def __init__(self, db: apsw.Connection) -> None:
         self._db = db
@@ -110,7 +110,7 @@ class _Cursor:
         self._rows = []
 
     def _describe(self, cursor: apsw.Cursor, _text: str, _values: Any) -> bool:
-        # Once a statement has no more rows, SQLite no longer tells its columns.
+        # After the last row of a statement, SQLite no longer returns its columns.
         self.description = tuple((name, *[None] * 6) for name, _ in cursor.get_description()) or None
         return True
 

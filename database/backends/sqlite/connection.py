@@ -39,33 +39,34 @@ from database.sql.operations import several_statements
 from database.sql.table import Values
 
 PAGES_IN_MEMORY = 64 << 20
-"""Bytes that all connections of the process keep of their files, roughly; one that needs another page then gives one
-of its own up, as it does with its own 16 MiB full. SQLite has one such limit, and one that is set already stays.
+"""Approximate limit in bytes of the page caches of all connections of the process. At the limit, a connection evicts
+one of its own pages for each new one, as it does when its own 16 MiB are full. The limit is global in SQLite; a limit
+set before is kept.
 """
 apsw.soft_heap_limit(apsw.soft_heap_limit(-1) or PAGES_IN_MEMORY)
 
 _STATEMENT_CACHE = 128
 _LONGEST_CACHED = 1000
-"""Characters of a statement that a connection keeps compiled, which takes twenty times as many bytes."""
+"""Maximum length of the statements that a connection caches; a compiled one takes twenty bytes per character."""
 
 Answer = TypeVar("Answer")
 
 _SETUP_SECONDS = 5.0
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.05)
-"""Seconds between attempts to get a lock that another process holds; the last ones over and over."""
+"""Seconds between attempts to take a lock that another process holds; the last one repeats."""
 _NO_STATEMENT = re.compile(r"(?:[ \t\n\f\r;]|--[^\n]*|/\*(?:[^*]|\*(?!/))*(?:\*/|\Z))*")
-_NO_UTF8 = "the stored text is no UTF-8"
+_NO_UTF8 = "the stored text is not valid UTF-8"
 _REFUSED = (apsw.Error, TypeError, OverflowError)
-"""What apsw raises for statements, and for values that SQLite has no room for."""
+"""The exceptions of apsw for statements, and for values that SQLite cannot store."""
 
 
 class SQLiteConnection:
-    """A connection in WAL mode that keeps a deadline.
+    """A connection in WAL mode whose statements stop at a deadline.
 
-    :param path: the database file; made if it is missing.
-    :param synchronous: ``full`` keeps every commit through a power failure, ``normal`` through a crash of the
-        process only, and is several times faster.
-    :param watchdog: ends statements at their deadline.
+    :param path: the database file; created if it is missing.
+    :param synchronous: with ``full`` every commit survives a power failure, with ``normal`` only a crash of the
+        process; ``normal`` is several times faster.
+    :param watchdog: stops statements at their deadline.
     :raises DataError: if the file cannot be opened.
     """
 
@@ -84,7 +85,7 @@ class SQLiteConnection:
             self._set_up(synchronous)
         except apsw.Error as error:
             raise translated(error) from error
-        # One cursor for all statements whose rows are fetched at once: a new one for each costs a tenth of a read.
+        # All statements whose rows are fetched at once share a cursor: a new one would cost a tenth of a read.
         self._execute = self._db.cursor().execute
 
     def _set_up(self, synchronous: str) -> None:
@@ -92,59 +93,61 @@ class SQLiteConnection:
         self._steps.deadline = monotonic() + _SETUP_SECONDS
         db.set_busy_handler(self._wait_for_lock)
         for pragma in (
-            # 16 MiB at most instead of 2: a table of some size is not read from the file again and again.
+            # At most 16 MiB instead of 2, so that larger tables are not read from the file repeatedly.
             "cache_size = -16384",
             "journal_mode = wal",
             f"synchronous = {'full' if synchronous == 'full' else 'normal'}",
             "foreign_keys = on",
-            # Without it, "insert or replace" deletes rows behind the back of delete triggers.
+            # Without it, "insert or replace" deletes rows without firing delete triggers.
             "recursive_triggers = on",
         ):
             db.execute(f"pragma {pragma}")
-        # SQLite's own gigabyte would let one value take the process' memory; a body, which a value comes in, has 1 MiB.
+        # With SQLite's default of 1 GB, one value could exhaust the memory; request bodies are limited to 1 MiB.
         db.limit(apsw.SQLITE_LIMIT_LENGTH, MAX_LENGTH)
         self._functions.register(db)
         db.convert_binding = _convert_binding
 
     def has_moved(self) -> bool:
-        """Whether the file that is open is not the one at its path any more: that was deleted or replaced."""
+        """Whether the open file is no longer the one at its path, because that was deleted or replaced."""
         self._db.file_control("main", apsw.SQLITE_FCNTL_HAS_MOVED, self._moved_at)
         return bool(self._moved.value)
 
     def limit(self, context: Context) -> None:
-        """Stop whatever runs from now on at the context's deadline, and wait no longer for locks of other processes."""
+        """Apply the context's deadline to all later statements and to waiting for the locks of other processes."""
         self._steps.deadline = context.deadline
 
     def lock_snapshot(self, context: Context) -> None:
-        """Take the write lock in a transaction that may have read already.
+        """Take the write lock in a transaction that may already have read.
 
-        :raises SerializationFailure: if another one has written since, or does so now: SQLite waits for none then.
+        :raises SerializationFailure: if another one has written since, or is writing now: SQLite does not wait then.
         """
         self.limit(context)
         try:
-            # It does nothing in a file without auto_vacuum; every other statement that takes the lock does something.
+            # The only statement that takes the lock without a change: it has no effect in a file without auto_vacuum.
             self._execute("pragma incremental_vacuum(1)")
         except apsw.BusyError as error:
-            raise SerializationFailure("another transaction has written since this one began to read") from error
+            raise SerializationFailure(
+                "another transaction has written since this one began to read; retry the transaction"
+            ) from error
         except _REFUSED as error:
             raise translated(error) from error
 
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        return self._watched(self._fetched, text, values)
+        return self._watched(self._fetch, text, values)
 
     def returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        return self._watched(self._returned, text, values)
+        return self._watched(self._fetch_returned, text, values)
 
     def change(self, text: str, values: Values) -> int:
-        return self._watched(self._changed, text, values)
+        return self._watched(self._change, text, values)
 
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
         remaining = iter(rows if isinstance(rows, list) else list(rows))
         total = operator.length_hint(remaining)
         try:
-            self._watched(self._executed_many, text, remaining)
+            self._watched(self._execute_many, text, remaining)
         except ConstraintViolated as error:
-            # The iterator knows how far it was read, which tells the row without counting each.
+            # The position of the iterator gives the row without counting each one.
             error.row = total - operator.length_hint(remaining) - 1
             raise
 
@@ -160,11 +163,11 @@ class SQLiteConnection:
 
         def trace(cursor: apsw.Cursor, first: str, _bindings: Any) -> bool:
             nonlocal names, reads
-            # What comes behind the first statement is no more than comments.
+            # Only comments may follow the first statement.
             if names is None:
                 if _NO_STATEMENT.fullmatch(text, len(first)) is None:
                     return False
-                # Once a statement has no more rows, SQLite no longer tells its columns.
+                # After the last row of a statement, SQLite no longer returns its columns.
                 names, reads = [column[0] for column in cursor.get_description()], cursor.is_readonly
             return True
 
@@ -178,8 +181,12 @@ class SQLiteConnection:
                 raise several_statements() from error
             except UnicodeDecodeError as error:
                 if not reads:
-                    raise OutcomeUnknown(f"the write was carried out, and in its answer {_NO_UTF8}") from error
-                raise UnreadableRecord(None, None, self._first_bad(text, values, names or []), _NO_UTF8) from error
+                    raise OutcomeUnknown(
+                        f"the write was executed, but its result cannot be read: {_NO_UTF8}"
+                    ) from error
+                raise UnreadableRecord(
+                    None, None, self._find_undecodable(text, values, names or []), _NO_UTF8
+                ) from error
             finally:
                 cursor.close()
 
@@ -224,46 +231,46 @@ class SQLiteConnection:
             raise translated(error) from error
 
     def undo(self) -> None:
-        """Roll back, if SQLite has not done so by itself. Where it cannot, :attr:`in_transaction` stays true."""
+        """Roll back, if SQLite has not done so itself. If that fails, :attr:`in_transaction` stays true."""
         self._steps.deadline = math.inf
         if self._db.in_transaction:
             with suppress(apsw.Error):
                 self._execute("rollback")
 
     def close(self) -> None:
-        """Close the file; the last connection to do so folds the log into the database."""
+        """Close the file; closing the last connection merges the write-ahead log into the database."""
         self._db.close()
 
-    def _fetched(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+    def _fetch(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         try:
             if len(text) > _LONGEST_CACHED:
                 return self._execute(text, values, can_cache=False).fetchall()
             return self._execute(text, values).fetchall()
         except UnicodeDecodeError:
-            return _read(self._with_bytes(text, values))
+            return _read(self._fetch_as_bytes(text, values))
 
-    def _with_bytes(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        """The rows of a query with its text as bytes, as :func:`_as_bytes` has it."""
+    def _fetch_as_bytes(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        """Read the rows of a query with text as bytes, in the form of :func:`_as_bytes`."""
         cursor = self._db.cursor()
         width = len(cursor.execute(text, values).get_description())
         cursor.close()
         names = [f"c{number}" for number in range(width)]
-        # The statement is our own, or one that has just been carried out; what ends it may be a comment.
+        # The statement is generated, or was just executed. The line break ends a trailing comment.
         again = f"with isthmus_rows({', '.join(names)}) as ({text}\n) select {_as_bytes(names)} from isthmus_rows"  # noqa: S608
         return self._execute(again, values).fetchall()
 
-    def _returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+    def _fetch_returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         self._execute("savepoint isthmus_returned")
         try:
             try:
                 rows = self._execute(text, values, can_cache=len(text) <= _LONGEST_CACHED).fetchall()
             except UnicodeDecodeError:
-                # It was carried out, and is carried out once more, with text as bytes.
+                # The write was executed: undo it and execute it again with text as bytes.
                 self._execute("rollback to isthmus_returned")
                 write, _, names = text.rpartition(" RETURNING ")
                 rows = _read(self._execute(f"{write} RETURNING {_as_bytes(names.split(', '))}", values).fetchall())
         except BaseException:
-            # Some errors end the whole transaction.
+            # Suppressed, because some errors have already ended the whole transaction.
             with suppress(apsw.Error):
                 self._execute("rollback to isthmus_returned")
                 self._execute("release isthmus_returned")
@@ -271,20 +278,20 @@ class SQLiteConnection:
         self._execute("release isthmus_returned")
         return rows
 
-    def _first_bad(self, text: str, values: Values, names: Sequence[str]) -> str:
-        """The first column of a query's answer with text that is no UTF-8; all columns, if that cannot be told."""
+    def _find_undecodable(self, text: str, values: Values, names: Sequence[str]) -> str:
+        """Find the first column of a result with text that is not UTF-8; all columns, if this is unknown."""
         with suppress(apsw.Error):
-            for row in self._with_bytes(text.rstrip(" \t\r\n;"), values):
+            for row in self._fetch_as_bytes(text.rstrip(" \t\r\n;"), values):
                 for name, value, kind in zip(names, row[::2], row[1::2], strict=True):
                     if kind == "text" and isinstance(_text_or_bytes(value, kind), bytes):
                         return name
         return ", ".join(names)
 
-    def _changed(self, text: str, values: Values) -> int:
+    def _change(self, text: str, values: Values) -> int:
         self._execute(text, values, can_cache=len(text) <= _LONGEST_CACHED)
         return self._db.changes()
 
-    def _executed_many(self, text: str, rows: Any) -> None:
+    def _execute_many(self, text: str, rows: Any) -> None:
         self._db.executemany(text, rows)
 
     def _watched(self, run: Callable[[str, Any], Answer], text: str, values: Any) -> Answer:
@@ -302,7 +309,7 @@ class SQLiteConnection:
                 self._functions.forget()
 
     def _wait_for_lock(self, attempts: int) -> bool:
-        """Wait until it is worth trying again; False if the deadline has passed."""
+        """Wait until the next attempt; False if the deadline has passed."""
         left = self._steps.deadline - monotonic()
         if left <= 0:
             return False
@@ -310,12 +317,12 @@ class SQLiteConnection:
         return True
 
     def _wait_for_stop(self) -> None:
-        """Let what stops this statement be over, or it would stop the next one."""
+        """Wait for an interruption of this statement to finish, so that it cannot stop the next one."""
         with self._stopping:
             self._watchdog.done(self._ticket)
 
     def _stop(self) -> None:
-        """End what outlives the deadline; again and again, because what has not begun yet does not hear of it."""
+        """Interrupt a statement at its deadline; repeatedly, because a statement that begins later misses it."""
         with self._stopping:
             if self._running and monotonic() >= self._steps.deadline:
                 self._db.interrupt()
@@ -323,17 +330,17 @@ class SQLiteConnection:
 
 
 def _as_bytes(names: Sequence[str]) -> str:
-    """Columns with text as bytes, and behind each what it is."""
+    """The columns with text as bytes, each followed by its type."""
     return ", ".join([f"iif(typeof({name}) = 'text', cast({name} as blob), {name}), typeof({name})" for name in names])
 
 
 def _read(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Rows of :func:`_as_bytes`: text again, unless it is no UTF-8."""
+    """Rows in the form of :func:`_as_bytes` with bytes decoded to text, except those that are not UTF-8."""
     return [tuple(map(_text_or_bytes, row[::2], row[1::2])) for row in rows]
 
 
 def _text_or_bytes(value: Any, kind: Any) -> Any:
-    """A value of which text has become bytes, as text again if it is UTF-8."""
+    """A value with its text decoded; bytes if it is not UTF-8."""
     if kind != "text":
         return value
     try:
@@ -343,9 +350,9 @@ def _text_or_bytes(value: Any, kind: Any) -> Any:
 
 
 def _convert_binding(_cursor: apsw.Cursor, _number: int, value: Any) -> Any:
-    """Values in SQL text that SQLite does not know, in the form the tables keep them."""
+    """Convert a parameter of SQL text to the form in which tables store it."""
     if isinstance(value, datetime):
         return encode_timestamp(value)
     if isinstance(value, dict | list):
         return orjson.dumps(value).decode()
-    raise TypeError(f"a value of type {type(value).__name__} cannot be bound")
+    raise TypeError(f"SQLite cannot bind a parameter of type {type(value).__name__}")

@@ -1,8 +1,8 @@
-"""The functions that SQLite gets from us. Nothing can interrupt one, so that each looks at the deadline itself.
+"""The SQL functions that Isthmus adds to SQLite. They cannot be interrupted, so each checks the deadline itself.
 
-A column's text comes as bytes, because what another program wrote need not be UTF-8. What the operands of a statement
-say is read once, not once a row. It is kept until the statement ends, and so is the last document, which several
-conditions may be about.
+A column's text is passed as bytes, because text written by another program may not be UTF-8. Parsed operands are
+cached until the statement ends, so that they are parsed once and not for each row; so is the last document, because
+several conditions may use it.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ _BYTES_PER_STEP = 200
 class SqlFunctions:
     """``isthmus_contains(document, part)``, ``isthmus_glob(text, pattern)`` and ``isthmus_ilike(text, pattern)``.
 
-    What is no JSON contains nothing.
+    A document that is not JSON contains nothing.
 
-    :ivar steps: with the deadline of the present statement.
-    :ivar used: whether there is anything to forget.
+    :ivar steps: counts the work, with the deadline of the current statement.
+    :ivar used: whether anything is cached.
     """
 
     def __init__(self) -> None:
@@ -40,7 +40,7 @@ class SqlFunctions:
         self._document: tuple[bytes, Any] = (b"", None)
 
     def register(self, db: apsw.Connection) -> None:
-        """Make the functions known to a connection."""
+        """Register the functions with a connection."""
         functions: dict[str, Callable[..., Any]] = {
             "isthmus_contains": self._contains,
             "isthmus_glob": lambda text, glob: self._matches(text, ("glob", glob)),
@@ -50,7 +50,7 @@ class SqlFunctions:
             db.create_scalar_function(name, function, 2, deterministic=True)
 
     def forget(self) -> None:
-        """Let go of what the last statement was about."""
+        """Clear the caches at the end of a statement."""
         self.used = False
         self._parts.clear()
         self._patterns.clear()
@@ -66,7 +66,7 @@ class SqlFunctions:
         try:
             read = self._read(document)
         except orjson.JSONDecodeError:
-            return False  # another program wrote it
+            return False  # written by another program
         return wanted.within(read, self.steps)
 
     def _read(self, document: bytes) -> Any:
