@@ -1,4 +1,4 @@
-"""Who asks: read from the request's token once, for the views and for the data layer."""
+"""Identifies the caller of each request from its token, for the views and for the data layer."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from database.flask_scope import identify_by
 
 
 class _Caller(NamedTuple):
-    """What a request carries of its caller, under the names that views read from ``flask.g``."""
+    """The caller of a request; the fields have the names that views read from ``flask.g``."""
 
     user_id: str | None = None
     user_data: dict[str, Any] | None = None
@@ -44,16 +44,16 @@ def init_app(
 ) -> None:
     """Identify the caller of every request of ``app``.
 
-    Before each request ``g.user_id``, ``g.user_data`` (``email``, ``role``, ``name``, ``permissions``),
-    ``g.convex_identity`` and ``g.convex_token`` are set, all None without a token, and the data layer's context
-    gets the identity, before any other hook. The bridge is kept in :class:`~database.extension.Isthmus`.
+    Before any other hook it sets ``g.user_id``, ``g.user_data`` (``email``, ``role``, ``name``, ``permissions``),
+    ``g.convex_identity`` and ``g.convex_token``, all None without a token, and the identity in the data layer's
+    context. It stores the bridge in :class:`~database.extension.Isthmus`.
 
-    A request with a bad token, or another kind of ``Authorization``, is never anonymous: it ends in
-    :class:`~auth.errors.AuthenticationFailed`, for which the application registers an error handler.
+    A request with an invalid token or another kind of ``Authorization`` is never anonymous: it raises
+    :class:`~auth.errors.AuthenticationFailed`, for which the application must register an error handler.
 
-    :param revocation: refuses tokens whose session has ended; without it no session is looked at.
-    :param cookies: where the token is, if there is no ``Authorization``; without it no cookie is.
-    :raises RuntimeError: if it was called for this app before.
+    :param revocation: refuses tokens of ended sessions; without it, sessions are not checked.
+    :param cookies: the cookies with the token of requests without ``Authorization``; without it, cookies are ignored.
+    :raises RuntimeError: if it has already been called for this app.
     """
     isthmus = Isthmus.of(app)
     if AuthBridge in isthmus:
@@ -64,14 +64,14 @@ def init_app(
 
 
 class _CookieReader:
-    """Finds the token of a request that has no ``Authorization``."""
+    """Reads the token of a request without ``Authorization`` from its cookies."""
 
     def __init__(self, app: Flask, cookies: SessionCookies) -> None:
         self._views = app.view_functions
         self._cookies = cookies
 
     def token(self) -> str | None:
-        """The access token, if the request has one and its view goes by it."""
+        """The access token, if the request has one and its view accepts cookies."""
         if self._cookies.access not in request.environ["HTTP_COOKIE"]:
             return None
         if ignores_cookies(self._views.get(request.endpoint or "")):
@@ -79,7 +79,7 @@ class _CookieReader:
         return request.cookies.get(self._cookies.access) or None
 
     def check(self) -> None:
-        """Look whether a change is the page's own wish. :raises CsrfRejected: if it is not."""
+        """Check the CSRF token of a changing request. :raises CsrfRejected: if it is missing or wrong."""
         if request.method not in SAFE_METHODS:
             self._cookies.check_change(request.cookies, request.headers.get(CSRF_HEADER))
 
@@ -87,22 +87,22 @@ class _CookieReader:
 def _identifying(
     bridge: AuthBridge, revocation: Revocation | None, cookies: _CookieReader | None
 ) -> Callable[[], Identity]:
-    """Know the caller of the current request, or refuse it."""
+    """A function that identifies the caller of the current request, or raises."""
 
-    def verified(token: str) -> Claims:
+    def verify(token: str) -> Claims:
         claims = bridge.verify(token)
         if revocation is not None and (session_id := claims.get("sid")) is not None:
             revocation.check(session_id, request.method)
         return claims
 
-    def identified() -> _Caller:
+    def find_caller() -> _Caller:
         environ = request.environ
         authorization = environ.get("HTTP_AUTHORIZATION")
         if authorization is not None:
             token = _bearer_token(authorization)
-            return _caller(verified(token), token)
+            return _caller(verify(token), token)
         if cookies is not None and "HTTP_COOKIE" in environ and (cookie := cookies.token()) is not None:
-            claims = verified(cookie)
+            claims = verify(cookie)
             cookies.check()
             return _caller(claims, cookie)
         return _NOBODY
@@ -110,9 +110,9 @@ def _identifying(
     def identify() -> Identity:
         caller = _NOBODY
         try:
-            caller = identified()
+            caller = find_caller()
         finally:
-            # Also when the token is refused: an error handler may look for these.
+            # Also if the token is refused: an error handler may read these.
             values = app_ctx.g
             values.user_id, values.user_data, values.convex_identity, values.convex_token, _ = caller
         return caller.identity

@@ -1,7 +1,7 @@
 """The data layer: one interface over many backends, resilient, transactional and portable.
 
-What an application uses is named here; everything else is inside, and may change. A name is imported with its first
-use, so that no driver is loaded which nothing needs.
+These are the public names for applications; everything else is internal and may change. A name is imported on its first
+use, so that unused drivers are not loaded.
 """
 
 from typing import TYPE_CHECKING

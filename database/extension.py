@@ -1,4 +1,4 @@
-"""What Isthmus keeps in a Flask app: one object, ``app.extensions["isthmus"]``, which has each part by its class."""
+"""The object that Isthmus keeps in a Flask app, ``app.extensions["isthmus"]``: it holds each part by its class."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = "isthmus"
 
 
 class Isthmus:
-    """The parts of one app: the connection manager, and what identity and the HTTP interface add.
+    """The parts of one app: the connection manager, and the parts that auth and the HTTP API add.
 
     >>> Isthmus.of(app)[ConnectionManager]
     <ConnectionManager local>
@@ -27,13 +27,13 @@ class Isthmus:
 
     @classmethod
     def of(cls, app: Flask) -> Self:
-        """The object of ``app``, for whoever adds to it: made if there is none yet."""
+        """The object of ``app``, created if there is none yet; for code that adds a part."""
         isthmus: Self = app.extensions.setdefault(_NAME, cls())
         return isthmus
 
     @classmethod
     def found(cls, app: Flask) -> Self:
-        """The object of ``app``, which is left as it is if there is none."""
+        """The object of ``app``, or an empty one, which is not stored; for code that only reads."""
         isthmus: Self = app.extensions.get(_NAME) or cls()
         return isthmus
 
@@ -43,14 +43,14 @@ class Isthmus:
         return self[ConnectionManager]
 
     def __getitem__(self, kind: type[Part]) -> Part:
-        """The part of that class. :raises LookupError: names what the app lacks."""
+        """The part of class ``kind``. :raises LookupError: if the app has none."""
         part: Part | None = self._parts.get(kind)
         if part is None:
-            raise LookupError(f"this app has no {kind.__name__}; call the init_app function that sets it up")
+            raise LookupError(f"this app has no {kind.__name__}; call the init_app() function that sets it up")
         return part
 
     def __setitem__(self, kind: type[Part], part: Part) -> None:
-        """Keep ``part`` as the one of that class, in the place of another one."""
+        """Set the part of class ``kind``; replaces an earlier one."""
         self._parts[kind] = part
 
     def __contains__(self, kind: type) -> bool:
@@ -63,7 +63,7 @@ def current_isthmus() -> Isthmus:
 
 
 def current_database() -> ConnectionManager:
-    """The databases of the current app: what a view makes its calls on.
+    """The databases of the current app, for the calls of a view.
 
     :raises RuntimeError: outside of an app context. :raises LookupError: if the app has none.
     """

@@ -1,4 +1,4 @@
-"""A view carried out anew: what of the request has to be as it was before the first attempt."""
+"""Retrying a view: restores the request to its state before the first attempt."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from flask.globals import request_ctx
 class Start:
     """The state of the current request just before its view.
 
-    Kept are ``flask.g``, the session and the functions for after the request, each with what the hooks before the view
-    have put there, and the body.
+    It consists of ``flask.g``, the session and the ``after_this_request`` functions, all as the hooks before the view
+    have left them, and of the body.
     """
 
     __slots__ = ("_after", "_context", "_globals", "_session")
@@ -24,17 +24,17 @@ class Start:
         self._context = context
         self._globals = vars(app_ctx.g).copy()
         self._after = len(context._after_request_functions)
-        # Not through the proxy, which notes that the session was looked at.
+        # Not through the proxy, which would mark the session as accessed.
         self._session = deepcopy(dict(context.session)) if context.session else None
 
-    def comes_back(self) -> bool:
-        """Whether :meth:`restore` can do its work: a body that the view has read as a stream is gone."""
+    def is_restorable(self) -> bool:
+        """Whether :meth:`restore` is possible; it is not if the view has read the body as a stream."""
         request = self._context.request
         read = "stream" in vars(request) and getattr(request, "_cached_data", None) is None
         return not read or "form" in vars(request)
 
     def restore(self) -> None:
-        """Make the request as it was."""
+        """Restore the request."""
         kept = vars(app_ctx.g)
         kept.clear()
         kept.update(self._globals)
@@ -50,7 +50,7 @@ class Start:
 
 
 def _restore_body(request: Request) -> None:
-    # What was parsed may have been changed; the bytes are there to be parsed again.
+    # The view may have changed the parsed JSON; it is parsed again from the bytes.
     vars(request).pop("_cached_json", None)
     if "files" in vars(request):
         for file in request.files.values():

@@ -1,25 +1,25 @@
-"""Everything that Isthmus does around a Flask request, in the order in which it happens.
+"""Everything that Isthmus does around a Flask request, in the order of execution.
 
 =========  ========================  ==================================================================
-step       Flask's own               what is added
+step       Flask method              addition
 =========  ========================  ==================================================================
-enter      ``wsgi_app``              a unit of work, the deadline, and room for what fallbacks answer
-identify   ``preprocess_request``    the caller, before any hook: :func:`identify_by`
-dispatch   ``dispatch_request``      the view, again if another transaction came first; then the commit
-fail       ``handle_user_exception`` the rollback, before an error handler runs
-finish     ``process_response``      the commit of what ``after_request`` hooks wrote; headers
-leave      ``wsgi_app``              the rollback of what is still open, and the context from before
+enter      ``wsgi_app``              creates the unit of work, the deadline and the provenance
+identify   ``preprocess_request``    identifies the caller, before any hook: :func:`identify_by`
+dispatch   ``dispatch_request``      retries the view after conflicts; then commits
+fail       ``handle_user_exception`` rolls back, before an error handler runs
+finish     ``process_response``      commits the writes of ``after_request`` hooks; adds headers
+leave      ``wsgi_app``              rolls back an open transaction; restores the context
 =========  ========================  ==================================================================
 
-The steps are put around Flask's own methods instead of among its hooks: it is certain then what runs first and last,
-and a request that needs no database pays next to nothing.
+The steps wrap Flask's own methods instead of using its hooks, so that they are certain to run first and last, and
+cost a request without database calls almost nothing.
 
-Every request is one transaction, begun late and ended early. A request that changes nothing by its method only reads,
-and its transaction keeps nobody from writing. It ends as soon as the view's outcome and status are known, so that no
-response is built while the database waits. An exception that left the view rolls it back, even if an error handler
-makes that a 200; so does a status from 400, unless :func:`~database.unit_of_work.commit_anyway` was called. A hook that
-writes after that begins another unit, which ends with the last ``after_request``. Streams are committed before their
-first byte: see :mod:`database.flask_streams`.
+Every request is one transaction, begun late and ended early. For methods that change nothing, such as GET, it is
+expected only to read and blocks no writer. It ends as soon as the view's outcome and status are known, so that no
+transaction is open while the response is built. An exception from the view rolls it back, even if an error handler
+turns it into a 200; so does a status of 400 or more, unless :func:`~database.unit_of_work.commit_anyway` was called. A
+hook that writes later begins another transaction, which ends after the last ``after_request`` hook. Streamed responses
+are committed before their first byte: see :mod:`database.flask_streams`.
 """
 
 from __future__ import annotations
@@ -70,10 +70,10 @@ AnswerHook = Callable[[Response], None]
 Identify = Callable[[], Identity]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
-"""Methods that change nothing, so that a view may be carried out again without being asked."""
+"""Methods that change nothing, so that a view may be retried without :func:`transactional`."""
 BEGAN = "isthmus.began"
-"""Key of the WSGI environment where a server may put the :func:`monotonic` time at which the request was complete: the
-request's time is counted from there, so that waiting for a thread is part of it."""
+"""Key of the WSGI environment for the :func:`monotonic` time at which a server had received the request. The deadline
+is computed from it, so that it includes the time of waiting for a thread."""
 _OPTIONS = "isthmus_transaction"
 _HEADERS = (Headers, dict, tuple, list)
 _BODIES = (str, bytes, dict, list, Iterator)
@@ -81,7 +81,7 @@ _BODIES = (str, bytes, dict, list, Iterator)
 
 @immutable
 class _Options:
-    """What :func:`transactional` says of a view; None for what it leaves open."""
+    """The options of :func:`transactional` for a view; None for the default."""
 
     lazy: bool | None = None
     attempts: int | None = None
@@ -105,11 +105,11 @@ class _Request:
 
     @property
     def is_safe(self) -> bool:
-        """Whether its method changes nothing."""
+        """Whether its HTTP method changes nothing."""
         return self._method in SAFE_METHODS
 
-    def dispatched(self) -> _Options:
-        """What the view that is called now says of its transaction."""
+    def dispatch(self) -> _Options:
+        """Record that the view is being dispatched; returns its options."""
         self._dispatched = self._options()
         return self._dispatched
 
@@ -121,7 +121,7 @@ class _Request:
         return options
 
     def _beginning(self) -> Beginning:
-        # A hook before the view may be the first to make a call.
+        # A hook may make the first call, before the view is dispatched.
         lazy = (self._dispatched or self._options()).lazy
         if lazy:
             return "lazy"
@@ -132,12 +132,12 @@ _current: ContextVar[_Request | None] = ContextVar("isthmus_request", default=No
 
 
 class RequestScope:
-    """The steps around the requests of one app; each is only taken as far as it was set up.
+    """The steps around the requests of one app; a step without configuration does nothing.
 
-    :ivar identify: finds out who the caller is.
+    :ivar identify: returns the caller's identity.
     :ivar has_units: whether every request is a unit of work.
-    :ivar caller: the caller until then.
-    :ivar limit: seconds until a request's database calls give up.
+    :ivar caller: the identity before the caller is identified.
+    :ivar limit: seconds from the beginning of a request to the deadline of its database calls.
     """
 
     def __init__(self, app: Flask) -> None:
@@ -154,7 +154,7 @@ class RequestScope:
 
     @classmethod
     def of(cls, app: Flask) -> RequestScope:
-        """The scope of ``app``, made if there is none yet."""
+        """The scope of ``app``, created if there is none yet."""
         isthmus = Isthmus.of(app)
         if cls not in isthmus:
             isthmus[cls] = cls(app)
@@ -164,7 +164,7 @@ class RequestScope:
         def wsgi_app(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
             outer = current_context.get()
             if not self.has_units:
-                # The thread's next request begins with the context that this one found.
+                # Restore the context for the next request in this thread.
                 token = current_context.set(outer)
                 try:
                     return inner(environ, start_response)
@@ -198,7 +198,7 @@ class RequestScope:
                 try:
                     identity = self.identify()
                 finally:
-                    # Also when the token is refused: an error handler must not reach the database as the application.
+                    # Also if the token is refused: an error handler must not access the database as the application.
                     current_context.set(current_context.get().acting_as(identity))
             return preprocess()
 
@@ -220,8 +220,8 @@ class RequestScope:
             state = _current.get()
             if state is None:
                 return dispatch()
-            attempts = state.dispatched().attempts or (ATTEMPTS if state.is_safe else 1)
-            # What a hook has done in the unit would be undone with it, and not done again.
+            attempts = state.dispatch().attempts or (ATTEMPTS if state.is_safe else 1)
+            # Retrying would roll back the calls of earlier hooks, which do not run again.
             if attempts == 1 or state.unit.begun:
                 return attempt(state)
             return _repeating(attempt, state, attempts)
@@ -232,18 +232,18 @@ class RequestScope:
 def init_app(app: Flask, manager: ConnectionManager, caller: Identity | None = None) -> None:
     """Make every request of ``app`` a unit of work on ``manager``'s active database.
 
-    From now on the manager's databases refuse a call without a caller
-    (:class:`~database.core.errors.CallerMissing`): in a thread, a job and a command.
+    From then on the manager's databases refuse calls without an identity, for instance in a thread, a job or a command
+    (:class:`~database.core.errors.CallerMissing`).
 
-    Config: ``REQUEST_TIMEOUT``, seconds until a request's database calls give up; 0 for no limit.
+    Config: ``REQUEST_TIMEOUT``, seconds until the deadline of a request's database calls; 0 for no limit.
 
-    :param caller: the caller of a request until something identifies it, such as :mod:`auth.middleware`; unknown by
-        default. ``SERVICE`` is for an app without callers of its own: all its requests are the application's.
-    :raises RuntimeError: if the app has a manager already.
+    :param caller: the identity of a request until its caller is identified, for instance by :mod:`auth.middleware`;
+        none by default. With ``SERVICE``, for an app without users, all requests act as the application itself.
+    :raises RuntimeError: if the app already has a manager.
     """
     isthmus = Isthmus.of(app)
     if ConnectionManager in isthmus:
-        raise RuntimeError("this app has its data layer already; call init_app once")
+        raise RuntimeError("this app already has a data layer; call init_app() only once")
     isthmus[ConnectionManager] = manager
     manager.demand_callers()
     scope = RequestScope.of(app)
@@ -253,31 +253,31 @@ def init_app(app: Flask, manager: ConnectionManager, caller: Identity | None = N
 
 
 def identify_by(app: Flask, identify: Identify) -> None:
-    """Have ``identify`` called at the beginning of every request of ``app``, before any hook.
+    """Call ``identify`` at the beginning of every request of ``app``, before any hook.
 
-    The request's calls are made as the identity that it returns; as nobody, if it raises.
+    The request's calls have the identity that it returns; if it raises, they are anonymous.
     """
     RequestScope.of(app).identify = identify
 
 
 def transactional(*, lazy: bool | None = None, attempts: int | None = None) -> Callable[[View], View]:
-    """Say for one view when its unit of work begins, and how often it is carried out if others come first.
+    """Set for one view when its transaction begins, and how often the view is retried after conflicts.
 
-    By default the first call of a request begins the unit, even a read: all that is read is of one moment, and still
-    holds when something is written. Where the database finds out that it does not, nothing is written and the answer is
-    a 409 with ``Retry-After``.
+    By default the first call of a request begins the transaction, even a read: all reads are of one snapshot, which is
+    still current when the view writes. If the database detects that it is not, nothing is written and the response is a
+    409 with ``Retry-After``.
 
-    :param lazy: True waits for the first write, and what is read before is not part of the unit: for views that make a
-        single read, which another database may answer then, and for those that do slow work between reading and
-        writing. False lets a GET begin as other requests do, on the database that takes the writes.
-    :param attempts: how often the view is called at most, each time in a fresh unit of work, as long as the request's
-        deadline has not passed. By default as often as it takes for methods that change nothing, and else once,
-        because a view may do what no database undoes. The body, ``flask.g`` and the session are as before each time,
-        hooks that the view registers count once, and those of ``before_request`` are not called again; so a view is
-        not carried out anew if one of these has used the unit, or if the view has read ``request.stream``.
+    :param lazy: True begins the transaction with the first write, and reads before it run outside of it: for views that
+        make a single read, which another database may then answer, and for views that do slow work between reading and
+        writing. False begins the transaction of a GET as that of other requests, on the database that receives writes.
+    :param attempts: the maximum number of calls of the view, each in a new transaction, before the request's deadline.
+        By default a view is retried for methods that change nothing, and otherwise called once, because a view may have
+        effects that no database can undo. The body, ``flask.g`` and the session are restored before each call, hooks
+        registered by a failed call are dropped, and ``before_request`` hooks are not called again. So a view is not
+        retried if one of these hooks has used the transaction, or if the view has read ``request.stream``.
     """
     if attempts is not None and attempts < 1:
-        raise ValueError("a view is carried out at least once")
+        raise ValueError(f"attempts must be at least 1, not {attempts}")
 
     def mark(view: View) -> View:
         known: _Options = getattr(view, _OPTIONS, _DEFAULTS)
@@ -289,10 +289,10 @@ def transactional(*, lazy: bool | None = None, attempts: int | None = None) -> C
 
 
 def before_answer(hook: AnswerHook) -> None:
-    """Call ``hook`` with the finished response, inside the transaction, just before it commits."""
+    """Call ``hook`` with the finished response, inside the transaction, just before the commit."""
     state = _current.get()
     if state is None:
-        raise RuntimeError("there is no request whose answer could be waited for")
+        raise RuntimeError("before_answer() must be called inside a request of an app with a data layer")
     state.answer_hooks.append(hook)
 
 
@@ -302,9 +302,9 @@ def _repeating(
     start, hooks, answer_hooks = Start(), state.unit.hooks(), state.answer_hooks.copy()
 
     def may_repeat() -> bool:
-        # Also before the pause, in which nobody is to wait for the transaction that has failed.
+        # Roll back before the pause, so that no other transaction waits for the failed one.
         state.unit.begin_anew(hooks)
-        if not start.comes_back():
+        if not start.is_restorable():
             return False
         start.restore()
         state.answer_hooks[:] = answer_hooks
@@ -320,7 +320,7 @@ def _rolling_back(handle: Callable[[Exception], Any]) -> Callable[[Exception], A
             try:
                 state.unit.end(success=False)
             except DataError as failure:
-                # The view wanted its error to be committed anyway: now that is what went wrong.
+                # After commit_anyway() this commits; a failure of the commit replaces the view's error.
                 return handle(failure)
         return handle(error)
 
@@ -328,7 +328,7 @@ def _rolling_back(handle: Callable[[Exception], Any]) -> Callable[[Exception], A
 
 
 def _finishing(process: Callable[[Response], Response]) -> Callable[[Response], Response]:
-    """The last step of a request: every ``after_request`` hook has run, and may have written."""
+    """The last step of a request, after all ``after_request`` hooks, which may have written."""
 
     def process_response(response: Response) -> Response:
         state = _current.get()
@@ -339,7 +339,9 @@ def _finishing(process: Callable[[Response], Response]) -> Callable[[Response], 
             state.unit.end(success=response.status_code < 400)
         except DataError as error:
             if state.unit.committed:
-                raise OutcomeUnknown(f"the request's changes were made, and a later hook failed: {error}") from error
+                raise OutcomeUnknown(
+                    f"the request's changes were committed, but a later hook failed: {error}"
+                ) from error
             raise
         state.unit.close()
         if state.provenance.stale_for:
@@ -352,13 +354,13 @@ def _finishing(process: Callable[[Response], Response]) -> Callable[[Response], 
 
 
 def _provenance(provenance: Provenance) -> dict[str, str]:
-    """The headers that name the fallbacks that answered, and how old their answers may be."""
+    """The headers with the fallbacks that have answered reads, and the maximum age of their rows."""
     seconds = math.ceil(max(provenance.stale_for.values()))
     return {"X-Data-Source": ", ".join(sorted(provenance.stale_for)), "X-Data-Stale-Seconds": str(seconds)}
 
 
 def _status(answer: ResponseReturnValue) -> int | None:
-    """The status that Flask will make of a view's return value; None where only making the response tells."""
+    """The status that Flask will derive from a view's return value; None if only the finished response has it."""
     if isinstance(answer, WerkzeugResponse):
         return answer.status_code
     if isinstance(answer, tuple):

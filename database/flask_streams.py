@@ -1,4 +1,4 @@
-"""Streamed responses: their pieces are made after the request, with its caller but without its transaction."""
+"""Streamed responses: their chunks are generated after the request, with its caller but without its transaction."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class _Closable(Protocol):
 
 
 class Stream:
-    """The pieces of a streamed response, made with a closed unit of work and the request's caller.
+    """The chunks of a streamed response, generated with a closed unit of work and the request's caller.
 
-    Flask asks for them after the request's teardown, when both are gone, and a server may do so in another thread.
-    The request's deadline no longer applies.
+    Flask reads them after the teardown of the request, when neither is set any more, and a server may read them in
+    another thread. The request's deadline does not apply to them.
     """
 
     def __init__(self, pieces: Iterable[Any], caller: Context) -> None:
@@ -48,10 +48,10 @@ class Stream:
         return self._variables.run(next, self._iterator)
 
     def close(self) -> None:
-        """Close the pieces; the response calls this after the last piece, or when the client is gone."""
+        """Close the iterable of the chunks; called after the last chunk, or when the client disconnects."""
         if isinstance(self._pieces, _Closable):
             self._variables.run(self._pieces.close)
 
     def __del__(self) -> None:
-        # Nobody read the stream to its end or closed it: what it still does belongs to the same variables.
+        # For a stream that was neither read to its end nor closed: its cleanup needs the same context variables.
         self.close()

@@ -1,7 +1,7 @@
-"""The unit of work: what the calls of one request join, and what is done once when it ends.
+"""The unit of work: the transaction that the calls of one request join, and the hooks for its end.
 
-Beside its transaction it may hold other resources, such as files that were stored meanwhile: they are made ready before
-the transaction commits, and follow it.
+It may include other resources, such as stored files: they are prepared before the transaction commits, and committed or
+rolled back after it.
 """
 
 from __future__ import annotations
@@ -39,43 +39,43 @@ Beginning = Literal["lazy", "reading", "writing"]
 
 
 class Resource(Protocol):
-    """What takes part in a unit of work beside its transaction.
+    """A participant of a unit of work in addition to its transaction.
 
     If it is not known whether the transaction was committed, neither :meth:`commit` nor :meth:`rollback` is called.
     """
 
     def prepare(self) -> None:
-        """Make ready, so that :meth:`commit` cannot fail; what this raises undoes the whole unit."""
+        """Prepare, so that :meth:`commit` cannot fail; an exception rolls back the whole unit."""
 
     def commit(self) -> None:
-        """Keep what was done, after the transaction's commit. What this raises is logged and changes nothing."""
+        """Make the changes permanent; called after the transaction's commit. An exception is only logged."""
 
     def rollback(self) -> None:
-        """Undo what was done. What this raises is logged."""
+        """Undo the changes. An exception is only logged."""
 
 
 class Hooks(NamedTuple):
-    """What is called once when a unit of work ends."""
+    """The functions to call once at the end of a unit of work."""
 
     before_commit: list[Hook]
     after_commit: list[Hook]
     after_rollback: list[Hook]
 
     def copy(self) -> Hooks:
-        """The same hooks in lists of their own."""
+        """A copy with separate lists."""
         return Hooks(*map(list, self))
 
 
 class UnitOfWork:
-    """Begins a transaction when it is first needed; ends it when told, or not at all.
+    """Begins a transaction on first use and ends it in :meth:`end` or :meth:`close`.
 
-    Lazy, it lets reads pass by until the first write. Otherwise the first call of any kind begins, so that all reads
-    are of one moment, and what is read cannot change before what is written. It belongs to one adapter from then on,
-    and to the thread that has made it all along: another one that it was copied into is refused.
+    Unless it is lazy, the first call begins the transaction, so that all reads are of one snapshot, which is still
+    current when the unit writes. The transaction stays on the adapter on which it began. The unit can be used only in
+    the thread that created it; calls in another thread, to which its context was copied, are refused.
 
-    :param beginning: tells, when the first call comes, whether reads before the first write are answered outside
-        (``lazy``), and otherwise whether what a read begins may be on another database and is expected to write nothing
-        (``reading``), or keeps others from writing where one writes at a time (``writing``).
+    :param beginning: returns at the first call when to begin: with ``lazy``, reads before the first write run outside
+        of the transaction. With ``reading``, a read begins a transaction that may be on another database and is
+        expected not to write. With ``writing``, the transaction blocks other writers on a backend with a single writer.
     """
 
     __slots__ = (
@@ -98,7 +98,7 @@ class UnitOfWork:
 
     @classmethod
     def over(cls) -> Self:
-        """A unit that is closed already, for any thread."""
+        """A closed unit, for use in any thread."""
         unit = cls(beginning=lambda: "lazy")
         unit._thread = None
         unit.close()
@@ -111,11 +111,11 @@ class UnitOfWork:
 
     @property
     def committed(self) -> bool:
-        """Whether a transaction of this unit has been committed, so that no later failure undoes all of it."""
+        """Whether a transaction of this unit has been committed, so that a later failure cannot undo everything."""
         return self._committed
 
     def run(self, source: Database, operation: Operation) -> Result:
-        """Carry out an operation meant for ``source`` in the unit's transaction."""
+        """Execute an operation for ``source`` in the unit's transaction."""
         self._require_own_thread()
         transaction = self._transaction
         if transaction is None:
@@ -128,12 +128,12 @@ class UnitOfWork:
             transaction = self._begin(source)
         elif not self._wrote:
             self._wrote = not reads_only(operation)
-        # The manager may have changed its mind about the active adapter; the transaction has not.
+        # The manager may have switched its active adapter; the transaction stays on its own.
         return transaction.run(transaction.adapter if source is self._source else source, operation)
 
     @contextmanager
     def nested(self, source: Database) -> Iterator[Transaction]:
-        """A savepoint in the unit's transaction, which begins with it if need be; once it is over, one of its own."""
+        """A savepoint in the unit's transaction, which is begun if needed; in a closed unit, a separate transaction."""
         self._require_own_thread()
         if self._closed:
             with on_its_own(), source.transaction() as transaction:
@@ -144,46 +144,46 @@ class UnitOfWork:
             yield transaction
 
     def doom(self) -> None:
-        """Let the unit end in a rollback, whatever the answer is."""
+        """Roll back at the end of the unit, regardless of the response."""
         self._doomed = True
 
     def commit_anyway(self) -> None:
-        """Let the unit end in a commit, even if the answer is an error."""
+        """Commit at the end of the unit, even if the response is an error."""
         self._commit_anyway = True
 
     def before_commit(self, hook: Hook) -> None:
-        """Call ``hook`` inside the transaction just before it commits; if it raises, nothing is committed."""
+        """Call ``hook`` inside the transaction just before the commit; an exception rolls back the unit."""
         self._hooks.before_commit.append(hook)
 
     def after_commit(self, hook: Hook) -> None:
-        """Call ``hook`` once the commit has succeeded; what it raises is logged and changes nothing.
+        """Call ``hook`` after the commit has succeeded; an exception is only logged.
 
-        It may read, and open a transaction of its own.
+        It may read, and open a separate transaction.
         """
         self._hooks.after_commit.append(hook)
 
     def after_rollback(self, hook: Hook) -> None:
-        """Call ``hook`` once the unit has been rolled back; what it raises is logged and changes nothing.
+        """Call ``hook`` after the unit has been rolled back; an exception is only logged.
 
-        It is not called if the outcome of a commit is unknown, nor when the unit begins anew after a lost race.
+        It is not called if the outcome of the commit is unknown, nor if the unit is retried after a conflict.
         """
         self._hooks.after_rollback.append(hook)
 
     def join(self, resource: Resource) -> None:
-        """Have ``resource`` committed and rolled back with the transaction, the last one that joined first."""
+        """Commit and roll back ``resource`` with the transaction; in the reverse order of joining."""
         self._require_own_thread()
         if self._closed:
             raise _over()
         self._resources.append(resource)
 
     def hooks(self) -> Hooks | None:
-        """Those that there are now, for :meth:`begin_anew`."""
+        """A copy of the current hooks, for :meth:`begin_anew`."""
         return None if self._known_hooks is None else self._known_hooks.copy()
 
     def begin_anew(self, hooks: Hooks | None) -> None:
-        """Undo everything after another transaction came first, and go back to ``hooks``.
+        """Roll back after a conflict with another transaction, and restore ``hooks``.
 
-        What has tried to write once begins as one that writes.
+        A unit that has tried to write begins its next transaction as a writing one.
         """
         wrote = self._wrote
         self._reset()
@@ -191,9 +191,9 @@ class UnitOfWork:
         self._known_hooks = None if hooks is None else hooks.copy()
 
     def end(self, *, success: bool) -> None:
-        """Commit or roll back; the next call begins anew.
+        """Commit or roll back; the next call begins a new transaction.
 
-        :raises DataError: when the commit failed, or a hook before it.
+        :raises DataError: if the commit or a hook before it failed.
         """
         if self._is_empty:
             self._doomed = self._commit_anyway = self._wrote = False
@@ -202,14 +202,14 @@ class UnitOfWork:
         self._call_on_the_side(self._commit() if commits else self._roll_back())
 
     def close(self) -> None:
-        """Roll back what is open and begin nothing more: later reads pass by, later writes are refused."""
+        """Roll back an open transaction and begin no other: later reads run on their own, later writes are refused."""
         empty, self._closed = self._is_empty, True
         if not empty:
             self._call_on_the_side(self._roll_back())
 
     @property
     def _is_empty(self) -> bool:
-        """Whether nothing was begun that has to be ended, as in most requests that read."""
+        """Whether there is nothing to end: no transaction, hook or resource."""
         return self._transaction is None and self._known_hooks is None and not self._resources
 
     @property
@@ -236,7 +236,7 @@ class UnitOfWork:
         return result
 
     def _commit(self) -> list[Hook]:
-        """Commit, or roll back if that fails; what is to be called afterwards."""
+        """Commit, or roll back if that fails; returns the hooks to call afterwards."""
         try:
             for hook in self._known_hooks.before_commit if self._known_hooks else ():
                 hook()
@@ -247,7 +247,7 @@ class UnitOfWork:
                 self._committed = True
         except BaseException:
             if self._transaction is not None and self._transaction.state == "unknown":
-                # What belongs to rows that may be there is neither kept for good nor undone.
+                # The rows may have been committed, so the resources are neither committed nor rolled back.
                 self._resources, self._known_hooks = [], None
             self._call_on_the_side(self._roll_back())
             raise
@@ -259,13 +259,13 @@ class UnitOfWork:
         return after
 
     def _roll_back(self) -> list[Hook]:
-        """Roll back; what is to be called afterwards."""
+        """Roll back; returns the hooks to call afterwards."""
         after = [] if self._known_hooks is None else self._known_hooks.after_rollback
         self._reset()
         return after
 
     def _call_on_the_side(self, hooks: list[Hook]) -> None:
-        # Closed meanwhile: nobody would commit what a hook might write in passing.
+        # Closed while the hooks run, because nothing would commit their writes to this unit.
         if not hooks:
             return
         closed, self._closed = self._closed, True
@@ -287,74 +287,74 @@ class UnitOfWork:
 
 
 def current_unit() -> UnitOfWork:
-    """The unit of work of this request. :raises TransactionError: outside a request."""
+    """The unit of work of this request. :raises TransactionError: outside of a request."""
     unit = active_unit.get()
     if not isinstance(unit, UnitOfWork):
-        raise TransactionError("there is no unit of work here")
+        raise TransactionError("there is no unit of work; call this inside a request")
     unit._require_own_thread()
     return unit
 
 
 def commit_anyway() -> None:
-    """Commit this request's changes even if its answer is an error, such as a 401 that ends a session."""
+    """Commit this request's changes even if its response is an error, such as a 401 that ends a session."""
     current_unit().commit_anyway()
 
 
 def before_commit(hook: Hook) -> None:
-    """Call ``hook`` inside this request's transaction just before it commits."""
+    """Call ``hook`` inside this request's transaction just before the commit."""
     current_unit().before_commit(hook)
 
 
 def after_commit(hook: Hook) -> None:
-    """Call ``hook`` when this request's transaction has been committed."""
+    """Call ``hook`` after this request's transaction has been committed."""
     current_unit().after_commit(hook)
 
 
 def after_rollback(hook: Hook) -> None:
-    """Call ``hook`` when this request's unit of work has been rolled back."""
+    """Call ``hook`` after this request's unit of work has been rolled back."""
     current_unit().after_rollback(hook)
 
 
 def join(resource: Resource) -> None:
-    """Have ``resource`` committed and rolled back with this request's transaction."""
+    """Commit and roll back ``resource`` with this request's transaction."""
     current_unit().join(resource)
 
 
 @contextmanager
 def apart() -> Iterator[None]:
-    """Run the block's calls as the application itself, outside of the unit of work around it."""
+    """Run the block's calls as the application itself, outside of the current unit of work."""
     with on_its_own(), as_application():
         yield
 
 
 def own_transaction(database: Database, work: Callable[[], Answer]) -> Answer:
-    """Carry out ``work`` in a transaction of its own, as the application, and again if another one came first.
+    """Call ``work`` in a separate transaction as the application, and retry it after conflicts with others.
 
-    It is committed when this returns, and the request's unit of work has no part in it: an answer of 401 does not
-    undo it. Not for use while that unit holds a transaction open, which may wait for the same lock.
+    It is committed when this returns, independently of the request's unit of work: a 401 response does not undo it.
+    Do not use it while that unit has an open transaction: both may wait for the same lock.
 
-    :param work: may run several times; what it raises undoes it.
-    :raises SerializationFailure: if others came first again and again.
+    :param work: may be called several times; an exception rolls its changes back.
+    :raises SerializationFailure: if the last attempt failed in a conflict, too.
     """
     with apart():
-        return repeated(lambda: _once(database, work))
+        return repeated(lambda: _attempt(database, work))
 
 
-def _once(database: Database, work: Callable[[], Answer]) -> Answer:
+def _attempt(database: Database, work: Callable[[], Answer]) -> Answer:
     try:
         with database.transaction():
             return work()
     except Conflict as error:
-        # The versions that it expected were read in the same transaction: so even that is a race which it lost.
+        # It has read the expected versions in this transaction, so this is a conflict with another one: retry.
         raise SerializationFailure(error.message, backend=error.backend, operation=error.operation) from error
 
 
 def _over() -> TransactionError:
-    return TransactionError("the request's unit of work is over; open a transaction() of its own")
+    return TransactionError("the request's unit of work has already ended; open a separate transaction() for this call")
 
 
 def _call_safely(hook: Hook) -> None:
     try:
         hook()
     except Exception:
-        logger.exception("what was to be called after the end of a unit of work failed")
+        logger.exception("a hook or resource failed after the end of a unit of work")

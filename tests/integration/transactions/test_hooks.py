@@ -123,7 +123,7 @@ def test_after_the_commit_a_hook_reads_and_has_transactions_of_its_own_but_write
     def hook() -> None:
         assert balance(manager) == 1
         assert not ledger.has_open_transaction()
-        with pytest.raises(TransactionError, match="over"):
+        with pytest.raises(TransactionError, match="already ended"):
             write(manager, "in passing")
         with manager.transaction():
             write(manager, "on its own")

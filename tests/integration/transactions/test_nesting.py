@@ -152,9 +152,9 @@ def test_another_adapter_cannot_be_changed_inside(adapter: DatabaseAdapter, ledg
     with adapter.transaction():
         write(adapter, "mine")
         assert balance(other) == 0
-        with pytest.raises(TransactionError, match="belongs to"):
+        with pytest.raises(TransactionError, match="cannot change"):
             other.table("entries").insert({"account_id": ACCOUNT, "note": "other"}).execute()
-        with pytest.raises(TransactionError, match="belongs to"), other.transaction():
+        with pytest.raises(TransactionError, match="cannot change"), other.transaction():
             pytest.fail("a transaction of another adapter was opened inside")
     other.disconnect()
     assert ledger.notes() == ["mine"]
@@ -170,6 +170,6 @@ def test_a_transaction_held_by_hand_is_joined_by_nothing_else(
     assert adapter.get_connection_info()["active_transactions"] == 1
     assert manager.rollback_transaction(transaction)
     assert adapter.get_connection_info()["active_transactions"] == 0
-    with pytest.raises(TransactionError, match="over"):
+    with pytest.raises(TransactionError, match="already ended"):
         manager.commit_transaction(transaction)
     assert ledger.notes() == []

@@ -61,7 +61,7 @@ def test_a_stream_may_read(app: Flask, manager: ConnectionManager, wrap: Wrap) -
 
 def test_a_stream_may_not_write_in_passing(app: Flask, manager: ConnectionManager, ledger: Ledger, wrap: Wrap) -> None:
     def pieces() -> Iterator[str]:
-        with pytest.raises(TransactionError, match="over"):
+        with pytest.raises(TransactionError, match="already ended"):
             write(manager, "in passing")
         yield "refused"
 
