@@ -1,1 +1,1 @@
-"""What Isthmus costs, beside what others cost: ``python -m benchmarks``."""
+"""Benchmarks of Isthmus and of other libraries: ``python -m benchmarks``."""

@@ -1,7 +1,7 @@
-"""Measure: ``python -m benchmarks [--rounds N] [--earlier COMMIT] [section ...]``, all sections by default.
+"""Run the benchmarks: ``python -m benchmarks [--rounds N] [--earlier COMMIT] [section ...]``, all sections by default.
 
-Printed are a table for everything that is measured, then that of ``docs/reference/benchmarks.md`` for it, and how it
-differs from the one that stands there.
+Prints a table for each measurement, then the table for ``docs/reference/benchmarks.md``, and its differences from the
+table in that document.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ from tests.laboratory import ENVIRONMENT
 
 
 def main(given: Sequence[str] | None = None, plan: Plan = Plan()) -> None:  # noqa: B008 - it does not change
-    """Run the sections that are named on the command line.
+    """Run the sections named on the command line.
 
-    :param given: the command line's arguments, by default the process' own.
-    :param plan: what is measured as far as the arguments do not say.
+    :param given: the arguments of the command line; those of the process by default.
+    :param plan: the defaults for missing arguments.
     """
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("sections", nargs="*", metavar="section", help=f"of {', '.join(SECTIONS)}; all by default")
-    parser.add_argument("--rounds", type=int, default=plan.rounds, help="how often every case is measured")
-    parser.add_argument("--earlier", metavar="COMMIT", help="measure the pipeline beside the one of this commit")
+    parser.add_argument("sections", nargs="*", metavar="section", help=f"one of {', '.join(SECTIONS)}; all by default")
+    parser.add_argument("--rounds", type=int, default=plan.rounds, help="number of measurements of every case")
+    parser.add_argument("--earlier", metavar="COMMIT", help="also measure the pipeline of this commit")
     arguments = parser.parse_args(given)
     names = arguments.sections or SECTIONS
     if unknown := set(names) - set(SECTIONS):
-        parser.error(f"no such section: {', '.join(sorted(unknown))}; there are {', '.join(SECTIONS)}")
+        parser.error(f"no such section: {', '.join(sorted(unknown))}; sections are {', '.join(SECTIONS)}")
     if arguments.rounds < 1:
         parser.error("--rounds must be at least 1")
-    # The application that is measured is the tests' own, whatever the project's declares.
+    # Measure the tests' application, because the project's own may declare other tables.
     os.environ.update(ENVIRONMENT)
     _run(names, replace(plan, rounds=arguments.rounds, earlier=arguments.earlier))
 

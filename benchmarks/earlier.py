@@ -1,4 +1,4 @@
-"""The pipeline of an earlier commit, in a process of its own that measures when it is asked."""
+"""Measures the pipeline of an earlier commit, in a separate process."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.harness import Measure
 
 ROOT = Path(__file__).parents[1]
 
-# By the names in that commit's own benchmark, so that everything else may have been moved since.
+# Uses only names of that commit's own benchmark, so that all other code may have been moved since.
 _PROGRAM = """
 import sys
 from benchmarks.sections import pipeline as bench
@@ -30,7 +30,7 @@ for _ in sys.stdin:
 
 @contextmanager
 def pipeline_of(commit: str, calls: int) -> Iterator[Measure]:
-    """A measure of a call through the pipeline of ``commit``. :raises CalledProcessError: if git knows none such."""
+    """A measure of a call through the pipeline of ``commit``. :raises CalledProcessError: if git has no such commit."""
     command = ("git", "archive", f"{commit}^{{commit}}")
     archive = subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE).stdout
     with TemporaryDirectory(prefix="isthmus-bench-") as folder:
@@ -55,5 +55,5 @@ def pipeline_in(folder: Path, calls: int) -> Iterator[Measure]:
             asks.write("\n")
             return float(answers.readline())
 
-        # The end of the block closes what it reads, which ends it.
+        # The end of the block closes the standard input of the process, which ends it.
         yield measure

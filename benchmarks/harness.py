@@ -1,8 +1,8 @@
-"""Measuring cases side by side on a machine that is never quite at rest.
+"""Compares cases on a machine that is never completely idle.
 
-Every round measures every case once, in a random order, so that whatever disturbs the machine disturbs all of
-them alike. Reported are medians with their quartiles, and the median of each round's ratio to a baseline: the ratio
-is what carries over to another machine.
+Every round measures every case once, in a random order, so that other load on the machine affects all cases alike. The
+results are medians with quartiles, and the median of each round's ratio to a baseline; only the ratio is comparable
+between machines.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from functools import partial
 from time import perf_counter
 from typing import TypeVar
 
-import psutil  # type: ignore[import-untyped]  # it brings no types
+import psutil  # type: ignore[import-untyped]  # has no types
 
 from benchmarks.plan import Plan
 from benchmarks.table import Table
@@ -28,7 +28,7 @@ from benchmarks.table import seconds
 Item = TypeVar("Item")
 
 Measure = Callable[[], float]
-"""Runs a case once and returns its figure: by default the seconds that one operation of it took."""
+"""Runs a case once and returns its result: by default the seconds per operation."""
 
 
 def per_call(function: Callable[[], object], number: int) -> Measure:
@@ -45,7 +45,7 @@ def per_call(function: Callable[[], object], number: int) -> Measure:
 def per_item(function: Callable[[Item], object], items: Callable[[], Sequence[Item]]) -> Measure:
     """A measure of ``function``: the mean of one call per item, without garbage collection.
 
-    :param items: makes the items of a round, which is not measured.
+    :param items: creates the items of a round; its time is not measured.
     """
 
     def measure() -> float:
@@ -65,10 +65,10 @@ def compare(
 ) -> Table:
     """Measure all cases in interleaved rounds.
 
-    :param baseline: the name of the case that the ratios are to.
-    :param unit: how a figure is written.
-    :param note: what there is to know of all cases.
-    :raises KeyError: if there is no case of the baseline's name.
+    :param baseline: the name of the case to which the ratios refer.
+    :param unit: formats a result.
+    :param note: a remark on all cases.
+    :raises KeyError: if the baseline is not one of the cases.
     """
     busy = share_of_others(plan)
     samples = _rounds(lambda: {name: cases[name]() for name in _shuffled(cases)}, cases, plan)
@@ -84,13 +84,13 @@ def compare_by_turns(
     plan: Plan,
     note: str = "",
 ) -> Table:
-    """Measure calls to a server in rounds in which the cases take turns call by call.
+    """Measure calls to a server in rounds in which the cases alternate after every call.
 
-    The server shares the machine, and what disturbs it for a moment then disturbs all cases. What a round says of a
-    case is the median of its calls.
+    The server runs on the same machine, so a short disturbance then affects all cases. The result of a case in a round
+    is the median of its calls.
 
-    :param items: makes the items of one case for a round, which is not measured; as many each time.
-    :param note: what there is to know of all cases.
+    :param items: creates the items of one case for a round, always the same number; its time is not measured.
+    :param note: a remark on all cases.
     """
     busy = share_of_others(plan)
     samples = _rounds(lambda: _by_turns(functions, items), functions, plan)
@@ -98,7 +98,7 @@ def compare_by_turns(
 
 
 def share_of_others(plan: Plan) -> float:
-    """How much of all processors is used while this process waits, from 0 to 1."""
+    """The share of all processors that other processes use, from 0 to 1; waits meanwhile."""
     return float(psutil.cpu_percent(plan.watch)) / 100 if plan.watch else 0.0
 
 

@@ -1,9 +1,9 @@
-"""The table that the SQL benchmarks work on, and the five things that every contender does with it.
+"""The table of the SQL benchmarks, and the five tasks that every contender performs on it.
 
 Seven columns and 100,000 rows in 200 categories of different prices. A point read is by id; a page is the hundred
 cheapest rows of a category, sorted by price and id; an insert is one row and its commit; a batch is a thousand
 rows in one transaction; a transaction reads one row by id and counts its quantity up. Every value that is written is
-new, because a database may skip writing what is there already.
+new, because a database may skip writing an unchanged value.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ BATCH = 1_000
 """Rows of a batch."""
 
 MOST_PRICE = 50.0
-"""Every page is of rows cheaper than this, and every category has more than enough of them."""
+"""Pages contain rows below this price; every category has more of them than a page."""
 
 POINT_READ = "point read"
 ROWS = f"{PAGE} rows"
@@ -80,7 +80,7 @@ UPDATE = "update items set quantity = ? where id = ?"
 
 
 class Contender(ABC):
-    """One way to work on the table."""
+    """One library or driver that performs the tasks."""
 
     @abstractmethod
     def point(self, key: str) -> object:
@@ -96,7 +96,7 @@ class Contender(ABC):
 
     @abstractmethod
     def batch(self, batch: list[Item]) -> object:
-        """Add ``BATCH`` items, all or none."""
+        """Add ``BATCH`` items atomically."""
 
     @abstractmethod
     def count_up(self, key: str) -> object:
@@ -104,7 +104,7 @@ class Contender(ABC):
 
 
 def create(url: str, plan: Plan) -> None:
-    """Make the table at SQLAlchemy's ``url`` and fill it."""
+    """Create and fill the table in the database at SQLAlchemy's ``url``."""
     engine = sa.create_engine(url)
     data = _Data(plan, seed=1)
     with engine.begin() as connection:
@@ -118,16 +118,16 @@ def create(url: str, plan: Plan) -> None:
 def measure(
     where: str, contenders: Mapping[str, Contender], *, baseline: str, plan: Plan, note: str
 ) -> Iterator[Table]:
-    """Check that all contenders do the same, then measure them, a table for each of the five things.
+    """Check that all contenders return the same results, then measure them; yields a table for each task.
 
     :param where: the database, for the titles.
-    :param baseline: the contender that the ratios are to.
+    :param baseline: the contender to which the ratios refer.
     :param note: the database's settings.
     """
     if "sqlspec" not in contenders:
         note += "; without sqlspec, which is not installed"
     data = _Data(plan, seed=2)
-    # The same in every round, so that nobody waits for the disk.
+    # The same rows in every round, so that they are cached and no contender waits for the disk.
     keys = [data.some_key() for _ in range(plan.of(500))]
     categories = [data.some_category() for _ in range(plan.of(20))]
     for name, contender in contenders.items():
@@ -147,7 +147,7 @@ def measure(
 def sql_lines(where: str, case: str, targets: Mapping[str, tuple[str, float]]) -> tuple[Line, ...]:
     """The document's lines for a database.
 
-    :param targets: for each thing, what the ratio is to and the target.
+    :param targets: the baseline and the target of each task.
     """
     return tuple(
         Line(f"{where} {thing}", f"{where}: {thing}", case, against, target)
@@ -156,13 +156,13 @@ def sql_lines(where: str, case: str, targets: Mapping[str, tuple[str, float]]) -
 
 
 def installed(makers: Mapping[str, Make]) -> dict[str, Make]:
-    """All of them but ``sqlspec`` where it is not installed: it is too heavy for the tests."""
+    """All contenders, without ``sqlspec`` if it is not installed: it is too heavy for the tests."""
     return {name: make for name, make in makers.items() if name != "sqlspec" or find_spec("sqlspec")}
 
 
 def record(row: Sequence[Any]) -> Item:
     """A driver's tuple as a dictionary."""
-    return dict(zip(COLUMNS, row))  # noqa: B905 - as fast as it can be done by hand
+    return dict(zip(COLUMNS, row))  # noqa: B905 - the fastest way without a library
 
 
 def records(rows: Iterable[Sequence[Any]]) -> list[Item]:
@@ -171,9 +171,9 @@ def records(rows: Iterable[Sequence[Any]]) -> list[Item]:
 
 
 class _Data:
-    """Rows, keys and categories, drawn at random but the same in every run.
+    """Rows, keys and categories; random, but the same in every run.
 
-    :ivar rows: how many the table has.
+    :ivar rows: the number of rows of the table.
     """
 
     def __init__(self, plan: Plan, *, seed: int) -> None:
@@ -181,7 +181,7 @@ class _Data:
         self._draw = random.Random(seed)
 
     def new_items(self, number: int) -> list[Item]:
-        """Items that the table has not."""
+        """New items with unused ids."""
         return [self.item(new_id()) for _ in range(number)]
 
     def item(self, key: str) -> Item:

@@ -1,4 +1,4 @@
-"""Clients on this machine that keep a server busy, and how the server is started."""
+"""Starts a server, and clients on this machine that keep it busy."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from typing import Any
 from tests.servers.network.ports import free_port
 
 TIMEOUT = 120.0
-"""Seconds after which a server counts as hung, also on a machine that is very busy."""
+"""Seconds after which a server counts as hung, even on a very busy machine."""
 
 Request = Callable[[HTTPConnection], int]
-"""Sends one request on a connection and returns the answer's status."""
+"""Sends one request on a connection and returns the status of the response."""
 
 
 @contextmanager
 def serving(arguments: Sequence[str], environment: Mapping[str, str], path: str) -> Iterator[int]:
-    """A server, answering on a port of this machine, until the block ends.
+    """Run a server on a port of this machine until the block ends.
 
-    :param arguments: of the Python interpreter, with ``{port}`` for the port.
-    :param path: what is asked for, to see whether the server answers.
-    :raises TimeoutError: if it does not.
-    :raises RuntimeError: if it ends instead.
+    :param arguments: the arguments of the Python interpreter, with ``{port}`` for the port.
+    :param path: the path to request until the server responds.
+    :raises TimeoutError: if it does not respond.
+    :raises RuntimeError: if it exits instead.
     """
     port = free_port()
     process = subprocess.Popen(
@@ -56,12 +56,12 @@ def serving(arguments: Sequence[str], environment: Mapping[str, str], path: str)
 
 
 def connect(port: int) -> AbstractContextManager[HTTPConnection]:
-    """A connection that is made with its first request, until the block ends."""
+    """A connection that is opened by its first request and closed at the end of the block."""
     return closing(HTTPConnection("127.0.0.1", port, timeout=TIMEOUT))
 
 
 def status(connection: HTTPConnection, method: str, path: str, body: str | None = None, headers: Any = None) -> int:
-    """Send a request, read the answer and return its status."""
+    """Send a request, read the response and return its status."""
     connection.request(method, path, body, headers or {})
     with connection.getresponse() as response:
         response.read()
@@ -69,9 +69,9 @@ def status(connection: HTTPConnection, method: str, path: str, body: str | None 
 
 
 def keep_busy(port: int, seconds: float, request: Request, *, clients: int) -> float:
-    """Let all clients repeat ``request`` for a while, at least once; returns the answers a second.
+    """Let all clients repeat ``request`` for a while, at least once; returns the responses per second.
 
-    :raises RuntimeError: if an answer is an error, or a client fails.
+    :raises RuntimeError: if a response is an error, or a client fails.
     """
     barrier = Barrier(clients)
 
@@ -82,7 +82,7 @@ def keep_busy(port: int, seconds: float, request: Request, *, clients: int) -> f
         with connect(port) as connection:
             while not answers or monotonic() < end:
                 if (answered := request(connection)) >= 400:
-                    raise RuntimeError(f"status {answered}")
+                    raise RuntimeError(f"the server has responded with status {answered}")
                 answers += 1
         return answers
 
@@ -96,9 +96,9 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, path: str) -> None:
     give_up = monotonic() + TIMEOUT
     while monotonic() < give_up:
         if process.poll() is not None:
-            raise RuntimeError(f"the server has ended with status {process.returncode}")
+            raise RuntimeError(f"the server has exited with status {process.returncode} instead of serving")
         with suppress(OSError), connect(port) as connection:
             if status(connection, "GET", path) == 200:
                 return
         sleep(0.05)
-    raise TimeoutError("the server does not answer")
+    raise TimeoutError(f"the server has not responded with 200 to {path} within {TIMEOUT:.0f} seconds")

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How much is measured.
+    """The size of a run.
 
-    :ivar rounds: how often every case is measured.
-    :ivar warm_up: rounds that go before and do not count.
-    :ivar part: how much of a whole round's work a round does.
-    :ivar watch: seconds before each table in which is looked whether others use the machine; 0 for not at all.
-    :ivar earlier: a commit whose pipeline is measured beside this one's.
+    :ivar rounds: the number of measurements of every case.
+    :ivar warm_up: the number of rounds before them, which do not count.
+    :ivar part: the share of the full work that a round does, up to 1.
+    :ivar watch: seconds before each table for which the load of other processes is measured; 0 skips this.
+    :ivar earlier: a commit whose pipeline is also measured.
     """
 
     rounds: int = 15
@@ -23,9 +23,9 @@ class Plan:
     earlier: str | None = None
 
     def of(self, full: int) -> int:
-        """The number that stands for ``full`` in a whole run; at least 1."""
+        """The part of ``full``, a number of a full run, that this plan does; at least 1."""
         return max(1, round(full * self.part))
 
 
 SMALL = Plan(rounds=1, warm_up=0, part=0.01, watch=0.01)
-"""Everything once, to see that it still runs; its figures say nothing."""
+"""Everything once, only to check that it runs; the results have no meaning."""

@@ -1,4 +1,4 @@
-"""The lines of the table in ``docs/reference/benchmarks.md``: of what was measured, beside those that stand there."""
+"""The table of ``docs/reference/benchmarks.md``: its new lines, compared with those in the document."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ _FACTORS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0, "MB": 1e6}
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """What of a table the document shows.
+    """A line of the document, made from a case of a table.
 
     :ivar label: the first cell.
-    :ivar table: the table's title.
-    :ivar case: whose figure it is.
-    :ivar against: what the ratio is to, for readers.
-    :ivar target: the most that the ratio should be, or the figure.
-    :ivar judged: what the target is for. A figure that is judged by itself has no ratio.
-    :ivar base: the case that the ratio is to, if not the table's baseline.
-    :ivar at_least: the target is the least that the ratio should be.
-    :ivar shows_figure: whether the figure says something; one that depends on a server for development does not.
+    :ivar table: the title of the table.
+    :ivar case: the measured case.
+    :ivar against: the description of the baseline.
+    :ivar target: the maximum of the ratio or of the figure.
+    :ivar judged: the value that the target limits. For a figure, the line shows no ratio.
+    :ivar base: the case to which the ratio refers, if not the table's baseline.
+    :ivar at_least: the target is the minimum of the ratio.
+    :ivar shows_figure: whether to show the figure; it has no meaning if it depends on a development server.
     """
 
     label: str
@@ -48,7 +48,7 @@ class Line:
     shows_figure: bool = True
 
     def measured_in(self, table: Table) -> bool:
-        """Whether the table has its cases; the one of an earlier commit is measured on demand."""
+        """Whether the table has the line's cases; an earlier commit is measured only on demand."""
         return {self.case, self.base or table.baseline} <= table.samples.keys()
 
     def markdown(self, table: Table) -> str:
@@ -64,7 +64,7 @@ class Line:
         return "|" + "|".join(f" {cell} " if cell else " " for cell in cells) + "|"
 
     def missed(self, table: Table) -> bool:
-        """Whether what was measured is not as good as the target."""
+        """Whether the result misses the target."""
         if self.target is None:
             return False
         reached = self._ratio(table) if self.judged == "ratio" else table.median(self.case)
@@ -81,10 +81,10 @@ class Line:
 
 
 def summary(lines: Iterable[Line], tables: Sequence[Table], shown: str, *, whole: bool = True) -> str:
-    """The document's table of the measured lines, what of it misses its target, and how it differs from ``shown``.
+    """The document's table of the measured lines, the lines that miss their target, and the differences from ``shown``.
 
-    :param shown: the document's text.
-    :param whole: everything was measured, so that a row that is only in ``shown`` is worth a line.
+    :param shown: the text of the document.
+    :param whole: whether everything was measured, so that rows found only in ``shown`` are listed.
     """
     by_title = {table.title: table for table in tables}
     measured = [
@@ -106,7 +106,7 @@ def summary(lines: Iterable[Line], tables: Sequence[Table], shown: str, *, whole
 
 
 def beside(old: Mapping[str, Sequence[str]], new: Mapping[str, Sequence[str]]) -> Iterator[str]:
-    """A line for each row: its figure and ratio in both tables, and how much they have changed."""
+    """A line for each row with its figure and ratio in both tables, and their changes."""
     yield "| row | figure there | now | change | ratio there | now | change | |"
     yield f"|---|{'---:|' * 6}---|"
     for label, cells in new.items():
@@ -116,7 +116,7 @@ def beside(old: Mapping[str, Sequence[str]], new: Mapping[str, Sequence[str]]) -
             continue
         figure_there, ratio_there = old[label][0], old[label][2]
         by_figure, by_ratio = _change(figure_there, figure), _change(ratio_there, ratio)
-        # What has no ratio is judged by its figure, which another machine changes, too.
+        # Without a ratio the figure decides, although it also depends on the machine.
         decides = by_figure if by_ratio is None else by_ratio
         loss = 0.0 if decides is None else -decides if target.startswith("≥") else decides
         row = (label, figure_there, figure, _percent(by_figure), ratio_there, ratio, _percent(by_ratio))
@@ -127,7 +127,7 @@ def beside(old: Mapping[str, Sequence[str]], new: Mapping[str, Sequence[str]]) -
 
 
 def _rows(text: str) -> dict[str, list[str]]:
-    """The other cells of a table's rows by the first one."""
+    """The rows of the table: their other cells by the first one."""
     _, found, table = text.partition(HEAD)
     rows: dict[str, list[str]] = {}
     for line in table.splitlines()[2:] if found else []:
@@ -139,7 +139,7 @@ def _rows(text: str) -> dict[str, list[str]]:
 
 
 def _change(before: str, now: str) -> float | None:
-    """How much more it is, 0.1 for a tenth; None if a cell has no number."""
+    """The relative change, such as 0.1 for 10 %; None if a cell has no number."""
     numbers = _number(before), _number(now)
     return None if None in numbers or not numbers[0] else numbers[1] / numbers[0] - 1  # type: ignore[operator]
 

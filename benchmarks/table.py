@@ -1,4 +1,4 @@
-"""What was measured of some cases, and how it is written."""
+"""The results of several cases as a Markdown table."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 Unit = Callable[[float], str]
-"""Writes a figure."""
+"""Formats a figure."""
 
 QUIET = 0.1
-"""How much of all processors others may use before a table counts as measured on a busy machine."""
+"""The share of all processors used by others from which the machine counts as busy."""
 
 
 def seconds(figure: float) -> str:
-    """A time, in the unit that suits it."""
+    """A duration in s, ms or µs."""
     for unit, size in (("s", 1.0), ("ms", 1e-3)):
         if figure >= size:
             return f"{figure / size:.3g} {unit}"
@@ -29,7 +29,7 @@ def megabytes(figure: float) -> str:
 
 
 def per_second(figure: float) -> str:
-    """How often something happens in a second."""
+    """A rate per second."""
     return f"{figure:.0f}/s"
 
 
@@ -37,12 +37,12 @@ def per_second(figure: float) -> str:
 class Table:
     """The figures of cases that were measured side by side.
 
-    :ivar title: unlike every other table's.
-    :ivar baseline: the case that the ratios are to.
-    :ivar samples: the figures of every case, round by round.
-    :ivar unit: how a figure is written.
-    :ivar note: what there is to know of all cases.
-    :ivar busy: how much of all processors others used just before, from 0 to 1.
+    :ivar title: unique among all tables.
+    :ivar baseline: the case to which the ratios refer.
+    :ivar samples: the figures of every case, one per round.
+    :ivar unit: formats a figure.
+    :ivar note: a remark on all cases.
+    :ivar busy: the share of all processors that others used just before, from 0 to 1.
     """
 
     title: str
@@ -59,18 +59,18 @@ class Table:
     def ratio(self, case: str, to: str | None = None) -> float:
         """The median of the rounds' ratios.
 
-        :param to: another case than the baseline.
+        :param to: a case to use instead of the baseline.
         """
         return statistics.median(self._ratios(case, to or self.baseline))
 
     def markdown(self) -> str:
-        """Median, quartiles and ratio with its range, a line for each case."""
+        """A line for each case with its median, quartiles and ratio with its range."""
         lines = [
             f"### {self.title}\n",
             *([f"{self.note}\n"] if self.note else []),
             f"| case | median | p25-p75 | ratio to *{self.baseline}* (range) |\n|---|---:|---:|---:|",
             *map(self._line, self.samples),
-            *([f"\nThe machine was busy: others used {self.busy:.0%} of it."] if self.busy > QUIET else []),
+            *([f"\nThe machine was busy: other processes used {self.busy:.0%} of it."] if self.busy > QUIET else []),
         ]
         return "\n".join(lines)
 

@@ -1,1 +1,1 @@
-"""What Isthmus is measured beside."""
+"""The drivers and libraries with which Isthmus is compared."""

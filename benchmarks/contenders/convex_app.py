@@ -1,6 +1,6 @@
-"""A small application on Convex, made once with Isthmus and once with urllib3, for a production server to serve.
+"""A small application on Convex, once with Isthmus and once with urllib3, for a production server.
 
-The environment names the deployment: ``CONVEX_URL`` and ``CONVEX_DEPLOYMENT_KEY``.
+The environment variables ``CONVEX_URL`` and ``CONVEX_DEPLOYMENT_KEY`` set the deployment.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from database import ConvexAdapter
 
 
 def isthmus() -> Flask:
-    """With the adapter's public interface."""
+    """The application with the adapter's public interface."""
     adapter = ConvexAdapter({"url": os.environ["CONVEX_URL"], "key": os.environ["CONVEX_DEPLOYMENT_KEY"]})
     return _application(lambda key: adapter.call(FUNCTION, {"id": key}))
 
 
 def plain() -> Flask:
-    """With pooled connections and the official package's values."""
+    """The application with pooled connections and the value codec of the official package."""
     deployment = PooledHttp(os.environ["CONVEX_URL"], os.environ["CONVEX_DEPLOYMENT_KEY"])
     return _application(lambda key: deployment.query(FUNCTION, {"id": key}))
 

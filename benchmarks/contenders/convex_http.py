@@ -1,4 +1,4 @@
-"""Convex over plain HTTP, as little as can be done; without anything that a server would have to load."""
+"""Convex over plain HTTP with minimal code and minimal imports."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ FUNCTION = "molecules:get"
 
 
 class PooledHttp:
-    """Functions called over connections that stay open, with the official package's values and nothing else.
+    """Calls functions over persistent connections, with only the value codec of the official package.
 
     :param key: the deploy key.
     """
@@ -29,11 +29,11 @@ class PooledHttp:
         }
 
     def query(self, path: str, arguments: Any) -> Any:
-        """What a query returns."""
+        """Call a query and return its result."""
         return self._call("query", path, arguments)
 
     def mutation(self, path: str, arguments: Any) -> Any:
-        """What a mutation returns."""
+        """Call a mutation and return its result."""
         return self._call("mutation", path, arguments)
 
     def close(self) -> None:

@@ -1,8 +1,8 @@
-"""The table that the HTTP benchmarks work on, and the three things that every contender does with it.
+"""The table of the HTTP benchmarks, and the three tasks that every contender performs on it.
 
 It is the table ``molecules`` of the tests' application. A get is by id, a page is the first hundred rows by id, an
-insert is one row.
-The peers send what Isthmus sends, so that both ask the same of the server; they check nothing and convert nothing.
+insert is one row. The other contenders send the same requests as Isthmus, so that the server does the same work; they
+validate and convert nothing.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ PAGE = 100
 """Rows of a page."""
 
 MOMENT = "2026-01-01T00:00:00.000000Z"
-"""When the peers' records are made."""
+"""The creation time of the records of the other contenders."""
 
 GET = "get"
 ROWS = f"{PAGE} rows"
@@ -48,7 +48,7 @@ _numbers = count()
 
 
 class Contender(ABC):
-    """One way to work on the table."""
+    """One library or client that performs the tasks."""
 
     @abstractmethod
     def get(self, key: str) -> Any:
@@ -64,7 +64,7 @@ class Contender(ABC):
 
 
 class Isthmus(Contender):
-    """Operations handed to the adapter."""
+    """Operations passed to the adapter."""
 
     def __init__(self, adapter: DatabaseAdapter) -> None:
         self._adapter = adapter
@@ -80,12 +80,12 @@ class Isthmus(Contender):
 
 
 def fill(adapter: DatabaseAdapter) -> list[str]:
-    """Add rows enough for more than a page; returns their ids."""
+    """Add more rows than a page has; returns their ids."""
     return [row["id"] for row in adapter.run(Insert(TABLE, new_records(_ROWS))).rows]
 
 
 def new_records(number: int) -> list[Record]:
-    """Records that nobody has, without what an adapter fills in."""
+    """New records, without the columns that an adapter fills in."""
     return [
         {"id": new_id(), "name": f"molecule {next(_numbers)}", "formula": "C8H10N4O2", "properties": {"mass": 194.19}}
         for _ in range(number)
@@ -101,11 +101,11 @@ def measure(
     plan: Plan,
     before_inserts: Callable[[], None] = lambda: None,
 ) -> Iterator[Table]:
-    """Check that all contenders do the same, then measure them, a table for each of the three things.
+    """Check that all contenders return the same results, then measure them; yields a table for each task.
 
     :param where: the backend, for the titles.
-    :param keys: ids of records that are there.
-    :param before_inserts: what is done before the inserts of a round, and not measured.
+    :param keys: ids of existing records.
+    :param before_inserts: is called before the inserts of a round; its time is not measured.
     """
 
     def inserts() -> Sequence[Record]:

@@ -1,7 +1,7 @@
-"""Isthmus and its peers on the table of :mod:`benchmarks.items`, on whatever database they are given.
+"""Isthmus and other libraries on the table of :mod:`benchmarks.items`, for any SQL database.
 
-Isthmus is measured through the public interface of its adapters: checked, rows as dictionaries. The peers are
-used as their own documentation shows, and give dictionaries, too.
+Isthmus is measured through the public interface of its adapters, which validates and returns dictionaries. The other
+libraries are used as in their documentation, and return dictionaries, too.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _BY_PRICE = (Order("price"),)
 
 
 class Isthmus(Contender):
-    """Operations handed to the adapter."""
+    """Operations passed to the adapter."""
 
     def __init__(self, adapter: DatabaseAdapter) -> None:
         self._adapter = adapter
@@ -54,7 +54,7 @@ class Isthmus(Contender):
             self._adapter.run(Update(_TABLE, {"quantity": item["quantity"] + 1}, id=key, returning=False))
 
     def nothing(self) -> None:
-        """A transaction that does nothing."""
+        """An empty transaction."""
         with self._adapter.transaction():
             pass
 
@@ -117,7 +117,7 @@ class SqlAlchemyCore(Contender):
 
 
 class Peewee(Contender):
-    """A model on a connection that stays open, rows as dictionaries."""
+    """A model on a persistent connection, rows as dictionaries."""
 
     def __init__(self, database: Any) -> None:
         class Row(peewee.Model):

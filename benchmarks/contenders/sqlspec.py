@@ -1,4 +1,4 @@
-"""sqlspec on the table of :mod:`benchmarks.items`; a module of its own, because it need not be installed."""
+"""sqlspec on the table of :mod:`benchmarks.items`; a separate module, because sqlspec may not be installed."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from benchmarks.items import Item
 class SqlSpec(Contender):
     """A session per operation, rows as dictionaries.
 
-    :param placeholder: the driver's own mark for a parameter.
+    :param placeholder: the placeholder of the driver.
     """
 
     def __init__(self, config: Any, placeholder: str) -> None:
@@ -64,10 +64,10 @@ class SqlSpec(Contender):
 
 
 def on_sqlite(path: str, pragmas: Mapping[str, Any]) -> SqlSpec:
-    """With the SQLite file at ``path``."""
+    """A contender on the SQLite file at ``path``."""
     return SqlSpec(SqliteConfig(connection_config={"database": path}, driver_features={"pragmas": pragmas}), "?")
 
 
 def on_postgres(dsn: str) -> SqlSpec:
-    """With the PostgreSQL database that ``dsn`` names."""
+    """A contender on the PostgreSQL database of ``dsn``."""
     return SqlSpec(PsycopgSyncConfig(connection_config={"conninfo": dsn}), "%s")

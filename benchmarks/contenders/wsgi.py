@@ -1,4 +1,4 @@
-"""Requests to an application in this process, without a server."""
+"""Calls an application in this process, without a server."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.test import EnvironBuilder
 
 Call = Callable[[], bytes]
-"""Sends a request and returns the answer's body."""
+"""Sends a request and returns the body of the response."""
 
 
 def caller(
@@ -23,11 +23,11 @@ def caller(
     body: Callable[[], bytes] = bytes,
     expected: str = "200 OK",
 ) -> Call:
-    """Sends a request to ``app`` as a server would; every answer's status is checked.
+    """A function that sends a request to ``app`` as a server would, and checks the status of the response.
 
-    :param token: the bearer's.
-    :param body: makes the JSON of a request.
-    :param expected: the status.
+    :param token: a bearer token.
+    :param body: creates the JSON body of a request.
+    :param expected: the expected status.
     """
     headers = Headers() if token is None else Headers({"Authorization": f"Bearer {token}"})
     base = EnvironBuilder(method=method, path=path, headers=headers, content_type="application/json").get_environ()

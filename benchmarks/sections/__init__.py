@@ -1,1 +1,1 @@
-"""What is measured, a module a section."""
+"""The sections of the benchmarks, one per module."""

@@ -1,4 +1,4 @@
-"""Access tokens: verified anew and again, beside PyJWT with the same checks; and a signed-in request."""
+"""Verification of new and known access tokens, compared with PyJWT with the same checks; and a signed-in request."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _token(bridge: AuthBridge) -> str:
 
 
 def _peer(bridge: AuthBridge) -> Callable[[str], object]:
-    """PyJWT's own decoding, with its key at hand."""
+    """Decoding by PyJWT with a loaded key."""
     key, algorithms = bridge.key.public, [bridge.key.algorithm]
 
     def decode(token: str) -> object:

@@ -1,7 +1,7 @@
-"""Convex: Isthmus beside plain pooled HTTP and the official HTTP client, to a deployment for development.
+"""Convex: Isthmus compared with plain pooled HTTP and the official HTTP client, on a development deployment.
 
-The deployment keeps everything in memory and has little to do, so the
-ratios are about the clients. The official client makes a connection for every request.
+The deployment keeps everything in memory and has little work, so the ratios show the cost of the clients. The official
+client opens a connection for every request.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ LINES = (
 
 
 def tables(plan: Plan) -> Iterator[Table]:
-    """Measure each thing that is done, after a look at how many round trips a transaction takes."""
+    """Measure each task, after checking that a transaction takes one round trip."""
     with laboratory_functions() as functions, ConvexDeployment(functions) as deployment, ExitStack() as resources:
         adapter = ConvexAdapter({"url": deployment.url, "key": deployment.deploy_key})
         resources.callback(adapter.disconnect)
@@ -86,19 +86,19 @@ def tables(plan: Plan) -> Iterator[Table]:
 
 
 class _ConvexContender(Contender):
-    """What is done on Convex besides."""
+    """The additional tasks on Convex."""
 
     @abstractmethod
     def call(self, key: str) -> Any:
-        """What the function returns that looks for the record with this id."""
+        """Call the function that returns the record with this id."""
 
     @abstractmethod
     def transaction(self, records: Sequence[Record]) -> None:
-        """Add records, all or none."""
+        """Add records atomically."""
 
 
 class _Isthmus(molecules.Isthmus, _ConvexContender):
-    """One call after the other, which the transaction joins."""
+    """Separate calls, combined by the transaction."""
 
     def call(self, key: str) -> Any:
         return self._adapter.call(FUNCTION, {"id": key})
@@ -110,7 +110,7 @@ class _Isthmus(molecules.Isthmus, _ConvexContender):
 
 
 class _Requests(_ConvexContender):
-    """The requests that Isthmus sends, written down; only its function calls say as well who asks."""
+    """The requests of Isthmus, written by hand; only its function calls also carry the caller's identity."""
 
     def __init__(self, query: Send, mutation: Send) -> None:
         self._query = query
@@ -136,7 +136,7 @@ class _Requests(_ConvexContender):
 
 
 class _OneByOne(_Requests):
-    """The same, with a request for every record of a transaction, which is none then."""
+    """The same with a request for every record, so without a transaction."""
 
     def transaction(self, records: Sequence[Record]) -> None:
         for record in records:
@@ -164,7 +164,7 @@ def _measure(
 ) -> Iterator[Table]:
     calls = {name: one.call for name, one in contenders.items()}
     yield compare_by_turns(f"{_WHERE}: {_CALL}", calls, lambda: keys[: plan.of(_CALLS)], baseline=_BASELINE, plan=plan)
-    # The deployment for development takes longer, the more documents it has.
+    # The development deployment becomes slower with more documents.
     yield from molecules.measure(
         _WHERE, contenders, keys, baseline=_BASELINE, plan=plan, before_inserts=deployment.reset
     )

@@ -1,8 +1,8 @@
 """Flask: a request with a token and a transaction of one read and one write, called in process without a server.
 
-Every request carries the same token, signed with HS256, as a client's requests do until it expires. The databases
-are SQLite files with the same settings; the records API is the shipped application with its own table, its
-sessions, validation, versions and problem answers. The baseline is the same view written by hand.
+Every request carries the same token, signed with HS256, as a client's requests do until it expires. The databases are
+SQLite files with the same settings. The records API is that of the complete application with its own table, sessions,
+validation, versions and problem responses. The baseline is the same view written by hand.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ LINES = (
 
 
 def tables(plan: Plan) -> Iterator[Table]:
-    """Measure all ways to answer the request."""
+    """Measure all implementations of the request."""
     with TemporaryDirectory(prefix="isthmus-bench-") as name, ExitStack() as resources:
         folder = Path(name)
         calls = {
@@ -101,8 +101,8 @@ def _empty() -> Flask:
 
 @contextmanager
 def _by_hand(path: Path) -> Iterator[Call]:
-    """What one would write for this request alone, and correctly: a connection that is kept, a transaction that has
-    the write lock from its beginning, and tokens that are verified once until they expire.
+    """A correct implementation for this request alone: a persistent connection, a transaction with the write lock from
+    its beginning, and a cache of verified tokens.
     """
     app = Flask("by hand")
     connection = sqlite3.connect(path, isolation_level=None)
@@ -155,7 +155,7 @@ def _isthmus(path: Path) -> Iterator[Call]:
 
 @contextmanager
 def _records_api(folder: Path) -> Iterator[Call]:
-    """The shipped application, whose caller has signed up and changes a record of its own."""
+    """The complete application; its caller has signed up and changes one of their own records."""
     files = {"local_db_path": f"{folder}/records.db", "instance_path": folder}
     app = create_app(load_settings(None, jwt_secret=_SECRET, local_db_synchronous="normal", **files))
     account = {"email": "bench@example.org", "password": secrets.token_hex()}
@@ -182,7 +182,7 @@ def _peer(path: Path) -> Iterator[Call]:
     JWTManager(app)
     database = SQLAlchemy(app)
 
-    class Item(database.Model):  # type: ignore[name-defined]  # made when the extension is
+    class Item(database.Model):  # type: ignore[name-defined]  # created with the extension
         __table__ = items.to_metadata(database.metadata)
 
     @app.post(_RULE)
@@ -203,7 +203,7 @@ def _peer(path: Path) -> Iterator[Call]:
 
 
 def _counting(app: Flask, token: str) -> Call:
-    """The request, after a look at whether it does what it is to do."""
+    """The request, after a check that it works."""
     call = caller(app, _PATH, method="POST", token=token)
     first, second = (orjson.loads(call())["quantity"] for _ in range(2))
     assert second == first + 1
@@ -211,7 +211,7 @@ def _counting(app: Flask, token: str) -> Call:
 
 
 def _file(folder: Path, plan: Plan) -> Path:
-    """A database of its own for every contender."""
+    """A separate database for every contender."""
     path = folder / f"{new_id()}.db"
     create(f"sqlite:///{path}", plan)
     return path

@@ -1,8 +1,7 @@
 """gunicorn with processes and threads: an application that calls a Convex function through Isthmus, and by urllib3.
 
-The deployment answers after a delay, as one that is far away does, so that what counts is whether the threads wait
-at the same time. Every request comes over a connection of its own: connections that stay open may all be accepted by
-one process.
+The deployment responds after a delay, like a remote one, so that the result depends on whether the threads wait
+concurrently. Every request uses a new connection, because one process might accept all persistent ones.
 """
 
 from __future__ import annotations
@@ -48,7 +47,7 @@ LINES = (
 
 
 def tables(plan: Plan) -> Iterator[Table]:
-    """Measure the answers a second."""
+    """Measure the responses per second."""
     with laboratory_functions() as functions, ConvexDeployment(functions) as deployment, ExitStack() as resources:
         path = f"/molecules/{_new_molecule(deployment)}"
         deployment.faults.add("delay", ms=_DELAY, count=None)

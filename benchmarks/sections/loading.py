@@ -1,4 +1,4 @@
-"""What there is to measure."""
+"""The list of the sections."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from benchmarks.summary import Line
 from benchmarks.table import Table
 
 SECTIONS = ("pipeline", "sqlite", "postgres", "flask", "start", "auth", "convex", "gunicorn", "supabase")
-"""Each is a module of this package, in the order of the document's table."""
+"""The modules of this package, in the order of the document's table."""
 
 
 class Section(Protocol):
-    """What such a module has.
+    """The interface of a section's module.
 
-    :ivar LINES: what of its tables ``docs/reference/benchmarks.md`` shows.
+    :ivar LINES: its lines in ``docs/reference/benchmarks.md``.
     """
 
     LINES: tuple[Line, ...]
 
     def tables(self, plan: Plan) -> Iterator[Table]:
-        """Measure, a table after the other."""
+        """Measure, and yield one table after another."""
 
 
 def load(name: str) -> Section:
-    """A section by its name."""
+    """Import a section by its name."""
     return cast(Section, import_module(f"benchmarks.sections.{name}"))

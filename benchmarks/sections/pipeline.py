@@ -1,4 +1,4 @@
-"""The pipeline around a call that does nothing, and around calls that wait: beside pybreaker and tenacity."""
+"""The pipeline around an empty call and around waiting calls, compared with pybreaker and tenacity."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ LINES = (
 
 
 def tables(plan: Plan) -> Iterator[Table]:
-    """Measure both."""
+    """Measure empty and waiting calls."""
     yield _no_op(plan)
     yield _waiting(plan)
 

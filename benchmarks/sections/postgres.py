@@ -1,4 +1,4 @@
-"""PostgreSQL: Isthmus beside psycopg 3 and three peers, all over TCP to a server of their own."""
+"""PostgreSQL: Isthmus compared with psycopg 3 and three libraries, all over TCP to a separate server."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ LINES = (
 
 
 def tables(plan: Plan) -> Iterator[Table]:
-    """Measure each thing that is done."""
+    """Measure each task."""
     with (
         _on_one_core(),
         PostgresServer(durable=True) as server,
@@ -86,9 +86,9 @@ def tables(plan: Plan) -> Iterator[Table]:
 
 @contextmanager
 def _on_one_core() -> Iterator[None]:
-    """Keep this process and the server together, where the system can.
+    """Run this process and the server on one core, if the system supports it.
 
-    Else a call takes twice as long or not by where the scheduler puts the two, which tells nothing about the caller.
+    Otherwise a call may take twice as long, depending on the scheduler and not on the contender.
     """
     if sys.platform != "linux":
         yield
@@ -102,9 +102,9 @@ def _on_one_core() -> Iterator[None]:
 
 
 class _Raw(Contender):
-    """One connection of psycopg 3 that commits every statement by itself; statements prepared, batches by COPY.
+    """A connection of psycopg 3 that commits every statement; prepared statements, batches by COPY.
 
-    Transactions are serializable, as those of Isthmus are; those of the peers are as the server's default has it.
+    Its transactions are serializable, like those of Isthmus; the other libraries use the server's default.
     """
 
     _quantity: Any = "quantity"
@@ -134,7 +134,7 @@ class _Raw(Contender):
 
 
 class _RawExecuteMany(_Raw):
-    """The same with a statement per row of a batch, and rows as they come."""
+    """The same with a statement per row of a batch, and rows as tuples."""
 
     _quantity = COLUMNS.index("quantity")
 

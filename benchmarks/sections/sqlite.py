@@ -1,4 +1,4 @@
-"""SQLite: Isthmus beside the standard library's driver, apsw and three peers."""
+"""SQLite: Isthmus compared with the driver of the standard library, apsw and three libraries."""
 
 from __future__ import annotations
 
@@ -74,11 +74,11 @@ LINES = (
 
 
 def tables(plan: Plan) -> Iterator[Table]:
-    """Measure each thing that is done."""
+    """Measure each task."""
     with TemporaryDirectory(prefix="isthmus-bench-") as folder, ExitStack() as resources:
         template = Path(folder, "template.db")
         create(f"sqlite:///{template}", plan)
-        # A file for each, so that nobody empties another's cache by writing.
+        # A separate file for each, so that no contender invalidates the cache of another by writing.
         contenders = {
             name: make(shutil.copyfile(template, Path(folder, f"{make.__name__}.db")), resources)
             for name, make in installed(_CONTENDERS).items()
@@ -91,7 +91,7 @@ def tables(plan: Plan) -> Iterator[Table]:
 
 
 class _RawTuples(Contender):
-    """One connection of sqlite3, which commits every statement by itself; rows as they come."""
+    """A connection of sqlite3 that commits every statement; rows as tuples."""
 
     _quantity: Any = COLUMNS.index("quantity")
 
@@ -113,20 +113,20 @@ class _RawTuples(Contender):
         self._connection.execute("commit")
 
     def count_up(self, key: str) -> None:
-        # With the write lock from the beginning, or the update could fail because another one came between.
+        # Take the write lock at the beginning; otherwise the update could fail after a write of another connection.
         self._connection.execute("begin immediate")
         quantity = self.point(key)[self._quantity]
         self._connection.execute(UPDATE, (quantity + 1, key))
         self._connection.execute("commit")
 
     def nothing(self) -> None:
-        """A transaction that does nothing."""
+        """An empty transaction."""
         self._connection.execute("begin immediate")
         self._connection.execute("commit")
 
 
 class _RawDicts(_RawTuples):
-    """The same with every row made a dictionary, by names that stand in the program."""
+    """The same with every row as a dictionary, with column names from the program."""
 
     _quantity = "quantity"
 
@@ -138,7 +138,7 @@ class _RawDicts(_RawTuples):
 
 
 class _RawRows(_RawTuples):
-    """The same with the driver's own rows, which know their columns, made dictionaries."""
+    """The same with the driver's row objects converted to dictionaries."""
 
     _quantity = "quantity"
 
@@ -154,7 +154,7 @@ class _RawRows(_RawTuples):
 
 
 class _Apsw(Contender):
-    """The driver that Isthmus uses, by itself, with rows as dictionaries."""
+    """apsw, the driver of Isthmus, used directly; rows as dictionaries."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection

@@ -1,4 +1,4 @@
-"""Starting: what the application and a command cost a fresh process, beside importing what they stand on."""
+"""Start-up: CPU time and memory of the application and of a command, compared with importing Flask and SQLAlchemy."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _COMMANDS: Mapping[str, Sequence[str]] = {
     _COMMAND: ("-m", *_COMMAND.split()),
 }
 
-# A process between, because a child counts the memory of the one that it was forked from as its own.
+# An intermediate process, because the memory of a forked child includes that of its parent.
 _OBSERVER = """
 import json, resource, subprocess, sys
 subprocess.run([sys.executable, *sys.argv[1:]], check=True, stdout=subprocess.DEVNULL)
@@ -51,7 +51,7 @@ LINES = (
 
 
 def tables(plan: Plan) -> Iterator[Table]:
-    """Measure the processor's time, and from the same runs the memory."""
+    """Measure the CPU time, and the memory in the same runs."""
     seen: dict[str, list[float]] = {name: [] for name in _COMMANDS}
     with TemporaryDirectory(prefix="isthmus-bench-") as folder:
 
@@ -66,7 +66,7 @@ def tables(plan: Plan) -> Iterator[Table]:
 
 
 def _cost(arguments: Sequence[str], folder: str) -> tuple[float, float]:
-    """Seconds of the processor and bytes of memory that Python needs for this."""
+    """Run Python with ``arguments``; returns its CPU time in seconds and its peak memory in bytes."""
     files = {"LOCAL_DB_PATH": f"{folder}/start.db", "INSTANCE_PATH": folder, "DB_ADAPTER_ORDER": "local"}
     answer = subprocess.run(
         [sys.executable, "-c", _OBSERVER, *arguments],

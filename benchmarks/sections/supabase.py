@@ -1,7 +1,7 @@
-"""Supabase over HTTP: Isthmus beside the official client, which Isthmus itself goes through, to a project of its own.
+"""Supabase over HTTP: Isthmus compared with the official client, on which it is built, on a separate project.
 
-The first peer is the official client with the requests that Isthmus sends; the second is the official client as its
-documentation shows it, whose insert is neither exactly once nor joined with what else a transaction does.
+The first contender is the official client with the requests of Isthmus; the second is the official client as in its
+documentation, whose insert is neither exactly once nor part of a transaction.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ LINES = tuple(
 
 
 def tables(plan: Plan) -> Iterator[Table]:
-    """Measure each thing that is done."""
+    """Measure each task."""
     with _project() as project, ExitStack() as resources:
         adapter = SupabaseAdapter({"url": project.url, "key": project.service_key})
         resources.callback(adapter.disconnect)
@@ -63,7 +63,7 @@ def tables(plan: Plan) -> Iterator[Table]:
 
 @contextmanager
 def _project() -> Iterator[SupabaseApi]:
-    """A project with the application's tables, commits on disk."""
+    """A project with the application's tables; commits are flushed to disk."""
     with PostgresServer(durable=True) as server, server.database() as database:
         prepare(database)
         with SupabaseApi(database) as project:
@@ -71,7 +71,7 @@ def _project() -> Iterator[SupabaseApi]:
 
 
 class _Documented(Contender):
-    """Rows of the table, as the official documentation gets and adds them."""
+    """Reads and inserts as in the official documentation."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -87,7 +87,7 @@ class _Documented(Contender):
 
 
 class _SameRequests(Contender):
-    """What Isthmus sends: columns by name with JSON as text, rows in order, an insert as a commit."""
+    """The requests of Isthmus: named columns with JSON as text, ordered rows, an insert as a commit."""
 
     _columns = tuple(f"{name}::text" if name == "properties" else name for name in COLUMNS)
 
