@@ -1,12 +1,12 @@
-# Targets that need packages bring .venv and node_modules up to date first; nothing is done, and no network is needed,
-# while the requirements are unchanged.
+# Targets that need packages update .venv and node_modules first. While the requirements are unchanged, this does nothing
+# and needs no network.
 
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := tests/servers/node_modules
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-# The first interpreter that is new enough and can make an environment; Debian's cannot without python3-venv.
+# The first interpreter that is new enough and can create an environment; Debian's needs the package python3-venv for it.
 PYTHON ?= $(shell for python in python3.11 python3 python3.14 python3.13 python3.12; do \
 	$$python -c 'import sys, ensurepip, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	&& echo $$python && break; done)
@@ -17,13 +17,13 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.14 python3.13 python3
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
-run: $(VENV)/runtime.stamp ## serve the application; HOST and PORT are read from the environment
+run: $(VENV)/runtime.stamp ## serve the application; set HOST and PORT in the environment
 	$(BIN)/python app.py
 
-convex-dev: $(PACKAGES)/stamp ## serve the Convex functions on this machine, for `make run`; CONVEX_DEV_PORT is read
+convex-dev: $(PACKAGES)/stamp ## serve the Convex functions on this machine, for `make run`; set CONVEX_DEV_PORT for another port
 	$(BIN)/python -m tests.servers.convex_deployment
 
-supabase-dev: $(PACKAGES)/stamp ## serve a Supabase project on this machine, for `make run`; SUPABASE_DEV_PORT is read
+supabase-dev: $(PACKAGES)/stamp ## serve a Supabase project on this machine, for `make run`; set SUPABASE_DEV_PORT for another port
 	$(BIN)/python -m tests.servers.supabase_api
 
 test: lint $(PACKAGES)/stamp ## check style and types, then run all tests
@@ -34,14 +34,14 @@ lint: $(VENV)/dev.stamp ## check style, format and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-format: $(VENV)/dev.stamp ## bring imports and format in order
+format: $(VENV)/dev.stamp ## sort imports and format the code
 	$(BIN)/ruff check --select I --fix
 	$(BIN)/ruff format
 
-conformance: $(VENV)/dev.stamp ## write docs/reference/backends.md, which says what each backend can do
+conformance: $(VENV)/dev.stamp ## write docs/reference/backends.md, the features of each backend
 	$(BIN)/python -m tests.contract.conformance
 
-bench: $(VENV)/bench.stamp $(PACKAGES)/stamp ## measure against the peers
+bench: $(VENV)/bench.stamp $(PACKAGES)/stamp ## run the benchmarks against other libraries
 	$(BIN)/python -m benchmarks
 
 clean: ## delete caches; the environment stays
@@ -60,7 +60,7 @@ $(PACKAGES)/stamp: tests/servers/package-lock.json | $(VENV)/dev.stamp
 	$(BIN)/python -m tests.servers.node ci
 	@touch $@
 
-# What a failed attempt leaves behind would count as an environment the next time.
+# Delete an incomplete environment, because the next run would use it.
 $(BIN)/python:
 	@test -n '$(PYTHON)' || { echo 'Python 3.11 or newer with venv is needed; on Debian: apt-get install python3-venv' >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); exit 1; }
