@@ -243,7 +243,7 @@ def init_app(app: Flask, manager: ConnectionManager, caller: Identity | None = N
     """
     isthmus = Isthmus.of(app)
     if ConnectionManager in isthmus:
-        raise RuntimeError("this app already has a data layer; call init_app() only once")
+        raise RuntimeError("this app already has a data layer; call init_app once")
     isthmus[ConnectionManager] = manager
     manager.demand_callers()
     scope = RequestScope.of(app)

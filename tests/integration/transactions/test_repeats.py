@@ -179,7 +179,7 @@ def test_both_options_may_be_given_one_by_one(api: Flask, manager: ConnectionMan
         return "ok"
 
     assert api.test_client().post("/").status_code == 200
-    with pytest.raises(ValueError, match="at least once"):
+    with pytest.raises(ValueError, match="at least 1"):
         transactional(attempts=0)
 
 

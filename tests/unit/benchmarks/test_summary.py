@@ -37,7 +37,7 @@ def test_a_table_has_medians_and_the_medians_of_the_rounds_ratios() -> None:
 def test_a_table_of_a_busy_machine_says_so() -> None:
     assert "busy" not in READS.markdown()
     busy = Table(READS.title, READS.baseline, READS.samples, busy=0.42)
-    assert "others used 42% of it" in busy.markdown()
+    assert "other processes used 42% of it" in busy.markdown()
 
 
 def test_a_line_of_the_document_has_figure_ratio_target_and_peers() -> None:
