@@ -273,7 +273,7 @@ class Transaction:
         """Roll back because the backend is disconnected; later calls raise :class:`Unavailable`."""
         with self._lock:
             if self.state in {"active", "aborted"}:
-                self._failure = Unavailable("disconnect() was called on the backend")
+                self._failure = Unavailable("the backend was disconnected")
                 self._end("rolled_back")
 
     def expire(self) -> None:
@@ -322,7 +322,9 @@ class Transaction:
         failure = self._failure
         if isinstance(failure, BackendError | SerializationFailure):
             # A caller that caught the conflict and continued must still see a retryable error.
-            return type(failure)(f"{message}: {failure}", backend=self.adapter.name, retry_after=failure.retry_after)
+            return type(failure)(
+                f"{message} (cause: {failure})", backend=self.adapter.name, retry_after=failure.retry_after
+            )
         return TransactionError(message, backend=self.adapter.name)
 
     def _foreign(self, source: Source) -> TransactionError:

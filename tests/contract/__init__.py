@@ -1,1 +1,1 @@
-"""One suite for all backends: what they must do alike, and what they must refuse."""
+"""One suite for all backends: their common behaviour and their refusals."""

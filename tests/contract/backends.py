@@ -1,4 +1,4 @@
-"""The backends as data: what each is made of, and what it is expected to be capable of."""
+"""The backends as data: how each is created, and its expected capabilities."""
 
 from __future__ import annotations
 

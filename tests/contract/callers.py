@@ -1,4 +1,4 @@
-"""Callers of the backends, with the claims and the token that each backend wants to see, and what is theirs."""
+"""Callers with the claims and the token that each backend requires, and their rows."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CLEANER: Final = caller("0198c5d2-0000-7000-8000-00000000000e", permissions=["ti
 
 
 def asking(identity: Identity | None) -> AbstractContextManager[None]:
-    """Calls as ``identity``; for None, calls of which nobody says who asks."""
+    """Calls as ``identity``; for None, calls without an identity."""
     return nullcontext() if identity is None else acting_as(identity)
 
 
@@ -56,6 +56,6 @@ def entry(id: str, owner: Identity, title: str = "") -> Row:  # noqa: A002
 
 
 def written(adapter: DatabaseAdapter) -> list[Row]:
-    """All entries, as the application sees them."""
+    """All entries, read as the application."""
     with as_application():
         return adapter.run(Select("diaries")).rows

@@ -1,4 +1,4 @@
-"""What each of the contract's backends can do: ``python -m tests.contract.conformance`` writes the page of it.
+"""The features of each of the contract's backends: ``python -m tests.contract.conformance`` writes the page of it.
 
 The contract's tests hold every backend to its capabilities: what it has must work, what it lacks must be refused.
 """
@@ -68,7 +68,7 @@ def page() -> str:
 
 
 def main() -> None:
-    """Bring the page up to date."""
+    """Update the page."""
     PAGE.write_text(page())
 
 

@@ -19,7 +19,7 @@ from tests.contract.following import threads
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what would prove nothing.
+    """Deselect tests that would prove nothing.
 
     That is most backends through a fault adapter that does nothing, which is tested on the two quickest, and what other
     programs write, in the memory of this one.
@@ -61,13 +61,13 @@ def backend(_backend: Backend) -> Backend:
 
 @pytest.fixture(params=["bare", "through"])
 def calm(request: pytest.FixtureRequest, backend: Backend) -> DatabaseAdapter:
-    """An adapter to which nothing happens."""
+    """An adapter without faults."""
     return backend.adapter if request.param == "bare" else faulty(backend)
 
 
 @pytest.fixture(params=["bare", "through", "faulty"])
 def adapter(request: pytest.FixtureRequest, backend: Backend) -> DatabaseAdapter:
-    """An adapter to which nothing happens that a caller would notice: a tenth of the attempts may fail, in vain."""
+    """An adapter without faults that a caller would notice: a tenth of the attempts may fail and are retried."""
     if request.param == "bare":
         return backend.adapter
     return faulty(backend, Faults(refuse=0.05, error_before=0.05) if request.param == "faulty" else None)

@@ -1,4 +1,4 @@
-"""What the tests of subscriptions have in common: a callback that keeps what it is given, and which backends."""
+"""Shared by the tests of subscriptions: a recording callback, and the backends with a change feed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ AT_MOST = 1.0
 """Seconds after a commit within which its result is delivered."""
 
 PATIENCE = 20.0
-"""Seconds after which a test that hangs fails; nothing is measured by it."""
+"""Seconds after which a hanging test fails; a safety net, not a measurement."""
 
 FOLLOWED = [case for case in BACKENDS if case.capabilities.changes]
 
@@ -26,7 +26,7 @@ with_a_feed = pytest.mark.parametrize("_backend", FOLLOWED, indirect=True, ids=l
 
 
 class Inbox:
-    """A callback that keeps what was delivered."""
+    """A callback that records the deliveries."""
 
     def __init__(self) -> None:
         self._queue: SimpleQueue[list[Row]] = SimpleQueue()
@@ -50,7 +50,7 @@ class Inbox:
 
 
 def in_pages(adapter: DatabaseAdapter, cursor: str, limit: int = MAX_PAGE) -> tuple[list[Change], str]:
-    """All changes behind a cursor, read in pages without a gap, and the cursor behind them."""
+    """All changes after a cursor, read in pages without a gap, and the cursor after them."""
     found: list[Change] = []
     while True:
         page = adapter.changes(cursor, limit)
@@ -63,7 +63,7 @@ def in_pages(adapter: DatabaseAdapter, cursor: str, limit: int = MAX_PAGE) -> tu
 
 
 def told(adapter: DatabaseAdapter, cursor: str) -> list[tuple[str, str]]:
-    """What was done to which record since a cursor: kind and id."""
+    """The kind and record id of every change since a cursor."""
     return [(change.kind, change.id) for change in in_pages(adapter, cursor)[0]]
 
 
@@ -74,5 +74,5 @@ def threads() -> list[str]:
 
 
 def things(adapter: DatabaseAdapter) -> TableQuery:
-    """A query that is followed."""
+    """A subscribed query."""
     return adapter.table("things").select("id", "rank")

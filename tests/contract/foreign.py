@@ -1,4 +1,4 @@
-"""Other programs, which write into the same tables what their columns cannot have."""
+"""Other programs that write invalid values to the same tables."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from convex import convex_to_json
 MOMENT = "2026-01-01T00:00:00.000000Z"
 
 MISSING = object()
-"""Instead of a value: the row is made without the column."""
+"""Instead of a value: the row is created without the column."""
 
 Spoiled = tuple[tuple[str, Any], ...]
 

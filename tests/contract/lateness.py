@@ -1,4 +1,4 @@
-"""Answers that come around a deadline: what is asked meanwhile, and what makes the answers late."""
+"""Responses around a deadline: the calls, and the causes of the delay."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ from tests.servers.network.link import Link
 from tests.servers.network.proxy import FaultProxy
 
 LIMIT = 0.3
-"""Seconds that a call has."""
+"""The time limit of a call in seconds."""
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """The calls of the block have no more time than this; a negative time has passed already."""
+    """Limit the time of the block's calls; a negative time has already passed."""
     outer = current_context.set(current_context.get().until(monotonic() + seconds))
     try:
         yield
@@ -43,7 +43,7 @@ def within(seconds: float) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """One call, and what holds it up.
+    """One call, and its delay.
 
     :ivar work: the kind of the call.
     :ivar message: the number of the message of its connection that is late, from 1.
@@ -96,7 +96,7 @@ class Late(Fault):
 
 
 class Lateness(ABC):
-    """Makes a backend late.
+    """Delays the responses of a backend.
 
     :ivar adapter: an adapter with little time, to which it happens.
     :ivar held: how often something was held up.
@@ -113,7 +113,7 @@ class Lateness(ABC):
 
 
 class LateNetwork(Lateness):
-    """Messages are held up on their way.
+    """Delays messages on their way.
 
     :param connections: how many of them are open before, where they are opened in advance.
     """

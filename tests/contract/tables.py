@@ -1,4 +1,4 @@
-"""The tables that the contract is tested on: every kind of column, with and without nulls, and every constraint."""
+"""The tables of the contract's tests: every kind of column, with and without nulls, and every constraint."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""``docs/reference/backends.md`` tells of every backend what the contract holds it to."""
+"""``docs/reference/backends.md`` lists the features of every backend that the contract tests."""
 
 from __future__ import annotations
 

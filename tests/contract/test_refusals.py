@@ -1,4 +1,4 @@
-"""What is refused, and that a refusal leaves everything as it was."""
+"""Refusals, and that a refusal changes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""SQL text: on the backends that speak it as it is, on the others as far as the operations reach."""
+"""SQL text: unchanged on SQL backends, and translated to operations on the others."""
 
 # ruff: noqa: PT012  # a transaction that fails is a block
 
@@ -32,7 +32,7 @@ def translates(adapter: DatabaseAdapter) -> bool:
 
 
 def only_native(adapter: DatabaseAdapter) -> AbstractContextManager[Any]:
-    """Around what a backend that does not speak SQL refuses."""
+    """Expects a refusal on backends without SQL."""
     return pytest.raises(Unsupported, match="is not supported in SQL text") if translates(adapter) else nullcontext()
 
 

@@ -1,4 +1,4 @@
-"""The tables' own access rules: the same for every caller on every backend, whoever applies them there."""
+"""The tables' access rules: the same for every caller on every backend, whether Isthmus or the server applies them."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_the_application_is_bound_by_no_rule(adapter: DatabaseAdapter, identity:
     ids=lambda one: f"{one.subject} {one.claims.get('app_metadata')}" if isinstance(one, Identity) else one,
 )
 def test_roles_and_permissions(calm: DatabaseAdapter, identity: Identity, allowed: str) -> None:
-    """Changing a record shows it as well, so that it takes the right to read, too."""
+    """A change also returns the record, so it requires read access, too."""
     calm.run(Insert("prices", [{"id": "p", "amount": 1}]))
     attempts: dict[str, Operation] = {
         "read": Select("prices"),

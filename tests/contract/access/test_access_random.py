@@ -1,4 +1,4 @@
-"""Whatever somebody does, they never see a row of another's, and never change one."""
+"""Random operations of a caller never return or change a row of another user."""
 
 from __future__ import annotations
 
@@ -130,7 +130,7 @@ def test_nobody_sees_or_changes_what_is_anothers(backend: Backend, table: str) -
 
 
 def test_who_is_admitted_to_all_rows_acts_as_the_application_would(backend: Backend) -> None:
-    """The admin has the role and the permission that the table asks for; a memory database tells what is right."""
+    """The admin has the role and permission that the table requires; a memory database gives the expected results."""
     right = MemoryAdapter(schema=backend.adapter.schema)
 
     @_examples(backend)
@@ -156,7 +156,7 @@ def test_who_is_admitted_to_all_rows_acts_as_the_application_would(backend: Back
 
 
 def test_several_callers_in_one_transaction_are_each_themselves(backend: Backend) -> None:
-    """A memory database, on which they only have the tables' own rules, tells what is right."""
+    """A memory database, which has only the tables' own rules, gives the expected results."""
     right = MemoryAdapter(schema=backend.adapter.schema)
     turn = st.tuples(st.sampled_from([ADA, BOB, SERVICE]), _operation("diaries"))
 
@@ -174,7 +174,7 @@ def test_several_callers_in_one_transaction_are_each_themselves(backend: Backend
 
 
 def _in_turn(adapter: DatabaseAdapter, turns: list[tuple[Identity, Operation]]) -> list[Any]:
-    """The answers of one transaction, and the error that it ended with, if one did."""
+    """The results of one transaction, and its error, if any."""
     answers: list[Any] = []
     try:
         with as_application(), adapter.transaction():
@@ -187,7 +187,7 @@ def _in_turn(adapter: DatabaseAdapter, turns: list[tuple[Identity, Operation]]) 
 
 
 def _assert_alike(found: list[Any], expected: list[Any]) -> None:
-    """The same answers; and where one transaction was refused, the other was too, if only when it was to commit."""
+    """The results are equal; if one transaction was refused, so was the other, at the latest at its commit."""
     if isinstance(expected[-1], RequestError):
         assert isinstance(found[-1], RequestError)
         assert found[: len(expected) - 1] == expected[:-1]
@@ -205,13 +205,13 @@ def _examples(backend: Backend) -> Callable[[Any], Any]:
 
 
 def _shown(result: Result) -> Any:
-    """An answer without its times, and without an order where none was asked for."""
+    """A result without its times, and without an order if the query has none."""
     rows = [{name: value for name, value in row.items() if not name.endswith("_at")} for row in result.rows]
     return sorted(map(repr, rows)), result.count, [_shown(part) for part in result.parts]
 
 
 def _answers(adapter: DatabaseAdapter, together: bool, operations: list[Operation]) -> list[Result]:
-    """What is answered to the operations, up to the first that is refused in a transaction."""
+    """The results of the operations, up to the first that is refused in a transaction."""
     results: list[Result] = []
     if together:
         with suppress(RequestError), adapter.transaction():

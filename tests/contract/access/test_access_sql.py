@@ -1,4 +1,4 @@
-"""SQL text of callers: narrowed where it is translated, judged by the server, or refused."""
+"""SQL text of callers: narrowed if it is translated, otherwise checked by the server or refused."""
 
 from __future__ import annotations
 

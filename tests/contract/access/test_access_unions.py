@@ -89,7 +89,7 @@ def test_staff_changes_what_is_others_and_gives_it_away(adapter: DatabaseAdapter
 
 
 def test_each_action_has_its_own_list(adapter: DatabaseAdapter) -> None:
-    """A record has to be seen to be deleted: staff deletes its own, and who may delete all deletes what they see."""
+    """Only visible records can be deleted: staff delete own ones; callers that may delete all delete what they see."""
     for identity, gone in ((STAFF, 0), (CLEANER, 0), (BOB, 1), (ADMIN, 2)):
         with acting_as(identity):
             assert adapter.run(Delete("tickets", where=EVERY)).count == gone

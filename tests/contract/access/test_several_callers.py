@@ -1,4 +1,4 @@
-"""One transaction in several names: every operation has the rights of whoever makes it, on every backend alike."""
+"""One transaction with several identities: on every backend, each operation has the rights of its own caller."""
 
 from __future__ import annotations
 

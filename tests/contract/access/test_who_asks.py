@@ -1,4 +1,4 @@
-"""Who each call of an app is, wherever it is made: the table of docs/callers.md, on every backend."""
+"""The identity of each call of an app, by place: the table of docs/callers.md, on every backend."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Ask = Callable[[], None]
 
 
 class Places:
-    """An app that notes who it is at each place; ``who`` asks the database, which gives everybody what is theirs."""
+    """An app that records the identity at each place; ``who`` reads it from the database, which returns own rows."""
 
     def __init__(self, manager: ConnectionManager) -> None:
         self.manager = manager
@@ -113,7 +113,7 @@ def at(place: str) -> Callable[[Callable[[Places], View | None]], Callable[[Plac
 
 
 def doing(work: Callable[[Places], object]) -> Callable[[Places], View | None]:
-    """A view that does something and answers."""
+    """A view that makes a call and returns."""
 
     def prepare(places: Places) -> View:
         def view() -> str:
@@ -258,7 +258,7 @@ def _application(places: Places) -> None:
 
 @pytest.fixture
 def manager(backend: Backend) -> Iterator[ConnectionManager]:
-    """An app's manager of an adapter of its own, as such an adapter stays one that demands callers."""
+    """A manager with a separate adapter for an app, because the adapter keeps requiring callers."""
     adapter = backend.another()
     begin_diaries(adapter)
     manager = ConnectionManager(load_settings(None, ENVIRONMENT="testing"), {"main": adapter})
@@ -272,7 +272,7 @@ def test_the_table_has_every_place() -> None:
 
 @pytest.mark.parametrize("signed_in", [True, False], ids=["ada", "anonymous"])
 def test_who_asks(manager: ConnectionManager, signed_in: bool) -> None:
-    """Whatever an anonymous request does, nothing in it has the application's rights unless the program says so."""
+    """No part of an anonymous request has the application's rights without as_application()."""
     caller = "ada" if signed_in else "anonymous"
     expected = {place: caller if who in {"the caller", "the subscriber"} else who for place, who in TABLE.items()}
     found = {}

@@ -1,4 +1,4 @@
-"""The fault adapter around every backend: what each fault leaves behind, and what the caller is told."""
+"""The fault adapter with every backend: the effect of each fault in the database, and the error for the caller."""
 
 # ruff: noqa: PT012  # a transaction that fails is a block
 
@@ -46,14 +46,14 @@ ONCE: tuple[Operation, ...] = (
     Delete("things", where=Where("id", "eq", "a")),
     Batch((Get("things", "a"), Insert("things", [thing("b")]))),
 )
-"""Writes that must not be sent again once they may have been applied."""
+"""Writes that must not be retried once they may have been applied."""
 
 AGAIN: tuple[Operation, ...] = (
     Upsert("things", [thing("b")]),
     Delete("things", id="a"),
     Batch((Delete("things", id="a"), Upsert("things", [thing("b")]))),
 )
-"""Writes that may be sent as often as one likes."""
+"""Writes that may be retried without limit."""
 
 
 def _kind(operation: Operation) -> str:
@@ -249,5 +249,5 @@ def _outcome(adapter: FaultyAdapter, operation: Operation) -> str:
 
 
 def _state(adapter: FaultyAdapter) -> dict[str, Any]:
-    """What is in the database, asked beside the faults."""
+    """The rows of the database, read without the faults."""
     return {row["id"]: row for row in adapter.inner.table("things").execute()}

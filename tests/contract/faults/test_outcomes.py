@@ -1,4 +1,4 @@
-"""Answers that come around the deadline: what is told of a write is true, and a read is never the caller's mistake.
+"""Responses around the deadline: the reported outcome of a write is true, and a failed read is never a request error.
 
 Each backend gets about ``LATE_WRITES`` writes, 15 by default, and a third as many reads. ``-rP --log-level INFO`` shows
 what was told.
@@ -53,7 +53,7 @@ logger = logging.getLogger(__name__)
 
 AT_ONCE = 8
 EXAMPLES = -(-int(os.environ.get("LATE_WRITES", "15")) // 5)
-"""Each of eight calls, of which at least five are writes as a rule."""
+"""Works of eight calls each, usually with five or more writes."""
 
 SLOW = {
     "sqlite": "insert into notes (id) with recursive n(i) as (select 1 union all select i + 1 from n where i < :steps)"
@@ -154,7 +154,7 @@ def _nested(caller: Caller, name: str, _: Plan) -> None:
 
 
 def _heedless(caller: Caller, name: str, _: Plan) -> None:
-    """One that has less time for a part, and takes no notice when that fails."""
+    """A view that gives a part less time, and ignores its failure."""
     with caller.adapter.transaction():
         _alone(caller, name, _)
         with suppress(BackendError), within(LIMIT / 2):
@@ -243,7 +243,7 @@ def test_what_is_told_at_the_deadline_is_true(backend: Backend, late: Lateness) 
 
 
 def _connect(adapter: DatabaseAdapter, threads: ThreadPoolExecutor) -> None:
-    """Have a connection for each; making one would be most of what is late."""
+    """Open a connection for each call; connecting would be most of the delay."""
 
     def read(_: int) -> None:
         with suppress(BackendError), as_application():
@@ -253,5 +253,5 @@ def _connect(adapter: DatabaseAdapter, threads: ThreadPoolExecutor) -> None:
 
 
 def _reader(backend: Backend, late: Lateness) -> DatabaseAdapter:
-    """An adapter that nothing holds up and that sees the rows."""
+    """An adapter without delays that reads the rows."""
     return backend.adapter if isinstance(late, LateNetwork) or backend.case.capabilities.durable else late.adapter

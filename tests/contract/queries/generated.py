@@ -1,4 +1,4 @@
-"""Random rows and random queries, out of a small world in which they often meet."""
+"""Random rows and queries, from few values, so that queries often match rows."""
 
 from __future__ import annotations
 

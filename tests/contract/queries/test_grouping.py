@@ -1,4 +1,4 @@
-"""Groups: which there are, how many rows each has, and in which order they come."""
+"""Groups: their values, their numbers of rows and their order."""
 
 from __future__ import annotations
 

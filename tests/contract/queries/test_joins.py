@@ -27,7 +27,7 @@ from tests.contract.tables import SCHEMA
 from tests.contract.tables import thing
 
 FEW = 16
-"""Values that a join asks for at once in these tests, instead of the 1,024 that a filter takes."""
+"""The number of values that a join queries at once in these tests, instead of the filter's limit of 1,024."""
 
 MOMENT = datetime(2024, 1, 1, 12, 30, 15, 1, tzinfo=UTC)
 

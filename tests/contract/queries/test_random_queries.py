@@ -28,7 +28,7 @@ WANTED = 1000
 
 @pytest.fixture(scope="module")
 def backends(request: pytest.FixtureRequest) -> Iterator[list[Backend]]:
-    """All of them; memory, which is the first, defines what is right."""
+    """All backends; the first, memory, gives the expected results."""
     with ExitStack() as stack:
         backends = []
         for case in BACKENDS:

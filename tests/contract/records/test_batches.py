@@ -1,4 +1,4 @@
-"""Several operations, all or none."""
+"""Batches: several operations, executed atomically."""
 
 # a transaction that fails is a block
 

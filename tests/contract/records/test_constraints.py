@@ -1,4 +1,4 @@
-"""What the schema refuses: the same on every backend, and all or nothing."""
+"""Constraints of the schema: enforced alike on every backend, and atomically."""
 
 from __future__ import annotations
 

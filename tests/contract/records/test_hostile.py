@@ -1,4 +1,4 @@
-"""Text that means something to SQL, to a format or to a shell is only text."""
+"""Text with special characters of SQL, format strings or shells is stored as plain text."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Writing and reading single records, and what is filled in."""
+"""Writing and reading single records, and the columns that are filled in."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A record in which another program wrote a value that its column cannot have costs itself, and no other."""
+"""A record with an invalid value, written by another program, is unreadable itself, but affects no other record."""
 
 from __future__ import annotations
 
@@ -240,7 +240,7 @@ def test_sql_text_says_which_column_cannot_be_read(backend: Backend, program: Fo
 
 
 def is_plain_in_sql(backend: Backend, column: str) -> bool:
-    """Whether SQL text gives the value as the driver has it, whatever the column is for."""
+    """Whether SQL text returns the driver's value, regardless of the column's type."""
     if backend.adapter.capabilities.sql == "translated":
         return False
     return column != "title" if backend.case.name == "sqlite" else column == "ratio"

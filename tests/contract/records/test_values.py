@@ -1,4 +1,4 @@
-"""Every value comes back as it was stored, and of the same type."""
+"""Every value is read as it was stored, with the same type."""
 
 from __future__ import annotations
 

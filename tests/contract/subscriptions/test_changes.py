@@ -1,4 +1,4 @@
-"""The feed of changes from which subscriptions are made."""
+"""The change feed, on which subscriptions are built."""
 
 # ruff: noqa: PT012  # a transaction that fails is a block
 

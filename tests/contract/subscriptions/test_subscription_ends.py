@@ -1,4 +1,4 @@
-"""How subscriptions end, and that nothing is left of them."""
+"""The end of subscriptions, after which no thread or reference is left."""
 
 from __future__ import annotations
 

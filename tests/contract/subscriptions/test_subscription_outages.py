@@ -1,4 +1,4 @@
-"""Subscriptions whose callback fails, or whose backend does not answer."""
+"""Subscriptions with a failing callback or an unavailable backend."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Subscriptions: what is delivered, to whom and in which order, and what is refused."""
+"""Subscriptions: deliveries, their recipients and order, and refusals."""
 
 # ruff: noqa: PT012  # a transaction that fails is a block
 

@@ -1,4 +1,4 @@
-"""Many threads at one adapter."""
+"""Many threads use one adapter."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ ROUNDS = 6
 
 
 def at_once(work: Callable[[int], Any]) -> list[Any]:
-    """What ``work`` returns in each of the threads, which begin together."""
+    """Call ``work`` in threads that begin together; returns its results."""
     ready = threading.Barrier(THREADS)
 
     def run(number: int) -> Any:
@@ -121,7 +121,7 @@ def test_only_one_thread_gets_a_unique_value(calm: DatabaseAdapter) -> None:
 
 
 def _repeat(work: Callable[[], None]) -> None:
-    """Do ``work`` as often as there are rounds; an attempt that meets a conflict does not count."""
+    """Call ``work`` once per round; attempts that fail in a conflict do not count."""
     done = 0
     for _ in range(500 * ROUNDS):
         try:

@@ -1,4 +1,4 @@
-"""Connecting, disconnecting, and transactions that are left behind."""
+"""Connecting, disconnecting, and abandoned transactions."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ Make = Callable[..., DatabaseAdapter]
 
 @pytest.fixture(params=["bare", "through"])
 def make(request: pytest.FixtureRequest, backend: Backend) -> Iterator[Make]:
-    """Makes adapters of the test's own; they are disconnected at its end."""
+    """Creates adapters for the test and disconnects them at its end."""
     made: list[DatabaseAdapter] = []
 
     def adapter(**config: Any) -> DatabaseAdapter:

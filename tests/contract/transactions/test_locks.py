@@ -1,4 +1,4 @@
-"""``lock=True`` on what a transaction reads: waited for where the backend has locks, else refused unsent."""
+"""``lock=True`` on reads in a transaction: waits on backends with locks, and is refused before it is sent on others."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ def test_a_transaction_locks_what_it_reads_or_is_refused(calm: DatabaseAdapter, 
 @pytest.mark.parametrize("operation", LOCKS, ids=lambda operation: repr(operation)[:50])
 def test_outside_of_a_transaction_there_is_no_lock(calm: DatabaseAdapter, operation: Operation) -> None:
     refusal = InvalidQuery if calm.capabilities.locks else Unsupported
-    with pytest.raises(refusal, match="a lock lasts" if calm.capabilities.locks else "cannot lock"):
+    with pytest.raises(refusal, match="a lock requires a transaction" if calm.capabilities.locks else "cannot lock"):
         calm.run(operation)
 
 
@@ -73,7 +73,7 @@ def test_groups_and_changes_lock_nothing(calm: DatabaseAdapter) -> None:
 
 
 def test_who_locks_first_is_waited_for(calm: DatabaseAdapter) -> None:
-    """Nobody fails: each begins when the one before has ended, and sees what it has left."""
+    """None fails: each begins after the one before has ended, and reads its changes."""
     if not calm.capabilities.locks:
         return
 

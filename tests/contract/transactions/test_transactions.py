@@ -1,4 +1,4 @@
-"""Interactive transactions, at whose end all or nothing has happened."""
+"""Interactive transactions are atomic."""
 
 # ruff: noqa: PT012  # a transaction that fails is a block
 
@@ -219,7 +219,7 @@ def test_open_transactions_are_counted(adapter: DatabaseAdapter) -> None:
 
 
 def test_many_transactions_one_after_another(calm: DatabaseAdapter) -> None:
-    """More than there are permits or connections: each gives back what it held, however it ends."""
+    """More than there are permits or connections: each releases its own, however it ends."""
     for number in range(80):
         transaction = calm.begin_transaction()
         transaction.execute(Insert("notes", [{"id": f"{number:02}"}]), NO_CONTEXT)

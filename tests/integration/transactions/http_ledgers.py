@@ -1,4 +1,4 @@
-"""The ledger on servers that hold no transaction open: a Convex deployment and a Supabase project's HTTP side."""
+"""The ledger on servers without interactive transactions: a Convex deployment and a Supabase project over HTTP."""
 
 from __future__ import annotations
 

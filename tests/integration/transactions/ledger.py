@@ -1,4 +1,4 @@
-"""What the tests of the unit of work work on: accounts, entries, and a look at them from outside."""
+"""The data of the tests of the unit of work: accounts, entries, and an independent connection to read them."""
 
 from __future__ import annotations
 
@@ -197,7 +197,7 @@ def empty_postgresql(database: PostgresDatabase) -> None:
 
 
 def outside_postgresql(database: PostgresDatabase) -> Callable[[str], list[tuple[Any, ...]]]:
-    """Runs a statement on a connection of its own that waits for no lock."""
+    """Runs a statement on a separate connection, without waiting for locks."""
 
     def outside(statement: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(database.dsn, options="-c lock_timeout=1ms") as connection:
@@ -216,7 +216,7 @@ def create_tables(url: str) -> None:
 
 
 def write(database: Database, note: str, account: str = ACCOUNT) -> None:
-    """Make an entry and change the account, so that a lock on it tells of an open transaction."""
+    """Insert an entry and update the account, so that a lock on it reveals an open transaction."""
     database.table("entries").insert({"account_id": account, "note": note}).execute()
     deposit(database, 1)
 

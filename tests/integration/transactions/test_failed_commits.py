@@ -1,4 +1,4 @@
-"""Commits that fail, whose answer is lost, or that come too late: never a success, never repeated by themselves."""
+"""Commits that fail, are late, or lose their response: never reported as a success, never retried automatically."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an app can have done around the commit, and what comes after it."""
+"""Hooks and resources of an app around the commit and after it."""
 
 from __future__ import annotations
 
@@ -250,7 +250,7 @@ def test_outside_a_request_there_is_no_unit() -> None:
 
 
 class Noted:
-    """A resource that notes what becomes of it."""
+    """A resource that records its calls."""
 
     def __init__(self, name: str, notes: list[str], fails: str = "") -> None:
         self._name = name
@@ -273,7 +273,7 @@ class Noted:
 
 
 def joining(notes: list[str], *fails: str) -> None:
-    """Join the resources ``a`` and ``b``, and note what is called."""
+    """Join the resources ``a`` and ``b``, and record their calls."""
     join(Noted("a", notes, *fails))
     join(Noted("b", notes))
     before_commit(lambda: notes.append("before"))

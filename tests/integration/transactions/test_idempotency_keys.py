@@ -1,4 +1,4 @@
-"""A repeated request has one effect and one answer, whenever the transaction meets the key's earlier use."""
+"""A repeated request has one effect and one response, whenever the transaction detects the earlier use of its key."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def faulty(ledger: Ledger) -> Iterator[FaultyAdapter]:
 
 @pytest.fixture
 def doubts() -> list[Fault]:
-    """What the next commits of the shop suffer, one each."""
+    """The faults of the next commits of the shop, one each."""
     return []
 
 

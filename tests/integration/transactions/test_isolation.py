@@ -1,4 +1,4 @@
-"""Requests, threads and requests inside requests keep out of each other's transactions."""
+"""Requests, threads and nested requests do not share transactions."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_a_thread_that_a_view_starts_does_not_join(app: Flask, manager: Connecti
 def test_a_thread_that_the_unit_is_copied_into_is_refused(
     app: Flask, manager: ConnectionManager, ledger: Ledger
 ) -> None:
-    """It would write into the transaction of a request that knows nothing of it."""
+    """It would write in the transaction of a request that is unaware of it."""
 
     def write_in_block() -> None:
         with manager.transaction():

@@ -1,4 +1,4 @@
-"""A request opens what it needs, when it needs it, and lets go as soon as its outcome is known."""
+"""A request takes a transaction only when needed, and releases it as soon as its outcome is known."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Connections that break around the commit: what the client is told, and what the database has.
+"""Connections that break around the commit: the response to the client, and the rows in the database.
 
 A commit that is one request has a key, by which the server knows it when it is sent again: a lost reply is made up
 for. The end of a session cannot be repeated: that reply is reported as lost.
@@ -34,7 +34,7 @@ on_convex = pytest.mark.parametrize("ledger", ["convex"], indirect=True)
 
 
 class LoseFirstReply(LoseReply):
-    """As :class:`LoseReply`, and what is sent again is answered."""
+    """As :class:`LoseReply`, but a retry gets its response."""
 
     async def request(self, link: Link, data: bytes) -> None:
         if self._doomed:

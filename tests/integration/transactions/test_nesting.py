@@ -1,4 +1,4 @@
-"""Transactions inside transactions: the inner one is a part that can be undone alone."""
+"""Nested transactions: the inner one can be rolled back alone."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.integration.transactions.ledger import write
 
 
 class InnerError(Exception):
-    """What ends an inner transaction."""
+    """The exception that ends an inner transaction."""
 
 
 def write_and_fail(database: ConnectionManager | DatabaseAdapter, note: str) -> None:

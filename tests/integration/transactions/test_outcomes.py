@@ -1,4 +1,4 @@
-"""How a request ends decides whether its changes last, whatever Flask makes of it."""
+"""The end of a request decides whether it commits, regardless of the response that Flask makes."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ View = Callable[[], Any]
 
 
 class BusinessError(Exception):
-    """What an app raises and answers itself."""
+    """An exception that the app raises and handles itself."""
 
 
 def fail() -> Any:

@@ -1,4 +1,4 @@
-"""A request reads what it has written, however it asks, before anybody else does."""
+"""A request reads its own uncommitted writes by every kind of query; others do not."""
 
 from __future__ import annotations
 

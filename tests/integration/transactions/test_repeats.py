@@ -1,4 +1,4 @@
-"""A view whose transaction lost a race is carried out anew, as if the attempts before it had not been."""
+"""A view is retried after a conflict, without effects of the failed attempts."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ pytestmark = pytest.mark.parametrize("ledger", ["sqlite"], indirect=True)
 
 
 class Attempts(list[int]):
-    """Counts the attempts of a view, and lets the first ones lose a race."""
+    """Counts the attempts of a view, and makes the first ones fail in a conflict."""
 
     def __init__(self, losing: int = 1) -> None:
         super().__init__()
@@ -232,7 +232,7 @@ def test_it_ends_with_the_deadline_of_the_request(api: Flask) -> None:
 def test_a_view_that_goes_on_after_a_lost_race_does_not_commit(
     api: Flask, manager: ConnectionManager, ledger: Ledger, attempts: Attempts
 ) -> None:
-    """Whoever writes late in a GET, and catches what comes of it."""
+    """A GET view that writes late and catches the error."""
 
     @api.get("/")
     def view() -> str:

@@ -1,4 +1,4 @@
-"""What a request has read still holds when its changes are made; if not, they are not made, and it is told so.
+"""A request's reads are still current when its changes are committed; otherwise they are not, and it gets an error.
 
 SQLite keeps others from writing meanwhile, PostgreSQL shows one moment and lets nobody change what others have changed,
 and what commits in one request is compared with the database by that commit.
@@ -144,7 +144,7 @@ def test_a_savepoint_that_is_undone_does_not_forget_what_was_read(
 
 
 def meeting() -> Callable[[], None]:
-    """Waits for the other of two requests that meet once."""
+    """Lets two requests wait for each other once."""
     barrier = Barrier(2)
 
     def meet() -> None:

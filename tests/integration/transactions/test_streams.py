@@ -1,4 +1,4 @@
-"""A stream is committed before its first byte; what makes it reads as the caller and writes nothing in passing."""
+"""A streamed response is committed before its first byte; its generator reads as the caller, but cannot write."""
 
 from __future__ import annotations
 
