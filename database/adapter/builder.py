@@ -85,9 +85,27 @@ class TableQuery:
         """Insert one row or several, all or none."""
         return self._writing(Insert(self._table, _as_list(rows), returning))
 
-    def upsert(self, rows: Rows, *, returning: bool = True) -> Self:
-        """Insert rows, or update the ones whose id exists."""
-        return self._writing(Upsert(self._table, _as_list(rows), returning))
+    def upsert(
+        self,
+        rows: Rows,
+        *,
+        on_conflict: str | Sequence[str] = (),
+        ignore_duplicates: bool = False,
+        returning: bool = True,
+    ) -> Self:
+        """Insert rows, or update the given columns of those that exist, all or none.
+
+        :param on_conflict: the column by which a row is found to exist, or several, as :meth:`select` takes them; they
+            must be declared unique together. The id by default. An existing row keeps its id, and a row with a null in
+            one of these columns is new.
+        :param ignore_duplicates: leave existing rows as they are; only the inserted ones are returned and counted.
+        :raises InvalidQuery: by :meth:`execute`, for columns that are not declared unique.
+        """
+        by = _names([on_conflict] if isinstance(on_conflict, str) else on_conflict) if on_conflict else ()
+        if by is None:
+            raise InvalidQuery("on_conflict must name columns, not '*'")
+        operation = Upsert(self._table, _as_list(rows), returning, on_conflict=by, ignore_duplicates=ignore_duplicates)
+        return self._writing(operation)
 
     def update(self, values: Record, *, returning: bool = True) -> Self:
         """Change the rows that the filters select; refused without a filter."""

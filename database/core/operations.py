@@ -94,12 +94,15 @@ class Insert(Operation):
 
 @immutable
 class Upsert(Operation):
-    """Insert rows; a row whose id exists updates the given columns of the existing row.
+    """Insert rows; a row whose id exists updates the given columns of the existing row, which keeps its id.
 
     :param verbatim: store the rows exactly as given, with their own versions and times, replacing existing rows as a
         whole; missing columns are filled in as for new rows.
     :param same: columns, present in all rows, whose values an existing row must already have; otherwise
         ``PermissionDenied``.
+    :param on_conflict: the columns by which a row is found to exist, instead of the id; they must be declared unique
+        together. A row with a null in one of them does not exist yet.
+    :param ignore_duplicates: leave existing rows as they are; only the inserted ones are returned and counted.
     """
 
     kind: ClassVar[str] = "upsert"
@@ -108,9 +111,16 @@ class Upsert(Operation):
     returning: bool = True
     verbatim: bool = False
     same: tuple[str, ...] = ()
+    on_conflict: tuple[str, ...] = ()
+    ignore_duplicates: bool = False
 
     @property
     def idempotent(self) -> bool:
+        if self.ignore_duplicates:
+            # Sent again, it would find its own rows, and answer that it had inserted none.
+            return False
+        if self.on_conflict:
+            return all(row.get(name) is not None for row in self.rows for name in self.on_conflict)
         return all("id" in row for row in self.rows)
 
 

@@ -25,6 +25,7 @@ from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.operations import reads_only
+from database.core.query.targets import conflict_columns
 from database.core.query.targets import not_same
 from database.core.query.targets import one_row
 from database.core.query.targets import version_conflict
@@ -177,6 +178,7 @@ class SqlOperations:
 
     def _upsert(self, connection: SqlConnection, operation: Upsert) -> Result:
         table = self._table(operation.table)
+        by = conflict_columns(table.schema, operation)
         columns = complete_rows(table.schema, operation.rows, utc_now())
         names, returning = tuple(columns), table.every_column if operation.returning else ()
         result = Result(count=len(operation.rows))
@@ -185,14 +187,19 @@ class SqlOperations:
             if operation.verbatim and not operation.same and not returning:
                 connection.change_many(table.statements.upsert(names, names, ()).text, encoded)
                 return result
+            parts = []
             for row, values in zip(operation.rows, encoded, strict=True):
-                changed = names if operation.verbatim else replaced_columns(names, row)
-                statement = table.statements.upsert(names, changed, returning, operation.same)
-                part = self._change(connection, table, statement, values, returning)
-                if not part.count:
+                if operation.ignore_duplicates:
+                    statement = table.statements.insert_new(names, returning, by)
+                else:
+                    changed = names if operation.verbatim else replaced_columns(names, row)
+                    statement = table.statements.upsert(names, changed, returning, operation.same, by)
+                parts.append(self._change(connection, table, statement, values, returning))
+                if not parts[-1].count and not operation.ignore_duplicates:
                     raise not_same(operation)
-                result.rows += part.rows
-                result.unreadable = [*result.unreadable, *part.unreadable]
+        result.rows = [row for part in parts for row in part.rows]
+        result.unreadable = [bad for part in parts for bad in part.unreadable]
+        result.count = sum(part.count or 0 for part in parts)
         return result
 
     def _update(self, connection: SqlConnection, operation: Update) -> Result:

@@ -124,9 +124,15 @@ class Statements:
         return self._cached(("insert", columns, returning), build)
 
     def upsert(
-        self, columns: tuple[str, ...], changed: tuple[str, ...], returning: tuple[str, ...], same: tuple[str, ...] = ()
+        self,
+        columns: tuple[str, ...],
+        changed: tuple[str, ...],
+        returning: tuple[str, ...],
+        same: tuple[str, ...] = (),
+        by: tuple[str, ...] = ("id",),
     ) -> Statement:
-        """Insert a row, or if its id exists, update ``changed`` and increment the version. Values: one per column.
+        """Insert a row, or if a row has its values of ``by``, update ``changed`` and increment the version. Values: one
+        per column.
 
         A version in ``changed`` is set instead. An existing row that differs in a column of ``same`` is not changed.
         """
@@ -135,14 +141,23 @@ class Statements:
             statement = self._insert(columns, _Params())
             values = self._next_version() | {name: statement.excluded[name] for name in changed}
             if not values:
-                values = {"id": statement.excluded["id"]}
+                values = {by[0]: statement.excluded[by[0]]}
             equal = [self._source.c[name] == statement.excluded[name] for name in same]
             statement = statement.on_conflict_do_update(
-                index_elements=[self._source.c.id], set_=values, where=sa.and_(*equal) if equal else None
+                index_elements=self._named(by), set_=values, where=sa.and_(*equal) if equal else None
             )
             return self._returning(statement, returning)
 
-        return self._cached(("upsert", columns, changed, returning, same), build)
+        return self._cached(("upsert", columns, changed, returning, same, by), build)
+
+    def insert_new(self, columns: tuple[str, ...], returning: tuple[str, ...], by: tuple[str, ...]) -> Statement:
+        """Insert unless a row has the values of ``by``; a value per column."""
+
+        def build() -> Any:
+            statement = self._insert(columns, _Params()).on_conflict_do_nothing(index_elements=self._named(by))
+            return self._returning(statement, returning)
+
+        return self._cached(("insert_new", columns, returning, by), build)
 
     def update(self, columns: tuple[str, ...], where: Shape | None, returning: tuple[str, ...]) -> Statement:
         """Update rows. Values: one per column, then those of the filter."""
@@ -191,18 +206,21 @@ class Statements:
     def _source(self) -> sa.Table:
         return self._schema.source
 
+    def _named(self, columns: tuple[str, ...]) -> list[sa.Column[Any]]:
+        return [self._source.c[name] for name in columns]
+
     def _select(self, columns: tuple[str, ...]) -> sa.Select[Any]:
-        return sa.select(*[self._source.c[name] for name in columns])
+        return sa.select(*self._named(columns))
 
     def _grouped(self, statement: sa.Select[Any], group: tuple[str, ...]) -> sa.Select[Any]:
-        return statement.select_from(self._source).group_by(*[self._source.c[name] for name in group])
+        return statement.select_from(self._source).group_by(*self._named(group))
 
     def _insert(self, columns: tuple[str, ...], params: _Params) -> Any:
         values = {name: params.next(self._source.c[name].type) for name in columns}
         return self._dialect.insert(self._source).values(values)
 
     def _returning(self, statement: Any, columns: tuple[str, ...]) -> Any:
-        return statement.returning(*[self._source.c[name] for name in columns]) if columns else statement
+        return statement.returning(*self._named(columns)) if columns else statement
 
     def _next_version(self) -> dict[str, Any]:
         return {"version": self._source.c.version + sa.literal_column("1")} if self._schema.versioned else {}

@@ -34,6 +34,7 @@ from tests.contract.tables import create_tables
 from tests.contract.tables import diaries
 from tests.contract.tables import metadata
 from tests.contract.tables import prices
+from tests.contract.tables import seats
 from tests.contract.tables import tickets
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
@@ -121,7 +122,7 @@ def supabase_database(server: PostgresServer) -> PostgresDatabase:
 def protect(database: PostgresDatabase) -> None:
     """Give the tables that are not for everybody the policies that a migration gives them."""
     with psycopg.connect(database.dsn, autocommit=True) as connection:
-        for table in (diaries, prices, tickets):
+        for table in (diaries, prices, seats, tickets):
             for statement in row_security.table_statements(table):
                 connection.execute(statement.encode())
 

@@ -89,6 +89,19 @@ tickets = sa.Table(
     },
 )
 
+# Found by their place as well as by their id.
+seats = sa.Table(
+    "seats",
+    metadata,
+    *record_columns(),
+    sa.Column("owner_id", text(255), nullable=False),
+    sa.Column("room", text(255)),
+    sa.Column("number", sa.BigInteger),
+    sa.Column("title", text()),
+    sa.UniqueConstraint("room", "number"),
+    info={"access": OWN_ROWS, "owner": "owner_id"},
+)
+
 SCHEMA = Schema.of(metadata)
 
 

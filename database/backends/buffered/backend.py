@@ -95,7 +95,7 @@ class BufferedBackend(Backend):
         try:
             return self._transact(send, operation, context)
         except ConstraintViolated as error:
-            if not isinstance(operation, Insert | Upsert):
+            if not isinstance(operation, Insert | Upsert) or getattr(operation, "ignore_duplicates", False):
                 error.row = None
             raise
 

@@ -27,7 +27,9 @@ from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.query.filters import BY_ID
 from database.core.query.filters import Where
+from database.core.query.targets import conflict_columns
 from database.core.query.targets import target
+from database.core.query.targets import with_values
 from database.core.query.validation import MAX_IN
 from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
@@ -137,8 +139,15 @@ class Party:
         return query.limit + (query.offset or 0) + len(self._replica.changed(query.table))
 
     def _load_upserted(self, operation: Upsert, context: Context) -> None:
-        complete_rows(self._schema.table(operation.table), operation.rows, utc_now())
-        self._load_records(operation.table, [row["id"] for row in operation.rows if "id" in row], context)
+        table = self._schema.table(operation.table)
+        by = conflict_columns(table, operation)
+        columns = complete_rows(table, operation.rows, utc_now())
+        if by == ("id",):
+            self._load_records(operation.table, [row["id"] for row in operation.rows if "id" in row], context)
+        elif columns.keys() >= set(by):
+            # A range, because a row with one of the values must not come in unnoticed.
+            for where in with_values(by, [columns[name] for name in by]):
+                self._load_range(table, Select(table.name, where=where, order=BY_ID), context)
 
     def _load_updated(self, operation: Update, context: Context) -> None:
         new_values(self._schema.table(operation.table), operation.values, utc_now())
@@ -170,6 +179,8 @@ class Party:
 
 def _named(operation: Operation) -> list[object] | None:
     """The ids of the records that an operation targets; None if it selects them by a filter."""
+    if getattr(operation, "on_conflict", ()):
+        return None
     if isinstance(operation, Insert | Upsert):
         rows: Sequence[Any] = operation.rows
         return [row.get("id") for row in rows if isinstance(row, Mapping)]

@@ -39,6 +39,7 @@ from database.core.operations import Upsert
 from database.core.query.filters import Filter
 from database.core.query.filters import conditions
 from database.core.query.steps import Steps
+from database.core.query.targets import conflict_columns
 from database.core.query.targets import not_same
 from database.core.query.targets import one_row
 from database.core.query.targets import target
@@ -117,19 +118,26 @@ class Tables:
         schema = self._schema.table(operation.table)
         rows = as_rows(complete_rows(schema, operation.rows, utc_now()))
         for index, row in enumerate(rows):
-            if row["id"] in self._rows[schema.name]:
-                raise _duplicate(f"{schema.name}.id", index)
+            self._refuse_known_id(schema, row, index)
             self._store(schema, row, index)
         return Result(rows if operation.returning else [], len(rows))
 
+    def _refuse_known_id(self, schema: TableSchema, row: Row, index: int) -> None:
+        if row["id"] in self._rows[schema.name]:
+            raise _duplicate(f"{schema.name}.id", index)
+
     def _upsert(self, operation: Upsert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        table = self._rows[schema.name]
+        by = conflict_columns(schema, operation)
         completed = as_rows(complete_rows(schema, operation.rows, utc_now()))
         result = []
         for index, (given, row) in enumerate(zip(operation.rows, completed, strict=True)):
-            existing = table.get(row["id"])
-            if existing is not None and any(existing[name] != row[name] for name in operation.same):
+            existing = self._existing(schema, by, row)
+            if existing is None:
+                self._refuse_known_id(schema, row, index)
+            elif operation.ignore_duplicates:
+                continue
+            elif any(existing[name] != row[name] for name in operation.same):
                 raise not_same(operation)
             if existing is not None and not operation.verbatim:
                 changed = {name: row[name] for name in replaced_columns(tuple(row), given)}
@@ -137,7 +145,17 @@ class Tables:
             else:
                 result.append(row)
             self._store(schema, result[-1], index)
-        return Result(result if operation.returning else [], len(completed))
+        return Result(result if operation.returning else [], len(result))
+
+    def _existing(self, schema: TableSchema, by: tuple[str, ...], row: Row) -> Row | None:
+        """The stored row that has the values of ``row`` in the columns ``by``, which are unique."""
+        rows = self._rows[schema.name]
+        if by == ("id",):
+            return rows.get(row["id"])
+        wanted = [row.get(name) for name in by]
+        if None in wanted:
+            return None
+        return next((other for other in rows.values() if [other[name] for name in by] == wanted), None)
 
     def _update(self, operation: Update, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from database.core.errors import Conflict
@@ -13,11 +15,17 @@ from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.query.filters import And
 from database.core.query.filters import Filter
+from database.core.query.filters import Or
 from database.core.query.filters import Where
+from database.core.query.validation import MAX_IN
+from database.core.query.validation import MAX_PARTS
 from database.core.query.validation import checked_filter
 from database.core.query.validation import checked_id
 from database.core.tables.schema import TableSchema
+from database.core.tables.uniqueness import unique_sets
 from database.core.tables.values import INTEGER_MAX
+
+_BY_ID = ("id",)
 
 
 def target(schema: TableSchema, operation: Update | Delete) -> Filter:
@@ -50,9 +58,52 @@ def one_row(schema: TableSchema, operation: Update | Delete) -> Filter:
     return by_id if where is None else And((by_id, where))
 
 
+def conflict_columns(schema: TableSchema, operation: Upsert) -> tuple[str, ...]:
+    """Return the columns by which an upsert finds existing rows.
+
+    :raises InvalidQuery: unless they are the id, or declared unique together.
+    """
+    if not operation.on_conflict:
+        return _BY_ID
+    if operation.verbatim:
+        raise InvalidQuery("on_conflict cannot be combined with verbatim; leave out one of them")
+    names = tuple([schema.column(name).name for name in operation.on_conflict])
+    known = list(dict.fromkeys(unique_sets(schema.source)))
+    if sorted(names) not in map(sorted, known):
+        choice = "; ".join(", ".join(columns) for columns in known)
+        raise InvalidQuery(
+            f"on_conflict of table {schema.name!r} must be one of its unique sets of columns ({choice}), not"
+            f" {', '.join(names)}"
+        )
+    if any(not schema.columns[name].kind.comparable for name in names):
+        raise InvalidQuery("on_conflict cannot name a JSON column")
+    return names
+
+
+def with_values(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> Iterator[Filter]:
+    """Yield the filters that together select the rows with one of several combinations of values, none of them null.
+
+    :param values: for each column its values, one per combination.
+    """
+    combinations = [found for found in dict.fromkeys(zip(*values, strict=True)) if None not in found]
+    if len(columns) == 1:
+        for start in range(0, len(combinations), MAX_IN):
+            yield Where(columns[0], "in", tuple([value for (value,) in combinations[start : start + MAX_IN]]))
+        return
+    most = MAX_PARTS // (2 * (len(columns) + 1))
+    for start in range(0, len(combinations), most):
+        some = combinations[start : start + most]
+        equal = [
+            And(tuple([Where(name, "eq", value) for name, value in zip(columns, one, strict=True)])) for one in some
+        ]
+        # The first condition says nothing more, but it can be looked up in an index.
+        yield And((Where(columns[0], "in", tuple(dict.fromkeys(one[0] for one in some))), Or(tuple(equal))))
+
+
 def not_same(operation: Upsert) -> PermissionDenied:
     """The error for an upsert whose existing row differs in one of the ``same`` columns."""
-    message = f"a record of table {operation.table!r} with this id already exists and belongs to another user"
+    by = ", ".join(operation.on_conflict) or "id"
+    message = f"a record of table {operation.table!r} with this {by} already exists and belongs to another user"
     return PermissionDenied(message, operation=operation.kind)
 
 

@@ -40,6 +40,11 @@ limits = st.one_of(st.none(), st.integers(0, 3))
 operations: st.SearchStrategy[Operation] = st.one_of(
     st.builds(lambda row: Insert("things", [row]), things),
     st.builds(lambda row: Upsert("things", [row]), things),
+    st.builds(
+        lambda rows, ignored: Upsert("things", rows, on_conflict=("code",), ignore_duplicates=ignored),
+        st.lists(things, min_size=1, max_size=3),
+        st.booleans(),
+    ),
     st.builds(lambda name, rank: Update("things", {"rank": rank}, id=name), ids, ranks),
     st.builds(lambda where, rank: Update("things", {"rank": rank}, where=where), by_rank, ranks),
     st.builds(lambda name: Delete("things", id=name, returning=True), ids),
