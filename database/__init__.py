@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from database.core.errors import PermissionDenied
     from database.core.errors import RequestError
     from database.core.errors import SerializationFailure
+    from database.core.errors import SeveralRows
     from database.core.errors import TimedOut
     from database.core.errors import TransactionError
     from database.core.errors import Unavailable
@@ -104,8 +105,8 @@ else:
         "core.errors": (
             *("BackendError", "CallerMissing", "CircuitOpen", "Conflict", "ConnectFailed", "ConstraintViolated"),
             *("DataError", "InvalidQuery", "InvalidRow", "NotFound", "OutcomeUnknown", "PermissionDenied"),
-            *("RequestError", "SerializationFailure", "TimedOut", "TransactionError", "Unavailable"),
-            *("UnreadableRecord", "Unsupported"),
+            *("RequestError", "SerializationFailure", "SeveralRows", "TimedOut", "TransactionError"),
+            *("Unavailable", "UnreadableRecord", "Unsupported"),
         ),
         "core.operations": ("Batch", "Delete", "Get", "Insert", "Operation", "Select", "Update", "Upsert"),
         "core.query.filters": ("And", "Filter", "Not", "Or", "Order", "Where"),
@@ -169,6 +170,7 @@ __all__ = [
     "Schema",
     "Select",
     "SerializationFailure",
+    "SeveralRows",
     "SupabaseAdapter",
     "SupabaseDirectAdapter",
     "SyncManager",

@@ -5,6 +5,9 @@
     formula=eq.H2O            name=not.like.wat*         id=in.(a,b,"c,d")        formula=is.null
     properties=cs.{"mass":18} or=(name.eq.water,and(version.gt.2,formula.not.is.null))
 
+``is.null``, ``is.true`` and ``is.false`` are never unknown, so ``not.is.true`` selects nulls, too. A column with the
+name of a parameter, such as ``order``, is named in double quotes: ``"order"=eq.3``.
+
 Inside ``or=(…)``, ``and=(…)`` and ``in.(…)``, a value with a comma or parentheses must be in double quotes. A backslash
 in the quotes escapes the next character.
 """
@@ -24,6 +27,9 @@ from database import TableSchema
 from database import Where
 from database.core.query.filters import Operator
 from database.core.query.filters import conditions
+from database.core.query.filters import is_exactly
+from database.core.tables.values import BOOLEAN
+from database.core.tables.values import TIMESTAMP
 
 MAX_CONDITIONS = 100
 MAX_DEPTH = 16
@@ -36,11 +42,13 @@ GROUPS = frozenset({"and", "or", "not.and", "not.or"})
 _OPERATORS: dict[str, Operator] = {
     **{name: name for name in ("eq", "neq", "gt", "gte", "lt", "lte", "in", "like", "ilike", "contains")},
     "cs": "contains",
-    "is": "is_null",
 }
+_IS: dict[str, bool | None] = {"null": None, "true": True, "false": False}
 _GROUP = re.compile(r"(?P<negated>not\.)?(?P<joint>and|or)\((?P<inner>.*)\)", re.S)
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"', re.S)
 _ESCAPED = re.compile(r"\\(.)", re.S)
+_LOST_PLUS = re.compile(r"[Tt ]\d\d(:?\d\d){1,2}([.,]\d+)? \d\d(:?\d\d)?$")
+"""The end of a timestamp whose plus sign became a blank."""
 
 
 def checked_filters(filters: list[Filter]) -> Filter | None:
@@ -70,7 +78,7 @@ def condition(schema: TableSchema, name: str, text: str) -> Filter:
 
     :raises InvalidQuery: if it is malformed; names the problem.
     """
-    return _condition(schema, name, text, in_group=False)
+    return _condition(schema, _unquoted(name), text, in_group=False)
 
 
 def _group(schema: TableSchema, match: re.Match[str], depth: int) -> Filter:
@@ -84,8 +92,8 @@ def _group(schema: TableSchema, match: re.Match[str], depth: int) -> Filter:
 def _member(schema: TableSchema, text: str, depth: int) -> Filter:
     match = _GROUP.fullmatch(text)
     if match is None:
-        name, _, rest = text.partition(".")
-        return _condition(schema, name, rest, in_group=True)
+        end = _end_of_quotes(text, 0) if text.startswith('"') else len(text.partition(".")[0])
+        return _condition(schema, _unquoted(text[:end]), text[end + 1 :], in_group=True)
     if depth == 0:
         raise InvalidQuery(f"conditions must be nested at most {MAX_DEPTH} levels deep")
     return _group(schema, match, depth)
@@ -95,20 +103,26 @@ def _condition(schema: TableSchema, name: str, text: str, *, in_group: bool) -> 
     column = schema.column(name)
     positive = text.removeprefix("not.")
     operator, dot, value = positive.partition(".")
-    if operator not in _OPERATORS or not dot:
-        known = ", ".join(_OPERATORS)
+    if operator not in {*_OPERATORS, "is"} or not dot:
+        known = ", ".join((*_OPERATORS, "is"))
         raise InvalidQuery(
             f"the condition on column {name!r} must have the form operator.value, such as eq.1; operators are {known}"
         )
-    where = _where(column, _OPERATORS[operator], _unquoted(value) if in_group else value)
+    operand = _unquoted(value) if in_group else value
+    where = _is(column, operand) if operator == "is" else _where(column, _OPERATORS[operator], operand)
     return where if positive == text else Not(where)
 
 
+def _is(column: Column, text: str) -> Filter:
+    if text == "not_null":
+        return Where(column.name, "is_null", False)
+    if text not in _IS or (text != "null" and column.kind is not BOOLEAN):
+        of_truth = ", is.true or is.false" if column.kind is BOOLEAN else ""
+        raise InvalidQuery(f"the condition on column {column.name!r} must be is.null, is.not_null{of_truth}")
+    return is_exactly(column.name, _IS[text])
+
+
 def _where(column: Column, operator: Operator, text: str) -> Where:
-    if operator == "is_null":
-        if text not in {"null", "not_null"}:
-            raise InvalidQuery(f"the condition on column {column.name!r} must be is.null or is.not_null")
-        return Where(column.name, operator, text == "null")
     if operator == "in":
         return Where(column.name, operator, tuple(_value(column, _unquoted(part)) for part in _listed(column, text)))
     if operator in {"like", "ilike"}:
@@ -120,7 +134,9 @@ def _value(column: Column, text: str) -> Any:
     try:
         return column.kind.parse(text)
     except ValueError as error:
-        raise InvalidQuery(f"column {column.name!r} {error}") from None
+        lost = column.kind is TIMESTAMP and _LOST_PLUS.search(text)
+        hint = "; a plus sign in a URL is a blank: write it as %2B, or the time in UTC with Z" if lost else ""
+        raise InvalidQuery(f"column {column.name!r} {error}{hint}") from None
 
 
 def _listed(column: Column, text: str) -> list[str]:

@@ -31,6 +31,9 @@ DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000
 
 _SINGLES = frozenset({"select", "order", "limit", "offset", "cursor", "count"})
+_RESERVED = _SINGLES | filters.GROUPS
+"""Parameters that are no column. A condition on a column of such a name has the name in quotes."""
+
 _DIRECTIONS = {"asc": False, "desc": True}
 _NULLS: dict[str, Nulls] = {"nullsfirst": "first", "nullslast": "last"}
 
@@ -82,6 +85,17 @@ def read_listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listin
 
     :raises InvalidQuery: for an unknown, repeated or malformed parameter; names it.
     """
+    try:
+        return _listing(schema, parameters)
+    except InvalidQuery as error:
+        hidden = sorted(_RESERVED & parameters.keys() & schema.columns.keys())
+        if not hidden:
+            raise
+        name = hidden[0]
+        raise InvalidQuery(f'{error}; to name the column {name!r} in a condition, write "{name}"=eq.value') from None
+
+
+def _listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listing:
     singles = _singles(parameters)
     order = _order(singles.get("order"))
     keys = complete_order(order)

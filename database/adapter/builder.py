@@ -8,10 +8,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from typing import Any
+from typing import Literal
 from typing import Protocol
 from typing import Self
 
+from database.adapter.filtering import FilteredQuery
 from database.adapter.joins import Join
 from database.adapter.joins import embedded
 from database.adapter.transactions import BoundAdapter
@@ -27,13 +28,11 @@ from database.core.operations import Record
 from database.core.operations import Select
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query.filters import And
 from database.core.query.filters import Filter
 from database.core.query.filters import Nulls
-from database.core.query.filters import Operator
 from database.core.query.filters import Order
-from database.core.query.filters import Where
 from database.core.result import Result
+from database.core.result import SingleResult
 
 Rows = Record | Sequence[Record]
 
@@ -49,7 +48,7 @@ class Runner(Protocol):
         """Carry out ``operation``."""
 
 
-class TableQuery:
+class TableQuery(FilteredQuery):
     """One query on one table; nothing is sent before :meth:`execute`.
 
     Without another verb it selects. Filters are joined by *and*; :meth:`where` takes any
@@ -67,18 +66,21 @@ class TableQuery:
         self._offset: int | None = None
         self._count = False
         self._lock = False
+        self._single: Literal["one", "one or none"] | None = None
         self._group: tuple[str, ...] = ()
         self._joins: tuple[Join, ...] = ()
 
     # Verbs
 
-    def select(self, *columns: str, count: bool = False) -> Self:
+    def select(self, *columns: str, count: bool | str | None = False) -> Self:
         """Choose columns, as arguments or in one comma-separated text; all for none or ``"*"``.
 
-        :param count: also count all rows that match.
+        :param count: True or ``"exact"`` to count all rows that match as well.
         """
+        if count not in (None, False, True, "exact"):
+            raise InvalidQuery('count must be True or "exact"')
         self._columns = _names(columns)
-        self._count = count
+        self._count = bool(count)
         return self
 
     def insert(self, rows: Rows, *, returning: bool = True) -> Self:
@@ -115,58 +117,7 @@ class TableQuery:
         """Take away the rows that the filters select; refused without a filter."""
         return self._writing(Delete(self._table, returning=returning))
 
-    # Filters
-
-    def eq(self, column: str, value: Any) -> Self:
-        """The column equals the value."""
-        return self._filter(column, "eq", value)
-
-    def neq(self, column: str, value: Any) -> Self:
-        """The column is not null and differs from the value."""
-        return self._filter(column, "neq", value)
-
-    def gt(self, column: str, value: Any) -> Self:
-        """The column is greater than the value."""
-        return self._filter(column, "gt", value)
-
-    def gte(self, column: str, value: Any) -> Self:
-        """The column is the value or greater."""
-        return self._filter(column, "gte", value)
-
-    def lt(self, column: str, value: Any) -> Self:
-        """The column is less than the value."""
-        return self._filter(column, "lt", value)
-
-    def lte(self, column: str, value: Any) -> Self:
-        """The column is the value or less."""
-        return self._filter(column, "lte", value)
-
-    def in_(self, column: str, values: Sequence[Any]) -> Self:
-        """The column equals one of the values."""
-        return self._filter(column, "in", values)
-
-    def is_null(self, column: str, wanted: bool = True) -> Self:
-        """The column is null, or with False is not."""
-        return self._filter(column, "is_null", wanted)
-
-    def like(self, column: str, pattern: str) -> Self:
-        """The text matches a pattern of ``%`` and ``_``, upper and lower case told apart."""
-        return self._filter(column, "like", pattern)
-
-    def ilike(self, column: str, pattern: str) -> Self:
-        """The text matches a pattern; A to Z equal a to z."""
-        return self._filter(column, "ilike", pattern)
-
-    def contains(self, column: str, part: Any) -> Self:
-        """The text contains a substring, or the JSON contains the given JSON."""
-        return self._filter(column, "contains", part)
-
-    def where(self, condition: Filter) -> Self:
-        """Any condition, such as ``Where("a", "eq", 1) | Where("b", "gt", 2)``."""
-        self._filters.append(condition)
-        return self
-
-    # Range
+    # Order and range
 
     def order(self, column: str, direction: str = "asc", *, desc: bool = False, nulls: Nulls | None = None) -> Self:
         """Sort by a column, after the ones named before; the id is the last key by itself.
@@ -186,6 +137,29 @@ class TableQuery:
     def offset(self, count: int) -> Self:
         """Leave out the first ``count`` rows."""
         self._offset = count
+        return self
+
+    def range(self, first: int, last: int) -> Self:
+        """Return the rows from the place ``first`` to the place ``last``, both included; the first place is 0."""
+        if type(first) is not int or type(last) is not int or not 0 <= first <= last:
+            raise InvalidQuery("range must have two integers: the place of the first row and that of the last one")
+        return self.offset(first).limit(last - first + 1)
+
+    def single(self) -> Self:
+        """Have exactly one row: ``data`` of the result is that row.
+
+        :raises NotFound: by :meth:`execute`, if there is none.
+        :raises SeveralRows: by :meth:`execute`, if there are several.
+        """
+        self._single = "one"
+        return self
+
+    def maybe_single(self) -> Self:
+        """Have one row or none: ``data`` of the result is that row, or None.
+
+        :raises SeveralRows: by :meth:`execute`, if there are several.
+        """
+        self._single = "one or none"
         return self
 
     def lock(self) -> Self:
@@ -234,8 +208,10 @@ class TableQuery:
     def execute(self) -> Result:
         """Send the query. :raises InvalidQuery: if its parts do not go together."""
         if self._joins and self._write is None:
-            return embedded(self._runner.run, self._runner.adapter.schema, self._selection(), self._joins)
-        return self._runner.run(self.operation())
+            result = embedded(self._runner.run, self._runner.adapter.schema, self._selection(), self._joins)
+        else:
+            result = self._runner.run(self.operation())
+        return result if self._single is None else SingleResult.of(result, self._table, required=self._single == "one")
 
     def subscribe(self, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
         """Have ``callback(rows)`` called with the present result, and again after a commit that changed it.
@@ -277,8 +253,8 @@ class TableQuery:
     def _followed(self) -> Select:
         if self._write is not None:
             raise InvalidQuery(f"{self._write.kind} has no result that could be followed")
-        if self._count or self._lock:
-            raise InvalidQuery("a subscription delivers rows and no total count, and locks nothing")
+        if self._count or self._lock or self._single:
+            raise InvalidQuery("a subscription delivers rows, without count, lock, single and maybe_single")
         return self._selection()
 
     def _selection(self) -> Select:
@@ -287,9 +263,10 @@ class TableQuery:
         return Select(
             self._table,
             self._columns,
-            self._where(),
+            self._condition(),
             tuple(self._order),
-            self._limit,
+            # A second row is enough to know that there are several.
+            2 if self._single and self._limit is None else self._limit,
             self._offset,
             count=self._count,
             group=self._group,
@@ -297,11 +274,11 @@ class TableQuery:
         )
 
     def _change(self, write: Insert | Upsert | Update | Delete) -> Operation:
-        where = self._where()
+        where = self._condition()
         if self._order or self._limit is not None or self._offset is not None:
             raise InvalidQuery(f"{write.kind} takes no order, limit or offset")
-        if self._group or self._joins or self._lock:
-            raise InvalidQuery(f"{write.kind} takes no group, join or lock")
+        if self._group or self._joins or self._lock or self._single:
+            raise InvalidQuery(f"{write.kind} takes no group, join, lock or single")
         if isinstance(write, Insert | Upsert):
             if where is not None:
                 raise InvalidQuery(f"{write.kind} takes no filter")
@@ -311,15 +288,6 @@ class TableQuery:
         if isinstance(write, Update):
             return Update(self._table, write.values, where=where, returning=write.returning)
         return Delete(self._table, where=where, returning=write.returning)
-
-    def _where(self) -> Filter | None:
-        if len(self._filters) > 1:
-            return And(tuple(self._filters))
-        return self._filters[0] if self._filters else None
-
-    def _filter(self, column: str, operator: Operator, value: Any) -> Self:
-        self._filters.append(Where(column, operator, value))
-        return self
 
     def _writing(self, operation: Insert | Upsert | Update | Delete) -> Self:
         if self._write is not None:

@@ -22,7 +22,8 @@
         │   └── SerializationFailure  a concurrent transaction came first; retrying the whole transaction may succeed
         ├── ConstraintViolated  unique, foreign key, not null or check
         ├── InvalidQuery        unknown column, wrong type, malformed filter
-        │   └── InvalidRow      a row that does not fit its table; names the row and the column
+        │   ├── InvalidRow      a row that does not fit its table; names the row and the column
+        │   └── SeveralRows     a query that must select one row selects more
         ├── Unsupported         the backend lacks a capability
         ├── PermissionDenied    the access rules refuse this identity
         └── TransactionError    the transaction has ended, was aborted or belongs to another backend
@@ -235,6 +236,10 @@ class InvalidRow(InvalidQuery):
         super().__init__(message)
         self.row = row
         self.column = column
+
+
+class SeveralRows(InvalidQuery):
+    """The query selects several rows, but must select one row or none."""
 
 
 class Unsupported(RequestError):

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
 
+from database.core.errors import NotFound
+from database.core.errors import SeveralRows
 from database.core.tables.unreadable import Unreadable
 
 Row = dict[str, Any]
@@ -45,8 +47,8 @@ class Result:
     moments: int = 1
 
     @property
-    def data(self) -> list[Row]:
-        """The rows, under the name that Supabase's client uses."""
+    def data(self) -> Any:
+        """The rows, under the name that Supabase's client uses; of a :class:`SingleResult` the row."""
         return self.rows
 
     @property
@@ -68,3 +70,31 @@ class Result:
 
     def __len__(self) -> int:
         return len(self.rows)
+
+
+class SingleResult(Result):
+    """The result of a query for one row at most."""
+
+    __slots__ = ()
+
+    @classmethod
+    def of(cls, result: Result, table: str, *, required: bool) -> SingleResult:
+        """The same result, if it has no more rows than it may have.
+
+        :param required: whether it must have a row.
+        :raises NotFound: if it has none and must.
+        :raises SeveralRows: if it has more than one.
+        :raises UnreadableRecord: if its row cannot be read.
+        """
+        found = len(result.rows) + len(result.unreadable)
+        if found > 1:
+            raise SeveralRows(f"the query of table {table!r} selects several rows, but must select one")
+        single = cls(result.rows, result.count, result.source, result.stale_for, unreadable=result.unreadable)
+        if single.data is None and required:
+            raise NotFound(f"the query of table {table!r} selects no row, but must select one")
+        return single
+
+    @property
+    def data(self) -> Row | None:
+        """The row, or None."""
+        return self.first

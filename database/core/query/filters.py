@@ -93,6 +93,15 @@ BY_ID: tuple[Order, ...] = (Order("id"),)
 """The complete order of a query that says nothing of one."""
 
 
+def is_exactly(column: str, value: bool | None) -> Filter:
+    """Return the filter for SQL's ``IS NULL``, ``IS TRUE`` and ``IS FALSE``. They are never unknown: under ``Not``, the
+    last two select nulls, too.
+    """
+    if value is None:
+        return Where(column, "is_null", True)
+    return And((Where(column, "is_null", False), Where(column, "eq", value)))
+
+
 def conditions(where: Filter | None) -> Iterator[Where]:
     """Yield every comparison of a filter, depth first."""
     if isinstance(where, Where):
