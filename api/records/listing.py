@@ -25,6 +25,9 @@ from database import TableSchema
 from database.core.query.filters import Nulls
 from database.core.query.filters import after
 from database.core.query.filters import complete_order
+from database.core.query.selection import EVERYTHING
+from database.core.query.selection import Selection
+from database.core.query.selection import read_selection
 from database.core.tables.values import INTEGER
 
 DEFAULT_LIMIT = 100
@@ -44,16 +47,17 @@ class Listing:
 
     The query that reads it checks columns, filters and order.
 
-    :ivar columns: the columns to return; None for all.
+    :ivar selection: the columns and the related rows to return.
     :ivar where: the filters, without the cursor's.
     :ivar order: the sort keys of the request.
     :ivar keys: the complete sort keys, the id last.
     :ivar last: the values of ``keys`` in the row before the page; None for the first page.
     :ivar count: whether to count all matching rows.
+    :ivar linking: the columns by which related rows are found.
     """
 
     table: str
-    columns: tuple[str, ...] | None
+    selection: Selection
     where: Filter | None
     order: tuple[Order, ...]
     keys: tuple[Order, ...]
@@ -61,6 +65,7 @@ class Listing:
     offset: int | None
     last: tuple[Any, ...] | None
     count: bool
+    linking: tuple[str, ...] = ()
 
     def filter_behind(self, last: tuple[Any, ...] | None) -> Filter | None:
         """The filters for the rows after a row with these sort key values; for None, for all rows."""
@@ -71,8 +76,8 @@ class Listing:
 
     @property
     def fetched_columns(self) -> tuple[str, ...] | None:
-        """The columns to return and the sort keys, which the next cursor needs."""
-        return with_columns(self.columns, [key.column for key in self.keys])
+        """The columns to return, those that related rows need, and the sort keys, which the next cursor needs."""
+        return with_columns(self.selection.columns, [*self.linking, *[key.column for key in self.keys]])
 
     def cursor_behind(self, last: tuple[Any, ...]) -> str:
         """The cursor of the page after a row with these sort key values."""
@@ -104,7 +109,7 @@ def _listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listing:
         raise InvalidQuery("cursor and offset cannot be combined; use one of them")
     return Listing(
         schema.name,
-        _columns(singles.get("select")),
+        _selection(singles.get("select")),
         filters.checked_filters(_filters(schema, parameters)),
         order,
         keys,
@@ -115,10 +120,10 @@ def _listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listing:
     )
 
 
-def read_columns(parameters: MultiDict[str, str]) -> tuple[str, ...] | None:
-    """The columns to return of a record; None for all. :raises InvalidQuery: for any parameter except ``select``."""
+def read_record_selection(parameters: MultiDict[str, str]) -> Selection:
+    """What to return of a record. :raises InvalidQuery: for any parameter except ``select``."""
     refuse_parameters(parameters, allowed=("select",))
-    return _columns(_singles(parameters).get("select"))
+    return _selection(_singles(parameters).get("select"))
 
 
 def with_columns(columns: tuple[str, ...] | None, more: Sequence[str]) -> tuple[str, ...] | None:
@@ -156,8 +161,8 @@ def _filters(schema: TableSchema, parameters: MultiDict[str, str]) -> list[Filte
     return found
 
 
-def _columns(text: str | None) -> tuple[str, ...] | None:
-    return None if text is None or text == "*" else tuple(text.split(","))
+def _selection(text: str | None) -> Selection:
+    return EVERYTHING if text is None else read_selection(text)
 
 
 def _order(text: str | None) -> tuple[Order, ...]:

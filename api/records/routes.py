@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint
@@ -17,12 +18,12 @@ from api.http.bodies import read_replacement
 from api.http.bodies import read_rows
 from api.http.idempotency import idempotent
 from api.records import preconditions
-from api.records.listing import Listing
-from api.records.listing import read_columns
 from api.records.listing import read_listing
+from api.records.listing import read_record_selection
 from api.records.listing import refuse_parameters
 from api.records.listing import with_columns
 from api.records.pages import read_page
+from api.records.relations import output_of
 from api.records.table_access import on_table
 from database import Delete
 from database import Get
@@ -50,15 +51,17 @@ def list_records(schema: TableSchema) -> ResponseReturnValue:
     ``unreadable`` lists the records that cannot be read, if there are any.
     """
     listing = read_listing(schema, request.args)
-    page = read_page(listing)
+    output = output_of(schema, listing.selection)
+    page = read_page(replace(listing, linking=output.needed) if output.joins else listing)
+    rows, unreadable = output.complete(page.rows, page.unreadable)
     answer: dict[str, Any] = {
-        "data": _only(page.rows, listing),
+        "data": rows,
         "next_cursor": listing.cursor_behind(page.last) if page.more and page.last is not None else None,
     }
     if listing.count:
         answer["count"] = page.count
-    if page.unreadable:
-        answer["unreadable"] = [bad.shown() for bad in page.unreadable]
+    if unreadable:
+        answer["unreadable"] = [bad.shown() for bad in unreadable]
     return answer
 
 
@@ -80,15 +83,21 @@ def create_records(schema: TableSchema) -> ResponseReturnValue:
 @transactional(lazy=True)
 @on_table("read")
 def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
-    """Return one record with its ``ETag``; 304 if the client has this version."""
-    columns = read_columns(request.args)
-    fetched = with_columns(columns, ["version"] if schema.versioned else [])
+    """Return one record with its ``ETag``; 304 if the client has this version.
+
+    A record with related rows has no ``ETag``: they change without it.
+    """
+    output = output_of(schema, read_record_selection(request.args))
+    fetched = with_columns(output.columns, [*output.needed, *(["version"] if schema.versioned else [])])
     result = current_database().run(Get(schema.name, record_id, fetched))
     row = _existing(schema, result.first)
-    headers = preconditions.etag(row)
-    if "If-None-Match" in request.headers and preconditions.is_known(row):
+    headers = {} if output.joins else preconditions.etag(row)
+    if not output.joins and "If-None-Match" in request.headers and preconditions.is_known(row):
         return _empty(304, headers)
-    return jsonify(row if columns is None else {name: row[name] for name in columns}), headers
+    (shown,), unreadable = output.complete([row], [])
+    if unreadable:
+        raise unreadable[0].error()
+    return jsonify(shown), headers
 
 
 @blueprint.put("/<table>/<record_id>")
@@ -179,10 +188,3 @@ def _existing(schema: TableSchema, row: Row | None) -> Row:
 
 def _missing(schema: TableSchema) -> NotFound:
     return NotFound(f"table {schema.name!r} has no record with this id")
-
-
-def _only(rows: list[Row], listing: Listing) -> list[Row]:
-    """The rows, without columns that only the cursor needs."""
-    if listing.columns is None:
-        return rows
-    return [{name: row[name] for name in listing.columns} for row in rows]

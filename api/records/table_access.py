@@ -9,6 +9,7 @@ from typing import Any
 
 from auth.guards import access_required
 from database import NotFound
+from database import Schema
 from database import TableSchema
 from database import current_database
 from database.core.tables.access_rules import Access
@@ -36,9 +37,26 @@ def on_table(action: Action) -> Callable[[View], View]:
     return resolving
 
 
-def _shown_table(name: str) -> TableSchema:
+def require_readable(name: str) -> None:
+    """Refuse callers to whom a list of the table is refused.
+
+    :raises NotFound: :raises AuthError: as :func:`on_table`.
+    """
+    _guarded(_nothing, _shown_table(name).rules.of("read"))()
+
+
+def shown_schema() -> Schema:
+    """The tables of the primary database."""
     databases = current_database()
-    schema = databases.adapters[databases.primary_adapter].schema
+    return databases.adapters[databases.primary_adapter].schema
+
+
+def _nothing() -> None:
+    """A view that only its guard is needed of."""
+
+
+def _shown_table(name: str) -> TableSchema:
+    schema = shown_schema()
     if name in schema:
         table = schema.table(name)
         if table.rules.declared and not table.internal:

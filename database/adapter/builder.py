@@ -15,6 +15,7 @@ from typing import Self
 from database.adapter.filtering import FilteredQuery
 from database.adapter.joins import Join
 from database.adapter.joins import embedded
+from database.adapter.relations import related
 from database.adapter.transactions import BoundAdapter
 from database.changes.subscription import Callback
 from database.changes.subscription import ErrorCallback
@@ -31,8 +32,12 @@ from database.core.operations import Upsert
 from database.core.query.filters import Filter
 from database.core.query.filters import Nulls
 from database.core.query.filters import Order
+from database.core.query.selection import EVERYTHING
+from database.core.query.selection import Relation
+from database.core.query.selection import read_selection
 from database.core.result import Result
 from database.core.result import SingleResult
+from database.core.tables.schema import Schema
 
 Rows = Record | Sequence[Record]
 
@@ -69,17 +74,24 @@ class TableQuery(FilteredQuery):
         self._single: Literal["one", "one or none"] | None = None
         self._group: tuple[str, ...] = ()
         self._joins: tuple[Join, ...] = ()
+        self._relations: tuple[Relation, ...] = ()
+        self._texts: tuple[str, ...] = ()
 
     # Verbs
 
     def select(self, *columns: str, count: bool | str | None = False) -> Self:
         """Choose columns, as arguments or in one comma-separated text; all for none or ``"*"``.
 
+        ``amount::text`` gives an integer as text. ``experiments(name)`` puts related rows of another table into every
+        row, by the foreign key that is declared between the two: a list, ordered by id, of the rows that refer to this
+        one, or the row that this one refers to, or None. See :mod:`database.core.query.selection`.
+
         :param count: True or ``"exact"`` to count all rows that match as well.
         """
         if count not in (None, False, True, "exact"):
             raise InvalidQuery('count must be True or "exact"')
-        self._columns = _names(columns)
+        selection = read_selection(",".join(columns)) if columns else EVERYTHING
+        self._columns, self._texts, self._relations = selection.columns, selection.texts, selection.relations
         self._count = bool(count)
         return self
 
@@ -207,8 +219,9 @@ class TableQuery(FilteredQuery):
 
     def execute(self) -> Result:
         """Send the query. :raises InvalidQuery: if its parts do not go together."""
-        if self._joins and self._write is None:
-            result = embedded(self._runner.run, self._runner.adapter.schema, self._selection(), self._joins)
+        if self._write is None and not self._is_plain:
+            schema = self._runner.adapter.schema
+            result = embedded(self._runner.run, schema, self._selection(), self._every_join(schema), self._texts)
         else:
             result = self._runner.run(self.operation())
         return result if self._single is None else SingleResult.of(result, self._table, required=self._single == "one")
@@ -228,12 +241,13 @@ class TableQuery(FilteredQuery):
         :raises Unsupported: where the backend has no feed of changes, before any I/O.
         :raises InvalidQuery: for a verb that writes or a total count, and as by :meth:`execute`.
         """
-        selection, joins = self._followed(), self._joins
+        selection, texts = self._followed(), self._texts
         adapter = self._runner.adapter
+        joins = self._every_join(adapter.schema)
 
         def result() -> Result:
-            if joins:
-                return embedded(adapter.run_alone, adapter.schema, selection, joins)
+            if joins or texts:
+                return embedded(adapter.run_alone, adapter.schema, selection, joins, texts)
             return adapter.run_alone(selection)
 
         tables = frozenset({selection.table, *[join.table for join in joins]})
@@ -246,20 +260,30 @@ class TableQuery(FilteredQuery):
         """
         if self._write is not None:
             return self._change(self._write)
-        if self._joins:
-            raise InvalidQuery("a query that joins is several operations and can only be executed")
+        if not self._is_plain:
+            raise InvalidQuery("a query with related rows or ::text is no single operation and can only be executed")
         return self._selection()
+
+    @property
+    def _is_plain(self) -> bool:
+        """Whether one operation gives the whole result."""
+        return not (self._joins or self._relations or self._texts)
+
+    def _every_join(self, schema: Schema) -> tuple[Join, ...]:
+        return (*self._joins, *related(schema, schema.table(self._table), self._relations))
 
     def _followed(self) -> Select:
         if self._write is not None:
             raise InvalidQuery(f"{self._write.kind} has no result that could be followed")
         if self._count or self._lock or self._single:
-            raise InvalidQuery("a subscription delivers rows, without count, lock, single and maybe_single")
+            raise InvalidQuery(
+                "a subscription delivers rows and no total count; it locks nothing, and its result is never single"
+            )
         return self._selection()
 
     def _selection(self) -> Select:
-        if self._group and self._joins:
-            raise InvalidQuery("a group is no row that others could be joined to")
+        if self._group and not self._is_plain:
+            raise InvalidQuery("a group has no related rows, and none of its columns can be selected as ::text")
         return Select(
             self._table,
             self._columns,
@@ -277,7 +301,7 @@ class TableQuery(FilteredQuery):
         where = self._condition()
         if self._order or self._limit is not None or self._offset is not None:
             raise InvalidQuery(f"{write.kind} takes no order, limit or offset")
-        if self._group or self._joins or self._lock or self._single:
+        if self._group or not self._is_plain or self._lock or self._single:
             raise InvalidQuery(f"{write.kind} takes no group, join, lock or single")
         if isinstance(write, Insert | Upsert):
             if where is not None:

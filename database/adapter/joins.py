@@ -20,6 +20,8 @@ from database.core.errors import InvalidQuery
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.query.filters import Where
+from database.core.query.selection import check_texts
+from database.core.query.selection import give_as_text
 from database.core.query.validation import MAX_IN
 from database.core.query.validation import checked_columns
 from database.core.result import Result
@@ -34,56 +36,98 @@ class Join:
     """The rows of ``table`` whose ``foreign_column`` equals the selected row's ``column``.
 
     :ivar columns: what to return of them; all for None.
+    :ivar name: their key in the selected row; the table's name for None.
+    :ivar one: whether there is one at most: the key then has that row or None instead of a list.
+    :ivar texts: the integer columns to return as text.
     """
 
     table: str
     column: str
     foreign_column: str
     columns: tuple[str, ...] | None = None
+    name: str | None = None
+    one: bool = False
+    texts: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Where the rows are in the selected row."""
+        return self.name or self.table
 
 
-def embedded(run: Callable[[Operation], Result], schema: Schema, select: Select, joins: Sequence[Join]) -> Result:
-    """The answer to ``select``, in which every row has a list of rows, ordered by id, under each joined table's name.
+def embedded(
+    run: Callable[[Operation], Result],
+    schema: Schema,
+    select: Select,
+    joins: Sequence[Join],
+    texts: Sequence[str] = (),
+) -> Result:
+    """The answer to ``select``, in which every row has a list of rows, ordered by id, under each join's key.
 
     :param run: carries out an operation, in the unit of work if there is one.
+    :param texts: the integer columns to return as text.
     :raises NotFound: for an unknown table, before anything is sent.
     :raises InvalidQuery: for unknown columns or such as cannot be compared, and for a table that is joined twice
         or named like a column, before anything is sent.
     """
     table = schema.table(select.table)
-    joined = [_Joined(table, schema.table(join.table), join) for join in joins]
-    _refuse_repeated(joins)
-    columns = checked_columns(table, select.columns)
+    joined = prepared(schema, table, joins)
+    check_texts(table, texts)
+    # A query may be for related rows only.
+    columns = () if joins and select.columns == () else checked_columns(table, select.columns)
     result = run(replace(select, columns=_with(columns, [join.column for join in joins])))
     for each in joined:
         each.attach(run, result)
+    give_as_text(result.rows, texts)
     _remove(result.rows, {join.column for join in joins} - set(columns))
     return result
 
 
-class _Joined:
+def prepared(schema: Schema, table: TableSchema, joins: Sequence[Join]) -> list[Joined]:
+    """The joins, ready to be carried out. :raises NotFound: :raises InvalidQuery: as :func:`embedded`."""
+    joined = [Joined(table, schema.table(join.table), join) for join in joins]
+    if len({join.key for join in joins}) != len(joins):
+        raise InvalidQuery("a table can be joined once; give further relations to it names, as in name:table(…)")
+    return joined
+
+
+class Joined:
     """A join that fits its tables."""
 
     def __init__(self, main: TableSchema, other: TableSchema, join: Join) -> None:
         _check(main, other, join)
+        check_texts(other, join.texts)
         self._join = join
         self._columns = checked_columns(other, join.columns)
         self._documents = [name for name in self._columns if other.columns[name].kind is JSON]
 
-    def attach(self, run: Callable[[Operation], Result], result: Result) -> None:
-        """Give every row of ``result`` the rows that belong to it."""
-        name, column = self._join.table, self._join.column
-        belonging = self._found(run, result)
-        for row in result.rows:
-            row[name] = [self._own(found) for found in belonging.get(row[column], ())]
+    def attach(self, run: Callable[[Operation], Result], result: Result, most: int | None = None) -> None:
+        """Give every row of ``result`` the rows that belong to it.
 
-    def _found(self, run: Callable[[Operation], Result], result: Result) -> dict[Any, list[Row]]:
+        :param most: how many rows may belong to all of them together.
+        :raises InvalidQuery: if there are more.
+        """
+        name, column = self._join.key, self._join.column
+        belonging = self._found(run, result, most)
+        for row in result.rows:
+            own = [self._own(found) for found in belonging.get(row[column], ())]
+            row[name] = own if not self._join.one else own[0] if own else None
+
+    def _found(self, run: Callable[[Operation], Result], result: Result, most: int | None) -> dict[Any, list[Row]]:
         """All rows that belong to some row of ``result``, by the value that they have in common with it."""
         foreign = self._join.foreign_column
         by_value: defaultdict[Any, list[Row]] = defaultdict(list)
+        found = 0
         for values in _chunks(row[self._join.column] for row in result.rows):
             where = Where(foreign, "in", values)
-            part = run(Select(self._join.table, _with(self._columns, [foreign]), where))
+            limit = None if most is None else most - found + 1
+            part = run(Select(self._join.table, _with(self._columns, [foreign]), where, limit=limit))
+            found += len(part.rows) + len(part.unreadable)
+            if most is not None and found > most:
+                raise InvalidQuery(
+                    f"more than {most} rows of table {self._join.table!r} belong to the selected rows; select fewer"
+                    " rows, or read the related rows with a query of their own"
+                )
             _credit(result, part)
             for row in part.rows:
                 by_value[row[foreign]].append(row)
@@ -94,6 +138,7 @@ class _Joined:
         own = {name: found[name] for name in self._columns}
         for name in self._documents:
             own[name] = deepcopy(own[name])
+        give_as_text([own], self._join.texts)
         return own
 
 
@@ -104,13 +149,8 @@ def _check(main: TableSchema, other: TableSchema, join: Join) -> None:
             f"{main.name}.{column.name} ({column.kind.name}) cannot be compared with "
             f"{other.name}.{foreign.name} ({foreign.kind.name})"
         )
-    if other.name in main.columns:
-        raise InvalidQuery(f"the rows of {other.name!r} would hide the column of that name of {main.name!r}")
-
-
-def _refuse_repeated(joins: Sequence[Join]) -> None:
-    if len({join.table for join in joins}) != len(joins):
-        raise InvalidQuery("a table can be joined once")
+    if join.key in main.columns:
+        raise InvalidQuery(f"the rows of {join.key!r} would hide the column of that name of {main.name!r}")
 
 
 def _with(columns: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
@@ -118,9 +158,12 @@ def _with(columns: tuple[str, ...], more: Iterable[str]) -> tuple[str, ...]:
 
 
 def _chunks(values: Iterable[Any]) -> Iterator[tuple[Any, ...]]:
-    """The distinct values but null, as many at a time as a filter takes."""
+    """The distinct values but null, as many at a time as a filter takes.
+
+    At least once: whether a caller may read the other table does not depend on the rows of this one.
+    """
     distinct = tuple(dict.fromkeys(value for value in values if value is not None))
-    for start in range(0, len(distinct), MAX_IN):
+    for start in range(0, max(1, len(distinct)), MAX_IN):
         yield distinct[start : start + MAX_IN]
 
 

@@ -89,7 +89,7 @@ tickets = sa.Table(
     },
 )
 
-# Found by their place as well as by their id.
+# Found by their place as well as by their id, and related to other tables.
 seats = sa.Table(
     "seats",
     metadata,
@@ -98,6 +98,11 @@ seats = sa.Table(
     sa.Column("room", text(255)),
     sa.Column("number", sa.BigInteger),
     sa.Column("title", text()),
+    # One relation of each kind: to the table itself, two to one table, and one that is unique.
+    sa.Column("next_id", text(255), sa.ForeignKey("seats.id")),
+    sa.Column("ticket_id", text(255), sa.ForeignKey("tickets.id")),
+    sa.Column("spare_id", text(255), sa.ForeignKey("tickets.id")),
+    sa.Column("price_id", text(255), sa.ForeignKey("prices.id"), unique=True),
     sa.UniqueConstraint("room", "number"),
     info={"access": OWN_ROWS, "owner": "owner_id"},
 )

@@ -27,6 +27,7 @@ INSIDE = {
     "auth.middleware": "create_app sets it up",
     "auth.sessions": "the cookies of sign-in, ended sessions, and purging",
     "auth.sign_in": "create_app sets it up",
+    "database.adapter": "the records API puts related rows into its responses",
     "database.core.chance": "when background work runs",
     "database.core.clock": "the clock of background work and of records",
     "database.core.errors": "one table has the answer to each error",

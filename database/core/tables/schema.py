@@ -104,7 +104,8 @@ class TableSchema:
         try:
             return self.columns[name]
         except (KeyError, TypeError):
-            raise InvalidQuery(f"table {self.name!r} has no column {_shown(name)}") from None
+            hint = "; conditions and sort keys name the table's own columns" if "." in str(name) else ""
+            raise InvalidQuery(f"table {self.name!r} has no column {_shown(name)}{hint}") from None
 
     @property
     def versioned(self) -> bool:
