@@ -31,6 +31,7 @@ from database import Insert
 from database import NotFound
 from database import Row
 from database import TableSchema
+from database import Unreadable
 from database import Update
 from database import current_database
 from database import transactional
@@ -61,7 +62,7 @@ def list_records(schema: TableSchema) -> ResponseReturnValue:
     if listing.count:
         answer["count"] = page.count
     if unreadable:
-        answer["unreadable"] = [bad.shown() for bad in unreadable]
+        answer["unreadable"] = [_unreadable(schema, bad) for bad in unreadable]
     return answer
 
 
@@ -140,6 +141,11 @@ def delete_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     if not current_database().run(Delete(schema.name, record_id, expected_version=expected)).count:
         raise _missing(schema)
     return _empty(204)
+
+
+def _unreadable(schema: TableSchema, bad: Unreadable) -> dict[str, str | None]:
+    """What a list says of a record that cannot be read; of a related one also its table."""
+    return bad.shown() if bad.table == schema.name else {"table": bad.table, **bad.shown()}
 
 
 def _with_owner(schema: TableSchema, body: Row, current: Row) -> Row:

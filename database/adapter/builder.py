@@ -219,11 +219,15 @@ class TableQuery(FilteredQuery):
 
     def execute(self) -> Result:
         """Send the query. :raises InvalidQuery: if its parts do not go together."""
-        if self._write is None and not self._is_plain:
-            schema = self._runner.adapter.schema
-            result = embedded(self._runner.run, schema, self._selection(), self._every_join(schema), self._texts)
-        else:
-            result = self._runner.run(self.operation())
+        if self._write is not None or self._is_plain:
+            return self._read(self.operation())
+        schema = self._runner.adapter.schema
+        joins = self._every_join(schema)
+        return embedded(self._runner.run, schema, self._selection(), joins, self._texts, self._read)
+
+    def _read(self, operation: Operation) -> Result:
+        """Carry out the query itself, without related rows."""
+        result = self._runner.run(operation)
         return result if self._single is None else SingleResult.of(result, self._table, required=self._single == "one")
 
     def subscribe(self, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:

@@ -61,11 +61,13 @@ def embedded(
     select: Select,
     joins: Sequence[Join],
     texts: Sequence[str] = (),
+    first: Callable[[Operation], Result] | None = None,
 ) -> Result:
     """The answer to ``select``, in which every row has a list of rows, ordered by id, under each join's key.
 
     :param run: carries out an operation, in the unit of work if there is one.
     :param texts: the integer columns to return as text.
+    :param first: carries out ``select`` itself, if not ``run``.
     :raises NotFound: for an unknown table, before anything is sent.
     :raises InvalidQuery: for unknown columns or such as cannot be compared, and for a table that is joined twice
         or named like a column, before anything is sent.
@@ -75,7 +77,7 @@ def embedded(
     check_texts(table, texts)
     # A query may be for related rows only.
     columns = () if joins and select.columns == () else checked_columns(table, select.columns)
-    result = run(replace(select, columns=_with(columns, [join.column for join in joins])))
+    result = (first or run)(replace(select, columns=_with(columns, [join.column for join in joins])))
     for each in joined:
         each.attach(run, result)
     give_as_text(result.rows, texts)

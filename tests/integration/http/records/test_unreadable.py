@@ -81,6 +81,27 @@ def test_a_bad_row_is_named_and_the_others_are_listed(
     assert site.get("/api/molecules/a-good").status_code == 200
 
 
+def test_a_bad_related_row_is_named_and_costs_no_other(site: Site, run: Run) -> None:
+    headers = site.register()
+    run(WRITE.format("bad", GOOD, BAD[kind(site)][0]))
+    site.post("/api/molecules", {"id": "good", "name": "good"}, headers)
+    site.post("/api/experiments", [{"id": key, "name": key, "molecule_id": key} for key in ("bad", "good")], headers)
+    answer = site.get("/api/experiments?select=id,molecules(name,updated_at)").json
+    assert [(row["id"], row["molecules"] and row["molecules"]["name"]) for row in answer["data"]] == [
+        ("bad", None),
+        ("good", "good"),
+    ]
+    assert [(one["table"], one["id"], one["column"]) for one in answer["unreadable"]] == [
+        ("molecules", "bad", "updated_at")
+    ]
+    problem = assert_problem(site.get("/api/experiments/bad?select=molecules(*)"), 500, "unreadable-record")
+    assert (problem["table"], problem["id"], problem["column"]) == ("molecules", "bad", "updated_at")
+    with as_application():
+        query = site.manager.table("experiments").select("id, molecules(*)").eq("id", "bad")
+        single = query.single().execute()
+    assert (single.data, [one.id for one in single.unreadable]) == ({"id": "bad", "molecules": None}, ["bad"])
+
+
 @pytest.mark.parametrize("order", ["id", "updated_at.asc", "updated_at.desc", "name"])
 @pytest.mark.parametrize("limit", [1, 2, 3])
 def test_pages_go_on_behind_bad_rows(site: Site, run: Run, order: str, limit: int) -> None:
