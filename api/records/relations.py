@@ -12,6 +12,7 @@ from database import Row
 from database import TableSchema
 from database import Unreadable
 from database import current_database
+from database.adapter.joins import Budget
 from database.adapter.joins import Join
 from database.adapter.joins import Joined
 from database.adapter.joins import prepared
@@ -21,7 +22,10 @@ from database.core.query.selection import check_texts
 from database.core.query.selection import give_as_text
 
 MAX_RELATED = 10_000
-"""The most rows of one relation in a response."""
+"""The most related rows in a response."""
+
+MAX_RELATED_BYTES = 8 << 20
+"""The most bytes of JSON of all related rows in a response."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +48,12 @@ class Output:
     def complete(self, rows: list[Row], unreadable: Sequence[Unreadable]) -> tuple[list[Row], Sequence[Unreadable]]:
         """The rows as the response has them, and all records that cannot be read, related ones among them.
 
-        :raises InvalidQuery: if too many rows are related to them.
+        :raises InvalidQuery: if too many or too large rows are related to them.
         """
         result = Result(rows, unreadable=unreadable)
+        budget = Budget(MAX_RELATED, MAX_RELATED_BYTES)
         for each in self.joined:
-            each.attach(current_database().run, result, MAX_RELATED)
+            each.attach(current_database().run, result, budget)
         give_as_text(rows, self.texts)
         if self.columns is None:
             return rows, result.unreadable

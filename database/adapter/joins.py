@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from dataclasses import replace
 from typing import Any
 
+import orjson
+
 from database.core.errors import InvalidQuery
 from database.core.operations import Operation
 from database.core.operations import Select
@@ -29,6 +31,12 @@ from database.core.result import Row
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.values import JSON
+
+_PORTION = 100
+"""Rows that are read at once while their size is unknown, or large."""
+
+_LARGER_PORTION = 1_000
+"""Rows that are read at once if those before them were small."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +101,59 @@ def prepared(schema: Schema, table: TableSchema, joins: Sequence[Join]) -> list[
     return joined
 
 
+class Budget:
+    """What the related rows of one response may take: their number, and their bytes as JSON. A row that belongs to
+    several counts for each of them.
+    """
+
+    def __init__(self, rows: int, size: int) -> None:
+        self._rows = rows
+        self._size = size
+        self._sizes: dict[int, int] = {}
+
+    def portions(self, run: Callable[[Operation], Result], select: Select) -> Iterator[Result]:
+        """Read the rows of ``select`` part by part, so that too many are not all read.
+
+        :raises InvalidQuery: if there are more than may be taken.
+        """
+        # Rows of an earlier relation may be gone, and others have their places in memory.
+        self._sizes.clear()
+        count = size = 0
+        limit = _PORTION
+        while True:
+            part = run(replace(select, limit=limit, offset=count))
+            read = len(part.rows) + len(part.unreadable)
+            count += read
+            size += sum(map(self._measure, part.rows))
+            if count > self._rows or size > self._size:
+                raise self._exceeded(select.table)
+            yield part
+            if read < limit:
+                return
+            # Small rows can be read in fewer parts.
+            limit = _PORTION if size * _LARGER_PORTION > self._size * count else _LARGER_PORTION
+
+    def take(self, table: str, rows: Sequence[Row]) -> None:
+        """Count rows that one row gets. :raises InvalidQuery: if they are too many."""
+        self._rows -= len(rows)
+        self._size -= sum(map(self._measure, rows))
+        if self._rows < 0 or self._size < 0:
+            raise self._exceeded(table)
+
+    def _measure(self, row: Row) -> int:
+        size = self._sizes.get(id(row))
+        if size is None:
+            size = self._sizes[id(row)] = len(orjson.dumps(row, default=str))
+        return size
+
+    @staticmethod
+    def _exceeded(table: str) -> InvalidQuery:
+        return InvalidQuery(
+            f"the related rows of table {table!r} are too many or too large; select fewer rows or columns, or read the"
+            " related rows with a query of their own"
+        )
+
+
 class Joined:
     """A join that fits its tables."""
 
@@ -103,36 +164,31 @@ class Joined:
         self._columns = checked_columns(other, join.columns)
         self._documents = [name for name in self._columns if other.columns[name].kind is JSON]
 
-    def attach(self, run: Callable[[Operation], Result], result: Result, most: int | None = None) -> None:
+    def attach(self, run: Callable[[Operation], Result], result: Result, budget: Budget | None = None) -> None:
         """Give every row of ``result`` the rows that belong to it.
 
-        :param most: how many rows may belong to all of them together.
-        :raises InvalidQuery: if there are more.
+        :param budget: what they may take; without one they are not limited.
+        :raises InvalidQuery: if they would take more.
         """
         name, column = self._join.key, self._join.column
-        belonging = self._found(run, result, most)
+        belonging = self._found(run, result, budget)
         for row in result.rows:
-            own = [self._own(found) for found in belonging.get(row[column], ())]
+            found = belonging.get(row[column], ())
+            if budget is not None:
+                budget.take(self._join.table, found)
+            own = [self._own(one) for one in found]
             row[name] = own if not self._join.one else own[0] if own else None
 
-    def _found(self, run: Callable[[Operation], Result], result: Result, most: int | None) -> dict[Any, list[Row]]:
+    def _found(self, run: Callable[[Operation], Result], result: Result, budget: Budget | None) -> dict[Any, list[Row]]:
         """All rows that belong to some row of ``result``, by the value that they have in common with it."""
         foreign = self._join.foreign_column
         by_value: defaultdict[Any, list[Row]] = defaultdict(list)
-        found = 0
         for values in _chunks(row[self._join.column] for row in result.rows):
-            where = Where(foreign, "in", values)
-            limit = None if most is None else most - found + 1
-            part = run(Select(self._join.table, _with(self._columns, [foreign]), where, limit=limit))
-            found += len(part.rows) + len(part.unreadable)
-            if most is not None and found > most:
-                raise InvalidQuery(
-                    f"more than {most} rows of table {self._join.table!r} belong to the selected rows; select fewer"
-                    " rows, or read the related rows with a query of their own"
-                )
-            _credit(result, part)
-            for row in part.rows:
-                by_value[row[foreign]].append(row)
+            select = Select(self._join.table, _with(self._columns, [foreign]), Where(foreign, "in", values))
+            for part in [run(select)] if budget is None else budget.portions(run, select):
+                _credit(result, part)
+                for row in part.rows:
+                    by_value[row[foreign]].append(row)
         return by_value
 
     def _own(self, found: Row) -> Row:

@@ -8,6 +8,7 @@ from urllib.parse import quote
 import pytest
 
 from api.records import relations
+from database.adapter import joins
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
@@ -107,7 +108,29 @@ def test_a_caller_who_may_read_a_table_is_told_that_it_is_not_related(sqlite_sit
 
 
 def test_too_many_related_rows_are_refused(site: Site, user: Headers, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(relations, "MAX_RELATED", 2)
-    refused = site.get("/api/molecules?select=experiments(id)", user)
-    assert "more than 2 rows of table 'experiments'" in assert_problem(refused, 400, "invalid-query")["detail"]
-    assert len(data(site, "molecules", "experiments(id)", "&limit=2")) == 2
+    query = "/api/molecules?select=experiments(id),again:experiments(id)"
+    monkeypatch.setattr(relations, "MAX_RELATED", 6)
+    assert site.get(query, user).status_code == 200
+    monkeypatch.setattr(relations, "MAX_RELATED", 5)
+    refused = site.get(query, user)
+    assert "too many or too large" in assert_problem(refused, 400, "invalid-query")["detail"]
+
+
+def test_a_large_row_is_not_repeated_without_end(sqlite_site: Site) -> None:
+    user = sqlite_site.register()
+    large = {"id": "a", "name": "a", "properties": "x" * 300_000}
+    assert sqlite_site.post("/api/molecules", large, user).status_code == 201
+    rows = [{"id": f"{n:02}", "name": "x", "molecule_id": "a"} for n in range(40)]
+    assert sqlite_site.post("/api/experiments", rows, user).status_code == 201
+    refused = sqlite_site.get("/api/experiments?select=molecules(properties)")
+    assert "too many or too large" in assert_problem(refused, 400, "invalid-query")["detail"]
+    assert len(data(sqlite_site, "experiments", "molecules(properties)", "&limit=20")) == 20
+
+
+def test_many_related_rows_are_read_in_parts(site: Site, user: Headers, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(joins, "_PORTION", 2)
+    monkeypatch.setattr(joins, "_LARGER_PORTION", 3)
+    more = [{"id": f"m{n}", "name": "x", "molecule_id": "b"} for n in range(9)]
+    assert site.post("/api/experiments", more, user).status_code == 201
+    related = [len(row["experiments"]) for row in data(site, "molecules", "experiments(id)")]
+    assert related == [2, 9, 1]
