@@ -60,6 +60,11 @@ class TableQuery(FilteredQuery):
     :class:`~database.core.query.filters.Filter`.
     """
 
+    # What few queries have costs the others nothing.
+    _single: Literal["one", "one or none"] | None = None
+    _relations: tuple[Relation, ...] = ()
+    _texts: tuple[str, ...] = ()
+
     def __init__(self, runner: Runner, table: str) -> None:
         self._runner = runner
         self._table = table
@@ -71,11 +76,8 @@ class TableQuery(FilteredQuery):
         self._offset: int | None = None
         self._count = False
         self._lock = False
-        self._single: Literal["one", "one or none"] | None = None
         self._group: tuple[str, ...] = ()
         self._joins: tuple[Join, ...] = ()
-        self._relations: tuple[Relation, ...] = ()
-        self._texts: tuple[str, ...] = ()
 
     # Verbs
 
@@ -219,8 +221,10 @@ class TableQuery(FilteredQuery):
 
     def execute(self) -> Result:
         """Send the query. :raises InvalidQuery: if its parts do not go together."""
-        if self._write is not None or self._is_plain:
-            return self._read(self.operation())
+        if self._write is not None:
+            return self._read(self._change(self._write))
+        if self._is_plain:
+            return self._read(self._selection())
         schema = self._runner.adapter.schema
         joins = self._every_join(schema)
         return embedded(self._runner.run, schema, self._selection(), joins, self._texts, self._read)
@@ -286,7 +290,7 @@ class TableQuery(FilteredQuery):
         return self._selection()
 
     def _selection(self) -> Select:
-        if self._group and not self._is_plain:
+        if self._group and (self._joins or self._relations or self._texts):
             raise InvalidQuery("a group has no related rows, and none of its columns can be selected as ::text")
         return Select(
             self._table,

@@ -109,4 +109,7 @@ class FilteredQuery:
         return self._filters[0] if self._filters else None
 
     def _filter(self, column: str, operator: Operator, value: Any) -> Self:
-        return self.where(Where(column, operator, value))
+        if self._negated:
+            return self.where(Where(column, operator, value))
+        self._filters.append(Where(column, operator, value))
+        return self

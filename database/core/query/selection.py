@@ -15,9 +15,9 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from database.core.errors import InvalidQuery
+from database.core.immutable import immutable
 from database.core.result import Row
 from database.core.tables.schema import TableSchema
 from database.core.tables.values import INTEGER
@@ -30,7 +30,7 @@ _COMPOSED = re.compile(r"[(:!*]")
 _RELATION = re.compile(r"(?:([^:!()]+):)?([^:!()]+)(?:!([^:!()]+))?\((.*)\)", re.S)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Relation:
     """The related rows of another table.
 
@@ -47,7 +47,7 @@ class Relation:
     texts: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Selection:
     """What a query returns of each row.
 
