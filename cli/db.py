@@ -12,6 +12,8 @@ from typing import Final
 import click
 from flask.cli import AppGroup
 
+from cli.dry_run import HELP
+from cli.dry_run import dry
 from database import BackendError
 from database import DatabaseAdapter
 from database import DataError
@@ -43,30 +45,46 @@ db_commands = AppGroup("db", help="Manage the tables of the databases.")
 
 @db_commands.command("upgrade")
 @click.argument("revision", default="head")
-def upgrade(revision: str) -> None:
+@click.option("--dry-run", is_flag=True, help=HELP)
+def upgrade(revision: str, dry_run: bool) -> None:  # click passes flags so
     """Apply all pending migrations, or those up to REVISION, and recreate the access rules.
 
     Lists the declared tables and columns that no migration creates.
     """
-    _run_on_each(partial(_upgrade, revision))
+    _run_on_each(_dry_upgrade(revision) if dry_run else partial(_upgrade, revision))
+
+
+@db_commands.command("plan")
+@click.argument("revision", default="head")
+def plan(revision: str) -> None:
+    """Print the SQL that `flask db upgrade` would run now on each database, and change nothing.
+
+    Each database runs it in a transaction that is rolled back. So the command also shows what would fail, and holds the
+    locks of the upgrade for as long as the upgrade would take.
+    """
+    _run_on_each(_dry_upgrade(revision))
 
 
 @db_commands.command("downgrade", context_settings={"ignore_unknown_options": True})
 @click.argument("revision", default="-1")
-def downgrade(revision: str) -> None:
+@click.option("--dry-run", is_flag=True, help=HELP)
+def downgrade(revision: str, dry_run: bool) -> None:  # click passes flags so
     """Undo the last migration, or all after REVISION in its branch (`base`: all). THIS DELETES THE TABLES AND COLUMNS
     THAT THEY CREATED.
 
     The application upgrades again at its next start, unless DB_AUTO_MIGRATE is false.
     """
-    _run_on_each(partial(_downgrade, revision))
+    undo = partial(migrations.runner.downgrade, revision=revision)
+    _run_on_each(dry(undo) if dry_run else partial(_downgrade, revision))
 
 
 @db_commands.command("stamp")
 @click.argument("revision")
-def stamp(revision: str) -> None:
+@click.option("--dry-run", is_flag=True, help=HELP)
+def stamp(revision: str, dry_run: bool) -> None:  # click passes flags so
     """Record REVISION as the current revision (`head`: all, `base`: none), without running a migration."""
-    _run_on_each(partial(_stamp, revision))
+    record = partial(migrations.runner.stamp, revision=revision)
+    _run_on_each(dry(record) if dry_run else partial(_stamp, revision))
 
 
 @db_commands.command("current")
@@ -135,15 +153,21 @@ def show_supabase_sql() -> None:
     is_flag=True,
     help="Delete changes that a two-way sync has not read, too; its next cycle compares everything.",
 )
-def purge_changes(older_than: timedelta, unread: bool) -> None:  # click passes flags so
+@click.option("--dry-run", is_flag=True, help=HELP)
+def purge_changes(older_than: timedelta, unread: bool, dry_run: bool) -> None:  # click passes flags so
     """Delete old changes from the change log, except those that a two-way sync has not read yet."""
-    _run_on_each(partial(_purge, older_than, unread))
+    delete = partial(purging.purge_changes, older_than=older_than, unread=unread)
+    _run_on_each(dry(delete) if dry_run else partial(_purge, older_than, unread))
 
 
 def _purge(older_than: timedelta, unread: bool, adapter: DatabaseAdapter) -> bool:
     number = purging.purge_changes(adapter, older_than, unread=unread)
     click.echo(f"{adapter.name}: deleted {number} changes")
     return True
+
+
+def _dry_upgrade(revision: str) -> Callable[[DatabaseAdapter], bool]:
+    return dry(partial(migrations.runner.upgrade, revision=revision, always=True))
 
 
 def _upgrade(revision: str, adapter: DatabaseAdapter) -> bool:

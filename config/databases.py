@@ -15,6 +15,7 @@ from pydantic import ValidationInfo
 from pydantic import field_validator
 
 from config.fields import Count
+from config.fields import FilePath
 from config.fields import Isolation
 from config.fields import Names
 from config.fields import Port
@@ -71,7 +72,7 @@ class LocalDatabaseSettings(DatabaseSettings):
 
     enabled: bool = Field(True, description="Whether this database is used.")
     host: str | None = Field(None, description="Host of a PostgreSQL server that replaces the SQLite file.")
-    path: Path = Field(Path("instance/isthmus.db"), description="SQLite file.")
+    path: FilePath = Field(Path("instance/isthmus.db"), description="SQLite file.")
     synchronous: Synchronous = Field(
         "full", description="`full` survives a power cut; `normal` is faster and can lose the last commits then."
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 from typing import Literal
 
+from pydantic import AfterValidator
 from pydantic import BeforeValidator
 from pydantic import Field
 
@@ -26,6 +28,14 @@ def names(value: object) -> object:
     return tuple(dict.fromkeys(name for part in value.split(",") if (name := part.strip())))
 
 
+def at_home(path: Path) -> Path:
+    """Replace a leading ``~`` by the home directory. :raises ValueError: if the user has none."""
+    try:
+        return path.expanduser()
+    except RuntimeError:
+        raise ValueError("begins with ~, and the home directory of that user is not known") from None
+
+
 JwtAlgorithm = Literal["ES256", "RS256", "HS256"]
 Environment = Annotated[Literal["development", "testing", "production"], BeforeValidator(lower)]
 SslMode = Annotated[
@@ -33,6 +43,7 @@ SslMode = Annotated[
 ]
 Isolation = Annotated[Literal["serializable", "repeatable read", "read committed"], BeforeValidator(lower)]
 Synchronous = Annotated[Literal["full", "normal"], BeforeValidator(lower)]
+FilePath = Annotated[Path, AfterValidator(at_home)]
 Names = Annotated[tuple[str, ...], BeforeValidator(names), Field(min_length=1)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]

@@ -28,6 +28,7 @@ from config.databases import LocalDatabaseSettings
 from config.databases import SupabaseDatabaseSettings
 from config.databases import SupabaseSettings
 from config.fields import Environment
+from config.fields import FilePath
 from config.fields import JwtAlgorithm
 from config.fields import Names
 from config.fields import Positive
@@ -81,7 +82,7 @@ class ServerSettings(BaseModel):
     )
     stop_timeout: Positive = Field(10, description="Seconds for running requests to finish when the server stops.")
     max_body_bytes: Positive = Field(1 << 20, description="Largest request body in bytes.")
-    instance_path: Path = Field(Path("instance"), description="Folder for the files of this installation.")
+    instance_path: FilePath = Field(Path("instance"), description="Folder for the files of this installation.")
     application_package: str = Field(
         "config",
         pattern=r"^[^\W\d]\w*(\.[^\W\d]\w*)*$",
@@ -139,10 +140,10 @@ class TokenSettings(BaseModel):
     jwt_previous_secrets: SecretStr | None = Field(
         None, description="Former values of `JWT_SECRET`, separated by commas; their tokens are still accepted."
     )
-    jwt_private_key_file: Path | None = Field(
+    jwt_private_key_file: FilePath | None = Field(
         None, description="PEM file with one private key for `ES256` or `RS256`; replaces the key ring."
     )
-    jwt_keyring_file: Path | None = Field(
+    jwt_keyring_file: FilePath | None = Field(
         None, description="File of the key ring, whose keys rotate; `keyring.json` in `INSTANCE_PATH` if not set."
     )
     jwt_keyring_password: SecretStr | None = Field(

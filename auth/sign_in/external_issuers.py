@@ -18,7 +18,10 @@ from jwt.exceptions import DecodeError
 from jwt.exceptions import ExpiredSignatureError
 from jwt.exceptions import ImmatureSignatureError
 from jwt.exceptions import InvalidAudienceError
+from jwt.exceptions import InvalidIssuedAtError
 from jwt.exceptions import InvalidIssuerError
+from jwt.exceptions import InvalidJTIError
+from jwt.exceptions import InvalidSubjectError
 from jwt.exceptions import InvalidTokenError
 from jwt.exceptions import MissingRequiredClaimError
 from jwt.exceptions import PyJWTError
@@ -49,12 +52,16 @@ MAX_TOKEN_BYTES = 16 * 1024
 MAX_SUBJECT = 255
 
 _REQUIRED = ["exp", "iat", "iss", "aud", "sub"]
+_SUBJECT = f"claim sub must be printable text of 1 to {MAX_SUBJECT} characters"
 _REASONS: dict[type[PyJWTError], str] = {
     ExpiredSignatureError: "expired",
     ImmatureSignatureError: "not valid yet",
     InvalidAudienceError: "wrong audience",
     InvalidIssuerError: "wrong issuer",
     MissingRequiredClaimError: "a required claim is missing",
+    InvalidSubjectError: _SUBJECT,
+    InvalidIssuedAtError: "claim iat must be a number",
+    InvalidJTIError: "claim jti must be text",
     DecodeError: "malformed, or wrong signature",
 }
 
@@ -206,10 +213,12 @@ def _verified(token: str, issuer: ExternalIssuer, key: Any) -> Mapping[str, Any]
 def _user(issuer: ExternalIssuer, claims: Mapping[str, Any]) -> ExternalUser:
     subject = claims["sub"]
     if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(subject) <= MAX_SUBJECT:
-        raise InvalidToken(f"claim sub must be printable text of 1 to {MAX_SUBJECT} characters")
+        raise InvalidToken(_SUBJECT)
     metadata = claims.get("user_metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
-    verified = claims.get("email_verified", issuer.confirms_email) is True
+    claimed = claims.get("email_verified", issuer.confirms_email)
+    # Apple sends the text.
+    verified = claimed is True or claimed == "true"
     email = _email(claims.get("email")) if verified else None
     return ExternalUser(issuer.issuer, subject, email, claims.get("name") or metadata.get("name"))
 

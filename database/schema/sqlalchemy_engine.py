@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.pool import NullPool
@@ -22,6 +25,7 @@ from database.core.operations import Ping
 
 _CONNECT_SECONDS = 5
 _LOCK_SECONDS = 30.0
+_READS = re.compile(r"\s*(?:pragma|show|explain|select(?!\s+isthmus_))\b", re.I)
 
 
 def bare(adapter: DatabaseAdapter) -> DatabaseAdapter:
@@ -42,9 +46,42 @@ def is_there(adapter: DatabaseAdapter) -> bool:
     return not _is_sqlite(adapter) or Path(adapter.describe()["path"]).exists()
 
 
+class Rehearsal:
+    """The statements of a trial run that change something, in the order in which they ran.
+
+    :ivar statements: SQL without a semicolon at the end; the values of placeholders stand in a comment before it.
+    """
+
+    def __init__(self) -> None:
+        self.statements: list[str] = []
+
+    def note(self, _connection: Any, _cursor: Any, statement: str, parameters: Any, *_: Any) -> None:
+        """Note a statement that SQLAlchemy is about to run, unless it only reads."""
+        if _READS.match(statement):
+            return
+        values = f"-- with the values {parameters!r}\n" if parameters else ""
+        self.statements.append(values + statement.strip().rstrip(";"))
+
+
+rehearsal: ContextVar[Rehearsal | None] = ContextVar("rehearsal", default=None)
+
+
+@contextmanager
+def rehearsed() -> Iterator[Rehearsal]:
+    """A trial run: :func:`connected` writes nothing in the block, and the value lists what it would have written."""
+    trial = Rehearsal()
+    token = rehearsal.set(trial)
+    try:
+        yield trial
+    finally:
+        rehearsal.reset(token)
+
+
 @contextmanager
 def connected(adapter: DatabaseAdapter, *, writes: bool) -> Iterator[sa.Connection]:
     """Open a transaction on a separate connection, as the configured user and not as the caller; commit it at the end.
+
+    In a :func:`rehearsed` block, a transaction that writes notes its statements and is rolled back at its end.
 
     It pings the adapter first, so that the adapter's set-up, circuit breaker and deadline apply.
 
@@ -57,8 +94,13 @@ def connected(adapter: DatabaseAdapter, *, writes: bool) -> Iterator[sa.Connecti
     with as_application():
         adapter.run_alone(Ping())
     try:
-        with _connect(engine, adapter) as connection, connection.begin():
+        with _connect(engine, adapter) as connection, connection.begin() as transaction:
+            trial = rehearsal.get()
+            if trial is not None and writes:
+                sa.event.listen(connection, "before_cursor_execute", trial.note)
             yield connection
+            if trial is not None and writes:
+                transaction.rollback()
     except sa.exc.DBAPIError as error:
         raise translated(adapter, error, writes=writes) from error.orig
     finally:

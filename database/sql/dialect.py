@@ -11,6 +11,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from database.core.tables.values import Kind
+from database.sql.parameters import Parameters
 from database.sql.placeholders import Style
 
 Expression = sa.ColumnElement[Any]
@@ -38,12 +39,14 @@ class SqlDialect:
     :ivar variant: the key in ``operators`` for an operator, if its best SQL depends on the operand.
     :ivar explicit_collation: the collation to add to comparisons of text columns that do not declare it.
     :ivar style: the driver's placeholder in SQL text.
+    :ivar parameters: converts the values of these placeholders to the driver's.
     """
 
     name: str
     compiler: sa.Dialect
     insert: Callable[[sa.Table], Any]
     style: Style
+    parameters: Parameters
     member: Callable[[Expression, Callable[[Any], Expression]], Expression]
     bound_list: Callable[[list[Any]], Any]
     variant: Callable[[str, Kind, Any], str] = _as_asked

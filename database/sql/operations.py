@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from contextlib import nullcontext
 from typing import Any
@@ -11,7 +12,9 @@ from typing import Protocol
 
 from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
+from database.core.errors import OutcomeUnknown
 from database.core.errors import SchemaMismatch
+from database.core.errors import UnreadableRecord
 from database.core.errors import Unsupported
 from database.core.operations import Batch
 from database.core.operations import Delete
@@ -39,6 +42,9 @@ from database.core.tables.rows import new_values
 from database.core.tables.rows import replaced_columns
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
+from database.core.tables.unreadable import UNDECODABLE
+from database.sql.answers import SqlAnswer
+from database.sql.answers import may_repeat_a_name
 from database.sql.dialect import SqlDialect
 from database.sql.placeholders import bind
 from database.sql.statements import Statement
@@ -70,13 +76,11 @@ class SqlConnection(Protocol):
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         """Insert many rows in the fastest way the driver has."""
 
-    def statement(
-        self, text: str, values: Values, *, limited: bool
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
-        """Run one SQL statement: the names of its columns (none if it returns no rows), rows, and rows affected.
+    def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:
+        """Run one SQL statement.
 
         :param limited: whether it is stopped where its rows pass :func:`~database.sql.limited.within_limits`.
-        :raises InvalidQuery: for several statements, before any is carried out.
+        :raises InvalidQuery: for several statements, before any is carried out, and for columns of one name.
         """
 
     def atomic(self) -> AbstractContextManager[None]:
@@ -260,18 +264,38 @@ class SqlOperations:
         return result
 
     def _sql(self, connection: SqlConnection, operation: Sql) -> Result:
-        text, values = bind(operation.text, operation.params, self._dialect.style)
-        # One that is stopped while it answers has changed what it changes.
-        undoing = operation.limited and not reads_only(operation)
+        text, values = bind(operation.text, operation.params, self._dialect.style, self._dialect.parameters)
+        reads = reads_only(operation)
+        # One that is stopped while it answers, or whose answer is refused, has changed what it changes.
+        undoing = not reads and (operation.limited or may_repeat_a_name(text))
         try:
             with connection.atomic() if undoing else nullcontext():
-                names, rows, count = connection.statement(text, values, limited=operation.limited)
+                answer = connection.statement(text, values, limited=operation.limited)
         except SchemaMismatch as error:
             # The text is the caller's, and so is the mistake of naming what does not exist.
             reason = str(error.__cause__).split("\n", maxsplit=1)[0]
             raise InvalidQuery(f"the database refused the statement: {reason}") from error
+        names, rows = answer.names, self._read(answer, reads=reads)
         records = [dict(zip(names, row, strict=True)) for row in rows]
-        return Result(records, count, returns_rows=bool(names))
+        return Result(records, answer.changed, returns_rows=bool(names))
+
+    def _read(self, answer: SqlAnswer, *, reads: bool) -> list[tuple[Any, ...]]:
+        """The rows with the values of declared columns as ``table()`` returns them."""
+        if not answer.rows or not any(answer.origins):
+            return answer.rows
+        columns: list[Sequence[Any]] = list(zip(*answer.rows, strict=True))
+        for place, origin in enumerate(answer.origins):
+            if origin is None or origin[0] not in self._schema:
+                continue
+            try:
+                columns[place] = self._table(origin[0]).values(origin[1], columns[place])
+            except UNDECODABLE as error:
+                reason = "another program stored a value that is not of its type"
+                if not reads:
+                    where = f"column {answer.names[place]!r} of its answer"
+                    raise OutcomeUnknown(f"the write was carried out, and {where} cannot be read: {reason}") from error
+                raise UnreadableRecord(origin[0], None, answer.names[place], reason) from error
+        return list(zip(*columns, strict=True))
 
     def _batch(self, connection: SqlConnection, operation: Batch) -> Result:
         with connection.snapshot() if reads_only(operation) else connection.atomic():

@@ -17,12 +17,14 @@ from typing import NamedTuple
 from database.core.caching import remembered
 from database.core.errors import InvalidQuery
 from database.core.tables.values import check_text
+from database.sql.parameters import PLAIN
+from database.sql.parameters import Parameters
 
 _CACHED_BYTES = 4 << 20
 
 _TOKEN = re.compile(
     r"""
-    (?P<verbatim> '(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?(?:\*/|\Z)
+    (?P<verbatim> (?<![\w$])[eE]'(?:[^'\\]|''|\\.)*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?(?:\*/|\Z)
         | (?<![\w$])(\$(?:[^\W\d]\w*)?\$).*?(?:\2|\Z) | :: | \?[|&] | @\? )
   | %\((?P<format_name>\w+)\)s
   | (?P<format>%s)
@@ -32,6 +34,13 @@ _TOKEN = re.compile(
     """,
     re.X | re.S,
 )
+
+_NULL_TEST = re.compile(r"\s+(?:is\s+(?:not\s+)?null|isnull|notnull)\b", re.I)
+_OPERAND_BEGINS = re.compile(r"(?:[(,]|\b(?:where|and|or|not|when|then|else|select|on|having))\s*\Z", re.I)
+"""What may stand before the whole operand of a test for null. Behind ``=`` a parameter is only a part of it."""
+
+_RANGE_ENDS = re.compile(r"\bbetween\b(?:(?!\band\b).)*\band\s*\Z", re.I | re.S)
+_LOOK_BACK = 200
 
 
 class Style(Enum):
@@ -49,43 +58,35 @@ class PreparedText(NamedTuple):
     places: int
 
 
-def bind(text: str, params: Sequence[Any] | Mapping[str, Any] | None, style: Style) -> tuple[str, tuple[Any, ...]]:
-    """The text with the driver's placeholders, and their values in order.
+def bind(
+    text: str, params: Sequence[Any] | Mapping[str, Any] | None, style: Style, parameters: Parameters = PLAIN
+) -> tuple[str, tuple[Any, ...]]:
+    """The text with the driver's placeholders, and their values in order, as the driver binds them.
 
-    :raises InvalidQuery: if the values do not fit the placeholders, and for text with characters that databases
-        cannot store.
+    :raises InvalidQuery: if the values do not fit the placeholders, for values that the database does not take, and for
+        text with characters that databases cannot store.
     """
-    _check("SQL text", text)
+    try:
+        check_text(text)
+    except ValueError as error:
+        raise InvalidQuery(f"SQL text {error}") from None
     if params is None:
         return text, ()
-    for value in params.values() if isinstance(params, Mapping) else params:
-        if isinstance(value, str):
-            _check("a parameter", value)
     named = isinstance(params, Mapping)
     prepared = _prepare(text, named, style)
     if not prepared.places and not params:
         return text, ()
     if isinstance(params, Mapping):
-        return prepared.text, _by_name(prepared.names or (), params)
+        names = prepared.names or ()
+        missing = next((name for name in names if name not in params), None)
+        if missing is not None:
+            raise InvalidQuery(f"the statement needs a value for the parameter {missing!r}")
+        return prepared.text, tuple([parameters.bound(name, params[name]) for name in names])
     if isinstance(params, str | bytes):
         raise InvalidQuery("the parameters of a statement must be a sequence of values or a mapping, not a string")
     if len(params) != prepared.places:
         raise InvalidQuery(f"the statement has {prepared.places} placeholders, but {len(params)} values were given")
-    return prepared.text, tuple(params)
-
-
-def _check(what: str, text: str) -> None:
-    try:
-        check_text(text)
-    except ValueError as error:
-        raise InvalidQuery(f"{what} {error}") from None
-
-
-def _by_name(names: tuple[str, ...], params: Mapping[str, Any]) -> tuple[Any, ...]:
-    try:
-        return tuple(params[name] for name in names)
-    except KeyError as error:
-        raise InvalidQuery(f"the statement needs a value for the parameter {error.args[0]!r}") from None
+    return prepared.text, tuple([parameters.bound(number, value) for number, value in enumerate(params, 1)])
 
 
 @remembered(_CACHED_BYTES, lambda text, *_: 1000 + 6 * len(text))
@@ -103,12 +104,20 @@ def _prepare(text: str, named: bool, style: Style) -> PreparedText:
         if kind in wanted:
             places += 1
             names.append(match[kind])
-            parts.append(style.value)
+            parts.append(style.value + _type_named(text, match, style))
         else:
             # In text with psycopg's placeholders, %% stands for one percent sign.
             escaped = kind == "percent" and not wanted.isdisjoint({"format", "format_name"})
             parts.append(_literal("%" if escaped else match[0], style))
     return PreparedText("".join(parts), tuple(names) if named else None, places)
+
+
+def _type_named(text: str, place: re.Match[str], style: Style) -> str:
+    """A cast where PostgreSQL could not tell a parameter's type: a test for null says nothing about it."""
+    if style is not Style.FORMAT or not _NULL_TEST.match(text, place.end()):
+        return ""
+    before = text[max(0, place.start() - _LOOK_BACK) : place.start()]
+    return "::text" if _OPERAND_BEGINS.search(before) and not _RANGE_ENDS.search(before) else ""
 
 
 def _wanted(text: str, named: bool) -> frozenset[str]:

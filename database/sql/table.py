@@ -78,6 +78,15 @@ class SqlTable:
                 bad.append(name)
         return unreadable(self.schema, bad[0], values, place)
 
+    def values(self, column: str, stored: Sequence[Any]) -> Sequence[Any]:
+        """The driver's values of one column. Raises one of ``UNDECODABLE`` if one is not of the column's kind.
+
+        Columns that are not declared have the values that the driver has.
+        """
+        if column not in self.schema.columns:
+            return stored
+        return [record[column] for record in self._records((column,), [(value,) for value in stored])]
+
     def _records(self, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[Row]:
         """The driver's rows as records. Raises one of ``UNDECODABLE`` if a value is none of its column's kind."""
         if self._types:

@@ -55,6 +55,14 @@ class Same(Filter):
     term: Term
 
 
+@dataclass(frozen=True, slots=True)
+class NullTest(Filter):
+    """``IS NULL`` of a placeholder: true or false for all rows alike, and never unknown."""
+
+    term: Term
+    wanted: bool
+
+
 class Scope(NamedTuple):
     """The only table of a statement, by the qualifier of its columns."""
 
@@ -100,6 +108,8 @@ def bound(where: Filter, table: TableSchema, bindings: Bindings, *, positive: bo
         return type(where)(tuple([bound(part, table, bindings, positive=positive) for part in where.parts]))
     if isinstance(where, Same):
         return _bound_same(where, table, bindings)
+    if isinstance(where, NullTest):
+        return _TRUE if (where.term.value(bindings) is None) is where.wanted else _FALSE
     raise TypeError(where)
 
 
@@ -173,7 +183,10 @@ def _negation(node: exp.Expr, scope: Scope) -> Filter:
 
 def _is(node: exp.Expr, scope: Scope) -> Filter:
     require(node, "this", "expression", "negate")
-    column, wanted = _compared(node.this, scope), node.expression
+    tested, wanted = unwrapped(node.this), node.expression
+    if isinstance(tested, exp.Placeholder) and isinstance(wanted, exp.Null):
+        return NullTest(term_of(tested), not node.args.get("negate"))
+    column = _compared(tested, scope)
     found: Filter
     if isinstance(wanted, exp.Null):
         return Where(column, "is_null", not node.args.get("negate"))

@@ -7,8 +7,10 @@ from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from typing import NamedTuple
+from uuid import UUID
 
 import orjson
 from sqlglot import exp
@@ -42,6 +44,9 @@ _CASTS: dict[exp.DType, Kind] = {
     exp.DType.JSONB: JSON,
 }
 """The casts that equal a column type; other casts round, truncate or have another meaning."""
+
+
+_NUMBERS = (int, float)
 
 
 class Bindings(NamedTuple):
@@ -152,8 +157,12 @@ def read(kind: Kind, value: Any) -> Any:
 
     :raises ValueError: for invalid JSON, which the check of a JSON column would accept as a string.
     """
-    if value is None or kind is TEXT:
+    if value is None:
         return value
+    if kind is TEXT:
+        return str(value) if isinstance(value, UUID) else value
+    if isinstance(value, Decimal) and kind.python_type in _NUMBERS:
+        return _exact(value)
     if kind is JSON:
         return read_json(value)
     if isinstance(value, str):
@@ -162,6 +171,16 @@ def read(kind: Kind, value: Any) -> Any:
         except ValueError:
             return value
     return value
+
+
+def _exact(value: Decimal) -> int | float | Decimal:
+    """The number of another type with the same digits; the decimal itself, which the column refuses, if none has."""
+    if not value.is_finite():
+        return value
+    if value == value.to_integral_value():
+        return int(value)
+    number = float(value)
+    return number if Decimal(repr(number)) == value else value
 
 
 def read_json(value: Any) -> Any:

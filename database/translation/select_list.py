@@ -13,6 +13,7 @@ from database.core.query.validation import GROUP_COUNT
 from database.core.result import Row
 from database.core.tables.schema import TableSchema
 from database.core.tables.values import JSON
+from database.sql.answers import require_distinct
 from database.translation.conditions import Scope
 from database.translation.literals import Bindings
 from database.translation.literals import Converted
@@ -70,13 +71,14 @@ def outputs_of(nodes: Iterable[exp.Expr], scope: Scope) -> tuple[Output, ...]:
 
 
 def expanded(outputs: Iterable[Output], table: TableSchema) -> tuple[Known, ...]:
-    """Replace each star by the columns of the table."""
+    """Replace each star by the columns of the table. :raises InvalidQuery: for two outputs of one name."""
     known: list[Known] = []
     for output in outputs:
         if isinstance(output, AllColumns):
             known += [ColumnOutput(name, name) for name in table.columns]
         else:
             known.append(output)
+    require_distinct([output.name for output in known])
     return tuple(known)
 
 
@@ -91,7 +93,7 @@ def constants(outputs: Iterable[Known], bindings: Bindings) -> Row:
 
 
 def projected(rows: Sequence[Row], outputs: Sequence[Known], bindings: Bindings) -> list[Row]:
-    """Convert rows to the outputs' names and values, in their order; the last of several outputs with a name counts."""
+    """Convert rows to the outputs' names and values, in their order."""
     values = constants(outputs, bindings)
     sources = [(output.name, _source(output)) for output in outputs]
     return [{name: values[name] if source is None else row[source] for name, source in sources} for row in rows]

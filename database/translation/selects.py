@@ -20,6 +20,7 @@ from database.core.query.validation import checked_range
 from database.core.result import Result
 from database.core.tables.schema import Schema
 from database.core.tables.values import INTEGER
+from database.sql.answers import require_distinct
 from database.translation.conditions import Scope
 from database.translation.conditions import bound
 from database.translation.conditions import condition
@@ -86,6 +87,7 @@ class ValuesPlan(Plan):
         outputs = [output for output in self.outputs if isinstance(output, ValueOutput)]
         if len(outputs) < len(self.outputs):
             raise InvalidQuery("a SELECT of columns needs a table; add FROM")
+        require_distinct([output.name for output in outputs])
         values = constants(outputs, bindings)
         return Translation(Ping(), lambda result: answered(result, [values]))
 

@@ -147,7 +147,7 @@ def test_an_unknown_table(calm: DatabaseAdapter) -> None:
         ),
         ("select * from notes where id = 'c'", [{"id": "c", "body": None}]),
         ("select n.\"id\", N.BODY from notes as n where n.id = 'a';", [{"id": "a", "body": "one"}]),
-        ("select body, id, body as id from notes where id = 'a'", [{"body": "one", "id": "one"}]),
+        ("select body, id, body as b from notes where id = 'a'", [{"body": "one", "id": "a", "b": "one"}]),
         ("select 'x' as x, -1 as n, id from notes where id > 'b'", [{"x": "x", "n": -1, "id": "c"}]),
         ("select 1 as one", [{"one": 1}]),
         ("select count(*) as n from notes", [{"n": 3}]),

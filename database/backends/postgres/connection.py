@@ -21,17 +21,18 @@ from typing import TypeVar
 
 import psycopg
 from psycopg import sql
-from psycopg.adapt import Transformer
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq import TransactionStatus
 
 from database.backends.postgres.cursor import TextCursor
-from database.backends.postgres.dialect import Forgiving
+from database.backends.postgres.dialect import fetch_all
 from database.backends.postgres.dialect import unread_column
 from database.backends.postgres.errors import translated
 from database.backends.postgres.pipelining import execute_many
 from database.backends.postgres.sqlstates import lost
+from database.backends.postgres.text_values import json_lists
+from database.backends.postgres.text_values import whole_numbers
 from database.core.clock import monotonic
 from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
@@ -41,6 +42,8 @@ from database.core.errors import UnreadableRecord
 from database.core.lifecycle import in_background
 from database.core.tables.schema import TableSchema
 from database.resilience.watchdog import Watchdog
+from database.sql.answers import SqlAnswer
+from database.sql.answers import require_distinct
 from database.sql.table import Values
 
 logger = logging.getLogger(__name__)
@@ -173,7 +176,7 @@ class PostgresCall:
 
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         prepare = self._prepares(text, values)
-        return self._watched(lambda: self._fetch_all(self._cursor.execute(text, values, prepare=prepare)))
+        return self._watched(lambda: fetch_all(self.connection, self._cursor.execute(text, values, prepare=prepare)))
 
     def returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         return self.rows(text, values)
@@ -207,34 +210,32 @@ class PostgresCall:
             for row in rows:
                 write(row)
 
-    def statement(
-        self, text: str, values: Values, *, limited: bool
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
+    def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:
         self._leaves = self._leaves or _LEAVES.search(text) is not None
+        bound = self._with_json_lists(text, values) if any(isinstance(value, list) for value in values) else values
 
-        def run() -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
-            # Results as text, because a type without a binary loader would be returned as bytes.
+        def run() -> SqlAnswer:
+            # Results as text: a type that has no binary loader would come out as bytes.
             with TextCursor(self.connection) as cursor:
                 if limited:
-                    rows = self._load_rows(cursor, lambda: cursor.limited(text, values))
+                    rows = self._load_rows(cursor, lambda: cursor.limited(text, bound))
                 else:
-                    cursor.execute(text, values or None)
+                    cursor.execute(text, bound or None)
                     rows = self._load_rows(cursor, cursor.fetchall) if cursor.description else []
-                return tuple(column.name for column in cursor.description or ()), rows, cursor.changed()
+                names = tuple([column.name for column in cursor.description or ()])
+                require_distinct(names)
+                return SqlAnswer(names, whole_numbers(cursor.pgresult, rows), cursor.changed())
 
         return self._watched(run)
 
-    def _fetch_all(self, cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-        """Fetch all rows; a value that Python cannot represent is an
-        :class:`~database.backends.postgres.dialect.Unread`.
-        """
-        try:
-            return cursor.fetchall()
-        except (psycopg.DataError, ValueError):
-            loading = Transformer(Forgiving(self.connection))
-            assert cursor.pgresult is not None, "the rows were being fetched from it"
-            loading.set_pgresult(cursor.pgresult)
-            return loading.load_rows(0, cursor.pgresult.ntuples, tuple)
+    def _with_json_lists(self, text: str, values: Values) -> Values:
+        inside = self.in_transaction
+        if inside:
+            self.control("savepoint isthmus_lists")
+        found = self._watched(lambda: json_lists(self.connection, text, values))
+        if inside:
+            self.control("rollback to savepoint isthmus_lists; release savepoint isthmus_lists")
+        return found
 
     def _load_rows(self, cursor: TextCursor, load: Callable[[], list[tuple[Any, ...]]]) -> list[tuple[Any, ...]]:
         try:

@@ -17,10 +17,12 @@ from psycopg.abc import AdaptContext
 from psycopg.abc import Buffer
 from psycopg.adapt import AdaptersMap
 from psycopg.adapt import Loader
+from psycopg.adapt import PyFormat
 from psycopg.adapt import Transformer
 from psycopg.pq import Format
 from psycopg.types.datetime import TimestamptzBinaryLoader
 from psycopg.types.datetime import TimestamptzLoader
+from psycopg.types.json import Jsonb
 from psycopg.types.json import set_json_dumps
 from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
@@ -32,6 +34,8 @@ from database.core.tables.values import TEXT
 from database.core.tables.values import TIMESTAMP
 from database.core.tables.values import finite
 from database.sql.dialect import SqlDialect
+from database.sql.parameters import Parameters
+from database.sql.parameters import json_document
 from database.sql.placeholders import Style
 
 _MOST_PREPARED = 200
@@ -127,6 +131,17 @@ class Forgiving:
                     self.adapters.register_loader(oid, type("_Forgiving", (_Forgiving,), members))
 
 
+def fetch_all(connection: Connection[Any], cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Fetch all rows; a value that Python cannot represent is an :class:`Unread`."""
+    try:
+        return cursor.fetchall()
+    except (psycopg.DataError, ValueError):
+        loading = Transformer(Forgiving(connection))
+        assert cursor.pgresult is not None, "the rows were being fetched from it"
+        loading.set_pgresult(cursor.pgresult)
+        return loading.load_rows(0, cursor.pgresult.ntuples, tuple)
+
+
 def unread_column(connection: Connection[Any], cursor: psycopg.Cursor[Any]) -> int:
     """The index of the first column of a result with a value that Python cannot represent."""
     found = cursor.pgresult
@@ -168,6 +183,14 @@ def configure_pooled(connection: Connection[Any]) -> None:
     connection.adapters.register_loader("timestamptz", _UtcBinaryLoader)
 
 
+def _can_dump(kind: type) -> bool:
+    try:
+        psycopg.adapters.get_dumper(kind, PyFormat.AUTO)
+    except psycopg.ProgrammingError:
+        return False
+    return True
+
+
 def _ascii(operand: Any) -> Any:
     # Under the "C" collation ILIKE folds only A to Z, whatever the server's locale.
     return sa.collate(operand, "C")
@@ -184,6 +207,8 @@ DIALECT = SqlDialect(
     compiler=postgresql.psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
     insert=postgresql.insert,
     style=Style.FORMAT,
+    # A uuid as text fits into columns of both types. What a list is, is asked of the server.
+    parameters=Parameters({UUID: str, dict: lambda value: Jsonb(json_document(value))}, takes=_can_dump),
     member=_member,
     bound_list=list,
     encode={JSON: encode_json},

@@ -55,6 +55,8 @@ def translated(error: Exception, *, may_have_applied: bool) -> DataError:
         return ours
     if isinstance(error, psycopg.errors.SyntaxError) and error.diag.source_function == _EXTENDED:
         return several_statements()
+    if isinstance(error, psycopg.errors.IndeterminateDatatype):
+        return InvalidQuery(f"{error.diag.message_primary}; name its type in the statement, as in cast(:name as text)")
     # The rest is invalid SQL or values; the primary message does not contain values of other rows.
     primary = error.diag.message_primary if isinstance(error, psycopg.Error) else None
     return InvalidQuery(f"PostgreSQL refused the statement: {primary or error}")

@@ -14,15 +14,12 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import contextmanager
 from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 from typing import TypeVar
 
 import apsw
-import orjson
 
-from database.backends.sqlite.dialect import encode_timestamp
 from database.backends.sqlite.errors import MAX_LENGTH
 from database.backends.sqlite.errors import translated
 from database.backends.sqlite.functions import SqlFunctions
@@ -34,6 +31,9 @@ from database.core.errors import SerializationFailure
 from database.core.errors import UnreadableRecord
 from database.core.tables.schema import TableSchema
 from database.resilience.watchdog import Watchdog
+from database.sql.answers import Origin
+from database.sql.answers import SqlAnswer
+from database.sql.answers import require_distinct
 from database.sql.limited import within_limits
 from database.sql.operations import several_statements
 from database.sql.table import Values
@@ -105,7 +105,6 @@ class SQLiteConnection:
         # With SQLite's default of 1 GB, one value could exhaust the memory; request bodies are limited to 1 MiB.
         db.limit(apsw.SQLITE_LIMIT_LENGTH, MAX_LENGTH)
         self._functions.register(db)
-        db.convert_binding = _convert_binding
 
     def has_moved(self) -> bool:
         """Whether the open file is no longer the one at its path, because that was deleted or replaced."""
@@ -155,20 +154,22 @@ class SQLiteConnection:
         with self.atomic():
             self.change_many(text, rows)
 
-    def statement(
-        self, text: str, values: Values, *, limited: bool
-    ) -> tuple[tuple[str, ...], list[tuple[Any, ...]], int]:
-        names: list[str] | None = None
+    def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:
+        names: tuple[str, ...] | None = None
+        origins: tuple[Origin | None, ...] = ()
         reads = False
 
         def trace(cursor: apsw.Cursor, first: str, _bindings: Any) -> bool:
-            nonlocal names, reads
+            nonlocal names, origins, reads
             # Only comments may follow the first statement.
             if names is None:
                 if _NO_STATEMENT.fullmatch(text, len(first)) is None:
                     return False
                 # After the last row of a statement, SQLite no longer returns its columns.
-                names, reads = [column[0] for column in cursor.get_description()], cursor.is_readonly
+                found = cursor.description_full
+                names, reads = tuple([column[0] for column in found]), cursor.is_readonly
+                require_distinct(names)
+                origins = tuple([column[3:] if column[2] == "main" and column[3] else None for column in found])
             return True
 
         def run(text: str, values: Values) -> list[tuple[Any, ...]]:
@@ -185,7 +186,7 @@ class SQLiteConnection:
                         f"the write was executed, but its result cannot be read: {_NO_UTF8}"
                     ) from error
                 raise UnreadableRecord(
-                    None, None, self._find_undecodable(text, values, names or []), _NO_UTF8
+                    None, None, self._find_undecodable(text, values, names or ()), _NO_UTF8
                 ) from error
             finally:
                 cursor.close()
@@ -193,7 +194,7 @@ class SQLiteConnection:
         before = self._db.total_changes()
         rows = self._watched(run, text, values)
         changed = self._db.changes() if self._db.total_changes() != before else 0
-        return tuple(names or ()), rows, changed
+        return SqlAnswer(names or (), rows, changed, origins)
 
     @contextmanager
     def atomic(self) -> Iterator[None]:
@@ -347,12 +348,3 @@ def _text_or_bytes(value: Any, kind: Any) -> Any:
         return value.decode()
     except UnicodeDecodeError:
         return value
-
-
-def _convert_binding(_cursor: apsw.Cursor, _number: int, value: Any) -> Any:
-    """Convert a parameter of SQL text to the form in which tables store it."""
-    if isinstance(value, datetime):
-        return encode_timestamp(value)
-    if isinstance(value, dict | list):
-        return orjson.dumps(value).decode()
-    raise TypeError(f"SQLite cannot bind a parameter of type {type(value).__name__}")

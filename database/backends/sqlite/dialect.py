@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
+from datetime import date
 from datetime import datetime
+from datetime import time
+from datetime import timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import orjson
 import sqlalchemy as sa
@@ -22,6 +28,8 @@ from database.core.tables.values import Kind
 from database.core.tables.values import finite
 from database.core.tables.values import moment
 from database.sql.dialect import SqlDialect
+from database.sql.parameters import Parameters
+from database.sql.parameters import json_document
 from database.sql.placeholders import Style
 
 _LONG = "65536"
@@ -52,6 +60,29 @@ def _literal(character: str) -> str:
 
 def _encode_json(value: Any) -> str:
     return orjson.dumps(value).decode()
+
+
+def _number(value: float) -> float:
+    if math.isnan(value):
+        raise ValueError("is NaN, which SQLite would store as null")
+    return value
+
+
+def _decimal(value: Decimal) -> int | float:
+    """The number that SQLite has for a decimal. :raises ValueError: if it has none with these digits."""
+    if not value.is_finite():
+        raise ValueError("must be finite")
+    if value == value.to_integral_value():
+        return INTEGER.check(int(value))
+    number = float(value)
+    if Decimal(repr(number)) != value:
+        raise ValueError("has more digits than a double, and SQLite has no decimals; pass it as text")
+    return number
+
+
+def _moment(value: datetime) -> str:
+    """A moment as the tables keep it; one without a zone is in UTC, as on a connection to PostgreSQL."""
+    return encode_timestamp(value if value.tzinfo is None else TIMESTAMP.check(value))
 
 
 def _variant(operator: str, kind: Kind, operand: Any) -> str:
@@ -87,6 +118,19 @@ DIALECT = SqlDialect(
     compiler=sqlite.dialect(paramstyle="qmark"),
     insert=sqlite.insert,
     style=Style.QUESTION,
+    parameters=Parameters(
+        {
+            float: _number,
+            Decimal: _decimal,
+            datetime: _moment,
+            date: date.isoformat,
+            time: lambda value: value.isoformat(timespec="microseconds"),
+            timedelta: lambda value: value // timedelta(microseconds=1),
+            UUID: str,
+            dict: lambda value: _encode_json(json_document(value)),
+            list: lambda value: _encode_json(json_document(value)),
+        }
+    ),
     encode={TIMESTAMP: encode_timestamp, JSON: _encode_json},
     decode={TIMESTAMP: moment, BOOLEAN: bool, JSON: orjson.loads, FLOAT: finite},
     types={

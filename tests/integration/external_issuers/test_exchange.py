@@ -70,7 +70,7 @@ def test_an_address_that_has_an_account_is_refused_and_not_joined(site: Site, kn
 
 
 @pytest.mark.parametrize(
-    "claims", [{"email": None}, {"email_verified": None}, {"email_verified": "true"}, {"email": "nowhere"}]
+    "claims", [{"email": None}, {"email_verified": None}, {"email_verified": "false"}, {"email": "nowhere"}]
 )
 def test_without_a_verified_address_there_is_no_account(
     site: Site, known_issuer: Issuer, claims: dict[str, Any]

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
+import apsw
+import psycopg
 import pytest
 from flask import Flask
 from flask.testing import FlaskCliRunner
@@ -108,6 +112,95 @@ def test_a_revision_needs_a_database_with_tables() -> None:
         1,
         "Error: No database of DB_ADAPTER_ORDER has SQL tables; add one that has.\n",
     )
+
+
+_CATALOGUE = (
+    "select oid, relname, relkind, relfilenode, relacl, relrowsecurity, relforcerowsecurity from pg_class",
+    "select attrelid, attname, atttypid, attnotnull, attisdropped from pg_attribute",
+    "select * from pg_policy",
+    "select * from pg_proc",
+    "select * from pg_trigger",
+    "select * from pg_constraint",
+    "select * from pg_namespace",
+    "select oid, rolname, rolbypassrls from pg_roles",
+    "select * from pg_default_acl",
+    "select * from pg_description",
+    "select * from pg_depend",
+)
+
+
+def connected_directly(adapter: PostgresAdapter) -> psycopg.Connection[tuple[Any, ...]]:
+    config = adapter.config
+    names = {"host": config["host"], "port": config["port"], "user": config["user"], "dbname": config["database"]}
+    return psycopg.connect(**names, password=config["password"])
+
+
+def fingerprint(adapter: DatabaseAdapter) -> list[str]:
+    """Everything that the database's catalogue says; for a SQLite file that does not exist, nothing."""
+    if isinstance(adapter, PostgresAdapter):
+        with connected_directly(adapter) as connection:
+            return sorted(repr(row) for text in _CATALOGUE for row in connection.execute(text.encode()))
+    path = Path(adapter.describe()["path"])
+    return list(map(repr, apsw.Connection(str(path)).execute("select * from sqlite_schema"))) if path.exists() else []
+
+
+def run_script(adapter: DatabaseAdapter, script: str) -> None:
+    """Run it as its user would: with ``sqlite3`` or ``psql``."""
+    if isinstance(adapter, PostgresAdapter):
+        with connected_directly(adapter) as connection:
+            connection.execute(script.encode())
+    else:
+        apsw.Connection(adapter.describe()["path"]).execute(script).fetchall()
+
+
+@pytest.mark.parametrize("command", [["plan"], ["upgrade", "--dry-run"]])
+def test_a_plan_is_the_upgrade_and_changes_nothing(adapter: DatabaseAdapter, command: list[str]) -> None:
+    cli = _cli(adapter)
+    assert cli.invoke(args=["db", "upgrade", REVISIONS[-2]]).exit_code == 0
+    before = fingerprint(adapter)
+    done = cli.invoke(args=["db", *command])
+    assert (done.exit_code, done.output.split("\n")[0]) == (0, f"-- {adapter.name}: would run:"), done.output
+    assert fingerprint(adapter) == before
+    assert runner.pending(adapter) == REVISIONS[-1:]
+    run_script(adapter, done.output)
+    assert (runner.pending(adapter), runner.check(adapter)) == ([], [])
+
+
+def test_a_plan_for_an_empty_database(adapter: DatabaseAdapter) -> None:
+    before = fingerprint(adapter)
+    done = _cli(adapter).invoke(args=["db", "plan"])
+    assert (done.exit_code, "create table molecules" in done.output.lower()) == (0, True)
+    assert fingerprint(adapter) == before
+    runner.upgrade(adapter)
+    assert runner.check(adapter) == []
+
+
+@pytest.mark.parametrize("adapter", ["sqlite", "postgres"], indirect=True)
+def test_dry_runs_change_nothing(adapter: DatabaseAdapter) -> None:
+    runner.upgrade(adapter)
+    start = adapter.changes(None).cursor
+    adapter.table("molecules").insert({"name": "kept"}).execute()
+    before = fingerprint(adapter)
+    cli = _cli(adapter)
+    for arguments, words in (
+        (["downgrade"], "drop table notes"),
+        (["downgrade", "base"], "drop table molecules"),
+        (["stamp", "base"], "delete from isthmus_version"),
+        (["purge-changes", "--older-than", "0s"], "isthmus_changes"),
+    ):
+        done = cli.invoke(args=["db", *arguments, "--dry-run"])
+        assert (done.exit_code, words in done.output.lower()) == (0, True), done.output
+        assert fingerprint(adapter) == before
+        assert (runner.current(adapter), runner.pending(adapter)) == (NEWEST, [])
+    assert [change.kind for change in adapter.changes(start).changes] == ["insert"]
+
+
+def test_a_plan_shows_what_would_fail(sqlite: SQLiteAdapter, away: PostgresAdapter) -> None:
+    sqlite.execute_query("create table molecules (id text primary key)")
+    before = fingerprint(sqlite)
+    done = _cli(away, sqlite, MemoryAdapter()).invoke(args=["db", "plan"])
+    assert (done.exit_code, "creates table molecules, which already exists" in done.output) == (1, True)
+    assert fingerprint(sqlite) == before
 
 
 def _cli(*adapters: DatabaseAdapter) -> FlaskCliRunner:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from database.backends.postgres import PostgresAdapter
 from database.core.context import NO_CONTEXT
 from database.core.errors import Conflict
+from database.core.errors import InvalidQuery
 from database.core.operations import Get
 from database.core.operations import Insert
 from database.core.operations import Update
@@ -43,11 +45,44 @@ def adapter(make: Make, database: PostgresDatabase) -> PostgresAdapter:
         ("'a_b' like '%\\_%' and ?", [True], True),
         ("10 % ?::int", [4], 2),
         ("?::jsonb -> 'a'", ['{"a": [1.0]}'], [1.0]),
+        (r"E'it\'s :x' || :x", {"x": "!"}, "it's :x!"),
+        (r"e'\\' || ?", ["!"], "\\!"),
+        ("1 = any(?)", [[1, 2]], True),
+        ("'b' = any(?)", [["a", "b"]], True),
+        ("array_length(?, 1)", [[1, 2]], 2),
+        ("?::int[]", [[]], []),
+        ("array(select unnest(?) + 1)", [[1, 2]], [2, 3]),
+        ("?::jsonb", [[]], []),
+        ("array[1] || ?", [[2]], [1, 2]),
+        ("""'[1, 2]'::jsonb @> ?""", [[2]], True),
+        ("(select sum(n) from (values (9223372036854775807), (1)) v(n))", None, Decimal(2**63)),
+        ("(select sum(n) from (values (1.50), (1.50)) v(n))", None, Decimal("3.00")),
+        ("coalesce(?, 'x')", [None], "x"),
         ("?::uuid", ["01890000-0000-7000-8000-000000000000"], "01890000-0000-7000-8000-000000000000"),
     ],
 )
 def test_expressions(adapter: PostgresAdapter, expression: str, params: Any, value: Any) -> None:
     assert adapter.execute_query(f"select {expression} as value", params) == [{"value": value}]
+
+
+def test_a_parameter_of_no_type_asks_for_one(adapter: PostgresAdapter) -> None:
+    with pytest.raises(
+        InvalidQuery, match=r"parameter \$1; name its type in the statement, as in cast\(:name as text\)"
+    ):
+        adapter.execute_query("select jsonb_build_object('a', :a) as value", {"a": "x"})
+    text = "select jsonb_build_object('a', cast(:a as text)) as value"
+    assert adapter.execute_query(text, {"a": "x"}) == [{"value": {"a": "x"}}]
+
+
+def test_arrays_and_json_in_one_statement(adapter: PostgresAdapter) -> None:
+    adapter.execute_query("create table tagged (tags text[], data jsonb, old json, price numeric(10, 0))")
+    with adapter.transaction():
+        assert adapter.execute_query("insert into tagged values (?, ?, ?, 5)", [["a"], ["b"], []]) == 1
+        assert adapter.execute_query("select * from tagged where tags && ?", [["a", "z"]]) == [
+            {"tags": ["a"], "data": ["b"], "old": [], "price": Decimal(5)}
+        ]
+    with pytest.raises(InvalidQuery, match="a parameter for JSON must be JSON"):
+        adapter.execute_query("update tagged set data = ?", [[Decimal(1)]])
 
 
 def test_of_two_that_read_and_change_a_row_the_later_meets_a_conflict(adapter: PostgresAdapter) -> None:

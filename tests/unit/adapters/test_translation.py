@@ -80,7 +80,7 @@ def things() -> Iterator[MemoryAdapter]:
         ("select distinct body from notes", Select("notes", ("body",), group=("body",))),
         ("select distinct id, body from notes", Select("notes", ("id", "body"))),
         ("select count(1), body from notes group by 2", Select("notes", ("body",), group=("body",))),
-        ("select 1, now()", Ping()),
+        ("select 1 as one, now()", Ping()),
         ("insert into notes values ('a', 'b')", Insert("notes", [{"id": "a", "body": "b"}], returning=False)),
         (
             "insert into notes (body, id) values (default, 'a'), ('b', default) returning id",

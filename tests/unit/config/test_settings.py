@@ -9,6 +9,7 @@ import pytest
 from pydantic import ValidationError
 
 from config.settings import ConfigurationError
+from config.settings import _declared as declared_settings
 from config.settings import load_settings
 from config.settings import settings_table
 
@@ -85,6 +86,21 @@ def test_falsy_words(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
 def test_order_of_databases_is_trimmed_and_without_repetition(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DB_ADAPTER_ORDER", " supabase, local ,supabase,, ")
     assert load_settings().db_adapter_order == ("supabase", "local")
+
+
+def test_a_tilde_is_the_home_directory_in_every_path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("LOCAL_DB_PATH", "~/data/x.db")
+    monkeypatch.setenv("INSTANCE_PATH", "~")
+    monkeypatch.setenv("JWT_KEYRING_FILE", "~/keys.json")
+    settings = load_settings()
+    assert (settings.local_db.path, settings.instance_path) == (tmp_path / "data/x.db", tmp_path)
+    assert settings.jwt_keyring_file == tmp_path / "keys.json"
+    monkeypatch.delenv("JWT_KEYRING_FILE")
+    assert load_settings(JWT_PRIVATE_KEY_FILE="~/key.pem").jwt_private_key_file == tmp_path / "key.pem"
+    paths = {name for name, (_, field) in declared_settings().items() if "Path" in str(field.annotation)}
+    assert paths == {"LOCAL_DB_PATH", "INSTANCE_PATH", "JWT_KEYRING_FILE", "JWT_PRIVATE_KEY_FILE"}
+    assert "begins with ~" in problems(INSTANCE_PATH="~nobody-has-this-name/x")["INSTANCE_PATH"]
 
 
 def test_zero_is_a_value() -> None:

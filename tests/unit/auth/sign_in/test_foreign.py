@@ -103,6 +103,10 @@ def test_an_issuer_that_confirms_addresses_need_not_say_so_by_either_kind_of_key
     assert tokens.verify(hs256(supabase_claims(iss=LEGACY))) == ExternalUser(LEGACY, "u-1", "ada@example.org", "Ada")
 
 
+def test_an_address_may_be_verified_in_text(tokens: ExternalTokens) -> None:
+    assert tokens.verify(forge(claims(email_verified="true"))).email == "ada@example.org"
+
+
 def test_an_address_that_such_an_issuer_says_is_not_verified_is_none(tokens: ExternalTokens) -> None:
     assert tokens.verify(forge(supabase_claims(email_verified=False))).email is None
 
@@ -115,7 +119,8 @@ def test_an_address_that_such_an_issuer_says_is_not_verified_is_none(tokens: Ext
         {"email": "nowhere"},
         {"email_verified": None},
         {"email_verified": False},
-        {"email_verified": "true"},
+        {"email_verified": "false"},
+        {"email_verified": "True"},
         {"email_verified": 1},
         {"email_verified": None, "user_metadata": {"email_verified": True}},
     ],
@@ -145,7 +150,10 @@ FAR = LEEWAY + 3600
         ({"iat": None}, "a required claim is missing"),
         ({"nbf": NOW + FAR}, "not valid yet"),
         ({"sub": None}, "a required claim is missing"),
-        ({"sub": 5}, "invalid claim or header"),
+        ({"sub": 5}, "claim sub must be printable text of 1 to 255 characters"),
+        ({"sub": ["u-1"]}, "claim sub must be printable text of 1 to 255 characters"),
+        ({"iat": "now"}, "claim iat must be a number"),
+        ({"jti": 5}, "claim jti must be text"),
         ({"sub": ""}, "claim sub must be printable text of 1 to 255 characters"),
         ({"sub": "a\0b"}, "claim sub must be printable text of 1 to 255 characters"),
         ({"sub": "a\ud800"}, "claim sub must be printable text of 1 to 255 characters"),

@@ -1,0 +1,74 @@
+"""The values of SQL text: which types every database takes as parameters, and in which form its driver binds them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from datetime import datetime
+from datetime import time
+from datetime import timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+from uuid import UUID
+
+from database.core.errors import InvalidQuery
+from database.core.tables.values import JSON
+from database.core.tables.values import check_text
+
+_AS_THEY_ARE = frozenset({int, bool, bytes, type(None)})
+_OTHERS = (str, int, float, bytes, Decimal, datetime, date, time, timedelta, UUID, dict, list)
+
+Form = Callable[[Any], Any]
+"""The value that a driver binds. Raises ``ValueError`` for one that the database cannot keep; says what is wrong."""
+
+
+def _no_others(_: type) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """How one database takes parameters.
+
+    :ivar forms: for the types whose values the driver does not bind as they are.
+    :ivar takes: whether the driver also binds values of a type that not every database takes.
+    """
+
+    forms: Mapping[type, Form]
+    takes: Callable[[type], bool] = _no_others
+
+    def bound(self, name: str | int, value: Any) -> Any:
+        """The value as the driver binds it.
+
+        :param name: the parameter's name, or its number, counted from 1.
+        :raises InvalidQuery: names the parameter and what is wrong with it, without the value.
+        """
+        kind = type(value)
+        if kind in _AS_THEY_ARE and kind not in self.forms:
+            return value
+        if isinstance(value, Enum):
+            return self.bound(name, value.value)
+        if not isinstance(value, _OTHERS) and value is not None and not self.takes(kind):
+            raise InvalidQuery(
+                f"the parameter {name!r} has the type {kind.__name__}, which SQL text does not take; pass text,"
+                " a number, a date or time, a UUID, bytes, a dict or a list"
+            )
+        try:
+            if isinstance(value, str):
+                check_text(value)
+            form = self.forms.get(kind) or next((self.forms[base] for base in kind.__mro__ if base in self.forms), None)
+            return value if form is None else form(value)
+        except ValueError as error:
+            raise InvalidQuery(f"the parameter {name!r} {error}") from None
+
+
+def json_document(value: Any) -> Any:
+    """A dict or a list that every database keeps as JSON. :raises ValueError: says what is wrong."""
+    return JSON.check(value)
+
+
+PLAIN = Parameters({dict: json_document, list: json_document})
+"""Values in their Python types, for the translation of SQL text."""
