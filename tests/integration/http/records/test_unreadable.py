@@ -60,7 +60,7 @@ def kind(site: Site) -> str:
 def test_a_bad_row_is_named_and_the_others_are_listed(
     site: Site, run: Run, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unreadable, "_told", OrderedDict())
+    monkeypatch.setattr(unreadable, "_reported", OrderedDict())
     headers = site.register()
     names = [f"{letter}-good" for letter in "aceg"]
     site.post("/api/molecules", [{"id": name, "name": name} for name in names], headers)
