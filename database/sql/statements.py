@@ -44,14 +44,21 @@ _PLAIN: dict[str, Callable[[Expression, Expression], Expression]] = {
 
 
 class Statement(NamedTuple):
-    """SQL text, and for each placeholder the index of its value; None if the values are in order."""
+    """SQL text, and for each of its places the index of its value.
+
+    :ivar in_order: whether the places take the first values in their order.
+    """
 
     text: str
-    places: tuple[int, ...] | None
+    places: tuple[int, ...]
+    in_order: bool
 
     def bind(self, values: Sequence[Any]) -> tuple[Any, ...]:
-        """The values in the order of the placeholders."""
-        return tuple(values) if self.places is None else tuple([values[index] for index in self.places])
+        """The values in the order of the text's places."""
+        # SQLAlchemy drops conditions that are always true, and their values are then not bound.
+        if self.in_order and len(values) == len(self.places):
+            return tuple(values)
+        return tuple([values[index] for index in self.places])
 
 
 def statement_cache() -> ByteCache[Statement]:
@@ -277,7 +284,7 @@ class Statements:
     def _compile(self, statement: Any) -> Statement:
         compiled = statement.compile(dialect=self._dialect.compiler)
         places = tuple(int(name.removeprefix("v")) for name in compiled.positiontup)
-        return Statement(str(compiled), None if places == tuple(range(len(places))) else places)
+        return Statement(str(compiled), places, places == tuple(range(len(places))))
 
 
 class _Params:

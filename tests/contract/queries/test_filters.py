@@ -119,6 +119,12 @@ SELECTED: list[tuple[Filter, str]] = [
     (Or(()), ""),
     (Not(And(())), ""),
     (Not(Or(())), "abcdefg"),
+    # Conditions that databases are not asked about, with values that are not sent.
+    (And((Not(And(())), where("title", "eq", "water"))), ""),
+    (And((where("title", "eq", "water"), Or(()))), ""),
+    (Or((And(()), where("title", "eq", "water"))), "abcdefg"),
+    (Or((where("title", "eq", "water"), Not(Or(())))), "abcdefg"),
+    (And((where("amount", "gt", 0), Or((And(()), where("title", "eq", "x"))), where("done", "eq", True))), "a"),
     (And((where("amount", "gt", 0), where("amount", "lt", 10))), "ad"),
     (Or((where("title", "eq", "water"), where("amount", "eq", 10))), "be"),
     (where("title", "eq", "Water") | where("done", "eq", False) & where("amount", "lt", 0), "ab"),
