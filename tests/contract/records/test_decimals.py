@@ -30,10 +30,11 @@ def test_every_spelling_is_one_value_with_all_its_digits(adapter: DatabaseAdapte
 
 
 def test_digits_that_no_double_has_are_compared(adapter: DatabaseAdapter) -> None:
-    adapter.run(Insert("things", [thing("b", price=NEXT), thing("a", price=LONG)]))
+    prices = {"a": LONG, "b": NEXT, "c": -LONG, "d": -NEXT}
+    adapter.run(Insert("things", [thing(name, price=price) for name, price in prices.items()]))
     assert [row["id"] for row in adapter.table("things").eq("price", LONG).execute()] == ["a"]
     assert [row["id"] for row in adapter.table("things").gt("price", LONG).execute()] == ["b"]
-    assert [row["price"] for row in adapter.table("things").order("price").execute()] == [LONG, NEXT]
+    assert [row["price"] for row in adapter.table("things").order("price").execute()] == [-NEXT, -LONG, LONG, NEXT]
 
 
 @pytest.mark.parametrize("condition", [f"price = {LONG}", f"price = '{LONG}'", f"price > -{NEXT} and price < {NEXT}"])
