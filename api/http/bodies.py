@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -53,6 +54,7 @@ def read_rows(schema: TableSchema) -> tuple[list[Body], bool]:
     g.isthmus_bulk = bulk
     for index, row in enumerate(rows):
         _check_row(schema, row, index)
+    _read_decimals(schema, rows)
     return rows, bulk
 
 
@@ -66,6 +68,7 @@ def read_changes(schema: TableSchema) -> Body:
     if "id" in changes:
         raise _invalid("id", "cannot be changed")
     _check_row(schema, changes)
+    _read_decimals(schema, [changes])
     for name, value in changes.items():
         if name not in schema.columns:
             raise _invalid(name, f"does not exist in table {schema.name!r}")
@@ -86,6 +89,7 @@ def read_replacement(schema: TableSchema, record_id: str) -> Body:
     if row.setdefault("id", record_id) != record_id:
         raise _invalid("id", "must be the id in the URL")
     _check_row(schema, row)
+    _read_decimals(schema, [row])
     return row
 
 
@@ -119,6 +123,16 @@ def _decoded(body: bytes) -> Any:
     document = orjson.loads(body)
     # orjson converts an integer beyond 64 bits to a double; json keeps it exact, so that validation rejects it.
     return json.loads(body) if _LONG_NUMBER.search(body) else document
+
+
+def _read_decimals(schema: TableSchema, rows: list[Body]) -> None:
+    """Read the decimals of the rows in the body again, with all their digits, which a double may not have."""
+    names = [name for name, column in schema.columns.items() if column.kind.python_type is Decimal]
+    if not any(type(row.get(name)) is float for row in rows for name in names):
+        return
+    body = json.loads(read_bytes(), parse_float=Decimal)
+    for row, exact in zip(rows, body if isinstance(body, list) else [body], strict=True):
+        row.update({name: exact[name] for name in names if name in exact})
 
 
 def _check_row(schema: TableSchema, row: Any, index: int = 0) -> None:

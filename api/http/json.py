@@ -25,6 +25,8 @@ from flask.json.provider import JSONProvider
 from database import Deferred
 from database import TransactionError
 
+_MOST_ZEROS = 20
+
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
 
 
@@ -71,7 +73,10 @@ def _moment(value: datetime) -> str:
 
 def _number(value: Decimal) -> orjson.Fragment:
     """A number with all its digits; null for NaN and infinity, as for floats."""
-    return orjson.Fragment(str(value) if value.is_finite() else "null")
+    if not value.is_finite():
+        return orjson.Fragment("null")
+    # Without an exponent, unless the zeros would be many.
+    return orjson.Fragment(f"{value:f}" if -_MOST_ZEROS <= value.adjusted() <= 0 else str(value))
 
 
 def _duration(value: timedelta) -> str:

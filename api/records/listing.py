@@ -82,7 +82,7 @@ class Listing:
     def cursor_behind(self, last: tuple[Any, ...]) -> str:
         """The cursor of the page after a row with these sort key values."""
         document = [_fingerprint(self.table, self.keys), last]
-        return urlsafe_b64encode(orjson.dumps(document)).rstrip(b"=").decode()
+        return urlsafe_b64encode(orjson.dumps(document, str)).rstrip(b"=").decode()
 
 
 def read_listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listing:

@@ -79,7 +79,7 @@ def read_page(listing: Listing) -> Page:
     page = Page(listing.last, count=count)
     size, advanced = 0, page.take(listing, result, portion)
     while page.more and (page.length < listing.limit or page.last == listing.last):
-        size += len(orjson.dumps(page.rows[-portion:]))
+        size += len(orjson.dumps(page.rows[-portion:], str))
         if size >= MOST_BYTES:
             break
         portion = _next_portion(listing, page, size) if advanced else 2 * portion

@@ -138,7 +138,7 @@ class Subscription:
 
     def _deliver(self, rows: list[Row]) -> None:
         # Compared as text, because in Python 1, 1.0 and True are equal, and because a callback may modify its rows.
-        text = orjson.dumps(rows, option=orjson.OPT_SORT_KEYS)
+        text = orjson.dumps(rows, str, orjson.OPT_SORT_KEYS)
         if self._worker.stopping or text == self._delivered:
             return
         self._delivered = text

@@ -305,7 +305,7 @@ def _validators(table: _Table) -> Iterator[tuple[str, str]]:
 
 def _validator(column: Column, *, optional: bool) -> str:
     """The validator of a column. A nullable column is optional, because records older than the column lack it."""
-    validator = _VALIDATORS[column.kind]
+    validator = _VALIDATORS[column.kind.storage or column.kind]
     if not optional:
         return validator
     if not column.nullable:
@@ -348,7 +348,8 @@ def _owner(rules: TableRules) -> str:
 
 def _column_description(column: Column, former: str | None) -> str:
     was = "" if former is None else f', was: "{former}"'
-    return f'{{ kind: "{column.kind.name}", nullable: {str(column.nullable).lower()}{was} }}'
+    kind = column.kind.storage or column.kind
+    return f'{{ kind: "{kind.name}", nullable: {str(column.nullable).lower()}{was} }}'
 
 
 def _object(lines: str) -> str:

@@ -22,6 +22,7 @@ from database.backends.postgres import PostgresAdapter
 from database.backends.postgres.dialect import DIALECT
 from database.core.errors import NotFound
 from database.core.errors import Unsupported
+from database.core.tables.decimals import MAX_PRECISION
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.schema import table_schema
@@ -36,6 +37,9 @@ _PORTABLE: Final = {
     sa.BIGINT,
     sa.DOUBLE_PRECISION,
     sa.BOOLEAN,
+    sa.NUMERIC,
+    sa.DATE,
+    postgresql.TIME,
     postgresql.TIMESTAMP,
     postgresql.JSON,
     postgresql.JSONB,
@@ -130,6 +134,10 @@ def _problem(column: ReflectedColumn) -> str | None:
     """The reason to omit a column, or None."""
     kind, name = column["type"], column["name"]
     if type(kind) not in _PORTABLE:
+        return f"its type {_shown(kind)} is not supported by all backends"
+    if type(kind) is sa.NUMERIC and not 0 <= (kind.scale or 0) <= (kind.precision or 0) <= MAX_PRECISION:
+        return f"its type {_shown(kind)} must have a precision of at most {MAX_PRECISION} digits"
+    if isinstance(kind, postgresql.TIME) and (kind.timezone or kind.precision not in {None, 6}):
         return f"its type {_shown(kind)} is not supported by all backends"
     if isinstance(kind, sa.TIMESTAMP) and not kind.timezone:
         return "its type must be timestamp with time zone, because without one the time is ambiguous"

@@ -40,6 +40,7 @@ class SqlDialect:
     :ivar explicit_collation: the collation to add to comparisons of text columns that do not declare it.
     :ivar style: the driver's placeholder in SQL text.
     :ivar parameters: converts the values of these placeholders to the driver's.
+    :ivar native: decodes the driver's values, for the kinds with a ``storage`` that the database has a type for.
     """
 
     name: str
@@ -56,3 +57,21 @@ class SqlDialect:
     operators: Mapping[tuple[str, Kind], Build] = field(default_factory=dict)
     operands: Mapping[tuple[str, Kind], Callable[[Any], Any]] = field(default_factory=dict)
     explicit_collation: str | None = None
+    native: Mapping[type[Kind], Callable[[Any], Any]] = field(default_factory=dict)
+
+    def encoder(self, kind: Kind) -> Callable[[Any], Any] | None:
+        """What makes a checked value what the driver binds; None if it is already."""
+        if kind.storage is None:
+            return self.encode.get(kind)
+        return None if type(kind) in self.native else kind.store
+
+    def decoder(self, kind: Kind) -> Callable[[Any], Any] | None:
+        """What makes the driver's value the Python value; None if it is already."""
+        if kind.storage is None:
+            return self.decode.get(kind)
+        native = self.native.get(type(kind))
+        return kind.restore if native is None else native
+
+    def types_of(self, kind: Kind) -> frozenset[type] | None:
+        """The Python types that the driver's values of this kind have; None if they need no check."""
+        return self.types.get(kind if kind.storage is None or type(kind) in self.native else kind.storage)

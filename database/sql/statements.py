@@ -33,6 +33,10 @@ Shape = tuple[Any, ...]
 
 _CACHED_BYTES = 8 << 20
 
+# As text, because SQLAlchemy leaves out what its own constants decide, and the values of that would stay behind.
+_TRUE: Expression = sa.literal_column("(1 = 1)")
+_FALSE: Expression = sa.literal_column("(1 = 0)")
+
 _PLAIN: dict[str, Callable[[Expression, Expression], Expression]] = {
     "eq": lambda column, value: column == value,
     "neq": lambda column, value: column != value,
@@ -201,7 +205,7 @@ class Statements:
         kind = self._schema.columns[column].kind
         if operator == "is_null":
             return ("is_null", column, value)
-        encode = self._dialect.operands.get((operator, kind)) or self._dialect.encode.get(kind)
+        encode = self._dialect.operands.get((operator, kind)) or self._dialect.encoder(kind)
         if operator == "in":
             # The list is one parameter, so that lists of all lengths share a shape.
             values.append(self._dialect.bound_list(list(map(encode, value)) if encode else list(value)))
@@ -256,7 +260,9 @@ class Statements:
         operator, *rest = shape
         if operator in {"and", "or"}:
             parts = [self._condition(part, params) for part in rest]
-            return sa.and_(sa.true(), *parts) if operator == "and" else sa.or_(sa.false(), *parts)
+            if not parts:
+                return _TRUE if operator == "and" else _FALSE
+            return sa.and_(*parts) if operator == "and" else sa.or_(*parts)
         if operator == "not":
             return sa.not_(self._condition(rest[0], params).self_group())
         return self._comparison(operator, rest[0], rest[1:], params)

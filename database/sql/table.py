@@ -41,9 +41,10 @@ class SqlTable:
         self.schema = schema
         self.statements = Statements(schema, dialect, cache)
         kinds = {name: column.kind for name, column in schema.columns.items()}
-        self._encoders = {name: dialect.encode[kind] for name, kind in kinds.items() if kind in dialect.encode}
-        self._decoders = {name: dialect.decode[kind] for name, kind in kinds.items() if kind in dialect.decode}
-        self._types = {name: dialect.types[kind] | _NULL for name, kind in kinds.items() if kind in dialect.types}
+        self._encoders = {name: found for name, kind in kinds.items() if (found := dialect.encoder(kind)) is not None}
+        self._decoders = {name: found for name, kind in kinds.items() if (found := dialect.decoder(kind)) is not None}
+        types = {name: dialect.types_of(kind) for name, kind in kinds.items()}
+        self._types = {name: found | _NULL for name, found in types.items() if found is not None}
         self._known_types: set[tuple[Any, ...]] = set()
         self.every_column = tuple(schema.columns)
         self._make_whole = record_maker(self.every_column, self._decoders)
@@ -131,7 +132,7 @@ class SqlTable:
         if operation.id is None or operation.where is not None or operation.expected_version is not None:
             return self.statements.shape(target(self.schema, operation), values)
         # Most changes are of one record, whose id is the whole filter.
-        values.append(checked_id(operation.id))
+        values.append(checked_id(operation.id, self.schema))
         return self._one_row
 
     def encoded(self, columns: Columns) -> Columns:

@@ -29,7 +29,7 @@ class CanonicalRows:
         if row is None:
             return None
         values = {name: _normal(row[name]) for name in self._columns}
-        return orjson.dumps(values, option=orjson.OPT_SORT_KEYS).decode()
+        return orjson.dumps(values, str, orjson.OPT_SORT_KEYS).decode()
 
     def row(self, text: str | None) -> Row | None:
         """Convert text to a row. Columns that were declared later are None."""

@@ -24,6 +24,7 @@ from database.core.tables.values import JSON
 from database.core.tables.values import TEXT
 from database.core.tables.values import TIMESTAMP
 from database.core.tables.values import Kind
+from database.core.tables.values import WrittenNumber
 from database.translation.syntax import place_of
 from database.translation.syntax import refused
 from database.translation.syntax import refused_node
@@ -106,7 +107,7 @@ class Negated(Term):
             return None
         if isinstance(number, bool) or not isinstance(number, int | float):
             raise InvalidQuery("a minus sign can only be applied to a number")
-        return -number
+        return WrittenNumber(f"-{number.text}") if isinstance(number, WrittenNumber) else -number
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,7 +209,7 @@ def column_value(table: TableSchema, column: str, value: Any) -> Any:
 
 def _number(text: str) -> int | float:
     try:
-        return int(text) if text.isdigit() else float(text)
+        return int(text) if text.isdigit() else WrittenNumber(text)
     except ValueError:
         raise InvalidQuery("a number in the statement has too many digits") from None
 

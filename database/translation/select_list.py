@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlglot import exp
 
@@ -13,6 +14,7 @@ from database.core.query.validation import GROUP_COUNT
 from database.core.result import Row
 from database.core.tables.schema import TableSchema
 from database.core.tables.values import JSON
+from database.core.tables.values import WrittenNumber
 from database.sql.answers import require_distinct
 from database.translation.conditions import Scope
 from database.translation.literals import Bindings
@@ -89,7 +91,11 @@ def columns_of(outputs: Iterable[Known]) -> tuple[str, ...]:
 
 def constants(outputs: Iterable[Known], bindings: Bindings) -> Row:
     """The values that are the same in every row."""
-    return {output.name: output.term.value(bindings) for output in outputs if isinstance(output, ValueOutput)}
+    return {output.name: _plain(output.term.value(bindings)) for output in outputs if isinstance(output, ValueOutput)}
+
+
+def _plain(value: Any) -> Any:
+    return float(value) if type(value) is WrittenNumber else value
 
 
 def projected(rows: Sequence[Row], outputs: Sequence[Known], bindings: Bindings) -> list[Row]:

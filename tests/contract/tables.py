@@ -30,6 +30,12 @@ things = sa.Table(
     sa.Column("done", sa.Boolean),
     sa.Column("seen", timestamp()),
     sa.Column("data", json()),
+    sa.Column("level", sa.SmallInteger),
+    sa.Column("stock", sa.Integer),
+    sa.Column("price", sa.Numeric(18, 4)),
+    sa.Column("day", sa.Date),
+    sa.Column("opens", sa.Time),
+    sa.Column("token", sa.Uuid(as_uuid=False)),
     info={"access": PUBLIC_READ},
 )
 

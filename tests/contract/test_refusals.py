@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from datetime import UTC
 from datetime import datetime
+from datetime import time
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -65,6 +68,32 @@ VALUES: list[tuple[str, Any, str]] = [
     ("amount", "1", "must be an integer"),
     ("amount", 2**63, "64 bits"),
     ("amount", -(2**63) - 1, "64 bits"),
+    ("level", 2**15, "16 bits"),
+    ("level", -(2**15) - 1, "16 bits"),
+    ("level", 1.0, "must be an integer"),
+    ("stock", 3_000_000_000, "32 bits"),
+    ("stock", -(2**31) - 1, "32 bits"),
+    ("price", 0.5, "must be exact: a Decimal, an integer or text, not a float"),
+    ("price", True, "a decimal number"),
+    ("price", "1,5", "such as 12.50"),
+    ("price", "\u0661", "such as 12.50"),
+    ("price", Decimal("0.00001"), "at most 4 digits after the decimal point"),
+    ("price", Decimal("1e-400000"), "at most 4 digits after the decimal point"),
+    ("price", 10**14, "at most 14 digits before the decimal point"),
+    ("price", Decimal("1e400000"), "at most 14 digits before the decimal point"),
+    ("price", Decimal("NaN"), "finite"),
+    ("day", "2024-02-30", "must be a date"),
+    ("day", "20240229", "must be a date"),
+    ("day", "2024-02-29T00:00:00Z", "must be a date"),
+    ("day", datetime(2024, 2, 29), "must be a date"),  # noqa: DTZ001
+    ("day", 1, "must be a date"),
+    ("opens", "24:00:00", "must be a time of day"),
+    ("opens", "12", "must be a time of day"),
+    ("opens", "12:00:00Z", "must be a time of day"),
+    ("opens", time(12, tzinfo=UTC), "must not have a time zone"),
+    ("token", "not-a-uuid", "must be a UUID"),
+    ("token", "0" * 32, "must be a UUID"),
+    ("token", 1, "must be text"),
     ("ratio", NAN, "finite"),
     ("ratio", -INFINITY, "finite"),
     ("ratio", False, "must be a number"),
@@ -116,6 +145,12 @@ FILTERS: list[tuple[Any, str]] = [
     (Where("amount", "eq", "1"), "integer"),
     (Where("amount", "gt", 2**63), "64 bits"),
     (Where("ratio", "gt", NAN), "finite"),
+    (Where("price", "gt", 0.5), "must be exact"),
+    (Where("day", "eq", "x"), "must be a date"),
+    (Where("opens", "eq", "x"), "must be a time of day"),
+    (Where("token", "eq", 1), "must be text"),
+    (Where("price", "gt", Decimal("NaN")), "finite"),
+    (Where("price", "like", "1%"), "need a text column; column 'price' is decimal"),
     (Where("done", "eq", 1), "true or false"),
     (Where("seen", "gt", datetime(2024, 1, 1)), "time zone"),  # noqa: DTZ001
     (Where("data", "eq", {}), "only contains and is_null"),

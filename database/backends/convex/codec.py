@@ -46,11 +46,12 @@ def encode(column: Column, value: Any) -> Any:
     """A checked value of ``column`` in Convex's form."""
     if value is None:
         return None
-    if column.kind is INTEGER:
+    kind, value = column.kind.storage or column.kind, column.kind.store(value)
+    if kind is INTEGER:
         return ConvexInt64(value)
-    if column.kind is TIMESTAMP:
+    if kind is TIMESTAMP:
         return _text_of(value)
-    return encode_document(value) if column.kind is JSON else value
+    return encode_document(value) if kind is JSON else value
 
 
 def _text_of(moment: datetime) -> str:
@@ -104,10 +105,11 @@ def plain(value: Any) -> Any:
 def _decode(column: Column, value: Any) -> Any:
     if value is None:
         return None
+    kind = column.kind.storage or column.kind
     try:
-        return _DECODERS[column.kind](value)
+        return column.kind.restore(_DECODERS[kind](value))
     except UNDECODABLE:
-        return ForeignValue(value, _place(column.kind, value), (_RANKS[type(value)], _key(value)))
+        return ForeignValue(value, _place(kind, value), (_RANKS[type(value)], _key(value)))
 
 
 def _integer(value: Any) -> Any:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC
+from datetime import date
 from datetime import datetime
+from datetime import time
 from datetime import tzinfo
 from typing import Any
 from uuid import UUID
@@ -28,10 +30,15 @@ from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
 from sqlalchemy.dialects import postgresql
 
+from database.core.tables.calendar import Date
+from database.core.tables.calendar import Time
+from database.core.tables.decimals import Decimals
+from database.core.tables.decimals import finite_decimal
 from database.core.tables.values import FLOAT
 from database.core.tables.values import JSON
 from database.core.tables.values import TEXT
 from database.core.tables.values import TIMESTAMP
+from database.core.tables.values import exactly
 from database.core.tables.values import finite
 from database.sql.dialect import SqlDialect
 from database.sql.parameters import Parameters
@@ -123,7 +130,7 @@ class Forgiving:
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection = connection
         self.adapters = AdaptersMap(connection.adapters)
-        for name in ("timestamptz", "json", "jsonb"):
+        for name in ("timestamptz", "json", "jsonb", "date", "time"):
             oid = self.adapters.types[name].oid
             for form in (Format.TEXT, Format.BINARY):
                 if (strict := connection.adapters.get_loader(oid, form)) is not None:
@@ -224,4 +231,5 @@ DIALECT = SqlDialect(
         ),
     },
     explicit_collation="C",
+    native={Decimals: finite_decimal, Date: exactly(date), Time: exactly(time)},
 )

@@ -105,7 +105,7 @@ def _like(column: Any, operand: Any) -> Any:
 
 
 def _ilike(column: Any, operand: Any) -> Any:
-    return column.like(operand, escape="\\")
+    return sa.type_coerce(column, sa.Text()).like(operand, escape="\\")
 
 
 def _member(column: Any, param: Callable[[Any], Any]) -> Any:

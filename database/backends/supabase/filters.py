@@ -25,6 +25,7 @@ from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import conditions
 from database.core.query.patterns import rewritten
+from database.core.tables.decimals import Decimals
 from database.core.tables.schema import TableSchema
 from database.core.tables.values import JSON
 from database.core.tables.values import TEXT
@@ -43,7 +44,7 @@ _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 
 def fits_url(table: TableSchema, where: Filter | None, order: Sequence[Order]) -> bool:
     """Whether a URL can express a checked filter and order exactly, whichever program reads it."""
-    sorts = all(_by_code_point(table, key.column) for key in order)
+    sorts = all(_sorts(table, key.column) for key in order)
     return sorts and all(_condition_fits(table, condition) for condition in conditions(where))
 
 
@@ -126,6 +127,11 @@ def _condition_fits(table: TableSchema, condition: Where) -> bool:
 
 def _plain(value: Any) -> bool:
     return not isinstance(value, str) or _RISKY.isdisjoint(value)
+
+
+def _sorts(table: TableSchema, name: str) -> bool:
+    # Decimals are selected as text, and a server may sort by what it selects.
+    return _by_code_point(table, name) and not isinstance(table.columns[name].kind, Decimals)
 
 
 def _by_code_point(table: TableSchema, name: str) -> bool:

@@ -6,7 +6,9 @@ import json
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import date
+from datetime import time
+from decimal import Decimal
 from typing import Any
 
 import orjson
@@ -14,6 +16,7 @@ import orjson
 from database.backends.postgres.dialect import encode_json
 from database.core.query.validation import GROUP_COUNT
 from database.core.result import Row
+from database.core.tables.decimals import Decimals
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import UNDECODABLE
@@ -27,6 +30,7 @@ from database.core.tables.values import JSON
 from database.core.tables.values import TEXT
 from database.core.tables.values import TIMESTAMP
 from database.core.tables.values import Kind
+from database.core.tables.values import WrittenNumber
 from database.core.tables.values import exactly
 from database.core.tables.values import finite
 from database.core.tables.values import moment
@@ -38,8 +42,10 @@ _LONGEST = 20
 
 
 def encode(_: Column, value: Any) -> Any:
-    """A checked value as JSON; timestamps become text."""
-    return value.isoformat() if isinstance(value, datetime) else value
+    """A checked value as JSON; timestamps, dates, times and decimals become text."""
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return value.isoformat() if isinstance(value, date | time) else value
 
 
 def url_text(value: Any) -> str:
@@ -48,7 +54,9 @@ def url_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, float):
         return repr(value)
-    return value.isoformat() if isinstance(value, datetime) else str(value)
+    if isinstance(value, Decimal):
+        return f"{value:f}"
+    return value.isoformat() if isinstance(value, date | time) else str(value)
 
 
 def body(request: Mapping[str, Any]) -> str:
@@ -57,10 +65,14 @@ def body(request: Mapping[str, Any]) -> str:
 
 
 def selected(table: TableSchema, names: Sequence[str]) -> list[str]:
-    """The columns for PostgREST's ``select``; JSON documents as text, so that no gateway changes their numbers."""
+    """The columns for PostgREST's ``select``; documents and decimals as text, so that no gateway changes numbers."""
     if ambiguous(names):
         return ["*"]
-    return [quoted_name(name) + ("::text" if table.columns[name].kind is JSON else "") for name in names]
+    return [quoted_name(name) + ("::text" if _has_numbers(table.columns[name]) else "") for name in names]
+
+
+def _has_numbers(column: Column) -> bool:
+    return column.kind is JSON or isinstance(column.kind, Decimals)
 
 
 def ambiguous(names: Sequence[str]) -> bool:
@@ -107,34 +119,29 @@ def exact(content: bytes) -> Any:
 
     :raises ValueError: if it is not valid JSON.
     """
-    return json.loads(content, parse_float=_Number, parse_int=_whole)
+    return json.loads(content, parse_float=WrittenNumber, parse_int=_whole)
 
 
 def with_texts(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Wire]:
     """Rows of :func:`exact` JSON in the form of a query for :func:`selected` columns."""
     documents = {name for name in names if table.columns[name].kind is JSON}
-    return [{name: _text(row[name]) if name in documents else _plain(row[name]) for name in names} for row in rows]
+    decimals = {name for name in names if isinstance(table.columns[name].kind, Decimals)}
+    return [
+        {name: _text(row[name]) if name in documents else _plain(row[name], name in decimals) for name in names}
+        for row in rows
+    ]
 
 
-class _Number(float):
-    """A double that keeps its original text."""
-
-    text: str
-
-    def __new__(cls, text: str) -> _Number:
-        number = super().__new__(cls, text)
-        number.text = text
-        return number
-
-
-def _whole(text: str) -> int | _Number:
+def _whole(text: str) -> int | WrittenNumber:
     if len(text) <= _LONGEST and INTEGER_MIN <= (number := int(text)) <= INTEGER_MAX:
         return number
-    return _Number(text)
+    return WrittenNumber(text)
 
 
-def _plain(value: Any) -> Any:
-    return float(value) if type(value) is _Number else value
+def _plain(value: Any, as_text: bool) -> Any:
+    if type(value) is not WrittenNumber:
+        return value
+    return value.text if as_text else float(value)
 
 
 def _text(document: Any) -> str | None:
@@ -153,8 +160,9 @@ def _decoded(
     rows: Sequence[Mapping[str, Any]],
     decoders: Mapping[Kind, Callable[[Any], Any]],
 ) -> list[Row]:
-    columns = [(name, table.columns[name].kind) for name in names]
-    return [{name: _value(kind, row[name], decoders.get(kind)) for name, kind in columns} for row in rows]
+    kinds = [(name, table.columns[name].kind) for name in names]
+    columns = [(name, kind, _decoder(kind, decoders)) for name, kind in kinds]
+    return [{name: _value(kind, row[name], decode) for name, kind, decode in columns} for row in rows]
 
 
 def _value(kind: Kind, value: Any, decode: Callable[[Any], Any] | None) -> Any:
@@ -166,6 +174,12 @@ def _value(kind: Kind, value: Any, decode: Callable[[Any], Any] | None) -> Any:
         if kind is JSON:
             return ForeignValue(_fragment(value))
         return ForeignValue(value, below=_comes_first(value))
+
+
+def _decoder(kind: Kind, decoders: Mapping[Kind, Callable[[Any], Any]]) -> Callable[[Any], Any] | None:
+    if kind.storage is None:
+        return decoders.get(kind)
+    return kind.check if isinstance(kind, Decimals) else kind.restore
 
 
 def _comes_first(value: Any) -> bool:

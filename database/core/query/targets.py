@@ -17,10 +17,12 @@ from database.core.query.filters import And
 from database.core.query.filters import Filter
 from database.core.query.filters import Or
 from database.core.query.filters import Where
+from database.core.query.fitting import fitted
 from database.core.query.validation import MAX_IN
 from database.core.query.validation import MAX_PARTS
 from database.core.query.validation import checked_filter
 from database.core.query.validation import checked_id
+from database.core.tables.ranges import Ranged
 from database.core.tables.schema import TableSchema
 from database.core.tables.uniqueness import unique_sets
 from database.core.tables.values import INTEGER_MAX
@@ -48,12 +50,17 @@ def target(schema: TableSchema, operation: Update | Delete) -> Filter:
         raise InvalidQuery("expected_version must be an integer of 0 or more")
     if not schema.versioned:
         raise InvalidQuery(f"table {schema.name!r} has no column 'version'; leave out expected_version")
-    return And((row, Where("version", "eq", operation.expected_version)))
+    return And((row, _of_version(schema, operation.expected_version)))
+
+
+def _of_version(schema: TableSchema, version: int) -> Where:
+    kind = schema.columns["version"].narrower
+    return fitted(kind, "version", "eq", version) if isinstance(kind, Ranged) else Where("version", "eq", version)
 
 
 def one_row(schema: TableSchema, operation: Update | Delete) -> Filter:
     """Return the checked filter for the operation's id and its ``where``, regardless of the expected version."""
-    by_id = Where("id", "eq", checked_id(operation.id))
+    by_id = Where("id", "eq", checked_id(operation.id, schema))
     where = checked_filter(schema, operation.where)
     return by_id if where is None else And((by_id, where))
 

@@ -23,6 +23,8 @@ from database.core.query.filters import Or
 from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import complete_order
+from database.core.query.fitting import fitted
+from database.core.tables.ranges import Ranged
 from database.core.tables.rows import checked_value
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
@@ -57,6 +59,8 @@ MAX_SORT_KEYS = 16
 MAX_SQL_LENGTH = 16_000
 """The most characters of a caller's SQL text: parsing takes seconds from about 50,000 on."""
 
+_TEXTUAL = frozenset({"like", "ilike", "contains"})
+
 GROUP_COUNT = "count"
 """The key of a group's number of rows."""
 
@@ -67,7 +71,7 @@ def checked_get(schema: TableSchema, get: Get) -> Get:
     :raises InvalidQuery: for an invalid id, and for unknown, repeated or no columns.
     """
     columns = None if get.columns is None else checked_columns(schema, get.columns)
-    record_id = checked_id(get.id)
+    record_id = checked_id(get.id, schema)
     return get if columns is None else Get(get.table, record_id, columns, get.lock)
 
 
@@ -92,8 +96,11 @@ def checked_select(schema: TableSchema, select: Select) -> Select:
     return Select(select.table, columns, where, order, limit, offset, select.count, group, select.lock)
 
 
-def checked_id(value: Any) -> str:
+def checked_id(value: Any, schema: TableSchema) -> str:
     """Validate a record id for a look-up. :raises InvalidQuery: if it is not text that could be stored."""
+    kind = schema.columns["id"].narrower
+    if isinstance(kind, Ranged) and isinstance(value, str):
+        value = kind.comparand(value)
     if type(value) is str and value.isascii() and "\0" not in value:
         return value
     try:
@@ -145,6 +152,8 @@ class _FilterCheck:
         if value is None:
             raise InvalidQuery(f"column {column.name!r} cannot be compared with null; use is_null")
         checked = self._operand(column, operator, value)
+        if isinstance(column.checks, Ranged) and operator not in _TEXTUAL:
+            return fitted(column.checks, column.name, operator, checked)
         return condition if checked is value else Where(column.name, operator, checked)
 
     def _operand(self, column: Column, operator: str, value: Any) -> Any:
@@ -165,8 +174,9 @@ class _FilterCheck:
         if value is None:
             raise InvalidQuery(f"column {column.name!r} cannot be compared with null; use is_null")
         self._add(value)
+        kind = column.checks
         try:
-            return column.kind.check(value)
+            return kind.comparand(value) if isinstance(kind, Ranged) else kind.check(value)
         except ValueError as error:
             raise InvalidQuery(f"column {column.name!r} {error}") from None
 

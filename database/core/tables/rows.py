@@ -155,8 +155,9 @@ def _default(column: Column, now: datetime) -> Any:
 
 
 def _checked(schema: TableSchema, column: Column, values: Sequence[Any]) -> Sequence[Any]:
-    uniform = len(values) > 1 and column.max_length is None and set(map(type, values)) == {column.kind.python_type}
-    if uniform and column.name != "id" and column.kind.accepts_all(values):
+    kind = column.checks
+    uniform = len(values) > 1 and column.max_length is None and set(map(type, values)) == {kind.python_type}
+    if uniform and column.name != "id" and kind.accepts_all(values):
         return values
     return [_checked_in_row(schema, column, values, index, value) for index, value in enumerate(values)]
 

@@ -22,12 +22,8 @@ from database.core.errors import NotFound
 from database.core.tables.access_rules import UNDECLARED
 from database.core.tables.access_rules import TableRules
 from database.core.tables.access_rules import rules_of
-from database.core.tables.values import BOOLEAN
-from database.core.tables.values import FLOAT
-from database.core.tables.values import INTEGER
-from database.core.tables.values import JSON
+from database.core.tables.declared_types import kind_of
 from database.core.tables.values import TEXT
-from database.core.tables.values import TIMESTAMP
 from database.core.tables.values import Kind
 
 MANAGED: Final = frozenset({"version", "created_at", "updated_at"})
@@ -35,16 +31,6 @@ MANAGED: Final = frozenset({"version", "created_at", "updated_at"})
 
 MISSING: Final = object()
 """Marks a column without a default."""
-
-_KINDS: tuple[tuple[type[sa.types.TypeEngine[Any]], Kind], ...] = (
-    (sa.Boolean, BOOLEAN),
-    (sa.Integer, INTEGER),
-    (sa.Float, FLOAT),
-    (sa.DateTime, TIMESTAMP),
-    (sa.JSON, JSON),
-    (sa.String, TEXT),
-    (sa.Uuid, TEXT),
-)
 
 
 def new_id() -> str:
@@ -59,6 +45,7 @@ class Column:
     :ivar default: the value for a row without this column, or ``MISSING``.
     :ivar server_default: whether the database fills in the column if it is left out.
     :ivar max_length: the maximum length of a text, in characters.
+    :ivar narrower: the kind of the values that the column holds, if they are not all of ``kind``.
     """
 
     name: str
@@ -68,6 +55,12 @@ class Column:
     server_default: bool = False
     max_length: int | None = None
     collation: str | None = None
+    narrower: Kind | None = None
+
+    @property
+    def checks(self) -> Kind:
+        """The kind that checks the column's values."""
+        return self.narrower or self.kind
 
     def check(self, value: Any) -> Any:
         """Return ``value`` in its stored form. :raises ValueError: says what is wrong with it."""
@@ -75,7 +68,7 @@ class Column:
             if not self.nullable:
                 raise ValueError("must not be null")
             return None
-        checked = self.kind.check(value)
+        checked = (self.narrower or self.kind).check(value)
         if self.max_length is not None and len(checked) > self.max_length:
             raise ValueError(f"must not be longer than {self.max_length} characters")
         if self.name == "id" and not checked:
@@ -157,34 +150,39 @@ class Schema:
 def table_schema(table: sa.Table) -> TableSchema:
     """Convert a SQLAlchemy table. :raises ValueError: for an unsuitable id, column type or access rule."""
     # SQLAlchemy's names are a subclass of str, which not every encoder accepts.
-    columns = {str(column.name): _column(table, column) for column in table.columns}
+    columns = {str(column.name): _column(column) for column in table.columns}
     if "id" not in columns or columns["id"].kind is not TEXT or not table.columns["id"].primary_key:
         raise ValueError(f"table {table.name!r} needs a text column 'id' as its primary key")
     return TableSchema(str(table.name), columns, table, bool(table.info.get("internal")), rules_of(table))
 
 
-def _column(table: sa.Table, column: sa.Column[Any]) -> Column:
-    kind = next((kind for type_, kind in _KINDS if isinstance(column.type, type_)), None)
-    if kind is None:
-        portable = ", ".join(sorted(type_.__name__ for type_, _ in _KINDS))
-        raise ValueError(
-            f"column {table.name}.{column.name} has the type {type(column.type).__name__}, which not all backends can"
-            f" store; use one of {portable}"
-        )
+def _column(column: sa.Column[Any]) -> Column:
+    kind = kind_of(column)
     default: Any = MISSING
     if column.default is not None and column.default.is_scalar:
-        default = column.default.arg  # type: ignore[attr-defined]  # present if is_scalar
+        default = _checked_default(column, kind)
     elif column.nullable:
         default = None
     return Column(
         str(column.name),
-        kind,
+        kind.base or kind,
         bool(column.nullable),
         default,
         server_default=column.server_default is not None,
         max_length=getattr(column.type, "length", None),
         collation=getattr(column.type, "collation", None),
+        narrower=kind if kind.base else None,
     )
+
+
+def _checked_default(column: sa.Column[Any], kind: Kind) -> Any:
+    value = column.default.arg  # type: ignore[union-attr]  # it is a scalar
+    if kind.base is None and kind.storage is None:
+        return value
+    try:
+        return kind.check(value)
+    except ValueError as error:
+        raise ValueError(f"the default of column {column.table.name}.{column.name} {error}") from None
 
 
 def _shown(name: object) -> str:

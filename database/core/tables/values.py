@@ -30,11 +30,15 @@ class Kind(ABC):
     :ivar name: its name in messages and in OpenAPI.
     :ivar python_type: the Python type of a checked value.
     :ivar comparable: whether all backends compare and order its values alike.
+    :ivar base: the kind that has the same values and more; None if this is no part of another.
+    :ivar storage: the kind as which a backend that does not have this one stores its values, in the same order.
     """
 
     name: str
     python_type: type
     comparable = True
+    base: Kind | None = None
+    storage: Kind | None = None
 
     @abstractmethod
     def check(self, value: Any) -> Any:
@@ -43,6 +47,14 @@ class Kind(ABC):
     @abstractmethod
     def parse(self, text: str) -> Any:
         """Parse a value from the text of a URL. :raises ValueError: says what is wrong with it."""
+
+    def store(self, value: Any) -> Any:
+        """A checked value as one of ``storage``."""
+        return value
+
+    def restore(self, stored: Any) -> Any:
+        """The value that is stored so. :raises ValueError: or ``TypeError``, if none is."""
+        return stored
 
     def accepts_all(self, values: Sequence[Any]) -> bool:
         """Whether ``values``, all of ``python_type``, are certainly valid in their stored form.
@@ -106,6 +118,20 @@ class Integer(Kind):
 
     def accepts_all(self, values: Sequence[Any]) -> bool:
         return bool(min(values) >= INTEGER_MIN and max(values) <= INTEGER_MAX)
+
+
+class WrittenNumber(float):
+    """A double that knows how it was written, which may have more digits.
+
+    :ivar text: as which it was written.
+    """
+
+    text: str
+
+    def __new__(cls, text: str) -> WrittenNumber:
+        number = super().__new__(cls, text)
+        number.text = text
+        return number
 
 
 class Float(Kind):

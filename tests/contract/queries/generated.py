@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import math
 from datetime import UTC
+from datetime import date
 from datetime import datetime
+from datetime import time
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from hypothesis import strategies as st
 
@@ -62,8 +66,23 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "done": st.booleans(),
     "seen": moments,
     "data": documents.filter(lambda document: document is not None),
+    "level": st.one_of(st.integers(-2, 2), st.sampled_from([-(2**15), 2**15 - 1])),
+    "stock": st.one_of(st.integers(-2, 2), st.integers(-(2**31), 2**31 - 1)),
+    "price": st.one_of(st.integers(-2, 2), st.integers(1 - 10**18, 10**18 - 1)).map(
+        lambda units: Decimal(units).scaleb(-4)
+    ),
+    "day": st.one_of(st.integers(-2, 2).map(lambda n: date(2024, 3, 1) + timedelta(n)), st.dates()),
+    "opens": st.one_of(st.integers(0, 3).map(lambda n: time(12, 0, 0, n)), st.times()),
+    "token": st.one_of(st.integers(9, 12).map(lambda n: str(UUID(int=n))), st.uuids().map(str)),
 }
-NULLABLE = ("title", "amount", "ratio", "done", "seen", "data")
+BEYOND: dict[str, st.SearchStrategy[Any]] = {
+    "level": integers,
+    "stock": integers,
+    "price": st.decimals(allow_nan=False, allow_infinity=False),
+    "token": text,
+}
+"""What a column can be compared with, but cannot hold."""
+NULLABLE = ("title", "amount", "ratio", "done", "seen", "data", "level", "stock", "price", "day", "opens", "token")
 _STAMPS = {"created_at": datetime(2024, 1, 1, tzinfo=UTC), "updated_at": datetime(2024, 1, 2, tzinfo=UTC)}
 SORTABLE = ("id", *(name for name in VALUES if name != "data"))
 
@@ -156,7 +175,7 @@ def _conditions(draw: st.DrawFn, known: list[Row]) -> Where:
         operators += ["contains"] * 3
     else:
         operators += [*COMPARISONS, "in", "in"]
-    if column in {"id", "label", "title"}:
+    if column in {"id", "label", "title", "token"}:
         operators += ["like", "like", "ilike", "ilike", "contains"]
     operator = draw(st.sampled_from(operators))
     if operator == "is_null":
@@ -170,6 +189,8 @@ def _conditions(draw: st.DrawFn, known: list[Row]) -> Where:
 def _operands(column: str, known: list[Row]) -> st.SearchStrategy[Any]:
     values = [row[column] for row in known if row[column] is not None]
     fresh = text if column == "id" else VALUES[column]
+    if column in BEYOND:
+        fresh = st.one_of(fresh, BEYOND[column])
     if column == "data":
         return st.one_of(fresh, *([st.sampled_from(values).map(_part)] if values else []))
     return st.one_of(fresh, *([st.sampled_from(values)] if values else []))

@@ -60,6 +60,8 @@ SELECTED: list[tuple[Filter, str]] = [
     (where("seen", "lte", NOON), "af"),
     (where("seen", "eq", "2024-05-01T14:00:00+02:00"), "a"),
     (where("id", "in", ["b", "x", "a", "b"]), "ab"),
+    (Or((where("title", "eq", "water"), Not(Or(())))), "abcdefg"),
+    (And((where("title", "eq", "water"), Or(()))), ""),
     (where("title", "in", []), ""),
     (Not(where("title", "in", [])), "abcdefg"),
     (Not(where("title", "in", ["water"])), "acdef"),

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC
+from datetime import date
 from datetime import datetime
+from datetime import time
 from datetime import timedelta
 from datetime import timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -53,6 +56,7 @@ MOMENTS = [
     datetime(1, 1, 1, tzinfo=UTC),
     datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
 ]
+DECIMALS = ["0.0000", "0.0001", "-0.1000", "0.3000", "12.5000", "99999999999999.9999", "-99999999999999.9999"]
 DOCUMENTS = [
     {},
     [],
@@ -79,6 +83,12 @@ COLUMNS: list[tuple[str, Any]] = [
     *[("done", value) for value in (True, False)],
     *[("seen", value) for value in MOMENTS],
     *[("data", value) for value in DOCUMENTS],
+    *[("level", value) for value in (0, -(2**15), 2**15 - 1)],
+    *[("stock", value) for value in (0, -(2**31), 2**31 - 1)],
+    *[("price", Decimal(value)) for value in DECIMALS],
+    *[("day", value) for value in (date(1, 1, 1), date(2024, 2, 29), date(9999, 12, 31))],
+    *[("opens", value) for value in (time(), time(12, 30), time(23, 59, 59, 999_999), time(0, 0, 0, 1))],
+    *[("token", value) for value in ("00000000-0000-0000-0000-00000000000a", "ffffffff-ffff-ffff-ffff-ffffffffffff")],
 ]
 
 

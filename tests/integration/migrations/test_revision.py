@@ -6,7 +6,10 @@ import subprocess
 import sys
 from collections.abc import Callable
 from datetime import UTC
+from datetime import date
 from datetime import datetime
+from datetime import time
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -48,6 +51,9 @@ KINDS: dict[str, tuple[Callable[[], sa.types.TypeEngine[Any]], Any]] = {
     "plain_json": (sa.JSON, [1, 2]),
     "plain_time": (lambda: sa.DateTime(timezone=True).with_variant(sa.Text(), "sqlite"), WHEN),
     "uuid": (lambda: sa.Uuid(as_uuid=False), "0190d3ce-0000-7000-8000-000000000000"),
+    "price": (lambda: sa.Numeric(18, 4), Decimal(0)),
+    "day": (sa.Date, date(2024, 2, 29)),
+    "opens": (sa.Time, time(12, 30, 0, 1)),
     "Group": (text, "a name with a capital"),
     "order": (text, "a reserved word"),
 }

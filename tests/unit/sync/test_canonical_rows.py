@@ -6,6 +6,7 @@ from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
 from datetime import timezone
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -36,6 +37,7 @@ rows = st.fixed_dictionaries(
         "done": st.none() | st.booleans(),
         "seen": st.none() | st.datetimes(timezones=st.just(UTC)),
         "data": documents,
+        "price": st.none() | st.integers(1 - 10**18, 10**18 - 1).map(lambda units: Decimal(units).scaleb(-4)),
     }
 ).map(lambda values: BLANK | values)
 
@@ -84,6 +86,7 @@ def test_what_backends_do_not_tell_apart_is_equal(column: str, one: Any, other: 
         ("data", "1", 1),
         ("title", "", None),
         ("title", "\u00e9", "e\u0301"),
+        ("price", Decimal("12345678901234.5678"), Decimal("12345678901234.5679")),
         ("seen", NOW, NOW + timedelta(microseconds=1)),
         ("version", 1, 2),
     ],

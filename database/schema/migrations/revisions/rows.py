@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable
 from collections.abc import Iterator
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy as sa
@@ -112,6 +113,9 @@ def default_of(column: sa.Column[Any]) -> str | sa.TextClause | None:
     value = column.default.arg  # type: ignore[attr-defined]  # is_scalar says that it is there
     if isinstance(column.type, sa.JSON):
         return json.dumps(value, ensure_ascii=False)
+    if isinstance(column.type, sa.Numeric) and not isinstance(column.type, sa.Float):
+        # Only zero is the same number on all databases: some store decimals as integers.
+        return sa.text("0") if not Decimal(str(value)) else None
     if isinstance(value, bool):
         return sa.text(str(value).lower())
     if isinstance(value, int | float):

@@ -1,0 +1,96 @@
+"""Exact decimals of a fixed number of digits, which every backend sorts, compares and counts exactly."""
+
+from __future__ import annotations
+
+import re
+from decimal import ROUND_FLOOR
+from decimal import Context
+from decimal import Decimal
+from decimal import Inexact
+from decimal import InvalidOperation
+from functools import cache
+from typing import Any
+from typing import Final
+
+from database.core.tables.ranges import Ranged
+from database.core.tables.values import INTEGER
+from database.core.tables.values import WrittenNumber
+
+MAX_PRECISION: Final = 18
+"""Digits that a 64-bit integer holds, whatever they are."""
+
+_TEXT = re.compile(r"-?\d{1,40}(\.\d{0,40})?([eE][+-]?\d{1,3})?", re.ASCII)
+
+# Contexts of our own: the thread's may round.
+_EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
+_FLOOR = Context(prec=60, rounding=ROUND_FLOOR, traps=[InvalidOperation])
+
+
+class Decimals(Ranged):
+    """Numbers of at most ``precision`` digits, ``scale`` of them behind the point; each value has all of these.
+
+    Backends without exact decimals store them as an integer: how many units of the last digit they are.
+    """
+
+    name = "decimal"
+    python_type = Decimal
+    storage = INTEGER
+
+    def __init__(self, precision: int, scale: int) -> None:
+        self._whole = precision - scale
+        self._scale = scale
+        self._unit = Decimal(1).scaleb(-scale, _EXACT)
+        self.highest = Decimal(10**precision - 1).scaleb(-scale, _EXACT)
+        self.lowest = -self.highest
+
+    def check(self, value: Any) -> Decimal:
+        number = self.comparand(value)
+        if not self.lowest <= number <= self.highest:
+            raise ValueError(f"must have at most {self._whole} digits before the decimal point")
+        try:
+            # The addition takes the sign from a zero.
+            return number.quantize(self._unit, context=_EXACT) + 0
+        except (Inexact, InvalidOperation):
+            raise ValueError(f"must have at most {self._scale} digits after the decimal point") from None
+
+    def comparand(self, value: Any) -> Decimal:
+        if isinstance(value, WrittenNumber):
+            value = value.text
+        if isinstance(value, float):
+            raise ValueError("must be exact: a Decimal, an integer or text, not a float")
+        if isinstance(value, str) and not _TEXT.fullmatch(value):
+            raise ValueError("must be a decimal number, such as 12.50")
+        if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
+            raise ValueError("must be a decimal number")
+        number = Decimal(value)
+        if not number.is_finite():
+            raise ValueError("must be finite")
+        return number
+
+    def floor(self, comparand: Decimal) -> Decimal | None:
+        if comparand < self.lowest:
+            return None
+        below: Decimal = min(comparand, self.highest)
+        return below.quantize(self._unit, context=_FLOOR)
+
+    def parse(self, text: str) -> Decimal:
+        return self.comparand(text)
+
+    def store(self, value: Decimal) -> int:
+        return int(value.scaleb(self._scale, _EXACT))
+
+    def restore(self, stored: int) -> Decimal:
+        return Decimal(f"{stored}E-{self._scale}")
+
+
+@cache
+def decimals(precision: int, scale: int) -> Decimals:
+    """The kind of a number of digits; always the same one, so that kinds can be compared."""
+    return Decimals(precision, scale)
+
+
+def finite_decimal(number: Decimal) -> Decimal:
+    """Read a stored decimal. :raises ValueError: for NaN, which JSON cannot represent."""
+    if not number.is_finite():
+        raise ValueError("must be finite")
+    return number

@@ -1,0 +1,102 @@
+"""SQLAlchemy's types as kinds of columns. Those that mean something else on some backend are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+from typing import Final
+
+import sqlalchemy as sa
+
+from database.core.tables.calendar import DATE
+from database.core.tables.calendar import TIME
+from database.core.tables.decimals import MAX_PRECISION
+from database.core.tables.decimals import decimals
+from database.core.tables.ranges import MIDDLE_INTEGER
+from database.core.tables.ranges import SMALL_INTEGER
+from database.core.tables.uuids import UUIDS
+from database.core.tables.values import BOOLEAN
+from database.core.tables.values import FLOAT
+from database.core.tables.values import INTEGER
+from database.core.tables.values import JSON
+from database.core.tables.values import TEXT
+from database.core.tables.values import TIMESTAMP
+from database.core.tables.values import Kind
+
+Type = sa.types.TypeEngine[Any]
+
+_SINGLE_BITS: Final = 24
+_WHOLE_PRECISION: Final = frozenset({None, 6})
+
+# By the name of the method that writes the type into SQL: a subclass without one of its own is the same type.
+_KINDS: Final = {
+    **dict.fromkeys(["string", "text", "unicode", "unicode_text", "VARCHAR", "TEXT"], TEXT),
+    **dict.fromkeys(["small_integer", "SMALLINT"], SMALL_INTEGER),
+    **dict.fromkeys(["integer", "INTEGER"], MIDDLE_INTEGER),
+    **dict.fromkeys(["big_integer", "BIGINT"], INTEGER),
+    **dict.fromkeys(["float", "FLOAT", "double", "DOUBLE", "DOUBLE_PRECISION"], FLOAT),
+    **dict.fromkeys(["boolean", "BOOLEAN"], BOOLEAN),
+    **dict.fromkeys(["datetime", "TIMESTAMP"], TIMESTAMP),
+    **dict.fromkeys(["JSON", "JSONB"], JSON),
+    **dict.fromkeys(["uuid", "UUID"], UUIDS),
+    **dict.fromkeys(["date", "DATE"], DATE),
+    **dict.fromkeys(["time", "TIME"], TIME),
+}
+_DECIMALS: Final = frozenset({"numeric", "NUMERIC", "DECIMAL"})
+_PORTABLE: Final = (
+    "BigInteger, Boolean, Date, DateTime(timezone=True), Double, Integer, JSON, Numeric(precision, scale),"
+    " SmallInteger, String, Text, Time, Uuid"
+)
+_REMEDIES: Final = {
+    **dict.fromkeys(["CHAR", "NCHAR"], "some backends add blanks at its end and ignore them; use columns.text(length)"),
+    **dict.fromkeys(["NVARCHAR", "CLOB"], "PostgreSQL does not have it; use columns.text(length)"),
+    "CITEXT": "it ignores case on PostgreSQL only; use columns.text()",
+    "enum": "it is sorted otherwise on each backend; use columns.text()",
+    "DATETIME": "PostgreSQL does not have it; use columns.timestamp()",
+    "REAL": "it has single precision on some backends; use sa.Double",
+}
+
+
+def kind_of(column: sa.Column[Any]) -> Kind:
+    """The kind of a declared column.
+
+    :raises ValueError: for a type that not all backends have, or that means something else on one of them; says what
+        to use instead.
+    """
+    # What it is on PostgreSQL, which is the strictest of all.
+    declared = column.type._variant_mapping.get("postgresql", column.type)
+    name = declared.__visit_name__
+    problem = _REMEDIES.get(name) or _problem(declared) or _problem_of_default(column, declared)
+    if problem is None and name in _DECIMALS:
+        return decimals(declared.precision, declared.scale or 0)  # type: ignore[attr-defined]  # it is a Numeric
+    if problem is None and name in _KINDS:
+        return _KINDS[name]
+    problem = problem or f"which not all backends can store; use one of {_PORTABLE}"
+    raise ValueError(f"column {column.table.name}.{column.name} has the type {type(declared).__name__}: {problem}")
+
+
+def _problem(declared: Type) -> str | None:
+    """What is wrong with the options of a type, and what to use instead; None if nothing is."""
+    if declared.__visit_name__ in _DECIMALS and not _has_digits(declared):
+        return f"declare its digits, at most {MAX_PRECISION}: sa.Numeric(precision, scale) with 0 <= scale <= precision"
+    if isinstance(declared, sa.Float) and (declared.precision or 53) <= _SINGLE_BITS:
+        return _REMEDIES["REAL"]
+    if isinstance(declared, sa.Time) and declared.timezone:
+        return "its time zone has no day to belong to; use sa.Time or columns.timestamp()"
+    if isinstance(declared, sa.DateTime) and not declared.timezone:
+        return "it has no time zone; use columns.timestamp()"
+    if isinstance(declared, sa.DateTime | sa.Time) and getattr(declared, "precision", None) not in _WHOLE_PRECISION:
+        return "some backends round it; leave out the precision"
+    if isinstance(declared, sa.String) and (declared.collation or "").upper() in {"NOCASE", "RTRIM"}:
+        return f"its collation {declared.collation} takes different texts for equal; use columns.text()"
+    return None
+
+
+def _has_digits(declared: Any) -> bool:
+    return declared.precision is not None and 0 <= (declared.scale or 0) <= declared.precision <= MAX_PRECISION
+
+
+def _problem_of_default(column: sa.Column[Any], declared: Type) -> str | None:
+    # What a database has in its own declaration is no value of the driver, and not stored in the same form everywhere.
+    if declared.__visit_name__ in _DECIMALS and isinstance(column.server_default, sa.DefaultClause):
+        return "its server_default would be another number on each backend; use default="
+    return None

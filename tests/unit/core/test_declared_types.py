@@ -1,0 +1,89 @@
+"""Which of SQLAlchemy's types a column may have, and what the refusal of the others says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from database.columns import json
+from database.columns import text
+from database.columns import timestamp
+from database.core.tables.schema import table_schema
+
+REFUSED: list[tuple[Any, str]] = [
+    (sa.CHAR(6), r"t\.c has the type CHAR: .* use columns\.text\(length\)"),
+    (sa.NCHAR(6), "columns.text"),
+    (sa.NVARCHAR(6), "columns.text"),
+    (postgresql.CITEXT(), "ignores case"),
+    (sa.String(collation="NOCASE"), "collation NOCASE"),
+    (sa.Enum("todo", "doing", name="status"), "columns.text"),
+    (postgresql.ENUM("todo", name="status"), "columns.text"),
+    (sa.REAL(), "single precision .* use sa.Double"),
+    (sa.Float(10), "single precision"),
+    (sa.FLOAT(24), "single precision"),
+    (sa.Double().with_variant(sa.REAL(), "postgresql"), "single precision"),
+    (sa.Numeric(), "declare its digits, at most 18"),
+    (sa.Numeric(19, 2), "declare its digits"),
+    (sa.Numeric(4, 5), "declare its digits"),
+    (sa.Time(timezone=True), "use sa.Time"),
+    (postgresql.TIME(precision=0), "round"),
+    (sa.Interval(), "not all backends can store"),
+    (sa.LargeBinary(), "not all backends can store"),
+    (sa.ARRAY(sa.Integer), "not all backends can store"),
+    (sa.DateTime(), "no time zone; use columns.timestamp"),
+    (sa.TIMESTAMP(), "no time zone"),
+    (postgresql.TIMESTAMP(timezone=True, precision=0), "round"),
+    (sa.DATETIME(timezone=True), "columns.timestamp"),
+    (postgresql.MONEY(), "not all backends can store; use one of BigInteger"),
+    (sa.PickleType(), "not all backends can store"),
+]
+TAKEN: list[tuple[Any, str]] = [
+    (text(6), "text"),
+    (sa.Unicode(6), "text"),
+    (sa.Float(), "number"),
+    (sa.Float(53), "number"),
+    (sa.Double(), "number"),
+    (timestamp(), "timestamp"),
+    (sa.TIMESTAMP(timezone=True), "timestamp"),
+    (postgresql.TIMESTAMP(timezone=True, precision=6), "timestamp"),
+    (json(), "json"),
+    (postgresql.JSONB(), "json"),
+    (sa.Integer(), "integer"),
+    (sa.Uuid(), "text"),
+    (sa.Date(), "date"),
+    (sa.Time(), "time"),
+    (sa.Numeric(18, 18), "decimal"),
+    (sa.DECIMAL(5), "decimal"),
+    (type("Own", (sa.String,), {})(6), "text"),
+]
+
+
+def declared(kind: Any) -> sa.Table:
+    return sa.Table("t", sa.MetaData(), sa.Column("id", text(255), primary_key=True), sa.Column("c", kind))
+
+
+@pytest.mark.parametrize(("kind", "said"), REFUSED)
+def test_refused(kind: Any, said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        table_schema(declared(kind))
+
+
+@pytest.mark.parametrize(("kind", "name"), TAKEN)
+def test_taken(kind: Any, name: str) -> None:
+    assert table_schema(declared(kind)).columns["c"].kind.name == name
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        (sa.Column("c", sa.Numeric(5, 2), server_default="0.5"), "server_default .* use default="),
+        (sa.Column("c", sa.Numeric(5, 2), default=0.5), "default of column t.c must be exact"),
+        (sa.Column("c", sa.SmallInteger, default=40_000), "default of column t.c must fit in 16 bits"),
+    ],
+)
+def test_defaults_that_are_none(column: sa.Column[Any], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        table_schema(sa.Table("t", sa.MetaData(), sa.Column("id", text(255), primary_key=True), column))
