@@ -41,6 +41,7 @@ _KINDS: dict[type[errors.DataError], tuple[int, str, str]] = {
     errors.ConstraintViolated: (409, "constraint-violated", "The change violates a constraint"),
     errors.InvalidRow: (422, "invalid-row", "A row is not valid for its table"),
     errors.InvalidQuery: (400, "invalid-query", "The query is not valid"),
+    errors.SeveralRows: (400, "several-rows", "The query selects several records, but must select one"),
     errors.Unsupported: (400, "unsupported", "The database does not support this"),
     errors.PermissionDenied: (403, "permission-denied", "The access rules do not allow this"),
     errors.TransactionError: (409, "transaction-failed", "The transaction has failed"),

@@ -36,7 +36,9 @@ def require_distinct(names: Sequence[str]) -> None:
     raise InvalidQuery(f"the statement returns two columns named {twice!r}; give each its own name with AS")
 
 
-_RETURNING: Final = re.compile(r"\breturning\b(?!.*\breturning\b)(.*)\Z", re.I | re.S)
+_RETURNING: Final = re.compile(r".*\breturning\b(.*)\Z", re.I | re.S)
+"""The last one, found from the end: a text may have the word any number of times."""
+
 _CHANGES: Final = re.compile(r"\s*(?:with|insert|update|delete|merge)\b", re.I)
 _SIMPLE: Final = re.compile(r"\s*[a-z_]\w*(?:\s*,\s*[a-z_]\w*)*\s*;?\s*\Z", re.I | re.A)
 _ALL: Final = re.compile(r"\s*\*\s*;?\s*\Z")
@@ -45,7 +47,7 @@ _ONE_TABLE: Final = re.compile(r"\s*insert\b", re.I)
 
 def may_repeat_a_name(text: str) -> bool:
     """Whether a statement that writes may return two columns of one name; False only if it certainly does not."""
-    found = _RETURNING.search(text)
+    found = _RETURNING.match(text)
     if found is None or not _CHANGES.match(text):
         return False
     if _SIMPLE.match(found[1]):

@@ -58,16 +58,17 @@ class SqlTable:
         try:
             return Result(self._records(columns, rows), count)
         except UNDECODABLE:
-            result = Result(count=count, unreadable=[])
-            for place, row in enumerate(rows):
-                self._add(result, columns, row, place)
-            return result
+            return self._result_one_by_one(columns, rows, count)
 
-    def _add(self, result: Result, columns: tuple[str, ...], row: tuple[Any, ...], place: int) -> None:
-        try:
-            result.rows += self._records(columns, [row])
-        except UNDECODABLE:
-            result.unreadable = [*result.unreadable, self._unreadable(columns, row, place)]
+    def _result_one_by_one(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int | None) -> Result:
+        records: list[Row] = []
+        bad: list[Unreadable] = []
+        for place, row in enumerate(rows):
+            try:
+                records += self._records(columns, [row])
+            except UNDECODABLE:
+                bad.append(self._unreadable(columns, row, place))
+        return Result(records, count, unreadable=bad)
 
     def _unreadable(self, columns: tuple[str, ...], row: tuple[Any, ...], place: int) -> Unreadable:
         values: Row = {}

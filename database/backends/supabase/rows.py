@@ -110,8 +110,8 @@ def decode_groups(table: TableSchema, names: Sequence[str], rows: Sequence[Mappi
 
 def stored(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> list[Wire]:
     """The stored form of a query's rows, as an argument of one of Isthmus's own functions."""
-    documents = [name for name in names if table.columns[name].kind is JSON]
-    return [{**row, **{name: _fragment(row[name]) for name in documents}} for row in rows]
+    forms = {name: _STORED[kind] for name in names if (kind := table.columns[name].kind) in _STORED}
+    return [{**row, **{name: form(row[name]) for name, form in forms.items()}} for row in rows]
 
 
 def exact(content: bytes) -> Any:
@@ -152,6 +152,11 @@ def _text(document: Any) -> str | None:
 
 def _fragment(text: Any) -> Any:
     return orjson.Fragment(text) if isinstance(text, str) else text
+
+
+def _double(value: Any) -> Any:
+    # A whole double may arrive as an integer, of more digits than the request may have.
+    return float(value) if type(value) is int else value
 
 
 def _decoded(
@@ -202,3 +207,4 @@ _DECODERS: Mapping[Kind, Callable[[Any], Any]] = {
     TIMESTAMP: moment,
 }
 _SELECTED: Mapping[Kind, Callable[[Any], Any]] = {**_DECODERS, JSON: orjson.loads}
+_STORED: Mapping[Kind, Callable[[Any], Any]] = {JSON: _fragment, FLOAT: _double}

@@ -30,6 +30,7 @@ ERRORS: list[tuple[errors.DataError | AuthError, int, str]] = [
     (errors.ConstraintViolated("x", kind=ConstraintKind.CHECK), 422, "constraint-violated"),
     (errors.InvalidRow("x", row=0, column="a"), 422, "invalid-row"),
     (errors.InvalidQuery("x"), 400, "invalid-query"),
+    (errors.SeveralRows("x"), 400, "several-rows"),
     (errors.Unsupported("sql"), 400, "unsupported"),
     (errors.PermissionDenied("x"), 403, "permission-denied"),
     (errors.TransactionError("x"), 409, "transaction-failed"),

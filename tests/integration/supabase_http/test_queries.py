@@ -200,3 +200,11 @@ def assert_same(adapter: SupabaseAdapter, memory: MemoryAdapter, operation: Oper
 def without_stamps(row: Row) -> Row:
     """The row with its values' types, and without the moments at which the two adapters wrote it."""
     return {name: generated.typed(value) for name, value in row.items() if name not in {"created_at", "updated_at"}}
+
+
+@pytest.mark.parametrize("ratio", [float(2**63), float(2**64), 1e20, -1e20, 9.99e20, 1e21])
+def test_a_record_with_a_large_whole_double_can_be_changed(adapter: SupabaseAdapter, ratio: float) -> None:
+    """A gateway in JavaScript writes such a double as an integer, which JSON's 64 bits do not hold."""
+    adapter.run(Insert("things", [thing("large", ratio=ratio)]))
+    adapter.run(Delete("things", where=Where("id", "is_null", False)))
+    assert adapter.get("things", "large") is None
