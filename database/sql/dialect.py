@@ -38,6 +38,7 @@ class SqlDialect:
     :ivar bound_list: converts a list of encoded values to that parameter.
     :ivar variant: the key in ``operators`` for an operator, if its best SQL depends on the operand.
     :ivar explicit_collation: the collation to add to comparisons of text columns that do not declare it.
+    :ivar default_keyword: whether an update may set a column to ``DEFAULT``.
     :ivar style: the driver's placeholder in SQL text.
     :ivar parameters: converts the values of these placeholders to the driver's.
     """
@@ -56,3 +57,4 @@ class SqlDialect:
     operators: Mapping[tuple[str, Kind], Build] = field(default_factory=dict)
     operands: Mapping[tuple[str, Kind], Callable[[Any], Any]] = field(default_factory=dict)
     explicit_collation: str | None = None
+    default_keyword: bool = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 
@@ -105,6 +106,23 @@ seats = sa.Table(
     sa.Column("price_id", text(255), sa.ForeignKey("prices.id"), unique=True),
     sa.UniqueConstraint("room", "number"),
     info={"access": OWN_ROWS, "owner": "owner_id"},
+)
+
+# A column for every way to be filled in without being given.
+drafts = sa.Table(
+    "drafts",
+    metadata,
+    *record_columns(),
+    sa.Column("task", text(), nullable=False),
+    sa.Column("token", text(), nullable=False, default=lambda: uuid4().hex),
+    sa.Column("slug", text(), default=lambda context: f"{context.get_current_parameters()['task']}-1"),
+    sa.Column("tags", json(), default={"of": []}),
+    sa.Column("state", text(), nullable=False, server_default="it's a draft"),
+    sa.Column("rank", sa.BigInteger, server_default=sa.text("7")),
+    sa.Column("open", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("seen", timestamp(), server_default=sa.func.now()),
+    sa.Column("touched", text(), onupdate=lambda: uuid4().hex),
+    sa.Column("by", text(), default="me", onupdate="you"),
 )
 
 SCHEMA = Schema.of(metadata)

@@ -14,7 +14,6 @@ from database.backends.buffered.replica import Replica
 from database.backends.buffered.request import Range
 from database.backends.buffered.request import Seen
 from database.backends.buffered.request import Step
-from database.core.clock import utc_now
 from database.core.context import Context
 from database.core.context import Identity
 from database.core.errors import PermissionDenied
@@ -35,8 +34,9 @@ from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
 from database.core.result import Result
 from database.core.tables.access_rules import is_caller
-from database.core.tables.rows import complete_rows
-from database.core.tables.rows import new_values
+from database.core.tables.rows import check_rows
+from database.core.tables.rows import check_values
+from database.core.tables.rows import known_values
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import together
@@ -141,16 +141,16 @@ class Party:
     def _load_upserted(self, operation: Upsert, context: Context) -> None:
         table = self._schema.table(operation.table)
         by = conflict_columns(table, operation)
-        columns = complete_rows(table, operation.rows, utc_now())
+        check_rows(table, operation.rows)
         if by == ("id",):
             self._load_records(operation.table, [row["id"] for row in operation.rows if "id" in row], context)
-        elif columns.keys() >= set(by):
-            # A range, because a row with one of the values must not come in unnoticed.
-            for where in with_values(by, [columns[name] for name in by]):
-                self._load_range(table, Select(table.name, where=where, order=BY_ID), context)
+            return
+        # A range, because a row with one of the values must not come in unnoticed.
+        for where in with_values(by, [known_values(table, operation.rows, name) for name in by]):
+            self._load_range(table, Select(table.name, where=where, order=BY_ID), context)
 
     def _load_updated(self, operation: Update, context: Context) -> None:
-        new_values(self._schema.table(operation.table), operation.values, utc_now())
+        check_values(self._schema.table(operation.table), operation.values)
         self._load_targeted(operation, context)
 
     def _load_targeted(self, operation: Update | Delete, context: Context) -> None:

@@ -53,6 +53,7 @@ from database.core.tables.rows import as_rows
 from database.core.tables.rows import complete_rows
 from database.core.tables.rows import new_values
 from database.core.tables.rows import replaced_columns
+from database.core.tables.rows import touched_values
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import ForeignValue
@@ -116,7 +117,7 @@ class Tables:
 
     def _insert(self, operation: Insert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        rows = as_rows(complete_rows(schema, operation.rows, utc_now()))
+        rows = as_rows(complete_rows(schema, operation.rows, utc_now(), server=False))
         for index, row in enumerate(rows):
             self._refuse_known_id(schema, row, index)
             self._store(schema, row, index)
@@ -129,7 +130,7 @@ class Tables:
     def _upsert(self, operation: Upsert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
         by = conflict_columns(schema, operation)
-        completed = as_rows(complete_rows(schema, operation.rows, utc_now()))
+        completed = as_rows(complete_rows(schema, operation.rows, utc_now(), server=False))
         result = []
         for index, (given, row) in enumerate(zip(operation.rows, completed, strict=True)):
             existing = self._existing(schema, by, row)
@@ -141,6 +142,7 @@ class Tables:
                 raise not_same(operation)
             if existing is not None and not operation.verbatim:
                 changed = {name: row[name] for name in replaced_columns(tuple(row), given)}
+                changed |= touched_values(schema, given)
                 result.append(self._changed(schema, shown(schema, existing, tuple(existing)), changed))
             else:
                 result.append(row)
@@ -159,7 +161,7 @@ class Tables:
 
     def _update(self, operation: Update, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        values = new_values(schema, operation.values, utc_now())
+        values = new_values(schema, operation.values, utc_now(), server=False)
         found = self._targeted(schema, operation, steps)
         result = []
         for row in found:

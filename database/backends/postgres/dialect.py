@@ -224,4 +224,5 @@ DIALECT = SqlDialect(
         ),
     },
     explicit_collation="C",
+    default_keyword=True,
 )
