@@ -51,6 +51,8 @@ from database.sql.answers import SqlAnswer
 from database.sql.answers import may_repeat_a_name
 from database.sql.dialect import SqlDialect
 from database.sql.placeholders import bind
+from database.sql.rewritten import Rewriting
+from database.sql.rewritten import RewrittenWrites
 from database.sql.statements import Statement
 from database.sql.statements import statement_cache
 from database.sql.table import SqlTable
@@ -77,6 +79,9 @@ class SqlConnection(Protocol):
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
         """Run a statement once per row of values."""
 
+    def rewriting(self, table: str) -> Rewriting:
+        """What the database does to the rows that are written to a table, apart from Isthmus' own triggers."""
+
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         """Insert many rows in the fastest way the driver has."""
 
@@ -102,6 +107,7 @@ class SqlOperations:
         self._dialect = dialect
         self._tables: dict[str, SqlTable] = {}
         self._statements = statement_cache()
+        self._rewritten = RewrittenWrites(self)
         self._handlers: dict[type[Operation], Callable[[SqlConnection, Any], Result]] = {
             Ping: self._ping,
             Get: self._get,
@@ -163,6 +169,8 @@ class SqlOperations:
 
     def _insert(self, connection: SqlConnection, operation: Insert) -> Result:
         table = self._table(operation.table)
+        if (rewriting := connection.rewriting(operation.table)).any:
+            return self._rewritten.insert(connection, table, operation, rewriting)
         if len(operation.rows) == 1:
             return self._insert_one(connection, table, operation.rows[0], returning=operation.returning)
         if table.schema.server_made and differ_in_defaults(table.schema, operation.rows):
@@ -204,6 +212,8 @@ class SqlOperations:
 
     def _upsert(self, connection: SqlConnection, operation: Upsert) -> Result:
         table = self._table(operation.table)
+        if connection.rewriting(operation.table).any:
+            return self._rewritten.upsert(connection, table, operation)
         by = conflict_columns(table.schema, operation)
         if table.schema.server_made and differ_in_defaults(table.schema, operation.rows):
             return self._one_by_one(connection, operation)
@@ -232,13 +242,18 @@ class SqlOperations:
 
     def _update(self, connection: SqlConnection, operation: Update) -> Result:
         table = self._table(operation.table)
+        if (rewriting := connection.rewriting(operation.table)).any:
+            return self._rewritten.update(connection, table, operation, rewriting)
+        return self._plain_update(connection, operation, table.every_column if operation.returning else ())
+
+    def _plain_update(self, connection: SqlConnection, operation: Update, returning: tuple[str, ...]) -> Result:
+        table = self._table(operation.table)
         columns = new_values(table.schema, operation.values, utc_now())
         reset = tuple(name for name, value in columns.items() if value is SERVER_DEFAULT)
         if reset:
             columns = {name: value for name, value in columns.items() if value is not SERVER_DEFAULT}
         values = [table.encode(name, value) for name, value in columns.items()]
         where = table.target(operation, values)
-        returning = table.every_column if operation.returning else ()
         statement = table.statements.update(tuple(columns), where, returning, reset)
         return self._change_expected(connection, operation, table, statement, statement.bind(values), returning)
 

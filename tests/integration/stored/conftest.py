@@ -32,6 +32,7 @@ orders = sa.Table(
     *record_columns(),
     sa.Column("name", text(), nullable=False),
     sa.Column("note", text()),
+    sa.Column("number", sa.BigInteger, unique=True),
     sa.Column("code", text(), server_default=sa.text("upper('ab')")),
 )
 
