@@ -14,7 +14,7 @@ _TRUST_SECONDS = 5.0
 _REWRITING = """
 select exists (
     select from pg_catalog.pg_trigger
-    where not tgisinternal and tgenabled <> 'D' and not starts_with(tgname::text, 'isthmus_')
+    where not tgisinternal and tgenabled <> 'D' and tgname !~ '^(zz_)?isthmus_'
         and (tgrelid = relation or tgrelid in (select relid from pg_partition_tree(relation)))
 ), exists (
     select from pg_catalog.pg_rewrite where ev_class = relation and ev_enabled <> 'D'
