@@ -108,6 +108,29 @@ seats = sa.Table(
     info={"access": OWN_ROWS, "owner": "owner_id"},
 )
 
+# What goes with a record that is deleted, what forgets it, and conditions on rows.
+shelves = sa.Table("shelves", metadata, sa.Column("id", text(255), primary_key=True))
+
+boxes = sa.Table(
+    "boxes",
+    metadata,
+    *record_columns(),
+    sa.Column("shelf_id", text(255), sa.ForeignKey("shelves.id", ondelete="CASCADE"), index=True),
+    sa.Column("inside_id", text(255), sa.ForeignKey("boxes.id", ondelete="CASCADE"), index=True),
+    sa.Column("beside_id", text(255), sa.ForeignKey("boxes.id", ondelete="SET NULL"), index=True),
+    sa.Column("weight", sa.BigInteger),
+    sa.Column("name", text()),
+    sa.CheckConstraint("weight < 100 and name <> 'no'", name="boxes_light"),
+)
+
+lids = sa.Table(
+    "lids",
+    metadata,
+    *record_columns(),
+    sa.Column("box_id", text(255), sa.ForeignKey("boxes.id", ondelete="SET NULL"), index=True),
+    sa.Column("kept_id", text(255), sa.ForeignKey("boxes.id"), index=True),
+)
+
 # A column for every way to be filled in without being given.
 drafts = sa.Table(
     "drafts",
