@@ -126,12 +126,17 @@ def revision(message: str) -> None:
     help="Folder of the Convex functions.",
 )
 def write_convex_schema(only_check: bool, folder: Path) -> None:
-    """Write the Convex schema of the declared tables, and the types of the Convex functions."""
+    """Write the Convex schema of the declared tables, and the types of the Convex functions.
+
+    Prints what Convex does not keep of the declared constraints.
+    """
     act = convex_schema.stale if only_check else convex_schema.write
     try:
         names = act(_schema(), folder)
     except ValueError as error:
         raise click.ClickException(str(error)) from None
+    for remark in convex_schema.remarks(_schema()):
+        click.echo(remark)
     for name in names:
         click.echo(f"{name}: {'differs from the declared tables' if only_check else 'written'}")
     if not names:

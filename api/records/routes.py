@@ -36,8 +36,7 @@ from database import Update
 from database import current_database
 from database import transactional
 from database.core.clock import utc_now
-from database.core.tables.rows import complete_rows
-from database.core.tables.schema import MANAGED
+from database.core.tables.rows import replacement_values
 from database.resilience.repetition import ATTEMPTS
 
 blueprint = Blueprint("records", __name__, url_prefix="/api")
@@ -113,8 +112,7 @@ def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     preconditions.require(current)
     if current is None:
         return _created(schema, current_database().run(Insert(schema.name, [body])).rows[0])
-    columns = complete_rows(schema, [_with_owner(schema, body, current)], utc_now())
-    values = {name: column[0] for name, column in columns.items() if name != "id" and name not in MANAGED}
+    values = replacement_values(schema, _with_owner(schema, body, current), utc_now())
     return _update(schema, Update(schema.name, values, record_id, expected_version=current.get("version")))
 
 

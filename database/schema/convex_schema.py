@@ -24,12 +24,16 @@ from typing import get_args
 import sqlalchemy as sa
 
 from database import internal_tables
+from database.backends.memory.constraints import constraints_of
+from database.backends.memory.constraints import plain_unique
 from database.core.tables.access_rules import Action
 from database.core.tables.access_rules import Rule
 from database.core.tables.access_rules import TableRules
 from database.core.tables.schema import Column
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
+from database.core.tables.uniqueness import condition_of
+from database.core.tables.uniqueness import has_expressions
 from database.core.tables.values import BOOLEAN
 from database.core.tables.values import FLOAT
 from database.core.tables.values import INTEGER
@@ -174,6 +178,26 @@ def stale(schema: Schema, folder: Path = FUNCTIONS) -> list[str]:
     return [name for name, text in texts.items() if _content(folder / name) != text]
 
 
+def remarks(schema: Schema) -> list[str]:
+    """What Convex itself does not keep of the declared tables, a line each."""
+    internal = Schema.of(internal_tables.metadata)
+    return [line for table in schema if table.name not in internal for line in _remarks(table)]
+
+
+def _remarks(table: TableSchema) -> Iterator[str]:
+    constraints = constraints_of(table)
+    yield from (f"{table.name}: not kept: {what}" for what in constraints.unkept)
+    for name, _ in constraints.checks:
+        yield f"{table.name}: CHECK {name} is kept by adapters, not by functions of your own"
+    for index in sorted(table.source.indexes, key=lambda index: str(index.name)):
+        if index.unique and condition_of(index) is not None and not has_expressions(index):
+            yield f"{table.name}: not kept: unique index {index.name}, which is on some rows only"
+    for key in sorted(table.source.foreign_keys, key=lambda key: str(key.parent.name)):
+        if (key.ondelete or "").upper() in {"CASCADE", "SET NULL"}:
+            action = f"ON DELETE {str(key.ondelete).upper()} of {key.parent.name}"
+            yield f"{table.name}: {action} is kept by adapters; for functions of your own it refuses the deletion"
+
+
 def _types(folder: Path) -> dict[str, str]:
     """The types of the functions, if ``folder`` has a directory for generated code."""
     return {API_TYPES: api_types(folder)} if (folder / API_TYPES).parent.is_dir() else {}
@@ -233,12 +257,7 @@ def _check_name(name: str, what: str) -> None:
 
 
 def _unique(schema: TableSchema) -> tuple[tuple[str, ...], ...]:
-    constraints = [
-        constraint.columns
-        for constraint in (*schema.source.constraints, *schema.source.indexes)
-        if isinstance(constraint, sa.UniqueConstraint) or (isinstance(constraint, sa.Index) and constraint.unique)
-    ]
-    sets = {_names(columns) for columns in constraints} - {("id",)}
+    sets = set(plain_unique(schema.source)) - {("id",)}
     if any(schema.columns[name].kind is JSON for columns in sets for name in columns):
         raise ValueError(f"table {schema.name!r} has a unique JSON column, which is not supported on Convex")
     return (("id",), *sorted(sets))
@@ -258,7 +277,7 @@ def _indexes(
     schema: TableSchema, unique: Iterable[tuple[str, ...]], references: Iterable[str]
 ) -> dict[str, tuple[str, ...]]:
     """The indexes by name. An index on one column also has the id, so that equal values are ordered by it."""
-    declared = [_names(index.columns) for index in schema.source.indexes]
+    declared = [_names(index.columns) for index in schema.source.indexes if not has_expressions(index)]
     sets = {*unique, *declared, *[(column,) for column in references]}
     indexes: dict[str, tuple[str, ...]] = {}
     for columns in sorted(sets):

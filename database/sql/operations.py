@@ -7,10 +7,12 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import Any
 from typing import Protocol
 
 from database.core.clock import utc_now
+from database.core.errors import ConstraintViolated
 from database.core.errors import InvalidQuery
 from database.core.errors import OutcomeUnknown
 from database.core.errors import SchemaMismatch
@@ -35,11 +37,13 @@ from database.core.query.targets import version_conflict
 from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
 from database.core.result import Result
+from database.core.tables.rows import SERVER_DEFAULT
 from database.core.tables.rows import as_rows
+from database.core.tables.rows import check_rows
 from database.core.tables.rows import complete_row
 from database.core.tables.rows import complete_rows
+from database.core.tables.rows import differ_in_defaults
 from database.core.tables.rows import new_values
-from database.core.tables.rows import replaced_columns
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import UNDECODABLE
@@ -47,6 +51,8 @@ from database.sql.answers import SqlAnswer
 from database.sql.answers import may_repeat_a_name
 from database.sql.dialect import SqlDialect
 from database.sql.placeholders import bind
+from database.sql.rewritten import Rewriting
+from database.sql.rewritten import RewrittenWrites
 from database.sql.statements import Statement
 from database.sql.statements import statement_cache
 from database.sql.table import SqlTable
@@ -73,6 +79,9 @@ class SqlConnection(Protocol):
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
         """Run a statement once per row of values."""
 
+    def rewriting(self, table: str) -> Rewriting:
+        """What the database does to the rows that are written to a table, apart from Isthmus' own triggers."""
+
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         """Insert many rows in the fastest way the driver has."""
 
@@ -98,6 +107,7 @@ class SqlOperations:
         self._dialect = dialect
         self._tables: dict[str, SqlTable] = {}
         self._statements = statement_cache()
+        self._rewritten = RewrittenWrites(self)
         self._handlers: dict[type[Operation], Callable[[SqlConnection, Any], Result]] = {
             Ping: self._ping,
             Get: self._get,
@@ -159,8 +169,12 @@ class SqlOperations:
 
     def _insert(self, connection: SqlConnection, operation: Insert) -> Result:
         table = self._table(operation.table)
+        if (rewriting := connection.rewriting(operation.table)).any:
+            return self._rewritten.insert(connection, table, operation, rewriting)
         if len(operation.rows) == 1:
             return self._insert_one(connection, table, operation.rows[0], returning=operation.returning)
+        if table.schema.server_made and differ_in_defaults(table.schema, operation.rows):
+            return self._one_by_one(connection, operation)
         columns = complete_rows(table.schema, operation.rows, utc_now())
         names = tuple(columns)
         rows = zip(*table.encoded(columns).values(), strict=True)
@@ -180,9 +194,29 @@ class SqlOperations:
         connection.change(table.statements.insert(names, ()).text, values)
         return Result([row] if returning else [], 1)
 
+    def _one_by_one(self, connection: SqlConnection, operation: Insert | Upsert) -> Result:
+        """Write rows that leave different columns to the database's own defaults."""
+        check_rows(self._schema.table(operation.table), operation.rows)
+        result = Result(count=0)
+        with connection.atomic():
+            for index, row in enumerate(operation.rows):
+                try:
+                    part = self.execute(connection, replace(operation, rows=[row]))
+                except ConstraintViolated as error:
+                    error.row = index
+                    raise
+                result.rows += part.rows
+                result.unreadable = [*result.unreadable, *part.unreadable]
+                result.count = (result.count or 0) + (part.count or 0)
+        return result
+
     def _upsert(self, connection: SqlConnection, operation: Upsert) -> Result:
         table = self._table(operation.table)
+        if connection.rewriting(operation.table).any:
+            return self._rewritten.upsert(connection, table, operation)
         by = conflict_columns(table.schema, operation)
+        if table.schema.server_made and differ_in_defaults(table.schema, operation.rows):
+            return self._one_by_one(connection, operation)
         columns = complete_rows(table.schema, operation.rows, utc_now())
         names, returning = tuple(columns), table.every_column if operation.returning else ()
         result = Result(count=len(operation.rows))
@@ -193,12 +227,12 @@ class SqlOperations:
                 return result
             parts = []
             for row, values in zip(operation.rows, encoded, strict=True):
+                more: list[Any] = []
                 if operation.ignore_duplicates:
                     statement = table.statements.insert_new(names, returning, by)
                 else:
-                    changed = names if operation.verbatim else replaced_columns(names, row)
-                    statement = table.statements.upsert(names, changed, returning, operation.same, by)
-                parts.append(self._change(connection, table, statement, values, returning))
+                    statement, more = table.upsert(operation, names, row, returning, by)
+                parts.append(self._change(connection, table, statement, (*values, *more), returning))
                 if not parts[-1].count and not operation.ignore_duplicates:
                     raise not_same(operation)
         result.rows = [row for part in parts for row in part.rows]
@@ -208,11 +242,19 @@ class SqlOperations:
 
     def _update(self, connection: SqlConnection, operation: Update) -> Result:
         table = self._table(operation.table)
+        if (rewriting := connection.rewriting(operation.table)).any:
+            return self._rewritten.update(connection, table, operation, rewriting)
+        return self._plain_update(connection, operation, table.every_column if operation.returning else ())
+
+    def _plain_update(self, connection: SqlConnection, operation: Update, returning: tuple[str, ...]) -> Result:
+        table = self._table(operation.table)
         columns = new_values(table.schema, operation.values, utc_now())
+        reset = tuple(name for name, value in columns.items() if value is SERVER_DEFAULT)
+        if reset:
+            columns = {name: value for name, value in columns.items() if value is not SERVER_DEFAULT}
         values = [table.encode(name, value) for name, value in columns.items()]
         where = table.target(operation, values)
-        returning = table.every_column if operation.returning else ()
-        statement = table.statements.update(tuple(columns), where, returning)
+        statement = table.statements.update(tuple(columns), where, returning, reset)
         return self._change_expected(connection, operation, table, statement, statement.bind(values), returning)
 
     def _delete(self, connection: SqlConnection, operation: Delete) -> Result:

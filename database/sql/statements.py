@@ -141,16 +141,20 @@ class Statements:
         returning: tuple[str, ...],
         same: tuple[str, ...] = (),
         by: tuple[str, ...] = ("id",),
+        touched: tuple[str, ...] = (),
     ) -> Statement:
-        """Insert a row, or if a row has its values of ``by``, update ``changed`` and increment the version. Values: one
-        per column.
+        """Insert a row, or if a row has its values of ``by``, update ``changed`` and increment the version.
 
-        A version in ``changed`` is set instead. An existing row that differs in a column of ``same`` is not changed.
+
+        Values: one per column, then one for each of ``touched``, which only an update sets. A version in ``changed`` is
+        set instead. An existing row that differs in a column of ``same`` is not changed.
         """
 
         def build() -> Any:
-            statement = self._insert(columns, _Params())
+            params = _Params()
+            statement = self._insert(columns, params)
             values = self._next_version() | {name: statement.excluded[name] for name in changed}
+            values |= {name: params.next(self._source.c[name].type) for name in touched}
             if not values:
                 values = {by[0]: statement.excluded[by[0]]}
             equal = [self._source.c[name] == statement.excluded[name] for name in same]
@@ -159,7 +163,7 @@ class Statements:
             )
             return self._returning(statement, returning)
 
-        return self._cached(("upsert", columns, changed, returning, same, by), build)
+        return self._cached(("upsert", columns, changed, returning, same, by, touched), build)
 
     def insert_new(self, columns: tuple[str, ...], returning: tuple[str, ...], by: tuple[str, ...]) -> Statement:
         """Insert unless a row has the values of ``by``; a value per column."""
@@ -170,16 +174,26 @@ class Statements:
 
         return self._cached(("insert_new", columns, returning, by), build)
 
-    def update(self, columns: tuple[str, ...], where: Shape | None, returning: tuple[str, ...]) -> Statement:
-        """Update rows. Values: one per column, then those of the filter."""
+    def update(
+        self,
+        columns: tuple[str, ...],
+        where: Shape | None,
+        returning: tuple[str, ...],
+        reset: tuple[str, ...] = (),
+    ) -> Statement:
+        """Update rows. Values: one per column, then those of the filter.
+
+        The columns of ``reset`` are set to the database's own default.
+        """
 
         def build() -> Any:
             params = _Params()
             values: dict[str, Any] = {name: params.next(self._source.c[name].type) for name in columns}
+            values |= {name: self._server_default(name) for name in reset}
             statement = sa.update(self._source).values(values | self._next_version())
             return self._returning(statement.where(self._condition(where, params)), returning)
 
-        return self._cached(("update", columns, where, returning), build)
+        return self._cached(("update", columns, where, returning, reset), build)
 
     def delete(self, where: Shape | None, returning: tuple[str, ...]) -> Statement:
         """Delete rows. Values: those of the filter."""
@@ -232,6 +246,13 @@ class Statements:
 
     def _returning(self, statement: Any, columns: tuple[str, ...]) -> Any:
         return statement.returning(*self._named(columns)) if columns else statement
+
+    def _server_default(self, name: str) -> Expression:
+        if self._dialect.default_keyword:
+            return sa.literal_column("DEFAULT")
+        make: Any = self._dialect.compiler.ddl_compiler
+        compiler = make(self._dialect.compiler, None)
+        return sa.literal_column(f"({compiler.get_column_default_string(self._source.c[name])})")
 
     def _next_version(self) -> dict[str, Any]:
         return {"version": self._source.c.version + sa.literal_column("1")} if self._schema.versioned else {}

@@ -8,7 +8,9 @@ from typing import Any
 
 from database.core.caching import ByteCache
 from database.core.operations import Delete
+from database.core.operations import Record
 from database.core.operations import Update
+from database.core.operations import Upsert
 from database.core.query.filters import Where
 from database.core.query.targets import target
 from database.core.query.validation import GROUP_COUNT
@@ -16,6 +18,8 @@ from database.core.query.validation import checked_id
 from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.rows import Columns
+from database.core.tables.rows import replaced_columns
+from database.core.tables.rows import touched_values
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import UNDECODABLE
 from database.core.tables.unreadable import Unreadable
@@ -135,6 +139,21 @@ class SqlTable:
         # Most changes are of one record, whose id is the whole filter.
         values.append(checked_id(operation.id, self.schema))
         return self._one_row
+
+    def upsert(
+        self, operation: Upsert, names: tuple[str, ...], row: Record, returning: tuple[str, ...], by: tuple[str, ...]
+    ) -> tuple[Statement, list[Any]]:
+        """The statement for a row of an upsert that updates existing rows, and the encoded values behind those of the
+        row.
+
+        :param names: the columns of the completed row.
+        """
+        if operation.verbatim:
+            return self.statements.upsert(names, names, returning, operation.same, by), []
+        touched = touched_values(self.schema, row)
+        changed = replaced_columns(names, row)
+        statement = self.statements.upsert(names, changed, returning, operation.same, by, tuple(touched))
+        return statement, [self.encode(name, value) for name, value in touched.items()]
 
     def encoded(self, columns: Columns) -> Columns:
         """Checked columns in the form the driver binds."""

@@ -44,6 +44,14 @@ the publishable key nothing applies row level security; without the secret key t
 _LACKING: Final = """\
 What each backend cannot do. Unsupported SQL and functions raise `Unsupported` before anything is sent:"""
 
+_CONSTRAINTS: Final = """\
+Constraints. SQL databases keep all that are declared. `Memory`, and transactions on `Convex`, keep unique columns,
+references with `ON DELETE CASCADE` and `SET NULL`, and check constraints that translated SQL can express. `Memory`
+also keeps unique indexes on some rows (`postgresql_where`, `sqlite_where`) with such a condition, which `Convex` does
+not. Neither keeps other check constraints, unique indexes on expressions, `SET DEFAULT` and `INITIALLY DEFERRED`:
+`Memory` logs a warning with their names when it is connected, and `flask db convex-schema` prints them. Functions of
+your own on `Convex` keep unique columns and references only; there a record that is referred to cannot be deleted."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -64,7 +72,7 @@ def page() -> str:
     """The page: the table, and below it what each backend cannot do."""
     untranslated = f"Translated SQL is one operation on one table, without {', '.join(UNTRANSLATED.values())}."
     lacking = "\n".join(map(_lacking, BACKENDS))
-    return f"{_INTRODUCTION}\n\n{_table()}\n\n{untranslated}\n\n{_LACKING}\n\n{lacking}\n"
+    return f"{_INTRODUCTION}\n\n{_table()}\n\n{untranslated}\n\n{_CONSTRAINTS}\n\n{_LACKING}\n\n{lacking}\n"
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from uuid import uuid4
 
 import sqlalchemy as sa
 
@@ -111,6 +112,46 @@ seats = sa.Table(
     sa.Column("price_id", text(255), sa.ForeignKey("prices.id"), unique=True),
     sa.UniqueConstraint("room", "number"),
     info={"access": OWN_ROWS, "owner": "owner_id"},
+)
+
+# What goes with a record that is deleted, what forgets it, and conditions on rows.
+shelves = sa.Table("shelves", metadata, sa.Column("id", text(255), primary_key=True))
+
+boxes = sa.Table(
+    "boxes",
+    metadata,
+    *record_columns(),
+    sa.Column("shelf_id", text(255), sa.ForeignKey("shelves.id", ondelete="CASCADE"), index=True),
+    sa.Column("inside_id", text(255), sa.ForeignKey("boxes.id", ondelete="CASCADE"), index=True),
+    sa.Column("beside_id", text(255), sa.ForeignKey("boxes.id", ondelete="SET NULL"), index=True),
+    sa.Column("weight", sa.BigInteger),
+    sa.Column("name", text()),
+    sa.CheckConstraint("weight < 100 and name <> 'no'", name="boxes_light"),
+)
+
+lids = sa.Table(
+    "lids",
+    metadata,
+    *record_columns(),
+    sa.Column("box_id", text(255), sa.ForeignKey("boxes.id", ondelete="SET NULL"), index=True),
+    sa.Column("kept_id", text(255), sa.ForeignKey("boxes.id"), index=True),
+)
+
+# A column for every way to be filled in without being given.
+drafts = sa.Table(
+    "drafts",
+    metadata,
+    *record_columns(),
+    sa.Column("task", text(), nullable=False),
+    sa.Column("token", text(), nullable=False, default=lambda: uuid4().hex),
+    sa.Column("slug", text(), default=lambda context: f"{context.get_current_parameters()['task']}-1"),
+    sa.Column("tags", json(), default={"of": []}),
+    sa.Column("state", text(), nullable=False, server_default="it's a draft"),
+    sa.Column("rank", sa.BigInteger, server_default=sa.text("7")),
+    sa.Column("open", sa.Boolean, nullable=False, server_default=sa.true()),
+    sa.Column("seen", timestamp(), server_default=sa.func.now()),
+    sa.Column("touched", text(), onupdate=lambda: uuid4().hex),
+    sa.Column("by", text(), default="me", onupdate="you"),
 )
 
 SCHEMA = Schema.of(metadata)

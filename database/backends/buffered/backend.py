@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import replace
+from typing import ClassVar
 
 from database import translation
 from database.adapter.backend import Backend
@@ -35,6 +36,9 @@ class BufferedBackend(Backend):
     retried after a conflict. The commit has an idempotency key, so it is applied at most once even if a response is
     lost.
     """
+
+    loads_referrers: ClassVar[bool] = False
+    """Whether rows that go with a deleted one are deleted here, because the backend itself does not."""
 
     @abstractmethod
     def transmit(self, operation: Operation, context: Context) -> Result:
@@ -78,7 +82,13 @@ class BufferedBackend(Backend):
         return bounded(handler, self.name, self.settings.timeout, monotonic)
 
     def _session(self, send: Handler) -> BufferedSession:
-        return BufferedSession(self.schema, send, self.function_inside, tells_apart=self.capabilities.row_security)
+        return BufferedSession(
+            self.schema,
+            send,
+            self.function_inside,
+            tells_apart=self.capabilities.row_security,
+            loads_referrers=self.loads_referrers,
+        )
 
     def _carry_out(self, send: Handler, operation: Operation, context: Context) -> Result:
         if isinstance(operation, Call):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from itertools import product
 from typing import Any
 
 from database.backends.buffered.replica import Key
@@ -14,7 +15,7 @@ from database.backends.buffered.replica import Replica
 from database.backends.buffered.request import Range
 from database.backends.buffered.request import Seen
 from database.backends.buffered.request import Step
-from database.core.clock import utc_now
+from database.backends.memory.constraints import referrers
 from database.core.context import Context
 from database.core.context import Identity
 from database.core.errors import PermissionDenied
@@ -35,8 +36,9 @@ from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
 from database.core.result import Result
 from database.core.tables.access_rules import is_caller
-from database.core.tables.rows import complete_rows
-from database.core.tables.rows import new_values
+from database.core.tables.rows import check_rows
+from database.core.tables.rows import check_values
+from database.core.tables.rows import known_values
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import together
@@ -53,7 +55,14 @@ class Party:
     """
 
     def __init__(
-        self, schema: Schema, send: Handler, identity: Identity | None, steps: list[Step], number: int
+        self,
+        schema: Schema,
+        send: Handler,
+        identity: Identity | None,
+        steps: list[Step],
+        number: int,
+        *,
+        loads_referrers: bool = False,
     ) -> None:
         self.identity = identity
         self.moments = 0
@@ -62,6 +71,7 @@ class Party:
         self._send = send
         self._steps = steps
         self._number = number
+        self._loads_referrers = loads_referrers
         self._replica = Replica(schema, steps, number)
         self._looked_up: dict[Key, None] = {}
         self._loaders: dict[type[Operation], Callable[[Any, Context], None]] = {
@@ -69,7 +79,7 @@ class Party:
             Select: self._load_selected,
             Upsert: self._load_upserted,
             Update: self._load_updated,
-            Delete: self._load_targeted,
+            Delete: self._load_deleted,
         }
 
     def execute(self, operation: Operation, context: Context) -> Result:
@@ -141,16 +151,16 @@ class Party:
     def _load_upserted(self, operation: Upsert, context: Context) -> None:
         table = self._schema.table(operation.table)
         by = conflict_columns(table, operation)
-        columns = complete_rows(table, operation.rows, utc_now())
+        check_rows(table, operation.rows)
         if by == ("id",):
             self._load_records(operation.table, [row["id"] for row in operation.rows if "id" in row], context)
-        elif columns.keys() >= set(by):
-            # A range, because a row with one of the values must not come in unnoticed.
-            for where in with_values(by, [columns[name] for name in by]):
-                self._load_range(table, Select(table.name, where=where, order=BY_ID), context)
+            return
+        # A range, because a row with one of the values must not come in unnoticed.
+        for where in with_values(by, [known_values(table, operation.rows, name) for name in by]):
+            self._load_range(table, Select(table.name, where=where, order=BY_ID), context)
 
     def _load_updated(self, operation: Update, context: Context) -> None:
-        new_values(self._schema.table(operation.table), operation.values, utc_now())
+        check_values(self._schema.table(operation.table), operation.values)
         self._load_targeted(operation, context)
 
     def _load_targeted(self, operation: Update | Delete, context: Context) -> None:
@@ -161,6 +171,29 @@ class Party:
         else:
             # A range, so that the commit fails if another row has come to match meanwhile.
             self._load_range(table, Select(table.name, where=where, order=BY_ID), context)
+
+    def _load_deleted(self, operation: Delete, context: Context) -> None:
+        self._load_targeted(operation, context)
+        if not self._loads_referrers:
+            return
+        table = self._schema.table(operation.table)
+        found = self._replica.execute(Select(table.name, ("id",), target(table, operation)), context.deadline)
+        self._load_referrers(table.name, found.ids, context)
+
+    def _load_referrers(self, table: str, ids: Sequence[str], context: Context) -> None:
+        """Load the rows that are deleted or changed with records of a table, and those that go with these."""
+        waiting, seen = [(table, ids)], {(table, record_id) for record_id in ids}
+        while waiting:
+            table, ids = waiting.pop()
+            acting = [one for one in referrers(self._schema, table) if one.action in {"CASCADE", "SET NULL"}]
+            for (other, column, action), start in product(acting, range(0, len(ids), MAX_IN)):
+                query = Select(other.name, where=Where(column, "in", tuple(ids[start : start + MAX_IN])), order=BY_ID)
+                self._load_range(other, query, context)
+                found = self._replica.execute(query, context.deadline).ids if action == "CASCADE" else []
+                fresh = [record_id for record_id in found if (other.name, record_id) not in seen]
+                seen |= {(other.name, record_id) for record_id in fresh}
+                if fresh:
+                    waiting.append((other.name, fresh))
 
     def _load_records(self, table: str, ids: Iterable[str], context: Context) -> None:
         schema = self._schema.table(table)

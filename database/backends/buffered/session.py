@@ -52,11 +52,14 @@ class BufferedSession(Session):
     :param tells_apart: whether the backend enforces access for each caller itself.
     """
 
-    def __init__(self, schema: Schema, send: Handler, call: CallInside, *, tells_apart: bool) -> None:
+    def __init__(
+        self, schema: Schema, send: Handler, call: CallInside, *, tells_apart: bool, loads_referrers: bool = False
+    ) -> None:
         self._schema = schema
         self._send = send
         self._call = call
         self._tells_apart = tells_apart
+        self._loads_referrers = loads_referrers
         self._key = new_id()
         self._steps: list[Step] = []
         self._parties: list[Party] = []
@@ -147,7 +150,8 @@ class BufferedSession(Session):
         for party in self._parties:
             if not self._tells_apart or _same(party.identity, identity):
                 return party
-        party = Party(self._schema, self._send, identity, self._steps, len(self._parties))
+        number = len(self._parties)
+        party = Party(self._schema, self._send, identity, self._steps, number, loads_referrers=self._loads_referrers)
         self._parties.append(party)
         return party
 

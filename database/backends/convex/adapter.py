@@ -73,6 +73,7 @@ class ConvexBackend(BufferedBackend):
     """
 
     kind: ClassVar[str] = "convex"
+    loads_referrers = True
     capabilities = Capabilities(
         sql="translated",
         calls=True,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from typing import Any
 from typing import ClassVar
@@ -10,6 +11,7 @@ from database.adapter.backend import Backend
 from database.adapter.backend import Setup
 from database.adapter.base import DatabaseAdapter
 from database.adapter.transactions import Session
+from database.backends.memory.constraints import unkept
 from database.backends.memory.log import ChangeLog
 from database.backends.memory.log import LoggedTables
 from database.changes.feed import ReadChanges
@@ -22,6 +24,8 @@ from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
 from database.resilience.deadline import remaining
+
+logger = logging.getLogger(__name__)
 
 
 class MemoryBackend(Backend):
@@ -58,7 +62,9 @@ class MemoryBackend(Backend):
         return _MemorySession(self, writes=False)
 
     def open(self, context: Context) -> None:
-        """Nothing to do: there is no connection to open."""
+        """Log which declared constraints are not kept; there is nothing to connect to."""
+        if lines := unkept(self.schema):
+            logger.warning("memory does not keep these constraints, which SQL databases keep: %s", "; ".join(lines))
 
     def close(self) -> None:
         """Keep the tables: closing a connection does not delete rows."""

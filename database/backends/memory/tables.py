@@ -18,6 +18,9 @@ import orjson
 import sqlalchemy as sa
 
 from database import translation
+from database.backends.memory.constraints import Referrer
+from database.backends.memory.constraints import constraints_of
+from database.backends.memory.constraints import referrers
 from database.backends.memory.evaluate import Document
 from database.backends.memory.evaluate import selector
 from database.backends.memory.evaluate import sort
@@ -53,6 +56,7 @@ from database.core.tables.rows import as_rows
 from database.core.tables.rows import complete_rows
 from database.core.tables.rows import new_values
 from database.core.tables.rows import replaced_columns
+from database.core.tables.rows import touched_values
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import ForeignValue
@@ -116,7 +120,7 @@ class Tables:
 
     def _insert(self, operation: Insert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        rows = as_rows(complete_rows(schema, operation.rows, utc_now()))
+        rows = as_rows(complete_rows(schema, operation.rows, utc_now(), server=False))
         for index, row in enumerate(rows):
             self._refuse_known_id(schema, row, index)
             self._store(schema, row, index)
@@ -129,7 +133,7 @@ class Tables:
     def _upsert(self, operation: Upsert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
         by = conflict_columns(schema, operation)
-        completed = as_rows(complete_rows(schema, operation.rows, utc_now()))
+        completed = as_rows(complete_rows(schema, operation.rows, utc_now(), server=False))
         result = []
         for index, (given, row) in enumerate(zip(operation.rows, completed, strict=True)):
             existing = self._existing(schema, by, row)
@@ -141,6 +145,7 @@ class Tables:
                 raise not_same(operation)
             if existing is not None and not operation.verbatim:
                 changed = {name: row[name] for name in replaced_columns(tuple(row), given)}
+                changed |= touched_values(schema, given)
                 result.append(self._changed(schema, shown(schema, existing, tuple(existing)), changed))
             else:
                 result.append(row)
@@ -159,7 +164,7 @@ class Tables:
 
     def _update(self, operation: Update, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        values = new_values(schema, operation.values, utc_now())
+        values = new_values(schema, operation.values, utc_now(), server=False)
         found = self._targeted(schema, operation, steps)
         result = []
         for row in found:
@@ -171,11 +176,49 @@ class Tables:
     def _delete(self, operation: Delete, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)
         found = self._targeted(schema, operation, steps)
-        for row in found:
-            self._erase(schema, row["id"])
-        for row in found:
-            self._refuse_if_referenced(schema, row)
+        gone = self._with_dependents(schema, found)
+        # Those that refer to others first.
+        for table, row in reversed(gone):
+            self._erase(table, row["id"])
+        for table, row in gone:
+            self._refuse_if_referenced(table, row)
         return Result(found if operation.returning else [], len(found))
+
+    def _with_dependents(self, schema: TableSchema, found: list[Row]) -> list[tuple[TableSchema, Row]]:
+        """These rows and those that are deleted with them, after references that are set to null are null."""
+        gone = {(schema.name, row["id"]): (schema, row) for row in found}
+        loose: list[tuple[Referrer, Any]] = []
+        waiting = list(gone)
+        while waiting:
+            name, record_id = waiting.pop()
+            for referrer in referrers(self._schema, name):
+                if referrer.action not in {"CASCADE", "SET NULL"}:
+                    continue
+                table = referrer.table
+                for row in [row for row in self._rows[table.name].values() if row[referrer.column] == record_id]:
+                    key = table.name, row["id"]
+                    if referrer.action == "SET NULL":
+                        loose.append((referrer, row["id"]))
+                    elif key not in gone:
+                        gone[key] = table, shown(table, row, tuple(row))
+                        waiting.append(key)
+        for referrer, record_id in loose:
+            if (referrer.table.name, record_id) not in gone:
+                self._loosen(referrer, record_id)
+        return list(gone.values())
+
+    def _loosen(self, referrer: Referrer, record_id: Any) -> None:
+        """Set a reference to null."""
+        table, column = referrer.table, referrer.column
+        if not table.columns[column].nullable:
+            raise ConstraintViolated(
+                f"column {column!r} of table {table.name!r} must not be null",
+                kind=ConstraintKind.NOT_NULL,
+                constraint=f"{table.name}.{column}",
+            )
+        row = self._rows[table.name][record_id]
+        times = {"updated_at": utc_now()} if "updated_at" in table.columns else {}
+        self._store(table, self._changed(table, shown(table, row, tuple(row)), {column: None, **times}), None)
 
     def _sql(self, operation: Sql, steps: Steps) -> Result:
         return translation.run_sql(operation, self._schema, lambda part: self._execute(part, steps))
@@ -213,6 +256,7 @@ class Tables:
         return row | values | ({"version": _next_version(row["version"])} if schema.versioned else {})
 
     def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
+        self._check_conditions(schema, row, index)
         self._check_unique(schema, row, index)
         self._check_references(schema, row, index)
         self._put(schema, row)
@@ -228,13 +272,25 @@ class Tables:
     def _exists(self, table: str, record_id: str) -> bool:
         return record_id in self._rows[table]
 
+    @staticmethod
+    def _check_conditions(schema: TableSchema, row: Row, index: int | None) -> None:
+        for name, holds in constraints_of(schema).checks:
+            if holds(row) is False:
+                raise ConstraintViolated(
+                    f"the check constraint {name} of table {schema.name!r} does not hold",
+                    kind=ConstraintKind.CHECK,
+                    constraint=name,
+                    row=index,
+                )
+
     def _check_unique(self, schema: TableSchema, row: Row, index: int | None) -> None:
-        for names in _unique_columns(schema.source):
+        for names, where in constraints_of(schema).unique:
             values = [row[name] for name in names]
-            if None in values:
+            if None in values or (where is not None and where(row) is not True):
                 continue
             for other in self._rows[schema.name].values():
-                if other["id"] != row["id"] and [other[name] for name in names] == values:
+                same = other["id"] != row["id"] and [other[name] for name in names] == values
+                if same and (where is None or where(other) is True):
                     raise _duplicate(f"{schema.name}.{','.join(names)}", index)
 
     def _check_references(self, schema: TableSchema, row: Row, index: int | None) -> None:
@@ -311,12 +367,3 @@ def _encoded(value: Any) -> Any:
 
 def _decoded(value: Any) -> Any:
     return orjson.loads(value) if isinstance(value, bytes) else value
-
-
-def _unique_columns(table: sa.Table) -> Iterator[tuple[str, ...]]:
-    for constraint in table.constraints:
-        if isinstance(constraint, sa.UniqueConstraint):
-            yield tuple(column.name for column in constraint.columns)
-    for index in table.indexes:
-        if index.unique:
-            yield tuple(column.name for column in index.columns)

@@ -30,6 +30,7 @@ from database.backends.postgres.dialect import fetch_all
 from database.backends.postgres.dialect import unread_column
 from database.backends.postgres.errors import translated
 from database.backends.postgres.pipelining import execute_many
+from database.backends.postgres.rewriting import KnownRewriting
 from database.backends.postgres.sqlstates import lost
 from database.backends.postgres.text_values import json_lists
 from database.backends.postgres.text_values import whole_numbers
@@ -44,6 +45,7 @@ from database.core.tables.schema import TableSchema
 from database.resilience.watchdog import Watchdog
 from database.sql.answers import SqlAnswer
 from database.sql.answers import require_distinct
+from database.sql.rewritten import Rewriting
 from database.sql.table import Values
 
 logger = logging.getLogger(__name__)
@@ -106,6 +108,7 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.ending = threading.Lock()
+        self.known_rewriting = KnownRewriting()
 
     @classmethod
     def connect(cls, conninfo: str = "", *, attempts: Attempts | None = None, **parameters: Any) -> Self:  # type: ignore[override]
@@ -189,6 +192,9 @@ class PostgresCall:
         if not self._prepare or len(text) > LONGEST_PREPARED:
             return False
         return not any(type(value) is list and len(value) > _LONGEST_LIST for value in values)
+
+    def rewriting(self, table: str) -> Rewriting:
+        return self.connection.known_rewriting.of(table, self.rows)
 
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
         with self.atomic():

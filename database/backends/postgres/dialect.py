@@ -232,4 +232,5 @@ DIALECT = SqlDialect(
     },
     explicit_collation="C",
     native={Decimals: finite_decimal, Date: exactly(date), Time: exactly(time)},
+    default_keyword=True,
 )

@@ -36,6 +36,7 @@ from database.sql.answers import SqlAnswer
 from database.sql.answers import require_distinct
 from database.sql.limited import within_limits
 from database.sql.operations import several_statements
+from database.sql.rewritten import Rewriting
 from database.sql.table import Values
 
 PAGES_IN_MEMORY = 64 << 20
@@ -50,6 +51,12 @@ _LONGEST_CACHED = 1000
 """Maximum length of the statements that a connection caches; a compiled one takes twenty bytes per character."""
 
 Answer = TypeVar("Answer")
+
+_REWRITING = (
+    "select coalesce(max(type = 'trigger' or sql like '%on conflict%'), 0), coalesce(max(type = 'view'), 0)"
+    " from sqlite_schema where tbl_name = ? collate nocase and name not like 'isthmus\\_%\\_' || tbl_name escape '\\'"
+)
+"""Triggers of others, and constraints that drop rows, count as triggers; a view's are carried out instead."""
 
 _SETUP_SECONDS = 5.0
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.05)
@@ -78,6 +85,9 @@ class SQLiteConnection:
         self._running = False
         self._ticket = 0
         self._expired = self._stop
+        self._schema_version: Any = None
+        self._is_current = False
+        self._rewriting: dict[str, Rewriting] = {}
         self._moved = ctypes.c_int()
         self._moved_at = ctypes.addressof(self._moved)
         try:
@@ -150,6 +160,25 @@ class SQLiteConnection:
             error.row = total - operator.length_hint(remaining) - 1
             raise
 
+    def rewriting(self, table: str) -> Rewriting:
+        # Another program may make a trigger at any time, but not while this one writes.
+        if not (self._is_current and self._db.in_transaction):
+            self._look_at_schema()
+        found = self._rewriting.get(table)
+        if found is None:
+            ((triggers, rules),) = self.rows(_REWRITING, (table,))
+            found = self._rewriting[table] = Rewriting(bool(triggers), bool(rules))
+        return found
+
+    def _look_at_schema(self) -> None:
+        try:
+            ((version,),) = self._execute("pragma schema_version").fetchall()
+        except apsw.Error as error:
+            raise translated(error) from error
+        if version != self._schema_version:
+            self._schema_version, self._rewriting = version, {}
+        self._is_current = True
+
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         with self.atomic():
             self.change_many(text, rows)
@@ -191,6 +220,7 @@ class SQLiteConnection:
             finally:
                 cursor.close()
 
+        self._is_current = False
         before = self._db.total_changes()
         rows = self._watched(run, text, values)
         changed = self._db.changes() if self._db.total_changes() != before else 0
@@ -226,6 +256,7 @@ class SQLiteConnection:
 
     def control(self, text: str) -> None:
         """Run a transaction control statement."""
+        self._is_current = False
         try:
             self._execute(text)
         except apsw.Error as error:

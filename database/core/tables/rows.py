@@ -6,18 +6,17 @@ so that checking a batch of a thousand rows takes no longer than passing it to t
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import datetime
-from itertools import repeat
 from operator import itemgetter
 from typing import Any
+from typing import Final
 
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
+from database.core.tables.defaults import MISSING
 from database.core.tables.schema import MANAGED
-from database.core.tables.schema import MISSING
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
 from database.core.tables.schema import new_id
@@ -26,23 +25,61 @@ from database.core.tables.values import TIMESTAMP
 Columns = dict[str, Sequence[Any]]
 """Column name to its checked values, one per row."""
 
+SERVER_DEFAULT: Final = object()
+"""In place of an update's value: the default that only the database can make."""
 
-def complete_rows(schema: TableSchema, rows: Sequence[Mapping[str, Any]], now: datetime) -> Columns:
+_NO_SERVER: Final = "is required here: only a SQL database can make its server_default"
+
+
+def complete_rows(
+    schema: TableSchema, rows: Sequence[Mapping[str, Any]], now: datetime, *, server: bool = True
+) -> Columns:
     """Check ``rows`` for an insert and fill in ids, versions, times and declared defaults.
 
-    A column is left out if all rows leave it to the database's own default. :raises InvalidRow: names the
-    first bad row and its column.
+    A column is left out if all rows leave it to the database's own default; :func:`differ_in_defaults` tells rows of
+    which only some do.
+
+    :param server: whether the database can make such a default.
+    :raises InvalidRow: names the first bad row and its column.
     """
     given = _given_columns(schema, rows)
     result: Columns = {}
     for column in schema.columns.values():
         if column.name in given:
             result[column.name] = _checked(schema, column, _values(schema, column, rows, now))
+        elif column.make is not None or column.name == "id":
+            if not column.server_default:
+                result[column.name] = [_made(schema, column, rows, index, row) for index, row in enumerate(rows)]
         elif (default := _default(column, now)) is not MISSING:
-            result[column.name] = [new_id() for _ in rows] if column.name == "id" else [default] * len(rows)
+            result[column.name] = [default] * len(rows)
         elif not column.server_default:
-            raise InvalidRow(_message(schema, rows, 0, column.name, "is required"), row=0, column=column.name)
+            raise _required(schema, column, rows, 0)
+        if not server and column.name not in result:
+            raise InvalidRow(_message(schema, rows, 0, column.name, _NO_SERVER), row=0, column=column.name)
     return result
+
+
+def differ_in_defaults(schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether some rows, and not all, leave a column to a default that only the database can make."""
+    return any(len({name in row for row in rows if _is_record(row)}) > 1 for name in schema.server_made)
+
+
+def check_rows(schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Check ``rows`` for an insert, without making anything. :raises InvalidRow: as :func:`complete_rows`."""
+    _given_columns(schema, rows)
+    for index, row in enumerate(rows):
+        for name, column in schema.columns.items():
+            if name in row:
+                _checked_in_row(schema, column, rows, index, row[name])
+            elif column.make is None and not column.server_default and _default(column, None) is MISSING:
+                raise _required(schema, column, rows, index)
+
+
+def known_values(schema: TableSchema, rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:
+    """The values that checked ``rows`` will have in a column; None for one that has yet to be made."""
+    column = schema.column(name)
+    default = None if column.make is not None or column.default is MISSING else column.default
+    return [column.check(row[name]) if name in row else default for row in rows]
 
 
 def complete_row(schema: TableSchema, row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
@@ -51,36 +88,68 @@ def complete_row(schema: TableSchema, row: Mapping[str, Any], now: datetime) -> 
         _given_columns(schema, [row])
     completed: dict[str, Any] = {}
     for name, column in schema.columns.items():
-        try:
-            if name in row:
+        if name in row:
+            try:
                 completed[name] = column.check(row[name])
-            elif (default := _default(column, now)) is not MISSING:
-                completed[name] = new_id() if name == "id" else default
-            elif not column.server_default:
-                raise ValueError("is required")
-        except ValueError as error:
-            text = _message(schema, [row], 0, name, str(error))
-            raise InvalidRow(text, row=0, column=name) from None
+            except ValueError as error:
+                raise InvalidRow(_message(schema, [row], 0, name, str(error)), row=0, column=name) from None
+        elif column.make is not None:
+            completed[name] = _made(schema, column, [row], 0, row)
+        elif (default := _default(column, now)) is not MISSING:
+            completed[name] = new_id() if name == "id" else default
+        elif not column.server_default:
+            raise _required(schema, column, [row], 0)
     return completed
 
 
-def new_values(schema: TableSchema, values: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Check the values of an update and add ``updated_at``.
+def new_values(schema: TableSchema, values: Mapping[str, Any], now: datetime, *, server: bool = True) -> dict[str, Any]:
+    """Check the values of an update, and add ``updated_at`` and what a declared ``onupdate`` makes.
 
-    ``id`` and ``version`` cannot be set. :raises InvalidQuery: names the column.
+    ``id`` and ``version`` cannot be set.
+
+    :param server: whether the database can make a ``SERVER_DEFAULT``.
+    :raises InvalidQuery: names the column.
     """
+    checked = check_values(schema, values)
+    if not server and (name := next((name for name in checked if checked[name] is SERVER_DEFAULT), None)):
+        raise InvalidQuery(f"column {name!r} of table {schema.name!r} {_NO_SERVER}")
+    updated_at = schema.columns.get("updated_at")
+    if updated_at is not None and updated_at.kind is TIMESTAMP:
+        checked.setdefault("updated_at", now)
+    return checked | touched_values(schema, checked) if schema.touched else checked
+
+
+def check_values(schema: TableSchema, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Check the values of an update, without making anything. :raises InvalidQuery: as :func:`new_values`."""
     checked: dict[str, Any] = {}
     for name, value in values.items():
         column = schema.column(name)
         if name in {"id", "version"}:
             raise InvalidQuery(f"column {name!r} cannot be updated")
-        checked[name] = checked_value(column, value)
+        checked[name] = value if value is SERVER_DEFAULT else checked_value(column, value)
     if not checked:
         raise InvalidQuery("an update needs at least one column")
-    updated_at = schema.columns.get("updated_at")
-    if updated_at is not None and updated_at.kind is TIMESTAMP:
-        checked.setdefault("updated_at", now)
     return checked
+
+
+def touched_values(schema: TableSchema, given: Mapping[str, Any]) -> dict[str, Any]:
+    """What a declared ``onupdate`` makes for the columns that an update leaves out."""
+    made = {column: column.on_update for column in schema.touched if column.name not in given}
+    return {column.name: checked_value(column, make(given)) for column, make in made.items() if make is not None}
+
+
+def replacement_values(schema: TableSchema, row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The values of an update that replaces a record by ``row``: columns that it lacks get their defaults.
+
+    A column with an ``onupdate`` gets that. :raises InvalidRow: as :func:`complete_rows`.
+    """
+    completed = complete_row(schema, row, now)
+    left = {column.name for column in schema.touched} - row.keys()
+    return {
+        name: completed.get(name, SERVER_DEFAULT)
+        for name in schema.columns
+        if name != "id" and name not in MANAGED and name not in left
+    }
 
 
 def replaced_columns(names: Sequence[str], row: Mapping[str, Any]) -> tuple[str, ...]:
@@ -136,22 +205,34 @@ def _with_defaults(
     schema: TableSchema, column: Column, rows: Sequence[Mapping[str, Any]], now: datetime
 ) -> Sequence[Any]:
     """The values of a column that some rows lack."""
+    name = column.name
+    if column.make is not None or name == "id":
+        return [row[name] if name in row else _made(schema, column, rows, i, row) for i, row in enumerate(rows)]
     default = _default(column, now)
     if default is MISSING:
-        index = next(i for i, row in enumerate(rows) if column.name not in row)
-        raise InvalidRow(_message(schema, rows, index, column.name, "is required"), row=index, column=column.name)
-    defaults: Iterable[Any] = (new_id() for _ in rows) if column.name == "id" else repeat(default)
-    return [row.get(column.name, value) for row, value in zip(rows, defaults, strict=False)]
+        raise _required(schema, column, rows, next(i for i, row in enumerate(rows) if name not in row))
+    return [row.get(name, default) for row in rows]
 
 
-def _default(column: Column, now: datetime) -> Any:
+def _made(schema: TableSchema, column: Column, rows: Sequence[Any], index: int, row: Mapping[str, Any]) -> Any:
+    """The value that a declared function makes for a row, or a new id."""
+    if column.make is None:
+        return new_id()
+    return _checked_in_row(schema, column, rows, index, column.make(row))
+
+
+def _required(schema: TableSchema, column: Column, rows: Sequence[Any], index: int) -> InvalidRow:
+    return InvalidRow(_message(schema, rows, index, column.name, "is required"), row=index, column=column.name)
+
+
+def _default(column: Column, now: datetime | None) -> Any:
     if column.name == "id":
         return None if not column.server_default else MISSING
     if column.name == "version":
         return 1
     if column.name in {"created_at", "updated_at"} and column.kind is TIMESTAMP:
         return now
-    return MISSING if column.server_default and column.default is None else column.default
+    return MISSING if column.server_default else column.default
 
 
 def _checked(schema: TableSchema, column: Column, values: Sequence[Any]) -> Sequence[Any]:

@@ -23,14 +23,15 @@ from database.core.tables.access_rules import UNDECLARED
 from database.core.tables.access_rules import TableRules
 from database.core.tables.access_rules import rules_of
 from database.core.tables.declared_types import kind_of
+from database.core.tables.defaults import MISSING
+from database.core.tables.defaults import Make
+from database.core.tables.defaults import defaults_of
 from database.core.tables.values import TEXT
+from database.core.tables.values import TIMESTAMP
 from database.core.tables.values import Kind
 
 MANAGED: Final = frozenset({"version", "created_at", "updated_at"})
 """Columns that the data layer fills in and that HTTP clients may not set."""
-
-MISSING: Final = object()
-"""Marks a column without a default."""
 
 
 def new_id() -> str:
@@ -43,9 +44,11 @@ class Column:
     """One column.
 
     :ivar default: the value for a row without this column, or ``MISSING``.
-    :ivar server_default: whether the database fills in the column if it is left out.
+    :ivar server_default: whether the column, if it is left out, gets a value that only the database can make.
     :ivar max_length: the maximum length of a text, in characters.
     :ivar narrower: the kind of the values that the column holds, if they are not all of ``kind``.
+    :ivar make: makes the value for a row without this column, if it is no constant.
+    :ivar on_update: makes the value for an update without this column; None if it then stays as it is.
     """
 
     name: str
@@ -56,6 +59,8 @@ class Column:
     max_length: int | None = None
     collation: str | None = None
     narrower: Kind | None = None
+    make: Make | None = None
+    on_update: Make | None = None
 
     @property
     def checks(self) -> Kind:
@@ -84,6 +89,8 @@ class TableSchema:
     :ivar source: the SQLAlchemy table it was built from.
     :ivar internal: whether it belongs to Isthmus; the records API never exposes it.
     :ivar rules: the access rules of its rows.
+    :ivar touched: the columns that every update changes.
+    :ivar server_made: the columns that only the database can fill in.
     """
 
     name: str
@@ -91,6 +98,8 @@ class TableSchema:
     source: sa.Table
     internal: bool = False
     rules: TableRules = UNDECLARED
+    touched: tuple[Column, ...] = ()
+    server_made: tuple[str, ...] = ()
 
     def column(self, name: str) -> Column:
         """The column of that name. :raises InvalidQuery: if there is none."""
@@ -153,36 +162,35 @@ def table_schema(table: sa.Table) -> TableSchema:
     columns = {str(column.name): _column(column) for column in table.columns}
     if "id" not in columns or columns["id"].kind is not TEXT or not table.columns["id"].primary_key:
         raise ValueError(f"table {table.name!r} needs a text column 'id' as its primary key")
-    return TableSchema(str(table.name), columns, table, bool(table.info.get("internal")), rules_of(table))
+    touched = tuple(column for column in columns.values() if column.on_update is not None)
+    made = tuple(name for name, column in columns.items() if column.server_default)
+    return TableSchema(
+        str(table.name), columns, table, bool(table.info.get("internal")), rules_of(table), touched, made
+    )
 
 
 def _column(column: sa.Column[Any]) -> Column:
     kind = kind_of(column)
-    default: Any = MISSING
-    if column.default is not None and column.default.is_scalar:
-        default = _checked_default(column, kind)
-    elif column.nullable:
-        default = None
-    return Column(
+    managed = column.name == "version" or (column.name in MANAGED and kind is TIMESTAMP)
+    defaults = defaults_of(column, kind, managed=managed)
+    made = Column(
         str(column.name),
         kind.base or kind,
         bool(column.nullable),
-        default,
-        server_default=column.server_default is not None,
+        defaults.constant,
+        server_default=defaults.by_server,
         max_length=getattr(column.type, "length", None),
         collation=getattr(column.type, "collation", None),
         narrower=kind if kind.base else None,
+        make=defaults.make,
+        on_update=defaults.on_update,
     )
-
-
-def _checked_default(column: sa.Column[Any], kind: Kind) -> Any:
-    value = column.default.arg  # type: ignore[union-attr]  # it is a scalar
-    if kind.base is None and kind.storage is None:
-        return value
-    try:
-        return kind.check(value)
-    except ValueError as error:
-        raise ValueError(f"the default of column {column.table.name}.{column.name} {error}") from None
+    if made.default is not MISSING and made.default is not None:
+        try:
+            made.check(made.default)
+        except ValueError as error:
+            raise ValueError(f"column {column.table.name}.{column.name}: the default {error}") from None
+    return made
 
 
 def _shown(name: object) -> str:

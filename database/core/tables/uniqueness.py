@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -18,10 +19,16 @@ def unique_sets(table: sa.Table) -> Iterator[tuple[str, ...]]:
         if isinstance(constraint, sa.UniqueConstraint) and not constraint.deferrable:
             yield tuple(str(column.name) for column in constraint.columns)
     for index in table.indexes:
-        if index.unique and _is_of_all_rows(index):
+        if index.unique and condition_of(index) is None and not has_expressions(index):
             yield tuple(str(column.name) for column in index.columns)
 
 
-def _is_of_all_rows(index: sa.Index) -> bool:
-    partial = any(index.dialect_options[name]["where"] is not None for name in ("postgresql", "sqlite"))
-    return not partial and all(isinstance(part, sa.Column) for part in index.expressions)
+def condition_of(index: sa.Index) -> Any:
+    """The condition of an index on a part of the rows; None for an index on all of them."""
+    found = (index.dialect_options[name]["where"] for name in ("postgresql", "sqlite"))
+    return next((condition for condition in found if condition is not None), None)
+
+
+def has_expressions(index: sa.Index) -> bool:
+    """Whether an index is on more than columns."""
+    return not all(isinstance(part, sa.Column) for part in index.expressions)

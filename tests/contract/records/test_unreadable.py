@@ -24,6 +24,8 @@ from database.core.result import Result
 from tests.contract.backends import TIMEOUT
 from tests.contract.backends import Backend
 from tests.contract.foreign import ForeignProgram
+from tests.contract.foreign import PostgresProgram
+from tests.contract.foreign import SqliteProgram
 from tests.contract.tables import thing
 
 GOOD = ["a", "m", "z"]
@@ -54,6 +56,11 @@ def bad_rows(program: ForeignProgram) -> Iterator[tuple[str, tuple[str, Any]]]:
 
 def columns(program: ForeignProgram) -> dict[str, str]:
     return {id_: column for id_, (column, _) in bad_rows(program)}
+
+
+def spoiled_version(backend: Backend) -> int:
+    """Where a SQL database counts the versions of those who do not, the other program has made two of a row."""
+    return 2 if isinstance(backend.foreign, PostgresProgram | SqliteProgram) else 1
 
 
 def entries(result: Result) -> list[str | None]:
@@ -138,7 +145,8 @@ def test_it_can_be_mended_and_deleted(
             if verb == "update":
                 row = adapter.run(Update("things", {column: None}, id=id_)).first
                 assert row is not None
-                assert (row[column], row["version"], row["label"]) == (None, 2, id_)
+                assert (row[column], row["label"]) == (None, id_)
+                assert row["version"] == spoiled_version(backend) + 1
             elif verb == "delete":
                 assert adapter.run(Delete("things", id=id_)).count == 1
             else:
@@ -157,9 +165,10 @@ def test_what_is_bad_stays_as_it_is_if_something_else_is_changed(backend: Backen
         assert [row["id"] for row in changed.rows] == GOOD
         assert {bad.id: bad.column for bad in changed.unreadable} == columns(program)
     assert {bad.id: bad.column for bad in adapter.run(Select("things")).unreadable} == columns(program)
-    assert {(row["label"], row["version"]) for row in adapter.run(Select("things", ("label", "version")))} == {
-        ("new", 2)
-    }
+    found = adapter.run(Select("things", ("id", "label", "version")))
+    rows = {row["id"]: (row["label"], row["version"]) for row in found}
+    spoiled = dict.fromkeys(columns(program), ("new", spoiled_version(backend) + 1))
+    assert rows == dict.fromkeys(GOOD, ("new", 2)) | spoiled
     for id_, column in columns(program).items():
         # As it was: it is found among the rows that have something there.
         assert adapter.run(Select("things", ("id",), Where("id", "eq", id_) & Where(column, "is_null", False))).rows

@@ -55,6 +55,7 @@ def test_what_belongs_to_isthmus_itself_is_not_captured(adapter: DatabaseAdapter
 
 ON_SQLITE = [
     ("drop trigger isthmus_delete_molecules", "isthmus_changes: trigger isthmus_delete_molecules is missing"),
+    ("drop trigger isthmus_touch_molecules", "isthmus_changes: trigger isthmus_touch_molecules is missing"),
     ("delete from isthmus_changes", "isthmus_changes: is empty"),
     ("drop table isthmus_changes", "isthmus_changes: is missing"),
 ]
@@ -90,6 +91,14 @@ def _find_mend_and_tell(adapter: DatabaseAdapter, statement: str, line: str) -> 
     start = adapter.changes(start.cursor)
     _insert(adapter, "a")
     assert told(adapter, start.cursor) == [("insert", "a")]
+
+
+def test_on_postgresql_the_trigger_that_counts_versions_is_found_missing(postgres: PostgresAdapter) -> None:
+    runner.upgrade(postgres)
+    _run_as_owner(postgres, "drop trigger zz_isthmus_touch on molecules")
+    assert runner.check(postgres) == ["molecules: trigger zz_isthmus_touch is missing"]
+    runner.upgrade(postgres, always=True)
+    assert runner.check(postgres) == []
 
 
 def test_a_supabase_project_needs_the_function(supabase: DatabaseAdapter) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from database.core.context import as_application
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
@@ -164,3 +167,17 @@ def _restore(two: Two, tables: dict[str, list[dict[str, object]]]) -> None:
     for table, rows in tables.items():
         if rows:
             two.second.run(Insert(table, rows))
+
+
+@pytest.mark.parametrize("two", ["sqlite-convex", "supabase-convex"], indirect=True)
+def test_an_edit_by_plain_sql_counts_as_the_later_one(two: Two) -> None:
+    insert(two.first, "a")
+    manager = two.sync()
+    two.second.run(Update("molecules", {"name": "earlier"}, id="a"))
+    with as_application():
+        two.first.execute_query("update molecules set name = 'later' where id = 'a'")
+    assert manager.sync_all()
+    assert contents(two.first) == contents(two.second)
+    assert [row["name"] for row in contents(two.second)["molecules"]] == ["later"]
+    (entry,) = journal(two.first, two.second)
+    assert (entry["first_row"]["name"], entry["second_row"]["name"]) == ("later", "earlier")

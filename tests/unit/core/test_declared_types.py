@@ -80,8 +80,8 @@ def test_taken(kind: Any, name: str) -> None:
     ("column", "said"),
     [
         (sa.Column("c", sa.Numeric(5, 2), server_default="0.5"), "server_default .* use default="),
-        (sa.Column("c", sa.Numeric(5, 2), default=0.5), "default of column t.c must be exact"),
-        (sa.Column("c", sa.SmallInteger, default=40_000), "default of column t.c must fit in 16 bits"),
+        (sa.Column("c", sa.Numeric(5, 2), default=0.5), "column t.c: the option default must be exact"),
+        (sa.Column("c", sa.SmallInteger, default=40_000), "column t.c: the option default must fit in 16 bits"),
     ],
 )
 def test_defaults_that_are_none(column: sa.Column[Any], said: str) -> None:

@@ -53,6 +53,25 @@ begin
 end
 $$;
 
+-- Before a row is changed by somebody who does not count its version: it is counted here, and the time is now, so that
+-- whoever has read the row before knows that it is another one. The argument says if the table has the time.
+create or replace function isthmus_changes.touch() returns trigger
+language plpgsql set search_path = pg_catalog, pg_temp
+as $$
+begin
+    -- Their bytes are compared: not every type has an equality.
+    if new.version is not distinct from old.version and old *<> new then
+        new.version := coalesce(old.version, 0) + 1;
+        if tg_argv[0] = 'timed' then
+            if new.updated_at is not distinct from old.updated_at then
+                new.updated_at := greatest(clock_timestamp(), old.updated_at + interval '1 microsecond');
+            end if;
+        end if;
+    end if;
+    return new;
+end
+$$;
+
 -- Before a table is truncated: all its rows are deleted.
 create or replace function isthmus_changes.capture_truncate() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp

@@ -14,6 +14,9 @@ import sqlalchemy as sa
 from psycopg import sql
 
 from database.schema.migrations import row_security
+from database.schema.migrations.capture.tables import counted_columns
+from database.schema.migrations.capture.tables import is_timed
+from database.schema.migrations.capture.tables import is_versioned
 from database.schema.migrations.capture.tables import shape
 
 _TRIGGERS: Final = {
@@ -25,6 +28,11 @@ _TRIGGERS: Final = {
     "isthmus_capture_truncate": (
         "before truncate on {0} for each statement execute function isthmus_changes.capture_truncate({1})"
     ),
+}
+# The last of the triggers before the change, which fire in the order of their names: it sees what the others have made.
+_TOUCH: Final = {
+    # Without a condition, which would keep everybody from altering the columns in it.
+    "zz_isthmus_touch": "before update on {0} for each row execute function isthmus_changes.touch({2})",
 }
 # Unless all triggers existed, changes may be missing from the log; it is then emptied, which invalidates all cursors.
 _RENEW: Final = sql.SQL(
@@ -72,7 +80,8 @@ def differences(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[s
     lines = [] if mark in good else ["isthmus_changes: is from another version"]
     if row_security.has_roles(connection) and not connection.scalar(_FIND_FUNCTION):
         lines.append("isthmus_changes: the function is missing")
-    missing = sorted((table, trigger) for table, made in found for trigger in _TRIGGERS.keys() - set(made))
+    wanted = {table.name: _definitions(table).keys() for table in tables}
+    missing = sorted((table, trigger) for table, made in found for trigger in wanted[table] - set(made))
     return [*lines, *(f"{table}: trigger {trigger} is missing" for table, trigger in missing)]
 
 
@@ -97,11 +106,28 @@ def _renewal(tables: Sequence[sa.Table]) -> str:
     return _RENEW.format(mark=_mark(tables), number=number, names=list(_TRIGGERS), tables=names).as_string(None)
 
 
+def _definitions(table: sa.Table) -> dict[str, str]:
+    return _TRIGGERS | _TOUCH if is_versioned(table) else _TRIGGERS
+
+
 def _triggers(tables: Sequence[sa.Table]) -> Iterator[str]:
     for table in tables:
-        for name, definition in _TRIGGERS.items():
-            what = sql.SQL(definition).format(sql.Identifier(table.name), sql.Literal(table.name))
-            yield sql.SQL("create or replace trigger {} {}").format(sql.Identifier(name), what).as_string(None)
+        timed = sql.Literal("timed" if is_timed(table) else "untimed")
+        for name, definition in _definitions(table).items():
+            what = sql.SQL(definition).format(sql.Identifier(table.name), sql.Literal(table.name), timed)
+            made = sql.SQL("create or replace trigger {} {}").format(sql.Identifier(name), what).as_string(None)
+            yield _if_there(table, made) if name in _TOUCH else made
+
+
+def _if_there(table: sa.Table, statement: str) -> str:
+    """The statement, unless the table lacks a column that is set: otherwise all of its updates would fail."""
+    relation = sql.Literal(sql.Identifier(table.name).as_string(None)).as_string(None)
+    names = counted_columns(table)
+    return (
+        f"do $isthmus$ begin if {len(names)} = (select count(*) from pg_catalog.pg_attribute"  # noqa: S608  # quoted
+        f" where attrelid = {relation}::regclass and attname = any(array{names}) and not attisdropped)"
+        f" then {statement}; end if; end $isthmus$"
+    )
 
 
 def _mark(tables: Sequence[sa.Table]) -> str:

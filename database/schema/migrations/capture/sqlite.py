@@ -16,6 +16,9 @@ from sqlalchemy.dialects import sqlite
 
 from database.backends.sqlite.changes import LOG
 from database.backends.sqlite.changes import entry_of
+from database.schema.migrations.capture.tables import counted_columns
+from database.schema.migrations.capture.tables import is_timed
+from database.schema.migrations.capture.tables import is_versioned
 from database.schema.migrations.capture.tables import shape
 
 _DIALECT: Final = sqlite.dialect()
@@ -37,7 +40,14 @@ _TRIGGERS: Final = {
     "isthmus_rename": ("update of id", f"{_ENTRY} ({{0}}, old.id, 'delete')"),
     "isthmus_delete": ("delete", f"{_ENTRY} ({{0}}, old.id, 'delete')"),
 }
+# Without the other columns: a trigger that names one is in the way of everybody who drops it.
+_UNCOUNTED: Final = "new.version is old.version"
+_NOW: Final = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
 _FIND: Final = sa.text("select name, sql from sqlite_schema where type in ('table', 'trigger')")
+_FIND_COUNTED: Final = sa.text(
+    "select found.name, columns.name from sqlite_schema as found, pragma_table_info(found.name) as columns"
+    " where found.type = 'table' and columns.name in ('version', 'updated_at')"
+)
 _ENTRY_MARK: Final = sa.text(f"select mark from {LOG} where seq = :seq")  # noqa: S608
 _END: Final = 2**63 - 1
 _IS_EMPTY: Final = sa.text(f"select not exists (select 1 from {LOG})")  # noqa: S608  # a constant
@@ -57,7 +67,7 @@ def apply(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
     if not differences(connection, tables):
         return
     _run(connection, _TABLE)
-    for name, text in _triggers(tables).items():
+    for name, text in _wanted(connection, tables).items():
         _run(connection, f"drop trigger if exists {_quoted(name)}")
         _run(connection, text)
     _run(connection, f"delete from {LOG}")  # noqa: S608  # a constant
@@ -69,7 +79,7 @@ def differences(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[s
     found = {row.name: row.sql for row in connection.execute(_FIND)}
     if LOG not in found:
         return [f"{LOG}: is missing"]
-    wanted = _triggers([table for table in tables if table.name in found])
+    wanted = _wanted(connection, [table for table in tables if table.name in found])
     lines = [f"{LOG}: trigger {name} is missing" for name, text in wanted.items() if found.get(name) != text]
     return [f"{LOG}: is empty", *lines] if connection.scalar(_IS_EMPTY) else lines
 
@@ -93,13 +103,17 @@ def _has(connection: sa.Connection, seq: int, mark: bytes) -> bool:
     return bool(connection.scalar(_ENTRY_MARK, {"seq": seq}) == mark)
 
 
-def _triggers(tables: Sequence[sa.Table]) -> Mapping[str, str]:
+def _wanted(connection: sa.Connection, tables: Sequence[sa.Table]) -> Mapping[str, str]:
     """The SQL of each trigger by name, exactly as SQLite stores it."""
-    return {
+    captures = {
         f"{prefix}_{table.name}": _trigger(f"{prefix}_{table.name}", table, *parts)
         for table in tables
         for prefix, parts in _TRIGGERS.items()
     }
+    # If a table lacks a declared column, all of its updates would fail.
+    there = {(table, column) for table, column in connection.execute(_FIND_COUNTED)}
+    counted = [table for table in tables if all((table.name, name) in there for name in counted_columns(table))]
+    return captures | {f"isthmus_touch_{table.name}": _touch(table) for table in counted if is_versioned(table)}
 
 
 def _trigger(name: str, table: sa.Table, event: str, action: str) -> str:
@@ -107,6 +121,18 @@ def _trigger(name: str, table: sa.Table, event: str, action: str) -> str:
     where = f"after {event} on {_quoted(table.name)}{condition}"
     text = sa.literal(table.name, sa.String()).compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True})
     return f"CREATE TRIGGER {_quoted(name)} {where} begin /* {shape(table)} */ {action.format(text)}; end"
+
+
+def _touch(table: sa.Table) -> str:
+    """Counts the version of a row whose writer does not, and sets the time.
+
+    It can only do so after the change, by another one, which counts the version and so is not followed by a third.
+    """
+    name, quoted = _quoted(f"isthmus_touch_{table.name}"), _quoted(table.name)
+    timed = f", updated_at = iif(new.updated_at is old.updated_at, max({_NOW}, old.updated_at), new.updated_at)"
+    values = f"version = coalesce(old.version, 0) + 1{timed if is_timed(table) else ''}"
+    action = f"update {quoted} set {values} where id is new.id"  # noqa: S608  # quoted names of declared columns
+    return f"CREATE TRIGGER {name} after update on {quoted} when {_UNCOUNTED} begin /* {shape(table)} */ {action}; end"
 
 
 def _quoted(name: str) -> str:

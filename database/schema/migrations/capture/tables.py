@@ -13,6 +13,23 @@ def captured(tables: Iterable[sa.Table]) -> list[sa.Table]:
     return sorted((table for table in tables if not table.info.get("internal")), key=lambda table: table.name)
 
 
+def is_versioned(table: sa.Table) -> bool:
+    """Whether its rows have a version, which every change must count."""
+    return "version" in table.columns and isinstance(table.columns["version"].type, sa.Integer)
+
+
+def is_timed(table: sa.Table) -> bool:
+    """Whether its rows have the time of their last change."""
+    return "updated_at" in table.columns and isinstance(table.columns["updated_at"].type, sa.DateTime)
+
+
+def counted_columns(table: sa.Table) -> list[str]:
+    """The columns that are set when somebody else changes a row."""
+    if not is_versioned(table):
+        return []
+    return ["version", "updated_at"] if is_timed(table) else ["version"]
+
+
 def shape(table: sa.Table) -> str:
     """A digest of the columns. It changes with a migration of them, which changes rows without firing triggers."""
     columns = [(column.name, repr(column.type)) for column in table.columns]

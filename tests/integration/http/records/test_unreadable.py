@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable
-from collections.abc import Iterator
 from datetime import timedelta
-from pathlib import Path
 
-import apsw
-import psycopg
 import pytest
 
 from database.core.context import as_application
 from database.core.errors import UnreadableRecord
 from database.core.tables import unreadable
 from database.purging import purge_changes
+from tests.integration.http.records.conftest import Run
 from tests.integration.http.support import PASSWORD
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
-from tests.servers.postgres import PostgresDatabase
 
 WRITE = "insert into molecules (id, created_at, updated_at, version, name) values ('{}', '{}', '{}', 1, 'odd')"
 GOOD = "2026-01-01T00:00:00.000000Z"
@@ -34,23 +29,6 @@ SPOILED = {
         ("name", "cast(x'ff41' as text)"),
     ],
 }
-
-
-Run = Callable[[str], object]
-
-
-@pytest.fixture
-def run(request: pytest.FixtureRequest, site: Site, tmp_path: Path) -> Iterator[Run]:
-    """Runs SQL as another program does."""
-    if "supabase" in request.node.callspec.id:
-        database: PostgresDatabase = request.getfixturevalue("postgres_database")
-        with psycopg.connect(database.dsn, autocommit=True) as connection:
-            yield lambda text: connection.execute(text.encode())
-    else:
-        file = apsw.Connection(str(tmp_path / "isthmus.db"))
-        file.set_busy_timeout(10_000)
-        yield file.execute
-        file.close()
 
 
 def kind(site: Site) -> str:
@@ -152,7 +130,7 @@ def test_a_bad_row_can_be_mended_and_deleted(site: Site, run: Run, verb: str) ->
     elif verb == "delete":
         answer = site.call("DELETE", "/api/molecules/odd", headers=headers)
     else:
-        more = {"If-Match": '"1"'} if "match" in verb else {}
+        more = {"If-Match": '"2"'} if "match" in verb else {}
         answer = site.call("PUT", "/api/molecules/odd", {"name": "new"}, {**headers, **more})
     assert answer.status_code == (204 if verb == "delete" else 200), answer.text
     assert site.get("/api/molecules/odd").status_code == (404 if verb == "delete" else 200)

@@ -61,7 +61,8 @@ def test_it_costs_itself_and_is_no_outage(elsewhere: Elsewhere) -> None:
     assert site.post("/api/molecules", {"name": "new"}, headers).status_code == 201
     assert site.call("DELETE", "/api/molecules/b-bad", headers=headers).status_code == 204
     assert site.call("PATCH", "/api/molecules/c-bad", {"name": "mended"}, headers).status_code == 200
-    conditional = {**headers, "If-Match": '"1"'}
+    # PostgreSQL has counted what the other program did.
+    conditional = {**headers, "If-Match": '"1"' if site.manager.adapter.kind == "convex" else '"2"'}
     assert site.call("PUT", "/api/molecules/h-bad", {"name": "mended"}, conditional).status_code == 200
     answer = site.get("/api/molecules")
     assert [bad["id"] for bad in answer.json["unreadable"]] == ["i-bad"]

@@ -1,0 +1,45 @@
+"""What a PostgreSQL database does by itself to the rows that are written to a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from database.core.clock import monotonic
+from database.sql.rewritten import Rewriting
+
+_TRUST_SECONDS = 5.0
+"""For how long a connection goes by what it has found out; to ask with every write would cost a round trip."""
+
+_REWRITING = """
+select exists (
+    select from pg_catalog.pg_trigger
+    where not tgisinternal and tgenabled <> 'D' and tgname !~ '^(zz_)?isthmus_'
+        and (tgrelid = relation or tgrelid in (select relid from pg_partition_tree(relation)))
+), exists (
+    select from pg_catalog.pg_rewrite where ev_class = relation and ev_enabled <> 'D'
+)
+from (select to_regclass(quote_ident(%s)) as relation) as asked"""
+"""Whether there are triggers of others, also on partitions, and rules, of which every view has one."""
+
+Rows = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
+
+
+class KnownRewriting:
+    """What a connection knows of the tables that it has written to."""
+
+    __slots__ = ("_known",)
+
+    def __init__(self) -> None:
+        self._known: dict[str, tuple[float, Rewriting]] = {}
+
+    def of(self, table: str, rows: Rows) -> Rewriting:
+        """What is done to the rows of a table.
+
+        :param rows: asks the database.
+        """
+        known, now = self._known.get(table), monotonic()
+        if known is None or now - known[0] > _TRUST_SECONDS:
+            ((triggers, rules),) = rows(_REWRITING, (table,))
+            known = self._known[table] = now, Rewriting(triggers, rules)
+        return known[1]
