@@ -13,8 +13,8 @@ from database.adapter.backend import Setup
 from database.adapter.base import DatabaseAdapter
 from database.adapter.transactions import Session
 from database.backends.postgres import changes
-from database.backends.postgres.connection import PostgresCall
-from database.backends.postgres.connection import one_snapshot
+from database.backends.postgres.call import PostgresCall
+from database.backends.postgres.call import one_snapshot
 from database.backends.postgres.dialect import DIALECT
 from database.backends.postgres.errors import OnStandby
 from database.backends.postgres.pool import PostgresPool

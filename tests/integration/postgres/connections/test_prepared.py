@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from database.backends.postgres.connection import LONGEST_PREPARED
+from database.backends.postgres.call import LONGEST_PREPARED
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.query.filters import Or
