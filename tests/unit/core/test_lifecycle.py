@@ -274,7 +274,7 @@ PARTS = {
     "database/adapter/transactions.py",
     "database/backends/memory/adapter.py",
     "database/backends/memory/log.py",
-    "database/backends/postgres/call.py",
+    "database/backends/postgres/connection.py",
     "database/backends/postgres/pool.py",
     "database/backends/sqlite/adapter.py",
     "database/backends/sqlite/connection.py",
