@@ -38,6 +38,7 @@ from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
 from database.core.result import Result
 from database.core.tables.rows import SERVER_DEFAULT
+from database.core.tables.rows import Columns
 from database.core.tables.rows import as_rows
 from database.core.tables.rows import check_rows
 from database.core.tables.rows import complete_row
@@ -220,10 +221,12 @@ class SqlOperations:
         columns = complete_rows(table.schema, operation.rows, utc_now())
         names, returning = tuple(columns), table.every_column if operation.returning else ()
         result = Result(count=len(operation.rows))
-        encoded = zip(*table.encoded(columns).values(), strict=True)
+        by_name = table.encoded(columns)
+        encoded = zip(*by_name.values(), strict=True)
         with connection.atomic():
             if operation.verbatim and not operation.same and not returning:
                 connection.change_many(table.statements.upsert(names, names, ()).text, encoded)
+                self._recount(connection, table, operation, by_name)
                 return result
             parts = []
             for row, values in zip(operation.rows, encoded, strict=True):
@@ -235,10 +238,19 @@ class SqlOperations:
                 parts.append(self._change(connection, table, statement, (*values, *more), returning))
                 if not parts[-1].count and not operation.ignore_duplicates:
                     raise not_same(operation)
+            self._recount(connection, table, operation, by_name)
         result.rows = [row for part in parts for row in part.rows]
         result.unreadable = [bad for part in parts for bad in part.unreadable]
         result.count = sum(part.count or 0 for part in parts)
         return result
+
+    def _recount(self, connection: SqlConnection, table: SqlTable, operation: Upsert, encoded: Columns) -> None:
+        """Give rows that are to be stored verbatim the version and the time that a trigger has taken from them."""
+        if operation.verbatim and table.schema.versioned and self._dialect.counts_afterwards:
+            names = [name for name in ("version", "updated_at") if name in encoded]
+            values = zip(*(encoded[name] for name in (*names, "id", "version")), strict=True)
+            statement = table.statements.recount()
+            connection.change_many(statement.text, [statement.bind(row) for row in values])
 
     def _update(self, connection: SqlConnection, operation: Update) -> Result:
         table = self._table(operation.table)

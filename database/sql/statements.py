@@ -165,6 +165,19 @@ class Statements:
 
         return self._cached(("upsert", columns, changed, returning, same, by, touched), build)
 
+    def recount(self) -> Statement:
+        """Set the version and the time of a record, unless it has that version. Values: both, the id, the version."""
+
+        def build() -> Any:
+            params, columns = _Params(), self._source.c
+            names = [name for name in ("version", "updated_at") if name in columns]
+            values = {name: params.next(columns[name].type) for name in names}
+            same_record = columns.id == params.next(columns.id.type)
+            counted = columns.version != params.next(columns.version.type)
+            return sa.update(self._source).values(values).where(same_record, counted)
+
+        return self._cached(("recount",), build)
+
     def insert_new(self, columns: tuple[str, ...], returning: tuple[str, ...], by: tuple[str, ...]) -> Statement:
         """Insert unless a row has the values of ``by``; a value per column."""
 
