@@ -82,10 +82,11 @@ class Statements:
         self._cache = cache
 
     def get(self, columns: tuple[str, ...], *, lock: bool = False) -> Statement:
-        """Select by id. Values: the id."""
+        """Select by key. Values: one per column of the key."""
 
         def build() -> Any:
-            rows = self._select(columns).where(self._source.c.id == _Params().next())
+            params = _Params()
+            rows = self._select(columns).where(*[column == params.next() for column in self._named(self._schema.key)])
             return rows.with_for_update() if lock else rows
 
         return self._cached(("get", columns, lock), build)
@@ -140,15 +141,16 @@ class Statements:
         changed: tuple[str, ...],
         returning: tuple[str, ...],
         same: tuple[str, ...] = (),
-        by: tuple[str, ...] = ("id",),
+        by: tuple[str, ...] = (),
         touched: tuple[str, ...] = (),
     ) -> Statement:
         """Insert a row, or if a row has its values of ``by``, update ``changed`` and increment the version.
 
-
+        ``by`` is the table's key by default.
         Values: one per column, then one for each of ``touched``, which only an update sets. A version in ``changed`` is
         set instead. An existing row that differs in a column of ``same`` is not changed.
         """
+        by = by or self._schema.key
 
         def build() -> Any:
             params = _Params()
