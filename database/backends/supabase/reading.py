@@ -134,7 +134,7 @@ class SupabaseReader:
         # Without a limit all rows are read anyway, and the count shows whether the page was truncated.
         count = query.count or query.limit is None
         builder = self._client.builder(
-            PageRequest(table.name, columns, query.where, query.order, query.limit, query.offset, count)
+            PageRequest(table.name, columns, query.where, query.order, query.limit, query.offset, count, table.key[0])
         )
         return builder if len(str(builder.request.params)) <= LONGEST_URL else None
 

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from config.settings import ConfigurationError
 from database import internal_tables
 from database.adapter.base import DatabaseAdapter
 from database.backends.convex import ConvexAdapter
@@ -25,7 +26,6 @@ from database.core.result import Row
 from database.core.tables.keys import key_of
 from database.core.tables.schema import Schema
 from database.sync import SyncManager
-from database.sync.options import ConfigurationError
 from tests.contract.tables import create_tables
 from tests.contract.tables import metadata
 from tests.servers.available import available
