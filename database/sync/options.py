@@ -103,6 +103,11 @@ def _compare_columns(table: str, first: DatabaseAdapter, second: DatabaseAdapter
     one, other = (adapter.schema.table(table) for adapter in (first, second))
     here, there = one.columns, other.columns
     differences: list[str | None] = []
+    if one.numbered or other.numbered:
+        differences.append(
+            f"each database numbers its records by itself (column {one.key[0]!r}), so that two records could get one"
+            " key; declare autoincrement=False and give the keys, or leave the table out of sync_tables"
+        )
     if one.key != other.key:
         keys = ", ".join(one.key), ", ".join(other.key)
         differences.append(f"the key is {keys[0]} on {first.name} and {keys[1]} on {second.name}")

@@ -209,6 +209,15 @@ lots = sa.Table(
     sa.Column("inside", sa.BigInteger, sa.ForeignKey("lots.number", ondelete="CASCADE"), index=True),
 )
 
+# Numbered by the database.
+orders = sa.Table(
+    "orders",
+    metadata,
+    sa.Column("order_no", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+    sa.Column("name", text()),
+    sa.Column("data", json()),
+)
+
 # The order of the key is not that of the columns.
 grades = sa.Table(
     "grades",

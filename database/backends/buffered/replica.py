@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any
 from typing import Literal
 from typing import NamedTuple
@@ -16,6 +17,7 @@ from database.backends.memory.tables import Tables
 from database.backends.memory.tables import shown
 from database.core.operations import Delete
 from database.core.operations import Operation
+from database.core.operations import Record
 from database.core.operations import Update
 from database.core.query.steps import Steps
 from database.core.result import Result
@@ -135,6 +137,10 @@ class Replica(Tables):
         self._steps.append(step)
         self._touched.add((step.table, step.id))
         self._taken = len(self._steps)
+
+    def _numbered(self, _: TableSchema, rows: Sequence[Record]) -> Sequence[Record]:
+        # Only the backend knows which numbers are free.
+        return rows
 
     def _exists(self, table: str, key: Key) -> bool:
         """Whether a foreign key may refer to the record; the backend checks records that were not loaded at commit."""

@@ -37,7 +37,10 @@ class LoggedTables(Tables):
         self._changes = list(changes)
 
     def copy(self) -> LoggedTables:
-        return LoggedTables(self._schema, super().copy()._rows, self._changes)
+        tables = super().copy()
+        copied = LoggedTables(self._schema, tables._rows, self._changes)
+        copied._last = tables._last
+        return copied
 
     def take_changes(self) -> list[Change]:
         """Return the changes in order and clear them."""

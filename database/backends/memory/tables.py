@@ -12,6 +12,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -35,6 +36,7 @@ from database.core.operations import Get
 from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Ping
+from database.core.operations import Record
 from database.core.operations import Select
 from database.core.operations import Sql
 from database.core.operations import Update
@@ -56,6 +58,7 @@ from database.core.tables.keys import Key
 from database.core.tables.keys import key_of
 from database.core.tables.keys import sort_by_key
 from database.core.tables.rows import as_rows
+from database.core.tables.rows import check_rows
 from database.core.tables.rows import complete_rows
 from database.core.tables.rows import new_values
 from database.core.tables.rows import replaced_columns
@@ -76,6 +79,7 @@ class Tables:
     def __init__(self, schema: Schema, rows: dict[str, dict[Key, Row]] | None = None) -> None:
         self._schema = schema
         self._rows = rows if rows is not None else {table.name: {} for table in schema}
+        self._last: dict[str, int] = {}
         self._handlers: dict[type[Operation], Callable[[Any, Steps], Result]] = {
             Ping: lambda *_: Result(),
             Get: self._get,
@@ -90,7 +94,9 @@ class Tables:
 
     def copy(self) -> Tables:
         """A copy that can be changed independently."""
-        return Tables(self._schema, {name: dict(rows) for name, rows in self._rows.items()})
+        copied = Tables(self._schema, {name: dict(rows) for name, rows in self._rows.items()})
+        copied._last = dict(self._last)
+        return copied
 
     def execute(self, operation: Operation, deadline: float = math.inf) -> Result:
         """Execute ``operation`` on these tables; after an error they may be partly changed.
@@ -124,11 +130,29 @@ class Tables:
 
     def _insert(self, operation: Insert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        rows = as_rows(complete_rows(schema, operation.rows, utc_now(), server=False))
+        given = self._numbered(schema, operation.rows)
+        rows = as_rows(complete_rows(schema, given, utc_now(), server=False))
         for index, row in enumerate(rows):
             self._refuse_known_key(schema, row, index)
             self._store(schema, row, index)
         return Result(rows if operation.returning else [], len(rows), table=schema)
+
+    def _numbered(self, schema: TableSchema, rows: Sequence[Record]) -> Sequence[Record]:
+        """The rows with the keys that a SQL database would have made: numbers that were never used before."""
+        if not schema.numbered:
+            return rows
+        check_rows(schema, rows)
+        name = schema.key[0]
+        last = max([self._last.get(schema.name, 0), *self._rows[schema.name]])
+        result: list[Record] = []
+        for row in rows:
+            if name not in row:
+                last += 1
+                self._last[schema.name] = last
+                result.append({name: last, **row})
+            else:
+                result.append(row)
+        return result
 
     def _refuse_known_key(self, schema: TableSchema, row: Row, index: int) -> None:
         if key_of(schema, row) in self._rows[schema.name]:
@@ -137,9 +161,10 @@ class Tables:
     def _upsert(self, operation: Upsert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
         by = conflict_columns(schema, operation)
-        completed = as_rows(complete_rows(schema, operation.rows, utc_now(), server=False))
+        numbered = self._numbered(schema, operation.rows)
+        completed = as_rows(complete_rows(schema, numbered, utc_now(), server=False))
         result = []
-        for index, (given, row) in enumerate(zip(operation.rows, completed, strict=True)):
+        for index, (given, row) in enumerate(zip(numbered, completed, strict=True)):
             existing = self._existing(schema, by, row)
             if existing is None:
                 self._refuse_known_key(schema, row, index)

@@ -30,6 +30,7 @@ SERVER_DEFAULT: Final = object()
 """In place of an update's value: the default that only the database can make."""
 
 _NO_SERVER: Final = "is required here: only a SQL database can make its server_default"
+_NO_NUMBER: Final = "is required here: only SQL databases and memory number records; give the key with each record"
 
 
 def complete_rows(
@@ -57,7 +58,8 @@ def complete_rows(
         elif not column.server_default:
             raise _required(schema, column, rows, 0)
         if not server and column.name not in result:
-            raise InvalidRow(_message(schema, rows, 0, column.name, _NO_SERVER), row=0, column=column.name)
+            problem = _NO_NUMBER if schema.numbered and column.name in schema.key else _NO_SERVER
+            raise InvalidRow(_message(schema, rows, 0, column.name, problem), row=0, column=column.name)
     return result
 
 

@@ -129,6 +129,12 @@ class TableSchema:
     def versioned(self) -> bool:
         return "version" in self.columns
 
+    @property
+    def numbered(self) -> bool:
+        """Whether the key is an integer that the database makes, unless it is given."""
+        column = self.columns[self.key[0]]
+        return len(self.key) == 1 and column.kind is INTEGER and column.server_default
+
 
 class Schema:
     """All tables that an adapter knows.
@@ -202,17 +208,18 @@ def _column(column: sa.Column[Any]) -> Column:
     managed = column.name == "version" or (column.name in MANAGED and kind is TIMESTAMP)
     defaults = defaults_of(column, kind, managed=managed)
     sole_key = column.primary_key and len(column.table.primary_key.columns) == 1
-    if column.table._autoincrement_column is column and not defaults.by_server:
+    numbered = column.table.autoincrement_column is column
+    if numbered and not sole_key:
         raise ValueError(
-            f"column {column.table.name}.{column.name} would be numbered by the database, which is not supported; give"
-            " the key with each record, and declare autoincrement=False"
+            f"column {column.table.name}.{column.name} is a part of the key and cannot be numbered by the database;"
+            " declare autoincrement=False, and give it with each record"
         )
     made = Column(
         str(column.name),
         kind.base or kind,
         bool(column.nullable),
         MISSING if sole_key else defaults.constant,
-        server_default=defaults.by_server,
+        server_default=defaults.by_server or (numbered and defaults.make is None),
         max_length=getattr(column.type, "length", None),
         collation=getattr(column.type, "collation", None),
         narrower=kind if kind.base else None,

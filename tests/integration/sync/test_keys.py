@@ -142,3 +142,9 @@ def test_tables_whose_keys_differ_are_refused() -> None:
     second = MemoryAdapter({}, Schema.of(other, internal_tables.metadata), name="second")
     with pytest.raises(ConfigurationError, match=r"elements .*symbol.*name"):
         SyncManager(MemoryAdapter({}, SCHEMA, name="first"), second, sync_tables=["elements"])
+
+
+def test_numbers_that_both_sides_make_are_refused() -> None:
+    first, second = (MemoryAdapter({}, SCHEMA, name=name) for name in ("first", "second"))
+    with pytest.raises(ConfigurationError, match=r"orders .*order_no.* leave the table out of sync_tables"):
+        SyncManager(first, second, sync_tables=["orders"])

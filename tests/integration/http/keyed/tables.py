@@ -28,6 +28,13 @@ lots = sa.Table(
     sa.Column("data", json()),
     info=OPEN,
 )
+orders = sa.Table(
+    "orders",
+    metadata,
+    sa.Column("order_no", sa.BigInteger().with_variant(sa.Integer, "sqlite"), primary_key=True),
+    sa.Column("name", text()),
+    info=OPEN,
+)
 devices = sa.Table(
     "devices",
     metadata,

@@ -128,3 +128,12 @@ def test_pages_go_on_behind_a_key_of_several_columns(site: Site) -> None:
         cursor = page["next_cursor"]
         query = cursor and f"limit=2&order=attempt.desc&cursor={cursor}"
     assert seen == [("a", 10), ("b,", 10), ("a", 2), ("b,", 2), ("a", -1), ("b,", -1)]
+
+
+def test_the_database_numbers_records_that_are_made_without_a_key(site: Site) -> None:
+    made = [site.post("/api/orders", {"name": name}) for name in "ab"]
+    numbers = [answer.json["order_no"] for answer in made]
+    assert numbers[0] < numbers[1]
+    assert [answer.headers["Location"] for answer in made] == [f"/api/orders/{number}" for number in numbers]
+    assert site.get(made[0].headers["Location"]).headers["ETag"] == made[0].headers["ETag"]
+    assert site.call("PATCH", f"/api/orders/{numbers[1]}", {"name": "c"}).json == {"order_no": numbers[1], "name": "c"}
