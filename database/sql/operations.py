@@ -37,6 +37,9 @@ from database.core.query.targets import version_conflict
 from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
 from database.core.result import Result
+from database.core.tables.keys import can_exist
+from database.core.tables.keys import parts_of
+from database.core.tables.keys import sort_by_key
 from database.core.tables.rows import SERVER_DEFAULT
 from database.core.tables.rows import Columns
 from database.core.tables.rows import as_rows
@@ -145,8 +148,11 @@ class SqlOperations:
         if query.lock:
             text = table.statements.get(columns, lock=True).text
         else:
-            text = table.by_id if columns is table.every_column else table.statements.get(columns).text
-        return table.result(columns, connection.rows(text, (query.id,)))
+            text = table.by_key if columns is table.every_column else table.statements.get(columns).text
+        if table.text_key:
+            return table.result(columns, connection.rows(text, (query.id,)))
+        found = can_exist(table.schema, query.id)
+        return table.result(columns, connection.rows(text, parts_of(table.schema, query.id)) if found else [])
 
     def _select(self, connection: SqlConnection, operation: Select) -> Result:
         table = self._tables.get(operation.table) or self._table(operation.table)
@@ -237,7 +243,7 @@ class SqlOperations:
                     statement, more = table.upsert(operation, names, row, returning, by)
                 parts.append(self._change(connection, table, statement, (*values, *more), returning))
                 if not parts[-1].count and not operation.ignore_duplicates:
-                    raise not_same(operation)
+                    raise not_same(table.schema, operation)
             self._recount(connection, table, operation, by_name)
         result.rows = [row for part in parts for row in part.rows]
         result.unreadable = [bad for part in parts for bad in part.unreadable]
@@ -248,7 +254,7 @@ class SqlOperations:
         """Give rows that are to be stored verbatim the version and the time that a trigger has taken from them."""
         if operation.verbatim and table.schema.versioned and self._dialect.counts_afterwards:
             names = [name for name in ("version", "updated_at") if name in encoded]
-            values = zip(*(encoded[name] for name in (*names, "id", "version")), strict=True)
+            values = zip(*(encoded[name] for name in (*names, *table.schema.key, "version")), strict=True)
             statement = table.statements.recount()
             connection.change_many(statement.text, [statement.bind(row) for row in values])
 
@@ -285,7 +291,7 @@ class SqlOperations:
             return Result([], connection.change(statement.text, values))
         rows = connection.returned(statement.text, values)
         result = table.result(returning, rows, len(rows))
-        result.rows.sort(key=lambda row: str(row["id"]))
+        sort_by_key(table.schema, result.rows)
         return result
 
     def _each(self, connection: SqlConnection, table: SqlTable, statement: Statement, rows: Iterable[Values]) -> Result:
@@ -312,7 +318,8 @@ class SqlOperations:
             if not result.count:
                 where = one_row(table.schema, operation)
                 # Without the columns that may hold what cannot be read.
-                current = self._select(connection, Select(operation.table, ("id", "version"), where)).first
+                wanted = (*table.schema.key, "version")
+                current = self._select(connection, Select(operation.table, wanted, where)).first
                 if current is not None:
                     raise version_conflict(operation, current)
         return result

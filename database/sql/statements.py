@@ -82,10 +82,11 @@ class Statements:
         self._cache = cache
 
     def get(self, columns: tuple[str, ...], *, lock: bool = False) -> Statement:
-        """Select by id. Values: the id."""
+        """Select by key. Values: one per column of the key."""
 
         def build() -> Any:
-            rows = self._select(columns).where(self._source.c.id == _Params().next())
+            params = _Params()
+            rows = self._select(columns).where(*[column == params.next() for column in self._named(self._schema.key)])
             return rows.with_for_update() if lock else rows
 
         return self._cached(("get", columns, lock), build)
@@ -140,15 +141,16 @@ class Statements:
         changed: tuple[str, ...],
         returning: tuple[str, ...],
         same: tuple[str, ...] = (),
-        by: tuple[str, ...] = ("id",),
+        by: tuple[str, ...] = (),
         touched: tuple[str, ...] = (),
     ) -> Statement:
         """Insert a row, or if a row has its values of ``by``, update ``changed`` and increment the version.
 
-
+        ``by`` is the table's key by default.
         Values: one per column, then one for each of ``touched``, which only an update sets. A version in ``changed`` is
         set instead. An existing row that differs in a column of ``same`` is not changed.
         """
+        by = by or self._schema.key
 
         def build() -> Any:
             params = _Params()
@@ -166,15 +168,15 @@ class Statements:
         return self._cached(("upsert", columns, changed, returning, same, by, touched), build)
 
     def recount(self) -> Statement:
-        """Set the version and the time of a record, unless it has that version. Values: both, the id, the version."""
+        """Set the version and the time of a record, unless it has that version. Values: both, the key, the version."""
 
         def build() -> Any:
             params, columns = _Params(), self._source.c
             names = [name for name in ("version", "updated_at") if name in columns]
             values = {name: params.next(columns[name].type) for name in names}
-            same_record = columns.id == params.next(columns.id.type)
+            record = [columns[name] == params.next(columns[name].type) for name in self._schema.key]
             counted = columns.version != params.next(columns.version.type)
-            return sa.update(self._source).values(values).where(same_record, counted)
+            return sa.update(self._source).values(values).where(*record, counted)
 
         return self._cached(("recount",), build)
 
