@@ -76,7 +76,7 @@ def create_app(
     # First, because every other hook must run inside its unit of work.
     flask_scope.init_app(app, manager)
     revocation = accounts.init_app(app, manager, bridge, password_hasher)
-    if settings.db_auto_migrate:
+    if settings.db_auto_migrate is not False:
         auto_migration.init_app(app, manager)
     limits.init_app(app, settings)
     token_exchange.init_app(app, manager, settings)

@@ -12,12 +12,14 @@ from typing import Final
 import click
 from flask.cli import AppGroup
 
+from cli.adopt import adopt
+from cli.databases import adapters
+from cli.databases import run_on_each
 from cli.dry_run import HELP
 from cli.dry_run import dry
-from database import BackendError
+from cli.install import install
 from database import DatabaseAdapter
 from database import DataError
-from database import RequestError
 from database import Schema
 from database import current_database
 from database import purging
@@ -42,6 +44,9 @@ def _age(_: click.Context, __: click.Parameter, text: str) -> timedelta:
 db_commands = AppGroup("db", help="Manage the tables of the databases.")
 """Register it with ``app.cli.add_command``; it uses ``app.extensions["isthmus"].manager.adapters``."""
 
+db_commands.add_command(adopt)
+db_commands.add_command(install)
+
 
 @db_commands.command("upgrade")
 @click.argument("revision", default="head")
@@ -51,7 +56,7 @@ def upgrade(revision: str, dry_run: bool) -> None:  # click passes flags so
 
     Lists the declared tables and columns that no migration creates.
     """
-    _run_on_each(_dry_upgrade(revision) if dry_run else partial(_upgrade, revision))
+    run_on_each(_dry_upgrade(revision) if dry_run else partial(_upgrade, revision))
 
 
 @db_commands.command("plan")
@@ -62,7 +67,7 @@ def plan(revision: str) -> None:
     Each database runs it in a transaction that is rolled back. So the command also shows what would fail, and holds the
     locks of the upgrade for as long as the upgrade would take.
     """
-    _run_on_each(_dry_upgrade(revision))
+    run_on_each(_dry_upgrade(revision))
 
 
 @db_commands.command("downgrade", context_settings={"ignore_unknown_options": True})
@@ -75,7 +80,7 @@ def downgrade(revision: str, dry_run: bool) -> None:  # click passes flags so
     The application upgrades again at its next start, unless DB_AUTO_MIGRATE is false.
     """
     undo = partial(migrations.runner.downgrade, revision=revision)
-    _run_on_each(dry(undo) if dry_run else partial(_downgrade, revision))
+    run_on_each(dry(undo) if dry_run else partial(_downgrade, revision))
 
 
 @db_commands.command("stamp")
@@ -84,19 +89,19 @@ def downgrade(revision: str, dry_run: bool) -> None:  # click passes flags so
 def stamp(revision: str, dry_run: bool) -> None:  # click passes flags so
     """Record REVISION as the current revision (`head`: all, `base`: none), without running a migration."""
     record = partial(migrations.runner.stamp, revision=revision)
-    _run_on_each(dry(record) if dry_run else partial(_stamp, revision))
+    run_on_each(dry(record) if dry_run else partial(_stamp, revision))
 
 
 @db_commands.command("current")
 def current() -> None:
     """Show the current revisions of each database: one of Isthmus, and one of the application."""
-    _run_on_each(_show_revision)
+    run_on_each(_show_revision)
 
 
 @db_commands.command("check")
 def check() -> None:
     """Show the differences between the databases and the declared tables; fail if there are any."""
-    if any(_run_on_each(_check)):
+    if any(run_on_each(_check)):
         raise click.exceptions.Exit(1)
 
 
@@ -107,7 +112,7 @@ def revision(message: str) -> None:
 
     The migration file goes to the application's migrations folder.
     """
-    adapter = next((adapter for adapter in _adapters().values() if has_engine(adapter)), None)
+    adapter = next((adapter for adapter in adapters().values() if has_engine(adapter)), None)
     if adapter is None:
         raise click.ClickException("No database of DB_ADAPTER_ORDER has SQL tables; add one that has.")
     try:
@@ -162,7 +167,7 @@ def show_supabase_sql() -> None:
 def purge_changes(older_than: timedelta, unread: bool, dry_run: bool) -> None:  # click passes flags so
     """Delete old changes from the change log, except those that a two-way sync has not read yet."""
     delete = partial(purging.purge_changes, older_than=older_than, unread=unread)
-    _run_on_each(dry(delete) if dry_run else partial(_purge, older_than, unread))
+    run_on_each(dry(delete) if dry_run else partial(_purge, older_than, unread))
 
 
 def _purge(older_than: timedelta, unread: bool, adapter: DatabaseAdapter) -> bool:
@@ -179,7 +184,7 @@ def _upgrade(revision: str, adapter: DatabaseAdapter) -> bool:
     applied = migrations.runner.upgrade(adapter, revision, always=True)
     click.echo(f"{adapter.name}: {'applied ' + ', '.join(applied) if applied else 'up to date'}")
     if not migrations.runner.pending(adapter):
-        for line in presence.advice(presence.missing(adapter)):
+        for line in presence.advice(presence.missing(adapter), presence.adopted(adapter)):
             click.echo(f"  {line}")
     return True
 
@@ -218,33 +223,5 @@ def _check(adapter: DatabaseAdapter) -> bool:
     return bool(lines)
 
 
-def _run_on_each(act: Callable[[DatabaseAdapter], bool]) -> list[bool]:
-    """Call ``act`` with each adapter that has SQL tables; the results of those that could be reached.
-
-    :raises click.ClickException: if no database can be reached, or one rejects the request.
-    """
-    answers: list[bool] = []
-    unreachable = 0
-    for adapter in _adapters().values():
-        if not has_engine(adapter):
-            click.echo(f"{adapter.name}: has no SQL tables")
-            continue
-        try:
-            answers.append(act(adapter))
-        except BackendError as error:
-            unreachable += 1
-            click.echo(f"{adapter.name}: skipped: {error}", err=True)
-        except RequestError as error:
-            raise click.ClickException(f"{adapter.name}: {error}") from error
-    if unreachable and not answers:
-        raise click.ClickException("No database can be reached; see the errors above.")
-    return answers
-
-
 def _schema() -> Schema:
     return current_database().schema
-
-
-def _adapters() -> dict[str, DatabaseAdapter]:
-    adapters: dict[str, DatabaseAdapter] = current_database().adapters
-    return adapters

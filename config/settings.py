@@ -114,7 +114,11 @@ class FailoverSettings(BaseModel):
     db_adapter_order: Names = Field(
         ("local",), description="Names of the databases, separated by commas; the first is the primary."
     )
-    db_auto_migrate: bool = Field(True, description="Whether the application applies pending migrations at its start.")
+    db_auto_migrate: bool | None = Field(
+        None,
+        description="Whether the application applies pending migrations at its start. If not set, it does so to SQLite"
+        " files and to PostgreSQL outside of production, but not to databases that others made.",
+    )
     db_changes_kept: Seconds = Field(
         7 * 86_400.0, description="Seconds that the change log keeps a change; longer if a sync has not read it yet."
     )

@@ -9,6 +9,8 @@ from flask import Flask
 from flask import request
 
 from api.operations import health
+from api.operations.features import REMEDY
+from api.operations.features import features_off
 from database import BackendError
 from database import ConnectionManager
 from database import DatabaseAdapter
@@ -17,10 +19,13 @@ from database import RequestError
 from database import as_application
 from database.core.lifecycle import rebuild_after_fork
 from database.schema import migrations
+from database.schema.migrations.presence import adopted
 from database.schema.migrations.presence import advice
 from database.schema.migrations.presence import missing
+from database.schema.migrations.presence import was_there_before
 from database.schema.migrations.recorded import is_up_to_date
 from database.schema.sqlalchemy_engine import bare
+from database.schema.sqlalchemy_engine import has_engine
 
 logger = logging.getLogger(__name__)
 
@@ -88,16 +93,35 @@ class AutoMigration:
             logger.warning("%s is not available, its migration is postponed: %s", name, message)
             return
         try:
-            applied = [] if is_up_to_date(adapter) else migrations.runner.upgrade(adapter)
-            lacking = missing(adapter)
+            current = is_up_to_date(adapter)
+            kept = None if current else self._reason_to_wait(adapter)
+            applied = [] if current or kept else migrations.runner.upgrade(adapter)
+            lacking = [] if kept else missing(adapter)
         except BackendError as error:
             logger.warning("%s is not available, its migration is postponed: %s", name, error)
             return
         del self._waiting[name]
+        if kept:
+            logger.warning("%s: its migrations are not applied, because %s. To apply them, %s", name, kept, REMEDY)
+            for feature, reason in features_off(adapter).items():
+                logger.warning("%s: %s: off, because %s", name, feature, reason)
         if applied:
             logger.info("%s: applied %s", name, ", ".join(applied))
-        for line in advice(lacking):
+        for line in advice(lacking, adopted(adapter)):
             logger.warning("%s: %s", name, line)
+
+    def _reason_to_wait(self, adapter: DatabaseAdapter) -> str | None:
+        """Why the database is migrated by a command only; None if it is not."""
+        settings = self._manager.settings
+        if settings.db_auto_migrate or not has_engine(adapter):
+            return None
+        if was_there_before(adapter):
+            return "others made its tables"
+        if bare(adapter).sql_dialect == "sqlite":
+            return None
+        if adopted(adapter):
+            return "its tables were adopted"
+        return "this is production" if settings.production else None
 
 
 def init_app(app: Flask, manager: ConnectionManager) -> None:

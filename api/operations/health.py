@@ -16,6 +16,8 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from prometheus_client import CollectorRegistry
 from prometheus_client import generate_latest
 
+from api.operations.features import features_off
+from api.operations.features import may_lack_own_tables
 from api.operations.metrics import AdapterCollector
 from auth import without_cookies
 from database import ConnectionManager
@@ -45,12 +47,15 @@ class Readiness:
     """Tests whether a database can answer reads, at most once in ``READY_FOR`` seconds.
 
     While one request tests, the others get the previous result.
+
+    :ivar off: why each feature is off whose tables were not installed beside adopted ones; None before the first test.
     """
 
     def __init__(self, manager: ConnectionManager, clock: Clock = monotonic) -> None:
         self._manager = manager
         self._clock = clock
         self._answer: Mapping[str, str] | None = None
+        self.off: Mapping[str, str] | None = None
         self._good_until = 0.0
         self._create_runtime_state()
         rebuild_after_fork(self, Readiness._create_runtime_state)
@@ -82,17 +87,32 @@ class Readiness:
                 answers, message = adapter.test_connection()
                 if answers:
                     # Reads go to the first database that answers; no fallback replaces it.
-                    problem = _find_unreadable_table(adapter)
+                    self.off = _find_features_off(adapter)
+                    problem = _find_unreadable_table(adapter, own=not self.off)
                     return {} if problem is None else {name: problem}
                 reasons[name] = message
         return reasons
 
 
-def _find_unreadable_table(adapter: DatabaseAdapter) -> str | None:
-    """The error of the first declared table that cannot be read. Tested on SQL databases only, where it is cheap."""
+def _find_features_off(adapter: DatabaseAdapter) -> dict[str, str]:
+    if adapter.capabilities.sql != "native" or not may_lack_own_tables(adapter):
+        return {}
+    try:
+        return features_off(adapter)
+    except DataError:
+        return {}
+
+
+def _find_unreadable_table(adapter: DatabaseAdapter, *, own: bool) -> str | None:
+    """The error of the first declared table that cannot be read. Tested on SQL databases only, where it is cheap.
+
+    :param own: whether Isthmus's own tables must be there.
+    """
     if adapter.capabilities.sql != "native":
         return None
     for table in adapter.schema:
+        if table.internal and not own:
+            continue
         try:
             adapter.run_alone(Select(table.name, table.key, limit=1))
         except DataError as error:
@@ -134,11 +154,14 @@ def init_app(
         reasons = why_not()
         if reasons:
             return {"status": "not ready", "reasons": dict(reasons)}, 503, UNCACHED
-        return {"status": "ready"}, 200, UNCACHED
+        off = {"features_off": dict(why_not.off)} if why_not.off else {}
+        return {"status": "ready", **off}, 200, UNCACHED
 
     def status() -> ResponseReturnValue:
         """Return the known state of all databases and other parts without calling them; addresses to administrators."""
         known = {name: tell() for name, tell in (others or {}).items()}
+        if why_not.off:
+            known["features_off"] = dict(why_not.off)
         return jsonify(_shown(manager.get_connection_info()) | known), UNCACHED
 
     def metrics() -> ResponseReturnValue:

@@ -37,6 +37,7 @@ from database.core.context import NO_CONTEXT
 from database.core.context import SERVICE
 from database.core.context import current_context
 from database.core.errors import DataError
+from database.core.errors import SchemaMismatch
 from database.core.errors import Unavailable
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Select
@@ -173,6 +174,9 @@ class Revocation:
         outer = current_context.set(NO_CONTEXT.acting_as(SERVICE).until(monotonic() + self._patience))
         try:
             result = self._database.run_alone(query)
+        except SchemaMismatch:
+            # Isthmus's own tables are not installed, so that there are no sessions that could have ended.
+            return frozenset()
         finally:
             current_context.reset(outer)
         if result.source is not None:

@@ -33,6 +33,7 @@ from sqlalchemy.dialects import postgresql
 from database.core.tables.calendar import Date
 from database.core.tables.calendar import Time
 from database.core.tables.decimals import Decimals
+from database.core.tables.decimals import NumberDecimals
 from database.core.tables.decimals import finite_decimal
 from database.core.tables.values import FLOAT
 from database.core.tables.values import JSON
@@ -231,6 +232,6 @@ DIALECT = SqlDialect(
         ),
     },
     explicit_collation="C",
-    native={Decimals: finite_decimal, Date: exactly(date), Time: exactly(time)},
+    native={Decimals: finite_decimal, NumberDecimals: finite_decimal, Date: exactly(date), Time: exactly(time)},
     default_keyword=True,
 )

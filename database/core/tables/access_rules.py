@@ -47,7 +47,7 @@ ADMIN: Final = "admin"
 SIGNED_IN: Final = "authenticated"
 """The database role of a caller with a token."""
 
-INFO: Final = ("access", "owner", "internal")
+INFO: Final = ("access", "owner", "internal", "adopted", "read_only")
 """The keys of a table's ``info`` that Isthmus reads."""
 
 _ALLOWED: Final = "anyone, user, owner, role:<name>, permission:<area>:<action>, or a list of these"
@@ -174,6 +174,8 @@ def rules_of(table: sa.Table) -> TableRules:
     if not isinstance(access, Mapping) or not access.keys() <= set(get_args(Action)):
         raise ValueError(f'info["access"] of table {table.name!r} must be a dict with the keys read, write and delete')
     read, write, delete = (_access(table, action, access) for action in get_args(Action))
+    if table.info.get("read_only") and (write, delete) != (NOBODY, NOBODY):
+        raise ValueError(f"table {table.name!r} is read-only; remove its rules for write and delete")
     owned = any(granted.names("owner") for granted in (read, write, delete))
     return TableRules(read, write, delete, _owner(table, owned=owned))
 
@@ -220,8 +222,10 @@ def _owner(table: sa.Table, *, owned: bool) -> str | None:
             raise ValueError(f'table {table.name!r} has info["owner"], but none of its access rules is for "owner"')
         return None
     column = table.columns.get(name) if isinstance(name, str) else None
-    if column is None or not isinstance(column.type, sa.String):
-        raise ValueError(f'table {table.name!r} needs info["owner"], the name of the text column with the owner\'s id')
+    if column is None or not isinstance(column.type, sa.String | sa.Uuid):
+        raise ValueError(
+            f'table {table.name!r} needs info["owner"], the name of the text column, or Uuid column, with the owner\'s id'
+        )
     return str(column.name)
 
 

@@ -13,11 +13,16 @@ from typing import Any
 from typing import Final
 
 from database.core.tables.ranges import Ranged
+from database.core.tables.values import FLOAT
 from database.core.tables.values import INTEGER
+from database.core.tables.values import Kind
 from database.core.tables.values import WrittenNumber
 
 MAX_PRECISION: Final = 18
 """Digits that a 64-bit integer holds, whatever they are."""
+
+MAX_NUMBER_PRECISION: Final = 15
+"""Digits that a double keeps: its shortest text has the same ones."""
 
 _TEXT = re.compile(r"-?\d{1,40}(\.\d{0,40})?([eE][+-]?\d{1,3})?", re.ASCII)
 
@@ -34,7 +39,7 @@ class Decimals(Ranged):
 
     name = "decimal"
     python_type = Decimal
-    storage = INTEGER
+    storage: Kind = INTEGER
 
     def __init__(self, precision: int, scale: int) -> None:
         self._whole = precision - scale
@@ -77,17 +82,32 @@ class Decimals(Ranged):
     def parse(self, text: str) -> Decimal:
         return self.comparand(text)
 
-    def store(self, value: Decimal) -> int:
+    def store(self, value: Decimal) -> int | float:
         return int(value.scaleb(self._scale, _EXACT))
 
-    def restore(self, stored: int) -> Decimal:
+    def restore(self, stored: int | float) -> Decimal:
         return Decimal(f"{stored}E-{self._scale}")
 
 
+class NumberDecimals(Decimals):
+    """Decimals of at most ``MAX_NUMBER_PRECISION`` digits in a table of another program, which stores doubles."""
+
+    storage = FLOAT
+
+    def store(self, value: Decimal) -> float:
+        return float(value)
+
+    def restore(self, stored: int | float) -> Decimal:
+        try:
+            return self.check(Decimal(repr(stored)))
+        except InvalidOperation:
+            raise ValueError("must be a decimal number") from None
+
+
 @cache
-def decimals(precision: int, scale: int) -> Decimals:
+def decimals(precision: int, scale: int, kind: type[Decimals] = Decimals) -> Decimals:
     """The kind of a number of digits; always the same one, so that kinds can be compared."""
-    return Decimals(precision, scale)
+    return kind(precision, scale)
 
 
 def finite_decimal(number: Decimal) -> Decimal:

@@ -9,7 +9,10 @@ import sqlalchemy as sa
 
 from database.core.tables.calendar import DATE
 from database.core.tables.calendar import TIME
+from database.core.tables.decimals import MAX_NUMBER_PRECISION
 from database.core.tables.decimals import MAX_PRECISION
+from database.core.tables.decimals import Decimals
+from database.core.tables.decimals import NumberDecimals
 from database.core.tables.decimals import decimals
 from database.core.tables.ranges import MIDDLE_INTEGER
 from database.core.tables.ranges import SMALL_INTEGER
@@ -66,8 +69,11 @@ def kind_of(column: sa.Column[Any]) -> Kind:
     declared = column.type._variant_mapping.get("postgresql", column.type)
     name = declared.__visit_name__
     problem = _REMEDIES.get(name) or _problem(declared) or _problem_of_default(column, declared)
+    if problem is None and _is_number_on_sqlite(column) and not _is_kept_by_a_number(declared):
+        problem = f"a number on SQLite keeps at most {MAX_NUMBER_PRECISION} digits; leave the variant out"
     if problem is None and name in _DECIMALS:
-        return decimals(declared.precision, declared.scale or 0)  # type: ignore[attr-defined]  # it is a Numeric
+        stored = NumberDecimals if _is_number_on_sqlite(column) else Decimals
+        return decimals(declared.precision, declared.scale or 0, stored)  # type: ignore[attr-defined]  # a Numeric
     if problem is None and name in _KINDS:
         return _KINDS[name]
     problem = problem or f"which not all backends can store; use one of {_PORTABLE}"
@@ -89,6 +95,15 @@ def _problem(declared: Type) -> str | None:
     if isinstance(declared, sa.String) and (declared.collation or "").upper() in {"NOCASE", "RTRIM"}:
         return f"its collation {declared.collation} takes different texts for equal; use columns.text()"
     return None
+
+
+def _is_number_on_sqlite(column: sa.Column[Any]) -> bool:
+    """Whether it is declared as another program's table has it: ``sa.Numeric(…).with_variant(sa.REAL(), "sqlite")``."""
+    return isinstance(column.type._variant_mapping.get("sqlite"), sa.Float)
+
+
+def _is_kept_by_a_number(declared: Any) -> bool:
+    return not isinstance(declared, sa.Numeric) or (declared.precision or 0) <= MAX_NUMBER_PRECISION
 
 
 def _has_digits(declared: Any) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from collections.abc import Iterable
 from typing import Final
 
@@ -9,6 +10,7 @@ from database.adapter.base import DatabaseAdapter
 from database.core.context import as_application
 from database.core.operations import Sql
 from database.core.result import Row
+from database.schema.adoption.marks import is_adopted
 from database.schema.sqlalchemy_engine import bare
 from database.schema.sqlalchemy_engine import has_engine
 
@@ -17,6 +19,17 @@ _TABLES: Final = {
     "postgres": Sql(
         "select relname::text as table_name from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
         " where relkind in ('r', 'p', 'v', 'm', 'f') and nspname = any(current_schemas(false))"
+    ),
+}
+_OTHERS: Final = {
+    "sqlite": Sql(
+        "select name as table_name from sqlite_schema where type = 'table' and name not like 'sqlite\\_%' escape '\\'"
+    ),
+    # Without those of extensions.
+    "postgres": Sql(
+        "select relname::text as table_name from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
+        " where relkind in ('r', 'p') and nspname = any(current_schemas(false)) and not exists (select from pg_depend"
+        " where objid = pg_class.oid and classid = 'pg_class'::regclass and deptype = 'e')"
     ),
 }
 _COLUMNS: Final = {
@@ -32,6 +45,17 @@ _COLUMNS: Final = {
         " and attnum > 0 and not attisdropped"
     ),
 }
+
+_OWN: Final = "isthmus_"
+
+
+def was_there_before(adapter: DatabaseAdapter) -> bool:
+    """Whether the database has tables, and none of Isthmus's own, so that others made it.
+
+    :raises DataError: if the database cannot be queried.
+    """
+    own = {row["table_name"] for row in _rows(adapter, _TABLES) if row["table_name"].startswith(_OWN)}
+    return not own and bool(_rows(adapter, _OTHERS))
 
 
 def missing_tables(adapter: DatabaseAdapter) -> list[str]:
@@ -60,12 +84,25 @@ def missing(adapter: DatabaseAdapter) -> list[str]:
     return [*_without(adapter, tables), *sorted(lacking)]
 
 
-def advice(names: Iterable[str]) -> list[str]:
-    """A line of advice for each name that :func:`missing` returned for a database that has all migrations."""
-    return [
-        f"{'column' if '.' in name else 'table'} {name}: no migration creates it; run `flask db revision MESSAGE`"
-        for name in names
-    ]
+def advice(names: Iterable[str], adopted: Container[str] = ()) -> list[str]:
+    """A line of advice for each name that :func:`missing` returned for a database that has all migrations.
+
+    :param adopted: the names of the adopted tables.
+    """
+    return [_advice(name, adopted=name.partition(".")[0] in adopted) for name in names]
+
+
+def _advice(name: str, *, adopted: bool) -> str:
+    what = "column" if "." in name else "table"
+    if not adopted:
+        return f"{what} {name}: no migration creates it; run `flask db revision MESSAGE`"
+    remedy = "run `flask db adopt`" if what == "column" else "run `flask db install tables` to create it"
+    return f"{what} {name}: it is adopted, and this database lacks it; {remedy}"
+
+
+def adopted(adapter: DatabaseAdapter) -> set[str]:
+    """The names of the adopted tables."""
+    return {table.name for table in bare(adapter).schema if is_adopted(table.source)}
 
 
 def _rows(adapter: DatabaseAdapter, queries: dict[str, Sql]) -> list[Row]:

@@ -66,6 +66,9 @@ _FIND_OURS: Final = sa.text(
     "select tablename, policyname from pg_policies"
     r" where policyname like 'isthmus\_%' and schemaname = current_schema()"
 )
+_FIND_OTHERS: Final = sa.text(
+    r"select tablename from pg_policies where policyname not like 'isthmus\_%' and schemaname = current_schema()"
+)
 _FIND_GRANTS: Final = sa.text(
     "select relname, grantee::regrole::text, lower(privilege_type) from pg_class, aclexplode(relacl)"
     " where relname = any(:names) and relnamespace = current_schema()::regnamespace"
@@ -80,11 +83,13 @@ class Policy:
     :ivar verb: ``select``, ``insert``, ``update`` or ``delete``.
     :ivar access: the rules that admit callers.
     :ivar owner: the column that contains the owner of a row, if the rules refer to it.
+    :ivar casts: whether that column is not a text, as which the caller's subject is compared with it.
     """
 
     verb: str
     access: Access
     owner: str | None = None
+    casts: bool = False
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -101,11 +106,15 @@ def policies(table: sa.Table) -> list[Policy]:
     """The policies for callers with or without a token; none for a table that declares no access rules."""
     rules = rules_of(table)
     return [
-        Policy(verb, rules.of(action), rules.owner)
+        Policy(verb, rules.of(action), rules.owner, rules.owner is not None and _is_uuid(table, rules.owner))
         for action, verbs in _VERBS.items()
         if rules.of(action) != NOBODY
         for verb in verbs
     ]
+
+
+def _is_uuid(table: sa.Table, column: str) -> bool:
+    return isinstance(table.columns[column].type, sa.Uuid)
 
 
 def statements(declared: Iterable[sa.Table], there: Container[str]) -> list[str]:
@@ -163,6 +172,19 @@ def apply(connection: sa.Connection, declared: Iterable[sa.Table], made: Iterabl
     for text in closing(declared, made):
         connection.exec_driver_sql(text, execution_options={"no_parameters": True})
     return True
+
+
+def asked(connection: sa.Connection, adopted: Iterable[sa.Table]) -> list[sa.Table]:
+    """The adopted tables that have our policies, because somebody asked for them."""
+    if not has_roles(connection):
+        return []
+    ours = {table for table, _ in connection.execute(_FIND_OURS)}
+    return [table for table in adopted if table.name in ours]
+
+
+def with_other_policies(connection: sa.Connection) -> set[str]:
+    """The names of the tables that have policies of others."""
+    return set(connection.scalars(_FIND_OTHERS))
 
 
 def protect_record(connection: sa.Connection) -> None:
@@ -304,12 +326,13 @@ def _condition(policy: Policy) -> sql.Composable:
     """The policy's condition on a row: at least one of the rules admits the caller."""
     if policy.access.names("anyone", "user"):
         return sql.SQL("true")
-    return sql.SQL(" or ").join(_admission(rule, policy.owner or "") for rule in policy.access.rules)
+    owner = sql.SQL("{}::text" if policy.casts else "{}").format(sql.Identifier(policy.owner or ""))
+    return sql.SQL(" or ").join(_admission(rule, owner) for rule in policy.access.rules)
 
 
-def _admission(rule: Rule, owner: str) -> sql.Composable:
+def _admission(rule: Rule, owner: sql.Composable) -> sql.Composable:
     if rule.audience == "owner":
-        return sql.SQL("{} = {}").format(sql.Identifier(owner), _SUBJECT)
+        return sql.SQL("{} = {}").format(owner, _SUBJECT)
     if rule.audience == "role":
         return sql.SQL("{} = any(array[{}])").format(_APP_ROLE, _literals({rule.name, ADMIN}))
     permitted = sql.SQL(_PERMITTED).format(_literals(covering(rule.name)))

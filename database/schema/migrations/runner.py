@@ -23,6 +23,8 @@ from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Sql
+from database.schema.adoption.marks import is_adopted
+from database.schema.adoption.marks import own
 from database.schema.migrations import released
 from database.schema.migrations import row_security
 from database.schema.migrations.capture import install as capture
@@ -156,13 +158,15 @@ def check(adapter: DatabaseAdapter) -> list[str]:
         return []
     if not is_there(adapter):
         return ["the SQLite file does not exist; run `flask db upgrade` to create it"]
-    declared, made = _declared(adapter), tables_made(scripts(adapter))
+    made, adopted = tables_made(scripts(adapter)), _adopted_tables(adapter)
     with connected(adapter, writes=False) as connection:
         made |= released.released(connection, _history(adapter).all_released())
-        rules = row_security.differences(connection, declared, made)
+        made -= {table.name for table in adopted}
+        declared = _declared(adapter)
+        rules = row_security.differences(connection, [*declared, *row_security.asked(connection, adopted)], made)
         rules += functions.differences(connection)
         tables = comparison.differences(connection, internal_tables.metadata, bare(adapter).schema.metadata)
-        return tables + rules + capture.differences(connection, declared)
+        return tables + rules + capture.differences(connection, [*declared, *capture.asked(connection, adopted)])
 
 
 def revise(adapter: DatabaseAdapter, message: str) -> Path:
@@ -218,7 +222,11 @@ def _history(adapter: DatabaseAdapter) -> History:
 
 
 def _declared(adapter: DatabaseAdapter) -> list[sa.Table]:
-    return [*internal_tables.metadata.sorted_tables, *bare(adapter).schema.metadata.sorted_tables]
+    return [*internal_tables.metadata.sorted_tables, *own(bare(adapter).schema.metadata.sorted_tables)]
+
+
+def _adopted_tables(adapter: DatabaseAdapter) -> list[sa.Table]:
+    return [table for table in bare(adapter).schema.metadata.sorted_tables if is_adopted(table)]
 
 
 @contextmanager
@@ -246,11 +254,12 @@ def _make_state(connection: sa.Connection, adapter: DatabaseAdapter, former: Ite
 
     :param former: tables of this database that Isthmus's migrations have created and no longer create.
     """
-    declared = _declared(adapter)
-    if not row_security.apply(connection, declared, tables_made(scripts(adapter)).union(former)):
-        released.mark(connection, set(former).difference(table.name for table in declared))
+    declared, adopted = _declared(adapter), _adopted_tables(adapter)
+    made = tables_made(scripts(adapter)).union(former).difference(table.name for table in adopted)
+    if not row_security.apply(connection, [*declared, *row_security.asked(connection, adopted)], made):
+        released.mark(connection, made.intersection(former).difference(table.name for table in declared))
     functions.apply(connection)
-    capture.apply(connection, declared)
+    capture.apply(connection, [*declared, *capture.asked(connection, adopted)])
 
 
 def _released(connection: sa.Connection, adapter: DatabaseAdapter, recorded: Iterable[str]) -> set[str]:

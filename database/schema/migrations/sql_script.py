@@ -12,6 +12,8 @@ from psycopg import sql
 
 from database import internal_tables
 from database.core.tables.schema import Schema
+from database.schema.adoption.marks import is_adopted
+from database.schema.adoption.marks import own
 from database.schema.migrations import row_security
 from database.schema.migrations.capture import install as capture
 from database.schema.migrations.history import History
@@ -59,8 +61,10 @@ def supabase_script(schema: Schema) -> str:
     :param schema: the application's tables, with the folder of their migrations.
     """
     known = history(schema.migrations)
-    declared = [*internal_tables.metadata.sorted_tables, *schema.metadata.sorted_tables]
-    made = tables_made(known.scripts)
+    declared = [*internal_tables.metadata.sorted_tables, *own(schema.metadata.sorted_tables)]
+    made = tables_made(known.scripts).difference(
+        table.name for table in schema.metadata.tables.values() if is_adopted(table)
+    )
     rules = _joined(row_security.statements(declared, made))
     closed = _joined(row_security.closing(declared, made, known.all_released()))
     log = _joined(capture.supabase_statements(declared, made))

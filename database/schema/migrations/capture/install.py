@@ -30,6 +30,12 @@ class _Log(Protocol):
     def differences(self, connection: sa.Connection, tables: Sequence[sa.Table]) -> list[str]:
         """What is missing or outdated, one line each."""
 
+    def followed(self, connection: sa.Connection) -> set[str]:
+        """The names of the tables that have triggers."""
+
+    def remove(self, connection: sa.Connection, table: sa.Table) -> None:
+        """Drop the table's triggers."""
+
     def exists(self, connection: sa.Connection) -> bool:
         """Whether the log exists."""
 
@@ -46,6 +52,18 @@ def apply(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
 def differences(connection: sa.Connection, tables: Iterable[sa.Table]) -> list[str]:
     """What is missing or outdated in the database's log, one line each; ignores tables that do not exist."""
     return _log(connection).differences(connection, captured(tables))
+
+
+def asked(connection: sa.Connection, adopted: Iterable[sa.Table]) -> list[sa.Table]:
+    """The adopted tables that have our triggers, because somebody asked for them."""
+    followed = _log(connection).followed(connection)
+    return [table for table in adopted if table.name in followed]
+
+
+def remove(connection: sa.Connection, tables: Iterable[sa.Table]) -> None:
+    """Drop the triggers of the tables."""
+    for table in tables:
+        _log(connection).remove(connection, table)
 
 
 def supabase_statements(tables: Iterable[sa.Table], there: Container[str]) -> list[str]:

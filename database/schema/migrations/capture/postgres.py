@@ -51,6 +51,10 @@ _FIND_TRIGGERS: Final = sa.text(
     " left join pg_trigger on tgrelid = pg_class.oid and tgenabled <> 'D'"
     " where relname = any(:names) and relnamespace = current_schema()::regnamespace group by relname"
 )
+_FIND_FOLLOWED: Final = sa.text(
+    "select relname from pg_trigger join pg_class on pg_class.oid = tgrelid"
+    " where tgname = any(:names) and relnamespace = current_schema()::regnamespace"
+)
 
 
 def statements(tables: Sequence[sa.Table], *, roles: bool) -> list[str]:
@@ -84,6 +88,18 @@ def differences(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[s
     wanted = {table.name: _definitions(table).keys() for table in tables}
     missing = sorted((table, trigger) for table, made in found for trigger in wanted[table] - set(made))
     return [*lines, *(f"{table}: trigger {trigger} is missing" for table, trigger in missing)]
+
+
+def followed(connection: sa.Connection) -> set[str]:
+    """The names of the tables that have triggers."""
+    return set(connection.scalars(_FIND_FOLLOWED, {"names": list(_TRIGGERS)}))
+
+
+def remove(connection: sa.Connection, table: sa.Table) -> None:
+    """Drop the table's triggers."""
+    for name in _TRIGGERS | _TOUCH:
+        text = sql.SQL("drop trigger if exists {} on {}").format(sql.Identifier(name), sql.Identifier(table.name))
+        connection.exec_driver_sql(text.as_string(None), execution_options={"no_parameters": True})
 
 
 def exists(connection: sa.Connection) -> bool:

@@ -45,6 +45,9 @@ _TRIGGERS: Final = {
 _UNCOUNTED: Final = "new.version is old.version"
 _NOW: Final = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
 _FIND: Final = sa.text("select name, sql from sqlite_schema where type in ('table', 'trigger')")
+_FIND_FOLLOWED: Final = sa.text(
+    "select tbl_name from sqlite_schema where type = 'trigger' and name = 'isthmus_insert_' || tbl_name"
+)
 _FIND_COUNTED: Final = sa.text(
     "select found.name, columns.name from sqlite_schema as found, pragma_table_info(found.name) as columns"
     " where found.type = 'table' and columns.name in ('version', 'updated_at')"
@@ -83,6 +86,17 @@ def differences(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[s
     wanted = _wanted(connection, [table for table in tables if table.name in found])
     lines = [f"{LOG}: trigger {name} is missing" for name, text in wanted.items() if found.get(name) != text]
     return [f"{LOG}: is empty", *lines] if connection.scalar(_IS_EMPTY) else lines
+
+
+def followed(connection: sa.Connection) -> set[str]:
+    """The names of the tables that have triggers."""
+    return set(connection.scalars(_FIND_FOLLOWED))
+
+
+def remove(connection: sa.Connection, table: sa.Table) -> None:
+    """Drop the table's triggers."""
+    for prefix in (*_TRIGGERS, "isthmus_touch"):
+        _run(connection, f"drop trigger if exists {_quoted(f'{prefix}_{table.name}')}")
 
 
 def exists(connection: sa.Connection) -> bool:

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from database.schema.adoption.marks import is_adopted
 from database.schema.migrations.revisions.rows import different_checks
 
 VERSION_TABLE: Final = "isthmus_version"
@@ -26,12 +27,16 @@ def options(metadata: sa.MetaData) -> dict[str, Any]:
 
     def declared(name: str | None, kind: str, _parents: Any) -> bool:
         """Include declared tables only, because a database may have others, which must not be dropped."""
-        return kind != "table" or name in metadata.tables
+        return kind != "table" or (name in metadata.tables and not is_adopted(metadata.tables[str(name)]))
+
+    def made(item: Any, _name: str | None, kind: str, _reflected: bool, _compared: Any) -> bool:
+        return kind != "table" or not is_adopted(item)
 
     return {
         "version_table": VERSION_TABLE,
         "target_metadata": metadata,
         "include_name": declared,
+        "include_object": made,
         "compare_type": _type_differs,
         # SQLite changes a column by recreating the table.
         "render_as_batch": True,

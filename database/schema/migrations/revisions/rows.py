@@ -19,6 +19,7 @@ from alembic.runtime.migration import MigrationContext
 
 from database.backends.sqlite.dialect import encode_timestamp
 from database.core.errors import RequestError
+from database.schema.adoption.marks import own
 
 
 class CannotBeWritten(RequestError):
@@ -154,7 +155,7 @@ def different_checks(
     """
     inspector = sa.inspect(connection)
     there = set(inspector.get_table_names())
-    for table in metadata.sorted_tables:
+    for table in own(metadata.sorted_tables):
         if table.name not in there:
             continue
         checks = inspector.get_check_constraints(table.name)

@@ -1,0 +1,1 @@
+"""Declarations for the tables of a database that was there before Isthmus."""

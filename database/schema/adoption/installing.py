@@ -1,0 +1,93 @@
+"""What is made in a database for adopted tables, each only if somebody asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from database.adapter.base import DatabaseAdapter
+from database.core.errors import InvalidQuery
+from database.core.errors import NotFound
+from database.core.tables.access_rules import rules_of
+from database.schema.adoption.marks import is_adopted
+from database.schema.adoption.marks import own
+from database.schema.migrations import row_security
+from database.schema.migrations.capture import install as capture
+from database.schema.sqlalchemy_engine import bare
+from database.schema.sqlalchemy_engine import connected
+
+
+def install_tables(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:
+    """Create the adopted TABLES, by default all, in a database that lacks them.
+
+    Use it for a second database, such as the copy of two-way sync.
+    """
+    tables = [table for table in _adopted(adapter, names) if not table.info.get("read_only")]
+    with connected(adapter, writes=True) as connection:
+        there = set(sa.inspect(connection).get_table_names())
+        missing = [table for table in tables if table.name not in there]
+        if missing:
+            bare(adapter).schema.metadata.create_all(connection, missing)
+    return [table.name for table in missing]
+
+
+def install_changes(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:
+    """Log the changes of the adopted TABLES, by default all, with triggers: for subscriptions and two-way sync."""
+    with connected(adapter, writes=True) as connection:
+        there = set(sa.inspect(connection).get_table_names())
+        tables = [table for table in _adopted(adapter, names) if table.name in there]
+        present = capture.asked(connection, _adopted(adapter))
+        chosen = list(dict.fromkeys([*present, *tables]))
+        if chosen:
+            capture.apply(connection, [*own(_declared(adapter)), *chosen])
+    return [table.name for table in tables if table not in present]
+
+
+def remove_changes(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:
+    """Drop the triggers that `flask db install changes` has made for the adopted TABLES, by default all."""
+    with connected(adapter, writes=True) as connection:
+        present = capture.asked(connection, _adopted(adapter, names))
+        rest = [table for table in capture.asked(connection, _adopted(adapter)) if table not in present]
+        if present:
+            capture.remove(connection, present)
+            capture.apply(connection, [*own(_declared(adapter)), *rest])
+    return [table.name for table in present]
+
+
+def install_policies(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:
+    """Turn on row level security for the adopted TABLES, and make policies of their access rules.
+
+    A table that has policies of its own keeps them, and gets none.
+    """
+    with connected(adapter, writes=True) as connection:
+        if not row_security.has_roles(connection):
+            if names:
+                raise InvalidQuery("row level security needs Supabase's roles, which this database does not have")
+            return []
+        others = row_security.with_other_policies(connection)
+        tables = [table for table in _adopted(adapter, names) if rules_of(table).declared and table.name not in others]
+        _refuse(names, others, [table.name for table in tables])
+        row_security.apply(connection, tables)
+    return [table.name for table in tables]
+
+
+def _refuse(names: Sequence[str], others: set[str], chosen: Sequence[str]) -> None:
+    """Refuse a table that was named and cannot have policies."""
+    for name in names:
+        if name in others:
+            raise InvalidQuery(f"table {name!r} has policies of its own, which stay in force; Isthmus adds none")
+        if name not in chosen:
+            raise InvalidQuery(f'table {name!r} has no access rules; declare info["access"] first')
+
+
+def _declared(adapter: DatabaseAdapter) -> list[sa.Table]:
+    return bare(adapter).schema.metadata.sorted_tables
+
+
+def _adopted(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[sa.Table]:
+    """The adopted tables with these names, or all. :raises NotFound: for another name."""
+    tables = {table.name: table for table in _declared(adapter) if is_adopted(table)}
+    if unknown := [name for name in names if name not in tables]:
+        raise NotFound(f"{unknown[0]!r} is not an adopted table; they are {', '.join(sorted(tables)) or 'none'}")
+    return [tables[name] for name in names or tables]

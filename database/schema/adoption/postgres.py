@@ -1,0 +1,210 @@
+"""Finds the tables of a PostgreSQL database: those of the schemas on the search path, also a Supabase project's."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
+from typing import Final
+from warnings import catch_warnings
+from warnings import simplefilter
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+from sqlalchemy.engine.reflection import ObjectKind
+from sqlalchemy.engine.reflection import ObjectScope
+
+from database.schema.adoption.found import FoundColumn
+from database.schema.adoption.found import FoundDatabase
+from database.schema.adoption.found import FoundTable
+from database.schema.adoption.found import Reference
+from database.schema.adoption.sources import literal
+
+# Without those of extensions, and without partitions, whose rows are those of their table.
+_TABLES: Final = sa.text("""
+select nspname, relname, relkind::text, relrowsecurity,
+    nspname = any(current_schemas(false)) and pg_table_is_visible(pg_class.oid) as visible,
+    array(select polname::text from pg_policy where polrelid = pg_class.oid order by 1) as policies,
+    array(select tgname::text from pg_trigger where tgrelid = pg_class.oid and not tgisinternal order by 1) as triggers
+from pg_class join pg_namespace on pg_namespace.oid = relnamespace
+where relkind in ('r', 'p', 'v', 'm', 'f') and not relispartition
+    and nspname !~ '^(pg_|isthmus)' and nspname <> 'information_schema'
+    and not exists (
+        select from pg_depend where objid = pg_class.oid and classid = 'pg_class'::regclass and deptype = 'e'
+    )
+""")
+_ATTRIBUTES: Final = sa.text(
+    "select relname, attname, format_type(atttypid, atttypmod) as type,"
+    " coalesce(not collisdeterministic, false) as loose"
+    " from pg_attribute join pg_class on pg_class.oid = attrelid"
+    " left join pg_collation on pg_collation.oid = attcollation"
+    " where attnum > 0 and not attisdropped and relkind in ('r', 'p', 'v', 'm', 'f')"
+    " and pg_table_is_visible(pg_class.oid)"
+)
+_OF_SUPABASE: Final = frozenset({
+    "auth", "cron", "extensions", "graphql", "graphql_public", "net", "pgbouncer", "pgsodium", "realtime", "storage",
+    "supabase_functions", "supabase_migrations", "vault",
+})  # fmt: skip
+_KINDS: Final = {
+    "r": "table",
+    "p": "partitioned table",
+    "v": "view",
+    "m": "materialized view",
+    "f": "foreign table",
+}
+_LOOSE_PROBLEM: Final = "its collation is not deterministic: it treats different texts as equal"
+_WHOLE: Final = frozenset({None, 6})
+
+
+def find(connection: sa.Connection) -> FoundDatabase:
+    """Read the catalogue; nothing is changed."""
+    rows = connection.execute(_TABLES).all()
+    visible = {row.relname: row for row in rows if row.visible}
+    hidden: defaultdict[str, int] = defaultdict(int)
+    for row in rows:
+        if not row.visible and row.nspname not in _OF_SUPABASE:
+            hidden[row.nspname] += 1
+    attributes = {(row.relname, row.attname): row for row in connection.execute(_ATTRIBUTES)}
+    schemas: dict[str, list[str]] = defaultdict(list)
+    for name, row in visible.items():
+        schemas[row.nspname].append(name)
+    tables = [
+        table
+        for schema, names in schemas.items()
+        for table in _tables(connection, schema, {name: visible[name] for name in names}, attributes, visible)
+    ]
+    return FoundDatabase(tuple(sorted(tables, key=lambda table: table.name)), dict(hidden))
+
+
+def _tables(
+    connection: sa.Connection,
+    schema: str,
+    rows: Mapping[str, Any],
+    attributes: Mapping[tuple[str, str], Any],
+    visible: Mapping[str, Any],
+) -> Iterable[FoundTable]:
+    inspector = sa.inspect(connection)
+    asked: dict[str, Any] = {"schema": schema, "filter_names": list(rows), "scope": ObjectScope.ANY}
+    asked["kind"] = ObjectKind.ANY
+    with catch_warnings():
+        # It warns of each type that it does not know.
+        simplefilter("ignore", sa.exc.SAWarning)
+        columns = inspector.get_multi_columns(**asked)
+    keys: Any = inspector.get_multi_pk_constraint(**asked)
+    references = inspector.get_multi_foreign_keys(**asked)
+    unique = inspector.get_multi_unique_constraints(**asked)
+    for name, row in rows.items():
+        place = (schema, name)
+        yield FoundTable(
+            name,
+            _KINDS[row.relkind],
+            tuple(_column(found, attributes[name, found["name"]]) for found in columns[place]),
+            tuple(keys.get(place, {}).get("constrained_columns", ())),
+            tuple(_reference(found, schema, visible) for found in references.get(place, ())),
+            {str(found["name"]): tuple(found["column_names"]) for found in unique.get(place, ())},
+            tuple(row.policies) if row.relrowsecurity else None,
+            tuple(row.triggers),
+        )
+
+
+def _column(found: Any, attribute: Any) -> FoundColumn:
+    kind = found["type"]
+    computed, identity = found.get("computed"), found.get("identity")
+    default = found.get("default")
+    serial = default is not None and default.startswith("nextval(")
+    form = type_source(kind)
+    return FoundColumn(
+        found["name"],
+        attribute.type,
+        () if form is None else (form,),
+        found["nullable"] and not getattr(kind, "not_null", False),
+        default if computed is None else None,
+        computed["sqltext"] if computed else None,
+        ("always" if identity["always"] else "by default") if identity else "by default" if serial else None,
+        _LOOSE_PROBLEM if attribute.loose else None,
+    )
+
+
+def _reference(found: Any, schema: str, visible: Mapping[str, Any]) -> Reference:
+    there, table = found["referred_schema"] or schema, found["referred_table"]
+    known = table in visible and visible[table].nspname == there
+    return Reference(
+        tuple(found["constrained_columns"]),
+        table if known else f"{there}.{table}",
+        tuple(found["referred_columns"]),
+        found["name"],
+        (found.get("options") or {}).get("ondelete"),
+    )
+
+
+def _text(kind: Any) -> str:
+    if kind.collation == "C":
+        return f"columns.text({kind.length or ''})"
+    return "sa.Text" if kind.length is None else f"sa.String({kind.length})"
+
+
+def _numeric(kind: Any) -> str:
+    return "sa.Numeric" if kind.precision is None else f"sa.Numeric({kind.precision}, {kind.scale or 0})"
+
+
+def _timestamp(kind: Any) -> str:
+    if kind.timezone and kind.precision in _WHOLE:
+        return "columns.timestamp()"
+    return f"postgresql.TIMESTAMP(timezone={kind.timezone}, precision={kind.precision})"
+
+
+def _time(kind: Any) -> str:
+    if not kind.timezone and kind.precision in _WHOLE:
+        return "sa.Time"
+    return f"postgresql.TIME(timezone={kind.timezone}, precision={kind.precision})"
+
+
+def _interval(kind: Any) -> str:
+    if kind.fields is None and kind.precision in _WHOLE:
+        return "sa.Interval"
+    return f"postgresql.INTERVAL(fields={kind.fields!r}, precision={kind.precision})"
+
+
+def _enum(kind: Any) -> str:
+    return f"sa.Enum({', '.join(map(literal, kind.enums))}, name={literal(kind.name)})"
+
+
+def _array(kind: Any) -> str | None:
+    item = type_source(kind.item_type)
+    return None if item is None else f"sa.ARRAY({item})"
+
+
+_FORMS: Final[Mapping[type, Callable[[Any], str | None]]] = {
+    sa.TEXT: _text,
+    sa.VARCHAR: _text,
+    sa.CHAR: lambda kind: f"sa.CHAR({kind.length or 1})",
+    sa.UUID: lambda _: "sa.Uuid",
+    sa.SMALLINT: lambda _: "sa.SmallInteger",
+    sa.INTEGER: lambda _: "sa.Integer",
+    sa.BIGINT: lambda _: "sa.BigInteger",
+    sa.DOUBLE_PRECISION: lambda _: "sa.Double",
+    sa.REAL: lambda _: "sa.REAL",
+    sa.BOOLEAN: lambda _: "sa.Boolean",
+    sa.NUMERIC: _numeric,
+    sa.DATE: lambda _: "sa.Date",
+    postgresql.TIME: _time,
+    postgresql.TIMESTAMP: _timestamp,
+    postgresql.INTERVAL: _interval,
+    postgresql.JSONB: lambda _: "columns.json()",
+    postgresql.JSON: lambda _: 'sa.JSON().with_variant(sa.Text(), "sqlite")',
+    postgresql.BYTEA: lambda _: "sa.LargeBinary",
+    postgresql.CITEXT: lambda _: "postgresql.CITEXT",
+    postgresql.ENUM: _enum,
+    postgresql.ARRAY: _array,
+    # The database checks what a domain demands; its values are those of the type below it.
+    postgresql.DOMAIN: lambda kind: type_source(kind.data_type),
+}
+"""By the exact class: a subclass may mean something else."""
+
+
+def type_source(kind: Any) -> str | None:
+    """The source of a declared type; None if there is none for it."""
+    form = _FORMS.get(type(kind))
+    return None if form is None else form(kind)
