@@ -26,6 +26,7 @@ from database.adapter.transactions import carry_out
 from database.changes.feed import MAX_PAGE
 from database.changes.feed import Changes
 from database.changes.feed import ReadChanges
+from database.changes.followed import require_followed
 from database.changes.subscription import Callback
 from database.changes.subscription import ErrorCallback
 from database.changes.subscription import LiveQuery
@@ -203,6 +204,7 @@ class DatabaseAdapter(Database):
         if not self.capabilities.changes:
             raise Unsupported("changes", backend=self.name)
         self.access.require_caller(current_context.get(), "subscribe")
+        require_followed(self, query.tables)
         return self._subscriptions.add(query, callback, on_error)
 
     def _read_feed(self, cursor: str | None, limit: int = MAX_PAGE) -> Changes:

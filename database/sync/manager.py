@@ -11,6 +11,7 @@ from typing import Literal
 from typing import Self
 
 from database.adapter.base import DatabaseAdapter
+from database.changes.followed import require_followed
 from database.core.errors import Conflict
 from database.core.errors import DataError
 from database.core.lifecycle import Worker
@@ -203,6 +204,8 @@ class SyncManager:
             error: DataError | None = None
             complete = False
             try:
+                for side in self.pair.sides:
+                    require_followed(side.adapter, self.tables)
                 complete = self._attempt(stopped)
                 self._note_recovery()
             except StoppedError:

@@ -86,7 +86,7 @@ def _check_interval(value: object) -> None:
 
 
 def _tables(first: DatabaseAdapter, second: DatabaseAdapter, wanted: object) -> tuple[str, ...]:
-    known = [table.name for table in first.schema if not table.internal]
+    known = [table.name for table in first.schema if not (table.internal or table.source.info.get("read_only"))]
     chosen = known if wanted is None else names(wanted)
     if isinstance(chosen, str) or not isinstance(chosen, Iterable) or not (chosen := list(chosen)):
         raise ValueError("must be a list of table names")

@@ -223,9 +223,8 @@ def _owner(table: sa.Table, *, owned: bool) -> str | None:
         return None
     column = table.columns.get(name) if isinstance(name, str) else None
     if column is None or not isinstance(column.type, sa.String | sa.Uuid):
-        raise ValueError(
-            f'table {table.name!r} needs info["owner"], the name of the text column, or Uuid column, with the owner\'s id'
-        )
+        what = "the name of the text column, or Uuid column, with the owner's id"
+        raise ValueError(f'table {table.name!r} needs info["owner"], {what}')
     return str(column.name)
 
 

@@ -6,14 +6,17 @@ import sys
 from collections.abc import Callable
 from collections.abc import Iterator
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import apsw
+import psycopg
 import pytest
 from click.testing import Result
 
+from api.operations import auto_migration
 from app import create_app
 from auth import AuthBridge
 from config.settings import load_settings
@@ -33,6 +36,17 @@ SCHEMAS = Path(__file__).parents[2] / "schemas"
 _EMPTY = "from database import columns\n\nmetadata = columns.table_metadata()\n"
 _APPLICATION = "def init_app(app):\n    pass\n"
 _numbers = count(1)
+_CATALOGUE = (
+    "select oid, relname, relkind, relfilenode, relacl, relrowsecurity, relforcerowsecurity from pg_class",
+    "select attrelid, attname, atttypid, attnotnull, atthasdef, attisdropped from pg_attribute",
+    *(
+        f"select * from {name}"
+        for name in (
+            "pg_policy", "pg_proc", "pg_trigger", "pg_constraint", "pg_namespace", "pg_default_acl", "pg_description",
+            "pg_depend", "pg_type", "pg_enum", "pg_db_role_setting",
+        )
+    ),
+)  # fmt: skip
 
 
 @dataclass
@@ -159,3 +173,17 @@ def rows(answer: Any) -> list[dict[str, Any]]:
     assert answer.status_code == 200, answer.text
     data: list[dict[str, Any]] = answer.json["data"]
     return data
+
+
+def fingerprint(database: PostgresDatabase) -> str:
+    """Everything that the catalogue says of definitions, grants, policies and triggers."""
+    with psycopg.connect(database.dsn) as connection:
+        found = [sorted(map(repr, connection.execute(text.encode()))) for text in _CATALOGUE]
+    return sha256(repr(found).encode()).hexdigest()
+
+
+def started(project: Project, **settings: object) -> Site:
+    """As `make run` would."""
+    site = project.site(**settings)
+    auto_migration.start(site.app)
+    return site

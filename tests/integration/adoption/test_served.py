@@ -1,0 +1,183 @@
+"""Adopted tables are served, under the policies that they have, and nothing is changed in their database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from database.core.context import as_application
+from tests.integration.adoption.conftest import MakeProject
+from tests.integration.adoption.conftest import caller
+from tests.integration.adoption.conftest import fingerprint
+from tests.integration.adoption.conftest import load
+from tests.integration.adoption.conftest import on_postgres
+from tests.integration.adoption.conftest import rows
+from tests.integration.adoption.conftest import sqlite_file
+from tests.integration.adoption.conftest import started
+from tests.integration.http.support import assert_problem
+from tests.servers.postgres import PostgresDatabase
+
+
+def _profile(database: PostgresDatabase, name: str) -> str:
+    subject = str(uuid4())
+    database.execute(f"insert into auth.users (id) values ('{subject}')")
+    database.execute(f"insert into profiles (id, username) values ('{subject}', '{name}')")
+    return subject
+
+
+@pytest.fixture
+def profiles(supabase: PostgresDatabase) -> PostgresDatabase:
+    load(supabase, "supabase_auth", "supabase_profiles")
+    return supabase
+
+
+def test_the_database_s_own_policies_decide(profiles: PostgresDatabase, project: MakeProject) -> None:
+    ada, bob = _profile(profiles, "ada"), _profile(profiles, "bob")
+    made = project(**on_postgres(profiles))
+    made.adopt("--read", "anyone", "--write", "user", "--delete", "user")
+    before = fingerprint(profiles)
+    site = started(made)
+    as_ada = caller(site, ada)
+    assert {row["username"] for row in rows(site.get("/api/profiles"))} == {"ada", "bob"}
+    changed = site.call("PATCH", f"/api/profiles/{ada}", {"full_name": "Ada L."}, as_ada)
+    assert (changed.status_code, changed.json["full_name"]) == (200, "Ada L.")
+    # The policy lets her see it, and not change it.
+    assert site.call("PATCH", f"/api/profiles/{bob}", {"full_name": "Bobby"}, as_ada).status_code == 404
+    assert site.call("POST", "/api/profiles", {"id": str(uuid4()), "username": "eve"}, as_ada).status_code == 403
+    # There is no policy for deletions.
+    assert site.call("DELETE", f"/api/profiles/{ada}", headers=as_ada).status_code == 404
+    # The check constraint of the database.
+    assert site.call("PATCH", f"/api/profiles/{ada}", {"username": "a"}, as_ada).status_code == 422
+    with as_application():
+        found = site.manager.table("profiles").select("username").order("username").execute().rows
+    assert found == [{"username": "ada"}, {"username": "bob"}]
+    site.close()
+    assert fingerprint(profiles) == before
+
+
+def test_a_table_is_closed_unless_it_is_opened(profiles: PostgresDatabase, project: MakeProject) -> None:
+    ada = _profile(profiles, "ada")
+    made = project(**on_postgres(profiles))
+    made.adopt()
+    site = started(made)
+    assert site.get("/api/profiles", caller(site, ada)).status_code == 404
+    site.close()
+
+
+def test_the_owner_may_be_a_uuid_that_is_the_key(profiles: PostgresDatabase, project: MakeProject) -> None:
+    ada, bob = _profile(profiles, "ada"), _profile(profiles, "bob")
+    made = project(**on_postgres(profiles))
+    made.adopt("--read", "owner", "--write", "owner", "--owner", "id")
+    site = started(made)
+    as_ada = caller(site, ada)
+    assert [row["id"] for row in rows(site.get("/api/profiles", as_ada))] == [ada]
+    assert site.get(f"/api/profiles/{bob}", as_ada).status_code == 404
+    assert site.get("/api/profiles").status_code == 401
+    site.close()
+
+
+def test_names_that_need_quotes(supabase: PostgresDatabase, project: MakeProject) -> None:
+    load(supabase, "awkward")
+    supabase.execute("grant all on all tables in schema public to authenticated")
+    made = project(**on_postgres(supabase))
+    made.adopt("--read", "anyone", "--write", "user", "--delete", "user")
+    site = started(made)
+    ada = caller(site, "ada")
+    row = {"id": "b", "Full Name": "Bob", "order": 3, "100%": "half", "it's": "his"}
+    created = site.post("/api/Odd%20Table", row, ada)
+    assert created.status_code == 201, created.text
+    assert {**row, "select": 7}.items() <= created.json.items()
+    assert created.headers["Location"] == "/api/Odd%20Table/b"
+    assert rows(site.get('/api/Odd%20Table?"order"=eq.3&select=id,Full Name'))[0] == {"id": "b", "Full Name": "Bob"}
+    assert [one["id"] for one in rows(site.get("/api/Odd%20Table?order=Full Name.desc&100%25=is.null"))] == ["a"]
+    default = site.post("/api/Odd%20Table", {"id": "c", "Full Name": "Cy"}, ada)
+    assert default.json["it's"] == 'it\'s "odd"; drop table x --'
+    site.close()
+
+
+def test_what_needs_our_own_tables_says_so(profiles: PostgresDatabase, project: MakeProject) -> None:
+    ada = _profile(profiles, "ada")
+    made = project(**on_postgres(profiles))
+    made.adopt("--read", "anyone", "--write", "user")
+    site = started(made)
+    ready = site.get("/readyz")
+    assert (ready.status_code, ready.json["status"]) == (200, "ready")
+    assert set(ready.json["features_off"]) == {"accounts", "sessions", "idempotency keys", "two-way sync"}
+    assert "flask db upgrade" in ready.json["features_off"]["accounts"]
+    assert site.get("/status").json["features_off"] == ready.json["features_off"]
+    account = {"email": "ada@example.org", "password": "correct horse battery staple"}
+    for answer in (
+        site.post("/auth/register", account),
+        site.post("/auth/login", account),
+        site.call("PATCH", f"/api/profiles/{ada}", {"website": "x"}, {**caller(site, ada), "Idempotency-Key": "k"}),
+    ):
+        assert "flask db upgrade" in assert_problem(answer, 503)["detail"]
+    assert rows(site.get("/api/profiles"))[0]["website"] is None
+    site.close()
+
+
+def test_the_upgrade_installs_our_own_tables_and_leaves_the_adopted_ones(
+    profiles: PostgresDatabase, project: MakeProject
+) -> None:
+    made = project(**on_postgres(profiles))
+    made.adopt("--read", "anyone", "--write", "user")
+    before = _of_table(profiles, "profiles")
+    assert made.run("upgrade").exit_code == 0
+    assert _of_table(profiles, "profiles") == before
+    assert made.run("check").output == "supabase: as declared\n"
+    revision = made.run("revision", "Nothing")
+    assert revision.exit_code == 0, revision.output
+    written = next((made.folder / "migrations" / "versions").glob("*.py")).read_text()
+    assert "profiles" not in written
+    site = started(made)
+    assert "features_off" not in site.get("/readyz").json
+    assert site.register("ada")
+    site.close()
+
+
+def _of_table(database: PostgresDatabase, name: str) -> list[str]:
+    """What the catalogue says of one table."""
+    asked = (
+        f"select relacl, relrowsecurity, obj_description(oid) from pg_class where oid = '{name}'::regclass",
+        f"select * from pg_policy where polrelid = '{name}'::regclass",
+        f"select * from pg_trigger where tgrelid = '{name}'::regclass and not tgisinternal",
+        f"select * from pg_constraint where conrelid = '{name}'::regclass",
+        f"select attname, atttypid, attnotnull from pg_attribute where attrelid = '{name}'::regclass",
+    )
+    with psycopg.connect(database.dsn) as connection:
+        return sorted(repr(row) for text in asked for row in connection.execute(text.encode()))
+
+
+def test_an_sqlite_file_of_another_program(tmp_path: Path, project: MakeProject) -> None:
+    path = sqlite_file(tmp_path / "shop.db", "chinook_sqlite")
+    before = path.read_bytes()
+    made = project(LOCAL_DB_PATH=path)
+    made.adopt("--read", "anyone", "--write", "anyone", "--delete", "anyone")
+    assert path.read_bytes() == before
+    site = started(made)
+    first, second = rows(site.get("/api/Shelf%20Place?order=id"))
+    assert (first["paid"], second["paid"]) == (12.5, 3)
+    assert '"paid":12.50' in site.get("/api/Shelf%20Place/a").text
+    assert (first["bought"], first["open"], first["julian"], second["unix"]) == (
+        "2024-02-29",
+        True,
+        2460370.5,
+        1709208001,
+    )
+    assert [row["id"] for row in rows(site.get("/api/Shelf%20Place?paid=eq.12.5"))] == ["a"]
+    assert [row["id"] for row in rows(site.get("/api/Shelf%20Place?paid=lt.3.01&order=paid"))] == ["b"]
+    site.call("PATCH", "/api/Shelf%20Place/b", {"paid": "0.30", "bought": "2024-03-01"}).get_data()
+    assert site.post("/api/Shelf%20Place", {"id": "c", "paid": 1234567.89}).status_code == 201
+    assert site.get("/api/Artist").status_code == 200 or "Artist" not in made.file.read_text()
+    with as_application():
+        stored = site.manager.execute_query(
+            'select id, typeof(paid) as type, paid = 0.3 as same, "Full Name" as name from "Shelf Place" order by id'
+        )
+    assert [row["type"] for row in stored] == ["real", "real", "real"]
+    assert (stored[1]["same"], stored[2]["name"]) == (1, "unnamed")
+    assert site.get("/api/diary/x").json == {"id": "x", "entry": "rain"}
+    assert site.call("DELETE", "/api/diary/x").status_code in {401, 403, 404}
+    site.close()
