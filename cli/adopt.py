@@ -14,11 +14,7 @@ from database import ConnectionManager
 from database import DatabaseAdapter
 from database import DataError
 from database import current_database
-from database.schema.adoption import adopting
-from database.schema.adoption.report import report
-from database.schema.adoption.writing import GivenAccess
-from database.schema.adoption.writing import difference
-from database.schema.adoption.writing import module
+from database.schema import adoption
 from database.schema.sqlalchemy_engine import has_engine
 
 MODULE = "adopted"
@@ -72,17 +68,17 @@ def adopt(
     manager = current_database()
     adapter = _chosen(manager, database)
     path = _path(manager)
-    access = GivenAccess({action: _rule(given) for action, given in rules.items() if given}, owner)
+    access = adoption.writing.GivenAccess({action: _rule(given) for action, given in rules.items() if given}, owner)
     try:
-        found = adopting.find(adapter)
-        judged = adopting.judged(found, manager.schema.metadata, keys, tables)
-        source = module(judged, access, _present(manager, path))
+        found = adoption.adopting.find(adapter)
+        judged = adoption.adopting.judged(found, manager.schema.metadata, keys, tables)
+        source = adoption.writing.module(judged, access, _present(manager, path))
     except (DataError, ValueError) as error:
         raise click.ClickException(f"{adapter.name}: {error}") from error
     if dry_run:
         click.echo(source)
         return
-    for line in report(judged, found.hidden):
+    for line in adoption.report.report(judged, found.hidden):
         click.echo(line)
     if not any(one.declared for one in judged):
         click.echo("No table can be declared; nothing was written.")
@@ -133,7 +129,7 @@ def _write(path: Path, source: str, *, overwrite: bool) -> None:
         click.echo(f"{shown} is as the database is.")
         return
     if before is not None and not overwrite:
-        click.echo(difference(before, source, shown))
+        click.echo(adoption.writing.difference(before, source, shown))
         raise click.ClickException(f"{shown} differs and was not written; edit it, or use --overwrite.")
     path.write_text(source, encoding="utf-8")
     click.echo(f"Wrote {shown}; review its access rules.")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
-from typing import Protocol
 
 import click
 from flask.cli import AppGroup
@@ -13,12 +11,7 @@ from cli.databases import run_on_each
 from cli.dry_run import HELP
 from cli.dry_run import dry
 from database import DatabaseAdapter
-from database.schema.adoption import installing
-
-
-class _Act(Protocol):
-    def __call__(self, adapter: DatabaseAdapter, names: Sequence[str]) -> list[str]: ...
-
+from database.schema import adoption
 
 install = AppGroup(
     "install",
@@ -26,13 +19,19 @@ install = AppGroup(
 )
 
 
-def _command(name: str, act: _Act, what: str) -> None:
-    @install.command(name, help=act.__doc__)
+def _command(name: str, what: str, text: str) -> None:
+    """Add a command.
+
+    :param what: what it has done, before the names of the tables.
+    :param text: its help.
+    """
+
+    @install.command(name, help=text)
     @click.argument("tables", nargs=-1)
     @click.option("--database", help="A name of DB_ADAPTER_ORDER; by default all databases.")
     @click.option("--dry-run", is_flag=True, help=HELP)
     def command(tables: tuple[str, ...], database: str | None, dry_run: bool) -> None:
-        doing = partial(act, names=tables)
+        doing = partial(adoption.installing.ACTIONS[name], names=tables)
 
         def told(adapter: DatabaseAdapter) -> bool:
             done = doing(adapter)
@@ -42,7 +41,24 @@ def _command(name: str, act: _Act, what: str) -> None:
         run_on_each(dry(doing) if dry_run else told, only=database)
 
 
-_command("tables", installing.install_tables, "created")
-_command("changes", installing.install_changes, "the change log has the changes of")
-_command("policies", installing.install_policies, "made policies for")
-_command("remove-changes", installing.remove_changes, "the change log no longer has the changes of")
+_command(
+    "tables",
+    "created",
+    "Create the adopted TABLES, by default all, in a database that lacks them, such as the second one of a sync.",
+)
+_command(
+    "changes",
+    "the change log has the changes of",
+    "Log the changes of the adopted TABLES, by default all, by triggers: for subscriptions and two-way sync.",
+)
+_command(
+    "policies",
+    "made policies for",
+    "Enable row level security for the adopted TABLES, by default all that have access rules and no policies, and make"
+    " policies of their access rules.",
+)
+_command(
+    "remove-changes",
+    "the change log no longer has the changes of",
+    "Drop the triggers that `flask db install changes` has made for the adopted TABLES, by default all.",
+)

@@ -103,8 +103,7 @@ class AutoMigration:
         del self._waiting[name]
         if kept:
             logger.warning("%s: its migrations are not applied, because %s. To apply them, %s", name, kept, REMEDY)
-            for feature, reason in features_off(adapter).items():
-                logger.warning("%s: %s: off, because %s", name, feature, reason)
+            logger.warning("%s: off until then: %s", name, ", ".join(features_off(adapter)) or "nothing")
         if applied:
             logger.info("%s: applied %s", name, ", ".join(applied))
         for line in advice(lacking, adopted(adapter)):

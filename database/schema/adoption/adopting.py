@@ -14,8 +14,7 @@ from database import internal_tables
 from database.adapter.base import DatabaseAdapter
 from database.core.errors import NotFound
 from database.core.errors import Unsupported
-from database.schema.adoption import postgres
-from database.schema.adoption import sqlite
+from database.schema import adoption
 from database.schema.adoption.found import FoundDatabase
 from database.schema.adoption.found import FoundTable
 from database.schema.adoption.judged import Judged
@@ -43,9 +42,9 @@ def find(adapter: DatabaseAdapter) -> FoundDatabase:
         raise NotFound(f"the SQLite file of {adapter.name} does not exist; set LOCAL_DB_PATH to the file to adopt")
     if adapter.sql_dialect == "sqlite":
         # Not through the adapter, which switches a file to write-ahead logging.
-        return sqlite.find(Path(adapter.describe()["path"]))
+        return adoption.sqlite.find(Path(adapter.describe()["path"]))
     with connected(adapter, writes=False) as connection:
-        return postgres.find(connection)
+        return adoption.postgres.find(connection)
 
 
 def judged(

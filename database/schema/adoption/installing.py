@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -19,9 +20,9 @@ from database.schema.sqlalchemy_engine import connected
 
 
 def install_tables(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:
-    """Create the adopted TABLES, by default all, in a database that lacks them.
+    """Create the adopted tables that a database lacks; returns their names, as the others do.
 
-    Use it for a second database, such as the copy of two-way sync.
+    :param names: the adopted tables, by default all.
     """
     tables = [table for table in _adopted(adapter, names) if not table.info.get("read_only")]
     with connected(adapter, writes=True) as connection:
@@ -33,7 +34,7 @@ def install_tables(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[
 
 
 def install_changes(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:
-    """Log the changes of the adopted TABLES, by default all, with triggers: for subscriptions and two-way sync."""
+    """Make the change log, and the triggers of adopted tables."""
     with connected(adapter, writes=True) as connection:
         there = set(sa.inspect(connection).get_table_names())
         tables = [table for table in _adopted(adapter, names) if table.name in there]
@@ -45,7 +46,7 @@ def install_changes(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list
 
 
 def remove_changes(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:
-    """Drop the triggers that `flask db install changes` has made for the adopted TABLES, by default all."""
+    """Drop these triggers."""
     with connected(adapter, writes=True) as connection:
         present = capture.asked(connection, _adopted(adapter, names))
         rest = [table for table in capture.asked(connection, _adopted(adapter)) if table not in present]
@@ -56,9 +57,9 @@ def remove_changes(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[
 
 
 def install_policies(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:
-    """Turn on row level security for the adopted TABLES, and make policies of their access rules.
+    """Enable row level security, and make policies of the access rules, for adopted tables without policies.
 
-    A table that has policies of its own keeps them, and gets none.
+    :raises InvalidQuery: for a named table that has policies, or has no access rules.
     """
     with connected(adapter, writes=True) as connection:
         if not row_security.has_roles(connection):
@@ -91,3 +92,12 @@ def _adopted(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[sa.Tab
     if unknown := [name for name in names if name not in tables]:
         raise NotFound(f"{unknown[0]!r} is not an adopted table; they are {', '.join(sorted(tables)) or 'none'}")
     return [tables[name] for name in names or tables]
+
+
+ACTIONS: Final = {
+    "tables": install_tables,
+    "changes": install_changes,
+    "policies": install_policies,
+    "remove-changes": remove_changes,
+}
+"""By the names of the commands."""

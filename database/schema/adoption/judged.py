@@ -33,7 +33,7 @@ Status = Literal["usable", "read-only", "left out"]
 NAMES: Final = {"sa": sa, "columns": columns, "postgresql": postgresql, "Decimal": Decimal}
 """What the source of a declaration may use."""
 
-_REFUSAL: Final = re.compile(r"column \S.*? has the type (\w+): (.*)", re.DOTALL)
+_REFUSAL: Final = re.compile(r"column \S.*? has the type (\w+): (?:which )?(.*?)(?:; use one of .*)?", re.DOTALL)
 _NUMBER: Final = re.compile(r"\(?'?(-?\d{1,18}(?:\.\d{1,18})?)'?\)?(?:::numeric(?:\(\d+,\d+\))?)?")
 _VERSIONS: Final = ("sa.SmallInteger", "sa.Integer", "sa.BigInteger")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable
 from collections.abc import Iterable
@@ -37,8 +38,8 @@ where relkind in ('r', 'p', 'v', 'm', 'f') and not relispartition
 """)
 _ATTRIBUTES: Final = sa.text(
     "select relname, attname, format_type(atttypid, atttypmod) as type,"
-    " coalesce(not collisdeterministic, false) as loose"
-    " from pg_attribute join pg_class on pg_class.oid = attrelid"
+    " coalesce(not collisdeterministic, false) as loose, format_type(typbasetype, typtypmod) as base"
+    " from pg_attribute join pg_class on pg_class.oid = attrelid join pg_type on pg_type.oid = atttypid"
     " left join pg_collation on pg_collation.oid = attcollation"
     " where attnum > 0 and not attisdropped and relkind in ('r', 'p', 'v', 'm', 'f')"
     " and pg_table_is_visible(pg_class.oid)"
@@ -55,6 +56,7 @@ _KINDS: Final = {
     "f": "foreign table",
 }
 _LOOSE_PROBLEM: Final = "its collation is not deterministic: it treats different texts as equal"
+_OPTIONS: Final = re.compile(r"\((\d+)(?:,(\d+))?\)")
 _WHOLE: Final = frozenset({None, 6})
 
 
@@ -114,7 +116,7 @@ def _column(found: Any, attribute: Any) -> FoundColumn:
     computed, identity = found.get("computed"), found.get("identity")
     default = found.get("default")
     serial = default is not None and default.startswith("nextval(")
-    form = type_source(kind)
+    form = _domain_source(kind, attribute.base) if isinstance(kind, postgresql.DOMAIN) else type_source(kind)
     return FoundColumn(
         found["name"],
         attribute.type,
@@ -135,7 +137,7 @@ def _reference(found: Any, schema: str, visible: Mapping[str, Any]) -> Reference
         table if known else f"{there}.{table}",
         tuple(found["referred_columns"]),
         found["name"],
-        (found.get("options") or {}).get("ondelete"),
+        action if (action := (found.get("options") or {}).get("ondelete")) in {"CASCADE", "SET NULL"} else None,
     )
 
 
@@ -198,10 +200,21 @@ _FORMS: Final[Mapping[type, Callable[[Any], str | None]]] = {
     postgresql.CITEXT: lambda _: "postgresql.CITEXT",
     postgresql.ENUM: _enum,
     postgresql.ARRAY: _array,
-    # The database checks what a domain demands; its values are those of the type below it.
-    postgresql.DOMAIN: lambda kind: type_source(kind.data_type),
 }
 """By the exact class: a subclass may mean something else."""
+
+
+def _domain_source(kind: Any, base: str) -> str | None:
+    """The source for a domain: the database checks what it demands, and its values are those of the type below it.
+
+    :param base: that type as the database writes it, with its digits and length, which SQLAlchemy leaves out.
+    """
+    options = _OPTIONS.search(base)
+    if options and isinstance(kind.data_type, sa.NUMERIC):
+        return f"sa.Numeric({options[1]}, {options[2] or 0})"
+    if options and isinstance(kind.data_type, sa.VARCHAR):
+        return f"sa.String({options[1]})"
+    return type_source(kind.data_type)
 
 
 def type_source(kind: Any) -> str | None:

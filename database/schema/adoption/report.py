@@ -49,7 +49,8 @@ def _remarks(judged: Judged, tables: Sequence[Judged]) -> Iterator[str]:
             yield f"the foreign key ({columns}) to {one.table} {why}"
     policies = judged.table.policies
     if policies is not None:
-        yield f"row level security is on: its {len(policies)} policies stay in force"
+        number = f"{len(policies)} {'policy stays' if len(policies) == 1 else 'policies stay'} in force"
+        yield f"row level security is on: its {number}" if policies else "row level security is on, without policies"
     if judged.table.triggers:
         yield f"its triggers stay in force: {', '.join(judged.table.triggers)}"
     if "version" in judged.columns:

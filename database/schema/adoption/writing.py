@@ -31,6 +31,8 @@ closed to callers. Another `flask db adopt` shows what it would change, and chan
 from __future__ import annotations
 '''
 
+_LONGEST_LINE = 120
+
 
 @dataclass(frozen=True, slots=True)
 class GivenAccess:
@@ -70,7 +72,9 @@ def module(tables: Sequence[Judged], access: GivenAccess, kept: Mapping[str, Map
     if "postgresql." in body:
         imports.append("from sqlalchemy.dialects import postgresql")
     head = [*imports, "", "from database import columns", "", "metadata = columns.table_metadata()", "", "# fmt: off"]
-    source = f"{_HEAD}\n" + "\n".join(head) + f"\n# ruff: noqa: E501\n\n{body}\n"
+    if any(len(line) > _LONGEST_LINE for line in body.splitlines()):
+        head.append("# ruff: noqa: E501")
+    source = f"{_HEAD}\n" + "\n".join(head) + f"\n\n{body}\n"
     check(source)
     return source
 

@@ -269,14 +269,31 @@ def _released(connection: sa.Connection, adapter: DatabaseAdapter, recorded: Ite
 
 
 def _adopt(connection: sa.Connection, adapter: DatabaseAdapter, recorded: list[str]) -> list[str]:
-    """Record the application's migrations whose tables exist already; returns the recorded revisions."""
+    """Record the application's migrations whose tables exist already; returns the recorded revisions.
+
+    That are those whose tables Isthmus's own migrations have created, or all, if a database has the declared tables
+    without any migration of the application.
+    """
     there = set(sa.inspect(connection).get_table_names())
     adopted = [script for script in _history(adapter).adoptable(recorded) if there & tables_made([script])]
+    if not adopted and _are_as_declared(connection, adapter, recorded, there):
+        adopted = list(_history(adapter).application)
     if not adopted:
         return recorded
     both = [*recorded, adopted[-1].revision]
     command.stamp(_config(connection, adapter), both, purge=True)
     return both
+
+
+def _are_as_declared(
+    connection: sa.Connection, adapter: DatabaseAdapter, recorded: Iterable[str], there: set[str]
+) -> bool:
+    """Whether all tables of the application's migrations exist as they are declared, and none of these has run."""
+    scripts = _history(adapter).application
+    made = tables_made(scripts)
+    if not made or not made <= there or not {script.revision for script in scripts}.isdisjoint(recorded):
+        return False
+    return not comparison.differences(connection, bare(adapter).schema.metadata)
 
 
 def _config(connection: sa.Connection, adapter: DatabaseAdapter) -> Config:

@@ -7,6 +7,7 @@ from queue import Queue
 
 import psycopg
 import pytest
+import sqlalchemy as sa
 
 from database.core.context import as_application
 from database.core.errors import SchemaMismatch
@@ -114,6 +115,30 @@ def test_an_adopted_table_is_created_in_another_database(letters: Project, tmp_p
     assert done.output == "supabase: nothing to install\nlocal: created Odd Cases, letters\n"
     unknown = letters.run("install", "tables", "nothing")
     assert "'nothing' is not an adopted table; they are Odd Cases, letters" in unknown.stderr
+
+
+def test_declared_tables_that_exist_are_recorded_and_not_created_again(tmp_path: Path, project: MakeProject) -> None:
+    made = project(LOCAL_DB_PATH=tmp_path / "first.db")
+    made.declare(
+        "import sqlalchemy as sa\nfrom database import columns\n\nmetadata = columns.table_metadata()\n"
+        'sa.Table("orders", metadata, *columns.record_columns(), sa.Column("item", columns.text()))\n'
+    )
+    assert made.run("revision", "Orders").exit_code == 0
+    there = tmp_path / "there.db"
+    made.settings["LOCAL_DB_PATH"] = there
+    engine = sa.create_engine(f"sqlite:///{there}", poolclass=sa.NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "create table orders (id varchar(255) not null, created_at text not null, updated_at text not null,"
+            " version bigint not null, item varchar, constraint pk_orders primary key (id))"
+        )
+        connection.exec_driver_sql("insert into orders values ('a', '', '', 1, 'Tea')")
+    done = made.run("upgrade")
+    assert done.exit_code == 0, done.output
+    assert made.run("check").output == "local: as declared\n"
+    with engine.connect() as connection:
+        assert connection.exec_driver_sql("select item from orders").all() == [("Tea",)]
+    engine.dispose()
 
 
 def _triggers(database: PostgresDatabase) -> set[str]:

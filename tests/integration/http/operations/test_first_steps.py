@@ -86,14 +86,49 @@ def test_readiness_is_reached_without_another_request() -> None:
 
 
 def test_a_refusal_to_migrate_stops_no_request(caplog: pytest.LogCaptureFixture) -> None:
-    site = Site(create_app(load_settings(None)))
+    site = Site(create_app(load_settings(None, DB_AUTO_MIGRATE=True)))
     with as_application():
         site.manager.execute_query("create table notes (id text primary key)")
     assert_problem(site.get("/api/molecules"), 503)
     assert "creates table notes" in caplog.text
     with pytest.raises(TableInTheWay):
-        auto_migration.start(Site(create_app(load_settings(None))).app)
+        auto_migration.start(Site(create_app(load_settings(None, DB_AUTO_MIGRATE=True))).app)
     site.close()
+
+
+def test_a_database_that_others_made_is_migrated_by_a_command_only(
+    postgres_database: PostgresDatabase, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    postgres_database.execute("create table letters (id text primary key)")
+    site = Site(create_app(load_settings(None, **supabase_settings(postgres_database))))
+    auto_migration.start(site.app)
+    assert "supabase: its migrations are not applied, because others made its tables" in caplog.text
+    assert "supabase: off until then: accounts, sessions, idempotency keys, two-way sync" in caplog.text
+    supabase, local = site.manager.adapters.values()
+    assert (runner.current(supabase), bool(runner.current(local))) == ([], True)
+    site.close()
+    done = site.app.test_cli_runner().invoke(args=["db", "upgrade"])
+    assert done.exit_code == 0, done.output
+    again = Site(create_app(load_settings(None, **supabase_settings(postgres_database))))
+    caplog.clear()
+    auto_migration.start(again.app)
+    assert again.register()
+    assert "not applied" not in caplog.text
+    again.close()
+
+
+def test_production_migrates_postgresql_by_a_command_only(
+    postgres_database: PostgresDatabase, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = {**supabase_settings(postgres_database), "ENVIRONMENT": "production"}
+    settings |= {"JWT_SECRET": "k7Jx0Qm2Vt9Lw4Rz8Bn6Hc1Df5Gs3Pa0Ye", "SUPABASE_DB_SSLMODE": "prefer"}
+    for asked, wanted in ({}, False), ({"DB_AUTO_MIGRATE": "true"}, True):
+        site = Site(create_app(load_settings(None, **settings, **asked)))
+        auto_migration.start(site.app)
+        supabase, local = site.manager.adapters.values()
+        assert (bool(runner.current(supabase)), bool(runner.current(local))) == (wanted, True)
+        site.close()
+    assert "supabase: its migrations are not applied, because this is production" in caplog.text
 
 
 @pytest.fixture(params=["sqlite", "supabase"])
