@@ -94,6 +94,10 @@ class NumberDecimals(Decimals):
 
     storage = FLOAT
 
+    def __init__(self, precision: int, scale: int) -> None:
+        super().__init__(precision, scale)
+        self.scaled = False
+
     def store(self, value: Decimal) -> float:
         return float(value)
 
