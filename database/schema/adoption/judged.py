@@ -162,9 +162,15 @@ def _problem(column: FoundColumn) -> str:
 
 def _candidates(column: FoundColumn, *, key: bool) -> Iterator[str]:
     """The sources of a column, the best one first."""
-    for form in column.forms:
+    numbered = key and column.identity is not None
+    for form in (_numbered(form) if numbered else form for form in column.forms):
         for options in _defaults(column, key=key):
             yield column_source(column, form, *options, *(["primary_key=True"] if key else []))
+
+
+def _numbered(form: str) -> str:
+    """The form of a key that the database numbers: SQLite, should it get a copy, numbers only its own INTEGER."""
+    return f'{form}().with_variant(sa.Integer, "sqlite")' if form in {"sa.BigInteger", "sa.SmallInteger"} else form
 
 
 def _defaults(column: FoundColumn, *, key: bool) -> Iterator[tuple[str, ...]]:
