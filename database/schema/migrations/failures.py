@@ -56,9 +56,9 @@ def _explanation(adapter: DatabaseAdapter, error: sa.exc.DBAPIError, step: str |
         return TableInTheWay(
             f"migration {step} creates table {made[1]}, which already exists but was not created by a migration of this"
             " application; nothing was changed. If the table belongs to another program, rename or remove the declared"
-            f" table in config/tables.py and in migration {step}. If it is the declared table, with everything that"
-            f" migration {step} creates, run `flask db upgrade` with the revision before it, then `flask db stamp"
-            f" {step}`, then `flask db upgrade`",
+            f" table in config/tables.py and in migration {step}; to serve it as it is, remove it there and run"
+            f" `flask db adopt`. If it is the declared table, with everything that migration {step} creates, run"
+            f" `flask db upgrade` with the revision before it, then `flask db stamp {step}`, then `flask db upgrade`",
             backend=adapter.name,
         )
     reason = ours.message.replace("_alembic_tmp_", "")
