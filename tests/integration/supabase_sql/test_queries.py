@@ -140,7 +140,8 @@ def _range(memory: MemoryAdapter, query: Select) -> Wire:
 def _grouped(query: Select) -> dict[str, Any]:
     keys = {key.column for key in query.order}
     order = (*query.order, *[Order(name) for name in query.group if name not in keys])
-    asked = ENCODER.select(checked_select(THINGS, Select("things", where=query.where, order=order)))
+    held = checked_select(THINGS, Select("things", where=query.where)).where
+    asked = ENCODER.select(Select("things", where=held, order=order))
     rest = {"group": list(query.group), "limit": query.limit, "offset": query.offset, "count": query.count}
     return {**asked, **rest}
 
