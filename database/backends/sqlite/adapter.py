@@ -16,6 +16,7 @@ from database.adapter.transactions import Session
 from database.backends.sqlite import changes
 from database.backends.sqlite.connection import SQLiteConnection
 from database.backends.sqlite.dialect import DIALECT
+from database.backends.sqlite.scaled import scaled_columns
 from database.changes.feed import ReadChanges
 from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
@@ -65,6 +66,7 @@ class SQLiteBackend(Backend):
         self._writing = threading.Lock()
         self._is_open = False
         self._operations = SqlOperations(self.schema, DIALECT)
+        self._scaled = scaled_columns(self.schema)
 
     def execute(self, operation: Operation, context: Context) -> Result:
         if type(operation) is Ping:
@@ -102,7 +104,7 @@ class SQLiteBackend(Backend):
                 self._path.touch(mode=0o600)
         except OSError as error:
             raise ConnectFailed(f"cannot create the database file {self._path}; check path and permissions") from error
-        self._free.append(SQLiteConnection(self._path, self._synchronous, self.watchdog))
+        self._free.append(SQLiteConnection(self._path, self._synchronous, self.watchdog, self._scaled))
         self._is_open = True
 
     def close(self) -> None:
@@ -163,7 +165,7 @@ class SQLiteBackend(Backend):
         # Connecting to a missing file would create an empty one.
         if self._gone or not self._path.exists():
             raise self._mark_lost()
-        return SQLiteConnection(self._path, self._synchronous, self.watchdog)
+        return SQLiteConnection(self._path, self._synchronous, self.watchdog, self._scaled)
 
     def _require_in_place(self, connection: SQLiteConnection) -> None:
         if self._gone or connection.has_moved():

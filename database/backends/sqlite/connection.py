@@ -23,6 +23,7 @@ import apsw
 from database.backends.sqlite.errors import MAX_LENGTH
 from database.backends.sqlite.errors import translated
 from database.backends.sqlite.functions import SqlFunctions
+from database.backends.sqlite.scaled import ScaledColumns
 from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.errors import ConstraintViolated
@@ -74,10 +75,13 @@ class SQLiteConnection:
     :param synchronous: with ``full`` every commit survives a power failure, with ``normal`` only a crash of the
         process; ``normal`` is several times faster.
     :param watchdog: stops statements at their deadline.
+    :param scaled: the columns that are stored as scaled integers.
     :raises DataError: if the file cannot be opened.
     """
 
-    def __init__(self, path: Path, synchronous: str, watchdog: Watchdog) -> None:
+    def __init__(
+        self, path: Path, synchronous: str, watchdog: Watchdog, scaled: frozenset[Origin] = frozenset()
+    ) -> None:
         self._watchdog = watchdog
         self._functions = SqlFunctions()
         self._steps = self._functions.steps
@@ -95,6 +99,7 @@ class SQLiteConnection:
             self._set_up(synchronous)
         except apsw.Error as error:
             raise translated(error) from error
+        self._scaled = ScaledColumns(self._db, scaled) if scaled else None
         # All statements whose rows are fetched at once share a cursor: a new one would cost a tenth of a read.
         self._execute = self._db.cursor().execute
 
@@ -186,7 +191,7 @@ class SQLiteConnection:
     def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:
         names: tuple[str, ...] | None = None
         origins: tuple[Origin | None, ...] = ()
-        reads = False
+        reads, scaled = False, self._scaled
 
         def trace(cursor: apsw.Cursor, first: str, _bindings: Any) -> bool:
             nonlocal names, origins, reads
@@ -199,13 +204,17 @@ class SQLiteConnection:
                 names, reads = tuple([column[0] for column in found]), cursor.is_readonly
                 require_distinct(names)
                 origins = tuple([column[3:] if column[2] == "main" and column[3] else None for column in found])
+                if scaled is not None:
+                    scaled.check(text, origins)
             return True
 
         def run(text: str, values: Values) -> list[tuple[Any, ...]]:
             cursor = self._db.cursor()
             cursor.exec_trace = trace
+            if scaled is not None:
+                scaled.begin()
             try:
-                found = cursor.execute(text, values, can_cache=len(text) <= _LONGEST_CACHED)
+                found = cursor.execute(text, values, can_cache=scaled is None and len(text) <= _LONGEST_CACHED)
                 return within_limits(found) if limited else found.fetchall()
             except apsw.ExecTraceAbort as error:
                 raise several_statements() from error

@@ -39,6 +39,7 @@ class Decimals(Ranged):
     def __init__(self, precision: int, scale: int) -> None:
         self._whole = precision - scale
         self._scale = scale
+        self.scaled = scale > 0
         self._unit = Decimal(1).scaleb(-scale, _EXACT)
         self.highest = Decimal(10**precision - 1).scaleb(-scale, _EXACT)
         self.lowest = -self.highest
