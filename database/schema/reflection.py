@@ -41,10 +41,11 @@ _PORTABLE: Final = {
     sa.DATE,
     postgresql.TIME,
     postgresql.TIMESTAMP,
+    postgresql.ENUM,
     postgresql.JSON,
     postgresql.JSONB,
 }
-"""Exact types, without subclasses: one of text may be an enumeration, blank-padded or case-insensitive."""
+"""Exact types, without subclasses: one of text may be blank-padded or case-insensitive."""
 
 _ID_TYPES: Final = (sa.TEXT, sa.VARCHAR, sa.UUID)
 _INTEGERS: Final = (sa.SMALLINT, sa.INTEGER, sa.BIGINT)

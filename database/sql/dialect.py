@@ -39,6 +39,7 @@ class SqlDialect:
     :ivar variant: the key in ``operators`` for an operator, if its best SQL depends on the operand.
     :ivar explicit_collation: the collation to add to comparisons of text columns that do not declare it.
     :ivar default_keyword: whether an update may set a column to ``DEFAULT``.
+    :ivar has_enums: whether an enumeration is a type of its own, with another order than its labels.
     :ivar style: the driver's placeholder in SQL text.
     :ivar parameters: converts the values of these placeholders to the driver's.
     :ivar native: decodes the driver's values, for the kinds with a ``storage`` that the database has a type for.
@@ -60,6 +61,7 @@ class SqlDialect:
     explicit_collation: str | None = None
     native: Mapping[type[Kind], Callable[[Any], Any]] = field(default_factory=dict)
     default_keyword: bool = False
+    has_enums: bool = False
 
     def encoder(self, kind: Kind) -> Callable[[Any], Any] | None:
         """What makes a checked value what the driver binds; None if it is already."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,15 @@ from database.core.tables.schema import Schema
 from database.schema.migrations.capture import install as capture
 
 metadata = sa.MetaData()
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "Blue"
+
+
+# In another order than by code point.
+MOODS = ("low", "high", "Zen", "élan", "", "it's")
 
 things = sa.Table(
     "things",
@@ -37,6 +47,8 @@ things = sa.Table(
     sa.Column("day", sa.Date),
     sa.Column("opens", sa.Time),
     sa.Column("token", sa.Uuid(as_uuid=False)),
+    sa.Column("mood", sa.Enum(*MOODS, name="things_mood")),
+    sa.Column("colour", sa.Enum(Colour, native_enum=False, values_callable=lambda them: [one.value for one in them])),
     info={"access": PUBLIC_READ},
 )
 

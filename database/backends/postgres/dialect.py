@@ -34,6 +34,7 @@ from database.core.tables.calendar import Date
 from database.core.tables.calendar import Time
 from database.core.tables.decimals import Decimals
 from database.core.tables.decimals import finite_decimal
+from database.core.tables.enums import is_native_enum
 from database.core.tables.values import FLOAT
 from database.core.tables.values import JSON
 from database.core.tables.values import TEXT
@@ -204,7 +205,7 @@ def _ascii(operand: Any) -> Any:
 
 
 def _member(column: Any, param: Callable[[Any], Any]) -> Any:
-    textual = isinstance(column.type, sa.String)
+    textual = isinstance(column.type, sa.String) and not is_native_enum(column.type)
     # Not the column's own text type, because a cast to varchar(n) would truncate the values.
     return column == sa.any_(param(postgresql.ARRAY(sa.Text() if textual else column.type)))
 
@@ -233,4 +234,5 @@ DIALECT = SqlDialect(
     explicit_collation="C",
     native={Decimals: finite_decimal, Date: exactly(date), Time: exactly(time)},
     default_keyword=True,
+    has_enums=True,
 )

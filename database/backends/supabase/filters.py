@@ -26,6 +26,7 @@ from database.core.query.filters import Where
 from database.core.query.filters import conditions
 from database.core.query.patterns import rewritten
 from database.core.tables.decimals import Decimals
+from database.core.tables.enums import is_native_enum
 from database.core.tables.schema import TableSchema
 from database.core.tables.values import JSON
 from database.core.tables.values import TEXT
@@ -119,7 +120,7 @@ def _condition_fits(table: TableSchema, condition: Where) -> bool:
     if table.columns[condition.column].kind is JSON:
         return False
     if operator in _TEXTUAL:
-        return _plain(_regular_expression(operator, value)) and not _is_uuid(table, condition.column)
+        return _plain(_regular_expression(operator, value)) and _is_text(table, condition.column)
     if operator in _ORDERING and not _by_code_point(table, condition.column):
         return False
     return all(map(_plain, value if operator == "in" else (value,)))
@@ -136,10 +137,15 @@ def _sorts(table: TableSchema, name: str) -> bool:
 
 def _by_code_point(table: TableSchema, name: str) -> bool:
     """Whether the database compares the column by code point by default."""
-    if table.columns[name].kind is not TEXT or _is_uuid(table, name):
+    declared = table.source.c[name].type
+    if table.columns[name].kind is not TEXT or isinstance(declared, sa.Uuid):
         return True
-    return getattr(table.source.c[name].type.dialect_impl(_POSTGRESQL), "collation", None) == "C"
+    if is_native_enum(declared):
+        return False
+    return getattr(declared.dialect_impl(_POSTGRESQL), "collation", None) == "C"
 
 
-def _is_uuid(table: TableSchema, name: str) -> bool:
-    return isinstance(table.source.c[name].type, sa.Uuid)
+def _is_text(table: TableSchema, name: str) -> bool:
+    """Whether it is text in the database, too."""
+    declared = table.source.c[name].type
+    return not (isinstance(declared, sa.Uuid) or is_native_enum(declared))

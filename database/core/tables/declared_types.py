@@ -11,6 +11,7 @@ from database.core.tables.calendar import DATE
 from database.core.tables.calendar import TIME
 from database.core.tables.decimals import MAX_PRECISION
 from database.core.tables.decimals import decimals
+from database.core.tables.enums import enums
 from database.core.tables.ranges import MIDDLE_INTEGER
 from database.core.tables.ranges import SMALL_INTEGER
 from database.core.tables.uuids import UUIDS
@@ -41,16 +42,16 @@ _KINDS: Final = {
     **dict.fromkeys(["date", "DATE"], DATE),
     **dict.fromkeys(["time", "TIME"], TIME),
 }
+_ENUMS: Final = frozenset({"enum", "ENUM"})
 _DECIMALS: Final = frozenset({"numeric", "NUMERIC", "DECIMAL"})
 _PORTABLE: Final = (
-    "BigInteger, Boolean, Date, DateTime(timezone=True), Double, Integer, JSON, Numeric(precision, scale),"
+    "BigInteger, Boolean, Date, DateTime(timezone=True), Double, Enum, Integer, JSON, Numeric(precision, scale),"
     " SmallInteger, String, Text, Time, Uuid"
 )
 _REMEDIES: Final = {
     **dict.fromkeys(["CHAR", "NCHAR"], "some backends add blanks at its end and ignore them; use columns.text(length)"),
     **dict.fromkeys(["NVARCHAR", "CLOB"], "PostgreSQL does not have it; use columns.text(length)"),
     "CITEXT": "it ignores case on PostgreSQL only; use columns.text()",
-    "enum": "it is sorted otherwise on each backend; use columns.text()",
     "DATETIME": "PostgreSQL does not have it; use columns.timestamp()",
     "REAL": "it has single precision on some backends; use sa.Double",
 }
@@ -68,6 +69,11 @@ def kind_of(column: sa.Column[Any]) -> Kind:
     problem = _REMEDIES.get(name) or _problem(declared) or _problem_of_default(column, declared)
     if problem is None and name in _DECIMALS:
         return decimals(declared.precision, declared.scale or 0)  # type: ignore[attr-defined]  # it is a Numeric
+    if problem is None and isinstance(declared, sa.Enum) and name in _ENUMS:
+        try:
+            return enums(declared)
+        except ValueError as error:
+            problem = str(error)
     if problem is None and name in _KINDS:
         return _KINDS[name]
     problem = problem or f"which not all backends can store; use one of {_PORTABLE}"

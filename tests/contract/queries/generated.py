@@ -30,6 +30,7 @@ from database.core.query.filters import complete_order
 from database.core.result import Row
 from database.core.tables.values import INTEGER_MAX
 from database.core.tables.values import INTEGER_MIN
+from tests.contract.tables import MOODS
 from tests.contract.tables import SCHEMA
 
 # Letters of both cases, with and without accents, composed and combining, from each length of UTF-8; and
@@ -74,15 +75,20 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "day": st.one_of(st.integers(-2, 2).map(lambda n: date(2024, 3, 1) + timedelta(n)), st.dates()),
     "opens": st.one_of(st.integers(0, 3).map(lambda n: time(12, 0, 0, n)), st.times()),
     "token": st.one_of(st.integers(9, 12).map(lambda n: str(UUID(int=n))), st.uuids().map(str)),
+    "mood": st.sampled_from(MOODS),
+    "colour": st.sampled_from(["red", "Blue"]),
 }
 BEYOND: dict[str, st.SearchStrategy[Any]] = {
     "level": integers,
     "stock": integers,
     "price": st.decimals(allow_nan=False, allow_infinity=False),
     "token": text,
+    "mood": st.one_of(text, st.sampled_from(["a", "m", "z", "é"])),
+    "colour": text,
 }
 """What a column can be compared with, but cannot hold."""
-NULLABLE = ("title", "amount", "ratio", "done", "seen", "data", "level", "stock", "price", "day", "opens", "token")
+NULLABLE = tuple(name for name in VALUES if name not in {"label", "rank"})
+TEXTUAL = {"id", "label", "title", "token", "mood", "colour"}
 _STAMPS = {"created_at": datetime(2024, 1, 1, tzinfo=UTC), "updated_at": datetime(2024, 1, 2, tzinfo=UTC)}
 SORTABLE = ("id", *(name for name in VALUES if name != "data"))
 
@@ -175,7 +181,7 @@ def _conditions(draw: st.DrawFn, known: list[Row]) -> Where:
         operators += ["contains"] * 3
     else:
         operators += [*COMPARISONS, "in", "in"]
-    if column in {"id", "label", "title", "token"}:
+    if column in TEXTUAL:
         operators += ["like", "like", "ilike", "ilike", "contains"]
     operator = draw(st.sampled_from(operators))
     if operator == "is_null":

@@ -54,6 +54,8 @@ KINDS: dict[str, tuple[Callable[[], sa.types.TypeEngine[Any]], Any]] = {
     "price": (lambda: sa.Numeric(18, 4), Decimal(0)),
     "day": (sa.Date, date(2024, 2, 29)),
     "opens": (sa.Time, time(12, 30, 0, 1)),
+    "state": (lambda: sa.Enum("to do", "it's: done", name="order state"), "it's: done"),
+    "plain_state": (lambda: sa.Enum("a", "b", name="plain_state", native_enum=False), "b"),
     "Group": (text, "a name with a capital"),
     "order": (text, "a reserved word"),
 }
@@ -149,6 +151,22 @@ def test_new_columns_fill_the_rows_that_are_there(adapter: DatabaseAdapter, tmp_
         assert {"name": "kept", "code": None, **values}.items() <= orders.get("orders", "old").items()  # type: ignore[union-attr]
         with pytest.raises(ConstraintViolated):
             orders.table("orders").insert({"small": 100}).execute()
+        orders.disconnect()
+
+
+def test_an_enumeration_gets_more_labels(adapter: DatabaseAdapter, tmp_path: Path) -> None:
+    with declaring(declared("orders", sa.Column("state", sa.Enum("a", "b", name="order_state")))):
+        run(adapter, write(adapter, tmp_path), "upgrade")
+    with declaring(declared("orders", sa.Column("state", sa.Enum("c", "a", "b", name="order_state")))):
+        lines = runner.check(anew(adapter))
+        native = adapter.kind != "sqlite"
+        assert ("enumeration order_state: lacks 'c'" in lines) is native
+        if native:
+            path = write(adapter, tmp_path)
+            run(adapter, path, "upgrade")
+        orders = anew(adapter)
+        (row,) = orders.table("orders").insert({"state": "c"}).execute().rows
+        assert (orders.get("orders", row["id"]) or {})["state"] == "c"
         orders.disconnect()
 
 

@@ -10,6 +10,7 @@ import sqlalchemy as sa
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
+from database.schema.migrations.revisions.enumerations import missing_labels
 from database.schema.migrations.revisions.rows import different_checks
 
 VERSION_TABLE: Final = "isthmus_version"
@@ -43,6 +44,8 @@ def _differences(connection: sa.Connection, metadata: sa.MetaData) -> Iterator[s
     for change in compare_metadata(context, metadata):
         yield from _lines(change, context.dialect)
     yield from _check_lines(connection, metadata)
+    for kind, labels in missing_labels(connection, metadata):
+        yield f"enumeration {kind.name}: lacks {', '.join(map(repr, labels))}"
 
 
 def _check_lines(connection: sa.Connection, metadata: sa.MetaData) -> Iterator[str]:

@@ -9,12 +9,20 @@ language plpgsql stable
 as $$
 begin
     select
-        format('t.%I', attname),
-        format(case when attcollation <> 0 then 't.%I collate pg_catalog."C"' else 't.%I' end, attname),
+        -- An enumeration as its labels, because by itself it sorts in the order of its declaration.
+        format(case when typtype = 'e' then 't.%I::text' else 't.%I' end, attname),
+        format(
+            case
+                when typtype = 'e' then 't.%I::text collate pg_catalog."C"'
+                when attcollation <> 0 then 't.%I collate pg_catalog."C"'
+                else 't.%I'
+            end, attname
+        ),
         -- Without the length, to which a cast would cut a value; -1 is needed for the types of one character.
-        format_type(atttypid, -1)
+        case when typtype = 'e' then 'text' else format_type(atttypid, -1) end
     into plain, ordered, type_name
     from pg_catalog.pg_attribute
+    join pg_catalog.pg_type on pg_type.oid = atttypid
     where attrelid = isthmus.relation(table_name) and attname = column_name and attnum > 0 and not attisdropped;
     if plain is null then
         raise exception using
