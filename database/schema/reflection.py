@@ -42,6 +42,8 @@ _PORTABLE: Final = {
     postgresql.TIME,
     postgresql.TIMESTAMP,
     postgresql.ENUM,
+    postgresql.BYTEA,
+    postgresql.INTERVAL,
     postgresql.JSON,
     postgresql.JSONB,
 }
@@ -139,6 +141,8 @@ def _problem(column: ReflectedColumn) -> str | None:
     if type(kind) is sa.NUMERIC and not 0 <= (kind.scale or 0) <= (kind.precision or 0) <= MAX_PRECISION:
         return f"its type {_shown(kind)} must have a precision of at most {MAX_PRECISION} digits"
     if isinstance(kind, postgresql.TIME) and (kind.timezone or kind.precision not in {None, 6}):
+        return f"its type {_shown(kind)} is not supported by all backends"
+    if isinstance(kind, postgresql.INTERVAL) and (kind.fields or kind.precision not in {None, 6}):
         return f"its type {_shown(kind)} is not supported by all backends"
     if isinstance(kind, sa.TIMESTAMP) and not kind.timezone:
         return "its type must be timestamp with time zone, because without one the time is ambiguous"

@@ -47,6 +47,8 @@ things = sa.Table(
     sa.Column("day", sa.Date),
     sa.Column("opens", sa.Time),
     sa.Column("token", sa.Uuid(as_uuid=False)),
+    sa.Column("raw", sa.LargeBinary),
+    sa.Column("span", sa.Interval),
     sa.Column("mood", sa.Enum(*MOODS, name="things_mood")),
     sa.Column("colour", sa.Enum(Colour, native_enum=False, values_callable=lambda them: [one.value for one in them])),
     info={"access": PUBLIC_READ},

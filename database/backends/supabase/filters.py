@@ -25,6 +25,8 @@ from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import conditions
 from database.core.query.patterns import rewritten
+from database.core.tables.binary import BYTES
+from database.core.tables.binary import Bytes
 from database.core.tables.decimals import Decimals
 from database.core.tables.enums import is_native_enum
 from database.core.tables.schema import TableSchema
@@ -117,7 +119,7 @@ def _condition_fits(table: TableSchema, condition: Where) -> bool:
     operator, value = condition.operator, condition.value
     if operator == "is_null":
         return True
-    if table.columns[condition.column].kind is JSON:
+    if table.columns[condition.column].kind in {JSON, BYTES}:
         return False
     if operator in _TEXTUAL:
         return _plain(_regular_expression(operator, value)) and _is_text(table, condition.column)
@@ -131,8 +133,8 @@ def _plain(value: Any) -> bool:
 
 
 def _sorts(table: TableSchema, name: str) -> bool:
-    # Decimals are selected as text, and a server may sort by what it selects.
-    return _by_code_point(table, name) and not isinstance(table.columns[name].kind, Decimals)
+    # Decimals and bytes are selected as text, and a server may sort by what it selects.
+    return _by_code_point(table, name) and not isinstance(table.columns[name].kind, Decimals | Bytes)
 
 
 def _by_code_point(table: TableSchema, name: str) -> bool:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import date
 from datetime import time
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +18,9 @@ import orjson
 from database.backends.postgres.dialect import encode_json
 from database.core.query.validation import GROUP_COUNT
 from database.core.result import Row
+from database.core.tables.binary import Bytes
 from database.core.tables.decimals import Decimals
+from database.core.tables.durations import Durations
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import UNDECODABLE
@@ -37,15 +41,21 @@ from database.core.tables.values import moment
 
 Wire = dict[str, Any]
 
+_AS_TEXT = (Decimal, date, time, timedelta, bytes)
+_INTERVAL = re.compile(
+    r"(?:(?P<days>[+-]?\d+) days? ?)?"
+    r"(?:(?P<sign>[+-]?)(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d)(?:\.(?P<fraction>\d{1,6}))?)?",
+    re.ASCII,
+)
+"""As PostgreSQL writes an interval without months."""
+
 _LONGEST = 20
 """Most characters of a 64-bit integer."""
 
 
 def encode(_: Column, value: Any) -> Any:
     """A checked value as JSON; timestamps, dates, times and decimals become text."""
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    return value.isoformat() if isinstance(value, date | time) else value
+    return url_text(value) if isinstance(value, _AS_TEXT) else value
 
 
 def url_text(value: Any) -> str:
@@ -56,6 +66,10 @@ def url_text(value: Any) -> str:
         return repr(value)
     if isinstance(value, Decimal):
         return f"{value:f}"
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    if isinstance(value, timedelta):
+        return f"{value.days} days +{value.seconds} seconds +{value.microseconds} microseconds"
     return value.isoformat() if isinstance(value, date | time) else str(value)
 
 
@@ -65,14 +79,14 @@ def body(request: Mapping[str, Any]) -> str:
 
 
 def selected(table: TableSchema, names: Sequence[str]) -> list[str]:
-    """The columns for PostgREST's ``select``; documents and decimals as text, so that no gateway changes numbers."""
+    """The columns for PostgREST's ``select``; as text what a gateway could change."""
     if ambiguous(names):
         return ["*"]
-    return [quoted_name(name) + ("::text" if _has_numbers(table.columns[name]) else "") for name in names]
+    return [quoted_name(name) + ("::text" if _is_changed(table.columns[name]) else "") for name in names]
 
 
-def _has_numbers(column: Column) -> bool:
-    return column.kind is JSON or isinstance(column.kind, Decimals)
+def _is_changed(column: Column) -> bool:
+    return column.kind is JSON or isinstance(column.kind, Decimals | Bytes)
 
 
 def ambiguous(names: Sequence[str]) -> bool:
@@ -184,7 +198,8 @@ def _value(kind: Kind, value: Any, decode: Callable[[Any], Any] | None) -> Any:
 def _decoder(kind: Kind, decoders: Mapping[Kind, Callable[[Any], Any]]) -> Callable[[Any], Any] | None:
     if kind.storage is None:
         return decoders.get(kind)
-    return kind.check if isinstance(kind, Decimals) else kind.restore
+    read = _READ.get(type(kind))
+    return kind.restore if read is None else lambda value: read(kind, value)
 
 
 def _comes_first(value: Any) -> bool:
@@ -198,6 +213,31 @@ def _integer(value: Any) -> int:
     return int(value)
 
 
+def _read_bytes(kind: Kind, value: str) -> Any:
+    if not value.startswith("\\x"):
+        raise ValueError
+    return kind.restore(value[2:])
+
+
+def _read_interval(_: Kind, value: str) -> timedelta:
+    found = _INTERVAL.fullmatch(value)
+    if found is None or not value:
+        raise ValueError
+    sign = -1 if found["sign"] == "-" else 1
+    length = timedelta(
+        hours=int(found["hours"] or 0),
+        minutes=int(found["minutes"] or 0),
+        seconds=int(found["seconds"] or 0),
+        microseconds=int((found["fraction"] or "").ljust(6, "0")),
+    )
+    return timedelta(int(found["days"] or 0)) + sign * length
+
+
+_READ: Mapping[type[Kind], Callable[[Kind, Any], Any]] = {
+    Decimals: lambda kind, value: kind.check(value),
+    Bytes: _read_bytes,
+    Durations: _read_interval,
+}
 _DECODERS: Mapping[Kind, Callable[[Any], Any]] = {
     TEXT: exactly(str),
     INTEGER: _integer,

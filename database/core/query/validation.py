@@ -210,7 +210,7 @@ class _FilterCheck:
         self._operands += 1
         if self._operands > MAX_OPERANDS:
             raise InvalidQuery(f"all conditions of a query together must have at most {MAX_OPERANDS} values")
-        if isinstance(value, str):
+        if isinstance(value, str | bytes):
             self._length += len(value)
             if self._length > MAX_OPERAND_LENGTH:
                 raise InvalidQuery(f"all values of a query together must have at most {MAX_OPERAND_LENGTH} characters")

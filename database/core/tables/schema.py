@@ -75,7 +75,8 @@ class Column:
             return None
         checked = (self.narrower or self.kind).check(value)
         if self.max_length is not None and len(checked) > self.max_length:
-            raise ValueError(f"must not be longer than {self.max_length} characters")
+            unit = "bytes" if type(checked) is bytes else "characters"
+            raise ValueError(f"must not be longer than {self.max_length} {unit}")
         if self.name == "id" and not checked:
             raise ValueError("must not be empty")
         return checked

@@ -75,6 +75,11 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "day": st.one_of(st.integers(-2, 2).map(lambda n: date(2024, 3, 1) + timedelta(n)), st.dates()),
     "opens": st.one_of(st.integers(0, 3).map(lambda n: time(12, 0, 0, n)), st.times()),
     "token": st.one_of(st.integers(9, 12).map(lambda n: str(UUID(int=n))), st.uuids().map(str)),
+    "raw": st.one_of(st.sampled_from([b"", b"\0", b"a", b"ab", b"\xff"]), st.binary(max_size=5)),
+    "span": st.one_of(
+        st.integers(-2, 2).map(lambda n: timedelta(microseconds=n)),
+        st.integers(1 - 2**63, 2**63 - 1).map(lambda n: timedelta(microseconds=n)),
+    ),
     "mood": st.sampled_from(MOODS),
     "colour": st.sampled_from(["red", "Blue"]),
 }
@@ -83,6 +88,7 @@ BEYOND: dict[str, st.SearchStrategy[Any]] = {
     "stock": integers,
     "price": st.decimals(allow_nan=False, allow_infinity=False),
     "token": text,
+    "span": st.timedeltas(),
     "mood": st.one_of(text, st.sampled_from(["a", "m", "z", "é"])),
     "colour": text,
 }

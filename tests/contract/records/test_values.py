@@ -76,6 +76,16 @@ DOCUMENTS = [
     {"deep": {"er": [[[[{"x": []}]]]]}},
 ]
 
+SPANS = [
+    timedelta(),
+    timedelta(microseconds=1),
+    timedelta(microseconds=-1),
+    timedelta(days=-1, seconds=1),
+    timedelta(hours=30),
+    timedelta(days=400, seconds=59, microseconds=999_999),
+    timedelta(microseconds=2**63 - 1),
+    timedelta(microseconds=1 - 2**63),
+]
 COLUMNS: list[tuple[str, Any]] = [
     *[("title", value) for value in TEXTS],
     *[("amount", value) for value in INTEGERS],
@@ -88,6 +98,8 @@ COLUMNS: list[tuple[str, Any]] = [
     *[("price", Decimal(value)) for value in DECIMALS],
     *[("day", value) for value in (date(1, 1, 1), date(2024, 2, 29), date(9999, 12, 31))],
     *[("opens", value) for value in (time(), time(12, 30), time(23, 59, 59, 999_999), time(0, 0, 0, 1))],
+    *[("raw", value) for value in (b"", b"\0", b"a", b"\x80\xff", bytes(range(256)) * 40)],
+    *[("span", value) for value in SPANS],
     *[("token", value) for value in ("00000000-0000-0000-0000-00000000000a", "ffffffff-ffff-ffff-ffff-ffffffffffff")],
 ]
 

@@ -9,6 +9,7 @@ from datetime import UTC
 from datetime import date
 from datetime import datetime
 from datetime import time
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -54,11 +55,15 @@ KINDS: dict[str, tuple[Callable[[], sa.types.TypeEngine[Any]], Any]] = {
     "price": (lambda: sa.Numeric(18, 4), Decimal(0)),
     "day": (sa.Date, date(2024, 2, 29)),
     "opens": (sa.Time, time(12, 30, 0, 1)),
+    "raw": (sa.LargeBinary, b"\0\xff"),
+    "span": (sa.Interval, timedelta(hours=30, microseconds=1)),
     "state": (lambda: sa.Enum("to do", "it's: done", name="order state"), "it's: done"),
     "plain_state": (lambda: sa.Enum("a", "b", name="plain_state", native_enum=False), "b"),
     "Group": (text, "a name with a capital"),
     "order": (text, "a reserved word"),
 }
+# Bytes and intervals are not stored alike, so that no migration can fill them in.
+FILLED = {name: kind for name, kind in KINDS.items() if name not in {"raw", "span"}}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -73,7 +78,7 @@ def every_column(**options: Any) -> list[sa.schema.SchemaItem]:
 
 
 def with_defaults() -> list[sa.schema.SchemaItem]:
-    return [sa.Column(name, make(), nullable=False, default=value) for name, (make, value) in KINDS.items()]
+    return [sa.Column(name, make(), nullable=False, default=value) for name, (make, value) in FILLED.items()]
 
 
 def write(adapter: DatabaseAdapter, folder: Path) -> Path:
@@ -147,7 +152,7 @@ def test_new_columns_fill_the_rows_that_are_there(adapter: DatabaseAdapter, tmp_
     with declaring(declared("orders", sa.Column("name", text()), *with_defaults(), *more)):
         forth_and_back(adapter, write(adapter, tmp_path))
         orders = anew(adapter)
-        values = {name: value for name, (_, value) in KINDS.items()}
+        values = {name: value for name, (_, value) in FILLED.items()}
         assert {"name": "kept", "code": None, **values}.items() <= orders.get("orders", "old").items()  # type: ignore[union-attr]
         with pytest.raises(ConstraintViolated):
             orders.table("orders").insert({"small": 100}).execute()

@@ -37,6 +37,8 @@ rows = st.fixed_dictionaries(
         "done": st.none() | st.booleans(),
         "seen": st.none() | st.datetimes(timezones=st.just(UTC)),
         "data": documents,
+        "raw": st.none() | st.binary(max_size=5),
+        "span": st.none() | st.integers(1 - 2**63, 2**63 - 1).map(lambda units: timedelta(microseconds=units)),
         "price": st.none() | st.integers(1 - 10**18, 10**18 - 1).map(lambda units: Decimal(units).scaleb(-4)),
     }
 ).map(lambda values: BLANK | values)
