@@ -243,6 +243,8 @@ class Statements:
         source = self._source.c[name]
         if self._dialect.has_enums and is_native_enum(source.type):
             return sa.cast(source, sa.Text()).label(name)
+        if self._dialect.has_arrays and isinstance(source.type, sa.ARRAY) and is_native_enum(source.type.item_type):
+            return sa.cast(source, sa.ARRAY(sa.Text())).label(name)
         return source
 
     def _select(self, columns: tuple[str, ...]) -> sa.Select[Any]:

@@ -70,6 +70,8 @@ class SqliteProgram(_SqlProgram):
         ("amount", "'one'"),
         ("raw", "'text'"),
         ("span", "'P1D'"),
+        ("tags", "'[\"a\",null]'"),
+        ("scores", "'[1.5]'"),
     )
     odd: ClassVar[Spoiled] = (("seen", "'2026-01-01T00:00:00+01:00'"), ("data", """'{"a" : 1.00}'"""))
 
@@ -92,6 +94,8 @@ class PostgresProgram(_SqlProgram):
         ("ratio", "'-Infinity'"),
         ("data", """'{"a": 1e999}'"""),
         ("span", "'1 month'"),
+        ("tags", "array['a', null, 'NULL']"),
+        ("tags", "'{{a},{b}}'"),
         ("span", "'-2 years 3 days'"),
     )
     odd: ClassVar[Spoiled] = (
@@ -121,6 +125,7 @@ class ConvexProgram(ForeignProgram):
         ("data", {"a": float("inf")}),
         ("data", [b"bytes"]),
         ("raw", "FF"),
+        ("tags", "[1"),
     )
     odd: ClassVar[Spoiled] = (
         ("seen", "2026-01-01T00:00:00.000Z"),

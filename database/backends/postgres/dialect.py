@@ -270,4 +270,5 @@ DIALECT = SqlDialect(
     },
     default_keyword=True,
     has_enums=True,
+    has_arrays=True,
 )

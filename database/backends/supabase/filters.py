@@ -25,6 +25,7 @@ from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import conditions
 from database.core.query.patterns import rewritten
+from database.core.tables.arrays import Arrays
 from database.core.tables.binary import BYTES
 from database.core.tables.binary import Bytes
 from database.core.tables.decimals import Decimals
@@ -119,7 +120,8 @@ def _condition_fits(table: TableSchema, condition: Where) -> bool:
     operator, value = condition.operator, condition.value
     if operator == "is_null":
         return True
-    if table.columns[condition.column].kind in {JSON, BYTES}:
+    kind = table.columns[condition.column].kind
+    if kind in {JSON, BYTES} or isinstance(kind, Arrays):
         return False
     if operator in _TEXTUAL:
         return _plain(_regular_expression(operator, value)) and _is_text(table, condition.column)

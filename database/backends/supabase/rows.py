@@ -18,6 +18,7 @@ import orjson
 from database.backends.postgres.dialect import encode_json
 from database.core.query.validation import GROUP_COUNT
 from database.core.result import Row
+from database.core.tables.arrays import Arrays
 from database.core.tables.binary import Bytes
 from database.core.tables.decimals import Decimals
 from database.core.tables.durations import Durations
@@ -49,13 +50,22 @@ _INTERVAL = re.compile(
 )
 """As PostgreSQL writes an interval without months."""
 
+_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^",{}]+)', re.S)
+_ARRAY = re.compile(rf"\{{(?:(?:{_ITEM.pattern})(?:,(?:{_ITEM.pattern}))*)?\}}", re.S)
+_ESCAPED = re.compile(r"\\(.)", re.S)
+_BOOLEANS = {"t": True, "f": False}
+
 _LONGEST = 20
 """Most characters of a 64-bit integer."""
 
 
-def encode(_: Column, value: Any) -> Any:
+def encode(column: Column, value: Any) -> Any:
     """A checked value as JSON; timestamps, dates, times and decimals become text."""
-    return url_text(value) if isinstance(value, _AS_TEXT) else value
+    if isinstance(value, _AS_TEXT):
+        return url_text(value)
+    if type(value) is list and isinstance(column.kind, Arrays):
+        return [url_text(item) if isinstance(item, _AS_TEXT) else item for item in value]
+    return value
 
 
 def url_text(value: Any) -> str:
@@ -86,7 +96,7 @@ def selected(table: TableSchema, names: Sequence[str]) -> list[str]:
 
 
 def _is_changed(column: Column) -> bool:
-    return column.kind is JSON or isinstance(column.kind, Decimals | Bytes)
+    return column.kind is JSON or isinstance(column.kind, Decimals | Bytes | Arrays)
 
 
 def ambiguous(names: Sequence[str]) -> bool:
@@ -141,7 +151,7 @@ def with_texts(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[
     documents = {name for name in names if table.columns[name].kind is JSON}
     decimals = {name for name in names if isinstance(table.columns[name].kind, Decimals)}
     return [
-        {name: _text(row[name]) if name in documents else _plain(row[name], name in decimals) for name in names}
+        {name: _text(row[name]) if name in documents else _texts(row[name], name in decimals) for name in names}
         for row in rows
     ]
 
@@ -150,6 +160,10 @@ def _whole(text: str) -> int | WrittenNumber:
     if len(text) <= _LONGEST and INTEGER_MIN <= (number := int(text)) <= INTEGER_MAX:
         return number
     return WrittenNumber(text)
+
+
+def _texts(value: Any, as_text: bool) -> Any:
+    return [_plain(item, True) for item in value] if type(value) is list else _plain(value, as_text)
 
 
 def _plain(value: Any, as_text: bool) -> Any:
@@ -198,8 +212,30 @@ def _value(kind: Kind, value: Any, decode: Callable[[Any], Any] | None) -> Any:
 def _decoder(kind: Kind, decoders: Mapping[Kind, Callable[[Any], Any]]) -> Callable[[Any], Any] | None:
     if kind.storage is None:
         return decoders.get(kind)
+    if isinstance(kind, Arrays):
+        return _array_decoder(kind, decoders)
     read = _READ.get(type(kind))
     return kind.restore if read is None else lambda value: read(kind, value)
+
+
+def _array_decoder(kind: Arrays, decoders: Mapping[Kind, Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    item = kind.item.base or kind.item
+    read = _decoder(item, decoders)
+
+    def decode(value: Any) -> Any:
+        items = _items(value, item) if isinstance(value, str) else value
+        return kind.read(items, read or (lambda one: one))
+
+    return decode
+
+
+def _items(text: str, item: Kind) -> list[Any]:
+    """The items of an array as PostgreSQL writes it. :raises ValueError: for several dimensions, or other bounds."""
+    if not _ARRAY.fullmatch(text):
+        raise ValueError("must be an array of one dimension")
+    # Text that could be taken for a null has quotation marks.
+    found = [None if bare == "NULL" else bare or _ESCAPED.sub(r"\1", quoted) for quoted, bare in _ITEM.findall(text)]
+    return [_BOOLEANS.get(one or "") for one in found] if item is BOOLEAN else found
 
 
 def _comes_first(value: Any) -> bool:

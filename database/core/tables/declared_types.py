@@ -7,6 +7,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from database.core.tables.arrays import Arrays
 from database.core.tables.binary import BYTES
 from database.core.tables.calendar import DATE
 from database.core.tables.calendar import TIME
@@ -48,10 +49,10 @@ _KINDS: Final = {
 }
 _ENUMS: Final = frozenset({"enum", "ENUM"})
 _DECIMALS: Final = frozenset({"numeric", "NUMERIC", "DECIMAL"})
-_STORED_OTHERWISE: Final = _DECIMALS | {"interval", "INTERVAL", "large_binary", "BYTEA"}
+_STORED_OTHERWISE: Final = _DECIMALS | {"ARRAY", "interval", "INTERVAL", "large_binary", "BYTEA"}
 _PORTABLE: Final = (
     "BigInteger, Boolean, Date, DateTime(timezone=True), Double, Enum, Integer, Interval, JSON, LargeBinary,"
-    " Numeric(precision, scale), SmallInteger, String, Text, Time, Uuid"
+    " Numeric(precision, scale), SmallInteger, String, Text, Time, Uuid, or ARRAY of one of them"
 )
 _REMEDIES: Final = {
     **dict.fromkeys(["CHAR", "NCHAR"], "some backends add blanks at its end and ignore them; use columns.text(length)"),
@@ -69,21 +70,44 @@ def kind_of(column: sa.Column[Any]) -> Kind:
     :raises ValueError: for a type that not all backends have, or that means something else on one of them; says what
         to use instead.
     """
-    # What it is on PostgreSQL, which is the strictest of all.
-    declared = column.type._variant_mapping.get("postgresql", column.type)
+    declared = _on_postgresql(column.type)
+    try:
+        if _name(declared) in _STORED_OTHERWISE and isinstance(column.server_default, sa.DefaultClause):
+            # What a database has in its own declaration is no value of the driver.
+            raise ValueError("its server_default would be another value on each backend; use default=")
+        return _kind(declared)
+    except ValueError as error:
+        name = type(declared).__name__
+        raise ValueError(f"column {column.table.name}.{column.name} has the type {name}: {error}") from None
+
+
+def _on_postgresql(declared: Type) -> Type:
+    """What a type is on PostgreSQL, which is the strictest of all."""
+    return declared._variant_mapping.get("postgresql", declared)
+
+
+def _kind(declared: Type) -> Kind:
     name = _name(declared)
-    problem = _REMEDIES.get(name) or _problem(declared) or _problem_of_default(column, declared)
-    if problem is None and name in _DECIMALS:
-        return decimals(declared.precision, declared.scale or 0)  # type: ignore[attr-defined]  # it is a Numeric
-    if problem is None and isinstance(declared, sa.Enum) and name in _ENUMS:
-        try:
-            return enums(declared)
-        except ValueError as error:
-            problem = str(error)
-    if problem is None and name in _KINDS:
-        return _KINDS[name]
-    problem = problem or f"which not all backends can store; use one of {_PORTABLE}"
-    raise ValueError(f"column {column.table.name}.{column.name} has the type {type(declared).__name__}: {problem}")
+    if problem := _REMEDIES.get(name) or _problem(declared):
+        raise ValueError(problem)
+    if isinstance(declared, sa.Numeric) and name in _DECIMALS:
+        return decimals(declared.precision or 0, declared.scale or 0)
+    if isinstance(declared, sa.Enum) and name in _ENUMS:
+        return enums(declared)
+    if isinstance(declared, sa.ARRAY):
+        return Arrays(_item(_on_postgresql(declared.item_type)))
+    if name not in _KINDS:
+        raise ValueError(f"which not all backends can store; use one of {_PORTABLE}")
+    return _KINDS[name]
+
+
+def _item(declared: Type) -> Kind:
+    item = _kind(declared)
+    if item is TEXT and getattr(declared, "length", None) is not None:
+        raise ValueError("its items have a length, to which PostgreSQL cuts what they are compared with; use sa.Text")
+    if item is JSON or isinstance(item, Arrays):
+        raise ValueError("its items are documents or lists; use columns.json()")
+    return item
 
 
 def _problem(declared: Type) -> str | None:
@@ -100,6 +124,8 @@ def _problem(declared: Type) -> str | None:
         return "some backends round it; leave out the precision"
     if _name(declared) in {"interval", "INTERVAL"} and not _is_whole_interval(declared):
         return "some backends would cut it; leave out all options of sa.Interval"
+    if isinstance(declared, sa.ARRAY) and (declared.dimensions or 1) != 1:
+        return "it has several dimensions, which not all backends have; use columns.json()"
     if isinstance(declared, sa.String) and (declared.collation or "").upper() in {"NOCASE", "RTRIM"}:
         return f"its collation {declared.collation} takes different texts for equal; use columns.text()"
     return None
@@ -117,10 +143,3 @@ def _is_whole_interval(declared: Any) -> bool:
     precision = getattr(declared, "second_precision", getattr(declared, "precision", None))
     whole = precision in _WHOLE_PRECISION and getattr(declared, "day_precision", None) is None
     return whole and getattr(declared, "native", True) and getattr(declared, "fields", None) is None
-
-
-def _problem_of_default(column: sa.Column[Any], declared: Type) -> str | None:
-    # What a database has in its own declaration is no value of the driver, and not stored in the same form everywhere.
-    if _name(declared) in _STORED_OTHERWISE and isinstance(column.server_default, sa.DefaultClause):
-        return "its server_default would be another value on each backend; use default="
-    return None

@@ -80,6 +80,9 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
         st.integers(-2, 2).map(lambda n: timedelta(microseconds=n)),
         st.integers(1 - 2**63, 2**63 - 1).map(lambda n: timedelta(microseconds=n)),
     ),
+    "tags": st.lists(text, max_size=2),
+    "scores": st.lists(st.integers(-1, 1), max_size=2),
+    "prices": st.lists(st.integers(-100, 100).map(lambda n: Decimal(n).scaleb(-2)), max_size=2),
     "mood": st.sampled_from(MOODS),
     "colour": st.sampled_from(["red", "Blue"]),
 }
@@ -89,6 +92,8 @@ BEYOND: dict[str, st.SearchStrategy[Any]] = {
     "price": st.decimals(allow_nan=False, allow_infinity=False),
     "token": text,
     "span": st.timedeltas(),
+    "scores": st.lists(st.sampled_from([0, 1, 70_000]), max_size=2),
+    "prices": st.lists(st.sampled_from([Decimal(1), Decimal("0.001"), Decimal(10) ** 9]), max_size=2),
     "mood": st.one_of(text, st.sampled_from(["a", "m", "z", "é"])),
     "colour": text,
 }
@@ -96,7 +101,8 @@ BEYOND: dict[str, st.SearchStrategy[Any]] = {
 NULLABLE = tuple(name for name in VALUES if name not in {"label", "rank"})
 TEXTUAL = {"id", "label", "title", "token", "mood", "colour"}
 _STAMPS = {"created_at": datetime(2024, 1, 1, tzinfo=UTC), "updated_at": datetime(2024, 1, 2, tzinfo=UTC)}
-SORTABLE = ("id", *(name for name in VALUES if name != "data"))
+ARRAYS = {"tags", "scores", "prices"}
+SORTABLE = ("id", *(name for name in VALUES if name not in {"data", *ARRAYS}))
 
 patterns = st.lists(st.one_of(text, st.sampled_from(["%", "_", "\\%", "\\_", "\\\\"])), max_size=4).map(
     lambda parts: _without_open_escape("".join(parts))
@@ -185,6 +191,8 @@ def _conditions(draw: st.DrawFn, known: list[Row]) -> Where:
     operators: list[Any] = ["is_null"]
     if column == "data":
         operators += ["contains"] * 3
+    elif column in ARRAYS:
+        operators += ["eq", "neq"]
     else:
         operators += [*COMPARISONS, "in", "in"]
     if column in TEXTUAL:

@@ -57,13 +57,16 @@ KINDS: dict[str, tuple[Callable[[], sa.types.TypeEngine[Any]], Any]] = {
     "opens": (sa.Time, time(12, 30, 0, 1)),
     "raw": (sa.LargeBinary, b"\0\xff"),
     "span": (sa.Interval, timedelta(hours=30, microseconds=1)),
+    "tags": (lambda: sa.ARRAY(sa.Text), ["a", "b:c"]),
+    "days": (lambda: sa.ARRAY(sa.Date), [date(2024, 2, 29)]),
+    "states": (lambda: sa.ARRAY(sa.Enum("x", "y", name="order_states")), ["y"]),
     "state": (lambda: sa.Enum("to do", "it's: done", name="order state"), "it's: done"),
     "plain_state": (lambda: sa.Enum("a", "b", name="plain_state", native_enum=False), "b"),
     "Group": (text, "a name with a capital"),
     "order": (text, "a reserved word"),
 }
-# Bytes and intervals are not stored alike, so that no migration can fill them in.
-FILLED = {name: kind for name, kind in KINDS.items() if name not in {"raw", "span"}}
+# Bytes, intervals and lists are not stored alike, so that no migration can fill them in.
+FILLED = {name: kind for name, kind in KINDS.items() if name not in {"raw", "span", "tags", "days", "states"}}
 
 
 @pytest.fixture(params=["sqlite", "postgres"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -26,11 +27,17 @@ TABLE = table_schema(
         sa.Column("id", text(255), primary_key=True),
         sa.Column("raw", sa.LargeBinary(4)),
         sa.Column("span", sa.Interval),
+        sa.Column("prices", sa.ARRAY(sa.Numeric(18, 2))),
         sa.Column("mood", sa.Enum("low", "high", name="mood")),
     )
 )
-VALUES: dict[str, Any] = {"raw": b"\xfb\xff", "span": timedelta(days=-1, microseconds=-5), "mood": "low"}
-WRITTEN = '{"raw":"+/8=","span":"-P1DT0.000005S","mood":"low"}'
+VALUES: dict[str, Any] = {
+    "raw": b"\xfb\xff",
+    "span": timedelta(days=-1, microseconds=-5),
+    "mood": "low",
+    "prices": [Decimal("1234567890123456.78")],
+}
+WRITTEN = '{"raw":"+/8=","span":"-P1DT0.000005S","mood":"low","prices":[1234567890123456.78]}'
 
 
 @pytest.fixture
@@ -54,7 +61,12 @@ def test_filters_and_cursors_have_the_values() -> None:
         Where("mood", "in", ("low", "nope")),
     )
     assert read_listing(TABLE, given).where == And(parts)
+    listed = read_listing(TABLE, MultiDict({"prices": "eq.[1234567890123456.78]"})).where
+    assert isinstance(listed, Where)
+    assert TABLE.columns["prices"].check(listed.value) == VALUES["prices"]
     for name, value in VALUES.items():
+        if name == "prices":
+            continue
         listing = read_listing(TABLE, MultiDict({"order": name}))
         cursor = listing.cursor_behind((value, "a"))
         assert read_listing(TABLE, MultiDict({"order": name, "cursor": cursor})).last == (value, "a")

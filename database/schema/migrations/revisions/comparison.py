@@ -58,6 +58,8 @@ def _type_differs(
     context: MigrationContext, _found_column: Any, _declared_column: Any, found: Any, declared: Any
 ) -> bool | None:
     """Whether the collations differ; None leaves the rest of the type to Alembic."""
+    if isinstance(declared, sa.ARRAY) and context.dialect.name == "sqlite":
+        return not isinstance(found, sa.TEXT)
     wanted = getattr(declared.dialect_impl(context.dialect), "collation", None)
     return True if wanted != getattr(found, "collation", None) else None
 

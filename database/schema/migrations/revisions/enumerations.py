@@ -31,7 +31,9 @@ class EnumerationOp(ops.MigrateOperation):
 
 
 def native_enum(kind: sa.types.TypeEngine[Any]) -> sa.Enum | None:
-    """The enumeration that a column's type is on PostgreSQL; None if it is none."""
+    """The enumeration that a column's type is on PostgreSQL, or its items are; None if it is none."""
+    if isinstance(kind, sa.ARRAY):
+        return native_enum(kind.item_type)
     found = kind._variant_mapping.get("postgresql", kind)
     return found if isinstance(found, sa.Enum) and is_native_enum(kind) else None
 
@@ -66,7 +68,10 @@ def missing_labels(connection: sa.Connection, metadata: sa.MetaData) -> Iterator
 def rendered_enum(item: Any) -> str | None:
     """The call that makes the type of a column in a migration; None for other types."""
     kind = native_enum(item) if isinstance(item, sa.types.TypeEngine) else None
-    return None if kind is None else _call("enumeration", tuple(map(str, kind.enums)), str(kind.name), kind.schema)
+    if kind is None:
+        return None
+    call = _call("enumeration", tuple(map(str, kind.enums)), str(kind.name), kind.schema)
+    return f"sa.ARRAY({call})" if isinstance(item, sa.ARRAY) else call
 
 
 @renderers.dispatch_for(EnumerationOp)

@@ -117,7 +117,7 @@ def default_of(column: sa.Column[Any]) -> str | sa.TextClause | None:
     value = column.default.arg  # type: ignore[attr-defined]  # is_scalar says that it is there
     if isinstance(column.type, sa.Enum):
         return enums(column.type).check(value)
-    if isinstance(column.type, sa.LargeBinary | sa.Interval):
+    if isinstance(column.type, sa.LargeBinary | sa.Interval | sa.ARRAY):
         return None
     if isinstance(column.type, sa.JSON):
         return json.dumps(value, ensure_ascii=False)

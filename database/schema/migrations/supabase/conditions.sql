@@ -53,6 +53,11 @@ declare
     value constant text := case when is_json then (filter -> 'value')::text else filter ->> 'value' end;
 begin
     return case
+        when op in ('eq', 'neq') and col.type_name like '%[]' then format(
+            '(%s %s (jsonb_populate_record(null::%s, jsonb_build_object(%L::text, %L::jsonb))).%I)', col.plain,
+            operators ->> op, isthmus.relation(table_name)::regclass, filter ->> 'column', filter -> 'value',
+            filter ->> 'column'
+        )
         when op in ('eq', 'neq') then format('(%s %s %L::%s)', col.plain, operators ->> op, value, col.type_name)
         when operators ? op then format('(%s %s %L::%s)', col.ordered, operators ->> op, value, col.type_name)
         when op = 'in' then isthmus.membership(col.plain, col.type_name, filter -> 'values')
