@@ -20,6 +20,11 @@ from database.schema.migrations.capture import install as capture
 metadata = sa.MetaData()
 
 
+class Weather(Enum):
+    SUN = "sun"
+    RAIN = "rain"
+
+
 class Colour(Enum):
     RED = "red"
     BLUE = "Blue"
@@ -52,6 +57,7 @@ things = sa.Table(
     sa.Column("tags", sa.ARRAY(sa.Text)),
     sa.Column("scores", sa.ARRAY(sa.SmallInteger)),
     sa.Column("prices", sa.ARRAY(sa.Numeric(10, 2))),
+    sa.Column("weather", sa.Enum(Weather, native_enum=False)),
     sa.Column("mood", sa.Enum(*MOODS, name="things_mood")),
     sa.Column("colour", sa.Enum(Colour, native_enum=False, values_callable=lambda them: [one.value for one in them])),
     info={"access": PUBLIC_READ},

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from enum import Enum
@@ -12,6 +13,7 @@ import sqlalchemy as sa
 
 from database.core.tables.ranges import Ranged
 from database.core.tables.values import TEXT
+from database.core.tables.values import Kind
 from database.core.tables.values import check_text
 
 _MOST_SHOWN = 10
@@ -23,7 +25,7 @@ class Enums(Ranged):
     """Text that is one of ``labels``, sorted and compared as text. Any text can be compared with it.
 
     :param labels: what is stored.
-    :param members: the labels of the members of a Python enumeration, which can be given in their place.
+    :ivar members: the labels of the members of a Python enumeration, which can be given in their place.
     """
 
     name = "enum"
@@ -33,7 +35,7 @@ class Enums(Ranged):
     def __init__(self, labels: Sequence[str], members: Mapping[Enum, str]) -> None:
         self._labels = frozenset(labels)
         self._sorted = sorted(labels)
-        self._members = members
+        self.members = members
         self.lowest = self._sorted[0]
         self.highest = self._sorted[-1]
 
@@ -49,7 +51,7 @@ class Enums(Ranged):
 
     def comparand(self, value: Any) -> str:
         if isinstance(value, Enum):
-            if (label := self._members.get(value)) is None:
+            if (label := self.members.get(value)) is None:
                 raise ValueError("must be a label or a member of the column's own enumeration")
             return label
         return TEXT.check(value)
@@ -76,6 +78,15 @@ def enums(declared: sa.Enum) -> Enums:
         # With the option omit_aliases=False, a second name of a member is a label, too.
         members = [] if declared.enum_class is None else list(declared.enum_class.__members__.values())
     return Enums(labels, dict(zip(members, labels, strict=False)))
+
+
+def enum_labels(kinds: Iterable[Kind | None]) -> dict[Enum, str | None]:
+    """The labels of the members of all Python enumerations; None for a member that has several."""
+    labels: dict[Enum, str | None] = {}
+    for kind in kinds:
+        for member, label in kind.members.items() if isinstance(kind, Enums) else ():
+            labels[member] = label if labels.get(member, label) == label else None
+    return labels
 
 
 def is_native_enum(declared: sa.types.TypeEngine[Any]) -> bool:

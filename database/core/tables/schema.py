@@ -26,6 +26,7 @@ from database.core.tables.declared_types import kind_of
 from database.core.tables.defaults import MISSING
 from database.core.tables.defaults import Make
 from database.core.tables.defaults import defaults_of
+from database.core.tables.enums import enum_labels
 from database.core.tables.values import TEXT
 from database.core.tables.values import TIMESTAMP
 from database.core.tables.values import Kind
@@ -120,6 +121,7 @@ class Schema:
 
     :ivar metadata: the application's table declarations, on which its migrations are based; empty if it has none.
     :ivar migrations: the folder of the application's migrations, which contains ``versions``; None if it has none.
+    :ivar enum_labels: the label of each member of a Python enumeration; None if columns have different ones for it.
     """
 
     def __init__(
@@ -128,6 +130,7 @@ class Schema:
         self.metadata = sa.MetaData() if metadata is None else metadata
         self.migrations = migrations
         self._tables = {table.name: table for table in tables}
+        self.enum_labels = enum_labels(column.narrower for table in self for column in table.columns.values())
 
     @classmethod
     def of(cls, metadata: sa.MetaData, *more: sa.MetaData, migrations: Path | None = None) -> Schema:

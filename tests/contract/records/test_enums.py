@@ -14,6 +14,7 @@ from database.core.operations import Upsert
 from database.core.query.filters import Where
 from tests.contract.tables import MOODS
 from tests.contract.tables import Colour
+from tests.contract.tables import Weather
 from tests.contract.tables import thing
 
 BY_CODE_POINT = ["", "Zen", "high", "it's", "low", "élan"]
@@ -60,6 +61,14 @@ def test_what_is_no_label_is_an_error_of_its_row(adapter: DatabaseAdapter, colum
         adapter.run(Update("things", {column: value}, id="a"))
     if isinstance(value, str):
         assert ids(adapter, Where(column, "eq", value)) == []
+
+
+def test_a_member_as_a_parameter_is_its_label(adapter: DatabaseAdapter) -> None:
+    adapter.run(Insert("things", [thing("a", weather=Weather.SUN, colour=Colour.RED), thing("b", weather="RAIN")]))
+    text = "select weather, colour from things where weather = :w and colour = :c"
+    assert adapter.execute_query(text, {"w": Weather.SUN, "c": Colour.RED}) == [{"weather": "SUN", "colour": "red"}]
+    assert adapter.execute_query("update things set weather = ? where id = 'b'", [Weather.SUN]) == 1
+    assert ids(adapter, Where("weather", "eq", Weather.SUN)) == ["a", "b"]
 
 
 def test_sql_text_has_labels(adapter: DatabaseAdapter) -> None:
