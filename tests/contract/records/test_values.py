@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC
 from datetime import date
 from datetime import datetime
@@ -15,6 +16,7 @@ import pytest
 
 from database.adapter.base import DatabaseAdapter
 from database.core.errors import InvalidQuery
+from database.core.operations import Batch
 from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.operations import Upsert
@@ -106,6 +108,7 @@ COLUMNS: list[tuple[str, Any]] = [
     ],
     *[("scores", value) for value in ([], [0], [-(2**15), 2**15 - 1] * 20)],
     *[("prices", [Decimal(value) for value in values]) for values in ([], ["0.10"], ["99999999.99", "-0.01"])],
+    *[(column, value) for column, value in (("mood", "it's"), ("mood", ""), ("colour", "Blue"), ("weather", "SUN"))],
     *[("token", value) for value in ("00000000-0000-0000-0000-00000000000a", "ffffffff-ffff-ffff-ffff-ffffffffffff")],
 ]
 
@@ -138,6 +141,23 @@ def test_values_survive_an_update_and_an_upsert(calm: DatabaseAdapter, backend: 
         (again,) = calm.run(Upsert("things", [given]))
         _assert_kept(given, again, exact)
         backend.clear()
+
+
+EVERY: dict[str, Any] = {column: value for column, value in COLUMNS if column != "data"}
+"""One value of every type."""
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_row_of_every_type_is_written_and_changed(calm: DatabaseAdapter, alone: bool) -> None:
+    given, empty = thing("a", **EVERY), thing("b")
+    with nullcontext() if alone else calm.transaction():
+        calm.run(Batch((Insert("things", [given, empty]), Upsert("things", [thing("c", **EVERY)]))))
+        for record_id in "ac":
+            _assert_kept({**EVERY, "id": record_id}, calm.get("things", record_id) or {}, True)
+        (changed,) = calm.run(Update("things", EVERY, id="b")).rows
+        _assert_kept({**EVERY, "id": "b"}, changed, True)
+        assert calm.run(Update("things", dict.fromkeys(EVERY), where=Where("id", "eq", "a"))).count == 1
+    assert [row["raw"] for row in calm.table("things").execute()] == [None, EVERY["raw"], EVERY["raw"]]
 
 
 @pytest.mark.parametrize(("column", "value"), [pair for pair in COLUMNS if pair[0] != "data"])
