@@ -17,7 +17,10 @@ from werkzeug.exceptions import UnsupportedMediaType
 from database import InvalidRow
 from database import TableSchema
 from database.core.tables.arrays import Arrays
+from database.core.tables.keys import Key
+from database.core.tables.keys import parts_of
 from database.core.tables.schema import MANAGED
+from database.core.tables.schema import Column
 from database.core.tables.values import Kind
 
 MAX_ROWS = 1000
@@ -67,8 +70,9 @@ def read_changes(schema: TableSchema) -> Body:
     :raises InvalidRow: for an unknown column, a column that only the server may set, or an invalid value.
     """
     changes = read_object()
-    if "id" in changes:
-        raise _invalid("id", "cannot be changed")
+    for name in schema.key:
+        if name in changes:
+            raise _invalid(name, "cannot be changed")
     _check_row(schema, changes)
     _read_decimals(schema, [changes])
     for name, value in changes.items():
@@ -81,15 +85,18 @@ def read_changes(schema: TableSchema) -> Body:
     return changes
 
 
-def read_replacement(schema: TableSchema, record_id: str) -> Body:
-    """A whole record with the id ``record_id``, from the request's body.
+def read_replacement(schema: TableSchema, key: Key) -> Body:
+    """A whole record with the key ``key``, from the request's body.
 
     :raises HTTPException: as :func:`read_object`.
-    :raises InvalidRow: for another id in the body, or a column that only the server may set.
+    :raises InvalidRow: for another key in the body, or a column that only the server may set.
     """
     row = read_object()
-    if row.setdefault("id", record_id) != record_id:
-        raise _invalid("id", "must be the id in the URL")
+    for name, part in zip(schema.key, parts_of(schema, key), strict=True):
+        given = row.setdefault(name, part)
+        row[name] = part if _is_same(schema.columns[name], given, part) else given
+        if row[name] != part or type(row[name]) is not type(part):
+            raise _invalid(name, "must be the id in the URL" if name == "id" else "must be as in the URL")
     _check_row(schema, row)
     _read_decimals(schema, [row])
     return row
@@ -148,10 +155,19 @@ def _check_row(schema: TableSchema, row: Any, index: int = 0) -> None:
         raise InvalidRow(f"row {index + 1} must be an object", row=index, column=None)
     for name in MANAGED & schema.columns.keys() & row.keys():
         raise _invalid(name, "is set by the server; remove it", index)
-    record_id = row.get("id")
-    # A record with such an id could not be addressed by a URL.
-    if isinstance(record_id, str) and ("/" in record_id or record_id in {".", ".."}):
-        raise _invalid("id", "must not contain a slash and must not be . or ..", index)
+    name = schema.key[0]
+    part = row.get(name) if schema.text_key else None
+    # A record with such a key could not be addressed by a URL.
+    if isinstance(part, str) and ("/" in part or part in {".", ".."}):
+        raise _invalid(name, "must not contain a slash and must not be . or ..", index)
+
+
+def _is_same(column: Column, given: Any, part: Any) -> bool:
+    """Whether a value in a body is one of the spellings of a part of a key."""
+    try:
+        return bool(column.check(given) == part)
+    except ValueError:
+        return False
 
 
 def _invalid(column: str, problem: str, index: int = 0) -> InvalidRow:

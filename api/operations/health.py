@@ -94,7 +94,7 @@ def _find_unreadable_table(adapter: DatabaseAdapter) -> str | None:
         return None
     for table in adapter.schema:
         try:
-            adapter.run_alone(Select(table.name, ("id",), limit=1))
+            adapter.run_alone(Select(table.name, table.key, limit=1))
         except DataError as error:
             return f"cannot read table {table.name}: {error}"
     return None

@@ -51,9 +51,10 @@ class Listing:
     :ivar selection: the columns and the related rows to return.
     :ivar where: the filters, without the cursor's.
     :ivar order: the sort keys of the request.
-    :ivar keys: the complete sort keys, the id last.
+    :ivar keys: the complete sort keys, the table's key last.
     :ivar last: the values of ``keys`` in the row before the page; None for the first page.
     :ivar count: whether to count all matching rows.
+    :ivar key: the columns of the table's key.
     :ivar linking: the columns by which related rows are found.
     """
 
@@ -66,13 +67,14 @@ class Listing:
     offset: int | None
     last: tuple[Any, ...] | None
     count: bool
+    key: tuple[str, ...]
     linking: tuple[str, ...] = ()
 
     def filter_behind(self, last: tuple[Any, ...] | None) -> Filter | None:
         """The filters for the rows after a row with these sort key values; for None, for all rows."""
         if last is None:
             return self.where
-        behind = after(self.order, last)
+        behind = after(self.keys, last, self.key)
         return behind if self.where is None else self.where & behind
 
     @property
@@ -104,7 +106,7 @@ def read_listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listin
 def _listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listing:
     singles = _singles(parameters)
     order = _order(singles.get("order"))
-    keys = complete_order(order)
+    keys = complete_order(order, schema.key)
     cursor, offset = singles.get("cursor"), singles.get("offset")
     if cursor is not None and offset is not None:
         raise InvalidQuery("cursor and offset cannot be combined; use one of them")
@@ -118,6 +120,7 @@ def _listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listing:
         None if offset is None else _number("offset", offset),
         None if cursor is None else _last(schema, keys, cursor),
         _count(singles.get("count")),
+        schema.key,
     )
 
 

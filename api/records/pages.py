@@ -106,7 +106,7 @@ def _read_first(listing: Listing, portion: int) -> tuple[Result, int | None]:
         result = current_database().run(select)
         return result, result.count
     # The count includes the rows before the cursor, so it needs a query of its own, in the same snapshot.
-    everything = Select(listing.table, ("id",), listing.where, limit=0, count=True)
+    everything = Select(listing.table, None, listing.where, limit=0, count=True)
     result, counted = current_database().run(Batch((select, everything))).parts
     return result, counted.count
 

@@ -24,10 +24,12 @@ from api.records.listing import refuse_parameters
 from api.records.listing import with_columns
 from api.records.pages import read_page
 from api.records.relations import output_of
+from api.records.table_access import current_adapter
 from api.records.table_access import on_table
 from database import Delete
 from database import Get
 from database import Insert
+from database import InvalidQuery
 from database import NotFound
 from database import Row
 from database import TableSchema
@@ -36,6 +38,9 @@ from database import Update
 from database import current_database
 from database import transactional
 from database.core.clock import utc_now
+from database.core.tables.keys import Key
+from database.core.tables.keys import address_of
+from database.core.tables.keys import checked_key
 from database.core.tables.rows import replacement_values
 from database.resilience.repetition import ATTEMPTS
 
@@ -88,11 +93,12 @@ def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     A record with related rows has no ``ETag``: they change without it.
     """
     output = output_of(schema, read_record_selection(request.args))
-    fetched = with_columns(output.columns, [*output.needed, *(["version"] if schema.versioned else [])])
-    result = current_database().run(Get(schema.name, record_id, fetched))
+    tagged = ["version"] if schema.versioned else [] if output.joins else schema.columns
+    fetched = with_columns(output.columns, [*output.needed, *tagged])
+    result = current_database().run(Get(schema.name, _key(schema, record_id), fetched))
     row = _existing(schema, result.first)
-    headers = {} if output.joins else preconditions.etag(row)
-    if not output.joins and "If-None-Match" in request.headers and preconditions.is_known(row):
+    headers = {} if output.joins else preconditions.etag(schema, row)
+    if not output.joins and "If-None-Match" in request.headers and preconditions.is_known(schema, row):
         return _empty(304, headers)
     (shown,), unreadable = output.complete([row], [])
     if unreadable:
@@ -107,13 +113,16 @@ def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
 def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     """Create or replace the record. Columns that are not in the body get their defaults."""
     refuse_parameters(request.args)
-    body = read_replacement(schema, record_id)
-    current = _read_current(schema, record_id)
-    preconditions.require(current)
+    key = checked_key(schema, record_id)
+    body = read_replacement(schema, key)
+    current = _read_current(schema, key, for_update=True)
+    preconditions.require(schema, current)
     if current is None:
         return _created(schema, current_database().run(Insert(schema.name, [body])).rows[0])
     values = replacement_values(schema, _with_owner(schema, body, current), utc_now())
-    return _update(schema, Update(schema.name, values, record_id, expected_version=current.get("version")))
+    if not values:
+        return jsonify(current), preconditions.etag(schema, current)
+    return _update(schema, Update(schema.name, values, key, expected_version=current.get("version")))
 
 
 @blueprint.patch("/<table>/<record_id>")
@@ -123,9 +132,10 @@ def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
 def change_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     """Change the columns in the body."""
     refuse_parameters(request.args)
+    key = _key(schema, record_id)
     changes = read_changes(schema)
-    expected = _expected_version(schema, record_id)
-    return _update(schema, Update(schema.name, changes, record_id, expected_version=expected))
+    current = _expected(schema, key, for_update=True)
+    return _update(schema, Update(schema.name, changes, key, expected_version=_version(schema, current)))
 
 
 @blueprint.delete("/<table>/<record_id>")
@@ -135,8 +145,9 @@ def change_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
 def delete_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     """Delete the record."""
     refuse_parameters(request.args)
-    expected = _expected_version(schema, record_id)
-    if not current_database().run(Delete(schema.name, record_id, expected_version=expected)).count:
+    key = _key(schema, record_id)
+    current = _expected(schema, key, for_update=False)
+    if not current_database().run(Delete(schema.name, key, expected_version=_version(schema, current))).count:
         raise _missing(schema)
     return _empty(204)
 
@@ -160,27 +171,44 @@ def _empty(status: int, headers: dict[str, str] | None = None) -> Response:
 
 
 def _created(schema: TableSchema, row: Row) -> ResponseReturnValue:
-    location = url_for("records.read_record", table=schema.name, record_id=row["id"])
-    return jsonify(row), 201, {"Location": location, **preconditions.etag(row)}
+    location = url_for("records.read_record", table=schema.name, record_id=address_of(schema, row))
+    return jsonify(row), 201, {"Location": location, **preconditions.etag(schema, row)}
 
 
 def _update(schema: TableSchema, operation: Update) -> ResponseReturnValue:
     row = _existing(schema, current_database().run(operation).first)
-    return jsonify(row), preconditions.etag(row)
+    return jsonify(row), preconditions.etag(schema, row)
 
 
-def _expected_version(schema: TableSchema, record_id: str) -> int | None:
-    """Check the preconditions; the version that the change must find, or None for a request without preconditions."""
+def _key(schema: TableSchema, record_id: str) -> Key:
+    """The key in a URL. :raises NotFound: if no record can have it."""
+    try:
+        return checked_key(schema, record_id)
+    except InvalidQuery:
+        raise _missing(schema) from None
+
+
+def _expected(schema: TableSchema, key: Key, *, for_update: bool) -> Row | None:
+    """Check the preconditions; the record that the change must find, or None for a request without preconditions."""
     if not preconditions.is_conditional():
         return None
-    current = _existing(schema, _read_current(schema, record_id))
-    preconditions.require(current)
-    return current.get("version")
+    current = _existing(schema, _read_current(schema, key, for_update=for_update))
+    preconditions.require(schema, current)
+    return current
 
 
-def _read_current(schema: TableSchema, record_id: str) -> Row | None:
-    """Read the record before a change; of an unreadable record, the readable columns."""
-    result = current_database().run(Get(schema.name, record_id))
+def _version(schema: TableSchema, current: Row | None) -> int | None:
+    return current.get("version") if current is not None and schema.versioned else None
+
+
+def _read_current(schema: TableSchema, key: Key, *, for_update: bool) -> Row | None:
+    """Read the record before a change; of an unreadable record, the readable columns.
+
+    A record without a version must stay as it is until the change. A transaction sees to that itself, unless its
+    isolation is less than a snapshot.
+    """
+    loose = for_update and not schema.versioned and current_adapter().isolation == "read committed"
+    result = current_database().run(Get(schema.name, key, lock=loose))
     return dict(result.unreadable[0].values) if result.unreadable else result.first
 
 

@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any
 
 from auth.guards import access_required
+from database import DatabaseAdapter
 from database import NotFound
 from database import Schema
 from database import TableSchema
@@ -45,10 +46,15 @@ def require_readable(name: str) -> None:
     _guarded(_nothing, _shown_table(name).rules.of("read"))()
 
 
+def current_adapter() -> DatabaseAdapter:
+    """The adapter of the primary database."""
+    databases = current_database()
+    return databases.adapters[databases.primary_adapter]
+
+
 def shown_schema() -> Schema:
     """The tables of the primary database."""
-    databases = current_database()
-    return databases.adapters[databases.primary_adapter].schema
+    return current_adapter().schema
 
 
 def _nothing() -> None:

@@ -40,10 +40,12 @@ from database.core.query.filters import And
 from database.core.query.filters import Filter
 from database.core.query.filters import Where
 from database.core.query.sql_text import SqlDialectName
+from database.core.query.targets import key_filter
 from database.core.query.validation import check_sql_length
 from database.core.result import Result
 from database.core.tables.access_rules import Action
 from database.core.tables.access_rules import is_caller
+from database.core.tables.keys import checked_key
 from database.core.tables.schema import Schema
 from database.resilience.stages import Handler
 from database.sql.placeholders import Style
@@ -150,7 +152,8 @@ class AccessRules:
         own = self._own(operation, operation.table, identity, *_needed(operation))
         if own is None:
             return Permitted(operation)
-        where = And((Where("id", "eq", operation.id), own))
+        table = self._backend.schema.table(operation.table)
+        where = And((key_filter(table, checked_key(table, operation.id)), own))
         return Permitted(Select(operation.table, operation.columns, where, lock=operation.lock))
 
     def _select(self, operation: Select, identity: Identity) -> Permitted:

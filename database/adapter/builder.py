@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 from typing import Protocol
 from typing import Self
@@ -112,8 +113,8 @@ class TableQuery(FilteredQuery):
         """Insert rows, or update the given columns of those that exist, all or none.
 
         :param on_conflict: the column by which a row is found to exist, or several, as :meth:`select` takes them; they
-            must be declared unique together. The id by default. An existing row keeps its id, and a row with a null in
-            one of these columns is new.
+            must be declared unique together. The table's key by default. An existing row keeps its key, and a row with
+            a null in one of these columns is new.
         :param ignore_duplicates: leave existing rows as they are; only the inserted ones are returned and counted.
         :raises InvalidQuery: by :meth:`execute`, for columns that are not declared unique.
         """
@@ -134,7 +135,7 @@ class TableQuery(FilteredQuery):
     # Order and range
 
     def order(self, column: str, direction: str = "asc", *, desc: bool = False, nulls: Nulls | None = None) -> Self:
-        """Sort by a column, after the ones named before; the id is the last key by itself.
+        """Sort by a column, after the ones named before; the table's key is the last one by itself.
 
         :param direction: ``"asc"`` or ``"desc"``; ``desc=True`` says the same.
         """
@@ -314,12 +315,18 @@ class TableQuery(FilteredQuery):
         if isinstance(write, Insert | Upsert):
             if where is not None:
                 raise InvalidQuery(f"{write.kind} takes no filter")
-            return write
+            return self._by_key(write) if isinstance(write, Upsert) and not write.on_conflict else write
         if where is None:
             raise InvalidQuery(f"{write.kind} without a filter would reach the whole table")
         if isinstance(write, Update):
             return Update(self._table, write.values, where=where, returning=write.returning)
         return Delete(self._table, where=where, returning=write.returning)
+
+    def _by_key(self, write: Upsert) -> Upsert:
+        """The operation with the columns of the key, so that it is known whether the rows have it."""
+        schema = self._runner.adapter.schema
+        key = schema.table(self._table).key if self._table in schema else ("id",)
+        return write if key == ("id",) else replace(write, on_conflict=key)
 
     def _writing(self, operation: Insert | Upsert | Update | Delete) -> Self:
         if self._write is not None:

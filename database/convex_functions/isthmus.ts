@@ -4,10 +4,10 @@ import { internal } from "./_generated/api";
 import { Budget } from "./lib/query/budget";
 import { changesAfter } from "./lib/writing/changes";
 import { commit as commitRequest } from "./lib/writing/commit";
-import { recordById } from "./lib/database";
+import { recordAt } from "./lib/database";
 import { grouped } from "./lib/query/groups";
 import { rowOf, tableNamed, underBothNames } from "./lib/metadata";
-import { BY_ID } from "./lib/query/order";
+import { byKey } from "./lib/query/order";
 import { purgeChunk } from "./lib/writing/purge";
 import { recordFunctionsIn } from "./lib/record_functions";
 import { select as selectRows } from "./lib/query/select";
@@ -29,7 +29,7 @@ export const get = internalQuery({
   args: { table: v.string(), id: v.string() },
   handler: async (ctx, { table, id }) => {
     const declared = tableNamed(table);
-    const document = await recordById(ctx.db, table, id);
+    const document = await recordAt(ctx.db, table, id);
     return document && underBothNames(declared)(rowOf(declared, document));
   },
 });
@@ -54,7 +54,7 @@ export const select = internalQuery({
       const { rows, total, next } = await selectRows(ctx.db, { table, where, order, limit }, { count, after, budget });
       return { rows: rows.map(underBothNames(tableNamed(table))), total: count ? BigInt(total) : null, next };
     }
-    const all = { table, where, order: BY_ID, limit: null };
+    const all = { table, where, order: byKey(tableNamed(table)), limit: null };
     const { rows, next } = await selectRows(ctx.db, all, { count: true, after, budget });
     return { rows: grouped(table, rows, group), total: null, next };
   },

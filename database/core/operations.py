@@ -44,8 +44,10 @@ class Ping(Operation):
 
 @immutable
 class Get(Operation):
-    """One row by its id, or none.
+    """One row by its key, or none.
 
+    :param id: the value of the key's column; of a key of several columns a sequence or a mapping of their values; or
+        the record's address, as :mod:`database.core.tables.keys` defines it.
     :param lock: lock the row against other transactions' changes and locks until this one ends, and wait for their
         locks. Only inside a transaction.
     """
@@ -53,14 +55,14 @@ class Get(Operation):
     kind: ClassVar[str] = "get"
     reads: ClassVar[bool] = True
     table: str
-    id: str
+    id: Any
     columns: tuple[str, ...] | None = None
     lock: bool = False
 
 
 @immutable
 class Select(Operation):
-    """The portable query; rows come in ``order``, with the id as the last sort key.
+    """The portable query; rows come in ``order``, with the table's key as the last sort key.
 
     :param count: also count all matching rows, regardless of limit and offset.
     :param group: instead of the matching rows, return one row for each combination of values of these columns,
@@ -84,7 +86,7 @@ class Select(Operation):
 
 @immutable
 class Insert(Operation):
-    """Insert rows, all or none. ``id``, ``version`` and times are filled in if the table has them."""
+    """Insert rows, all or none. A key that the table makes, ``version`` and times are filled in if it has them."""
 
     kind: ClassVar[str] = "insert"
     table: str
@@ -94,13 +96,13 @@ class Insert(Operation):
 
 @immutable
 class Upsert(Operation):
-    """Insert rows; a row whose id exists updates the given columns of the existing row, which keeps its id.
+    """Insert rows; a row whose key exists updates the given columns of the existing row, which keeps its key.
 
     :param verbatim: store the rows exactly as given, with their own versions and times, replacing existing rows as a
         whole; missing columns are filled in as for new rows.
     :param same: columns, present in all rows, whose values an existing row must already have; otherwise
         ``PermissionDenied``.
-    :param on_conflict: the columns by which a row is found to exist, instead of the id; they must be declared unique
+    :param on_conflict: the columns by which a row is found to exist, instead of the key; they must be declared unique
         together. A row with a null in one of them does not exist yet.
     :param ignore_duplicates: leave existing rows as they are; only the inserted ones are returned and counted.
     """
@@ -126,7 +128,7 @@ class Upsert(Operation):
 
 @immutable
 class Update(Operation):
-    """Update one row by ``id``, or all rows that match ``where``; with both, the row if it matches.
+    """Update one row by its key ``id``, or all rows that match ``where``; with both, the row if it matches.
 
     :param expected_version: with ``id``: only if the row still has this version, otherwise ``Conflict``.
     """
@@ -134,7 +136,7 @@ class Update(Operation):
     kind: ClassVar[str] = "update"
     table: str
     values: Record
-    id: str | None = None
+    id: Any = None
     where: Filter | None = None
     expected_version: int | None = None
     returning: bool = True
@@ -142,11 +144,11 @@ class Update(Operation):
 
 @immutable
 class Delete(Operation):
-    """Delete one row by ``id``, or all rows that match ``where``; with both, the row if it matches."""
+    """Delete one row by its key ``id``, or all rows that match ``where``; with both, the row if it matches."""
 
     kind: ClassVar[str] = "delete"
     table: str
-    id: str | None = None
+    id: Any = None
     where: Filter | None = None
     expected_version: int | None = None
     returning: bool = False

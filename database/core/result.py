@@ -11,6 +11,8 @@ from typing import Any
 
 from database.core.errors import NotFound
 from database.core.errors import SeveralRows
+from database.core.tables.keys import address_of
+from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import Unreadable
 
 Row = dict[str, Any]
@@ -33,6 +35,7 @@ class Result:
         format; the commit compares them with the rows of that moment.
     :ivar moments: how many snapshots of the backend the rows may come from: more than 1 if the read took several
         requests.
+    :ivar table: the table of the rows, if its key is not a text ``id``.
     """
 
     rows: list[Row] = field(default_factory=list)
@@ -45,6 +48,7 @@ class Result:
     unreadable: Sequence[Unreadable] = ()
     stored: Sequence[Mapping[str, Any]] = ()
     moments: int = 1
+    table: TableSchema | None = field(default=None, compare=False, repr=False)
 
     @property
     def data(self) -> Any:
@@ -53,8 +57,10 @@ class Result:
 
     @property
     def ids(self) -> list[str]:
-        """The ids of all rows: first the readable ones, then the others."""
-        return [row["id"] for row in self.rows] + [bad.id for bad in self.unreadable if bad.id is not None]
+        """The addresses of all rows, which are their ids in most tables: first the readable ones, then the others."""
+        table = self.table
+        readable = [row["id"] if table is None else address_of(table, row) for row in self.rows]
+        return readable + [bad.id for bad in self.unreadable if bad.id is not None]
 
     @property
     def first(self) -> Row | None:
@@ -90,6 +96,7 @@ class SingleResult(Result):
         if found > 1:
             raise SeveralRows(f"the query of table {table!r} selects several rows, but must select one")
         single = cls(result.rows, result.count, result.source, result.stale_for, unreadable=result.unreadable)
+        single.table = result.table
         if single.data is None and required:
             raise NotFound(f"the query of table {table!r} selects no row, but must select one")
         return single

@@ -129,7 +129,7 @@ _OWN_SCHEMAS = """\
 class _Table:
     """The description of one table for Convex.
 
-    :ivar unique: sets of columns whose values are unique together; ``id`` is one of them.
+    :ivar unique: sets of columns whose values are unique together; the first is the table's key.
     :ivar references: maps a column to the table that it refers to.
     :ivar indexes: maps the name of an index to its columns.
     :ivar renamed: maps a column to its former name.
@@ -257,26 +257,28 @@ def _check_name(name: str, what: str) -> None:
 
 
 def _unique(schema: TableSchema) -> tuple[tuple[str, ...], ...]:
-    sets = set(plain_unique(schema.source)) - {("id",)}
+    sets = set(plain_unique(schema.source)) - {schema.key}
     if any(schema.columns[name].kind is JSON for columns in sets for name in columns):
         raise ValueError(f"table {schema.name!r} has a unique JSON column, which is not supported on Convex")
-    return (("id",), *sorted(sets))
+    return (schema.key, *sorted(sets))
 
 
 def _references(schema: TableSchema) -> Iterator[tuple[str, str]]:
-    for key in sorted(schema.source.foreign_keys, key=lambda key: str(key.parent.name)):
-        if key.column.name != "id":
+    for key in sorted(schema.source.foreign_key_constraints, key=lambda key: tuple(key.column_keys)):
+        names = [str(column.name) for column in key.columns]
+        others = [str(element.column.name) for element in key.elements]
+        if len(names) > 1 or others != [column.name for column in key.referred_table.primary_key.columns]:
             raise ValueError(
-                f"{schema.name}.{key.parent.name} refers to {key.target_fullname}; on Convex a foreign key must refer"
-                " to a column 'id'"
+                f"{schema.name}.{','.join(names)} refers to {key.referred_table.name}.{','.join(others)}; on Convex a"
+                " foreign key must refer to the other table's key, of one column"
             )
-        yield str(key.parent.name), str(key.column.table.name)
+        yield names[0], str(key.referred_table.name)
 
 
 def _indexes(
     schema: TableSchema, unique: Iterable[tuple[str, ...]], references: Iterable[str]
 ) -> dict[str, tuple[str, ...]]:
-    """The indexes by name. An index on one column also has the id, so that equal values are ordered by it."""
+    """The indexes by name. An index on one column also has the key, so that equal values are ordered by it."""
     declared = [_names(index.columns) for index in schema.source.indexes if not has_expressions(index)]
     sets = {*unique, *declared, *[(column,) for column in references]}
     indexes: dict[str, tuple[str, ...]] = {}
@@ -288,7 +290,8 @@ def _indexes(
             raise ValueError(
                 f"table {schema.name!r} needs two indexes with the same name {name!r} on Convex; rename a column"
             )
-        indexes[name] = (*columns, "id") if len(columns) == 1 and columns != ("id",) else columns
+        behind = [column for column in schema.key if column not in columns]
+        indexes[name] = (*columns, *behind) if len(columns) == 1 and columns != schema.key else columns
     if len(indexes) > MAX_INDEXES:
         raise ValueError(f"table {schema.name!r} needs more than {MAX_INDEXES} indexes, Convex's limit")
     return indexes

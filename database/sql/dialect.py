@@ -48,6 +48,8 @@ class SqlDialect:
     :ivar bound_list: converts a list of encoded values to that parameter.
     :ivar variant: the key in ``operators`` for an operator, if its best SQL depends on the operand.
     :ivar explicit_collation: the collation to add to comparisons of text columns that do not declare it.
+    :ivar counts_afterwards: whether the trigger that counts the versions of other writers fires after the change, also
+        for a row that is written again as it is.
     :ivar default_keyword: whether an update may set a column to ``DEFAULT``.
     :ivar has_enums: whether an enumeration is a type of its own, with another order than its labels.
     :ivar has_arrays: whether an array is a type of its own.
@@ -74,6 +76,7 @@ class SqlDialect:
     default_keyword: bool = False
     has_enums: bool = False
     has_arrays: bool = False
+    counts_afterwards: bool = False
 
     def encoder(self, kind: Kind) -> Callable[[Any], Any] | None:
         """What makes a checked value what the driver binds; None if it is already."""

@@ -37,7 +37,11 @@ from database.core.query.targets import version_conflict
 from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
 from database.core.result import Result
+from database.core.tables.keys import can_exist
+from database.core.tables.keys import parts_of
+from database.core.tables.keys import sort_by_key
 from database.core.tables.rows import SERVER_DEFAULT
+from database.core.tables.rows import Columns
 from database.core.tables.rows import as_rows
 from database.core.tables.rows import check_rows
 from database.core.tables.rows import complete_row
@@ -145,8 +149,11 @@ class SqlOperations:
         if query.lock:
             text = table.statements.get(columns, lock=True).text
         else:
-            text = table.by_id if columns is table.every_column else table.statements.get(columns).text
-        return table.result(columns, connection.rows(text, (query.id,)))
+            text = table.by_key if columns is table.every_column else table.statements.get(columns).text
+        if table.text_key:
+            return table.result(columns, connection.rows(text, (query.id,)))
+        found = can_exist(table.schema, query.id)
+        return table.result(columns, connection.rows(text, parts_of(table.schema, query.id)) if found else [])
 
     def _select(self, connection: SqlConnection, operation: Select) -> Result:
         table = self._tables.get(operation.table) or self._table(operation.table)
@@ -221,10 +228,12 @@ class SqlOperations:
         columns = complete_rows(table.schema, operation.rows, utc_now())
         names, returning = tuple(columns), table.every_column if operation.returning else ()
         result = Result(count=len(operation.rows))
-        encoded = zip(*table.encoded(columns).values(), strict=True)
+        by_name = table.encoded(columns)
+        encoded = zip(*by_name.values(), strict=True)
         with connection.atomic():
             if operation.verbatim and not operation.same and not returning:
                 connection.change_many(table.statements.upsert(names, names, ()).text, encoded)
+                self._recount(connection, table, operation, by_name)
                 return result
             parts = []
             for row, values in zip(operation.rows, encoded, strict=True):
@@ -235,11 +244,20 @@ class SqlOperations:
                     statement, more = table.upsert(operation, names, row, returning, by)
                 parts.append(self._change(connection, table, statement, (*values, *more), returning))
                 if not parts[-1].count and not operation.ignore_duplicates:
-                    raise not_same(operation)
+                    raise not_same(table.schema, operation)
+            self._recount(connection, table, operation, by_name)
         result.rows = [row for part in parts for row in part.rows]
         result.unreadable = [bad for part in parts for bad in part.unreadable]
         result.count = sum(part.count or 0 for part in parts)
         return result
+
+    def _recount(self, connection: SqlConnection, table: SqlTable, operation: Upsert, encoded: Columns) -> None:
+        """Give rows that are to be stored verbatim the version and the time that a trigger has taken from them."""
+        if operation.verbatim and table.schema.versioned and self._dialect.counts_afterwards:
+            names = [name for name in ("version", "updated_at") if name in encoded]
+            values = zip(*(encoded[name] for name in (*names, *table.schema.key, "version")), strict=True)
+            statement = table.statements.recount()
+            connection.change_many(statement.text, [statement.bind(row) for row in values])
 
     def _update(self, connection: SqlConnection, operation: Update) -> Result:
         table = self._table(operation.table)
@@ -274,7 +292,7 @@ class SqlOperations:
             return Result([], connection.change(statement.text, values))
         rows = connection.returned(statement.text, values)
         result = table.result(returning, rows, len(rows))
-        result.rows.sort(key=lambda row: str(row["id"]))
+        sort_by_key(table.schema, result.rows)
         return result
 
     def _each(self, connection: SqlConnection, table: SqlTable, statement: Statement, rows: Iterable[Values]) -> Result:
@@ -301,7 +319,8 @@ class SqlOperations:
             if not result.count:
                 where = one_row(table.schema, operation)
                 # Without the columns that may hold what cannot be read.
-                current = self._select(connection, Select(operation.table, ("id", "version"), where)).first
+                wanted = (*table.schema.key, "version")
+                current = self._select(connection, Select(operation.table, wanted, where)).first
                 if current is not None:
                     raise version_conflict(operation, current)
         return result

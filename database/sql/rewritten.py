@@ -7,10 +7,10 @@ undone.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 from typing import Any
-from typing import Final
 from typing import NamedTuple
 
 from database.core.clock import utc_now
@@ -25,13 +25,17 @@ from database.core.operations import Upsert
 from database.core.query.filters import And
 from database.core.query.filters import Where
 from database.core.query.targets import conflict_columns
+from database.core.query.targets import key_filters
 from database.core.query.targets import not_same
 from database.core.query.targets import target
-from database.core.query.validation import MAX_IN
 from database.core.result import Result
 from database.core.result import Row
+from database.core.tables.keys import Key
+from database.core.tables.keys import key_of
+from database.core.tables.keys import readable_key
 from database.core.tables.rows import check_rows
 from database.core.tables.rows import complete_row
+from database.core.tables.schema import TableSchema
 from database.sql.statements import Statement
 from database.sql.table import SqlTable
 from database.sql.table import Values
@@ -39,8 +43,6 @@ from database.sql.table import Values
 if TYPE_CHECKING:
     from database.sql.operations import SqlConnection
     from database.sql.operations import SqlOperations
-
-_ID: Final = ("id",)
 
 
 class Rewriting(NamedTuple):
@@ -67,7 +69,7 @@ class _Written(NamedTuple):
     """
 
     place: int
-    id: Any
+    key: Key
     changed: int
 
 
@@ -83,8 +85,11 @@ class RewrittenWrites:
 
         def write(index: int, row: Record) -> _Written:
             completed = complete_row(table.schema, row, utc_now())
-            statement = table.statements.insert(tuple(completed), _ID if returning else ())
-            return _write(connection, statement, table.encoded_row(completed), index, completed.get("id"), returning)
+            statement = table.statements.insert(tuple(completed), table.schema.key if returning else ())
+            key = readable_key(table.schema, completed)
+            return _write(
+                connection, table, statement, table.encoded_row(completed), _Written(index, key, 0), returning
+            )
 
         with connection.atomic():
             written = [write(index, row) for index, row in enumerate(_checked(table, operation))]
@@ -105,14 +110,14 @@ class RewrittenWrites:
         targeted = Select(table.schema.name, where=target(table.schema, operation))
         with connection.atomic():
             before = self._operations._select(connection, targeted)
-            ids = sorted(before.ids)
+            keys = _keys(table.schema, before)
             try:
                 count = self._operations._plain_update(connection, operation, returning=()).count
             except Conflict:
-                if ids and self._operations._select(connection, targeted).rows:
+                if keys and self._operations._select(connection, targeted).rows:
                     raise _dropped(table, "did not make the change", None) from None
                 raise
-            after = self._read(connection, table, ids)
+            after = self._read(connection, table, keys)
             stored = len(after.rows) + len(after.unreadable)
             if count != stored if not rewriting.rules else _unchanged(table, before, after):
                 raise _dropped(table, "did not make the change", None)
@@ -132,51 +137,64 @@ class RewrittenWrites:
         existing = self._existing(connection, table, by, completed)
         if existing and operation.ignore_duplicates:
             return None
-        names, wanted = tuple(completed), _ID if operation.returning else ()
+        names, wanted = tuple(completed), table.schema.key if operation.returning else ()
         statement, more = table.upsert(operation, names, row, wanted, by)
         values = (*table.encoded_row(completed), *more)
-        record_id = existing[0] if existing else completed.get("id")
-        written = _write(connection, statement, values, index, record_id, operation.returning)
+        key = existing[0] if existing else readable_key(table.schema, completed)
+        written = _write(connection, table, statement, values, _Written(index, key, 0), operation.returning)
         if existing and not written.changed:
-            raise not_same(operation) if operation.same else _dropped(table, "did not make the change", None)
+            raise (
+                not_same(table.schema, operation)
+                if operation.same
+                else _dropped(table, "did not make the change", None)
+            )
         return written
 
-    def _existing(self, connection: SqlConnection, table: SqlTable, by: tuple[str, ...], row: Record) -> list[str]:
-        """The id of the row that has the values of ``row`` in the columns ``by``, if there is one."""
+    def _existing(self, connection: SqlConnection, table: SqlTable, by: tuple[str, ...], row: Record) -> list[Key]:
+        """The key of the row that has the values of ``row`` in the columns ``by``, if there is one."""
         if any(row.get(name) is None for name in by):
             return []
         where = And(tuple([Where(name, "eq", row[name]) for name in by]))
-        found = self._operations._select(connection, Select(table.schema.name, _ID, where))
-        return found.ids
+        return _keys(
+            table.schema, self._operations._select(connection, Select(table.schema.name, table.schema.key, where))
+        )
 
     def _answer(
         self, connection: SqlConnection, table: SqlTable, operation: Insert | Upsert, written: list[_Written]
     ) -> Result:
         """What is stored of the rows that were written."""
         for one in written:
-            if not one.changed and not self._existing(connection, table, _ID, {"id": one.id}):
+            if not one.changed and (
+                one.key is None or not _keys(table.schema, self._read(connection, table, [one.key]))
+            ):
                 raise _dropped(table, "did not store the record", one.place)
         if not operation.returning:
             return Result([], len(written))
-        result = self._read(connection, table, [one.id for one in written])
-        found = set(result.ids)
+        result = self._read(connection, table, [one.key for one in written])
+        found = set(_keys(table.schema, result))
         for one in written:
-            if one.id not in found:
+            if one.key not in found:
                 raise _dropped(table, "did not store the record", one.place)
         result.count = len(written)
         return result
 
-    def _read(self, connection: SqlConnection, table: SqlTable, ids: Sequence[Any]) -> Result:
-        """The rows with these ids, in their order."""
-        found: dict[Any, Row] = {}
-        result = Result(count=len(ids), unreadable=[])
-        for start in range(0, len(ids), MAX_IN):
-            where = Where("id", "in", tuple(dict.fromkeys(ids[start : start + MAX_IN])))
+    def _read(self, connection: SqlConnection, table: SqlTable, keys: Sequence[Key]) -> Result:
+        """The rows with these keys, in their order."""
+        found: dict[Key, Row] = {}
+        result = Result(count=len(keys), unreadable=[])
+        for where in key_filters(table.schema, keys):
             part = self._operations._select(connection, Select(table.schema.name, where=where))
-            found |= {row["id"]: row for row in part.rows}
+            found |= {key_of(table.schema, row): row for row in part.rows}
             result.unreadable = [*result.unreadable, *part.unreadable]
-        result.rows = [dict(found[record_id]) for record_id in ids if record_id in found]
+            result.table = part.table
+        result.rows = [dict(found[key]) for key in keys if key in found]
         return result
+
+
+def _keys(schema: TableSchema, result: Result) -> list[Key]:
+    """The keys of a result's rows, in their order; none of a row whose key cannot be read."""
+    rows: list[Mapping[str, Any]] = [*result.rows, *[bad.values for bad in result.unreadable]]
+    return [key for row in rows if (key := readable_key(schema, row)) is not None]
 
 
 def _checked(table: SqlTable, operation: Insert | Upsert) -> Sequence[Record]:
@@ -185,13 +203,14 @@ def _checked(table: SqlTable, operation: Insert | Upsert) -> Sequence[Record]:
 
 
 def _write(
-    connection: SqlConnection, statement: Statement, values: Values, index: int, record_id: Any, returning: bool
+    connection: SqlConnection, table: SqlTable, statement: Statement, values: Values, given: _Written, returning: bool
 ) -> _Written:
-    """Write a row. A trigger may have changed its id, which ``returning`` tells."""
+    """Write a row. A trigger may have changed its key, which ``returning`` tells."""
     if not returning:
-        return _Written(index, record_id, connection.change(statement.text, values))
+        return given._replace(changed=connection.change(statement.text, values))
     rows = connection.returned(statement.text, values)
-    return _Written(index, rows[0][0] if rows else record_id, len(rows))
+    key = key_of(table.schema, dict(zip(table.schema.key, rows[0], strict=True))) if rows else given.key
+    return _Written(given.place, key, len(rows))
 
 
 def _unchanged(table: SqlTable, before: Result, after: Result) -> bool:

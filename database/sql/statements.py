@@ -83,10 +83,11 @@ class Statements:
         self._cache = cache
 
     def get(self, columns: tuple[str, ...], *, lock: bool = False) -> Statement:
-        """Select by id. Values: the id."""
+        """Select by key. Values: one per column of the key."""
 
         def build() -> Any:
-            rows = self._select(columns).where(self._source.c.id == _Params().next())
+            params = _Params()
+            rows = self._select(columns).where(*[column == params.next() for column in self._named(self._schema.key)])
             return rows.with_for_update() if lock else rows
 
         return self._cached(("get", columns, lock), build)
@@ -141,15 +142,16 @@ class Statements:
         changed: tuple[str, ...],
         returning: tuple[str, ...],
         same: tuple[str, ...] = (),
-        by: tuple[str, ...] = ("id",),
+        by: tuple[str, ...] = (),
         touched: tuple[str, ...] = (),
     ) -> Statement:
         """Insert a row, or if a row has its values of ``by``, update ``changed`` and increment the version.
 
-
+        ``by`` is the table's key by default.
         Values: one per column, then one for each of ``touched``, which only an update sets. A version in ``changed`` is
         set instead. An existing row that differs in a column of ``same`` is not changed.
         """
+        by = by or self._schema.key
 
         def build() -> Any:
             params = _Params()
@@ -165,6 +167,19 @@ class Statements:
             return self._returning(statement, returning)
 
         return self._cached(("upsert", columns, changed, returning, same, by, touched), build)
+
+    def recount(self) -> Statement:
+        """Set the version and the time of a record, unless it has that version. Values: both, the key, the version."""
+
+        def build() -> Any:
+            params, columns = _Params(), self._source.c
+            names = [name for name in ("version", "updated_at") if name in columns]
+            values = {name: params.next(columns[name].type) for name in names}
+            record = [columns[name] == params.next(columns[name].type) for name in self._schema.key]
+            counted = columns.version != params.next(columns.version.type)
+            return sa.update(self._source).values(values).where(*record, counted)
+
+        return self._cached(("recount",), build)
 
     def insert_new(self, columns: tuple[str, ...], returning: tuple[str, ...], by: tuple[str, ...]) -> Statement:
         """Insert unless a row has the values of ``by``; a value per column."""

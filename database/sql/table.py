@@ -14,9 +14,9 @@ from database.core.operations import Upsert
 from database.core.query.filters import Where
 from database.core.query.targets import target
 from database.core.query.validation import GROUP_COUNT
-from database.core.query.validation import checked_id
 from database.core.result import Result
 from database.core.result import Row
+from database.core.tables.keys import checked_key
 from database.core.tables.rows import Columns
 from database.core.tables.rows import replaced_columns
 from database.core.tables.rows import touched_values
@@ -53,16 +53,21 @@ class SqlTable:
         self.every_column = tuple(schema.columns)
         self._make_whole = record_maker(self.every_column, self._decoders)
         self._makers: dict[tuple[str, ...], RecordMaker] = {}
-        self.by_id = self.statements.get(self.every_column).text
-        self._one_row = self.statements.shape(Where("id", "eq", ""), [])
+        self.by_key = self.statements.get(self.every_column).text
+        self.text_key = schema.text_key
+        self._one_row = self.statements.shape(Where(schema.key[0], "eq", ""), [])
+        self._keyed = None if schema.text_key and schema.key == ("id",) else schema
         self.echoes = not any(column.server_default for column in schema.columns.values())
 
     def result(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int | None = None) -> Result:
         """The driver's rows as records, apart from those that cannot be read."""
         try:
-            return Result(self._records(columns, rows), count)
+            result = Result(self._records(columns, rows), count)
         except UNDECODABLE:
-            return self._result_one_by_one(columns, rows, count)
+            result = self._result_one_by_one(columns, rows, count)
+        if self._keyed is not None:
+            result.table = self._keyed
+        return result
 
     def _result_one_by_one(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int | None) -> Result:
         records: list[Row] = []
@@ -134,10 +139,11 @@ class SqlTable:
 
     def target(self, operation: Update | Delete, values: list[Any]) -> Shape | None:
         """The shape of the filter for the operation's rows; its encoded values are appended to ``values``."""
-        if operation.id is None or operation.where is not None or operation.expected_version is not None:
+        plain = self.text_key and operation.id is not None
+        if not plain or operation.where is not None or operation.expected_version is not None:
             return self.statements.shape(target(self.schema, operation), values)
-        # Most changes are of one record, whose id is the whole filter.
-        values.append(checked_id(operation.id, self.schema))
+        # Most changes are of one record, whose key is the whole filter.
+        values.append(checked_key(self.schema, operation.id))
         return self._one_row
 
     def upsert(
@@ -151,7 +157,7 @@ class SqlTable:
         if operation.verbatim:
             return self.statements.upsert(names, names, returning, operation.same, by), []
         touched = touched_values(self.schema, row)
-        changed = replaced_columns(names, row)
+        changed = replaced_columns(self.schema, names, row)
         statement = self.statements.upsert(names, changed, returning, operation.same, by, tuple(touched))
         return statement, [self.encode(name, value) for name, value in touched.items()]
 

@@ -12,6 +12,9 @@ from database.changes.feed import MAX_PAGE
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.query.filters import Where
+from database.core.tables.keys import Key
+from database.core.tables.keys import address
+from database.core.tables.keys import key_of
 from database.sync.checkpoint import Checkpoint
 from database.sync.checkpoint import Checkpoints
 from database.sync.failures import Failures
@@ -124,27 +127,33 @@ class Cycle:
         the stored bases, only those of records without any row remain to be reconciled.
         """
         for table in self._tables:
-            for ids in self._all_ids(table):
-                self._reconcile([RecordKey(table, record_id) for record_id in ids], stopped)
+            for addresses in self._all_addresses(table):
+                self._reconcile([RecordKey(table, address) for address in addresses], stopped)
         for side in self._sides:
             self._reconcile_remembered(side, stopped)
         self._take(self._checkpoints.advance(self._current, self._current.cursors))
 
-    def _all_ids(self, table: str) -> Iterator[list[str]]:
-        """Yield pages of the ids of both sides' rows, in order."""
-        last: str | None = ""
-        while last is not None:
-            pages = [side.page(table, None, last, PAGE, ("id",)) for side in self._sides]
-            # A full page says nothing about the ids after its last one.
+    def _all_addresses(self, table: str) -> Iterator[list[str]]:
+        """Yield pages of the addresses of both sides' rows, in the order of their keys."""
+        schema = self._sides[0].adapter.schema.table(table)
+        last: Key | None = None
+        more = True
+        while more:
+            pages = [side.page(table, None, last, PAGE, schema.key) for side in self._sides]
+            # A full page says nothing about the keys after its last one.
             last = min((end for _, end in pages if end is not None), default=None)
-            yield sorted({row["id"] for rows, _ in pages for row in rows if last is None or row["id"] <= last})
+            more = last is not None
+            keys = {key_of(schema, row) for rows, _ in pages for row in rows}
+            yield [address(schema, key) for key in sorted(keys) if last is None or key <= last]
 
     def _reconcile_remembered(self, side: Side, stopped: Callable[[], bool]) -> None:
         """Reconcile records that have a base but no row on either side; delete the bases of other epochs."""
         where, columns = Where("pair", "eq", self._pair), ("id", "epoch", "table_name", "record_id")
-        last: str | None = ""
-        while last is not None:
+        last: Key | None = None
+        more = True
+        while more:
             rows, last = side.page(RECORDS, where, last, PAGE, columns)
+            more = last is not None
             if void := [row["id"] for row in rows if row["epoch"] != self._current.epoch]:
                 side.remove(RECORDS, void)
             remembered = [RecordKey(row["table_name"], row["record_id"]) for row in rows if row["id"] not in void]

@@ -28,9 +28,11 @@ class Failures:
     def load(self) -> None:
         """Read the stored failures, which another process may have changed."""
         found: dict[RecordKey, str] = {}
-        last: str | None = ""
-        while last is not None:
+        last: str | None = None
+        more = True
+        while more:
             rows, last = self._side.page(FAILURES, Where("pair", "eq", self._pair), last, PAGE)
+            more = last is not None
             found |= {RecordKey(row["table_name"], row["record_id"]): row["reason"] for row in rows}
         self._reasons = {key: reason for key, reason in found.items() if key.table in self._tables}
 

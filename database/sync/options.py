@@ -100,8 +100,18 @@ def _tables(first: DatabaseAdapter, second: DatabaseAdapter, wanted: object) -> 
 def _compare_columns(table: str, first: DatabaseAdapter, second: DatabaseAdapter) -> None:
     if table not in second.schema:
         raise ValueError(f"table {table} is not declared on {second.name}")
-    here, there = (adapter.schema.table(table).columns for adapter in (first, second))
-    differences = [_difference(name, first, second, here.get(name), there.get(name)) for name in {**here, **there}]
+    one, other = (adapter.schema.table(table) for adapter in (first, second))
+    here, there = one.columns, other.columns
+    differences: list[str | None] = []
+    if one.numbered or other.numbered:
+        differences.append(
+            f"each database numbers its records by itself (column {one.key[0]!r}), so that two records could get one"
+            " key; declare autoincrement=False and give the keys, or leave the table out of sync_tables"
+        )
+    if one.key != other.key:
+        keys = ", ".join(one.key), ", ".join(other.key)
+        differences.append(f"the key is {keys[0]} on {first.name} and {keys[1]} on {second.name}")
+    differences += [_difference(name, first, second, here.get(name), there.get(name)) for name in {**here, **there}]
     if found := [text for text in differences if text is not None]:
         raise ValueError(f"table {table} differs between {first.name} and {second.name}: {'; '.join(found)}")
 

@@ -27,7 +27,14 @@ from database.core.operations import Select
 from database.core.operations import Upsert
 from database.core.query.filters import Filter
 from database.core.query.filters import Where
+from database.core.query.filters import after
+from database.core.query.targets import key_filters
 from database.core.result import Row
+from database.core.tables.keys import Key
+from database.core.tables.keys import address_of
+from database.core.tables.keys import checked_key
+from database.core.tables.keys import parts_of
+from database.core.tables.keys import readable_key
 from database.resilience.repetition import ATTEMPTS
 from database.resilience.repetition import repeated
 from database.sync.canonical_rows import CanonicalRows
@@ -63,7 +70,8 @@ class Side:
         self.pair = ":".join(names)
         self._names = names
         self._places = {table: place for place, table in enumerate(tables)}
-        self._forms = {table: CanonicalRows(adapter.schema.table(table)) for table in tables}
+        self._schemas = {table: adapter.schema.table(table) for table in tables}
+        self._forms = {name: CanonicalRows(table) for name, table in self._schemas.items()}
 
     def __repr__(self) -> str:
         return f"<Side {self.name}: {self.adapter.name}>"
@@ -74,17 +82,28 @@ class Side:
             return self.adapter.changes(cursor, limit)
 
     def page(
-        self, table: str, where: Filter | None, last: str, limit: int, columns: tuple[str, ...] | None = None
-    ) -> tuple[list[Row], str | None]:
-        """Read the rows after an id, sorted by id, and the last id if more rows may follow.
+        self, table: str, where: Filter | None, last: Key | None, limit: int, columns: tuple[str, ...] | None = None
+    ) -> tuple[list[Row], Key | None]:
+        """Read the rows after a key, sorted by key, and the last key if more rows may follow.
 
         Unreadable rows are left out, and do not end the page.
+
+        :param last: None to begin with the first row.
         """
-        behind = Where("id", "gt", last)
+        schema = self.adapter.schema.table(table)
+        if last is not None:
+            behind = after((), parts_of(schema, last), schema.key)
+            where = behind if where is None else where & behind
         with apart():
-            found = self.adapter.run(Select(table, columns, behind if where is None else where & behind, limit=limit))
+            found = self.adapter.run(Select(table, columns, where, limit=limit))
         full = len(found.rows) + len(found.unreadable) == limit
-        return found.rows, max(found.ids, default=None) if full else None
+        known = [readable_key(schema, row) for row in (*found.rows, *[bad.values for bad in found.unreadable])]
+        return found.rows, max((key for key in known if key is not None), default=None) if full else None
+
+    def addresses(self, table: str, rows: Iterable[Row]) -> Iterator[str]:
+        """The addresses of a table's rows."""
+        schema = self._schemas[table]
+        return (address_of(schema, row) for row in rows)
 
     def states(self, keys: Iterable[RecordKey], epoch: str) -> dict[RecordKey, SideState]:
         """Read the states of these records.
@@ -99,10 +118,15 @@ class Side:
         found: set[RecordKey] = set()
         with apart():
             for table, members in _by_table(sorted(keys)):
-                where = Where("id", "in", [key.id for key in members])
-                rows = self.adapter.run(Select(table, ("id",), where)).rows
-                found |= {RecordKey(table, row["id"]) for row in rows}
+                for where in self._selecting(table, members):
+                    result = self.adapter.run(Select(table, self._schemas[table].key, where))
+                    found |= {RecordKey(table, address) for address in self.addresses(table, result.rows)}
         return set(keys) - found
+
+    def _selecting(self, table: str, keys: Iterable[RecordKey]) -> Iterator[Filter]:
+        """The filters that together select these records of a table."""
+        schema = self._schemas[table]
+        return key_filters(schema, [checked_key(schema, key.id) for key in keys])
 
     def apply(self, actions: Sequence[MergeAction], epoch: str) -> None:
         """Apply the actions in one transaction.
@@ -188,10 +212,10 @@ class Side:
     def _rows(self, keys: list[RecordKey], faults: Faults) -> dict[RecordKey, Row]:
         rows: dict[RecordKey, Row] = {}
         for table, members in _by_table(sorted(keys)):
-            ids = [key.id for key in members]
-            found = self.adapter.run(Select(table, where=Where("id", "in", ids)))
-            rows |= {RecordKey(table, row["id"]): row for row in found}
-            faults |= {RecordKey(table, bad.id): bad.error() for bad in found.unreadable if bad.id is not None}
+            for where in self._selecting(table, members):
+                found = self.adapter.run(Select(table, where=where))
+                rows |= {RecordKey(table, address_of(self._schemas[table], row)): row for row in found}
+                faults |= {RecordKey(table, bad.id): bad.error() for bad in found.unreadable if bad.id is not None}
         return rows
 
     def _write_rows(self, actions: Sequence[MergeAction]) -> None:
@@ -199,9 +223,12 @@ class Side:
         written = {action.key: action.row for action in ordered if action.row is not None}
         for table, keys in _by_table(written):
             rows = [row for key in keys if (row := written[key])]
-            self.adapter.run(Upsert(table, rows, returning=False, verbatim=True))
+            key = self._schemas[table].key
+            by = () if key == ("id",) else key
+            self.adapter.run(Upsert(table, rows, returning=False, verbatim=True, on_conflict=by))
         for table, keys in _by_table(action.key for action in reversed(ordered) if action.deletes):
-            self.adapter.run(Delete(table, where=Where("id", "in", [key.id for key in keys])))
+            for where in self._selecting(table, keys):
+                self.adapter.run(Delete(table, where=where))
 
     def _write_bases(self, actions: Sequence[MergeAction], epoch: str) -> None:
         rows = [self._base_row(action.key, action.base, epoch) for action in actions if action.base is not None]

@@ -24,6 +24,9 @@ from typing import Final
 from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
 from database.core.result import Row
+from database.core.tables.keys import address_of
+from database.core.tables.keys import checked_key
+from database.core.tables.keys import parts_of
 from database.core.tables.rows import complete_row
 from database.core.tables.schema import TableSchema
 from database.core.tables.values import TIMESTAMP
@@ -92,9 +95,10 @@ def _call_resolver(resolver: Resolver, table: TableSchema, state: RecordState) -
         raise InvalidQuery(f"the conflict_resolution function raised {type(error).__name__}; see the log") from error
     if made is None:
         return None
-    row = complete_row(table, {"id": key.id, **made}, utc_now())
-    if row["id"] != key.id:
-        raise InvalidQuery("the conflict_resolution function must not change the id of the row")
+    parts = zip(table.key, parts_of(table, checked_key(table, key.id)), strict=True)
+    row = complete_row(table, {**dict(parts), **made}, utc_now())
+    if address_of(table, row) != key.id:
+        raise InvalidQuery("the conflict_resolution function must not change the key of the row")
     return row
 
 

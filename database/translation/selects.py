@@ -19,6 +19,7 @@ from database.core.query.filters import Where
 from database.core.query.validation import checked_range
 from database.core.result import Result
 from database.core.tables.schema import Schema
+from database.core.tables.schema import TableSchema
 from database.core.tables.values import INTEGER
 from database.sql.answers import require_distinct
 from database.translation.conditions import Scope
@@ -111,12 +112,12 @@ class SelectPlan(Plan):
         where = None if self.where is None else bound(self.where, table, bindings)
         counting = any(isinstance(output, CountOutput) for output in outputs)
         if counting and not self.group:
-            return self._total(outputs, where, bindings)
+            return self._total(table, outputs, where, bindings)
         columns = columns_of(outputs)
-        group = self._groups(outputs, columns)
+        group = self._groups(table, outputs, columns)
         operation = Select(
             table.name,
-            (columns or None) if group else (columns or ("id",)),
+            (columns or None) if group else (columns or table.key),
             where,
             self._order(outputs),
             _range("limit", self.limit, bindings),
@@ -124,20 +125,22 @@ class SelectPlan(Plan):
             group=group,
         )
         if plain(outputs, columns) and not group:
-            return Translation(_simplified(operation), _rows)
-        return Translation(_simplified(operation), partial(_projection, outputs, bindings))
+            return Translation(_simplified(table, operation), _rows)
+        return Translation(_simplified(table, operation), partial(_projection, outputs, bindings))
 
-    def _groups(self, outputs: Sequence[Known], columns: tuple[str, ...]) -> tuple[str, ...]:
+    def _groups(self, table: TableSchema, outputs: Sequence[Known], columns: tuple[str, ...]) -> tuple[str, ...]:
         if self.group:
             return tuple(dict.fromkeys([_grouped(key, outputs) for key in self.group]))
-        # Rows with their ids are distinct already.
-        return columns if self.distinct and "id" not in columns else ()
+        # Rows with their keys are distinct already.
+        return columns if self.distinct and not set(columns) >= set(table.key) else ()
 
     def _order(self, outputs: Sequence[Known]) -> tuple[Order, ...]:
         columns = [(key, key.column(outputs)) for key in self.order]
         return tuple([Order(column, key.descending, key.nulls) for key, column in columns if column is not None])
 
-    def _total(self, outputs: Sequence[Known], where: Filter | None, bindings: Bindings) -> Translation:
+    def _total(
+        self, table: TableSchema, outputs: Sequence[Known], where: Filter | None, bindings: Bindings
+    ) -> Translation:
         """A count without GROUP BY: one row with the number of matching rows."""
         if columns_of(outputs) or self.order:
             raise InvalidQuery("a count without GROUP BY cannot be combined with columns or ORDER BY")
@@ -148,7 +151,7 @@ class SelectPlan(Plan):
             rows = [] if empty else projected([{"count": result.count}], outputs, bindings)
             return answered(result, rows)
 
-        return Translation(Select(self.table, ("id",), where, limit=0, count=True), answer)
+        return Translation(Select(table.name, table.key, where, limit=0, count=True), answer)
 
 
 def select_plan(node: exp.Select) -> Plan:
@@ -204,10 +207,10 @@ def _projection(outputs: Sequence[Known], bindings: Bindings, result: Result) ->
     return answered(result, projected(result.rows, outputs, bindings))
 
 
-def _simplified(select: Select) -> Select | Get:
-    """Convert a query by id to a ``Get``, which is faster."""
+def _simplified(table: TableSchema, select: Select) -> Select | Get:
+    """Convert a query by key to a ``Get``, which is faster."""
     where = select.where
-    if not isinstance(where, Where) or where.column != "id" or where.operator != "eq":
+    if not isinstance(where, Where) or (where.column,) != table.key or where.operator != "eq":
         return select
     if select.order or select.group or select.limit == 0 or select.offset:
         return select

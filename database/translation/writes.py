@@ -42,7 +42,6 @@ from database.translation.syntax import refused_node
 from database.translation.syntax import require
 from database.translation.syntax import table_of
 
-_EVERY_ROW = Where("id", "is_null", False)
 _INSERT_FLAGS = ("this", "expression", "conflict", "returning")
 
 
@@ -52,7 +51,8 @@ class InsertPlan(Plan):
 
     :ivar columns: None for the table's columns in declared order.
     :ivar rows: a term for each column; None for DEFAULT.
-    :ivar replaced: the columns that ON CONFLICT (id) DO UPDATE sets; None if a conflict is an error.
+    :ivar replaced: the columns that ON CONFLICT DO UPDATE sets; None if a conflict is an error.
+    :ivar by: the columns of ON CONFLICT, which must be the table's key.
     """
 
     table: str
@@ -60,17 +60,23 @@ class InsertPlan(Plan):
     rows: tuple[tuple[Term | None, ...], ...]
     replaced: frozenset[str] | None
     returning: tuple[Output, ...] | None
+    by: tuple[str, ...] = ()
 
     def bound(self, schema: Schema, bindings: Bindings) -> Translation:
         table = schema.table(self.table)
         columns = self._columns(table)
         outputs = _returned(self.returning, table)
         rows = [self._row(table, columns, terms, bindings) for terms in self.rows]
-        kind = Insert if self.replaced is None else Upsert
         if self.replaced is not None:
-            _require_whole(self.replaced, columns)
+            if sorted(self.by) != sorted(table.key):
+                raise refused(f"ON CONFLICT of anything but ({', '.join(table.key)})")
+            _require_whole(table, self.replaced, columns)
+        returning = outputs is not None
+        on_conflict = () if self.by == ("id",) else self.by
         return Translation(
-            kind(table.name, rows, returning=outputs is not None),
+            Insert(table.name, rows, returning=returning)
+            if self.replaced is None
+            else Upsert(table.name, rows, returning=returning, on_conflict=on_conflict),
             partial(changed, returning=outputs, bindings=bindings),
         )
 
@@ -107,7 +113,7 @@ class UpdatePlan(Plan):
         table = schema.table(self.table)
         outputs = _returned(self.returning, table)
         values = {name: column_value(table, name, term.value(bindings)) for name, term in self.values}
-        where = _EVERY_ROW if self.where is None else bound(self.where, table, bindings)
+        where = _every_row(table) if self.where is None else bound(self.where, table, bindings)
         return Translation(
             Update(table.name, values, where=where, returning=outputs is not None),
             partial(changed, returning=outputs, bindings=bindings),
@@ -125,7 +131,7 @@ class DeletePlan(Plan):
     def bound(self, schema: Schema, bindings: Bindings) -> Translation:
         table = schema.table(self.table)
         outputs = _returned(self.returning, table)
-        where = _EVERY_ROW if self.where is None else bound(self.where, table, bindings)
+        where = _every_row(table) if self.where is None else bound(self.where, table, bindings)
         return Translation(
             Delete(table.name, where=where, returning=outputs is not None),
             partial(changed, returning=outputs, bindings=bindings),
@@ -142,10 +148,10 @@ def insert_plan(node: exp.Insert) -> Plan:
         target = target.this
     table, qualifier = table_of(target)
     rows = _rows(node.expression)
-    replaced = _replaced(node.args.get("conflict"))
+    by, replaced = _replaced(node.args.get("conflict"))
     if replaced is not None and any(None in terms for terms in rows):
         raise refused("DEFAULT with ON CONFLICT")
-    return InsertPlan(table, columns, rows, replaced, _returning(node, Scope(qualifier)))
+    return InsertPlan(table, columns, rows, replaced, _returning(node, Scope(qualifier)), by)
 
 
 def update_plan(node: exp.Update) -> Plan:
@@ -218,18 +224,21 @@ def _inserted(node: exp.Expr) -> Term | None:
     return None if is_default else term_of(node)
 
 
-def _replaced(clause: exp.Expr | None) -> frozenset[str] | None:
-    """The columns that ON CONFLICT (id) DO UPDATE sets to the values of EXCLUDED; None without the clause."""
+def _every_row(table: TableSchema) -> Filter:
+    return Where(table.key[0], "is_null", False)
+
+
+def _replaced(clause: exp.Expr | None) -> tuple[tuple[str, ...], frozenset[str] | None]:
+    """The columns of ON CONFLICT, and those that DO UPDATE sets to the values of EXCLUDED; None without the clause."""
     if clause is None:
-        return None
+        return (), None
     if clause.args["action"].name.upper() != "DO UPDATE":
         raise refused("ON CONFLICT DO NOTHING")
     require(clause, "action", "conflict_keys", "expressions")
     scope = Scope("excluded")
-    if [scope.column(key.this) for key in clause.args.get("conflict_keys") or ()] != ["id"]:
-        raise refused("ON CONFLICT of anything but (id)")
+    by = tuple([scope.column(key.this) for key in clause.args.get("conflict_keys") or ()])
     assignments = _assignments(clause.expressions)
-    return frozenset([name for name, value in assignments if _is_excluded(name, value, scope)])
+    return by, frozenset([name for name, value in assignments if _is_excluded(name, value, scope)])
 
 
 def _is_excluded(name: str, value: exp.Expr, scope: Scope) -> bool:
@@ -247,8 +256,9 @@ def _is_excluded(name: str, value: exp.Expr, scope: Scope) -> bool:
     return True
 
 
-def _require_whole(replaced: frozenset[str], columns: tuple[str, ...]) -> None:
+def _require_whole(table: TableSchema, replaced: frozenset[str], columns: tuple[str, ...]) -> None:
     """Refuse SET of other columns than those of the INSERT: an upsert always writes all given columns."""
     untouched = {"updated_at"} & set(columns) - replaced
-    if untouched or replaced - {"id", "updated_at"} != set(columns) - {"id"} - MANAGED:
+    kept = set(table.key)
+    if untouched or replaced - kept - {"updated_at"} != set(columns) - kept - MANAGED:
         raise refused("ON CONFLICT with SET of other columns than those of the INSERT")

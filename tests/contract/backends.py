@@ -32,6 +32,7 @@ from tests.contract.foreign import SqliteProgram
 from tests.contract.tables import SCHEMA
 from tests.contract.tables import create_tables
 from tests.contract.tables import diaries
+from tests.contract.tables import grades
 from tests.contract.tables import metadata
 from tests.contract.tables import prices
 from tests.contract.tables import seats
@@ -108,8 +109,10 @@ class Backend:
             return
         for table in reversed(metadata.sorted_tables):
             # In parts, because not every backend deletes any number of rows at once.
-            while rows := self.adapter.table(table.name).select("id").limit(PART).execute().rows:
-                self.adapter.run(Delete(table.name, where=Where("id", "in", [row["id"] for row in rows])))
+            key = table.primary_key.columns.keys()
+            while rows := self.adapter.table(table.name).select(*key).limit(PART).execute().rows:
+                values = dict.fromkeys(row[key[0]] for row in rows)
+                self.adapter.run(Delete(table.name, where=Where(key[0], "in", list(values))))
 
 
 def supabase_database(server: PostgresServer) -> PostgresDatabase:
@@ -122,7 +125,7 @@ def supabase_database(server: PostgresServer) -> PostgresDatabase:
 def protect(database: PostgresDatabase) -> None:
     """Give the tables that are not for everybody the policies that a migration gives them."""
     with psycopg.connect(database.dsn, autocommit=True) as connection:
-        for table in (diaries, prices, seats, tickets):
+        for table in (diaries, grades, prices, seats, tickets):
             for statement in row_security.table_statements(table):
                 connection.execute(statement.encode())
 

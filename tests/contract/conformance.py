@@ -50,7 +50,12 @@ references with `ON DELETE CASCADE` and `SET NULL`, and check constraints that t
 also keeps unique indexes on some rows (`postgresql_where`, `sqlite_where`) with such a condition, which `Convex` does
 not. Neither keeps other check constraints, unique indexes on expressions, `SET DEFAULT` and `INITIALLY DEFERRED`:
 `Memory` logs a warning with their names when it is connected, and `flask db convex-schema` prints them. Functions of
-your own on `Convex` keep unique columns and references only; there a record that is referred to cannot be deleted."""
+your own on `Convex` keep unique columns and references only; there a record that is referred to cannot be deleted.
+
+Keys. All backends have keys of any name, of text, `Uuid` or integers, of one column or several. SQL databases and
+`Memory` number records whose integer key is left out; on `Convex` and `Supabase` it is required. A foreign key on
+`Convex` must refer to the key of the other table, which must be one column. The tables that a `SyncManager` keeps
+equal must not be numbered by their databases."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -30,37 +30,66 @@ class Colour(Enum):
     BLUE = "Blue"
 
 
+def _values(enumeration: type[Enum]) -> list[str]:
+    return [one.value for one in enumeration]
+
+
 # In another order than by code point.
 MOODS = ("low", "high", "Zen", "élan", "", "it's")
 
-things = sa.Table(
-    "things",
+
+def _every_kind() -> list[sa.Column[Any]]:
+    """A column of every kind."""
+    return [
+        sa.Column("label", text(), nullable=False),
+        sa.Column("rank", sa.BigInteger, nullable=False, default=0),
+        sa.Column("code", text(16), unique=True),
+        sa.Column("title", text()),
+        sa.Column("amount", sa.BigInteger),
+        sa.Column("ratio", sa.Double),
+        sa.Column("done", sa.Boolean),
+        sa.Column("seen", timestamp()),
+        sa.Column("data", json()),
+        sa.Column("level", sa.SmallInteger),
+        sa.Column("stock", sa.Integer),
+        sa.Column("price", sa.Numeric(18, 4)),
+        sa.Column("day", sa.Date),
+        sa.Column("opens", sa.Time),
+        sa.Column("token", sa.Uuid(as_uuid=False)),
+        sa.Column("raw", sa.LargeBinary),
+        sa.Column("span", sa.Interval),
+        sa.Column("tags", sa.ARRAY(sa.Text)),
+        sa.Column("scores", sa.ARRAY(sa.SmallInteger)),
+        sa.Column("prices", sa.ARRAY(sa.Numeric(10, 2))),
+        sa.Column("weather", sa.Enum(Weather, native_enum=False)),
+        sa.Column("mood", sa.Enum(*MOODS, name="things_mood")),
+        sa.Column("colour", sa.Enum(Colour, native_enum=False, values_callable=_values)),
+    ]
+
+
+things = sa.Table("things", metadata, *record_columns(), *_every_kind(), info={"access": PUBLIC_READ})
+
+# The same with other keys, and without what the data layer fills in.
+tagged = sa.Table(
+    "tagged",
     metadata,
-    *record_columns(),
-    sa.Column("label", text(), nullable=False),
-    sa.Column("rank", sa.BigInteger, nullable=False, default=0),
-    sa.Column("code", text(16), unique=True),
-    sa.Column("title", text()),
-    sa.Column("amount", sa.BigInteger),
-    sa.Column("ratio", sa.Double),
-    sa.Column("done", sa.Boolean),
-    sa.Column("seen", timestamp()),
-    sa.Column("data", json()),
-    sa.Column("level", sa.SmallInteger),
-    sa.Column("stock", sa.Integer),
-    sa.Column("price", sa.Numeric(18, 4)),
-    sa.Column("day", sa.Date),
-    sa.Column("opens", sa.Time),
-    sa.Column("token", sa.Uuid(as_uuid=False)),
-    sa.Column("raw", sa.LargeBinary),
-    sa.Column("span", sa.Interval),
-    sa.Column("tags", sa.ARRAY(sa.Text)),
-    sa.Column("scores", sa.ARRAY(sa.SmallInteger)),
-    sa.Column("prices", sa.ARRAY(sa.Numeric(10, 2))),
-    sa.Column("weather", sa.Enum(Weather, native_enum=False)),
-    sa.Column("mood", sa.Enum(*MOODS, name="things_mood")),
-    sa.Column("colour", sa.Enum(Colour, native_enum=False, values_callable=lambda them: [one.value for one in them])),
-    info={"access": PUBLIC_READ},
+    sa.Column("updated_at", timestamp(), nullable=False),
+    *_every_kind(),
+    sa.Column("tag", sa.Uuid(as_uuid=False), primary_key=True),
+)
+numbered = sa.Table(
+    "numbered",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    *_every_kind(),
+)
+paired = sa.Table(
+    "paired",
+    metadata,
+    sa.Column("place", sa.Integer, nullable=False),
+    *_every_kind(),
+    sa.Column("word", text(255), nullable=False),
+    sa.PrimaryKeyConstraint("word", "place"),
 )
 
 parts = sa.Table(
@@ -175,6 +204,57 @@ drafts = sa.Table(
     sa.Column("seen", timestamp(), server_default=sa.func.now()),
     sa.Column("touched", text(), onupdate=lambda: uuid4().hex),
     sa.Column("by", text(), default="me", onupdate="you"),
+)
+
+# Keys of other names and types, of one column and of several, and records without a version.
+elements = sa.Table(
+    "elements",
+    metadata,
+    sa.Column("symbol", text(255), primary_key=True),
+    sa.Column("name", text()),
+    sa.Column("data", json()),
+    info={"access": PUBLIC_READ},
+)
+
+devices = sa.Table(
+    "devices",
+    metadata,
+    sa.Column("name", text()),
+    sa.Column("device_id", sa.Uuid(as_uuid=False), primary_key=True),
+    sa.Column("made_of", text(255), sa.ForeignKey("elements.symbol"), index=True),
+    sa.Column("data", json()),
+    sa.Column("version", sa.BigInteger, nullable=False),
+    sa.Column("updated_at", timestamp(), nullable=False),
+)
+
+lots = sa.Table(
+    "lots",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("name", text()),
+    sa.Column("data", json()),
+    sa.Column("inside", sa.BigInteger, sa.ForeignKey("lots.number", ondelete="CASCADE"), index=True),
+)
+
+# Numbered by the database.
+orders = sa.Table(
+    "orders",
+    metadata,
+    sa.Column("order_no", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(), primary_key=True),
+    sa.Column("name", text()),
+    sa.Column("data", json()),
+)
+
+# The order of the key is not that of the columns.
+grades = sa.Table(
+    "grades",
+    metadata,
+    sa.Column("attempt", sa.Integer, nullable=False),
+    sa.Column("name", text()),
+    sa.Column("course", text(255), nullable=False),
+    sa.Column("data", json()),
+    sa.PrimaryKeyConstraint("course", "attempt"),
+    info={"access": OWN_ROWS, "owner": "course"},
 )
 
 SCHEMA = Schema.of(metadata)

@@ -180,7 +180,7 @@ OPERATIONS: list[tuple[Operation, type[DataError], str]] = [
     (Select("sqlite_master"), NotFound, "no table"),
     (Insert("", [{}]), NotFound, "no table"),
     (Get("things", "a\0"), InvalidQuery, "NUL"),
-    (Get("things", 1), InvalidQuery, "must be text"),  # type: ignore[arg-type]
+    (Get("things", 1), InvalidQuery, "must be text"),
     (Get("things", "a", ("nothing",)), InvalidQuery, "no column"),
     (
         Select("things", order=(Order("rank"),) * (MAX_SORT_KEYS + 1)),

@@ -6,11 +6,10 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
-from itertools import product
 from typing import Any
 
-from database.backends.buffered.replica import Key
 from database.backends.buffered.replica import Loaded
+from database.backends.buffered.replica import Place
 from database.backends.buffered.replica import Replica
 from database.backends.buffered.request import Range
 from database.backends.buffered.request import Seen
@@ -23,19 +22,23 @@ from database.core.operations import Delete
 from database.core.operations import Get
 from database.core.operations import Insert
 from database.core.operations import Operation
+from database.core.operations import Record
 from database.core.operations import Select
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query.filters import BY_ID
-from database.core.query.filters import Where
+from database.core.query.filters import by_key
 from database.core.query.targets import conflict_columns
+from database.core.query.targets import key_filters
 from database.core.query.targets import target
 from database.core.query.targets import with_values
-from database.core.query.validation import MAX_IN
 from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
 from database.core.result import Result
 from database.core.tables.access_rules import is_caller
+from database.core.tables.keys import Key
+from database.core.tables.keys import checked_key
+from database.core.tables.keys import key_of
+from database.core.tables.keys import readable_key
 from database.core.tables.rows import check_rows
 from database.core.tables.rows import check_values
 from database.core.tables.rows import known_values
@@ -73,7 +76,7 @@ class Party:
         self._number = number
         self._loads_referrers = loads_referrers
         self._replica = Replica(schema, steps, number)
-        self._looked_up: dict[Key, None] = {}
+        self._looked_up: dict[Place, None] = {}
         self._loaders: dict[type[Operation], Callable[[Any, Context], None]] = {
             Get: self._load_record,
             Select: self._load_selected,
@@ -110,7 +113,7 @@ class Party:
         if not is_caller(self.identity) or name not in self._schema or self._schema.table(name).rules.declared:
             return
         theirs = {step.id for step in self._steps if step.table == name and step.party != self._number}
-        about = _named(operation)
+        about = _named(self._schema.table(name), operation) if theirs else None
         if theirs and (about is None or not theirs.isdisjoint(about)):
             raise PermissionDenied(
                 f"table {name!r} declares no access rules and another identity has changed it in this transaction; "
@@ -124,7 +127,7 @@ class Party:
     def _load_selected(self, operation: Select, context: Context) -> None:
         table = self._schema.table(operation.table)
         query = checked_select(table, operation)
-        order = BY_ID if query.group else query.order
+        order = by_key(table.key) if query.group else query.order
         self._load_range(table, Select(table.name, None, query.where, order, self._reach(query)), context)
 
     def _load_range(self, table: TableSchema, query: Select, context: Context) -> None:
@@ -152,12 +155,13 @@ class Party:
         table = self._schema.table(operation.table)
         by = conflict_columns(table, operation)
         check_rows(table, operation.rows)
-        if by == ("id",):
-            self._load_records(operation.table, [row["id"] for row in operation.rows if "id" in row], context)
+        if by == table.key:
+            given = [key for row in operation.rows if (key := readable_key(table, row)) is not None]
+            self._load_records(operation.table, [checked_key(table, key) for key in given], context)
             return
         # A range, because a row with one of the values must not come in unnoticed.
         for where in with_values(by, [known_values(table, operation.rows, name) for name in by]):
-            self._load_range(table, Select(table.name, where=where, order=BY_ID), context)
+            self._load_range(table, Select(table.name, where=where, order=by_key(table.key)), context)
 
     def _load_updated(self, operation: Update, context: Context) -> None:
         check_values(self._schema.table(operation.table), operation.values)
@@ -167,55 +171,66 @@ class Party:
         table = self._schema.table(operation.table)
         where = target(table, operation)
         if operation.id is not None:
-            self._load_records(table.name, [operation.id], context)
+            self._load_records(table.name, [checked_key(table, operation.id)], context)
         else:
             # A range, so that the commit fails if another row has come to match meanwhile.
-            self._load_range(table, Select(table.name, where=where, order=BY_ID), context)
+            self._load_range(table, Select(table.name, where=where, order=by_key(table.key)), context)
 
     def _load_deleted(self, operation: Delete, context: Context) -> None:
         self._load_targeted(operation, context)
         if not self._loads_referrers:
             return
         table = self._schema.table(operation.table)
-        found = self._replica.execute(Select(table.name, ("id",), target(table, operation)), context.deadline)
-        self._load_referrers(table.name, found.ids, context)
+        found = self._replica.execute(Select(table.name, where=target(table, operation)), context.deadline)
+        self._load_referrers(table, _values(found), context)
 
-    def _load_referrers(self, table: str, ids: Sequence[str], context: Context) -> None:
+    def _load_referrers(self, table: TableSchema, records: Sequence[Record], context: Context) -> None:
         """Load the rows that are deleted or changed with records of a table, and those that go with these."""
-        waiting, seen = [(table, ids)], {(table, record_id) for record_id in ids}
+        waiting = [(table, records)]
+        seen = {(table.name, key_of(table, record)) for record in records}
         while waiting:
-            table, ids = waiting.pop()
-            acting = [one for one in referrers(self._schema, table) if one.action in {"CASCADE", "SET NULL"}]
-            for (other, column, action), start in product(acting, range(0, len(ids), MAX_IN)):
-                query = Select(other.name, where=Where(column, "in", tuple(ids[start : start + MAX_IN])), order=BY_ID)
-                self._load_range(other, query, context)
-                found = self._replica.execute(query, context.deadline).ids if action == "CASCADE" else []
-                fresh = [record_id for record_id in found if (other.name, record_id) not in seen]
-                seen |= {(other.name, record_id) for record_id in fresh}
-                if fresh:
-                    waiting.append((other.name, fresh))
+            parent, records = waiting.pop()
+            acting = [one for one in referrers(self._schema, parent.name) if one.action in {"CASCADE", "SET NULL"}]
+            for reference in acting:
+                table, fresh = reference.table, []
+                values = [[record.get(name) for record in records] for name in reference.others]
+                for where in with_values(reference.columns, values):
+                    query = Select(table.name, where=where, order=by_key(table.key))
+                    self._load_range(table, query, context)
+                    found = _values(self._replica.execute(query, context.deadline))
+                    fresh += [record for record in found if (table.name, key_of(table, record)) not in seen]
+                if fresh and reference.action == "CASCADE":
+                    seen |= {(table.name, key_of(table, record)) for record in fresh}
+                    waiting.append((table, fresh))
 
-    def _load_records(self, table: str, ids: Iterable[str], context: Context) -> None:
+    def _load_records(self, table: str, keys: Iterable[Key], context: Context) -> None:
         schema = self._schema.table(table)
-        wanted = dict.fromkeys(ids)
-        self._looked_up |= {(table, record_id): None for record_id in wanted}
-        unknown = [record_id for record_id in wanted if not self._replica.knows(table, record_id)]
-        for start in range(0, len(unknown), MAX_IN):
-            chunk = unknown[start : start + MAX_IN]
-            one = len(chunk) == 1
-            query = Get(table, chunk[0]) if one else Select(table, where=Where("id", "in", tuple(chunk)))
+        wanted = dict.fromkeys(keys)
+        self._looked_up |= {(table, key): None for key in wanted}
+        unknown = [key for key in wanted if not self._replica.knows(table, key)]
+        one = len(unknown) == 1
+        queries: Iterable[Get | Select]
+        queries = (
+            [Get(table, unknown[0])] if one else [Select(table, where=where) for where in key_filters(schema, unknown)]
+        )
+        for query in queries:
             self._replica.load(schema, self._read(query, context))
-            for record_id in chunk:
-                if not self._replica.knows(table, record_id):
-                    self._replica.load_absence(table, record_id)
+        for key in unknown:
+            if not self._replica.knows(table, key):
+                self._replica.load_absence(table, key)
 
 
-def _named(operation: Operation) -> list[object] | None:
-    """The ids of the records that an operation targets; None if it selects them by a filter."""
-    if getattr(operation, "on_conflict", ()):
+def _values(result: Result) -> list[Record]:
+    """The readable values of all rows whose keys can be read."""
+    return [*result.rows, *[bad.values for bad in result.unreadable if bad.id is not None]]
+
+
+def _named(table: TableSchema, operation: Operation) -> list[Key] | None:
+    """The keys of the records that an operation targets; None if it selects them by a filter."""
+    if getattr(operation, "on_conflict", ()) not in {(), table.key}:
         return None
     if isinstance(operation, Insert | Upsert):
         rows: Sequence[Any] = operation.rows
-        return [row.get("id") for row in rows if isinstance(row, Mapping)]
-    record_id = getattr(operation, "id", None)
-    return None if record_id is None else [record_id]
+        return [readable_key(table, row) for row in rows if isinstance(row, Mapping)]
+    given = getattr(operation, "id", None)
+    return None if given is None else [checked_key(table, given)]

@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from collections.abc import Sequence
+from typing import Any
 from typing import Literal
 from typing import NamedTuple
 
 from database.backends.buffered.request import Seen
 from database.backends.buffered.request import Step
 from database.backends.buffered.request import Stored
+from database.backends.memory.constraints import Reference
 from database.backends.memory.tables import Tables
 from database.backends.memory.tables import shown
 from database.core.operations import Delete
 from database.core.operations import Operation
+from database.core.operations import Record
 from database.core.operations import Update
 from database.core.query.steps import Steps
 from database.core.result import Result
 from database.core.result import Row
+from database.core.tables.keys import Key
+from database.core.tables.keys import key_of
+from database.core.tables.keys import parts_of
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import parted
 
-Key = tuple[str, str]
-"""A table and an id."""
+Place = tuple[str, Key]
+"""A table and a key."""
 
 
 class Loaded(NamedTuple):
@@ -52,8 +59,8 @@ class Replica(Tables):
         super().__init__(schema)
         self._steps = steps
         self._party = party
-        self._loaded: dict[Key, Loaded | None] = {}
-        self._touched: set[Key] = set()
+        self._loaded: dict[Place, Loaded | None] = {}
+        self._touched: set[Place] = set()
         self._taken = 0
         self._spoiled = False
 
@@ -66,28 +73,28 @@ class Replica(Tables):
     def load(self, table: TableSchema, rows: Iterable[Loaded]) -> None:
         """Add rows read from the backend, except records that are known already."""
         for loaded in rows:
-            key = table.name, loaded.row["id"]
-            if not self.knows(*key):
-                self._loaded[key] = loaded
+            place = table.name, key_of(table, loaded.row)
+            if not self.knows(*place):
+                self._loaded[place] = loaded
                 self._put(table, loaded.row)
                 self._spoiled = self._spoiled or loaded.spoiled
 
-    def load_absence(self, table: str, record_id: str) -> None:
+    def load_absence(self, table: str, key: Key) -> None:
         """Record that the backend has no such record."""
-        self._loaded.setdefault((table, record_id), None)
+        self._loaded.setdefault((table, key), None)
 
-    def knows(self, table: str, record_id: str) -> bool:
+    def knows(self, table: str, key: Key) -> bool:
         """Whether the replica knows if the record exists."""
-        return (table, record_id) in self._loaded or (table, record_id) in self._touched
+        return (table, key) in self._loaded or (table, key) in self._touched
 
-    def changed(self, table: str) -> set[str]:
-        """The ids of the table's records that the transaction has changed."""
-        return {record_id for name, record_id in self._touched if name == table}
+    def changed(self, table: str) -> set[Key]:
+        """The keys of the table's records that the transaction has changed."""
+        return {key for name, key in self._touched if name == table}
 
-    def seen(self, keys: Iterable[Key]) -> tuple[Seen, ...]:
-        """The records of ``keys`` that were loaded, as they were when loaded."""
-        known = [(key, self._loaded[key]) for key in keys if key in self._loaded]
-        return tuple([Seen(*key, None if found is None else found.stored, self._party) for key, found in known])
+    def seen(self, places: Iterable[Place]) -> tuple[Seen, ...]:
+        """The records at ``places`` that were loaded, as they were when loaded."""
+        known = [(place, self._loaded[place]) for place in places if place in self._loaded]
+        return tuple([Seen(*place, None if found is None else found.stored, self._party) for place, found in known])
 
     def catch_up(self) -> None:
         """Apply the steps that other parties have appended."""
@@ -111,25 +118,38 @@ class Replica(Tables):
 
     def _targeted(self, schema: TableSchema, operation: Update | Delete, steps: Steps) -> list[Row]:
         found = super()._targeted(schema, operation, steps)
-        # A row with an unreadable id cannot be addressed in the commit.
-        return [row for row in found if isinstance(row["id"], str)] if self._spoiled else found
+        # A row with an unreadable key cannot be addressed in the commit.
+        return [row for row in found if _is_readable(schema, row)] if self._spoiled else found
 
     def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
-        kind: Literal["insert", "update"] = "update" if super()._exists(schema.name, row["id"]) else "insert"
+        key = key_of(schema, row)
+        kind: Literal["insert", "update"] = "update" if super()._exists(schema.name, key) else "insert"
         super()._store(schema, row, index)
         # A copy, because the caller receives the row too and may mutate it before the commit.
-        own = shown(schema, self._rows[schema.name][row["id"]], tuple(row))
-        self._add(Step(kind, schema.name, row["id"], own, self._party))
+        own = shown(schema, self._rows[schema.name][key], tuple(row))
+        self._add(Step(kind, schema.name, key, own, self._party))
 
-    def _erase(self, schema: TableSchema, record_id: str) -> None:
-        super()._erase(schema, record_id)
-        self._add(Step("delete", schema.name, record_id, None, self._party))
+    def _erase(self, schema: TableSchema, key: Key) -> None:
+        super()._erase(schema, key)
+        self._add(Step("delete", schema.name, key, None, self._party))
 
     def _add(self, step: Step) -> None:
         self._steps.append(step)
         self._touched.add((step.table, step.id))
         self._taken = len(self._steps)
 
-    def _exists(self, table: str, record_id: str) -> bool:
+    def _numbered(self, _: TableSchema, rows: Sequence[Record]) -> Sequence[Record]:
+        # Only the backend knows which numbers are free.
+        return rows
+
+    def _exists(self, table: str, key: Key) -> bool:
         """Whether a foreign key may refer to the record; the backend checks records that were not loaded at commit."""
-        return super()._exists(table, record_id) or not self.knows(table, record_id)
+        return super()._exists(table, key) or not self.knows(table, key)
+
+    def _has(self, reference: Reference, wanted: tuple[Any, ...]) -> bool:
+        # Which records have values that are not their key, only the backend knows.
+        return reference.others != self._schema.table(reference.other).key or super()._has(reference, wanted)
+
+
+def _is_readable(schema: TableSchema, row: Row) -> bool:
+    return all(isinstance(part, str | int) for part in parts_of(schema, key_of(schema, row)))

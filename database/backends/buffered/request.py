@@ -30,6 +30,9 @@ from database.core.query.filters import Or
 from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.result import Row
+from database.core.tables.keys import Key
+from database.core.tables.keys import address
+from database.core.tables.keys import parts_of
 from database.core.tables.schema import Column
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
@@ -51,12 +54,13 @@ LARGEST_LIMIT = 2**53
 class Seen:
     """A record as the transaction has read it.
 
+    :ivar id: its key.
     :ivar row: in the backend's own form; None if the record did not exist.
     :ivar party: index of the reader in :attr:`CommitRequest.parties`.
     """
 
     table: str
-    id: str
+    id: Key
     row: Stored | None
     party: int = 0
 
@@ -74,13 +78,14 @@ class Range:
 class Step:
     """A change of one record.
 
+    :ivar id: its key.
     :ivar row: the complete new row; None for a deletion.
     :ivar party: index of the author in :attr:`CommitRequest.parties`.
     """
 
     kind: Literal["insert", "update", "delete"]
     table: str
-    id: str
+    id: Key
     row: Row | None
     party: int = 0
 
@@ -124,10 +129,12 @@ class Encoder:
 
     :param schema: the tables.
     :param encode: converts a value to the backend's form.
+    :param keys: whether records are named by their keys, too, and not by their addresses alone.
     """
 
-    def __init__(self, schema: Schema, encode: Encode) -> None:
+    def __init__(self, schema: Schema, encode: Encode, *, keys: bool = False) -> None:
         self._schema = schema
+        self._keys = keys
         self._encode = encode
 
     def commit(self, request: CommitRequest, actor: str | None) -> Wire:
@@ -137,14 +144,10 @@ class Encoder:
         """
         body: dict[str, list[Wire]] = {
             "reads": [
-                {"table": seen.table, "id": seen.id, "expected": None if seen.row is None else dict(seen.row)}
-                for seen in request.seen
+                {**self._named(seen), "expected": None if seen.row is None else dict(seen.row)} for seen in request.seen
             ],
             "ranges": [self._range(part) for part in request.ranges],
-            "steps": [
-                {"kind": step.kind, "table": step.table, "id": step.id, "row": self._changed(step)}
-                for step in request.steps
-            ],
+            "steps": [{"kind": step.kind, **self._named(step), "row": self._changed(step)} for step in request.steps],
         }
         if len(request.parties) > 1:
             parts: tuple[Sequence[Seen | Range | Step], ...] = request.seen, request.ranges, request.steps
@@ -180,6 +183,15 @@ class Encoder:
             case Where(column, operator, value):
                 return {"op": operator, "column": column, "value": self._value(table.columns[column], value)}
         raise TypeError(where)
+
+    def _named(self, part: Seen | Step) -> Wire:
+        """What names a record: its table and address, and its key where the backend needs it."""
+        table = self._schema.table(part.table)
+        named: Wire = {"table": part.table, "id": address(table, part.id)}
+        if self._keys and table.key != ("id",):
+            parts = zip(table.key, parts_of(table, part.id), strict=True)
+            named["key"] = {name: self._value(table.columns[name], value) for name, value in parts}
+        return named
 
     def _range(self, part: Range) -> Wire:
         return {**self.select(part.query), "expected": [dict(row) for row in part.rows]}

@@ -24,6 +24,7 @@ from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
 from database.core.result import Result
 from database.core.result import Row
+from database.core.tables.keys import address
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import parted
@@ -51,7 +52,7 @@ class ConvexReader:
         """Read one record by its id."""
         table = self._schema.table(operation.table)
         query = checked_get(table, operation)
-        document = self._ask("get", {"table": table.name, "id": query.id}, context)
+        document = self._ask("get", {"table": table.name, "id": address(table, query.id)}, context)
         return _result(table, query.columns, [] if document is None else [_entry(table, document)])
 
     def select(self, operation: Select, context: Context) -> Result:
@@ -109,4 +110,4 @@ def _result(table: TableSchema, columns: tuple[str, ...] | None, entries: list[R
     whole = columns is None or columns == tuple(table.columns)
     shown = entries if columns is None else [{name: entry[name] for name in columns} for entry in entries]
     rows, bad = parted(table, shown)
-    return Result(rows, unreadable=bad, stored=stored if whole else ())
+    return Result(rows, unreadable=bad, stored=stored if whole else (), table=table)

@@ -24,7 +24,6 @@ from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
-from database.core.query.filters import Order
 from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.schema import TableSchema
@@ -88,7 +87,7 @@ def _list(table: str, arguments: Mapping[str, Any]) -> Operation:
     limit = arguments.get("limit", _DEFAULT_LIMIT)
     if isinstance(limit, bool) or not isinstance(limit, int | float) or limit != limit // 1:
         raise InvalidQuery("the argument 'limit' must be a whole number")
-    return Select(table, order=(Order("id"),), limit=int(max(0, min(limit, _MAX_LIMIT))))
+    return Select(table, limit=int(max(0, min(limit, _MAX_LIMIT))))
 
 
 _OPERATIONS: Mapping[Verb, Callable[[str, Mapping[str, Any]], Operation]] = {

@@ -25,6 +25,7 @@ from database.core.query.filters import Filter
 from database.core.query.filters import conditions
 from database.core.query.steps import Steps
 from database.core.query.validation import checked_filter
+from database.core.result import Row
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.uniqueness import condition_of
@@ -57,15 +58,28 @@ class Constraints(NamedTuple):
     unkept: tuple[str, ...]
 
 
-class Referrer(NamedTuple):
-    """A column that refers to a table's records.
+class Reference(NamedTuple):
+    """A foreign key.
 
-    :ivar action: what becomes of its row when the record is deleted: ``CASCADE``, ``SET NULL``, or nothing.
+    :ivar table: the table whose ``columns`` refer to ``others`` of the table ``other``.
+    :ivar action: what becomes of its row when the other record is deleted: ``CASCADE``, ``SET NULL``, or nothing.
     """
 
     table: TableSchema
-    column: str
+    columns: tuple[str, ...]
+    other: str
+    others: tuple[str, ...]
     action: str
+
+    @property
+    def name(self) -> str:
+        """Its name in errors."""
+        return f"{self.table.name}.{','.join(self.columns)}"
+
+    def to(self, row: Row) -> tuple[Any, ...] | None:
+        """What a row of ``table`` refers to; None if to nothing."""
+        values = tuple([row[name] for name in self.columns])
+        return None if None in values else values
 
 
 _known: WeakKeyDictionary[sa.Table, Constraints] = WeakKeyDictionary()
@@ -84,14 +98,24 @@ def unkept(schema: Schema) -> list[str]:
     return [f"{table.name}: {what}" for table in schema for what in constraints_of(table).unkept]
 
 
-def referrers(schema: Schema, table: str) -> list[Referrer]:
-    """The columns that refer to a table's records."""
-    return [
-        Referrer(other, str(key.parent.name), (key.ondelete or "").upper())
-        for other in schema
-        for key in sorted(other.source.foreign_keys, key=lambda key: str(key.parent.name))
-        if key.column.table.name == table
+def references(table: TableSchema) -> list[Reference]:
+    """The foreign keys of a table, by their columns."""
+    found = [
+        Reference(
+            table,
+            tuple(str(element.parent.name) for element in key.elements),
+            str(key.referred_table.name),
+            tuple(str(element.column.name) for element in key.elements),
+            (key.ondelete or "").upper(),
+        )
+        for key in table.source.foreign_key_constraints
     ]
+    return sorted(found, key=lambda one: one.columns)
+
+
+def referrers(schema: Schema, table: str) -> list[Reference]:
+    """The foreign keys that refer to a table's records."""
+    return [one for other in schema for one in references(other) if one.other == table]
 
 
 def checks_of(table: sa.Table) -> list[sa.CheckConstraint]:
@@ -101,10 +125,11 @@ def checks_of(table: sa.Table) -> list[sa.CheckConstraint]:
 
 
 def plain_unique(table: sa.Table) -> Iterator[tuple[str, ...]]:
-    """The sets of columns, besides the id, that are declared unique in all rows."""
+    """The sets of columns, besides the key, that are declared unique in all rows."""
     deferred = (one for one in table.constraints if isinstance(one, sa.UniqueConstraint) and one.deferrable)
     yield from (tuple(str(column.name) for column in constraint.columns) for constraint in deferred)
-    yield from (names for names in unique_sets(table) if names != ("id",))
+    key = tuple(str(column.name) for column in table.primary_key.columns)
+    yield from (names for names in unique_sets(table) if names != key)
 
 
 def _read(schema: TableSchema) -> Constraints:
@@ -151,7 +176,7 @@ def _filter(schema: TableSchema, condition: Any) -> Filter | None:
         text = str(condition.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True, "include_table": False}))
         text = text.replace("%%", "%") if not isinstance(condition, sa.TextClause) else text
         quoted = schema.name.replace('"', '""')
-        select = translation.translate(Sql(f'select id from "{quoted}" where {text}'), Schema([schema])).operation  # noqa: S608  # the application's own text
+        select = translation.translate(Sql(f'select * from "{quoted}" where {text}'), Schema([schema])).operation  # noqa: S608  # the application's own text
         return checked_filter(schema, select.where) if isinstance(select, Select) else None
     except (DataError, sa.exc.CompileError):
         return None

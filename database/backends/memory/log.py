@@ -13,6 +13,10 @@ from database.changes.feed import ChangeKind
 from database.changes.feed import Changes
 from database.core.errors import InvalidQuery
 from database.core.result import Row
+from database.core.tables.keys import Key
+from database.core.tables.keys import address
+from database.core.tables.keys import address_of
+from database.core.tables.keys import key_of
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 
@@ -27,13 +31,16 @@ class LoggedTables(Tables):
     """
 
     def __init__(
-        self, schema: Schema, rows: dict[str, dict[str, Row]] | None = None, changes: Iterable[Change] = ()
+        self, schema: Schema, rows: dict[str, dict[Key, Row]] | None = None, changes: Iterable[Change] = ()
     ) -> None:
         super().__init__(schema, rows)
         self._changes = list(changes)
 
     def copy(self) -> LoggedTables:
-        return LoggedTables(self._schema, super().copy()._rows, self._changes)
+        tables = super().copy()
+        copied = LoggedTables(self._schema, tables._rows, self._changes)
+        copied._last = tables._last
+        return copied
 
     def take_changes(self) -> list[Change]:
         """Return the changes in order and clear them."""
@@ -41,13 +48,13 @@ class LoggedTables(Tables):
         return changes
 
     def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
-        kind: ChangeKind = "update" if self._exists(schema.name, row["id"]) else "insert"
+        kind: ChangeKind = "update" if self._exists(schema.name, key_of(schema, row)) else "insert"
         super()._store(schema, row, index)
-        self._changes.append(Change(schema.name, row["id"], kind))
+        self._changes.append(Change(schema.name, address_of(schema, row), kind))
 
-    def _erase(self, schema: TableSchema, record_id: str) -> None:
-        super()._erase(schema, record_id)
-        self._changes.append(Change(schema.name, record_id, "delete"))
+    def _erase(self, schema: TableSchema, key: Key) -> None:
+        super()._erase(schema, key)
+        self._changes.append(Change(schema.name, address(schema, key), "delete"))
 
 
 class ChangeLog:

@@ -12,14 +12,15 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
-import sqlalchemy as sa
 
 from database import translation
-from database.backends.memory.constraints import Referrer
+from database.backends.memory.constraints import Reference
 from database.backends.memory.constraints import constraints_of
+from database.backends.memory.constraints import references
 from database.backends.memory.constraints import referrers
 from database.backends.memory.evaluate import Document
 from database.backends.memory.evaluate import selector
@@ -35,6 +36,7 @@ from database.core.operations import Get
 from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Ping
+from database.core.operations import Record
 from database.core.operations import Select
 from database.core.operations import Sql
 from database.core.operations import Update
@@ -52,7 +54,11 @@ from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
 from database.core.result import Result
 from database.core.result import Row
+from database.core.tables.keys import Key
+from database.core.tables.keys import key_of
+from database.core.tables.keys import sort_by_key
 from database.core.tables.rows import as_rows
+from database.core.tables.rows import check_rows
 from database.core.tables.rows import complete_rows
 from database.core.tables.rows import new_values
 from database.core.tables.rows import replaced_columns
@@ -70,9 +76,10 @@ _BYTES_PER_STEP = 200
 class Tables:
     """All tables of an in-memory database at one point in time."""
 
-    def __init__(self, schema: Schema, rows: dict[str, dict[str, Row]] | None = None) -> None:
+    def __init__(self, schema: Schema, rows: dict[str, dict[Key, Row]] | None = None) -> None:
         self._schema = schema
         self._rows = rows if rows is not None else {table.name: {} for table in schema}
+        self._last: dict[str, int] = {}
         self._handlers: dict[type[Operation], Callable[[Any, Steps], Result]] = {
             Ping: lambda *_: Result(),
             Get: self._get,
@@ -87,7 +94,9 @@ class Tables:
 
     def copy(self) -> Tables:
         """A copy that can be changed independently."""
-        return Tables(self._schema, {name: dict(rows) for name, rows in self._rows.items()})
+        copied = Tables(self._schema, {name: dict(rows) for name, rows in self._rows.items()})
+        copied._last = dict(self._last)
+        return copied
 
     def execute(self, operation: Operation, deadline: float = math.inf) -> Result:
         """Execute ``operation`` on these tables; after an error they may be partly changed.
@@ -106,7 +115,7 @@ class Tables:
         schema = self._schema.table(operation.table)
         query = checked_get(schema, operation)
         row = self._rows[schema.name].get(query.id)
-        return Result([] if row is None else [shown(schema, row, query.columns or schema.columns)])
+        return Result([] if row is None else [shown(schema, row, query.columns or schema.columns)], table=schema)
 
     def _select(self, operation: Select, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)
@@ -116,47 +125,67 @@ class Tables:
             return group_rows(query, Counter(tuple(row[name] for name in query.group) for row in found), steps)
         wanted = page(sort(found, query.order, steps), query)
         columns = query.columns or tuple(schema.columns)
-        return Result([shown(schema, row, columns) for row in wanted], len(found) if query.count else None)
+        rows = [shown(schema, row, columns) for row in wanted]
+        return Result(rows, len(found) if query.count else None, table=schema)
 
     def _insert(self, operation: Insert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        rows = as_rows(complete_rows(schema, operation.rows, utc_now(), server=False))
+        given = self._numbered(schema, operation.rows)
+        rows = as_rows(complete_rows(schema, given, utc_now(), server=False))
         for index, row in enumerate(rows):
-            self._refuse_known_id(schema, row, index)
+            self._refuse_known_key(schema, row, index)
             self._store(schema, row, index)
-        return Result(rows if operation.returning else [], len(rows))
+        return Result(rows if operation.returning else [], len(rows), table=schema)
 
-    def _refuse_known_id(self, schema: TableSchema, row: Row, index: int) -> None:
-        if row["id"] in self._rows[schema.name]:
-            raise _duplicate(f"{schema.name}.id", index)
+    def _numbered(self, schema: TableSchema, rows: Sequence[Record]) -> Sequence[Record]:
+        """The rows with the keys that a SQL database would have made: numbers that were never used before."""
+        if not schema.numbered:
+            return rows
+        check_rows(schema, rows)
+        name = schema.key[0]
+        last = max([self._last.get(schema.name, 0), *self._rows[schema.name]])
+        result: list[Record] = []
+        for row in rows:
+            if name not in row:
+                last += 1
+                self._last[schema.name] = last
+                result.append({name: last, **row})
+            else:
+                result.append(row)
+        return result
+
+    def _refuse_known_key(self, schema: TableSchema, row: Row, index: int) -> None:
+        if key_of(schema, row) in self._rows[schema.name]:
+            raise _duplicate(f"{schema.name}.{','.join(schema.key)}", index)
 
     def _upsert(self, operation: Upsert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
         by = conflict_columns(schema, operation)
-        completed = as_rows(complete_rows(schema, operation.rows, utc_now(), server=False))
+        numbered = self._numbered(schema, operation.rows)
+        completed = as_rows(complete_rows(schema, numbered, utc_now(), server=False))
         result = []
-        for index, (given, row) in enumerate(zip(operation.rows, completed, strict=True)):
+        for index, (given, row) in enumerate(zip(numbered, completed, strict=True)):
             existing = self._existing(schema, by, row)
             if existing is None:
-                self._refuse_known_id(schema, row, index)
+                self._refuse_known_key(schema, row, index)
             elif operation.ignore_duplicates:
                 continue
             elif any(existing[name] != row[name] for name in operation.same):
-                raise not_same(operation)
+                raise not_same(schema, operation)
             if existing is not None and not operation.verbatim:
-                changed = {name: row[name] for name in replaced_columns(tuple(row), given)}
+                changed = {name: row[name] for name in replaced_columns(schema, tuple(row), given)}
                 changed |= touched_values(schema, given)
                 result.append(self._changed(schema, shown(schema, existing, tuple(existing)), changed))
             else:
                 result.append(row)
             self._store(schema, result[-1], index)
-        return Result(result if operation.returning else [], len(result))
+        return Result(result if operation.returning else [], len(result), table=schema)
 
     def _existing(self, schema: TableSchema, by: tuple[str, ...], row: Row) -> Row | None:
         """The stored row that has the values of ``row`` in the columns ``by``, which are unique."""
         rows = self._rows[schema.name]
-        if by == ("id",):
-            return rows.get(row["id"])
+        if by == schema.key:
+            return rows.get(key_of(schema, row))
         wanted = [row.get(name) for name in by]
         if None in wanted:
             return None
@@ -171,7 +200,7 @@ class Tables:
             changed = self._changed(schema, row, values)
             self._store(schema, changed, None)
             result.append(changed)
-        return Result(result if operation.returning else [], len(found))
+        return Result(result if operation.returning else [], len(found), table=schema)
 
     def _delete(self, operation: Delete, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)
@@ -179,46 +208,53 @@ class Tables:
         gone = self._with_dependents(schema, found)
         # Those that refer to others first.
         for table, row in reversed(gone):
-            self._erase(table, row["id"])
+            self._erase(table, key_of(table, row))
         for table, row in gone:
             self._refuse_if_referenced(table, row)
-        return Result(found if operation.returning else [], len(found))
+        return Result(found if operation.returning else [], len(found), table=schema)
 
     def _with_dependents(self, schema: TableSchema, found: list[Row]) -> list[tuple[TableSchema, Row]]:
         """These rows and those that are deleted with them, after references that are set to null are null."""
-        gone = {(schema.name, row["id"]): (schema, row) for row in found}
-        loose: list[tuple[Referrer, Any]] = []
-        waiting = list(gone)
+        gone = {(schema.name, key_of(schema, row)): (schema, row) for row in found}
+        loose: list[tuple[Reference, Key]] = []
+        waiting = list(gone.values())
         while waiting:
-            name, record_id = waiting.pop()
-            for referrer in referrers(self._schema, name):
-                if referrer.action not in {"CASCADE", "SET NULL"}:
+            parent, record = waiting.pop()
+            for reference in referrers(self._schema, parent.name):
+                if reference.action not in {"CASCADE", "SET NULL"}:
                     continue
-                table = referrer.table
-                for row in [row for row in self._rows[table.name].values() if row[referrer.column] == record_id]:
-                    key = table.name, row["id"]
-                    if referrer.action == "SET NULL":
-                        loose.append((referrer, row["id"]))
-                    elif key not in gone:
-                        gone[key] = table, shown(table, row, tuple(row))
-                        waiting.append(key)
-        for referrer, record_id in loose:
-            if (referrer.table.name, record_id) not in gone:
-                self._loosen(referrer, record_id)
+                table = reference.table
+                for row in self._referring(reference, record):
+                    place = table.name, key_of(table, row)
+                    if reference.action == "SET NULL":
+                        loose.append((reference, place[1]))
+                    elif place not in gone:
+                        gone[place] = table, shown(table, row, tuple(row))
+                        waiting.append(gone[place])
+        for reference, key in loose:
+            if (reference.table.name, key) not in gone:
+                self._loosen(reference, key)
         return list(gone.values())
 
-    def _loosen(self, referrer: Referrer, record_id: Any) -> None:
+    def _referring(self, reference: Reference, record: Row) -> list[Row]:
+        """The rows that refer to a record."""
+        wanted = tuple([record[name] for name in reference.others])
+        return [row for row in self._rows[reference.table.name].values() if reference.to(row) == wanted]
+
+    def _loosen(self, reference: Reference, key: Key) -> None:
         """Set a reference to null."""
-        table, column = referrer.table, referrer.column
-        if not table.columns[column].nullable:
-            raise ConstraintViolated(
-                f"column {column!r} of table {table.name!r} must not be null",
-                kind=ConstraintKind.NOT_NULL,
-                constraint=f"{table.name}.{column}",
-            )
-        row = self._rows[table.name][record_id]
+        table = reference.table
+        for column in reference.columns:
+            if not table.columns[column].nullable:
+                raise ConstraintViolated(
+                    f"column {column!r} of table {table.name!r} must not be null",
+                    kind=ConstraintKind.NOT_NULL,
+                    constraint=f"{table.name}.{column}",
+                )
+        row = self._rows[table.name][key]
         times = {"updated_at": utc_now()} if "updated_at" in table.columns else {}
-        self._store(table, self._changed(table, shown(table, row, tuple(row)), {column: None, **times}), None)
+        none = dict.fromkeys(reference.columns)
+        self._store(table, self._changed(table, shown(table, row, tuple(row)), {**none, **times}), None)
 
     def _sql(self, operation: Sql, steps: Steps) -> Result:
         return translation.run_sql(operation, self._schema, lambda part: self._execute(part, steps))
@@ -228,18 +264,18 @@ class Tables:
         return Result(parts=parts, count=sum(part.count or 0 for part in parts))
 
     def _targeted(self, schema: TableSchema, operation: Update | Delete, steps: Steps) -> list[Row]:
-        """The rows that an update or delete targets, ordered by id; an outdated expected version is a conflict."""
+        """The rows that an update or delete targets, ordered by key; an outdated expected version is a conflict."""
         found = list(self._matching(schema, target(schema, operation), steps))
         if not found and operation.expected_version is not None:
             current = next(self._matching(schema, one_row(schema, operation), steps), None)
             if current is not None:
                 raise self._not_as_expected(schema, operation, current)
-        found.sort(key=lambda row: str(row["id"]))
+        sort_by_key(schema, found)
         return [shown(schema, row, tuple(row)) for row in found]
 
     @staticmethod
     def _not_as_expected(schema: TableSchema, operation: Update | Delete, current: Row) -> DataError:
-        _, bad = parted(schema, [{name: current[name] for name in ("id", "version")}])
+        _, bad = parted(schema, [{name: current[name] for name in (*schema.key, "version")}])
         return bad[0].error() if bad else version_conflict(operation, current)
 
     def _matching(self, schema: TableSchema, where: Filter | None, steps: Steps) -> Iterator[Row]:
@@ -264,13 +300,13 @@ class Tables:
     def _put(self, schema: TableSchema, row: Row) -> None:
         json_columns = {name for name, column in schema.columns.items() if column.kind is JSON}
         stored = {name: _encoded(value) if name in json_columns else _own(value) for name, value in row.items()}
-        self._rows[schema.name][row["id"]] = stored
+        self._rows[schema.name][key_of(schema, row)] = stored
 
-    def _erase(self, schema: TableSchema, record_id: str) -> None:
-        del self._rows[schema.name][record_id]
+    def _erase(self, schema: TableSchema, key: Key) -> None:
+        del self._rows[schema.name][key]
 
-    def _exists(self, table: str, record_id: str) -> bool:
-        return record_id in self._rows[table]
+    def _exists(self, table: str, key: Key) -> bool:
+        return key in self._rows[table]
 
     @staticmethod
     def _check_conditions(schema: TableSchema, row: Row, index: int | None) -> None:
@@ -288,35 +324,40 @@ class Tables:
             values = [row[name] for name in names]
             if None in values or (where is not None and where(row) is not True):
                 continue
-            for other in self._rows[schema.name].values():
-                same = other["id"] != row["id"] and [other[name] for name in names] == values
+            key = key_of(schema, row)
+            for known, other in self._rows[schema.name].items():
+                same = known != key and [other[name] for name in names] == values
                 if same and (where is None or where(other) is True):
                     raise _duplicate(f"{schema.name}.{','.join(names)}", index)
 
     def _check_references(self, schema: TableSchema, row: Row, index: int | None) -> None:
-        for key in schema.source.foreign_keys:
-            value = row[key.parent.name]
-            target_table = key.column.table.name
-            if value is not None and value != row["id"] and not self._exists(target_table, value):
+        for reference in references(schema):
+            wanted = reference.to(row)
+            itself = reference.other == schema.name and wanted == tuple([row[name] for name in reference.others])
+            if wanted is not None and not itself and not self._has(reference, wanted):
                 raise ConstraintViolated(
-                    f"{schema.name}.{key.parent.name} refers to a record of {target_table} that does not exist",
+                    f"{reference.name} refers to a record of {reference.other} that does not exist",
                     kind=ConstraintKind.FOREIGN_KEY,
-                    constraint=f"{schema.name}.{key.parent.name}",
+                    constraint=reference.name,
                     row=index,
                 )
 
-    def _refuse_if_referenced(self, schema: TableSchema, row: Row) -> None:
-        for other in self._schema:
-            for key in other.source.foreign_keys:
-                if key.column.table.name == schema.name and self._refers(other.name, key, row["id"]):
-                    raise ConstraintViolated(
-                        f"records of {other.name} refer to this one; delete them first",
-                        kind=ConstraintKind.FOREIGN_KEY,
-                        constraint=f"{other.name}.{key.parent.name}",
-                    )
+    def _has(self, reference: Reference, wanted: tuple[Any, ...]) -> bool:
+        """Whether there is a record with these values of the columns that a foreign key refers to."""
+        other = self._schema.table(reference.other)
+        if reference.others == other.key:
+            return self._exists(other.name, wanted if len(wanted) > 1 else wanted[0])
+        rows = self._rows[other.name].values()
+        return any(tuple([row[name] for name in reference.others]) == wanted for row in rows)
 
-    def _refers(self, table: str, key: sa.ForeignKey, record_id: str) -> bool:
-        return any(row[key.parent.name] == record_id for row in self._rows[table].values())
+    def _refuse_if_referenced(self, schema: TableSchema, row: Row) -> None:
+        for reference in referrers(self._schema, schema.name):
+            if self._referring(reference, row):
+                raise ConstraintViolated(
+                    f"records of {reference.table.name} refer to this one; delete them first",
+                    kind=ConstraintKind.FOREIGN_KEY,
+                    constraint=reference.name,
+                )
 
 
 def _duplicate(constraint: str, index: int | None) -> ConstraintViolated:

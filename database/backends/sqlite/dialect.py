@@ -124,6 +124,7 @@ DIALECT = SqlDialect(
     compiler=sqlite.dialect(paramstyle="qmark"),
     insert=sqlite.insert,
     style=Style.QUESTION,
+    counts_afterwards=True,
     parameters=Parameters(
         {
             float: _number,

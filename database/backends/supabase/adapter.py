@@ -23,6 +23,7 @@ from database.backends.supabase.keys import ApiKeys
 from database.backends.supabase.reading import SupabaseReader
 from database.backends.supabase.rows import body
 from database.backends.supabase.rows import encode
+from database.backends.supabase.rows import quoted_name
 from database.changes.feed import ReadChanges
 from database.changes.subscription import Callback
 from database.changes.subscription import ErrorCallback
@@ -60,7 +61,7 @@ class SupabaseBackend(BufferedBackend):
         self._keys = ApiKeys(self.config.get("key"), self.config.get("anon_key"))
         self._url = _checked_url(self.config.get("url"))
         self.capabilities = replace(_CAPABILITIES, row_security=self._keys.row_security, changes=self._keys.has_secret)
-        self._encoder = Encoder(self.schema, encode)
+        self._encoder = Encoder(self.schema, encode, keys=True)
         self._handlers: dict[type[Operation], Callable[[Any, Context], Result]] = {
             Ping: self._ping,
             Call: self._call_function,
@@ -104,8 +105,10 @@ class SupabaseBackend(BufferedBackend):
         self._handlers |= {Get: reader.get, Select: reader.select}
 
     def _ping(self, _: Ping, context: Context) -> Result:
-        table = next(iter(self.schema)).name
-        page = self.client.builder(PageRequest(table, ("id",), None, (), limit=1))
+        table = next(iter(self.schema))
+        page = self.client.builder(
+            PageRequest(table.name, [quoted_name(name) for name in table.key], None, (), limit=1)
+        )
         self.client.fetch(page, context.acting_as(self._keys.application))
         return Result()
 

@@ -38,7 +38,10 @@ _NO_CONTENT = 204
 
 @dataclass(frozen=True, slots=True)
 class PageRequest:
-    """A query that a URL can express; its parts are validated."""
+    """A query that a URL can express; its parts are validated.
+
+    :ivar key: a column of the table's key.
+    """
 
     table: str
     columns: Sequence[str]
@@ -47,6 +50,7 @@ class PageRequest:
     limit: int | None = None
     offset: int | None = None
     count: bool = False
+    key: str = "id"
 
 
 class FetchedPage(NamedTuple):
@@ -81,7 +85,7 @@ class SupabaseClient:
         count = CountMethod.exact if page.count else None
         builder = self._rest.from_(page.table).select(*page.columns, count=count)
         if page.where is not None:
-            builder = builder.or_(expression(page.where))
+            builder = builder.or_(expression(page.where, page.key))
         for key in page.order:
             builder = builder.order(quoted_name(key.column), desc=key.descending, nullsfirst=key.nulls_first)
         if page.limit is not None:

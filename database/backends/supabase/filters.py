@@ -37,10 +37,6 @@ from database.core.tables.values import TEXT
 _RISKY = frozenset('"\\()')
 _SPECIAL = frozenset(".[]{}*+?$|")
 
-# The id is the primary key and never null.
-_TRUE = "id.not.is.null"
-_FALSE = "id.is.null"
-
 _ORDERING = frozenset({"gt", "gte", "lt", "lte"})
 _TEXTUAL = frozenset({"like", "ilike", "contains"})
 _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
@@ -52,30 +48,33 @@ def fits_url(table: TableSchema, where: Filter | None, order: Sequence[Order]) -
     return sorts and all(_condition_fits(table, condition) for condition in conditions(where))
 
 
-def expression(where: Filter) -> str:
-    """A checked filter for which :func:`fits_url` is true, as a term of PostgREST's ``and=(...)`` and ``or=(...)``."""
+def expression(where: Filter, key: str = "id") -> str:
+    """A checked filter for which :func:`fits_url` is true, as a term of PostgREST's ``and=(...)`` and ``or=(...)``.
+
+    :param key: a column of the table's key, which is never null.
+    """
     match where:
         case And(parts):
-            return f"and({_terms(parts)})" if parts else _TRUE
+            return f"and({_terms(parts, key)})" if parts else f"{quoted_name(key)}.not.is.null"
         case Or(parts):
-            return f"or({_terms(parts)})" if parts else _FALSE
+            return f"or({_terms(parts, key)})" if parts else f"{quoted_name(key)}.is.null"
         case Not(part):
-            return f"not.and({expression(part)})"
+            return f"not.and({expression(part, key)})"
         case Where(column, operator, value):
-            return _condition(quoted_name(column), operator, value)
+            return _condition(quoted_name(column), operator, value, key)
     raise TypeError(where)
 
 
-def _terms(parts: Iterable[Filter]) -> str:
-    return ",".join(map(expression, parts))
+def _terms(parts: Iterable[Filter], key: str) -> str:
+    return ",".join([expression(part, key) for part in parts])
 
 
-def _condition(column: str, operator: str, value: Any) -> str:
+def _condition(column: str, operator: str, value: Any, key: str) -> str:
     match operator:
         case "is_null":
             return f"{column}.is.null" if value else f"{column}.not.is.null"
         case "in":
-            return _membership(column, value)
+            return _membership(column, value) if value else f"{quoted_name(key)}.is.null"
         case "like" | "ilike" | "contains":
             return f"{column}.match.{_operand(_regular_expression(operator, value))}"
         case _:
@@ -83,8 +82,6 @@ def _condition(column: str, operator: str, value: Any) -> str:
 
 
 def _membership(column: str, values: Sequence[Any]) -> str:
-    if not values:
-        return _FALSE
     # PostgREST parses a list of one empty string as an empty list.
     if len(values) == 1:
         return f"{column}.eq.{_operand(values[0])}"

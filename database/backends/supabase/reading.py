@@ -32,8 +32,8 @@ from database.core.operations import Get
 from database.core.operations import Select
 from database.core.query.filters import And
 from database.core.query.filters import Filter
-from database.core.query.filters import Where
 from database.core.query.filters import after
+from database.core.query.targets import key_filter
 from database.core.query.validation import GROUP_COUNT
 from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
@@ -66,8 +66,9 @@ class SupabaseReader:
 
     def get(self, operation: Get, context: Context) -> Result:
         """Read the row with an id, if it exists."""
-        query = checked_get(self._schema.table(operation.table), operation)
-        return self.select(Select(query.table, query.columns, Where("id", "eq", query.id), limit=1), context)
+        table = self._schema.table(operation.table)
+        query = checked_get(table, operation)
+        return self.select(Select(query.table, query.columns, key_filter(table, query.id), limit=1), context)
 
     def select(self, operation: Select, context: Context) -> Result:
         """Read the rows or the groups of a query."""
@@ -89,7 +90,7 @@ class SupabaseReader:
         rows, wires, total, complete = self._fetch_part(table, query, context)
         moments = 1
         while not complete:
-            more, wires_of_more, _, complete = self._fetch_part(table, _continuation(query, rows), context)
+            more, wires_of_more, _, complete = self._fetch_part(table, _continuation(table, query, rows), context)
             rows += more
             wires += wires_of_more
             moments += 1
@@ -103,6 +104,7 @@ class SupabaseReader:
             unreadable=bad,
             stored=stored(table, wanted, wires) if whole else (),
             moments=moments,
+            table=table,
         )
 
     def _fetch_part(
@@ -132,7 +134,7 @@ class SupabaseReader:
         # Without a limit all rows are read anyway, and the count shows whether the page was truncated.
         count = query.count or query.limit is None
         builder = self._client.builder(
-            PageRequest(table.name, columns, query.where, query.order, query.limit, query.offset, count)
+            PageRequest(table.name, columns, query.where, query.order, query.limit, query.offset, count, table.key[0])
         )
         return builder if len(str(builder.request.params)) <= LONGEST_URL else None
 
@@ -146,14 +148,14 @@ class SupabaseReader:
         return known or got in {0, query.limit}
 
     def _fetch_by_function(self, table: TableSchema, query: Select, context: Context) -> dict[str, Any]:
-        """Fetch the rows of a query that no URL can express: grouped by the id, too, so that each group is one row."""
+        """Fetch the rows of a query that no URL can express: grouped by the key, too, so that each group is one row."""
         names = tuple(query.columns or ())
         if GROUP_COUNT in names:
             raise InvalidQuery(
                 f"on Supabase this filter cannot be used with column {GROUP_COUNT!r} of {table.name}: use a simpler "
                 "filter, or do not select the column"
             )
-        return self._call_groups(replace(query, group=tuple(dict.fromkeys((*names, "id")))), context)
+        return self._call_groups(replace(query, group=tuple(dict.fromkeys((*names, *table.key)))), context)
 
     def _fetch_groups(self, table: TableSchema, query: Select, context: Context) -> Result:
         answer = self._call_groups(query, context)
@@ -179,14 +181,14 @@ def _passable(value: int | None) -> int | None:
     return None if value is None else min(value, LARGEST_LIMIT)
 
 
-def _continuation(query: Select, rows: Sequence[Row]) -> Select:
+def _continuation(table: TableSchema, query: Select, rows: Sequence[Row]) -> Select:
     """The same query for the rows after ``rows``."""
     limit = None if query.limit is None else query.limit - len(rows)
     # Continue after the last row with readable sort keys, and skip the rows after it by offset.
     for passed, row in enumerate(reversed(rows)):
         last = [row[key.column] for key in query.order]
         if ForeignValue not in map(type, last):
-            further: Filter = after(query.order, last)
+            further: Filter = after(query.order, last, table.key)
             where = further if query.where is None else And((query.where, further))
             return replace(query, where=where, limit=limit, offset=passed or None, count=False)
     # Without any rows the total must be counted again: rows may have been inserted between reading and counting.

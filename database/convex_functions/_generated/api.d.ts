@@ -22,6 +22,7 @@ import type * as lib_errors from "../lib/errors.js";
 import type * as lib_identity from "../lib/identity.js";
 import type * as lib_internal_schema from "../lib/internal_schema.js";
 import type * as lib_internal_tables from "../lib/internal_tables.js";
+import type * as lib_keys from "../lib/keys.js";
 import type * as lib_metadata from "../lib/metadata.js";
 import type * as lib_query_bounds from "../lib/query/bounds.js";
 import type * as lib_query_budget from "../lib/query/budget.js";
@@ -68,6 +69,7 @@ declare const fullApi: ApiFromModules<{
   "lib/identity": typeof lib_identity;
   "lib/internal_schema": typeof lib_internal_schema;
   "lib/internal_tables": typeof lib_internal_tables;
+  "lib/keys": typeof lib_keys;
   "lib/metadata": typeof lib_metadata;
   "lib/query/bounds": typeof lib_query_bounds;
   "lib/query/budget": typeof lib_query_budget;

@@ -1,5 +1,7 @@
 import type { GenericDatabaseReader, GenericDatabaseWriter, GenericMutationCtx } from "convex/server";
 import type { Value } from "convex/values";
+import { keyAt } from "./keys";
+import { indexOver, keyOf, tableNamed } from "./metadata";
 import type { Row } from "./types";
 
 // The functions serve all declared tables, so that a table's name and type are known only at run time.
@@ -38,7 +40,16 @@ function restricted(builder: any, range: Range): any {
   return range.reduce((narrowed, [operator, column, value]) => narrowed[operator](column, value), builder);
 }
 
-/** The record with the given id, or null. */
-export async function recordById(db: Reader, table: string, id: Value): Promise<Document | null> {
-  return await inIndex(db, table, "on_id", [["eq", "id", id]]).first();
+/** The record that an address names, or null. */
+export async function recordAt(db: Reader, table: string, address: string): Promise<Document | null> {
+  const key = keyAt(tableNamed(table), address);
+  return key === null ? null : await recordWithKey(db, table, key);
+}
+
+/** The record whose key has these values, or null. */
+export async function recordWithKey(db: Reader, tableName: string, key: Value[]): Promise<Document | null> {
+  const table = tableNamed(tableName);
+  const columns = keyOf(table);
+  const range: Range = columns.map((column, position) => ["eq", column, key[position]]);
+  return await inIndex(db, tableName, indexOver(table, columns), range).first();
 }

@@ -25,12 +25,22 @@ export function kindOf(tableName: string, column: string): Kind {
   return columns[column].kind;
 }
 
+/** The columns of a table's key. */
+export function keyOf(table: Table): string[] {
+  return table.unique[0];
+}
+
+/** The columns of an index on the column behind it: those of the key, which make its order total. */
+export function behind(table: Table, column: string): string[] {
+  return keyOf(table).filter((name) => name !== column);
+}
+
 /** The name of the index on the column, if there is one. */
 export function indexOn(table: Table, column: string): string | undefined {
-  return Object.keys(table.indexes).find((name) => {
-    const columns = table.indexes[name];
-    return columns[0] === column && (columns.length === 1 || columns[1] === "id");
-  });
+  const wanted = [column, ...behind(table, column)];
+  return Object.keys(table.indexes).find((name) =>
+    wanted.every((one, position) => table.indexes[name][position] === one),
+  );
 }
 
 /** The name of the index that begins with all of the columns of a unique set. */

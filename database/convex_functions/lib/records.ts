@@ -4,13 +4,14 @@ import type { MutationCtx, QueryCtx } from "../_generated/server";
 import { Budget } from "./query/budget";
 import { recordKey, type Step } from "./writing/changeset";
 import { applySteps } from "./writing/commit";
-import { type Document, type Reader, recordById, type Writer } from "./database";
+import { type Document, type Reader, recordAt, type Writer } from "./database";
 import { refuse } from "./errors";
 import type { Filter } from "./query/filters";
+import { addressOf } from "./keys";
 import { requireAdmin, requireCaller } from "./identity";
-import { rowOf, tableNamed } from "./metadata";
+import { keyOf, rowOf, tableNamed } from "./metadata";
 import type { Row } from "./types";
-import { BY_ID } from "./query/order";
+import { byKey } from "./query/order";
 import { select } from "./query/select";
 import { checkTexts } from "./texts";
 
@@ -24,14 +25,14 @@ const MAX_BYTES = 6 * 1024 * 1024;
 // Helpers for the application's own functions, which must check access themselves: the helpers that write only require
 // a signed-in caller or an administrator.
 
-/** The first records by id, which is the order of their creation; at most 1,000. */
+/** The first records by key, which is the order of their creation if the key is an id; at most 1,000. */
 export async function listRecords<Name extends TableNames>(
   ctx: QueryCtx,
   table: Name,
   limit: number = DEFAULT_LIMIT,
   where: Filter | null = null,
 ): Promise<RecordOf<Name>[]> {
-  const query = { table, where, order: BY_ID, limit: Math.max(0, Math.min(limit, MAX_LIMIT)) };
+  const query = { table, where, order: byKey(tableNamed(table)), limit: Math.max(0, Math.min(limit, MAX_LIMIT)) };
   const budget = new Budget(MAX_LIMIT, MAX_BYTES);
   const { rows } = await select(reader(ctx), query, { count: false, after: null, budget });
   return rows as RecordOf<Name>[];
@@ -43,7 +44,7 @@ export async function getRecord<Name extends TableNames>(
   table: Name,
   id: string,
 ): Promise<RecordOf<Name> | null> {
-  const document = await recordById(reader(ctx), table, id);
+  const document = await recordAt(reader(ctx), table, id);
   return document && shown<Name>(table, document);
 }
 
@@ -81,9 +82,8 @@ export async function insertRecord<Name extends TableNames>(
   data: Partial<RecordOf<Name>>,
   actor: string | null,
 ): Promise<RecordOf<Name>> {
-  const [id, now] = [newId(), timestamp()];
-  const row: Row = { ...blank(table), ...data, id, created_at: now, updated_at: now, version: 1n };
-  await apply(ctx, { kind: "insert", table, id, row }, null, actor);
+  const row: Row = { ...blank(table), ...data, ...made(table, data), ...managed(table, 1n, true) };
+  await apply(ctx, { kind: "insert", table, id: addressOf(tableNamed(table), row), row }, null, actor);
   return shown<Name>(table, row);
 }
 
@@ -95,10 +95,10 @@ export async function changeRecord<Name extends TableNames>(
   data: Partial<RecordOf<Name>>,
   actor: string | null,
 ): Promise<RecordOf<Name>> {
-  const id = before.id as string;
+  const id = addressOf(tableNamed(table), before);
   // Another program may have written a value that is not an integer.
   const version = typeof before.version === "bigint" ? before.version + 1n : 1n;
-  const row: Row = { ...rowOf(tableNamed(table), before), ...data, updated_at: timestamp(), version };
+  const row: Row = { ...rowOf(tableNamed(table), before), ...data, ...managed(table, version, false) };
   await apply(ctx, { kind: "update", table, id, row }, before, actor);
   return shown<Name>(table, row);
 }
@@ -110,13 +110,13 @@ export async function deleteRecord(
   before: Document,
   actor: string | null,
 ): Promise<null> {
-  await apply(ctx, { kind: "delete", table, id: before.id as string, row: null }, before, actor);
+  await apply(ctx, { kind: "delete", table, id: addressOf(tableNamed(table), before), row: null }, before, actor);
   return null;
 }
 
 /** The record with the given id; refuses with `NOT_FOUND` if it does not exist. */
 export async function existing(ctx: MutationCtx, table: TableNames, id: string): Promise<Document> {
-  return (await recordById(reader(ctx), table, id)) ?? refuse({ code: "NOT_FOUND", table, id });
+  return (await recordAt(reader(ctx), table, id)) ?? refuse({ code: "NOT_FOUND", table, id });
 }
 
 async function apply(ctx: MutationCtx, step: Step, before: Document | null, actor: string | null): Promise<void> {
@@ -135,6 +135,24 @@ function reader(ctx: QueryCtx): Reader {
 
 function blank(table: string): Row {
   return Object.fromEntries(Object.keys(tableNamed(table).columns).map((column) => [column, null]));
+}
+
+/** The id of a new record, unless the table's key is another one, which must be given. */
+function made(table: string, data: object): Row {
+  const key = keyOf(tableNamed(table));
+  const missing = key.find((column) => column !== "id" && (data as Row)[column] === undefined);
+  if (missing !== undefined) {
+    return refuse({ code: "NO_COLUMN", table, column: missing });
+  }
+  return key[0] === "id" && key.length === 1 ? { id: newId() } : {};
+}
+
+/** The version and the times of a record that is written, as far as the table has them. */
+function managed(table: string, version: bigint, fresh: boolean): Row {
+  const now = timestamp();
+  const values: Row = { ...(fresh ? { created_at: now } : {}), updated_at: now, version };
+  const { columns } = tableNamed(table);
+  return Object.fromEntries(Object.entries(values).filter(([column]) => Object.hasOwn(columns, column)));
 }
 
 /** A UUID of version 7: 48 bits of time, followed by the random bits of a UUID of version 4. */

@@ -12,7 +12,7 @@ export type Action = "read" | "write" | "delete";
 export interface Table {
   /** `was` is the former name of a renamed column, under which older documents store it. */
   columns: Record<string, { kind: Kind; nullable: boolean; was?: string }>;
-  /** Sets of columns whose values are unique together; the id is one of them. */
+  /** Sets of columns whose values are unique together; the first is the table's key. */
   unique: string[][];
   /** Who may do each action: `anyone`, `user`, `owner`, `role:<name>`, `permission:<area>:<action>`. */
   access: Record<Action, string[]>;

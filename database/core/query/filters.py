@@ -5,13 +5,14 @@
 * Text compares by code point. ``like`` is case-sensitive, ``ilike`` folds the letters A to Z only; in both
   ``%`` is any text, ``_`` one character, and a backslash makes the next character literal.
 * ``contains`` on text matches a substring; on JSON it means containment as PostgreSQL's ``@>`` defines it.
-* Nulls sort last ascending and first descending, unless ``nulls`` says otherwise. The id is always the last sort key.
+* Nulls sort last ascending and first descending, unless ``nulls`` says otherwise. The table's key is always last.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 from typing import Literal
 
@@ -89,8 +90,13 @@ class Order:
         return self.descending if self.nulls is None else self.nulls == "first"
 
 
-BY_ID: tuple[Order, ...] = (Order("id"),)
-"""The complete order of a query that says nothing of one."""
+@cache
+def by_key(key: tuple[str, ...]) -> tuple[Order, ...]:
+    """The complete order of a query that says nothing of one.
+
+    :param key: the columns of the table's key.
+    """
+    return tuple([Order(name) for name in key])
 
 
 def is_exactly(column: str, value: bool | None) -> Filter:
@@ -113,27 +119,30 @@ def conditions(where: Filter | None) -> Iterator[Where]:
         yield from conditions(where.part)
 
 
-def complete_order(order: Sequence[Order]) -> tuple[Order, ...]:
-    """Return the sort keys with the id as the last one, and without keys after it."""
+def complete_order(order: Sequence[Order], key: tuple[str, ...] = ("id",)) -> tuple[Order, ...]:
+    """Return the sort keys with the columns of the table's ``key`` as the last ones, and without others after these."""
     keys: list[Order] = []
-    for key in order:
-        keys.append(key)
-        if key.column == "id":
+    missing = dict.fromkeys(key)
+    for one in order:
+        keys.append(one)
+        missing.pop(one.column, None)
+        if not missing:
             return tuple(keys)
-    return (*keys, *BY_ID)
+    return (*keys, *[Order(name) for name in missing])
 
 
-def after(order: Sequence[Order], last: Sequence[Any]) -> Filter:
+def after(order: Sequence[Order], last: Sequence[Any], key: tuple[str, ...] = ("id",)) -> Filter:
     """Return the filter for the rows after ``last`` in ``order``: keyset paging.
 
     :param order: as given to :func:`complete_order`, whose result has one key for each value of ``last``.
     :param last: the sort key values of the last row of the previous page.
+    :param key: the columns of the table's key.
     """
     alternatives: list[Filter] = []
     equal: list[Filter] = []
-    for key, value in zip(complete_order(order), last, strict=True):
-        alternatives.append(And((*equal, _beyond(key, value))))
-        equal.append(Where(key.column, "is_null", True) if value is None else Where(key.column, "eq", value))
+    for one, value in zip(complete_order(order, key), last, strict=True):
+        alternatives.append(And((*equal, _beyond(one, value))))
+        equal.append(Where(one.column, "is_null", True) if value is None else Where(one.column, "eq", value))
     return Or(tuple(alternatives))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -21,13 +22,14 @@ from database.core.query.fitting import fitted
 from database.core.query.validation import MAX_IN
 from database.core.query.validation import MAX_PARTS
 from database.core.query.validation import checked_filter
-from database.core.query.validation import checked_id
+from database.core.tables.keys import Key
+from database.core.tables.keys import can_exist
+from database.core.tables.keys import checked_key
+from database.core.tables.keys import parts_of
 from database.core.tables.ranges import Ranged
 from database.core.tables.schema import TableSchema
 from database.core.tables.uniqueness import unique_sets
 from database.core.tables.values import INTEGER_MAX
-
-_BY_ID = ("id",)
 
 
 def target(schema: TableSchema, operation: Update | Delete) -> Filter:
@@ -50,29 +52,43 @@ def target(schema: TableSchema, operation: Update | Delete) -> Filter:
         raise InvalidQuery("expected_version must be an integer of 0 or more")
     if not schema.versioned:
         raise InvalidQuery(f"table {schema.name!r} has no column 'version'; leave out expected_version")
-    return And((row, _of_version(schema, operation.expected_version)))
-
-
-def _of_version(schema: TableSchema, version: int) -> Where:
-    kind = schema.columns["version"].narrower
-    return fitted(kind, "version", "eq", version) if isinstance(kind, Ranged) else Where("version", "eq", version)
+    return And((row, _equal(schema, "version", operation.expected_version)))
 
 
 def one_row(schema: TableSchema, operation: Update | Delete) -> Filter:
     """Return the checked filter for the operation's id and its ``where``, regardless of the expected version."""
-    by_id = Where("id", "eq", checked_id(operation.id, schema))
+    one = key_filter(schema, checked_key(schema, operation.id))
     where = checked_filter(schema, operation.where)
-    return by_id if where is None else And((by_id, where))
+    return one if where is None else And((one, where))
+
+
+def key_filter(schema: TableSchema, key: Key) -> Filter:
+    """The filter for the record with a checked key."""
+    if schema.text_key:
+        return Where(schema.key[0], "eq", key)
+    parts = [_equal(schema, name, part) for name, part in zip(schema.key, parts_of(schema, key), strict=True)]
+    return parts[0] if len(parts) == 1 else And(tuple(parts))
+
+
+def _equal(schema: TableSchema, column: str, value: Any) -> Where:
+    kind = schema.columns[column].narrower
+    return fitted(kind, column, "eq", value) if isinstance(kind, Ranged) else Where(column, "eq", value)
+
+
+def key_filters(schema: TableSchema, keys: Iterable[Key]) -> Iterator[Filter]:
+    """Yield the filters that together select the records with these checked keys."""
+    parts = [parts_of(schema, key) for key in keys if can_exist(schema, key)]
+    return with_values(schema.key, list(zip(*parts, strict=True))) if parts else iter(())
 
 
 def conflict_columns(schema: TableSchema, operation: Upsert) -> tuple[str, ...]:
     """Return the columns by which an upsert finds existing rows.
 
-    :raises InvalidQuery: unless they are the id, or declared unique together.
+    :raises InvalidQuery: unless they are the key, or declared unique together.
     """
     if not operation.on_conflict:
-        return _BY_ID
-    if operation.verbatim:
+        return schema.key
+    if operation.verbatim and operation.on_conflict != schema.key:
         raise InvalidQuery("on_conflict cannot be combined with verbatim; leave out one of them")
     names = tuple([schema.column(name).name for name in operation.on_conflict])
     known = list(dict.fromkeys(unique_sets(schema.source)))
@@ -107,9 +123,9 @@ def with_values(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> Iter
         yield And((Where(columns[0], "in", tuple(dict.fromkeys(one[0] for one in some))), Or(tuple(equal))))
 
 
-def not_same(operation: Upsert) -> PermissionDenied:
+def not_same(schema: TableSchema, operation: Upsert) -> PermissionDenied:
     """The error for an upsert whose existing row differs in one of the ``same`` columns."""
-    by = ", ".join(operation.on_conflict) or "id"
+    by = ", ".join(operation.on_conflict or schema.key)
     message = f"a record of table {operation.table!r} with this {by} already exists and belongs to another user"
     return PermissionDenied(message, operation=operation.kind)
 

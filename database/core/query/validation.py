@@ -13,7 +13,6 @@ from typing import Any
 from database.core.errors import InvalidQuery
 from database.core.operations import Get
 from database.core.operations import Select
-from database.core.query.filters import BY_ID
 from database.core.query.filters import COMPARISONS
 from database.core.query.filters import OPERATORS
 from database.core.query.filters import And
@@ -23,9 +22,11 @@ from database.core.query.filters import Operator
 from database.core.query.filters import Or
 from database.core.query.filters import Order
 from database.core.query.filters import Where
+from database.core.query.filters import by_key
 from database.core.query.filters import complete_order
 from database.core.query.fitting import fitted
 from database.core.tables.arrays import Arrays
+from database.core.tables.keys import checked_key
 from database.core.tables.ranges import Ranged
 from database.core.tables.rows import checked_value
 from database.core.tables.schema import Column
@@ -56,7 +57,7 @@ MAX_CONTAINED = 256
 every value of a document, and cannot be interrupted meanwhile."""
 
 MAX_SORT_KEYS = 16
-"""The most sort keys of a query, not counting the id that completes every order."""
+"""The most sort keys of a query, not counting the key that completes every order."""
 
 MAX_SQL_LENGTH = 16_000
 """The most characters of a caller's SQL text: parsing takes seconds from about 50,000 on."""
@@ -71,17 +72,17 @@ GROUP_COUNT = "count"
 def checked_get(schema: TableSchema, get: Get) -> Get:
     """Validate a look-up; ``columns`` is None for all columns.
 
-    :raises InvalidQuery: for an invalid id, and for unknown, repeated or no columns.
+    :raises InvalidQuery: for an invalid key, and for unknown, repeated or no columns.
     """
     columns = None if get.columns is None else checked_columns(schema, get.columns)
-    record_id = checked_id(get.id, schema)
-    return get if columns is None else Get(get.table, record_id, columns, get.lock)
+    key = checked_key(schema, get.id)
+    return get if columns is None and key is get.id else Get(get.table, key, columns, get.lock)
 
 
 def checked_select(schema: TableSchema, select: Select) -> Select:
     """Validate a query.
 
-    :returns: the query with a complete ``order``: for rows, the id is the last key and ``columns`` is None for all
+    :returns: the query with a complete ``order``: for rows, the table's key is last and ``columns`` is None for all
         columns; for groups, every column of ``group`` is a key and ``columns`` names those to return with the count.
     :raises InvalidQuery: says what is wrong.
     """
@@ -91,25 +92,12 @@ def checked_select(schema: TableSchema, select: Select) -> Select:
     else:
         if columns is not None:
             columns = checked_columns(schema, columns)
-        order = _checked_order(schema, select.order) if select.order else BY_ID
+        order = _checked_order(schema, select.order) if select.order else by_key(schema.key)
     checked_range("limit", select.limit)
     checked_range("offset", select.offset)
     where = None if select.where is None else checked_filter(schema, select.where)
     limit, offset, group = select.limit, select.offset, tuple(select.group)
     return Select(select.table, columns, where, order, limit, offset, select.count, group, select.lock)
-
-
-def checked_id(value: Any, schema: TableSchema) -> str:
-    """Validate a record id for a look-up. :raises InvalidQuery: if it is not text that could be stored."""
-    kind = schema.columns["id"].narrower
-    if isinstance(kind, Ranged) and isinstance(value, str):
-        value = kind.comparand(value)
-    if type(value) is str and value.isascii() and "\0" not in value:
-        return value
-    try:
-        return TEXT.check(value)
-    except ValueError as error:
-        raise InvalidQuery(f"an id {error}") from None
 
 
 def checked_filter(schema: TableSchema, where: Filter | None) -> Filter | None:
@@ -274,11 +262,14 @@ def check_sql_length(text: str) -> None:
 
 
 def _checked_order(schema: TableSchema, order: Sequence[Order]) -> tuple[Order, ...]:
-    _refuse_many_keys(len(order) - (order[-1].column == "id"), MAX_SORT_KEYS)
+    own = len(order)
+    while own and order[own - 1].column in schema.key:
+        own -= 1
+    _refuse_many_keys(own, MAX_SORT_KEYS)
     for key in order:
         if not schema.column(key.column).kind.comparable:
             raise InvalidQuery(f"column {key.column!r} is {_named(schema, key.column)} and cannot be sorted by")
-    return complete_order(order)
+    return complete_order(order, schema.key)
 
 
 def _checked_groups(schema: TableSchema, select: Select) -> tuple[tuple[str, ...], tuple[Order, ...]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
@@ -19,7 +20,7 @@ from database.core.tables.defaults import MISSING
 from database.core.tables.schema import MANAGED
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
-from database.core.tables.schema import new_id
+from database.core.tables.schema import make_id
 from database.core.tables.values import TIMESTAMP
 
 Columns = dict[str, Sequence[Any]]
@@ -29,12 +30,13 @@ SERVER_DEFAULT: Final = object()
 """In place of an update's value: the default that only the database can make."""
 
 _NO_SERVER: Final = "is required here: only a SQL database can make its server_default"
+_NO_NUMBER: Final = "is required here: only SQL databases and memory number records; give the key with each record"
 
 
 def complete_rows(
     schema: TableSchema, rows: Sequence[Mapping[str, Any]], now: datetime, *, server: bool = True
 ) -> Columns:
-    """Check ``rows`` for an insert and fill in ids, versions, times and declared defaults.
+    """Check ``rows`` for an insert and fill in keys, versions, times and declared defaults.
 
     A column is left out if all rows leave it to the database's own default; :func:`differ_in_defaults` tells rows of
     which only some do.
@@ -45,17 +47,19 @@ def complete_rows(
     given = _given_columns(schema, rows)
     result: Columns = {}
     for column in schema.columns.values():
+        if not server and column.stand_in is not None:
+            column = replace(column, make=column.stand_in, server_default=False)  # noqa: PLW2901  # as it is here
         if column.name in given:
             result[column.name] = _checked(schema, column, _values(schema, column, rows, now))
-        elif column.make is not None or column.name == "id":
-            if not column.server_default:
-                result[column.name] = [_made(schema, column, rows, index, row) for index, row in enumerate(rows)]
+        elif column.make is not None:
+            result[column.name] = [_made(schema, column, rows, index, row) for index, row in enumerate(rows)]
         elif (default := _default(column, now)) is not MISSING:
             result[column.name] = [default] * len(rows)
         elif not column.server_default:
             raise _required(schema, column, rows, 0)
         if not server and column.name not in result:
-            raise InvalidRow(_message(schema, rows, 0, column.name, _NO_SERVER), row=0, column=column.name)
+            problem = _NO_NUMBER if schema.numbered and column.name in schema.key else _NO_SERVER
+            raise InvalidRow(_message(schema, rows, 0, column.name, problem), row=0, column=column.name)
     return result
 
 
@@ -96,7 +100,7 @@ def complete_row(schema: TableSchema, row: Mapping[str, Any], now: datetime) -> 
         elif column.make is not None:
             completed[name] = _made(schema, column, [row], 0, row)
         elif (default := _default(column, now)) is not MISSING:
-            completed[name] = new_id() if name == "id" else default
+            completed[name] = default
         elif not column.server_default:
             raise _required(schema, column, [row], 0)
     return completed
@@ -105,7 +109,7 @@ def complete_row(schema: TableSchema, row: Mapping[str, Any], now: datetime) -> 
 def new_values(schema: TableSchema, values: Mapping[str, Any], now: datetime, *, server: bool = True) -> dict[str, Any]:
     """Check the values of an update, and add ``updated_at`` and what a declared ``onupdate`` makes.
 
-    ``id`` and ``version`` cannot be set.
+    The key and ``version`` cannot be set.
 
     :param server: whether the database can make a ``SERVER_DEFAULT``.
     :raises InvalidQuery: names the column.
@@ -124,7 +128,7 @@ def check_values(schema: TableSchema, values: Mapping[str, Any]) -> dict[str, An
     checked: dict[str, Any] = {}
     for name, value in values.items():
         column = schema.column(name)
-        if name in {"id", "version"}:
+        if name == "version" or name in schema.key:
             raise InvalidQuery(f"column {name!r} cannot be updated")
         checked[name] = value if value is SERVER_DEFAULT else checked_value(column, value)
     if not checked:
@@ -148,13 +152,13 @@ def replacement_values(schema: TableSchema, row: Mapping[str, Any], now: datetim
     return {
         name: completed.get(name, SERVER_DEFAULT)
         for name in schema.columns
-        if name != "id" and name not in MANAGED and name not in left
+        if name not in schema.key and name not in MANAGED and name not in left
     }
 
 
-def replaced_columns(names: Sequence[str], row: Mapping[str, Any]) -> tuple[str, ...]:
+def replaced_columns(schema: TableSchema, names: Sequence[str], row: Mapping[str, Any]) -> tuple[str, ...]:
     """The columns that an upsert overwrites in an existing row: those of ``row``, and ``updated_at``."""
-    kept = MANAGED | {"id"}
+    kept = MANAGED.union(schema.key)
     return tuple(name for name in names if name == "updated_at" or (name in row and name not in kept))
 
 
@@ -206,7 +210,7 @@ def _with_defaults(
 ) -> Sequence[Any]:
     """The values of a column that some rows lack."""
     name = column.name
-    if column.make is not None or name == "id":
+    if column.make is not None:
         return [row[name] if name in row else _made(schema, column, rows, i, row) for i, row in enumerate(rows)]
     default = _default(column, now)
     if default is MISSING:
@@ -216,8 +220,9 @@ def _with_defaults(
 
 def _made(schema: TableSchema, column: Column, rows: Sequence[Any], index: int, row: Mapping[str, Any]) -> Any:
     """The value that a declared function makes for a row, or a new id."""
-    if column.make is None:
-        return new_id()
+    if column.make is make_id:
+        return make_id(row)
+    assert column.make is not None
     return _checked_in_row(schema, column, rows, index, column.make(row))
 
 
@@ -226,8 +231,6 @@ def _required(schema: TableSchema, column: Column, rows: Sequence[Any], index: i
 
 
 def _default(column: Column, now: datetime | None) -> Any:
-    if column.name == "id":
-        return None if not column.server_default else MISSING
     if column.name == "version":
         return 1
     if column.name in {"created_at", "updated_at"} and column.kind is TIMESTAMP:
@@ -238,7 +241,7 @@ def _default(column: Column, now: datetime | None) -> Any:
 def _checked(schema: TableSchema, column: Column, values: Sequence[Any]) -> Sequence[Any]:
     kind = column.checks
     uniform = len(values) > 1 and column.max_length is None and set(map(type, values)) == {kind.python_type}
-    if uniform and column.name != "id" and kind.accepts_all(values):
+    if uniform and not column.filled and kind.accepts_all(values):
         return values
     return [_checked_in_row(schema, column, values, index, value) for index, value in enumerate(values)]
 

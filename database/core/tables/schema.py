@@ -1,7 +1,7 @@
 """The data layer's view of the declared tables, built once from SQLAlchemy's ``MetaData``.
 
-Four column names have a special meaning in every table: ``id`` (text; a UUIDv7 unless given),
-``version`` (integer; 1, incremented by every update), ``created_at`` and ``updated_at`` (timestamps).
+Four column names have a special meaning: ``id``, as the key of a table (a UUIDv7 unless given), and in every table that
+has them ``version`` (integer; 1, incremented by every update), ``created_at`` and ``updated_at`` (timestamps).
 All identifiers in generated SQL come from here.
 """
 
@@ -24,9 +24,12 @@ from database.core.tables.access_rules import TableRules
 from database.core.tables.access_rules import rules_of
 from database.core.tables.declared_types import kind_of
 from database.core.tables.defaults import MISSING
+from database.core.tables.defaults import Defaults
 from database.core.tables.defaults import Make
 from database.core.tables.defaults import defaults_of
 from database.core.tables.enums import enum_labels
+from database.core.tables.uuids import UUIDS
+from database.core.tables.values import INTEGER
 from database.core.tables.values import TEXT
 from database.core.tables.values import TIMESTAMP
 from database.core.tables.values import Kind
@@ -40,6 +43,11 @@ def new_id() -> str:
     return str(uuid7())
 
 
+def make_id(_: Mapping[str, Any]) -> str:
+    """Make the key of a new record."""
+    return new_id()
+
+
 @dataclass(frozen=True, slots=True)
 class Column:
     """One column.
@@ -50,6 +58,8 @@ class Column:
     :ivar narrower: the kind of the values that the column holds, if they are not all of ``kind``.
     :ivar make: makes the value for a row without this column, if it is no constant.
     :ivar on_update: makes the value for an update without this column; None if it then stays as it is.
+    :ivar stand_in: makes the value where there is no database that makes its default.
+    :ivar filled: whether an empty text is refused, because it would be the whole key of a record.
     """
 
     name: str
@@ -62,6 +72,8 @@ class Column:
     narrower: Kind | None = None
     make: Make | None = None
     on_update: Make | None = None
+    stand_in: Make | None = None
+    filled: bool = False
 
     @property
     def checks(self) -> Kind:
@@ -78,7 +90,7 @@ class Column:
         if self.max_length is not None and len(checked) > self.max_length:
             unit = "bytes" if type(checked) is bytes else "characters"
             raise ValueError(f"must not be longer than {self.max_length} {unit}")
-        if self.name == "id" and not checked:
+        if self.filled and not checked:
             raise ValueError("must not be empty")
         return checked
 
@@ -93,6 +105,8 @@ class TableSchema:
     :ivar rules: the access rules of its rows.
     :ivar touched: the columns that every update changes.
     :ivar server_made: the columns that only the database can fill in.
+    :ivar key: the columns of the primary key, in its order; :mod:`database.core.tables.keys` says more of it.
+    :ivar text_key: whether that is one column, of any text.
     """
 
     name: str
@@ -102,6 +116,8 @@ class TableSchema:
     rules: TableRules = UNDECLARED
     touched: tuple[Column, ...] = ()
     server_made: tuple[str, ...] = ()
+    key: tuple[str, ...] = ("id",)
+    text_key: bool = True
 
     def column(self, name: str) -> Column:
         """The column of that name. :raises InvalidQuery: if there is none."""
@@ -114,6 +130,12 @@ class TableSchema:
     @property
     def versioned(self) -> bool:
         return "version" in self.columns
+
+    @property
+    def numbered(self) -> bool:
+        """Whether the key is an integer that the database makes, unless it is given."""
+        column = self.columns[self.key[0]]
+        return len(self.key) == 1 and column.kind is INTEGER and column.server_default
 
 
 class Schema:
@@ -161,33 +183,54 @@ class Schema:
 
 
 def table_schema(table: sa.Table) -> TableSchema:
-    """Convert a SQLAlchemy table. :raises ValueError: for an unsuitable id, column type or access rule."""
+    """Convert a SQLAlchemy table. :raises ValueError: for an unsuitable key, column type or access rule."""
     # SQLAlchemy's names are a subclass of str, which not every encoder accepts.
     columns = {str(column.name): _column(column) for column in table.columns}
-    if "id" not in columns or columns["id"].kind is not TEXT or not table.columns["id"].primary_key:
-        raise ValueError(f"table {table.name!r} needs a text column 'id' as its primary key")
+    key = _key(table, columns)
     touched = tuple(column for column in columns.values() if column.on_update is not None)
     made = tuple(name for name, column in columns.items() if column.server_default)
-    return TableSchema(
-        str(table.name), columns, table, bool(table.info.get("internal")), rules_of(table), touched, made
-    )
+    text_key = len(key) == 1 and columns[key[0]].checks is TEXT
+    internal = bool(table.info.get("internal"))
+    return TableSchema(str(table.name), columns, table, internal, rules_of(table), touched, made, key, text_key)
+
+
+def _key(table: sa.Table, columns: Mapping[str, Column]) -> tuple[str, ...]:
+    """The columns of the primary key. :raises ValueError: if it cannot be one; says what can."""
+    key = tuple(str(column.name) for column in table.primary_key.columns)
+    if not key:
+        raise ValueError(f"table {table.name!r} needs a primary key, of one column or several")
+    for name in key:
+        if columns[name].kind not in (TEXT, INTEGER):
+            raise ValueError(f"column {table.name}.{name} is in the primary key: it must be text, a Uuid or an integer")
+        if name in MANAGED:
+            raise ValueError(f"column {table.name}.{name} is filled in by the data layer: it cannot be in the key")
+    return key
 
 
 def _column(column: sa.Column[Any]) -> Column:
     kind = kind_of(column)
     managed = column.name == "version" or (column.name in MANAGED and kind is TIMESTAMP)
     defaults = defaults_of(column, kind, managed=managed)
+    sole_key = column.primary_key and len(column.table.primary_key.columns) == 1
+    numbered = column.table.autoincrement_column is column
+    if numbered and not sole_key:
+        raise ValueError(
+            f"column {column.table.name}.{column.name} is a part of the key and cannot be numbered by the database;"
+            " declare autoincrement=False, and give it with each record"
+        )
     made = Column(
         str(column.name),
         kind.base or kind,
         bool(column.nullable),
-        defaults.constant,
-        server_default=defaults.by_server,
+        MISSING if sole_key else defaults.constant,
+        server_default=defaults.by_server or (numbered and defaults.make is None),
         max_length=getattr(column.type, "length", None),
         collation=getattr(column.type, "collation", None),
         narrower=kind if kind.base else None,
-        make=defaults.make,
+        make=make_id if sole_key and _is_made_here(column, kind, defaults) else defaults.make,
         on_update=defaults.on_update,
+        stand_in=make_id if defaults.by_server and sole_key and kind is UUIDS else None,
+        filled=sole_key and kind is TEXT,
     )
     if made.default is not MISSING and made.default is not None:
         try:
@@ -195,6 +238,15 @@ def _column(column: sa.Column[Any]) -> Column:
         except ValueError as error:
             raise ValueError(f"column {column.table.name}.{column.name}: the default {error}") from None
     return made
+
+
+def _is_made_here(column: sa.Column[Any], kind: Kind, defaults: Defaults) -> bool:
+    """Whether the data layer makes a new record's key: a UUID, or text named ``id``, without a default of its own.
+
+    A key that refers to another record has that record's key.
+    """
+    made_elsewhere = defaults.make is not None or defaults.by_server or bool(column.foreign_keys)
+    return not made_elsewhere and (kind is UUIDS or (kind is TEXT and column.name == "id"))
 
 
 def _shown(name: object) -> str:

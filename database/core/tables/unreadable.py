@@ -18,6 +18,8 @@ from typing import Any
 from typing import Final
 
 from database.core.errors import UnreadableRecord
+from database.core.tables.keys import address
+from database.core.tables.keys import readable_key
 from database.core.tables.schema import TableSchema
 from database.core.tables.values import TIMESTAMP
 
@@ -83,7 +85,7 @@ _SUSPICIOUS: Final = frozenset({ForeignValue, type(None)})
 class Unreadable:
     """A row that cannot be returned, because one of its values cannot be read.
 
-    :ivar id: the record's id; None if it was not selected, or cannot be read itself.
+    :ivar id: the address of the record; None if it was not selected, or cannot be read itself.
     :ivar column: the first column whose value cannot be read.
     :ivar reason: what is wrong with the value, without the value.
     :ivar place: index of the row in the result, counting readable and unreadable rows.
@@ -154,7 +156,8 @@ def unreadable(
     :param values: the values that can be read, by column.
     :param row: see :class:`Unreadable`.
     """
-    record_id = values.get("id")
+    key = readable_key(schema, values)
+    record_id = None if key is None else address(schema, key)
     kind = schema.column(column).kind
     wanted = "a timestamp in the years 1 to 9999" if kind is TIMESTAMP else f"of type {kind.name}"
     found = Unreadable(schema.name, record_id, column, f"the stored value is not {wanted}", place, values, row or {})

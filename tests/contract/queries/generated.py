@@ -98,11 +98,30 @@ BEYOND: dict[str, st.SearchStrategy[Any]] = {
     "colour": text,
 }
 """What a column can be compared with, but cannot hold."""
+_LIKE = {"tag": "token", "number": "amount", "place": "stock"}
+"""Columns of keys, and those that hold the same values."""
 NULLABLE = tuple(name for name in VALUES if name not in {"label", "rank"})
-TEXTUAL = {"id", "label", "title", "token", "mood", "colour"}
-_STAMPS = {"created_at": datetime(2024, 1, 1, tzinfo=UTC), "updated_at": datetime(2024, 1, 2, tzinfo=UTC)}
+TEXTUAL = {"id", "tag", "word", "label", "title", "token", "mood", "colour"}
 ARRAYS = {"tags", "scores", "prices"}
-SORTABLE = ("id", *(name for name in VALUES if name not in {"data", *ARRAYS}))
+_STAMPS = {"created_at": datetime(2024, 1, 1, tzinfo=UTC), "updated_at": datetime(2024, 1, 2, tzinfo=UTC)}
+KEYS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
+    "things": {"id": st.text(CHARACTERS, min_size=1, max_size=3)},
+    "tagged": {"tag": VALUES["token"]},
+    "numbered": {"number": VALUES["amount"]},
+    "paired": {"word": st.text(CHARACTERS + ",/", max_size=2), "place": VALUES["stock"]},
+}
+"""The columns of each table's key."""
+
+
+def sortable(table: str) -> tuple[str, ...]:
+    """The columns to sort by."""
+    return (*KEYS[table], *(name for name in VALUES if name not in {"data", *ARRAYS}))
+
+
+def _table_of(known: list[Row]) -> str:
+    """The table of these rows."""
+    return next(table for table in KEYS if KEYS[table].keys() <= known[0].keys())
+
 
 patterns = st.lists(st.one_of(text, st.sampled_from(["%", "_", "\\%", "\\_", "\\\\"])), max_size=4).map(
     lambda parts: _without_open_escape("".join(parts))
@@ -110,10 +129,21 @@ patterns = st.lists(st.one_of(text, st.sampled_from(["%", "_", "\\%", "\\_", "\\
 
 
 @st.composite
-def rows(draw: st.DrawFn) -> list[Row]:
-    """Rows of ``things`` with ids of their own."""
-    ids = draw(st.lists(st.text(CHARACTERS, min_size=1, max_size=3), min_size=1, max_size=25, unique=True))
-    return [_STAMPS | {"id": name} | {column: draw(_value(column)) for column in VALUES} for name in ids]
+def tables(draw: st.DrawFn) -> str:
+    """The name of a table; of every third one the key is not named ``id``."""
+    return draw(st.sampled_from(["things"] * 6 + [name for name in KEYS if name != "things"]))
+
+
+@st.composite
+def rows(draw: st.DrawFn, table: str = "things") -> list[Row]:
+    """Rows of a table with keys of their own."""
+    parts = st.tuples(*KEYS[table].values())
+    keys = draw(st.lists(parts, min_size=1, max_size=25, unique=True))
+    stamps = {name: value for name, value in _STAMPS.items() if name in SCHEMA.table(table).columns}
+    return [
+        stamps | dict(zip(KEYS[table], key, strict=True)) | {column: draw(_value(column)) for column in VALUES}
+        for key in keys
+    ]
 
 
 @st.composite
@@ -131,18 +161,20 @@ def filters(draw: st.DrawFn, known: list[Row], depth: int = 3) -> Filter:
 @st.composite
 def selects(draw: st.DrawFn, known: list[Row]) -> Select:
     """A query, sometimes for the page behind one of the ``known`` rows."""
-    order = draw(_orders(SORTABLE))
+    table = _table_of(known)
+    order = draw(_orders(sortable(table)))
     where = draw(st.one_of(st.none(), filters(known)))
     if draw(st.integers(0, 3)) == 0:
         last = draw(st.sampled_from(known))
-        behind = after(order, [last[key.column] for key in complete_order(order)])
+        key = SCHEMA.table(table).key
+        behind = after(order, [last[one.column] for one in complete_order(order, key)], key)
         where = behind if where is None else where & behind
     return Select(
-        "things",
+        table,
         columns=draw(
             st.one_of(
                 st.none(),
-                st.lists(st.sampled_from(tuple(SCHEMA.table("things").columns)), min_size=1, unique=True).map(tuple),
+                st.lists(st.sampled_from(tuple(SCHEMA.table(table).columns)), min_size=1, unique=True).map(tuple),
             )
         ),
         where=where,
@@ -156,9 +188,10 @@ def selects(draw: st.DrawFn, known: list[Row]) -> Select:
 @st.composite
 def groups(draw: st.DrawFn, known: list[Row]) -> Select:
     """A query for groups."""
-    group = tuple(draw(st.lists(st.sampled_from(SORTABLE), min_size=1, max_size=3, unique=True)))
+    table = _table_of(known)
+    group = tuple(draw(st.lists(st.sampled_from(sortable(table)), min_size=1, max_size=3, unique=True)))
     return Select(
-        "things",
+        table,
         columns=draw(st.one_of(st.none(), st.lists(st.sampled_from(group), min_size=1, unique=True).map(tuple))),
         where=draw(st.one_of(st.none(), filters(known))),
         order=draw(_orders(group)),
@@ -172,11 +205,12 @@ def groups(draw: st.DrawFn, known: list[Row]) -> Select:
 @st.composite
 def changes(draw: st.DrawFn, known: list[Row]) -> Operation:
     """An update or a delete by a random filter."""
-    where = draw(filters(known))
+    where, table = draw(filters(known)), _table_of(known)
     if draw(st.integers(0, 3)) == 0:
-        return Delete("things", where=where, returning=True)
+        return Delete(table, where=where, returning=True)
     column = draw(st.sampled_from(tuple(VALUES)))
-    return Update("things", {column: draw(_value(column)), "updated_at": draw(moments)}, where=where)
+    stamps = {"updated_at": draw(moments)} if "updated_at" in known[0] else {}
+    return Update(table, {column: draw(_value(column)), **stamps}, where=where)
 
 
 @st.composite
@@ -187,7 +221,8 @@ def _orders(draw: st.DrawFn, columns: tuple[str, ...]) -> tuple[Order, ...]:
 
 @st.composite
 def _conditions(draw: st.DrawFn, known: list[Row]) -> Where:
-    column = draw(st.sampled_from(["id", *VALUES]))
+    key = KEYS[_table_of(known)]
+    column = draw(st.sampled_from([*key, *VALUES]))
     operators: list[Any] = ["is_null"]
     if column == "data":
         operators += ["contains"] * 3
@@ -208,9 +243,9 @@ def _conditions(draw: st.DrawFn, known: list[Row]) -> Where:
 
 def _operands(column: str, known: list[Row]) -> st.SearchStrategy[Any]:
     values = [row[column] for row in known if row[column] is not None]
-    fresh = text if column == "id" else VALUES[column]
-    if column in BEYOND:
-        fresh = st.one_of(fresh, BEYOND[column])
+    fresh = text if column in {"id", "word"} else VALUES[_LIKE.get(column, column)]
+    if (beyond := BEYOND.get(_LIKE.get(column, column))) is not None:
+        fresh = st.one_of(fresh, beyond)
     if column == "data":
         return st.one_of(fresh, *([st.sampled_from(values).map(_part)] if values else []))
     return st.one_of(fresh, *([st.sampled_from(values)] if values else []))

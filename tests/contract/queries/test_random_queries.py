@@ -46,8 +46,9 @@ def test_random_queries_have_one_answer(
     @settings(max_examples=TABLES)
     @given(data=st.data())
     def ask(data: st.DataObject) -> None:
-        rows = data.draw(generated.rows())
-        _fill(backends, rows)
+        table = data.draw(generated.tables())
+        rows = data.draw(generated.rows(table))
+        _fill(backends, table, rows)
         for _ in range(QUERIES):
             query = data.draw(queried(rows))
             # Half of what is drawn was drawn before. What fails is not remembered, so that it fails again.
@@ -63,19 +64,20 @@ def test_random_changes_reach_the_same_rows(backends: list[Backend]) -> None:
     @settings(max_examples=TABLES)
     @given(data=st.data())
     def change(data: st.DataObject) -> None:
-        rows = data.draw(generated.rows())
-        _fill(backends, rows)
+        table = data.draw(generated.tables())
+        rows = data.draw(generated.rows(table))
+        _fill(backends, table, rows)
         for _ in range(CHANGES):
             _assert_same_answer(backends, data.draw(generated.changes(rows)))
-            _assert_same_answer(backends, Select("things"))
+            _assert_same_answer(backends, Select(table))
 
     change()
 
 
-def _fill(backends: list[Backend], rows: list[Row]) -> None:
+def _fill(backends: list[Backend], table: str, rows: list[Row]) -> None:
     for backend in backends:
         backend.clear()
-        backend.adapter.run(Insert("things", rows))
+        backend.adapter.run(Insert(table, rows))
 
 
 def _assert_same_answer(backends: list[Backend], operation: Operation) -> None:

@@ -16,7 +16,7 @@ from tests.contract.tables import SCHEMA
 
 THINGS = SCHEMA.table("things")
 
-names = st.sampled_from(generated.SORTABLE)
+names = st.sampled_from(generated.sortable("things"))
 numbers = st.none() | st.integers(0, 3)
 
 

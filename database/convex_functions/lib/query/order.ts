@@ -1,5 +1,5 @@
-import { kindOf } from "../metadata";
-import type { Row } from "../types";
+import { keyOf, kindOf } from "../metadata";
+import type { Row, Table } from "../types";
 import { compareScalars, type Scalar } from "../values";
 
 /** A sort key. */
@@ -9,10 +9,12 @@ export interface Key {
   nulls_first: boolean;
 }
 
-/** Sort keys that include the id, so that the order is total. */
+/** Sort keys that include the table's key, so that the order is total. */
 export type Order = Key[];
 
-export const BY_ID: Order = [{ column: "id", descending: false, nulls_first: false }];
+export function byKey(table: Table): Order {
+  return keyOf(table).map((column) => ({ column, descending: false, nulls_first: false }));
+}
 
 /** A comparison of rows, for `Array.sort`. */
 export function comparator(tableName: string, order: Order): (one: Row, other: Row) => number {

@@ -3,13 +3,13 @@ import { type Document, inIndex, type Range, type Reader } from "../database";
 import type { Plan } from "./plan";
 import { compareScalars, type Scalar } from "../values";
 
-/** The position at which reading stopped: the last record's value in the plan's column, and its id. */
+/** The position at which reading stopped: the last record's values in the columns of the plan's index. */
 export interface Position {
   value: Value;
-  id: string;
+  rest: Value[];
 }
 
-/** Number of ids looked up concurrently; their records together must not exceed what a function may read. */
+/** Number of keys looked up concurrently; their records together must not exceed what a function may read. */
 const TOGETHER = 8;
 
 /** The records of a plan after a position, in the order of the plan's index. */
@@ -20,7 +20,7 @@ export async function* documents(
   position: Position | null,
 ): AsyncGenerator<Document> {
   const ranges = rangesOf(plan, position);
-  if (plan.points === null || plan.column !== "id") {
+  if (plan.points === null || plan.rest.length > 0) {
     for (const range of ranges) {
       yield* inIndex(db, tableName, plan.index, range, plan.descending);
     }
@@ -35,32 +35,30 @@ export async function* documents(
 
 /** The position of a record. A missing value counts as null, which sorts directly after it. */
 export function positionOf(plan: Plan, document: Document): Position {
-  return { value: document[plan.column] ?? null, id: document.id as string };
+  return { value: document[plan.column] ?? null, rest: plan.rest.map((column) => document[column] ?? null) };
 }
 
 /** A position as opaque text. */
-export function encodedPosition({ value, id }: Position): string {
-  return JSON.stringify([convexToJson(value), id]);
+export function encodedPosition({ value, rest }: Position): string {
+  return JSON.stringify([value, ...rest].map((part) => convexToJson(part)));
 }
 
 /** The inverse of `encodedPosition`. */
 export function decodedPosition(text: string): Position {
-  const [value, id] = JSON.parse(text);
-  return { value: jsonToConvex(value), id };
+  const [value, ...rest] = JSON.parse(text).map(jsonToConvex);
+  return { value, rest };
 }
 
 /** The ranges of the index that remain to be read, in reading order. */
 function rangesOf(plan: Plan, position: Position | null): Range[] {
   if (plan.points !== null) {
-    return remaining(plan, position).map((point) => lookupRange(plan, point, position));
+    return remaining(plan, position).flatMap((point) => lookupRanges(plan, point, position));
   }
-  if (position === null || plan.column === "id") {
-    return [scanRange(plan, position)];
-  }
-  return [lookupRange(plan, position.value, position), scanRange(plan, position)];
+  const rest = position === null ? [] : lookupRanges(plan, position.value, position);
+  return [...(plan.rest.length === 0 ? [] : rest), scanRange(plan, position)];
 }
 
-/** The values that remain to be looked up, including the position's own unless it is an id. */
+/** The values that remain to be looked up, including the position's own unless it is a whole key. */
 function remaining(plan: Plan, position: Position | null): Scalar[] {
   const points = plan.points ?? [];
   const ordered = plan.descending ? [...points].reverse() : points;
@@ -68,14 +66,21 @@ function remaining(plan: Plan, position: Position | null): Scalar[] {
     return ordered;
   }
   const sign = plan.descending ? -1 : 1;
-  const least = plan.column === "id" ? 1 : 0;
+  const least = plan.rest.length === 0 ? 1 : 0;
   return ordered.filter((point) => Math.sign(compareScalars(point, position.value as Scalar)) * sign >= least);
 }
 
-/** The range for one value of the plan's column, after the position if that has the same value. */
-function lookupRange(plan: Plan, value: Value, position: Position | null): Range {
+/** The ranges for one value of the plan's column, after the position if that has the same value. */
+function lookupRanges(plan: Plan, value: Value, position: Position | null): Range[] {
   const lookup: Range = [["eq", plan.column, value]];
-  return position === null || position.value !== value ? lookup : [...lookup, [beyond(plan), "id", position.id]];
+  if (position === null || position.value !== value) {
+    return [lookup];
+  }
+  const same: Range = plan.rest.map((column, place) => ["eq", column, position.rest[place]]);
+  // What differs in the last column only comes first.
+  return plan.rest
+    .map((column, place): Range => [...lookup, ...same.slice(0, place), [beyond(plan), column, position.rest[place]]])
+    .reverse();
 }
 
 /** The range within the plan's bounds after the position's value. */

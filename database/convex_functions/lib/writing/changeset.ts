@@ -1,6 +1,6 @@
 import type { Document } from "../database";
 import { refuse } from "../errors";
-import { tableNamed } from "../metadata";
+import { keyOf, tableNamed } from "../metadata";
 import type { Row } from "../types";
 
 /** One change of one record, as one operation of a transaction made it. */
@@ -52,7 +52,7 @@ export function netChanges(steps: Step[], records: Records): Change[] {
 
 function checkPresence({ kind, table, id }: Step, step: number, current: Row | null): void {
   if (kind === "insert" && current !== null) {
-    refuse({ code: "UNIQUE", table, columns: ["id"], step });
+    refuse({ code: "UNIQUE", table, columns: keyOf(tableNamed(table)), step });
   }
   if (kind !== "insert" && current === null) {
     refuse({ code: "STALE", table, id });

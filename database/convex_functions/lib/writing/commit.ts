@@ -5,7 +5,7 @@ import { Budget } from "../query/budget";
 import { logChanges } from "./changes";
 import { type Change, netChanges, type Records, recordKey, type Step } from "./changeset";
 import { checkConstraints } from "./constraints";
-import { inIndex, type MutationContext, type Reader, recordById, type Writer } from "../database";
+import { inIndex, type MutationContext, type Reader, recordAt, type Writer } from "../database";
 import { refuse } from "../errors";
 import { kindOf, rowOf, tableNamed, underPresentNames } from "../metadata";
 import type { Row } from "../types";
@@ -104,7 +104,7 @@ function checkSize({ reads, steps }: Request): void {
 /** The records that were read; refuses with `STALE` if one has changed. */
 async function checkedReads(db: Reader, reads: Request["reads"]): Promise<Records> {
   reads.forEach(({ table }) => tableNamed(table));
-  const found = await inBatches(reads, ({ table, id }) => recordById(db, table, id));
+  const found = await inBatches(reads, ({ table, id }) => recordAt(db, table, id));
   reads.forEach(({ table, id, expected }, position) => {
     const current = found[position];
     const same =

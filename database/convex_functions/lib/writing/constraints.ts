@@ -1,9 +1,9 @@
 import type { Value } from "convex/values";
 import { inBatches } from "./batches";
 import type { Change } from "./changeset";
-import { inIndex, type Range, type Reader, recordById } from "../database";
+import { inIndex, type Range, type Reader, recordAt, recordWithKey } from "../database";
 import { type Refusal, refuse } from "../errors";
-import { indexOver, type Referrer, referrersOf, tableNamed } from "../metadata";
+import { indexOver, keyOf, type Referrer, referrersOf, tableNamed } from "../metadata";
 import type { Row } from "../types";
 
 /** Checks one constraint; returns the refusal if it is violated. */
@@ -28,7 +28,9 @@ export async function checkConstraints(db: Reader, changes: Change[], lookupsLef
 function checksOf(db: Reader, change: Change): Check[] {
   const { table: name, before, after } = change;
   if (after === null) {
-    return before === null ? [() => checkAbsent(db, change)] : referrersOf(name).map((referrer) => () => checkReferrer(db, change.id, referrer));
+    return before === null
+      ? [() => checkAbsent(db, change)]
+      : referrersOf(name).map((referrer) => () => checkReferrer(db, before[keyOf(tableNamed(name))[0]], referrer));
   }
   const { unique, references } = tableNamed(name);
   const toCheck = (columns: string[]) =>
@@ -52,7 +54,8 @@ function differ(columns: string[], before: Row | null, after: Row): boolean {
 
 /** A record that is inserted and then deleted must not have existed before. */
 async function checkAbsent(db: Reader, { table, id, step }: Change): Promise<Refusal | null> {
-  return (await recordById(db, table, id)) === null ? null : { code: "UNIQUE", table, columns: ["id"], step };
+  const columns = keyOf(tableNamed(table));
+  return (await recordAt(db, table, id)) === null ? null : { code: "UNIQUE", table, columns, step };
 }
 
 async function checkUnique(db: Reader, { table, step }: Change, columns: string[], row: Row): Promise<Refusal | null> {
@@ -68,11 +71,11 @@ async function checkReference(
   parentTable: string,
   parentId: Value,
 ): Promise<Refusal | null> {
-  const parent = await recordById(db, parentTable, parentId);
+  const parent = await recordWithKey(db, parentTable, [parentId]);
   return parent === null ? { code: "FOREIGN_KEY", table, column, step } : null;
 }
 
-async function checkReferrer(db: Reader, id: string, { table, column }: Referrer): Promise<Refusal | null> {
+async function checkReferrer(db: Reader, id: Value, { table, column }: Referrer): Promise<Refusal | null> {
   const index = indexOver(tableNamed(table), [column]);
   const child = await inIndex(db, table, index, [["eq", column, id]]).first();
   return child !== null ? { code: "REFERENCED", table, column } : null;

@@ -33,21 +33,46 @@ as $$
     where datname = current_database() and log.xmin::text = (written::text::numeric % 4294967296)::text
 $$;
 
--- For each row that was changed. The argument is the table's name. The row is locked until the end of its
--- transaction, so `seq` counts on in the order in which transactions change the same row.
+-- The text that stands for the key of a record: of one column its value, of several all values, joined by commas and
+-- escaped.
+create or replace function isthmus_changes.address(record jsonb, key text[]) returns text
+language sql immutable set search_path = pg_catalog, pg_temp
+as $$
+    select case cardinality(key)
+        when 1 then record ->> key[1]
+        else string_agg(
+            replace(replace(replace(record ->> name, '~', '~0'), '/', '~1'), ',', '~2'), ',' order by place
+        )
+    end
+    from unnest(key) with ordinality as parts (name, place)
+$$;
+
+-- For each row that was changed. The arguments are the table's name and the columns of its key, if that is not `id`.
+-- The row is locked until the end of its transaction, so `seq` counts on in the order in which transactions change the
+-- same row.
 create or replace function isthmus_changes.capture() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
+declare
+    before text;
+    after text;
 begin
+    if tg_nargs = 1 then
+        if tg_op <> 'INSERT' then before := old.id; end if;
+        if tg_op <> 'DELETE' then after := new.id; end if;
+    else
+        if tg_op <> 'INSERT' then before := isthmus_changes.address(to_jsonb(old), tg_argv[1:]); end if;
+        if tg_op <> 'DELETE' then after := isthmus_changes.address(to_jsonb(new), tg_argv[1:]); end if;
+    end if;
     if tg_op = 'INSERT' then
-        insert into isthmus_changes.entries (table_name, record_id, kind) values (tg_argv[0], new.id, 'insert');
+        insert into isthmus_changes.entries (table_name, record_id, kind) values (tg_argv[0], after, 'insert');
     elsif tg_op = 'DELETE' then
-        insert into isthmus_changes.entries (table_name, record_id, kind) values (tg_argv[0], old.id, 'delete');
-    elsif new.id = old.id then
-        insert into isthmus_changes.entries (table_name, record_id, kind) values (tg_argv[0], new.id, 'update');
+        insert into isthmus_changes.entries (table_name, record_id, kind) values (tg_argv[0], before, 'delete');
+    elsif after = before then
+        insert into isthmus_changes.entries (table_name, record_id, kind) values (tg_argv[0], after, 'update');
     else
         insert into isthmus_changes.entries (table_name, record_id, kind)
-        values (tg_argv[0], old.id, 'delete'), (tg_argv[0], new.id, 'insert');
+        values (tg_argv[0], before, 'delete'), (tg_argv[0], after, 'insert');
     end if;
     return null;
 end
@@ -78,9 +103,10 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     execute format(
-        'insert into isthmus_changes.entries (table_name, record_id, kind) select $1, id, ''delete'' from %s',
+        'insert into isthmus_changes.entries (table_name, record_id, kind)'
+        ' select $1, isthmus_changes.address(to_jsonb(t), $2), ''delete'' from %s as t',
         tg_relid::regclass
-    ) using tg_argv[0];
+    ) using tg_argv[0], case when tg_nargs = 1 then array['id'] else tg_argv[1:] end;
     return null;
 end
 $$;

@@ -17,16 +17,17 @@ from database.schema.migrations import row_security
 from database.schema.migrations.capture.tables import counted_columns
 from database.schema.migrations.capture.tables import is_timed
 from database.schema.migrations.capture.tables import is_versioned
+from database.schema.migrations.capture.tables import key_columns
 from database.schema.migrations.capture.tables import shape
 
 _TRIGGERS: Final = {
-    "isthmus_capture": "after insert or delete on {0} for each row execute function isthmus_changes.capture({1})",
+    "isthmus_capture": "after insert or delete on {0} for each row execute function isthmus_changes.capture({1}{3})",
     # *<> compares bytes, because not every type has an equality operator.
     "isthmus_capture_update": (
-        "after update on {0} for each row when (old.* *<> new.*) execute function isthmus_changes.capture({1})"
+        "after update on {0} for each row when (old.* *<> new.*) execute function isthmus_changes.capture({1}{3})"
     ),
     "isthmus_capture_truncate": (
-        "before truncate on {0} for each statement execute function isthmus_changes.capture_truncate({1})"
+        "before truncate on {0} for each statement execute function isthmus_changes.capture_truncate({1}{3})"
     ),
 }
 # The last of the triggers before the change, which fire in the order of their names: it sees what the others have made.
@@ -113,8 +114,11 @@ def _definitions(table: sa.Table) -> dict[str, str]:
 def _triggers(tables: Sequence[sa.Table]) -> Iterator[str]:
     for table in tables:
         timed = sql.Literal("timed" if is_timed(table) else "untimed")
+        key = key_columns(table)
+        # The functions know a key named id by themselves.
+        names = sql.SQL("").join([] if key == ["id"] else [sql.SQL(", {}").format(sql.Literal(name)) for name in key])
         for name, definition in _definitions(table).items():
-            what = sql.SQL(definition).format(sql.Identifier(table.name), sql.Literal(table.name), timed)
+            what = sql.SQL(definition).format(sql.Identifier(table.name), sql.Literal(table.name), timed, names)
             made = sql.SQL("create or replace trigger {} {}").format(sql.Identifier(name), what).as_string(None)
             yield _if_there(table, made) if name in _TOUCH else made
 

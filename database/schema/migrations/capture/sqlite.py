@@ -19,6 +19,7 @@ from database.backends.sqlite.changes import entry_of
 from database.schema.migrations.capture.tables import counted_columns
 from database.schema.migrations.capture.tables import is_timed
 from database.schema.migrations.capture.tables import is_versioned
+from database.schema.migrations.capture.tables import key_columns
 from database.schema.migrations.capture.tables import shape
 
 _DIALECT: Final = sqlite.dialect()
@@ -32,13 +33,13 @@ _TABLE: Final = (
 )
 _ENTRY: Final = f"insert into {LOG} (table_name, record_id, kind) values"
 _TRIGGERS: Final = {
-    "isthmus_insert": ("insert", f"{_ENTRY} ({{0}}, new.id, 'insert')"),
+    "isthmus_insert": ("insert", f"{_ENTRY} ({{table}}, {{new}}, 'insert')"),
     "isthmus_update": (
         "update",
-        f"{_ENTRY} ({{0}}, new.id, case when new.id is old.id then 'update' else 'insert' end)",
+        f"{_ENTRY} ({{table}}, {{new}}, case when {{same}} then 'update' else 'insert' end)",
     ),
-    "isthmus_rename": ("update of id", f"{_ENTRY} ({{0}}, old.id, 'delete')"),
-    "isthmus_delete": ("delete", f"{_ENTRY} ({{0}}, old.id, 'delete')"),
+    "isthmus_rename": ("update of {key}", f"{_ENTRY} ({{table}}, {{old}}, 'delete')"),
+    "isthmus_delete": ("delete", f"{_ENTRY} ({{table}}, {{old}}, 'delete')"),
 }
 # Without the other columns: a trigger that names one is in the way of everybody who drops it.
 _UNCOUNTED: Final = "new.version is old.version"
@@ -117,10 +118,27 @@ def _wanted(connection: sa.Connection, tables: Sequence[sa.Table]) -> Mapping[st
 
 
 def _trigger(name: str, table: sa.Table, event: str, action: str) -> str:
-    condition = " when new.id is not old.id" if event == "update of id" else ""
-    where = f"after {event} on {_quoted(table.name)}{condition}"
+    names = [_DIALECT.identifier_preparer.quote(name) for name in key_columns(table)]
     text = sa.literal(table.name, sa.String()).compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True})
-    return f"CREATE TRIGGER {_quoted(name)} {where} begin /* {shape(table)} */ {action.format(text)}; end"
+    parts = {
+        "table": text,
+        "key": ", ".join(names),
+        "new": _address("new", names),
+        "old": _address("old", names),
+        "same": " and ".join(f"new.{name} is old.{name}" for name in names),
+    }
+    condition = f" when {' or '.join(f'new.{name} is not old.{name}' for name in names)}" if "{key}" in event else ""
+    where = f"after {event.format(**parts)} on {_quoted(table.name)}{condition}"
+    return f"CREATE TRIGGER {_quoted(name)} {where} begin /* {shape(table)} */ {action.format(**parts)}; end"
+
+
+def _address(row: str, names: Sequence[str]) -> str:
+    """The address of a row, as :mod:`database.core.tables.keys` defines it."""
+    if len(names) == 1:
+        return f"{row}.{names[0]}"
+    return " || ',' || ".join(
+        f"replace(replace(replace({row}.{name}, '~', '~0'), '/', '~1'), ',', '~2')" for name in names
+    )
 
 
 def _touch(table: sa.Table) -> str:
@@ -131,7 +149,9 @@ def _touch(table: sa.Table) -> str:
     name, quoted = _quoted(f"isthmus_touch_{table.name}"), _quoted(table.name)
     timed = f", updated_at = iif(new.updated_at is old.updated_at, max({_NOW}, old.updated_at), new.updated_at)"
     values = f"version = coalesce(old.version, 0) + 1{timed if is_timed(table) else ''}"
-    action = f"update {quoted} set {values} where id is new.id"  # noqa: S608  # quoted names of declared columns
+    names = [_DIALECT.identifier_preparer.quote(name) for name in key_columns(table)]
+    same = " and ".join(f"{name} is new.{name}" for name in names)
+    action = f"update {quoted} set {values} where {same}"  # noqa: S608  # quoted names of declared columns
     return f"CREATE TRIGGER {name} after update on {quoted} when {_UNCOUNTED} begin /* {shape(table)} */ {action}; end"
 
 

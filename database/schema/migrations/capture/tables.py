@@ -13,6 +13,11 @@ def captured(tables: Iterable[sa.Table]) -> list[sa.Table]:
     return sorted((table for table in tables if not table.info.get("internal")), key=lambda table: table.name)
 
 
+def key_columns(table: sa.Table) -> list[str]:
+    """The columns of its primary key."""
+    return [str(column.name) for column in table.primary_key.columns]
+
+
 def is_versioned(table: sa.Table) -> bool:
     """Whether its rows have a version, which every change must count."""
     return "version" in table.columns and isinstance(table.columns["version"].type, sa.Integer)

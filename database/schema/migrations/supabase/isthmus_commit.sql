@@ -143,7 +143,7 @@ declare
     records jsonb;
 begin
     for table_name, records in
-        select step ->> 'table', jsonb_agg(jsonb_build_object('id', step -> 'id'))
+        select step ->> 'table', jsonb_agg(isthmus.named(step))
         from jsonb_array_elements(steps) as step
         where step ->> 'kind' in ('update', 'delete')
         group by 1
@@ -153,9 +153,11 @@ begin
         if has_any_column_privilege(isthmus.relation(table_name), 'update') then
             execute format(
                 'select from public.%1$I as t'
-                ' where t.id in (select e.id from jsonb_populate_recordset(null::public.%1$I, $1) as e)'
-                ' order by t.id for update of t',
-                table_name
+                ' where (%2$s) in (select %3$s from jsonb_populate_recordset(null::public.%1$I, $1) as e)'
+                ' order by %2$s for update of t',
+                table_name,
+                isthmus.listed('t.%I', isthmus.key(table_name)),
+                isthmus.listed('e.%I', isthmus.key(table_name))
             ) using records;
         end if;
     end loop;
@@ -179,13 +181,15 @@ begin
         group by 1, 2
     loop
         execute format(
-            'select w.id from %2$s left join public.%1$I as t on t.id = e.id'
-            ' where case when w.expected is null then t.id is not null'
-            ' else t.id is null or %3$s is distinct from %4$s end limit 1',
+            'select w.id from %2$s left join public.%1$I as t on %6$s'
+            ' where case when w.expected is null then t.%5$I is not null'
+            ' else t.%5$I is null or %3$s is distinct from %4$s end limit 1',
             table_name,
             isthmus.given(table_name),
             isthmus.content(table_name, 't', columns),
-            isthmus.content(table_name, 'e', columns)
+            isthmus.content(table_name, 'e', columns),
+            (isthmus.key(table_name))[1],
+            isthmus.same_key(table_name)
         ) into stale using records;
         if stale is not null then
             perform isthmus.refuse_stale(table_name, stale);
@@ -195,13 +199,14 @@ end
 $$;
 
 -- The records in $1 as a from-item: w with their id, row and expected row as JSON, and e, what was expected as a
--- record of the table, with the id in any case.
+-- record of the table, with the key in any case.
 create or replace function isthmus.given(table_name text) returns text
 language sql immutable
 as $$
     select format(
-        'jsonb_to_recordset($1) as w(id text, "row" jsonb, expected jsonb) cross join lateral'
-        ' jsonb_populate_record(null::public.%I, coalesce(w.expected, ''{}'') || jsonb_build_object(''id'', w.id)) as e',
+        'jsonb_to_recordset($1) as w(id text, key jsonb, "row" jsonb, expected jsonb) cross join lateral'
+        ' jsonb_populate_record(null::public.%I, coalesce(w.expected, ''{}'')'
+        ' || coalesce(w.key, jsonb_build_object(''id'', w.id))) as e',
         table_name
     )
 $$;
@@ -243,7 +248,7 @@ begin
         ') select exists ('
         ' select from found full join wanted using (place) where found.content is distinct from wanted.content)',
         table_name,
-        coalesce(isthmus.sort_keys(table_name, range -> 'order'), 't.id'),
+        coalesce(isthmus.sort_keys(table_name, range -> 'order'), isthmus.listed('t.%I', isthmus.key(table_name))),
         isthmus.condition(table_name, range -> 'where'),
         isthmus.content(table_name, 't', columns),
         isthmus.content(table_name, 'e', columns)

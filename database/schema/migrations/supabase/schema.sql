@@ -93,3 +93,29 @@ begin
     return found;
 end
 $$;
+
+-- The columns of a table's key, in its order.
+create or replace function isthmus.key(table_name text) returns text[]
+language sql stable
+as $$
+    select array(
+        select attname::text
+        from pg_catalog.pg_index, unnest(indkey) with ordinality as part (number, place), pg_catalog.pg_attribute
+        where indrelid = isthmus.relation(table_name) and indisprimary and attrelid = indrelid and attnum = part.number
+        order by part.place
+    )
+$$;
+
+-- The key that a read or a step names: its columns and their values. An `id` is named by itself.
+create or replace function isthmus.named(item jsonb) returns jsonb
+language sql immutable
+as $$
+    select coalesce(nullif(item -> 'key', 'null'), jsonb_build_object('id', item -> 'id'))
+$$;
+
+-- Whether the records t and e of a table have the same key, as SQL.
+create or replace function isthmus.same_key(table_name text) returns text
+language sql stable
+as $$
+    select string_agg(format('t.%1$I = e.%1$I', name), ' and ') from unnest(isthmus.key(table_name)) as name
+$$;

@@ -60,8 +60,8 @@ end
 $$;
 
 -- The steps in runs of the same party, kind, table and columns, in which no record stands twice. `columns` are those of the
--- new rows or, of a deletion, of the expected ones; `records` is a list of {id, row, expected}, of which `expected`
--- is there if the step is the record's first.
+-- new rows or, of a deletion, of the expected ones; `records` is a list of {id, key, row, expected}, of which
+-- `expected` is there if the step is the record's first.
 create function isthmus.runs(body jsonb, singly boolean)
 returns table (step bigint, party integer, kind text, table_name text, columns text[], records jsonb)
 language sql stable
@@ -73,7 +73,8 @@ as $$
             item ->> 'kind' as kind,
             item ->> 'table' as table_name,
             item ->> 'id' as id,
-            nullif(item -> 'row', 'null') || jsonb_build_object('id', item -> 'id') as content,
+            isthmus.named(item) as key,
+            nullif(item -> 'row', 'null') || isthmus.named(item) as content,
             row_number() over (partition by item ->> 'table', item ->> 'id' order by position) as visit
         from jsonb_array_elements(body -> 'steps') with ordinality as steps (item, position)
     ), expected as (
@@ -84,7 +85,9 @@ as $$
         select
             given.*,
             isthmus.keys(case given.kind when 'delete' then expected.expected else given.content end) as columns,
-            jsonb_build_object('id', given.id, 'row', given.content, 'expected', expected.expected) as record
+            jsonb_build_object(
+                'id', given.id, 'key', given.key, 'row', given.content, 'expected', expected.expected
+            ) as record
         from given
         left join expected on visit = 1 and (expected.table_name, expected.id) = (given.table_name, given.id)
     ), labelled as (
@@ -126,6 +129,7 @@ create or replace function isthmus.statement(kind text, table_name text, columns
 language plpgsql stable
 as $$
 declare
+    key constant text[] := isthmus.key(table_name);
     rows constant text := format(
         'jsonb_array_elements($1) as w(item) cross join lateral'
         ' jsonb_populate_record(null::public.%I, w.item -> ''row'') as e',
@@ -140,13 +144,17 @@ begin
             );
         when 'update' then
             return format(
-                'update public.%I as t set %s from %s where t.id = e.id', table_name,
-                coalesce(isthmus.listed('%1$I = e.%1$I', array_remove(columns, 'id')), 'id = e.id'), rows
+                'update public.%I as t set %s from %s where %s', table_name,
+                isthmus.listed(
+                    '%1$I = e.%1$I',
+                    coalesce(nullif(array(select unnest(columns) except select unnest(key)), '{}'), key[1:1])
+                ),
+                rows, isthmus.same_key(table_name)
             );
         when 'delete' then
             return format(
-                'delete from public.%I as t using %s where t.id = e.id and (w.expected is null or %s)', table_name,
-                isthmus.given(table_name), isthmus.unchanged(table_name, columns)
+                'delete from public.%I as t using %s where %s and (w.expected is null or %s)', table_name,
+                isthmus.given(table_name), isthmus.same_key(table_name), isthmus.unchanged(table_name, columns)
             );
         else
             perform isthmus.refuse_malformed('a step is of an unknown kind');
@@ -177,18 +185,24 @@ returns void
 language plpgsql
 as $$
 declare
+    key constant text[] := isthmus.key(table_name);
     changed text;
     visible bigint;
 begin
     execute format(
-        'select min(w.id) filter (where %3$s), count(t.id) from %2$s left join public.%1$I as t on t.id = e.id',
+        'select min(w.id) filter (where %3$s), count(t.%4$I) from %2$s left join public.%1$I as t on %5$s',
         table_name,
         isthmus.given(table_name),
         -- What was deleted is gone; what an update needs is there.
         case kind
-            when 'update' then 't.id is null'
-            else format('t.id is not null and w.expected is not null and not %s', isthmus.unchanged(table_name, columns))
-        end
+            when 'update' then format('t.%I is null', key[1])
+            else format(
+                't.%I is not null and w.expected is not null and not %s', key[1],
+                isthmus.unchanged(table_name, columns)
+            )
+        end,
+        key[1],
+        isthmus.same_key(table_name)
     ) into changed, visible using records;
     if changed is null and visible > 0 then
         raise exception using
@@ -215,9 +229,10 @@ begin
         where conrelid = isthmus.relation(failed ->> 'table') and conname = failure ->> 'violated' and contype = 'p'
     ) then
         execute format(
-            'select exists (select from public.%1$I as t where t.id = (jsonb_populate_record(null::public.%1$I, $1)).id)',
-            failed ->> 'table'
-        ) into visible using jsonb_build_object('id', failed -> 'id');
+            'select exists ('
+            ' select from public.%1$I as t, jsonb_populate_record(null::public.%1$I, $1) as e where %2$s)',
+            failed ->> 'table', isthmus.same_key(failed ->> 'table')
+        ) into visible using isthmus.named(failed);
         if visible or not row_security_active(isthmus.relation(failed ->> 'table')) then
             perform isthmus.refuse_stale(failed ->> 'table', failed ->> 'id');
         end if;

@@ -1,0 +1,1 @@
+"""An application whose tables have other keys than an id."""
