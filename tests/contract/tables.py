@@ -92,6 +92,24 @@ paired = sa.Table(
     sa.PrimaryKeyConstraint("word", "place"),
 )
 
+# An array of every kind.
+lists = sa.Table(
+    "lists",
+    metadata,
+    sa.Column("id", text(255), primary_key=True),
+    sa.Column("texts", sa.ARRAY(text())),
+    sa.Column("numbers", sa.ARRAY(sa.BigInteger)),
+    sa.Column("doubles", sa.ARRAY(sa.Double)),
+    sa.Column("flags", sa.ARRAY(sa.Boolean)),
+    sa.Column("moments", sa.ARRAY(timestamp())),
+    sa.Column("days", sa.ARRAY(sa.Date)),
+    sa.Column("times", sa.ARRAY(sa.Time)),
+    sa.Column("tokens", sa.ARRAY(sa.Uuid(as_uuid=False))),
+    sa.Column("raws", sa.ARRAY(sa.LargeBinary)),
+    sa.Column("spans", sa.ARRAY(sa.Interval)),
+    sa.Column("moods", sa.ARRAY(sa.Enum(*MOODS, name="things_mood"))),
+)
+
 parts = sa.Table(
     "parts",
     metadata,

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
+from datetime import UTC
+from datetime import date
+from datetime import datetime
+from datetime import time
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -54,6 +60,37 @@ def test_the_callers_list_is_no_part_of_the_record(adapter: DatabaseAdapter) -> 
     for given in (tags, made["tags"], (adapter.get("things", "a") or {})["tags"]):
         given.append("y")
     assert (adapter.get("things", "a") or {})["tags"] == ["x"]
+
+
+LISTS: dict[str, list[Any]] = {
+    "texts": ["a,b", "NULL", "", '{"}', "\\"],
+    "numbers": [0, -(2**63), 2**63 - 1, 2**53 + 1],
+    "doubles": [0.1, -2.5, 1e300, 3.0, 1e16],
+    "flags": [True, False],
+    "moments": [datetime(2024, 2, 29, 12, 0, 0, 1, UTC), datetime(1, 1, 1, tzinfo=UTC)],
+    "days": [date(2024, 2, 29), date(1, 1, 1)],
+    "times": [time(), time(23, 59, 59, 999_999)],
+    "tokens": ["00000000-0000-0000-0000-00000000000a"],
+    "raws": [b"", b"\0\xff", b"a"],
+    "spans": [timedelta(hours=36), timedelta(microseconds=-1)],
+    "moods": ["it's", "", "low"],
+}
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_every_kind_of_item_is_kept(calm: DatabaseAdapter, alone: bool) -> None:
+    empty: dict[str, list[Any]] = {name: [] for name in LISTS}
+    calm.run(Insert("lists", [{"id": "a", **LISTS}, {"id": "b"}]))
+    with nullcontext() if alone else calm.transaction():
+        calm.run(Insert("lists", [{"id": "c", **empty}]))
+        assert calm.get("lists", "a") == {"id": "a", **LISTS}
+        assert calm.table("lists").execute().rows[1:] == [{"id": "b"} | dict.fromkeys(LISTS), {"id": "c", **empty}]
+        for name, items in LISTS.items():
+            assert [row["id"] for row in calm.table("lists").eq(name, items).execute()] == ["a"], name
+            assert [row["id"] for row in calm.table("lists").neq(name, items).execute()] == ["c"], name
+        assert calm.run(Update("lists", LISTS, id="b")).rows == [{"id": "b", **LISTS}]
+    found = [type(item) for items in (calm.get("lists", "b") or {}).values() if type(items) is list for item in items]
+    assert found == [type(item) for items in LISTS.values() for item in items]
 
 
 @pytest.mark.parametrize("alone", [True, False])
