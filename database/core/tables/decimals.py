@@ -35,6 +35,7 @@ class Decimals(Ranged):
     name = "decimal"
     python_type = Decimal
     storage = INTEGER
+    repeats = True
 
     def __init__(self, precision: int, scale: int) -> None:
         self._whole = precision - scale
@@ -81,7 +82,7 @@ class Decimals(Ranged):
         return int(value.scaleb(self._scale, _EXACT))
 
     def restore(self, stored: int) -> Decimal:
-        return Decimal(f"{stored}E-{self._scale}")
+        return Decimal(stored).scaleb(-self._scale, _EXACT)
 
 
 @cache
