@@ -15,6 +15,7 @@ import pytest
 from psycopg import sql
 from uuid_utils import uuid4
 
+from database.backends.supabase.rows import exact
 from database.core.context import SERVICE
 from database.core.context import Identity
 from tests.contract.tables import SCHEMA
@@ -52,7 +53,7 @@ class Project:
 
     def call(self, function: str, request: Any, identity: Identity = SERVICE) -> Any:
         """Call a function with one JSON argument in a transaction of its own. :raises RefusedError: it failed."""
-        statement = sql.SQL("select {}(%s::jsonb)").format(sql.Identifier(function))
+        statement = sql.SQL("select {}(%s::jsonb)::text").format(sql.Identifier(function))
         try:
             with psycopg.connect(self.database.dsn) as connection:
                 become(connection, identity)
@@ -60,7 +61,7 @@ class Project:
         except psycopg.Error as error:
             raise RefusedError(error) from error
         assert found is not None
-        return found[0]
+        return None if found[0] is None else exact(found[0].encode())
 
     def commit(self, *, identity: Identity = SERVICE, **parts: Any) -> Any:
         """Make a commit, sent as the adapter sends it: as JSON text in JSON."""
