@@ -14,12 +14,14 @@ from werkzeug.exceptions import BadRequest
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.exceptions import UnsupportedMediaType
 
+from database import Column
 from database import InvalidRow
 from database import TableSchema
+from database.core.tables.arrays import Arrays
 from database.core.tables.keys import Key
 from database.core.tables.keys import parts_of
 from database.core.tables.schema import MANAGED
-from database.core.tables.schema import Column
+from database.core.tables.values import Kind
 
 MAX_ROWS = 1000
 
@@ -134,12 +136,17 @@ def _decoded(body: bytes) -> Any:
 
 def _read_decimals(schema: TableSchema, rows: list[Body]) -> None:
     """Read the decimals of the rows in the body again, with all their digits, which a double may not have."""
-    names = [name for name, column in schema.columns.items() if column.kind.python_type is Decimal]
-    if not any(type(row.get(name)) is float for row in rows for name in names):
+    names = [name for name, column in schema.columns.items() if _of_decimals(column.kind)]
+    given = [row.get(name) for row in rows for name in names]
+    if not any(type(value) is float or (type(value) is list and float in map(type, value)) for value in given):
         return
     body = json.loads(read_bytes(), parse_float=Decimal)
     for row, exact in zip(rows, body if isinstance(body, list) else [body], strict=True):
         row.update({name: exact[name] for name in names if name in exact})
+
+
+def _of_decimals(kind: Kind) -> bool:
+    return (kind.item if isinstance(kind, Arrays) else kind).python_type is Decimal
 
 
 def _check_row(schema: TableSchema, row: Any, index: int = 0) -> None:

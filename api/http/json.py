@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable
 from datetime import UTC
 from datetime import date
@@ -24,6 +23,8 @@ from flask.json.provider import JSONProvider
 
 from database import Deferred
 from database import TransactionError
+from database.core.tables.binary import base64_text
+from database.core.tables.durations import iso_duration
 
 _MOST_ZEROS = 20
 
@@ -79,18 +80,12 @@ def _number(value: Decimal) -> orjson.Fragment:
     return orjson.Fragment(f"{value:f}" if -_MOST_ZEROS <= value.adjusted() <= 0 else str(value))
 
 
-def _duration(value: timedelta) -> str:
-    length = abs(value)
-    seconds = f"{length.seconds}.{length.microseconds:06}" if length.microseconds else str(length.seconds)
-    return f"{'-' if value < timedelta() else ''}P{length.days}DT{seconds}S"
-
-
 _FORMS: dict[type, Callable[[Any], Any]] = {
     datetime: _moment,
     date: date.isoformat,
     time: time.isoformat,
-    timedelta: _duration,
+    timedelta: iso_duration,
     Decimal: _number,
-    bytes: lambda value: b64encode(value).decode(),
+    bytes: base64_text,
     **dict.fromkeys([IPv4Address, IPv4Interface, IPv4Network, IPv6Address, IPv6Interface, IPv6Network], str),
 }

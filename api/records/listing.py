@@ -28,6 +28,7 @@ from database.core.query.filters import complete_order
 from database.core.query.selection import EVERYTHING
 from database.core.query.selection import Selection
 from database.core.query.selection import read_selection
+from database.core.tables.json_forms import json_form
 from database.core.tables.values import INTEGER
 
 DEFAULT_LIMIT = 100
@@ -84,7 +85,7 @@ class Listing:
     def cursor_behind(self, last: tuple[Any, ...]) -> str:
         """The cursor of the page after a row with these sort key values."""
         document = [_fingerprint(self.table, self.keys), last]
-        return urlsafe_b64encode(orjson.dumps(document, str)).rstrip(b"=").decode()
+        return urlsafe_b64encode(orjson.dumps(document, json_form)).rstrip(b"=").decode()
 
 
 def read_listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listing:

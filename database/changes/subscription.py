@@ -20,6 +20,7 @@ from database.core.errors import RequestError
 from database.core.lifecycle import Worker
 from database.core.result import Result
 from database.core.result import Row
+from database.core.tables.json_forms import json_form
 from database.core.tables.unreadable import Unreadable
 
 logger = logging.getLogger(__name__)
@@ -138,7 +139,7 @@ class Subscription:
 
     def _deliver(self, rows: list[Row]) -> None:
         # Compared as text, because in Python 1, 1.0 and True are equal, and because a callback may modify its rows.
-        text = orjson.dumps(rows, str, orjson.OPT_SORT_KEYS)
+        text = orjson.dumps(rows, json_form, orjson.OPT_SORT_KEYS)
         if self._worker.stopping or text == self._delivered:
             return
         self._delivered = text

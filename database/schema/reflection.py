@@ -41,10 +41,13 @@ _PORTABLE: Final = {
     sa.DATE,
     postgresql.TIME,
     postgresql.TIMESTAMP,
+    postgresql.ENUM,
+    postgresql.BYTEA,
+    postgresql.INTERVAL,
     postgresql.JSON,
     postgresql.JSONB,
 }
-"""Exact types, without subclasses: one of text may be an enumeration, blank-padded or case-insensitive."""
+"""Exact types, without subclasses: one of text may be blank-padded or case-insensitive."""
 
 _ID_TYPES: Final = (sa.TEXT, sa.VARCHAR, sa.UUID)
 _INTEGERS: Final = (sa.SMALLINT, sa.INTEGER, sa.BIGINT)
@@ -133,11 +136,18 @@ def _column(found: ReflectedColumn, key: Mapping[str, Any]) -> sa.Column[Any]:
 def _problem(column: ReflectedColumn) -> str | None:
     """The reason to omit a column, or None."""
     kind, name = column["type"], column["name"]
+    if isinstance(kind, postgresql.ARRAY):
+        item = kind.item_type
+        if type(item) not in _PORTABLE or isinstance(item, sa.JSON) or getattr(item, "length", None) is not None:
+            return _unsupported(kind)
+        return _problem({**column, "type": item})
     if type(kind) not in _PORTABLE:
-        return f"its type {_shown(kind)} is not supported by all backends"
+        return _unsupported(kind)
     if type(kind) is sa.NUMERIC and not 0 <= (kind.scale or 0) <= (kind.precision or 0) <= MAX_PRECISION:
         return f"its type {_shown(kind)} must have a precision of at most {MAX_PRECISION} digits"
     if isinstance(kind, postgresql.TIME) and (kind.timezone or kind.precision not in {None, 6}):
+        return f"its type {_shown(kind)} is not supported by all backends"
+    if isinstance(kind, postgresql.INTERVAL) and (kind.fields or kind.precision not in {None, 6}):
         return f"its type {_shown(kind)} is not supported by all backends"
     if isinstance(kind, sa.TIMESTAMP) and not kind.timezone:
         return "its type must be timestamp with time zone, because without one the time is ambiguous"
@@ -146,6 +156,10 @@ def _problem(column: ReflectedColumn) -> str | None:
     if name == "version" and not isinstance(kind, _INTEGERS):
         return f"a column 'version' must be an integer, which counts updates, not {_shown(kind)}"
     return None
+
+
+def _unsupported(kind: sa.types.TypeEngine[Any]) -> str:
+    return f"its type {_shown(kind)} is not supported by all backends"
 
 
 def _shown(kind: sa.types.TypeEngine[Any]) -> str:

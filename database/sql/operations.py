@@ -109,6 +109,7 @@ class SqlOperations:
     def __init__(self, schema: Schema, dialect: SqlDialect) -> None:
         self._schema = schema
         self._dialect = dialect
+        self._parameters = dialect.parameters.with_labels(schema.enum_labels)
         self._tables: dict[str, SqlTable] = {}
         self._statements = statement_cache()
         self._rewritten = RewrittenWrites(self)
@@ -325,7 +326,7 @@ class SqlOperations:
         return result
 
     def _sql(self, connection: SqlConnection, operation: Sql) -> Result:
-        text, values = bind(operation.text, operation.params, self._dialect.style, self._dialect.parameters)
+        text, values = bind(operation.text, operation.params, self._dialect.style, self._parameters)
         reads = reads_only(operation)
         # One that is stopped while it answers, or whose answer is refused, has changed what it changes.
         undoing = not reads and (operation.limited or may_repeat_a_name(text))

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
+from dataclasses import replace
 from datetime import date
 from datetime import datetime
 from datetime import time
@@ -35,10 +37,16 @@ class Parameters:
 
     :ivar forms: for the types whose values the driver does not bind as they are.
     :ivar takes: whether the driver also binds values of a type that not every database takes.
+    :ivar labels: of the members of enumerations; None for one that has several. Other members count as their value.
     """
 
     forms: Mapping[type, Form]
     takes: Callable[[type], bool] = _no_others
+    labels: Mapping[Enum, str | None] = field(default_factory=dict)
+
+    def with_labels(self, labels: Mapping[Enum, str | None]) -> Parameters:
+        """The same, with the labels that enumerations have in declared columns."""
+        return replace(self, labels=labels) if labels else self
 
     def bound(self, name: str | int, value: Any) -> Any:
         """The value as the driver binds it.
@@ -50,7 +58,7 @@ class Parameters:
         if kind in _AS_THEY_ARE and kind not in self.forms:
             return value
         if isinstance(value, Enum):
-            return self.bound(name, value.value)
+            return self.bound(name, self._label(name, value))
         if not isinstance(value, _OTHERS) and value is not None and not self.takes(kind):
             raise InvalidQuery(
                 f"the parameter {name!r} has the type {kind.__name__}, which SQL text does not take; pass text,"
@@ -63,6 +71,12 @@ class Parameters:
             return value if form is None else form(value)
         except ValueError as error:
             raise InvalidQuery(f"the parameter {name!r} {error}") from None
+
+    def _label(self, name: str | int, member: Enum) -> Any:
+        label = self.labels.get(member, member.value)
+        if label is None:
+            raise InvalidQuery(f"the parameter {name!r} is a member with several labels; pass the label as text")
+        return label
 
 
 def json_document(value: Any) -> Any:

@@ -23,6 +23,7 @@ from database.core.query.filters import Filter
 from database.core.query.filters import Not
 from database.core.query.filters import Order
 from database.core.query.filters import Where
+from database.core.tables.enums import is_native_enum
 from database.core.tables.schema import TableSchema
 from database.core.tables.values import INTEGER_MAX
 from database.core.tables.values import TEXT
@@ -249,8 +250,20 @@ class Statements:
     def _named(self, columns: tuple[str, ...]) -> list[sa.Column[Any]]:
         return [self._source.c[name] for name in columns]
 
+    def _outputs(self, columns: tuple[str, ...]) -> list[Expression]:
+        return [self._readable(name) for name in columns]
+
+    def _readable(self, name: str) -> Expression:
+        """The column; an enumeration type of the database as text, which it is to all others."""
+        source = self._source.c[name]
+        if self._dialect.has_enums and is_native_enum(source.type):
+            return sa.cast(source, sa.Text()).label(name)
+        if self._dialect.has_arrays and isinstance(source.type, sa.ARRAY) and is_native_enum(source.type.item_type):
+            return sa.cast(source, sa.ARRAY(sa.Text())).label(name)
+        return source
+
     def _select(self, columns: tuple[str, ...]) -> sa.Select[Any]:
-        return sa.select(*self._named(columns))
+        return sa.select(*self._outputs(columns))
 
     def _grouped(self, statement: sa.Select[Any], group: tuple[str, ...]) -> sa.Select[Any]:
         return statement.select_from(self._source).group_by(*self._named(group))
@@ -260,7 +273,7 @@ class Statements:
         return self._dialect.insert(self._source).values(values)
 
     def _returning(self, statement: Any, columns: tuple[str, ...]) -> Any:
-        return statement.returning(*self._named(columns)) if columns else statement
+        return statement.returning(*self._outputs(columns)) if columns else statement
 
     def _server_default(self, name: str) -> Expression:
         if self._dialect.default_keyword:
@@ -287,6 +300,8 @@ class Statements:
         # A uuid has no collation and sorts like its text.
         if column.kind is not TEXT or collation is None or isinstance(source.type, sa.Uuid):
             return source
+        if self._dialect.has_enums and is_native_enum(source.type):
+            return sa.collate(sa.cast(source, sa.Text()), collation)
         declared = source.type.dialect_impl(self._dialect.compiler)
         return source if getattr(declared, "collation", None) == collation else sa.collate(source, collation)
 

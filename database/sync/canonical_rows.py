@@ -9,6 +9,7 @@ from typing import Final
 import orjson
 
 from database.core.result import Row
+from database.core.tables.json_forms import json_form
 from database.core.tables.schema import TableSchema
 
 _INT64: Final = 2.0**63
@@ -29,7 +30,7 @@ class CanonicalRows:
         if row is None:
             return None
         values = {name: _normal(row[name]) for name in self._columns}
-        return orjson.dumps(values, str, orjson.OPT_SORT_KEYS).decode()
+        return orjson.dumps(values, json_form, orjson.OPT_SORT_KEYS).decode()
 
     def row(self, text: str | None) -> Row | None:
         """Convert text to a row. Columns that were declared later are None."""

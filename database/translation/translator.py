@@ -21,6 +21,7 @@ from database.core.operations import Sql
 from database.core.operations import reads_only
 from database.core.result import Result
 from database.core.tables.schema import Schema
+from database.sql.parameters import PLAIN
 from database.sql.placeholders import Style
 from database.sql.placeholders import bind
 from database.translation.literals import Bindings
@@ -65,7 +66,7 @@ def run_sql(operation: Sql, schema: Schema, execute: Callable[[Operation], Resul
 
 def translate(operation: Sql, schema: Schema) -> Translation:
     """Translate SQL text to an operation; raises as :func:`run_sql`."""
-    text, values = bind(operation.text, operation.params, Style.QUESTION)
+    text, values = bind(operation.text, operation.params, Style.QUESTION, PLAIN.with_labels(schema.enum_labels))
     prepared = _prepared(text)
     if prepared.places != len(values):
         raise InvalidQuery(f"the statement has {prepared.places} placeholders, but {len(values)} values were given")

@@ -68,6 +68,10 @@ class SqliteProgram(_SqlProgram):
         ("data", "'{broken'"),
         ("title", "cast(x'ff41' as text)"),
         ("amount", "'one'"),
+        ("raw", "'text'"),
+        ("span", "'P1D'"),
+        ("tags", "'[\"a\",null]'"),
+        ("scores", "'[1.5]'"),
     )
     odd: ClassVar[Spoiled] = (("seen", "'2026-01-01T00:00:00+01:00'"), ("data", """'{"a" : 1.00}'"""))
 
@@ -89,6 +93,10 @@ class PostgresProgram(_SqlProgram):
         ("ratio", "'NaN'"),
         ("ratio", "'-Infinity'"),
         ("data", """'{"a": 1e999}'"""),
+        ("span", "'1 month'"),
+        ("tags", "array['a', null, 'NULL']"),
+        ("tags", "'{{a},{b}}'"),
+        ("span", "'-2 years 3 days'"),
     )
     odd: ClassVar[Spoiled] = (
         ("data", """'{"a": 1.00, "b": 0.123456789012345678901234567890}'"""),
@@ -116,6 +124,8 @@ class ConvexProgram(ForeignProgram):
         ("ratio", float("-inf")),
         ("data", {"a": float("inf")}),
         ("data", [b"bytes"]),
+        ("raw", "FF"),
+        ("tags", "[1"),
     )
     odd: ClassVar[Spoiled] = (
         ("seen", "2026-01-01T00:00:00.000Z"),

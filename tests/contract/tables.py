@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import Enum
 from typing import Any
 from uuid import uuid4
 
@@ -17,6 +18,24 @@ from database.core.tables.schema import Schema
 from database.schema.migrations.capture import install as capture
 
 metadata = sa.MetaData()
+
+
+class Weather(Enum):
+    SUN = "sun"
+    RAIN = "rain"
+
+
+class Colour(Enum):
+    RED = "red"
+    BLUE = "Blue"
+
+
+def _values(enumeration: type[Enum]) -> list[str]:
+    return [one.value for one in enumeration]
+
+
+# In another order than by code point.
+MOODS = ("low", "high", "Zen", "élan", "", "it's")
 
 
 def _every_kind() -> list[sa.Column[Any]]:
@@ -37,6 +56,14 @@ def _every_kind() -> list[sa.Column[Any]]:
         sa.Column("day", sa.Date),
         sa.Column("opens", sa.Time),
         sa.Column("token", sa.Uuid(as_uuid=False)),
+        sa.Column("raw", sa.LargeBinary),
+        sa.Column("span", sa.Interval),
+        sa.Column("tags", sa.ARRAY(sa.Text)),
+        sa.Column("scores", sa.ARRAY(sa.SmallInteger)),
+        sa.Column("prices", sa.ARRAY(sa.Numeric(10, 2))),
+        sa.Column("weather", sa.Enum(Weather, native_enum=False)),
+        sa.Column("mood", sa.Enum(*MOODS, name="things_mood")),
+        sa.Column("colour", sa.Enum(Colour, native_enum=False, values_callable=_values)),
     ]
 
 
@@ -63,6 +90,24 @@ paired = sa.Table(
     *_every_kind(),
     sa.Column("word", text(255), nullable=False),
     sa.PrimaryKeyConstraint("word", "place"),
+)
+
+# An array of every kind.
+lists = sa.Table(
+    "lists",
+    metadata,
+    sa.Column("id", text(255), primary_key=True),
+    sa.Column("texts", sa.ARRAY(text())),
+    sa.Column("numbers", sa.ARRAY(sa.BigInteger)),
+    sa.Column("doubles", sa.ARRAY(sa.Double)),
+    sa.Column("flags", sa.ARRAY(sa.Boolean)),
+    sa.Column("moments", sa.ARRAY(timestamp())),
+    sa.Column("days", sa.ARRAY(sa.Date)),
+    sa.Column("times", sa.ARRAY(sa.Time)),
+    sa.Column("tokens", sa.ARRAY(sa.Uuid(as_uuid=False))),
+    sa.Column("raws", sa.ARRAY(sa.LargeBinary)),
+    sa.Column("spans", sa.ARRAY(sa.Interval)),
+    sa.Column("moods", sa.ARRAY(sa.Enum(*MOODS, name="things_mood"))),
 )
 
 parts = sa.Table(

@@ -57,9 +57,13 @@ def _check_document(step: Step, schema: Schema) -> None:
         if column.kind is JSON and not isinstance(step.row.get(name), ForeignValue | None):
             _check_json(name, step.row[name])
     # Values written by another program are stored already, so only their presence counts.
-    size = len(orjson.dumps(step.row, default=lambda _: None))
+    size = len(orjson.dumps(step.row, default=_stored_text))
     if size > MAX_DOCUMENT_BYTES:
         raise InvalidQuery(f"a record of {step.table} has {size} bytes; Convex allows 1 MiB in one document")
+
+
+def _stored_text(value: object) -> str | None:
+    return value.hex() if isinstance(value, bytes) else None
 
 
 def _check_json(name: str, document: Any) -> None:

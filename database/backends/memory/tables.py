@@ -299,7 +299,7 @@ class Tables:
 
     def _put(self, schema: TableSchema, row: Row) -> None:
         json_columns = {name for name, column in schema.columns.items() if column.kind is JSON}
-        stored = {name: _encoded(value) if name in json_columns else value for name, value in row.items()}
+        stored = {name: _encoded(value) if name in json_columns else _own(value) for name, value in row.items()}
         self._rows[schema.name][key_of(schema, row)] = stored
 
     def _erase(self, schema: TableSchema, key: Key) -> None:
@@ -368,7 +368,7 @@ def _duplicate(constraint: str, index: int | None) -> ConstraintViolated:
 def shown(schema: TableSchema, row: Row, columns: Iterable[str]) -> Row:
     """A copy of a stored row for the caller, with JSON decoded."""
     kinds = schema.columns
-    return {name: _decoded(row[name]) if kinds[name].kind is JSON else row[name] for name in columns}
+    return {name: _decoded(row[name]) if kinds[name].kind is JSON else _own(row[name]) for name in columns}
 
 
 def _documents(row: Row, columns: Iterable[str], steps: Steps) -> Row:
@@ -400,6 +400,11 @@ def page(rows: list[Row], query: Select) -> list[Row]:
 def _next_version(version: Any) -> int:
     # As on SQLite, a value of another type, written by another program, counts as 0.
     return version + 1 if type(version) is int else 1
+
+
+def _own(value: Any) -> Any:
+    """The value, a list as a copy, which nobody else can change."""
+    return value.copy() if type(value) is list else value
 
 
 def _encoded(value: Any) -> Any:

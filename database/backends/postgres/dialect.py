@@ -7,8 +7,10 @@ from datetime import UTC
 from datetime import date
 from datetime import datetime
 from datetime import time
+from datetime import timedelta
 from datetime import tzinfo
 from typing import Any
+from typing import Final
 from uuid import UUID
 
 import orjson
@@ -22,6 +24,8 @@ from psycopg.adapt import Loader
 from psycopg.adapt import PyFormat
 from psycopg.adapt import Transformer
 from psycopg.pq import Format
+from psycopg.types.datetime import IntervalBinaryLoader
+from psycopg.types.datetime import IntervalLoader
 from psycopg.types.datetime import TimestamptzBinaryLoader
 from psycopg.types.datetime import TimestamptzLoader
 from psycopg.types.json import Jsonb
@@ -30,11 +34,14 @@ from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
 from sqlalchemy.dialects import postgresql
 
+from database.core.tables.binary import Bytes
 from database.core.tables.calendar import Date
 from database.core.tables.calendar import Time
 from database.core.tables.decimals import Decimals
 from database.core.tables.decimals import NumberDecimals
 from database.core.tables.decimals import finite_decimal
+from database.core.tables.durations import Durations
+from database.core.tables.enums import is_native_enum
 from database.core.tables.values import FLOAT
 from database.core.tables.values import JSON
 from database.core.tables.values import TEXT
@@ -97,6 +104,27 @@ class _UtcBinaryLoader(TimestamptzBinaryLoader):
         super().__init__(oid)
 
 
+_MONTHS: Final = "the interval has months or years, which are no certain length of time"
+
+
+class _ExactInterval(IntervalLoader):
+    """Loads an interval from text, unless it has months: psycopg's loader would count 30 days for each."""
+
+    def load(self, data: Buffer) -> timedelta:
+        if b"mon" in bytes(data) or b"year" in bytes(data):
+            raise psycopg.DataError(_MONTHS)
+        return super().load(data)
+
+
+class _ExactBinaryInterval(IntervalBinaryLoader):
+    """Loads an interval from binary in the same way."""
+
+    def load(self, data: Buffer) -> timedelta:
+        if bytes(data)[-4:] != b"\0\0\0\0":
+            raise psycopg.DataError(_MONTHS)
+        return super().load(data)
+
+
 class Unread:
     """Placeholder for a value that Python cannot represent, so that only its own row is unreadable."""
 
@@ -131,7 +159,7 @@ class Forgiving:
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection = connection
         self.adapters = AdaptersMap(connection.adapters)
-        for name in ("timestamptz", "json", "jsonb", "date", "time"):
+        for name in ("timestamptz", "json", "jsonb", "date", "time", "interval"):
             oid = self.adapters.types[name].oid
             for form in (Format.TEXT, Format.BINARY):
                 if (strict := connection.adapters.get_loader(oid, form)) is not None:
@@ -179,6 +207,8 @@ def configure(connection: Connection[Any]) -> None:
     set_json_dumps(encode_json, connection)
     connection.adapters.register_loader("uuid", _UuidAsText)
     connection.adapters.register_loader("uuid", TextLoader)
+    connection.adapters.register_loader("interval", _ExactInterval)
+    connection.adapters.register_loader("interval", _ExactBinaryInterval)
     connection.prepared_max = _MOST_PREPARED
 
 
@@ -205,7 +235,7 @@ def _ascii(operand: Any) -> Any:
 
 
 def _member(column: Any, param: Callable[[Any], Any]) -> Any:
-    textual = isinstance(column.type, sa.String)
+    textual = isinstance(column.type, sa.String) and not is_native_enum(column.type)
     # Not the column's own text type, because a cast to varchar(n) would truncate the values.
     return column == sa.any_(param(postgresql.ARRAY(sa.Text() if textual else column.type)))
 
@@ -232,6 +262,15 @@ DIALECT = SqlDialect(
         ),
     },
     explicit_collation="C",
-    native={Decimals: finite_decimal, NumberDecimals: finite_decimal, Date: exactly(date), Time: exactly(time)},
+    native={
+        Decimals: finite_decimal,
+        NumberDecimals: finite_decimal,
+        Date: exactly(date),
+        Time: exactly(time),
+        Bytes: exactly(bytes),
+        Durations: exactly(timedelta),
+    },
     default_keyword=True,
+    has_enums=True,
+    has_arrays=True,
 )

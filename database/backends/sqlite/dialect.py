@@ -18,6 +18,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
 from database.core.query.patterns import rewritten
+from database.core.tables.binary import BYTES
+from database.core.tables.binary import Bytes
 from database.core.tables.values import BOOLEAN
 from database.core.tables.values import FLOAT
 from database.core.tables.values import INTEGER
@@ -25,6 +27,7 @@ from database.core.tables.values import JSON
 from database.core.tables.values import TEXT
 from database.core.tables.values import TIMESTAMP
 from database.core.tables.values import Kind
+from database.core.tables.values import exactly
 from database.core.tables.values import finite
 from database.core.tables.values import moment
 from database.sql.dialect import SqlDialect
@@ -109,7 +112,10 @@ def _ilike(column: Any, operand: Any) -> Any:
 
 
 def _member(column: Any, param: Callable[[Any], Any]) -> Any:
-    values: Any = sa.select(sa.literal_column("value")).select_from(sa.func.json_each(param(sa.Text())))
+    is_binary = isinstance(column.type, sa.LargeBinary)
+    values: Any = sa.select(sa.literal_column("unhex(value)" if is_binary else "value")).select_from(
+        sa.func.json_each(param(sa.Text()))
+    )
     return column.in_(values.scalar_subquery())
 
 
@@ -157,5 +163,6 @@ DIALECT = SqlDialect(
             sa.func.isthmus_contains(_bytes(column), operand) == sa.literal_column("1")
         ),
     },
-    operands={("like", TEXT): glob},
+    operands={("like", TEXT): glob, ("in", BYTES): bytes.hex},
+    native={Bytes: exactly(bytes)},
 )

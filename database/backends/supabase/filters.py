@@ -25,7 +25,11 @@ from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import conditions
 from database.core.query.patterns import rewritten
+from database.core.tables.arrays import Arrays
+from database.core.tables.binary import BYTES
+from database.core.tables.binary import Bytes
 from database.core.tables.decimals import Decimals
+from database.core.tables.enums import is_native_enum
 from database.core.tables.schema import TableSchema
 from database.core.tables.values import JSON
 from database.core.tables.values import TEXT
@@ -113,10 +117,11 @@ def _condition_fits(table: TableSchema, condition: Where) -> bool:
     operator, value = condition.operator, condition.value
     if operator == "is_null":
         return True
-    if table.columns[condition.column].kind is JSON:
+    kind = table.columns[condition.column].kind
+    if kind in {JSON, BYTES} or isinstance(kind, Arrays):
         return False
     if operator in _TEXTUAL:
-        return _plain(_regular_expression(operator, value)) and not _is_uuid(table, condition.column)
+        return _plain(_regular_expression(operator, value)) and _is_text(table, condition.column)
     if operator in _ORDERING and not _by_code_point(table, condition.column):
         return False
     return all(map(_plain, value if operator == "in" else (value,)))
@@ -127,16 +132,21 @@ def _plain(value: Any) -> bool:
 
 
 def _sorts(table: TableSchema, name: str) -> bool:
-    # Decimals are selected as text, and a server may sort by what it selects.
-    return _by_code_point(table, name) and not isinstance(table.columns[name].kind, Decimals)
+    # Decimals and bytes are selected as text, and a server may sort by what it selects.
+    return _by_code_point(table, name) and not isinstance(table.columns[name].kind, Decimals | Bytes)
 
 
 def _by_code_point(table: TableSchema, name: str) -> bool:
     """Whether the database compares the column by code point by default."""
-    if table.columns[name].kind is not TEXT or _is_uuid(table, name):
+    declared = table.source.c[name].type
+    if table.columns[name].kind is not TEXT or isinstance(declared, sa.Uuid):
         return True
-    return getattr(table.source.c[name].type.dialect_impl(_POSTGRESQL), "collation", None) == "C"
+    if is_native_enum(declared):
+        return False
+    return getattr(declared.dialect_impl(_POSTGRESQL), "collation", None) == "C"
 
 
-def _is_uuid(table: TableSchema, name: str) -> bool:
-    return isinstance(table.source.c[name].type, sa.Uuid)
+def _is_text(table: TableSchema, name: str) -> bool:
+    """Whether it is text in the database, too."""
+    declared = table.source.c[name].type
+    return not (isinstance(declared, sa.Uuid) or is_native_enum(declared))

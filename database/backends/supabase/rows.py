@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import date
 from datetime import time
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -16,7 +18,10 @@ import orjson
 from database.backends.postgres.dialect import encode_json
 from database.core.query.validation import GROUP_COUNT
 from database.core.result import Row
+from database.core.tables.arrays import Arrays
+from database.core.tables.binary import Bytes
 from database.core.tables.decimals import Decimals
+from database.core.tables.durations import Durations
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import UNDECODABLE
@@ -37,15 +42,30 @@ from database.core.tables.values import moment
 
 Wire = dict[str, Any]
 
+_AS_TEXT = (Decimal, date, time, timedelta, bytes)
+_INTERVAL = re.compile(
+    r"(?:(?P<days>[+-]?\d+) days? ?)?"
+    r"(?:(?P<sign>[+-]?)(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d)(?:\.(?P<fraction>\d{1,6}))?)?",
+    re.ASCII,
+)
+"""As PostgreSQL writes an interval without months."""
+
+_ITEM = re.compile(r'"((?:[^"\\]|\\.)*)"|([^",{}]+)', re.S)
+_ARRAY = re.compile(rf"\{{(?:(?:{_ITEM.pattern})(?:,(?:{_ITEM.pattern}))*)?\}}", re.S)
+_ESCAPED = re.compile(r"\\(.)", re.S)
+_BOOLEANS = {"t": True, "f": False}
+
 _LONGEST = 20
 """Most characters of a 64-bit integer."""
 
 
-def encode(_: Column, value: Any) -> Any:
+def encode(column: Column, value: Any) -> Any:
     """A checked value as JSON; timestamps, dates, times and decimals become text."""
-    if isinstance(value, Decimal):
-        return f"{value:f}"
-    return value.isoformat() if isinstance(value, date | time) else value
+    if isinstance(value, _AS_TEXT):
+        return url_text(value)
+    if type(value) is list and isinstance(column.kind, Arrays):
+        return [url_text(item) if isinstance(item, _AS_TEXT) else item for item in value]
+    return value
 
 
 def url_text(value: Any) -> str:
@@ -56,6 +76,10 @@ def url_text(value: Any) -> str:
         return repr(value)
     if isinstance(value, Decimal):
         return f"{value:f}"
+    if isinstance(value, bytes):
+        return f"\\x{value.hex()}"
+    if isinstance(value, timedelta):
+        return f"{value.days} days +{value.seconds} seconds +{value.microseconds} microseconds"
     return value.isoformat() if isinstance(value, date | time) else str(value)
 
 
@@ -65,14 +89,14 @@ def body(request: Mapping[str, Any]) -> str:
 
 
 def selected(table: TableSchema, names: Sequence[str]) -> list[str]:
-    """The columns for PostgREST's ``select``; documents and decimals as text, so that no gateway changes numbers."""
+    """The columns for PostgREST's ``select``; as text what a gateway could change."""
     if ambiguous(names):
         return ["*"]
-    return [quoted_name(name) + ("::text" if _has_numbers(table.columns[name]) else "") for name in names]
+    return [quoted_name(name) + ("::text" if _is_changed(table.columns[name]) else "") for name in names]
 
 
-def _has_numbers(column: Column) -> bool:
-    return column.kind is JSON or isinstance(column.kind, Decimals)
+def _is_changed(column: Column) -> bool:
+    return column.kind is JSON or isinstance(column.kind, Decimals | Bytes | Arrays)
 
 
 def ambiguous(names: Sequence[str]) -> bool:
@@ -127,7 +151,7 @@ def with_texts(table: TableSchema, names: Sequence[str], rows: Sequence[Mapping[
     documents = {name for name in names if table.columns[name].kind is JSON}
     decimals = {name for name in names if isinstance(table.columns[name].kind, Decimals)}
     return [
-        {name: _text(row[name]) if name in documents else _plain(row[name], name in decimals) for name in names}
+        {name: _text(row[name]) if name in documents else _texts(row[name], name in decimals) for name in names}
         for row in rows
     ]
 
@@ -136,6 +160,10 @@ def _whole(text: str) -> int | WrittenNumber:
     if len(text) <= _LONGEST and INTEGER_MIN <= (number := int(text)) <= INTEGER_MAX:
         return number
     return WrittenNumber(text)
+
+
+def _texts(value: Any, as_text: bool) -> Any:
+    return [_plain(item, True) for item in value] if type(value) is list else _plain(value, as_text)
 
 
 def _plain(value: Any, as_text: bool) -> Any:
@@ -184,7 +212,30 @@ def _value(kind: Kind, value: Any, decode: Callable[[Any], Any] | None) -> Any:
 def _decoder(kind: Kind, decoders: Mapping[Kind, Callable[[Any], Any]]) -> Callable[[Any], Any] | None:
     if kind.storage is None:
         return decoders.get(kind)
-    return kind.check if isinstance(kind, Decimals) else kind.restore
+    if isinstance(kind, Arrays):
+        return _array_decoder(kind, decoders)
+    read = _READ.get(type(kind))
+    return kind.restore if read is None else lambda value: read(kind, value)
+
+
+def _array_decoder(kind: Arrays, decoders: Mapping[Kind, Callable[[Any], Any]]) -> Callable[[Any], Any]:
+    item = kind.item.base or kind.item
+    read = _decoder(item, decoders)
+
+    def decode(value: Any) -> Any:
+        items = _items(value, item) if isinstance(value, str) else value
+        return kind.read(items, read or (lambda one: one))
+
+    return decode
+
+
+def _items(text: str, item: Kind) -> list[Any]:
+    """The items of an array as PostgreSQL writes it. :raises ValueError: for several dimensions, or other bounds."""
+    if not _ARRAY.fullmatch(text):
+        raise ValueError("must be an array of one dimension")
+    # Text that could be taken for a null has quotation marks.
+    found = [None if bare == "NULL" else bare or _ESCAPED.sub(r"\1", quoted) for quoted, bare in _ITEM.findall(text)]
+    return [_BOOLEANS.get(one or "") for one in found] if item is BOOLEAN else found
 
 
 def _comes_first(value: Any) -> bool:
@@ -198,6 +249,31 @@ def _integer(value: Any) -> int:
     return int(value)
 
 
+def _read_bytes(kind: Kind, value: str) -> Any:
+    if not value.startswith("\\x"):
+        raise ValueError
+    return kind.restore(value[2:])
+
+
+def _read_interval(_: Kind, value: str) -> timedelta:
+    found = _INTERVAL.fullmatch(value)
+    if found is None or not value:
+        raise ValueError
+    sign = -1 if found["sign"] == "-" else 1
+    length = timedelta(
+        hours=int(found["hours"] or 0),
+        minutes=int(found["minutes"] or 0),
+        seconds=int(found["seconds"] or 0),
+        microseconds=int((found["fraction"] or "").ljust(6, "0")),
+    )
+    return timedelta(int(found["days"] or 0)) + sign * length
+
+
+_READ: Mapping[type[Kind], Callable[[Kind, Any], Any]] = {
+    Decimals: lambda kind, value: kind.check(value),
+    Bytes: _read_bytes,
+    Durations: _read_interval,
+}
 _DECODERS: Mapping[Kind, Callable[[Any], Any]] = {
     TEXT: exactly(str),
     INTEGER: _integer,

@@ -18,12 +18,14 @@ from database.core.query.filters import OPERATORS
 from database.core.query.filters import And
 from database.core.query.filters import Filter
 from database.core.query.filters import Not
+from database.core.query.filters import Operator
 from database.core.query.filters import Or
 from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import by_key
 from database.core.query.filters import complete_order
 from database.core.query.fitting import fitted
+from database.core.tables.arrays import Arrays
 from database.core.tables.keys import checked_key
 from database.core.tables.ranges import Ranged
 from database.core.tables.rows import checked_value
@@ -60,6 +62,7 @@ MAX_SORT_KEYS = 16
 MAX_SQL_LENGTH = 16_000
 """The most characters of a caller's SQL text: parsing takes seconds from about 50,000 on."""
 
+_EQUALITY = frozenset({"eq", "neq"})
 _TEXTUAL = frozenset({"like", "ilike", "contains"})
 
 GROUP_COUNT = "count"
@@ -128,7 +131,22 @@ class _FilterCheck:
             return type(where)(tuple([self.checked(part, depth - 1) for part in where.parts]))
         raise InvalidQuery(f"a filter must consist of Where, And, Or and Not, not {type(where).__name__}")
 
-    def _condition(self, condition: Where) -> Where:
+    def _of_array(self, column: Column, kind: Arrays, operator: Operator, value: Any) -> Filter:
+        if operator not in _EQUALITY:
+            raise InvalidQuery(f"column {column.name!r} is an array; only eq, neq and is_null can be used with it")
+        try:
+            comparand = kind.comparand(value)
+        except ValueError as error:
+            raise InvalidQuery(f"column {column.name!r} {error}") from None
+        for item in comparand:
+            self._add(item)
+        if (held := kind.held(comparand)) is not None:
+            return Where(column.name, operator, held)
+        # Of a null it is unknown what it equals.
+        either = (Where(column.name, "eq", []), Where(column.name, "neq", []))
+        return And(either) if operator == "eq" else Or(either)
+
+    def _condition(self, condition: Where) -> Filter:
         column = self._schema.column(condition.column)
         operator, value = condition.operator, condition.value
         if operator not in OPERATORS:
@@ -139,6 +157,8 @@ class _FilterCheck:
             return condition
         if value is None:
             raise InvalidQuery(f"column {column.name!r} cannot be compared with null; use is_null")
+        if isinstance(column.kind, Arrays):
+            return self._of_array(column, column.kind, operator, value)
         checked = self._operand(column, operator, value)
         if isinstance(column.checks, Ranged) and operator not in _TEXTUAL:
             return fitted(column.checks, column.name, operator, checked)
@@ -198,7 +218,7 @@ class _FilterCheck:
         self._operands += 1
         if self._operands > MAX_OPERANDS:
             raise InvalidQuery(f"all conditions of a query together must have at most {MAX_OPERANDS} values")
-        if isinstance(value, str):
+        if isinstance(value, str | bytes):
             self._length += len(value)
             if self._length > MAX_OPERAND_LENGTH:
                 raise InvalidQuery(f"all values of a query together must have at most {MAX_OPERAND_LENGTH} characters")
@@ -248,7 +268,7 @@ def _checked_order(schema: TableSchema, order: Sequence[Order]) -> tuple[Order, 
     _refuse_many_keys(own, MAX_SORT_KEYS)
     for key in order:
         if not schema.column(key.column).kind.comparable:
-            raise InvalidQuery(f"column {key.column!r} is JSON and cannot be sorted by")
+            raise InvalidQuery(f"column {key.column!r} is {_named(schema, key.column)} and cannot be sorted by")
     return complete_order(order, schema.key)
 
 
@@ -276,8 +296,12 @@ def _checked_group(schema: TableSchema, group: Sequence[str]) -> tuple[str, ...]
         )
     for name in names:
         if not schema.columns[name].kind.comparable:
-            raise InvalidQuery(f"column {name!r} is JSON and cannot be a group_by column")
+            raise InvalidQuery(f"column {name!r} is {_named(schema, name)} and cannot be a group_by column")
     return names
+
+
+def _named(schema: TableSchema, column: str) -> str:
+    return "JSON" if schema.column(column).kind is JSON else "an array"
 
 
 def _refuse_many_keys(keys: int, most: int) -> None:

@@ -23,6 +23,7 @@ class Date(Kind):
     name = "date"
     python_type = date
     storage = TEXT
+    repeats = True
 
     def check(self, value: Any) -> date:
         if isinstance(value, str):
@@ -52,6 +53,7 @@ class Time(Kind):
     name = "time"
     python_type = time
     storage = TEXT
+    repeats = True
 
     def check(self, value: Any) -> time:
         if isinstance(value, str):

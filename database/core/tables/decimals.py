@@ -40,6 +40,7 @@ class Decimals(Ranged):
     name = "decimal"
     python_type = Decimal
     storage: Kind = INTEGER
+    repeats = True
 
     def __init__(self, precision: int, scale: int) -> None:
         self._whole = precision - scale
@@ -86,7 +87,7 @@ class Decimals(Ranged):
         return int(value.scaleb(self._scale, _EXACT))
 
     def restore(self, stored: int | float) -> Decimal:
-        return Decimal(f"{stored}E-{self._scale}")
+        return Decimal(stored).scaleb(-self._scale, _EXACT)
 
 
 class NumberDecimals(Decimals):

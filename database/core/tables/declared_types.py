@@ -7,13 +7,16 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from database.core.tables.arrays import Arrays
+from database.core.tables.binary import BYTES
 from database.core.tables.calendar import DATE
 from database.core.tables.calendar import TIME
 from database.core.tables.decimals import MAX_NUMBER_PRECISION
 from database.core.tables.decimals import MAX_PRECISION
-from database.core.tables.decimals import Decimals
 from database.core.tables.decimals import NumberDecimals
 from database.core.tables.decimals import decimals
+from database.core.tables.durations import DURATIONS
+from database.core.tables.enums import enums
 from database.core.tables.ranges import MIDDLE_INTEGER
 from database.core.tables.ranges import SMALL_INTEGER
 from database.core.tables.uuids import UUIDS
@@ -43,17 +46,21 @@ _KINDS: Final = {
     **dict.fromkeys(["uuid", "UUID"], UUIDS),
     **dict.fromkeys(["date", "DATE"], DATE),
     **dict.fromkeys(["time", "TIME"], TIME),
+    **dict.fromkeys(["large_binary", "BYTEA"], BYTES),
+    **dict.fromkeys(["interval", "INTERVAL"], DURATIONS),
 }
+_ENUMS: Final = frozenset({"enum", "ENUM"})
 _DECIMALS: Final = frozenset({"numeric", "NUMERIC", "DECIMAL"})
+_STORED_OTHERWISE: Final = _DECIMALS | {"ARRAY", "interval", "INTERVAL", "large_binary", "BYTEA"}
 _PORTABLE: Final = (
-    "BigInteger, Boolean, Date, DateTime(timezone=True), Double, Integer, JSON, Numeric(precision, scale),"
-    " SmallInteger, String, Text, Time, Uuid"
+    "BigInteger, Boolean, Date, DateTime(timezone=True), Double, Enum, Integer, Interval, JSON, LargeBinary,"
+    " Numeric(precision, scale), SmallInteger, String, Text, Time, Uuid, or ARRAY of one of them"
 )
 _REMEDIES: Final = {
     **dict.fromkeys(["CHAR", "NCHAR"], "some backends add blanks at its end and ignore them; use columns.text(length)"),
     **dict.fromkeys(["NVARCHAR", "CLOB"], "PostgreSQL does not have it; use columns.text(length)"),
     "CITEXT": "it ignores case on PostgreSQL only; use columns.text()",
-    "enum": "it is sorted otherwise on each backend; use columns.text()",
+    **dict.fromkeys(["BLOB", "BINARY", "VARBINARY"], "PostgreSQL does not have it; use sa.LargeBinary"),
     "DATETIME": "PostgreSQL does not have it; use columns.timestamp()",
     "REAL": "it has single precision on some backends; use sa.Double",
 }
@@ -65,24 +72,59 @@ def kind_of(column: sa.Column[Any]) -> Kind:
     :raises ValueError: for a type that not all backends have, or that means something else on one of them; says what
         to use instead.
     """
-    # What it is on PostgreSQL, which is the strictest of all.
-    declared = column.type._variant_mapping.get("postgresql", column.type)
-    name = declared.__visit_name__
-    problem = _REMEDIES.get(name) or _problem(declared) or _problem_of_default(column, declared)
-    if problem is None and _is_number_on_sqlite(column) and not _is_kept_by_a_number(declared):
-        problem = f"a number on SQLite keeps at most {MAX_NUMBER_PRECISION} digits; leave the variant out"
-    if problem is None and name in _DECIMALS:
-        stored = NumberDecimals if _is_number_on_sqlite(column) else Decimals
-        return decimals(declared.precision, declared.scale or 0, stored)  # type: ignore[attr-defined]  # a Numeric
-    if problem is None and name in _KINDS:
-        return _KINDS[name]
-    problem = problem or f"which not all backends can store; use one of {_PORTABLE}"
-    raise ValueError(f"column {column.table.name}.{column.name} has the type {type(declared).__name__}: {problem}")
+    declared = _on_postgresql(column.type)
+    try:
+        if _name(declared) in _STORED_OTHERWISE and isinstance(column.server_default, sa.DefaultClause):
+            # What a database has in its own declaration is no value of the driver.
+            raise ValueError("its server_default would be another value on each backend; use default=")
+        return _kind(declared) if not _is_number_on_sqlite(column) else _number(declared)
+    except ValueError as error:
+        name = type(declared).__name__
+        raise ValueError(f"column {column.table.name}.{column.name} has the type {name}: {error}") from None
+
+
+def _number(declared: Type) -> Kind:
+    if not isinstance(declared, sa.Numeric) or _name(declared) not in _DECIMALS:
+        return _kind(declared)
+    if problem := _problem(declared):
+        raise ValueError(problem)
+    if (declared.precision or 0) > MAX_NUMBER_PRECISION:
+        raise ValueError(f"a number on SQLite keeps at most {MAX_NUMBER_PRECISION} digits; leave the variant out")
+    return decimals(declared.precision or 0, declared.scale or 0, NumberDecimals)
+
+
+def _on_postgresql(declared: Type) -> Type:
+    """What a type is on PostgreSQL, which is the strictest of all."""
+    return declared._variant_mapping.get("postgresql", declared)
+
+
+def _kind(declared: Type) -> Kind:
+    name = _name(declared)
+    if problem := _REMEDIES.get(name) or _problem(declared):
+        raise ValueError(problem)
+    if isinstance(declared, sa.Numeric) and name in _DECIMALS:
+        return decimals(declared.precision or 0, declared.scale or 0)
+    if isinstance(declared, sa.Enum) and name in _ENUMS:
+        return enums(declared)
+    if isinstance(declared, sa.ARRAY):
+        return Arrays(_item(_on_postgresql(declared.item_type)))
+    if name not in _KINDS:
+        raise ValueError(f"which not all backends can store; use one of {_PORTABLE}")
+    return _KINDS[name]
+
+
+def _item(declared: Type) -> Kind:
+    item = _kind(declared)
+    if item is TEXT and getattr(declared, "length", None) is not None:
+        raise ValueError("its items have a length, to which PostgreSQL cuts what they are compared with; use sa.Text")
+    if item is JSON or isinstance(item, Arrays):
+        raise ValueError("its items are documents or lists; use columns.json()")
+    return item
 
 
 def _problem(declared: Type) -> str | None:
     """What is wrong with the options of a type, and what to use instead; None if nothing is."""
-    if declared.__visit_name__ in _DECIMALS and not _has_digits(declared):
+    if _name(declared) in _DECIMALS and not _has_digits(declared):
         return f"declare its digits, at most {MAX_PRECISION}: sa.Numeric(precision, scale) with 0 <= scale <= precision"
     if isinstance(declared, sa.Float) and (declared.precision or 53) <= _SINGLE_BITS:
         return _REMEDIES["REAL"]
@@ -92,6 +134,10 @@ def _problem(declared: Type) -> str | None:
         return "it has no time zone; use columns.timestamp()"
     if isinstance(declared, sa.DateTime | sa.Time) and getattr(declared, "precision", None) not in _WHOLE_PRECISION:
         return "some backends round it; leave out the precision"
+    if _name(declared) in {"interval", "INTERVAL"} and not _is_whole_interval(declared):
+        return "some backends would cut it; leave out all options of sa.Interval"
+    if isinstance(declared, sa.ARRAY) and (declared.dimensions or 1) != 1:
+        return "it has several dimensions, which not all backends have; use columns.json()"
     if isinstance(declared, sa.String) and (declared.collation or "").upper() in {"NOCASE", "RTRIM"}:
         return f"its collation {declared.collation} takes different texts for equal; use columns.text()"
     return None
@@ -102,16 +148,15 @@ def _is_number_on_sqlite(column: sa.Column[Any]) -> bool:
     return isinstance(column.type._variant_mapping.get("sqlite"), sa.Float)
 
 
-def _is_kept_by_a_number(declared: Any) -> bool:
-    return not isinstance(declared, sa.Numeric) or (declared.precision or 0) <= MAX_NUMBER_PRECISION
+def _name(declared: Type) -> str:
+    return "interval" if isinstance(declared, sa.Interval) else declared.__visit_name__
 
 
 def _has_digits(declared: Any) -> bool:
     return declared.precision is not None and 0 <= (declared.scale or 0) <= declared.precision <= MAX_PRECISION
 
 
-def _problem_of_default(column: sa.Column[Any], declared: Type) -> str | None:
-    # What a database has in its own declaration is no value of the driver, and not stored in the same form everywhere.
-    if declared.__visit_name__ in _DECIMALS and isinstance(column.server_default, sa.DefaultClause):
-        return "its server_default would be another number on each backend; use default="
-    return None
+def _is_whole_interval(declared: Any) -> bool:
+    precision = getattr(declared, "second_precision", getattr(declared, "precision", None))
+    whole = precision in _WHOLE_PRECISION and getattr(declared, "day_precision", None) is None
+    return whole and getattr(declared, "native", True) and getattr(declared, "fields", None) is None

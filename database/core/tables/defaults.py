@@ -142,7 +142,7 @@ def _constant(
     except ValueError as error:
         raise _refused(column, option, str(error)) from None
     # Every row has a document of its own, because its owner may change it.
-    return (lambda _: deepcopy(value)) if kind is JSON else _Constant(value)
+    return (lambda _: deepcopy(value)) if kind is JSON or isinstance(value, list) else _Constant(value)
 
 
 def _known(column: sa.Column[Any], kind: Kind) -> _Constant | Make | None:

@@ -27,6 +27,7 @@ from database.core.tables.defaults import MISSING
 from database.core.tables.defaults import Defaults
 from database.core.tables.defaults import Make
 from database.core.tables.defaults import defaults_of
+from database.core.tables.enums import enum_labels
 from database.core.tables.uuids import UUIDS
 from database.core.tables.values import INTEGER
 from database.core.tables.values import TEXT
@@ -87,7 +88,8 @@ class Column:
             return None
         checked = (self.narrower or self.kind).check(value)
         if self.max_length is not None and len(checked) > self.max_length:
-            raise ValueError(f"must not be longer than {self.max_length} characters")
+            unit = "bytes" if type(checked) is bytes else "characters"
+            raise ValueError(f"must not be longer than {self.max_length} {unit}")
         if self.filled and not checked:
             raise ValueError("must not be empty")
         return checked
@@ -141,6 +143,7 @@ class Schema:
 
     :ivar metadata: the application's table declarations, on which its migrations are based; empty if it has none.
     :ivar migrations: the folder of the application's migrations, which contains ``versions``; None if it has none.
+    :ivar enum_labels: the label of each member of a Python enumeration; None if columns have different ones for it.
     """
 
     def __init__(
@@ -149,6 +152,7 @@ class Schema:
         self.metadata = sa.MetaData() if metadata is None else metadata
         self.migrations = migrations
         self._tables = {table.name: table for table in tables}
+        self.enum_labels = enum_labels(column.narrower for table in self for column in table.columns.values())
 
     @classmethod
     def of(cls, metadata: sa.MetaData, *more: sa.MetaData, migrations: Path | None = None) -> Schema:

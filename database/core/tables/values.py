@@ -32,6 +32,7 @@ class Kind(ABC):
     :ivar comparable: whether all backends compare and order its values alike.
     :ivar base: the kind that has the same values and more; None if this is no part of another.
     :ivar storage: the kind as which a backend that does not have this one stores its values, in the same order.
+    :ivar repeats: whether the same values are in many rows, and immutable, so that it pays to remember them.
     :ivar scaled: whether a value stored so is another number than in SQL.
     """
 
@@ -41,6 +42,7 @@ class Kind(ABC):
     base: Kind | None = None
     storage: Kind | None = None
     scaled = False
+    repeats = False
 
     @abstractmethod
     def check(self, value: Any) -> Any:

@@ -38,7 +38,7 @@ class FoundColumn:
 
 
 @dataclass(frozen=True, slots=True)
-class Reference:
+class FoundReference:
     """A foreign key.
 
     :ivar table: the table that it refers to; with its schema if that is not on the search path.
@@ -66,7 +66,7 @@ class FoundTable:
     kind: str
     columns: tuple[FoundColumn, ...]
     key: tuple[str, ...] = ()
-    references: tuple[Reference, ...] = ()
+    references: tuple[FoundReference, ...] = ()
     unique: dict[str, tuple[str, ...]] = field(default_factory=dict)
     policies: tuple[str, ...] | None = None
     triggers: tuple[str, ...] = ()

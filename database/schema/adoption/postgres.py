@@ -19,8 +19,8 @@ from sqlalchemy.engine.reflection import ObjectScope
 
 from database.schema.adoption.found import FoundColumn
 from database.schema.adoption.found import FoundDatabase
+from database.schema.adoption.found import FoundReference
 from database.schema.adoption.found import FoundTable
-from database.schema.adoption.found import Reference
 from database.schema.adoption.sources import literal
 
 # Without those of extensions, and without partitions, whose rows are those of their table.
@@ -129,10 +129,10 @@ def _column(found: Any, attribute: Any) -> FoundColumn:
     )
 
 
-def _reference(found: Any, schema: str, visible: Mapping[str, Any]) -> Reference:
+def _reference(found: Any, schema: str, visible: Mapping[str, Any]) -> FoundReference:
     there, table = found["referred_schema"] or schema, found["referred_table"]
     known = table in visible and visible[table].nspname == there
-    return Reference(
+    return FoundReference(
         tuple(found["constrained_columns"]),
         table if known else f"{there}.{table}",
         tuple(found["referred_columns"]),

@@ -17,8 +17,8 @@ import apsw
 
 from database.schema.adoption.found import FoundColumn
 from database.schema.adoption.found import FoundDatabase
+from database.schema.adoption.found import FoundReference
 from database.schema.adoption.found import FoundTable
-from database.schema.adoption.found import Reference
 
 _TABLES: Final = (
     "select name, type, wr from pragma_table_list where schema = 'main' and type in ('table', 'view', 'virtual')"
@@ -217,7 +217,7 @@ def affinity(type_: str) -> str:
     return "numeric"
 
 
-def _references(db: apsw.Connection, table: str) -> Iterator[Reference]:
+def _references(db: apsw.Connection, table: str) -> Iterator[FoundReference]:
     by_id: dict[int, list[Any]] = {}
     for row in _rows(db, _REFERENCES, table):
         by_id.setdefault(row[0], []).append(row)
@@ -227,7 +227,7 @@ def _references(db: apsw.Connection, table: str) -> Iterator[Reference]:
         if None in referred:
             referred = tuple(key for (key,) in _rows(db, _KEY, name))
         ondelete = parts[0][4] if parts[0][4] in {"CASCADE", "SET NULL"} else None
-        yield Reference(tuple(row[2] for row in parts), name, referred, None, ondelete)
+        yield FoundReference(tuple(row[2] for row in parts), name, referred, None, ondelete)
 
 
 def _as_declared(db: apsw.Connection, table: str) -> str:

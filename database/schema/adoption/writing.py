@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from database.core.tables.schema import Schema
-from database.schema.adoption.found import Reference
+from database.schema.adoption.found import FoundReference
 from database.schema.adoption.judged import NAMES
 from database.schema.adoption.judged import Judged
 from database.schema.adoption.marks import ADOPTED
@@ -94,7 +94,7 @@ def difference(before: str, after: str, path: str) -> str:
     return "\n".join(lines)
 
 
-def usable(judged: Judged, declared: Iterable[Judged]) -> list[Reference]:
+def usable(judged: Judged, declared: Iterable[Judged]) -> list[FoundReference]:
     """The foreign keys whose columns are all declared, on both sides."""
     known = {one.table.name: one.columns.keys() for one in declared}
     return [
@@ -104,7 +104,7 @@ def usable(judged: Judged, declared: Iterable[Judged]) -> list[Reference]:
     ]
 
 
-def _in_cycles(references: Mapping[str, Sequence[Reference]]) -> set[tuple[str, str]]:
+def _in_cycles(references: Mapping[str, Sequence[FoundReference]]) -> set[tuple[str, str]]:
     """The pairs of tables that refer to each other, over others or not; such tables have no order."""
     ahead = {name: {one.table for one in refs if one.table != name} for name, refs in references.items()}
 
@@ -128,7 +128,7 @@ def _info(judged: Judged, access: GivenAccess, kept: Mapping[str, Mapping[str, A
 
 def _table(
     judged: Judged,
-    references: Sequence[Reference],
+    references: Sequence[FoundReference],
     cyclic: Collection[tuple[str, str]],
     info: Mapping[str, Any],
     taken: set[str],
@@ -152,7 +152,7 @@ def _table(
     yield ")"
 
 
-def _reference(one: Reference, *, alter: bool) -> str:
+def _reference(one: FoundReference, *, alter: bool) -> str:
     referred = ", ".join(literal(f"{one.table}.{name}") for name in one.referred)
     options = [f"name={literal(one.name)}"] if one.name else []
     options += [f"ondelete={literal(one.ondelete)}"] if one.ondelete else []

@@ -30,6 +30,7 @@ from database.core.query.filters import complete_order
 from database.core.result import Row
 from database.core.tables.values import INTEGER_MAX
 from database.core.tables.values import INTEGER_MIN
+from tests.contract.tables import MOODS
 from tests.contract.tables import SCHEMA
 
 # Letters of both cases, with and without accents, composed and combining, from each length of UTF-8; and
@@ -74,17 +75,34 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "day": st.one_of(st.integers(-2, 2).map(lambda n: date(2024, 3, 1) + timedelta(n)), st.dates()),
     "opens": st.one_of(st.integers(0, 3).map(lambda n: time(12, 0, 0, n)), st.times()),
     "token": st.one_of(st.integers(9, 12).map(lambda n: str(UUID(int=n))), st.uuids().map(str)),
+    "raw": st.one_of(st.sampled_from([b"", b"\0", b"a", b"ab", b"\xff"]), st.binary(max_size=5)),
+    "span": st.one_of(
+        st.integers(-2, 2).map(lambda n: timedelta(microseconds=n)),
+        st.integers(1 - 2**63, 2**63 - 1).map(lambda n: timedelta(microseconds=n)),
+    ),
+    "tags": st.lists(text, max_size=2),
+    "scores": st.lists(st.integers(-1, 1), max_size=2),
+    "prices": st.lists(st.integers(-100, 100).map(lambda n: Decimal(n).scaleb(-2)), max_size=2),
+    "mood": st.sampled_from(MOODS),
+    "colour": st.sampled_from(["red", "Blue"]),
 }
 BEYOND: dict[str, st.SearchStrategy[Any]] = {
     "level": integers,
     "stock": integers,
     "price": st.decimals(allow_nan=False, allow_infinity=False),
     "token": text,
+    "span": st.timedeltas(),
+    "scores": st.lists(st.sampled_from([0, 1, 70_000]), max_size=2),
+    "prices": st.lists(st.sampled_from([Decimal(1), Decimal("0.001"), Decimal(10) ** 9]), max_size=2),
+    "mood": st.one_of(text, st.sampled_from(["a", "m", "z", "é"])),
+    "colour": text,
 }
 """What a column can be compared with, but cannot hold."""
 _LIKE = {"tag": "token", "number": "amount", "place": "stock"}
 """Columns of keys, and those that hold the same values."""
-NULLABLE = ("title", "amount", "ratio", "done", "seen", "data", "level", "stock", "price", "day", "opens", "token")
+NULLABLE = tuple(name for name in VALUES if name not in {"label", "rank"})
+TEXTUAL = {"id", "tag", "word", "label", "title", "token", "mood", "colour"}
+ARRAYS = {"tags", "scores", "prices"}
 _STAMPS = {"created_at": datetime(2024, 1, 1, tzinfo=UTC), "updated_at": datetime(2024, 1, 2, tzinfo=UTC)}
 KEYS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
     "things": {"id": st.text(CHARACTERS, min_size=1, max_size=3)},
@@ -97,7 +115,7 @@ KEYS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
 
 def sortable(table: str) -> tuple[str, ...]:
     """The columns to sort by."""
-    return (*KEYS[table], *(name for name in VALUES if name != "data"))
+    return (*KEYS[table], *(name for name in VALUES if name not in {"data", *ARRAYS}))
 
 
 def _table_of(known: list[Row]) -> str:
@@ -208,9 +226,11 @@ def _conditions(draw: st.DrawFn, known: list[Row]) -> Where:
     operators: list[Any] = ["is_null"]
     if column == "data":
         operators += ["contains"] * 3
+    elif column in ARRAYS:
+        operators += ["eq", "neq"]
     else:
         operators += [*COMPARISONS, "in", "in"]
-    if column in {"id", "tag", "word", "label", "title", "token"}:
+    if column in TEXTUAL:
         operators += ["like", "like", "ilike", "ilike", "contains"]
     operator = draw(st.sampled_from(operators))
     if operator == "is_null":

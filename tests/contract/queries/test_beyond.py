@@ -17,8 +17,8 @@ from tests.contract.tables import thing
 
 LOW, HIGH = "00000000-0000-0000-0000-00000000000a", "ffffffff-ffff-ffff-ffff-ffffffffffff"
 ROWS = [
-    thing("low", level=-(2**15), stock=-(2**31), price="-99999999999999.9999", token=LOW),
-    thing("high", level=2**15 - 1, stock=2**31 - 1, price="99999999999999.9999", token=HIGH),
+    thing("low", level=-(2**15), stock=-(2**31), price="-99999999999999.9999", token=LOW, mood="Zen"),
+    thing("high", level=2**15 - 1, stock=2**31 - 1, price="99999999999999.9999", token=HIGH, mood="low"),
     thing("null"),
 ]
 EVERY = ["high", "low"]
@@ -40,6 +40,12 @@ CASES: list[tuple[str, Any, dict[str, list[str]]]] = [
     ("token", "F", BETWEEN),
     ("token", f"{LOW[:-2]}0b", BETWEEN),
     ("token", LOW[:9], BELOW),
+    ("mood", "", BELOW),
+    ("mood", "Z", BELOW),
+    ("mood", "a", BETWEEN),
+    ("mood", "high", BETWEEN),
+    ("mood", "lows", ABOVE),
+    ("mood", "nope", ABOVE),
     ("price", 10**14, ABOVE),
     ("price", Decimal("99999999999999.99991"), ABOVE),
     ("price", Decimal("1e300000"), ABOVE),

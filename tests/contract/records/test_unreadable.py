@@ -252,4 +252,4 @@ def is_plain_in_sql(backend: Backend, column: str) -> bool:
     """Whether SQL text returns the driver's value, regardless of the column's type."""
     if backend.adapter.capabilities.sql == "translated":
         return False
-    return column != "title" if backend.case.name == "sqlite" else column == "ratio"
+    return column != "title" if backend.case.name == "sqlite" else column in {"ratio", "tags"}

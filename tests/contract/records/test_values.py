@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from datetime import UTC
 from datetime import date
 from datetime import datetime
@@ -15,6 +16,7 @@ import pytest
 
 from database.adapter.base import DatabaseAdapter
 from database.core.errors import InvalidQuery
+from database.core.operations import Batch
 from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.operations import Upsert
@@ -76,6 +78,16 @@ DOCUMENTS = [
     {"deep": {"er": [[[[{"x": []}]]]]}},
 ]
 
+SPANS = [
+    timedelta(),
+    timedelta(microseconds=1),
+    timedelta(microseconds=-1),
+    timedelta(days=-1, seconds=1),
+    timedelta(hours=30),
+    timedelta(days=400, seconds=59, microseconds=999_999),
+    timedelta(microseconds=2**63 - 1),
+    timedelta(microseconds=1 - 2**63),
+]
 COLUMNS: list[tuple[str, Any]] = [
     *[("title", value) for value in TEXTS],
     *[("amount", value) for value in INTEGERS],
@@ -88,6 +100,15 @@ COLUMNS: list[tuple[str, Any]] = [
     *[("price", Decimal(value)) for value in DECIMALS],
     *[("day", value) for value in (date(1, 1, 1), date(2024, 2, 29), date(9999, 12, 31))],
     *[("opens", value) for value in (time(), time(12, 30), time(23, 59, 59, 999_999), time(0, 0, 0, 1))],
+    *[("raw", value) for value in (b"", b"\0", b"a", b"\x80\xff", bytes(range(256)) * 40)],
+    *[("span", value) for value in SPANS],
+    *[
+        ("tags", value)
+        for value in ([], [""], ["NULL", "null"], ["a,b", '"', "\\", "{}", " a ", "é水😀", "it's"], ["a\nb"] * 3)
+    ],
+    *[("scores", value) for value in ([], [0], [-(2**15), 2**15 - 1] * 20)],
+    *[("prices", [Decimal(value) for value in values]) for values in ([], ["0.10"], ["99999999.99", "-0.01"])],
+    *[(column, value) for column, value in (("mood", "it's"), ("mood", ""), ("colour", "Blue"), ("weather", "SUN"))],
     *[("token", value) for value in ("00000000-0000-0000-0000-00000000000a", "ffffffff-ffff-ffff-ffff-ffffffffffff")],
 ]
 
@@ -122,10 +143,28 @@ def test_values_survive_an_update_and_an_upsert(calm: DatabaseAdapter, backend: 
         backend.clear()
 
 
+EVERY: dict[str, Any] = {column: value for column, value in COLUMNS if column != "data"}
+"""One value of every type."""
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_row_of_every_type_is_written_and_changed(calm: DatabaseAdapter, alone: bool) -> None:
+    given, empty = thing("a", **EVERY), thing("b")
+    with nullcontext() if alone else calm.transaction():
+        calm.run(Batch((Insert("things", [given, empty]), Upsert("things", [thing("c", **EVERY)]))))
+        for record_id in "ac":
+            _assert_kept({**EVERY, "id": record_id}, calm.get("things", record_id) or {}, True)
+        (changed,) = calm.run(Update("things", EVERY, id="b")).rows
+        _assert_kept({**EVERY, "id": "b"}, changed, True)
+        assert calm.run(Update("things", dict.fromkeys(EVERY), where=Where("id", "eq", "a"))).count == 1
+    assert [row["raw"] for row in calm.table("things").execute()] == [None, EVERY["raw"], EVERY["raw"]]
+
+
 @pytest.mark.parametrize(("column", "value"), [pair for pair in COLUMNS if pair[0] != "data"])
 def test_values_are_found_again(calm: DatabaseAdapter, column: str, value: Any) -> None:
     calm.run(Insert("things", [thing("a", **{column: value}), thing("b")]))
-    for condition in (Where(column, "eq", value), Where(column, "in", [value]), ~Where(column, "neq", value)):
+    listed = () if isinstance(value, list) else (Where(column, "in", [value]),)
+    for condition in (Where(column, "eq", value), *listed, ~Where(column, "neq", value)):
         assert [row["id"] for row in calm.table("things").where(condition).execute()] == ["a"]
 
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from itertools import pairwise
 from queue import SimpleQueue
 from threading import Event
@@ -29,6 +30,7 @@ from tests.contract.following import PATIENCE
 from tests.contract.following import Inbox
 from tests.contract.following import things
 from tests.contract.following import with_a_feed
+from tests.contract.records.test_values import EVERY
 from tests.contract.tables import thing
 
 
@@ -44,6 +46,16 @@ def test_the_present_result_comes_first_and_then_every_other_one(calm: DatabaseA
         assert inbox.next() == [{"id": "a", "rank": 4}, {"id": "c", "rank": 3}]
         calm.run(Delete("things", id="c"))
         assert inbox.next() == [{"id": "a", "rank": 4}, {"id": "b", "rank": 2}]
+
+
+@with_a_feed
+def test_values_of_every_type_are_delivered(calm: DatabaseAdapter, inbox: Inbox) -> None:
+    calm.run(Insert("things", [thing("a", **EVERY)]))
+    query = calm.table("things").select("id", *EVERY).eq("raw", EVERY["raw"])
+    with query.subscribe(inbox):
+        assert inbox.next(PATIENCE) == [{"id": "a", **EVERY}]
+        calm.run(Update("things", {"span": "PT1S", "tags": ["new"]}, id="a"))
+        assert inbox.next() == [{"id": "a", **EVERY, "span": timedelta(seconds=1), "tags": ["new"]}]
 
 
 @with_a_feed

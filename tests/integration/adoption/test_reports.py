@@ -8,8 +8,8 @@ import sqlalchemy as sa
 from database.core.tables.schema import Schema
 from database.core.tables.schema import table_schema
 from database.schema.adoption.found import FoundColumn
+from database.schema.adoption.found import FoundReference
 from database.schema.adoption.found import FoundTable
-from database.schema.adoption.found import Reference
 from database.schema.adoption.judged import judge
 from database.schema.adoption.writing import GivenAccess
 from database.schema.adoption.writing import check
@@ -130,7 +130,7 @@ KEY = FoundColumn("id", "text", TEXT, nullable=False)
 
 
 def _table(name: str, *columns: FoundColumn, refers: str | None = None, key: tuple[str, ...] = ("id",)) -> FoundTable:
-    references = (Reference(("other",), refers, ("id",), f"{name}_other", "CASCADE"),) if refers else ()
+    references = (FoundReference(("other",), refers, ("id",), f"{name}_other", "CASCADE"),) if refers else ()
     return FoundTable(name, "table", (KEY, *columns), key, references)
 
 

@@ -109,6 +109,14 @@ def test_pagila_is_read_and_written(supabase: PostgresDatabase, project: MakePro
     assert site.get("/api/actor_info/2").json == {"actor_id": 2, "name": "Nick Wahlberg"}
     assert site.call("DELETE", "/api/actor_info/2").status_code in {401, 403}
     assert site.get("/api/language/1").status_code == 200
+    features = {"rating": "PG-13", "special_features": ["Trailers", "Deleted Scenes"], "replacement_cost": "19.50"}
+    assert site.call("PATCH", "/api/film/1", features).json["special_features"] == ["Trailers", "Deleted Scenes"]
+    assert '"replacement_cost":19.50' in site.get("/api/film/1").text
+    assert [one["film_id"] for one in rows(site.get("/api/film?rating=eq.PG-13"))] == [1]
+    assert rows(site.get("/api/film?rating=eq.nonsense")) == []
+    assert site.call("PATCH", "/api/film/1", {"rating": "nonsense"}).status_code == 422
+    # The constraint of a domain.
+    assert site.call("PATCH", "/api/film/1", {"replacement_cost": "-1.00"}).status_code == 422
     site.close()
 
 

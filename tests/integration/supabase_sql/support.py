@@ -15,8 +15,10 @@ import pytest
 from psycopg import sql
 from uuid_utils import uuid4
 
+from database.backends.supabase.rows import exact
 from database.core.context import SERVICE
 from database.core.context import Identity
+from tests.contract.tables import SCHEMA
 from tests.servers.postgres import PostgresDatabase
 
 Wire = dict[str, Any]
@@ -51,7 +53,7 @@ class Project:
 
     def call(self, function: str, request: Any, identity: Identity = SERVICE) -> Any:
         """Call a function with one JSON argument in a transaction of its own. :raises RefusedError: it failed."""
-        statement = sql.SQL("select {}(%s::jsonb)").format(sql.Identifier(function))
+        statement = sql.SQL("select {}(%s::jsonb)::text").format(sql.Identifier(function))
         try:
             with psycopg.connect(self.database.dsn) as connection:
                 become(connection, identity)
@@ -59,7 +61,7 @@ class Project:
         except psycopg.Error as error:
             raise RefusedError(error) from error
         assert found is not None
-        return found[0]
+        return None if found[0] is None else exact(found[0].encode())
 
     def commit(self, *, identity: Identity = SERVICE, **parts: Any) -> Any:
         """Make a commit, sent as the adapter sends it: as JSON text in JSON."""
@@ -117,7 +119,7 @@ def request(**parts: Any) -> Wire:
 def thing(id: str, **values: Any) -> Wire:  # noqa: A002
     """A whole row of ``things``."""
     stamps = {"created_at": _MOMENT, "updated_at": _MOMENT, "version": 1}
-    empty = dict.fromkeys(("code", "title", "amount", "ratio", "done", "seen", "data"))
+    empty = {name: None for name, column in SCHEMA.table("things").columns.items() if column.nullable}
     return {"id": id, **stamps, "label": id, "rank": 0, **empty, **values}
 
 

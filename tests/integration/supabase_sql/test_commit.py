@@ -118,11 +118,12 @@ def test_a_query_must_give_the_same_rows(project: Project, change: Wire, holds: 
 
 
 def test_a_key_is_applied_once(project: Project) -> None:
+    changed = {**A, "rank": 9, "version": 2}
     sent = request(steps=[insert(A)])
     assert project.commit(**sent) == {"replayed": False, "values": []}
-    project.commit(reads=[read(A)], steps=[update({**A, "rank": 9})])
+    project.commit(reads=[read(A)], steps=[update(changed)])
     assert project.commit(**sent) == {"replayed": True, "values": []}
-    assert project.rows() == [{**A, "rank": 9}]
+    assert project.rows() == [changed]
     assert refused(project, **{**sent, "fingerprint": "g"}) == ("IS422", {})
 
 

@@ -37,6 +37,10 @@ rows = st.fixed_dictionaries(
         "done": st.none() | st.booleans(),
         "seen": st.none() | st.datetimes(timezones=st.just(UTC)),
         "data": documents,
+        "raw": st.none() | st.binary(max_size=5),
+        "tags": st.none() | st.lists(texts, max_size=3),
+        "prices": st.none() | st.lists(st.integers(0, 10**10 - 1).map(lambda n: Decimal(n).scaleb(-2)), max_size=3),
+        "span": st.none() | st.integers(1 - 2**63, 2**63 - 1).map(lambda units: timedelta(microseconds=units)),
         "price": st.none() | st.integers(1 - 10**18, 10**18 - 1).map(lambda units: Decimal(units).scaleb(-4)),
     }
 ).map(lambda values: BLANK | values)

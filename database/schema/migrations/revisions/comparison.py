@@ -11,6 +11,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 
 from database.schema.adoption.marks import is_adopted
+from database.schema.migrations.revisions.enumerations import missing_labels
 from database.schema.migrations.revisions.rows import different_checks
 
 VERSION_TABLE: Final = "isthmus_version"
@@ -48,6 +49,8 @@ def _differences(connection: sa.Connection, metadata: sa.MetaData) -> Iterator[s
     for change in compare_metadata(context, metadata):
         yield from _lines(change, context.dialect)
     yield from _check_lines(connection, metadata)
+    for kind, labels in missing_labels(connection, metadata):
+        yield f"enumeration {kind.name}: lacks {', '.join(map(repr, labels))}"
 
 
 def _check_lines(connection: sa.Connection, metadata: sa.MetaData) -> Iterator[str]:
@@ -60,6 +63,8 @@ def _type_differs(
     context: MigrationContext, _found_column: Any, _declared_column: Any, found: Any, declared: Any
 ) -> bool | None:
     """Whether the collations differ; None leaves the rest of the type to Alembic."""
+    if isinstance(declared, sa.ARRAY) and context.dialect.name == "sqlite":
+        return not isinstance(found, sa.TEXT)
     wanted = getattr(declared.dialect_impl(context.dialect), "collation", None)
     return True if wanted != getattr(found, "collation", None) else None
 

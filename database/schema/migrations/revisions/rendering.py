@@ -10,8 +10,10 @@ from alembic.autogenerate.api import AutogenContext
 from sqlalchemy.dialects import postgresql
 
 from database.schema.migrations import columns
+from database.schema.migrations.revisions.enumerations import rendered_enum
 
 _HELPERS = "database.schema.migrations.columns"
+_ENUMERATIONS = "database.schema.migrations.enumerations"
 
 
 def render_item(kind: str, item: Any, context: AutogenContext) -> str | Literal[False]:
@@ -21,6 +23,9 @@ def render_item(kind: str, item: Any, context: AutogenContext) -> str | Literal[
         return repr(item.arg)
     if kind != "type":
         return False
+    if (enumeration := rendered_enum(item)) is not None:
+        context.imports.add(f"from {_ENUMERATIONS} import enumeration")
+        return enumeration
     helper = _helper(item, context)
     if helper is not None:
         context.imports.add(f"from {_HELPERS} import {helper.partition('(')[0]}")

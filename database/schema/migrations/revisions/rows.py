@@ -19,7 +19,9 @@ from alembic.runtime.migration import MigrationContext
 
 from database.backends.sqlite.dialect import encode_timestamp
 from database.core.errors import RequestError
+from database.core.tables.enums import enums
 from database.schema.adoption.marks import own
+from database.schema.migrations.revisions.enumerations import complete_enumerations
 
 
 class CannotBeWritten(RequestError):
@@ -37,6 +39,8 @@ def complete_script(context: MigrationContext, _revision: Any, directives: list[
     if problems:
         raise CannotBeWritten("\n".join(["no migration was written:", *(f"  {line}" for line in sorted(problems))]))
     script.upgrade_ops.ops = [made for op in script.upgrade_ops.ops for made in _completed(op, metadata)]
+    assert context.connection is not None
+    complete_enumerations(context.connection, metadata, script)
     for change in _of_tables(script.downgrade_ops.ops):
         if isinstance(change, ops.AddColumnOp):
             # The column's values are lost, so the restored column must be nullable.
@@ -112,6 +116,10 @@ def default_of(column: sa.Column[Any]) -> str | sa.TextClause | None:
     if column.default is None or not column.default.is_scalar:
         return None
     value = column.default.arg  # type: ignore[attr-defined]  # is_scalar says that it is there
+    if isinstance(column.type, sa.Enum):
+        return enums(column.type).check(value)
+    if isinstance(column.type, sa.LargeBinary | sa.Interval | sa.ARRAY):
+        return None
     if isinstance(column.type, sa.JSON):
         return json.dumps(value, ensure_ascii=False)
     if isinstance(column.type, sa.Numeric) and not isinstance(column.type, sa.Float):

@@ -9,12 +9,20 @@ language plpgsql stable
 as $$
 begin
     select
-        format('t.%I', attname),
-        format(case when attcollation <> 0 then 't.%I collate pg_catalog."C"' else 't.%I' end, attname),
+        -- An enumeration as its labels, because by itself it sorts in the order of its declaration.
+        format(case when typtype = 'e' then 't.%I::text' else 't.%I' end, attname),
+        format(
+            case
+                when typtype = 'e' then 't.%I::text collate pg_catalog."C"'
+                when attcollation <> 0 then 't.%I collate pg_catalog."C"'
+                else 't.%I'
+            end, attname
+        ),
         -- Without the length, to which a cast would cut a value; -1 is needed for the types of one character.
-        format_type(atttypid, -1)
+        case when typtype = 'e' then 'text' else format_type(atttypid, -1) end
     into plain, ordered, type_name
     from pg_catalog.pg_attribute
+    join pg_catalog.pg_type on pg_type.oid = atttypid
     where attrelid = isthmus.relation(table_name) and attname = column_name and attnum > 0 and not attisdropped;
     if plain is null then
         raise exception using
@@ -45,6 +53,11 @@ declare
     value constant text := case when is_json then (filter -> 'value')::text else filter ->> 'value' end;
 begin
     return case
+        when op in ('eq', 'neq') and col.type_name like '%[]' then format(
+            '(%s %s (jsonb_populate_record(null::%s, jsonb_build_object(%L::text, %L::jsonb))).%I)', col.plain,
+            operators ->> op, isthmus.relation(table_name)::regclass, filter ->> 'column', filter -> 'value',
+            filter ->> 'column'
+        )
         when op in ('eq', 'neq') then format('(%s %s %L::%s)', col.plain, operators ->> op, value, col.type_name)
         when operators ? op then format('(%s %s %L::%s)', col.ordered, operators ->> op, value, col.type_name)
         when op = 'in' then isthmus.membership(col.plain, col.type_name, filter -> 'values')
