@@ -96,6 +96,10 @@ export async function changeRecord<Name extends TableNames>(
   actor: string | null,
 ): Promise<RecordOf<Name>> {
   const id = addressOf(tableNamed(table), before);
+  const moved = keyOf(tableNamed(table)).find((column) => Object.hasOwn(data, column));
+  if (moved !== undefined) {
+    return refuse({ code: "INVALID", message: `the key column ${moved} of table ${table} cannot be changed` });
+  }
   // Another program may have written a value that is not an integer.
   const version = typeof before.version === "bigint" ? before.version + 1n : 1n;
   const row: Row = { ...rowOf(tableNamed(table), before), ...data, ...managed(table, version, false) };
@@ -142,7 +146,7 @@ function made(table: string, data: object): Row {
   const key = keyOf(tableNamed(table));
   const missing = key.find((column) => column !== "id" && (data as Row)[column] === undefined);
   if (missing !== undefined) {
-    return refuse({ code: "NO_COLUMN", table, column: missing });
+    return refuse({ code: "INVALID", message: `the key column ${missing} of table ${table} is required` });
   }
   return key[0] === "id" && key.length === 1 ? { id: newId() } : {};
 }

@@ -65,6 +65,18 @@ parcels = sa.Table(
     sa.Column("note", text(), info={"renamed_from": "label"}),
 )
 
+# A key of several columns, which are not the first ones.
+shares = sa.Table(
+    "shares",
+    metadata,
+    sa.Column("note", text()),
+    sa.Column("rank", sa.BigInteger, nullable=False, index=True),
+    sa.Column("lot", text(255), nullable=False),
+    sa.Column("place", sa.BigInteger, nullable=False),
+    sa.Column("side", text(255), nullable=False),
+    sa.PrimaryKeyConstraint("lot", "place", "side"),
+)
+
 SCHEMA = Schema.of(metadata)
 MOMENT = "2026-01-02T03:04:05.000006Z"
 BY_ID = [{"column": "id", "descending": False, "nulls_first": False}]

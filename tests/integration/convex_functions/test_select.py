@@ -235,6 +235,41 @@ def test_no_page_repeats_or_leaves_out_a_row(store: Functions, where: Filter | N
     assert sort(merged, query.order, Steps()) == expected
 
 
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize(
+    ("where", "order"),
+    [
+        (None, []),
+        (None, ["lot", "place", "side"]),
+        (None, ["place"]),
+        (None, ["rank"]),
+        (None, ["rank", "lot", "place", "side"]),
+        (Where("lot", "eq", "b"), ["lot", "place", "side"]),
+        (Where("lot", "in", ("c", "a")), ["lot", "place", "side"]),
+        (Where("rank", "eq", 1), ["lot", "place", "side"]),
+        (Where("place", "gt", -1) & Where("lot", "gte", "b"), ["rank"]),
+    ],
+)
+def test_pages_of_a_key_of_several_columns(
+    store: Functions, where: Filter | None, order: list[str], *, descending: bool
+) -> None:
+    world = [
+        {"lot": lot, "place": place, "side": side, "rank": place % 2, "note": BIG}
+        for lot in ("a", "b", "c")
+        for place in (-1, 2, 10)
+        for side in ("", "l", "r,")
+    ]
+    store.seed("shares", world, at_once=8)
+    key = SCHEMA.table("shares").key
+    complete = complete_order([Order(name, descending) for name in order], key)
+    query = Select("shares", where=where, order=complete)
+    merged = [row for page in store.pages(**ENCODER.select(query)) for row in page["rows"]]
+    expected = sort([row for row in world if selector(where, Steps())(row)], complete, Steps())
+    assert sort(merged, complete, Steps()) == expected
+    if order not in ([], ["place"]) and complete[-1] == Order(key[-1], descending):
+        assert merged == expected
+
+
 def test_reading_in_order_ends_with_the_limit(store: Functions) -> None:
     world = [sample(f"{n:02}", rank=n, note=BIG) for n in range(32)]
     store.seed("samples", world, at_once=8)

@@ -17,6 +17,7 @@ from uuid_utils import uuid4
 
 from database.core.context import SERVICE
 from database.core.context import Identity
+from tests.contract.tables import SCHEMA
 from tests.servers.postgres import PostgresDatabase
 
 Wire = dict[str, Any]
@@ -117,7 +118,7 @@ def request(**parts: Any) -> Wire:
 def thing(id: str, **values: Any) -> Wire:  # noqa: A002
     """A whole row of ``things``."""
     stamps = {"created_at": _MOMENT, "updated_at": _MOMENT, "version": 1}
-    empty = dict.fromkeys(("code", "title", "amount", "ratio", "done", "seen", "data"))
+    empty = {name: None for name, column in SCHEMA.table("things").columns.items() if column.nullable}
     return {"id": id, **stamps, "label": id, "rank": 0, **empty, **values}
 
 

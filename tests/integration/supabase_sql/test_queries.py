@@ -22,6 +22,7 @@ from database.core.operations import Select
 from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import complete_order
+from database.core.query.validation import checked_select
 from database.core.result import Row
 from tests.contract.queries import generated
 from tests.contract.tables import SCHEMA
@@ -133,13 +134,14 @@ def _range(memory: MemoryAdapter, query: Select) -> Wire:
     order = complete_order(query.order)
     whole = Select("things", columns=query.columns, where=query.where, order=order, limit=limit)
     expected = [ENCODER.row(THINGS, row) for row in memory.run(whole).rows]
-    return {**ENCODER.select(whole), "expected": expected}
+    return {**ENCODER.select(checked_select(THINGS, whole)), "expected": expected}
 
 
 def _grouped(query: Select) -> dict[str, Any]:
     keys = {key.column for key in query.order}
     order = (*query.order, *[Order(name) for name in query.group if name not in keys])
-    asked = ENCODER.select(Select("things", where=query.where, order=order))
+    held = checked_select(THINGS, Select("things", where=query.where)).where
+    asked = ENCODER.select(Select("things", where=held, order=order))
     rest = {"group": list(query.group), "limit": query.limit, "offset": query.offset, "count": query.count}
     return {**asked, **rest}
 
