@@ -204,7 +204,7 @@ class SQLiteConnection:
                 names, reads = tuple([column[0] for column in found]), cursor.is_readonly
                 require_distinct(names)
                 origins = tuple([column[3:] if column[2] == "main" and column[3] else None for column in found])
-                if scaled is not None:
+                if scaled is not None and not cursor.is_explain:
                     scaled.check(text, origins)
             return True
 

@@ -29,6 +29,7 @@ from database.core.tables.arrays import Arrays
 from database.core.tables.binary import BYTES
 from database.core.tables.binary import Bytes
 from database.core.tables.decimals import Decimals
+from database.core.tables.durations import DURATIONS
 from database.core.tables.enums import is_native_enum
 from database.core.tables.schema import TableSchema
 from database.core.tables.values import JSON
@@ -118,7 +119,7 @@ def _condition_fits(table: TableSchema, condition: Where) -> bool:
     if operator == "is_null":
         return True
     kind = table.columns[condition.column].kind
-    if kind in {JSON, BYTES} or isinstance(kind, Arrays):
+    if kind in {JSON, BYTES, DURATIONS} or isinstance(kind, Arrays):
         return False
     if operator in _TEXTUAL:
         return _plain(_regular_expression(operator, value)) and _is_text(table, condition.column)

@@ -125,6 +125,7 @@ def test_sql_text_on_other_columns_is_free(adapter: DatabaseAdapter, backend: Ba
         {"s": 2, "n": 1}
     ]
     assert adapter.execute_query("update things set amount = amount + 1") == 1
+    assert adapter.execute_query("explain select id from things where price > 1")
     copied = f"insert into things (id, label, rank, {STAMPED}) select 'c', label, rank, {STAMPED} from things"
     assert adapter.execute_query(copied) == 1
     assert adapter.table("things").select("id", "price", "amount").execute().rows == [

@@ -75,14 +75,14 @@ def test_a_parameter_of_no_type_asks_for_one(adapter: PostgresAdapter) -> None:
 
 
 def test_arrays_and_json_in_one_statement(adapter: PostgresAdapter) -> None:
-    adapter.execute_query("create table tagged (tags text[], data jsonb, old json, price numeric(10, 0))")
+    adapter.execute_query("create table labelled (tags text[], data jsonb, old json, price numeric(10, 0))")
     with adapter.transaction():
-        assert adapter.execute_query("insert into tagged values (?, ?, ?, 5)", [["a"], ["b"], []]) == 1
-        assert adapter.execute_query("select * from tagged where tags && ?", [["a", "z"]]) == [
+        assert adapter.execute_query("insert into labelled values (?, ?, ?, 5)", [["a"], ["b"], []]) == 1
+        assert adapter.execute_query("select * from labelled where tags && ?", [["a", "z"]]) == [
             {"tags": ["a"], "data": ["b"], "old": [], "price": Decimal(5)}
         ]
     with pytest.raises(InvalidQuery, match="a parameter for JSON must be JSON"):
-        adapter.execute_query("update tagged set data = ?", [[Decimal(1)]])
+        adapter.execute_query("update labelled set data = ?", [[Decimal(1)]])
 
 
 def test_of_two_that_read_and_change_a_row_the_later_meets_a_conflict(adapter: PostgresAdapter) -> None:
