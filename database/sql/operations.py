@@ -268,8 +268,9 @@ class SqlOperations:
     def _plain_update(self, connection: SqlConnection, operation: Update, returning: tuple[str, ...]) -> Result:
         table = self._table(operation.table)
         columns = new_values(table.schema, operation.values, utc_now())
-        reset = tuple(name for name, value in columns.items() if value is SERVER_DEFAULT)
-        if reset:
+        reset: tuple[str, ...] = ()
+        if table.schema.server_made:
+            reset = tuple(name for name, value in columns.items() if value is SERVER_DEFAULT)
             columns = {name: value for name, value in columns.items() if value is not SERVER_DEFAULT}
         values = [table.encode(name, value) for name, value in columns.items()]
         where = table.target(operation, values)
