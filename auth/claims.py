@@ -7,11 +7,14 @@ application's role is in ``app_metadata``, where Supabase keeps data that users 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from collections.abc import Mapping
 from typing import Any
+from typing import TypeGuard
 from uuid import uuid4
 
 from auth.errors import InvalidToken
+from database.core.tables.access_rules import granted
 
 Claims = Mapping[str, Any]
 """The claims of a token. Do not modify them: all requests with the same token share one object."""
@@ -19,6 +22,7 @@ Claims = Mapping[str, Any]
 DATABASE_ROLE = "authenticated"
 DEFAULT_ROLE = "user"
 REQUIRED = ("iss", "aud", "sub", "iat", "exp", "jti")
+MAX_SUBJECT = 255
 _TEXTS = ("sub", "jti", "sid")
 
 
@@ -59,14 +63,17 @@ def make_claims(
     return {**claims, "convex": _convex_claim(claims)}
 
 
-def check_claims(claims: Claims, *, issuer: str, audience: str, now: float, leeway: float) -> None:
+def check_claims(
+    claims: Claims, *, issuer: str, audience: str, now: float, leeway: float, required: Iterable[str] = REQUIRED
+) -> None:
     """Validate the claims of a token with a valid signature.
 
     :param now: seconds since the epoch.
     :param leeway: seconds by which the clocks of issuer and verifier may differ.
+    :param required: the claims that the token must have; the first five of ``REQUIRED`` at least.
     :raises InvalidToken: with the first problem found.
     """
-    for name in REQUIRED:
+    for name in required:
         if claims.get(name) is None:
             raise InvalidToken(f"claim {name} is missing")
     if claims["iss"] != issuer:
@@ -80,6 +87,11 @@ def check_claims(claims: Claims, *, issuer: str, audience: str, now: float, leew
     if claims.get("role", DATABASE_ROLE) != DATABASE_ROLE:
         raise InvalidToken("wrong database role")
     _check_times(claims, now, leeway)
+
+
+def is_subject(value: object) -> TypeGuard[str]:
+    """Whether a claim is a user's id at an external issuer: printable text that fits a column with an owner's id."""
+    return isinstance(value, str) and value.isprintable() and 0 < len(value) <= MAX_SUBJECT
 
 
 def _is_for(audience: str, claimed: object) -> bool:
@@ -104,14 +116,12 @@ def _moment(claims: Claims, name: str) -> float:
 
 def user_data(claims: Claims) -> dict[str, Any]:
     """The user data in a token: ``email``, ``role`` (the application's), ``name``, ``permissions``."""
-    metadata = claims.get("app_metadata")
-    if not isinstance(metadata, dict):
-        metadata = {}
+    role, permissions = granted(claims)
     return {
         "email": claims.get("email"),
-        "role": metadata.get("role") or DEFAULT_ROLE,
+        "role": role if isinstance(role, str) and role else DEFAULT_ROLE,
         "name": claims.get("name") or "",
-        "permissions": list(metadata.get("permissions") or ()),
+        "permissions": permissions,
     }
 
 

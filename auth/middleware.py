@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import NamedTuple
 
@@ -25,6 +26,9 @@ from database.extension import Isthmus
 from database.flask_scope import SAFE_METHODS
 from database.flask_scope import identify_by
 
+if TYPE_CHECKING:
+    from auth.sign_in.bearer_tokens import BearerTokens
+
 
 class _Caller(NamedTuple):
     """The caller of a request; the fields have the names that views read from ``flask.g``."""
@@ -40,7 +44,12 @@ _NOBODY = _Caller()
 
 
 def init_app(
-    app: Flask, bridge: AuthBridge, *, revocation: Revocation | None = None, cookies: SessionCookies | None = None
+    app: Flask,
+    bridge: AuthBridge,
+    *,
+    revocation: Revocation | None = None,
+    cookies: SessionCookies | None = None,
+    bearer: BearerTokens | None = None,
 ) -> None:
     """Identify the caller of every request of ``app``.
 
@@ -53,6 +62,8 @@ def init_app(
 
     :param revocation: refuses tokens of ended sessions; without it, sessions are not checked.
     :param cookies: the cookies with the token of requests without ``Authorization``; without it, cookies are ignored.
+    :param bearer: accepts the access tokens of external issuers in ``Authorization``; without it, only our own are
+        accepted.
     :raises RuntimeError: if it has already been called for this app.
     """
     isthmus = Isthmus.of(app)
@@ -60,7 +71,8 @@ def init_app(
         raise RuntimeError("auth is already set up for this app; call init_app once")
     isthmus[AuthBridge] = bridge
 
-    identify_by(app, _identifying(bridge, revocation, None if cookies is None else _CookieReader(app, cookies)))
+    reader = None if cookies is None else _CookieReader(app, cookies)
+    identify_by(app, _identifying(bridge, revocation, reader, bearer))
 
 
 class _CookieReader:
@@ -85,7 +97,7 @@ class _CookieReader:
 
 
 def _identifying(
-    bridge: AuthBridge, revocation: Revocation | None, cookies: _CookieReader | None
+    bridge: AuthBridge, revocation: Revocation | None, cookies: _CookieReader | None, bearer: BearerTokens | None
 ) -> Callable[[], Identity]:
     """A function that identifies the caller of the current request, or raises."""
 
@@ -95,12 +107,20 @@ def _identifying(
             revocation.check(session_id, request.method)
         return claims
 
+    def verify_any(token: str) -> Claims:
+        assert bearer is not None
+        # Sessions of an external issuer are not known here, so there is no list of ended ones.
+        claims = bearer.verify(token)
+        return verify(token) if claims is None else claims
+
+    verify_bearer = verify if bearer is None else verify_any
+
     def find_caller() -> _Caller:
         environ = request.environ
         authorization = environ.get("HTTP_AUTHORIZATION")
         if authorization is not None:
             token = _bearer_token(authorization)
-            return _caller(verify(token), token)
+            return _caller(verify_bearer(token), token)
         if cookies is not None and "HTTP_COOKIE" in environ and (cookie := cookies.token()) is not None:
             claims = verify(cookie)
             cookies.check()

@@ -33,7 +33,7 @@ CACHE_SECONDS = 60.0
 
 _SHAPE = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 # Headers with which a token could supply its own key, or request extensions that are not implemented here.
-_REFUSED_HEADERS = frozenset({"crit", "jku", "jwk", "x5c", "x5t", "x5t#S256", "x5u", "zip", "b64"})
+REFUSED_HEADERS = frozenset({"crit", "jku", "jwk", "x5c", "x5t", "x5t#S256", "x5u", "zip", "b64"})
 
 
 class _CheckedHmac(HMACAlgorithm):
@@ -136,8 +136,8 @@ class TokenVerifier:
             raise InvalidToken("malformed")
         header = token.partition(".")[0]
         assert memory.keys is not None
-        candidates = memory.headers.get(header) or _candidates(_parsed_header(header), memory.keys)
-        claims = _claims(_signed_payload(token, candidates))
+        candidates = memory.headers.get(header) or _candidates(parsed_header(header), memory.keys)
+        claims = parsed_claims(_signed_payload(token, candidates))
         check_claims(claims, issuer=self._issuer, audience=self._audience, now=now, leeway=self._leeway)
         if len(memory.headers) < MAX_HEADERS:
             memory.headers[header] = candidates
@@ -159,7 +159,7 @@ class _UnknownKeyError(InvalidToken):
 
 def _candidates(header: dict[str, Any], keys: KeySet) -> tuple[SigningKey, ...]:
     """The keys that may have signed the token: the key with its ``kid``, or without ``kid`` the shared secrets."""
-    if not _REFUSED_HEADERS.isdisjoint(header):
+    if not REFUSED_HEADERS.isdisjoint(header):
         raise InvalidToken("unsupported header")
     if header.get("typ", "JWT") != "JWT":
         raise InvalidToken("wrong type")
@@ -185,7 +185,8 @@ def _signed_payload(token: str, candidates: tuple[SigningKey, ...]) -> bytes:
     raise InvalidToken("wrong signature") from refusal
 
 
-def _parsed_header(segment: str) -> dict[str, Any]:
+def parsed_header(segment: str) -> dict[str, Any]:
+    """The header of a token. :raises InvalidToken: unless it is a JSON object in base64."""
     try:
         header = json.loads(base64url_decode(segment), object_pairs_hook=_without_repetition)
     except (ValueError, RecursionError) as error:
@@ -202,7 +203,8 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return members
 
 
-def _claims(payload: bytes) -> Claims:
+def parsed_claims(payload: bytes) -> Claims:
+    """The claims of a token. :raises InvalidToken: unless they are a JSON object."""
     try:
         claims = orjson.loads(payload)
     except orjson.JSONDecodeError as error:

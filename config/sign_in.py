@@ -1,4 +1,4 @@
-"""The settings of sign-in: rate limits, trusted proxies and external issuers."""
+"""The settings of sign-in: own accounts, rate limits, trusted proxies and external issuers."""
 
 from __future__ import annotations
 
@@ -20,6 +20,8 @@ from pydantic import ConfigDict
 from pydantic import Field
 from pydantic import SecretStr
 from pydantic import ValidationError
+from pydantic import ValidationInfo
+from pydantic import field_validator
 from pydantic import model_validator
 
 from config.fields import Count
@@ -29,7 +31,10 @@ MIN_SECRET_BYTES = 32
 
 ExternalAlgorithm = Literal["HS256", "RS256", "RS384", "RS512", "PS256", "ES256", "ES384", "EdDSA"]
 
+ROLE_CLAIM = "app_metadata.role"
+
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+_CLAIM = re.compile(r"[^.\s]+(\.[^.\s]+)*")
 
 
 def is_loopback(host: str | None) -> bool:
@@ -74,7 +79,7 @@ def _redis_url(value: SecretStr) -> SecretStr:
 
 
 class ExternalIssuer(BaseModel):
-    """An issuer whose tokens callers may exchange for ours.
+    """An issuer whose tokens callers may exchange for ours, or send as they are.
 
     :ivar name: the issuer's name in logs.
     :ivar issuer: expected ``iss`` claim; must match exactly.
@@ -84,6 +89,9 @@ class ExternalIssuer(BaseModel):
     :ivar algorithms: the accepted signature algorithms.
     :ivar confirms_email: whether the issuer confirms every address before sign-in; then a token without
         ``email_verified`` counts as verified.
+    :ivar bearer: whether callers may send its access tokens as ``Authorization: Bearer``. The tokens must have the form
+        of Supabase Auth's, with the claim ``role``.
+    :ivar role_claim: the path of the claim with the application's role in these tokens, its names joined by dots.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -95,6 +103,8 @@ class ExternalIssuer(BaseModel):
     secret: SecretStr | None = None
     algorithms: tuple[ExternalAlgorithm, ...] = Field(min_length=1)
     confirms_email: bool = False
+    bearer: bool = False
+    role_claim: str = ROLE_CLAIM
 
     @model_validator(mode="after")
     def _one_kind_of_key(self) -> Self:
@@ -106,6 +116,16 @@ class ExternalIssuer(BaseModel):
             raise ValueError("algorithm HS256 needs a secret and cannot be used with public keys")
         else:
             self._check_url(self.issuer if self.jwks_url is None else self.jwks_url)
+        return self
+
+    @model_validator(mode="after")
+    def _trusted_role(self) -> Self:
+        if self.role_claim != ROLE_CLAIM and not self.bearer:
+            raise ValueError("role_claim needs bearer to be true; the role in an exchanged token is ignored")
+        if _CLAIM.fullmatch(self.role_claim) is None or self.role_claim == "role":
+            raise ValueError("role_claim must be names joined by dots, and not role, which is the database role")
+        if self.role_claim.partition(".")[0] == "user_metadata":
+            raise ValueError("role_claim must not be in user_metadata, which users can change themselves")
         return self
 
     def _check_secret(self, secret: str) -> None:
@@ -161,7 +181,7 @@ ExternalIssuers = Annotated[tuple[ExternalIssuer, ...], BeforeValidator(_externa
 
 
 class SignInSettings(BaseModel):
-    """Rate limits of sign-in, trusted proxies and external issuers."""
+    """Own accounts, rate limits of sign-in, trusted proxies and external issuers."""
 
     auth_login_limit_per_account: Rate = Field(
         "10/15 minutes", description="Limit of failed sign-ins per e-mail address, as `N/period`; `off` for no limit."
@@ -183,3 +203,16 @@ class SignInSettings(BaseModel):
     auth_foreign_issuers: ExternalIssuers = Field(
         (), description="JSON list of external issuers; see *External issuers* in [auth.md](../auth.md)."
     )
+    auth_accounts: bool = Field(
+        True,
+        description="Whether users can register and sign in here; if not, the routes below `/auth` do not exist, and "
+        "an issuer in `AUTH_FOREIGN_ISSUERS` must have `bearer`.",
+    )
+
+    @field_validator("auth_accounts")
+    @classmethod
+    def _somebody_can_sign_in(cls, value: bool, info: ValidationInfo) -> bool:
+        issuers = info.data.get("auth_foreign_issuers")
+        if not value and issuers is not None and not any(issuer.bearer for issuer in issuers):
+            raise ValueError("must be true unless an issuer in AUTH_FOREIGN_ISSUERS has bearer set to true")
+        return value

@@ -1,10 +1,14 @@
 """Isthmus's own tables: accounts, sessions, idempotency keys and the state of sync.
 
 Callers have no access to them. A declared table may refer to their columns, as in
-``sa.ForeignKey(internal_tables.users.c.id)``.
+``sa.ForeignKey(internal_tables.users.c.id)``. On PostgreSQL they are in the schema :data:`SCHEMA`, which PostgREST does
+not expose.
 """
 
 from __future__ import annotations
+
+from functools import cache
+from typing import Final
 
 import sqlalchemy as sa
 
@@ -13,6 +17,9 @@ from database.columns import record_columns
 from database.columns import table_metadata
 from database.columns import text
 from database.columns import timestamp
+
+SCHEMA: Final = "isthmus_private"
+"""The tables' schema on PostgreSQL; not a likely name of a user, whose schema would be first on the search path."""
 
 metadata = table_metadata()
 
@@ -126,3 +133,22 @@ sync_failures = sa.Table(
     sa.Column("reason", text(), nullable=False),
     info={"internal": True},
 )
+
+
+def is_own(name: str) -> bool:
+    """Whether a table is one of these."""
+    return name in metadata.tables
+
+
+def place(name: str) -> tuple[str, ...]:
+    """The parts of the qualified name of a table on PostgreSQL; the name alone for a table of the application."""
+    return (SCHEMA, name) if is_own(name) else (name,)
+
+
+@cache
+def placed() -> sa.MetaData:
+    """These tables as they are on PostgreSQL, in their schema."""
+    copies = sa.MetaData(schema=SCHEMA, naming_convention=metadata.naming_convention)
+    for table in metadata.sorted_tables:
+        table.to_metadata(copies, schema=SCHEMA)
+    return copies

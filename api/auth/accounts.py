@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from argon2 import PasswordHasher
 from flask import Blueprint
@@ -27,13 +28,18 @@ from auth import Sessions
 from auth import UnknownAccount
 from auth import jwt_required
 from auth import middleware
+from auth import sign_in
 from auth import sign_in_limits
 from auth import without_cookies
 from auth.sessions.revocation import Revocation
+from config.settings import Settings
 from database import ConnectionManager
 from database import Isthmus
 from database import transactional
 from database.resilience.repetition import ATTEMPTS
+
+if TYPE_CHECKING:
+    from auth.sign_in.bearer_tokens import BearerTokens
 
 blueprint = Blueprint("auth", __name__, url_prefix=cookies.PATH)
 
@@ -42,6 +48,8 @@ def init_app(
     app: Flask, manager: ConnectionManager, bridge: AuthBridge, hasher: PasswordHasher | None = None
 ) -> Revocation:
     """Identify the callers of ``app``, and set up its accounts and sessions in ``manager``'s databases.
+
+    Without ``AUTH_ACCOUNTS`` there are no routes to sign in.
 
     :param hasher: see :class:`~auth.sign_in.accounts.Accounts`.
     :returns: the list of ended sessions.
@@ -63,10 +71,20 @@ def init_app(
         lifetime=timedelta(seconds=settings.auth_session_seconds),
         on_end=revocation.add,
     )
-    middleware.init_app(app, bridge, revocation=revocation, cookies=isthmus[SessionCookies])
-    app.register_blueprint(blueprint)
-    app.register_blueprint(sessions.blueprint)
+    middleware.init_app(
+        app, bridge, revocation=revocation, cookies=isthmus[SessionCookies], bearer=_bearer_tokens(settings)
+    )
+    if settings.auth_accounts:
+        app.register_blueprint(blueprint)
+        app.register_blueprint(sessions.blueprint)
     return revocation
+
+
+def _bearer_tokens(settings: Settings) -> BearerTokens | None:
+    """The verifier of external issuers' access tokens; None, without loading it, if no issuer is set."""
+    if not settings.auth_foreign_issuers:
+        return None
+    return sign_in.bearer_tokens.bearer_tokens(settings.auth_foreign_issuers, settings.jwt_issuer)
 
 
 # Lazy: hashing a password is slow by design, and must not hold the write lock.

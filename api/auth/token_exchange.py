@@ -21,11 +21,11 @@ from database.resilience.repetition import ATTEMPTS
 
 
 def init_app(app: Flask, manager: ConnectionManager, settings: Settings) -> None:
-    """Add ``POST /auth/exchange`` to ``app`` if ``AUTH_FOREIGN_ISSUERS`` is set. ``app`` must have its accounts.
+    """Add ``POST /auth/exchange`` to ``app`` if ``AUTH_FOREIGN_ISSUERS`` is set and it has accounts of its own.
 
     :raises ConfigurationError: if one of the issuers is this application.
     """
-    if not settings.auth_foreign_issuers:
+    if not settings.auth_foreign_issuers or not settings.auth_accounts:
         return
     tokens = sign_in.external_issuers.external_tokens(settings.auth_foreign_issuers, settings.jwt_issuer)
     accounts = sign_in.external_issuers.ExternalIdentities(manager, Isthmus.of(app)[Accounts])

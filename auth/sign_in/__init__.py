@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 from database.core.first_use import on_first_use
 
 if TYPE_CHECKING:
+    from auth.sign_in import bearer_tokens
     from auth.sign_in import external_issuers
     from auth.sign_in import redis_counters
 else:
-    __getattr__ = on_first_use(__name__, {"external_issuers": "external_issuers", "redis_counters": "redis_counters"})
+    _MODULES = ("bearer_tokens", "external_issuers", "redis_counters")
+    __getattr__ = on_first_use(__name__, dict(zip(_MODULES, _MODULES, strict=True)))
 
-__all__ = ["external_issuers", "redis_counters"]
+__all__ = ["bearer_tokens", "external_issuers", "redis_counters"]

@@ -26,6 +26,8 @@ from jwt.exceptions import InvalidTokenError
 from jwt.exceptions import MissingRequiredClaimError
 from jwt.exceptions import PyJWTError
 
+from auth.claims import MAX_SUBJECT
+from auth.claims import is_subject
 from auth.errors import EmailNotVerified
 from auth.errors import EmailTaken
 from auth.errors import InvalidRegistration
@@ -49,17 +51,16 @@ TABLE = "isthmus_identities"
 LEEWAY = 30.0
 """Seconds by which the issuer's clock may differ from ours."""
 MAX_TOKEN_BYTES = 16 * 1024
-MAX_SUBJECT = 255
 
 _REQUIRED = ["exp", "iat", "iss", "aud", "sub"]
-_SUBJECT = f"claim sub must be printable text of 1 to {MAX_SUBJECT} characters"
+SUBJECT = f"claim sub must be printable text of 1 to {MAX_SUBJECT} characters"
 _REASONS: dict[type[PyJWTError], str] = {
     ExpiredSignatureError: "expired",
     ImmatureSignatureError: "not valid yet",
     InvalidAudienceError: "wrong audience",
     InvalidIssuerError: "wrong issuer",
     MissingRequiredClaimError: "a required claim is missing",
-    InvalidSubjectError: _SUBJECT,
+    InvalidSubjectError: SUBJECT,
     InvalidIssuedAtError: "claim iat must be a number",
     InvalidJTIError: "claim jti must be text",
     DecodeError: "malformed, or wrong signature",
@@ -94,6 +95,9 @@ class ExternalTokens:
         if any(issuer.issuer == own_issuer for issuer, _ in self._issuers):
             raise ConfigurationError({"AUTH_FOREIGN_ISSUERS": "contains this application's JWT_ISSUER; remove it"})
 
+    def __contains__(self, issuer: object) -> bool:
+        return any(known.issuer == issuer for known, _ in self._issuers)
+
     def verify(self, token: object) -> ExternalUser:
         """The user of a valid token.
 
@@ -103,8 +107,20 @@ class ExternalTokens:
         if not isinstance(token, str) or len(token) > MAX_TOKEN_BYTES or not token.isascii():
             raise InvalidToken("malformed")
         header, claimed = _unverified(token)
-        issuer, keys = self._issuer_of(claimed.get("iss"), header.get("alg"))
-        return _user(issuer, _verified(token, issuer, _key(issuer, keys, header)))
+        issuer, key = self.key(claimed.get("iss"), header)
+        return _user(issuer, _verified(token, issuer, key))
+
+    def key(self, issuer: object, header: Mapping[str, Any]) -> tuple[ExternalIssuer, Any]:
+        """The issuer of a token, and the key that its header selects, for PyJWT.
+
+        :param issuer: the claim ``iss``.
+        :raises InvalidToken: if the issuer, its algorithm or its key is unknown.
+        :raises IssuerUnavailable: if the issuer's keys cannot be fetched.
+        """
+        known, keys = self._issuer_of(issuer, header.get("alg"))
+        if known.secret is not None:
+            return known, known.secret.get_secret_value()
+        return known, keys.key(header.get("kid"), header["alg"])
 
     def _issuer_of(self, name: object, algorithm: object) -> tuple[ExternalIssuer, IssuerKeys]:
         known = [(issuer, keys) for issuer, keys in self._issuers if issuer.issuer == name]
@@ -188,12 +204,6 @@ def _unverified(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     return parts["header"], parts["payload"]
 
 
-def _key(issuer: ExternalIssuer, keys: IssuerKeys, header: Mapping[str, Any]) -> Any:
-    if issuer.secret is not None:
-        return issuer.secret.get_secret_value()
-    return keys.key(header.get("kid"), header["alg"])
-
-
 def _verified(token: str, issuer: ExternalIssuer, key: Any) -> Mapping[str, Any]:
     try:
         return jwt.decode(
@@ -212,8 +222,8 @@ def _verified(token: str, issuer: ExternalIssuer, key: Any) -> Mapping[str, Any]
 
 def _user(issuer: ExternalIssuer, claims: Mapping[str, Any]) -> ExternalUser:
     subject = claims["sub"]
-    if not isinstance(subject, str) or not subject.isprintable() or not 0 < len(subject) <= MAX_SUBJECT:
-        raise InvalidToken(_SUBJECT)
+    if not is_subject(subject):
+        raise InvalidToken(SUBJECT)
     metadata = claims.get("user_metadata")
     metadata = metadata if isinstance(metadata, dict) else {}
     claimed = claims.get("email_verified", issuer.confirms_email)

@@ -25,7 +25,7 @@ from database.core.operations import Ping
 
 _CONNECT_SECONDS = 5
 _LOCK_SECONDS = 30.0
-_READS = re.compile(r"\s*(?:pragma|show|explain|select(?!\s+isthmus_))\b", re.I)
+_READS = re.compile(r"\s*(?:pragma|show|explain|select(?!\s+isthmus_(?!private)))\b", re.I)
 
 
 def bare(adapter: DatabaseAdapter) -> DatabaseAdapter:

@@ -53,6 +53,7 @@ class SqlDialect:
     :ivar default_keyword: whether an update may set a column to ``DEFAULT``.
     :ivar has_enums: whether an enumeration is a type of its own, with another order than its labels.
     :ivar has_arrays: whether an array is a type of its own.
+    :ivar has_schemas: whether Isthmus' own tables are in a schema of their own.
     :ivar style: the driver's placeholder in SQL text.
     :ivar parameters: converts the values of these placeholders to the driver's.
     :ivar native: decodes the driver's values, for the kinds with a ``storage`` that the database has a type for.
@@ -77,6 +78,7 @@ class SqlDialect:
     has_enums: bool = False
     has_arrays: bool = False
     counts_afterwards: bool = False
+    has_schemas: bool = False
 
     def encoder(self, kind: Kind) -> Callable[[Any], Any] | None:
         """What makes a checked value what the driver binds; None if it is already."""

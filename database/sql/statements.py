@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
+from database import internal_tables
 from database.core.caching import ByteCache
 from database.core.caching import footprint
 from database.core.query.filters import And
@@ -79,6 +80,7 @@ class Statements:
 
     def __init__(self, schema: TableSchema, dialect: SqlDialect, cache: ByteCache[Statement]) -> None:
         self._schema = schema
+        self._source = _placed(schema.source) if dialect.has_schemas else schema.source
         self._dialect = dialect
         self._cache = cache
 
@@ -243,10 +245,6 @@ class Statements:
         values.append(encode(value) if encode else value)
         return (self._dialect.variant(operator, kind, value), column)
 
-    @property
-    def _source(self) -> sa.Table:
-        return self._schema.source
-
     def _named(self, columns: tuple[str, ...]) -> list[sa.Column[Any]]:
         return [self._source.c[name] for name in columns]
 
@@ -352,6 +350,13 @@ class _Params:
 
     def next(self, type_: sa.types.TypeEngine[Any] | None = None) -> sa.BindParameter[Any]:
         return sa.bindparam(f"v{next(self._indexes)}", type_=type_)
+
+
+def _placed(table: sa.Table) -> sa.Table:
+    """The table with its schema, if it is one of Isthmus' own."""
+    if not internal_tables.is_own(table.name):
+        return table
+    return internal_tables.placed().tables[".".join(internal_tables.place(table.name))]
 
 
 def _ranged(statement: sa.Select[Any], params: _Params, limit: bool, offset: bool) -> sa.Select[Any]:

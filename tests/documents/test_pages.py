@@ -131,6 +131,15 @@ def test_the_settings_of_an_issuer() -> None:
     assert [issuer.name for issuer in settings.auth_foreign_issuers] == ["supabase"]
 
 
+@runs("auth/sh/4")
+def test_the_settings_of_a_project_with_its_own_users() -> None:
+    first, _, rest = BLOCKS["auth/sh/4"].code.strip().partition("\n")
+    given = {line.partition("=")[0]: line.partition("=")[2] for line in (first, rest)}
+    settings = load_settings(None, **{name: value.strip("'").replace("<ref>", "abc") for name, value in given.items()})
+    assert not settings.auth_accounts
+    assert [issuer.bearer for issuer in settings.auth_foreign_issuers] == [True]
+
+
 def shell(folder: Path, script: str) -> str:
     """What a script prints. :raises CalledProcessError: if a command of it fails."""
     done = subprocess.run(

@@ -26,6 +26,7 @@ from tenacity import retry_if_exception_type
 from tenacity import stop_after_delay
 from tenacity import wait_fixed
 
+from database import internal_tables
 from tests.servers.cluster import SUPERUSER
 from tests.servers.cluster import Cluster
 from tests.servers.network.ports import free_port
@@ -35,6 +36,16 @@ from tests.servers.processes.server import Server
 
 _START_TIMEOUT: Final = 30.0  # seconds; a start takes 0.1, recovery after a crash little more
 _LOG_TAIL: Final = 4_000  # characters
+
+
+_OWN_SCHEMA = """
+create schema if not exists isthmus_private;
+do $$ begin
+    if exists (select from pg_roles where rolname = 'service_role') then
+        grant usage on schema isthmus_private to service_role;
+        alter default privileges in schema isthmus_private grant all on tables to service_role;
+    end if;
+end $$"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +76,13 @@ class PostgresDatabase:
         return self.url.replace("postgresql://", "postgresql+psycopg://")
 
     def create(self, metadata: sa.MetaData) -> None:
-        """Create the tables."""
+        """Create the tables; those of Isthmus where they belong, for the service role if there is one."""
+        own = [table for table in internal_tables.placed().sorted_tables if table.name in metadata.tables]
+        if own:
+            self.execute(_OWN_SCHEMA)
         engine = sa.create_engine(self.sqlalchemy_url, poolclass=sa.NullPool)
-        metadata.create_all(engine)
+        internal_tables.placed().create_all(engine, own)
+        metadata.create_all(engine, [one for one in metadata.sorted_tables if not internal_tables.is_own(one.name)])
         engine.dispose()
 
     def execute(self, statements: str) -> None:

@@ -39,6 +39,7 @@ from database.core.errors import TransactionError
 from database.core.errors import UnreadableRecord
 from database.core.lifecycle import in_background
 from database.core.tables.schema import TableSchema
+from database.internal_tables import place
 from database.resilience.watchdog import Watchdog
 from database.sql.answers import SqlAnswer
 from database.sql.answers import require_distinct
@@ -149,7 +150,7 @@ class PostgresCall:
             self.change_many(text, listed)
             return
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
-        copy = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(table.name), names)
+        copy = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(*place(table.name)), names)
         with self.atomic():
             self._watched(lambda: self._copy(copy, listed))
 

@@ -245,6 +245,7 @@ DIALECT = SqlDialect(
     compiler=postgresql.psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
     insert=postgresql.insert,
     style=Style.FORMAT,
+    has_schemas=True,
     # A uuid as text fits into columns of both types. What a list is, is asked of the server.
     parameters=Parameters({UUID: str, dict: lambda value: Jsonb(json_document(value))}, takes=_can_dump),
     member=_member,

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from psycopg import sql
+
 from database.core.clock import monotonic
+from database.internal_tables import place
 from database.sql.rewritten import Rewriting
 
 _TRUST_SECONDS = 5.0
@@ -19,7 +22,7 @@ select exists (
 ), exists (
     select from pg_catalog.pg_rewrite where ev_class = relation and ev_enabled <> 'D'
 )
-from (select to_regclass(quote_ident(%s)) as relation) as asked"""
+from (select to_regclass(%s) as relation) as asked"""
 """Whether there are triggers of others, also on partitions, and rules, of which every view has one."""
 
 Rows = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
@@ -40,6 +43,6 @@ class KnownRewriting:
         """
         known, now = self._known.get(table), monotonic()
         if known is None or now - known[0] > _TRUST_SECONDS:
-            ((triggers, rules),) = rows(_REWRITING, (table,))
+            ((triggers, rules),) = rows(_REWRITING, (sql.Identifier(*place(table)).as_string(None),))
             known = self._known[table] = now, Rewriting(triggers, rules)
         return known[1]

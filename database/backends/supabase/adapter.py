@@ -40,6 +40,7 @@ from database.core.operations import Ping
 from database.core.operations import QueryCall
 from database.core.operations import Select
 from database.core.result import Result
+from database.internal_tables import is_own
 
 _COMMIT = "isthmus_commit"
 _COMMIT_AS = "isthmus_commit_as"
@@ -105,7 +106,11 @@ class SupabaseBackend(BufferedBackend):
         self._handlers |= {Get: reader.get, Select: reader.select}
 
     def _ping(self, _: Ping, context: Context) -> Result:
-        table = next(iter(self.schema))
+        table = next((table for table in self.schema if not is_own(table.name)), None)
+        if table is None:
+            own = Select(next(iter(self.schema)).name, ("id",), limit=1)
+            self._handlers[Select](own, context.acting_as(SERVICE))
+            return Result()
         page = self.client.builder(
             PageRequest(table.name, [quoted_name(name) for name in table.key], None, (), limit=1)
         )

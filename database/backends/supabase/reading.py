@@ -43,6 +43,7 @@ from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import ForeignValue
 from database.core.tables.unreadable import parted
+from database.internal_tables import is_own
 
 LONGEST_URL = 4_000
 """Longest query in a URL, in characters; gateways refuse header lines from 8,000 on, and the token needs room."""
@@ -127,8 +128,11 @@ class SupabaseReader:
         return _decoded(decode_selected, table, names, wires), wires, total, complete
 
     def _builder(self, table: TableSchema, query: Select) -> SyncSelectRequestBuilder | None:
-        """The request for a query; None if no URL of acceptable length can express it."""
-        if not fits_url(table, query.where, query.order):
+        """The request for a query; None if no URL of acceptable length can express it.
+
+        Isthmus' own tables have no URL: PostgREST does not expose their schema.
+        """
+        if is_own(table.name) or not fits_url(table, query.where, query.order):
             return None
         columns = selected(table, query.columns or ())
         # Without a limit all rows are read anyway, and the count shows whether the page was truncated.

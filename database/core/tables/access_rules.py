@@ -93,7 +93,7 @@ class Rule:
             return True
         if self.audience == "owner":
             return bool(identity.subject)
-        role, permissions = _granted(identity.claims)
+        role, permissions = granted(identity.claims)
         if role == ADMIN:
             return True
         return role == self.name if self.audience == "role" else not covering(self.name).isdisjoint(permissions)
@@ -228,7 +228,7 @@ def _owner(table: sa.Table, *, owned: bool) -> str | None:
     return str(column.name)
 
 
-def _granted(claims: Mapping[str, Any]) -> tuple[object, list[str]]:
+def granted(claims: Mapping[str, Any]) -> tuple[object, list[str]]:
     """The application role and the permissions in a caller's claims; malformed ones are not granted."""
     metadata = claims.get("app_metadata")
     if not isinstance(metadata, Mapping):

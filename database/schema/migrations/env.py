@@ -22,6 +22,7 @@ context.configure(
     process_revision_directives=complete_script,
     render_item=render_item,
     **options(context.config.attributes["metadata"]),
+    version_table_schema=context.config.attributes["version_table_schema"],
 )
 with context.begin_transaction():
     context.run_migrations()

@@ -18,7 +18,8 @@ _TABLES: Final = {
     "sqlite": Sql("select name as table_name from sqlite_schema where type in ('table', 'view')"),
     "postgres": Sql(
         "select relname::text as table_name from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
-        " where relkind in ('r', 'p', 'v', 'm', 'f') and nspname = any(current_schemas(false))"
+        " where relkind in ('r', 'p', 'v', 'm', 'f')"
+        " and nspname = any(current_schemas(false) || name 'isthmus_private')"
     ),
 }
 _OTHERS: Final = {
@@ -41,7 +42,8 @@ _COLUMNS: Final = {
     "postgres": Sql(
         "select relname::text as table_name, attname::text as column_name from pg_class"
         " join pg_namespace on pg_namespace.oid = relnamespace join pg_attribute on attrelid = pg_class.oid"
-        " where relkind in ('r', 'p', 'v', 'm', 'f') and nspname = any(current_schemas(false))"
+        " where relkind in ('r', 'p', 'v', 'm', 'f')"
+        " and nspname = any(current_schemas(false) || name 'isthmus_private')"
         " and attnum > 0 and not attisdropped"
     ),
 }

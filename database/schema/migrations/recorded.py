@@ -23,7 +23,10 @@ _VERSIONS: Final = Path(__file__).parent / "versions"
 """The migrations of Isthmus."""
 
 # In the table that comparison.py names to Alembic.
-_RECORDED: Final = Sql("select version_num from isthmus_version")
+_RECORDED: Final = {
+    "sqlite": Sql("select version_num from isthmus_version"),
+    "postgres": Sql("select version_num from isthmus_private.isthmus_version"),
+}
 
 
 def is_up_to_date(adapter: DatabaseAdapter) -> bool:
@@ -37,11 +40,16 @@ def is_up_to_date(adapter: DatabaseAdapter) -> bool:
         return False
     try:
         with as_application():
-            rows = bare(adapter).run_alone(_RECORDED).rows
+            rows = bare(adapter).run_alone(recorded_in(adapter)).rows
     except (InvalidQuery, PermissionDenied):
         return False
     expected = newest(folders(adapter))
     return bool(expected) and {row["version_num"] for row in rows} == expected
+
+
+def recorded_in(adapter: DatabaseAdapter) -> Sql:
+    """The query for the revisions that a database records, if it has the newest of Isthmus's migrations."""
+    return _RECORDED[bare(adapter).sql_dialect]
 
 
 def folders(adapter: DatabaseAdapter) -> tuple[Path, ...]:

@@ -27,6 +27,9 @@ from database.core.tables.access_rules import Action
 from database.core.tables.access_rules import Rule
 from database.core.tables.access_rules import covering
 from database.core.tables.access_rules import rules_of
+from database.internal_tables import SCHEMA
+from database.internal_tables import is_own
+from database.schema.migrations import own_schema
 from database.schema.migrations.released import IS_OURS
 from database.schema.migrations.revisions.comparison import VERSION_TABLE
 
@@ -54,13 +57,13 @@ _PERMITTED: Final = (
 _COMPARED: Final = "isthmus_compared"
 _FIND_ROLES: Final = sa.text("select rolname from pg_roles where rolname = any(:names)")
 _FIND_TABLES: Final = sa.text(
-    "select relname, relrowsecurity from pg_class where relname = any(:names)"
-    " and relnamespace = current_schema()::regnamespace"
+    "select relname, relrowsecurity from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
+    " where relname = any(:names) and nspname = coalesce(cast(:schema as text), current_schema())"
 )
 _FIND_POLICIES: Final = sa.text(
     "select tablename, policyname, (permissive, roles, cmd, qual, with_check)::text from pg_policies"
     " where tablename = any(:names)"
-    " and schemaname = any(array[current_schema(), pg_my_temp_schema()::regnamespace::text])"
+    " and schemaname in (coalesce(cast(:schema as text), current_schema()), pg_my_temp_schema()::regnamespace::text)"
 )
 _FIND_OURS: Final = sa.text(
     "select tablename, policyname from pg_policies"
@@ -70,8 +73,9 @@ _FIND_OTHERS: Final = sa.text(
     r"select tablename from pg_policies where policyname not like 'isthmus\_%' and schemaname = current_schema()"
 )
 _FIND_GRANTS: Final = sa.text(
-    "select relname, grantee::regrole::text, lower(privilege_type) from pg_class, aclexplode(relacl)"
-    " where relname = any(:names) and relnamespace = current_schema()::regnamespace"
+    "select relname, grantee::regrole::text, lower(privilege_type) from pg_class"
+    " join pg_namespace on pg_namespace.oid = relnamespace, aclexplode(relacl)"
+    " where relname = any(:names) and nspname = coalesce(cast(:schema as text), current_schema())"
     " and grantee = any(cast(:roles as regrole[])::oid[])"
 )
 
@@ -119,8 +123,9 @@ def _is_uuid(table: sa.Table, column: str) -> bool:
 
 def statements(declared: Iterable[sa.Table], there: Container[str]) -> list[str]:
     """Repeatable SQL that applies the rules of the declared tables that exist, according to ``there``."""
-    tables = [table for table in _protected(declared) if table.name in there or table.name == VERSION_TABLE]
-    return [text for table in tables for text in table_statements(table)]
+    protected = _protected(declared, SCHEMA)
+    tables = [table for table in protected if table.name in there or table.name == VERSION_TABLE]
+    return [*own_schema.PROTECTION, *(text for table in tables for text in table_statements(table))]
 
 
 def closing(declared: Iterable[sa.Table], made: Iterable[str], released: Iterable[str] = ()) -> list[str]:
@@ -137,7 +142,7 @@ def closing(declared: Iterable[sa.Table], made: Iterable[str], released: Iterabl
 
 def table_statements(table: sa.Table) -> Iterator[str]:
     """Repeatable SQL that applies the rules of one table."""
-    name = sql.Identifier(table.name)
+    name = _identifier(table)
     yield _text("alter table {} enable row level security", name)
     # Supabase grants all privileges on a new table to all roles.
     yield _text("revoke all on table {} from public, anon, authenticated", name)
@@ -166,10 +171,9 @@ def apply(connection: sa.Connection, declared: Iterable[sa.Table], made: Iterabl
     if not has_roles(connection):
         return False
     declared = list(declared)
-    for table in _there(connection, declared):
-        for text in table_statements(table):
-            connection.exec_driver_sql(text, execution_options={"no_parameters": True})
-    for text in closing(declared, made):
+    schema = own_schema.PROTECTION if own_schema.current(connection) else ()
+    tables = [text for table in _there(connection, declared) for text in table_statements(table)]
+    for text in (*schema, *tables, *closing(declared, made)):
         connection.exec_driver_sql(text, execution_options={"no_parameters": True})
     return True
 
@@ -187,8 +191,8 @@ def with_other_policies(connection: sa.Connection) -> set[str]:
     return set(connection.scalars(_FIND_OTHERS))
 
 
-def protect_record(connection: sa.Connection) -> None:
-    """Close only the table that records the revisions."""
+def protect_own(connection: sa.Connection) -> None:
+    """Close only Isthmus' own tables, such as the one that records the revisions."""
     apply(connection, ())
 
 
@@ -213,10 +217,21 @@ def differences(connection: sa.Connection, declared: Iterable[sa.Table], made: I
         return []
     declared = list(declared)
     forsaken = _forsaken({table.name for table in declared}, made)
-    tables = {table.name: table for table in (*_there(connection, declared), *forsaken)}
-    names = {"names": list(tables)}
+    tables = [*_there(connection, declared), *forsaken]
+    schemas = sorted({table.schema for table in tables}, key=str)
+    lines = own_schema.differences(connection)
+    return [
+        line
+        for schema in schemas
+        for line in _differences_in(connection, schema, {one.name: one for one in tables if one.schema == schema})
+    ] + lines
+
+
+def _differences_in(connection: sa.Connection, schema: str | None, tables: Mapping[str, sa.Table]) -> list[str]:
+    """The differences of tables in one schema; None for that of the application's tables."""
+    names = {"names": list(tables), "schema": schema}
     secured = {name: bool(on) for name, on in connection.execute(_FIND_TABLES, names)}
-    found = _policies_of(connection, tables)
+    found = _policies_of(connection, tables, schema)
     granted: defaultdict[str, set[str]] = defaultdict(set)
     for name, role, verb in connection.execute(_FIND_GRANTS, {**names, "roles": list(_CALLERS)}):
         granted[name].add(f"{verb} to {role}")
@@ -255,7 +270,7 @@ def _changed(connection: sa.Connection, table: sa.Table, made: Mapping[str, str]
     with connection.begin_nested() as savepoint:
         for text in _comparison(table, declared):
             connection.exec_driver_sql(text, execution_options={"no_parameters": True})
-        wanted = _policies_of(connection, [_COMPARED])[_COMPARED]
+        wanted = _policies_of(connection, [_COMPARED], None)[_COMPARED]
         savepoint.rollback()
     for name in sorted(wanted.keys() & made.keys()):
         if wanted[name] != made[name]:
@@ -265,22 +280,24 @@ def _changed(connection: sa.Connection, table: sa.Table, made: Mapping[str, str]
 def _comparison(table: sa.Table, declared: Iterable[Policy]) -> Iterator[str]:
     """SQL that creates a temporary table with the policies."""
     compared = sql.Identifier(_COMPARED)
-    yield _text("create temporary table {} (like {})", compared, sql.Identifier(table.name))
+    yield _text("create temporary table {} (like {})", compared, _identifier(table))
     for policy in declared:
         yield _policy_statement(policy, compared)
 
 
-def _policies_of(connection: sa.Connection, tables: Iterable[str]) -> defaultdict[str, dict[str, str]]:
+def _policies_of(
+    connection: sa.Connection, tables: Iterable[str], schema: str | None
+) -> defaultdict[str, dict[str, str]]:
     """The existing policies by table and name, in the server's normalised form."""
     found: defaultdict[str, dict[str, str]] = defaultdict(dict)
-    for table, name, definition in connection.execute(_FIND_POLICIES, {"names": list(tables)}):
+    for table, name, definition in connection.execute(_FIND_POLICIES, {"names": list(tables), "schema": schema}):
         found[table][name] = definition
     return found
 
 
-def _protected(declared: Iterable[sa.Table]) -> list[sa.Table]:
-    """The declared tables, plus the table that records the revisions as an internal one."""
-    return [*declared, sa.Table(VERSION_TABLE, sa.MetaData(), info={"internal": True})]
+def _protected(declared: Iterable[sa.Table], schema: str | None) -> list[sa.Table]:
+    """The application's declared tables, plus Isthmus' own in ``schema``, and the one that records the revisions."""
+    return [*(table for table in declared if not is_own(table.name)), *own_schema.tables(schema)]
 
 
 def _forsaken(declared: Container[str], made: Iterable[str]) -> list[sa.Table]:
@@ -292,20 +309,24 @@ def _forsaken(declared: Container[str], made: Iterable[str]) -> list[sa.Table]:
 def _where_it_is(table: sa.Table, condition: str = "true") -> str:
     """SQL that applies a table's rules if the table exists and fulfils ``condition``."""
     body = "; ".join(table_statements(table))
-    name = sql.Literal(sql.Identifier(table.name).as_string(None)).as_string(None)
+    name = sql.Literal(_identifier(table).as_string(None)).as_string(None)
     there = f"to_regclass({name}) is not null and {condition.format(name)}"
     return f"do $isthmus$ begin if {there} then {body}; end if; end $isthmus$"
 
 
 def _there(connection: sa.Connection, declared: Iterable[sa.Table]) -> Iterator[sa.Table]:
     """The tables that exist. A table is treated as internal, and so closed, while it lacks its owner column."""
-    inspector = sa.inspect(connection)
-    found = set(inspector.get_table_names())
-    for table in _protected(declared):
-        if table.name in found:
+    inspector, place = sa.inspect(connection), own_schema.current(connection)
+    found = {schema: set(inspector.get_table_names(schema)) for schema in {None, place}}
+    for table in _protected(declared, place):
+        if table.name in found[table.schema]:
             owner = rules_of(table).owner
             known = owner is None or owner in {column["name"] for column in inspector.get_columns(table.name)}
             yield table if known else sa.Table(table.name, sa.MetaData(), info={"internal": True})
+
+
+def _identifier(table: sa.Table) -> sql.Identifier:
+    return sql.Identifier(*filter(None, (table.schema, table.name)))
 
 
 def _grant_statement(policy: Policy, table: sql.Identifier) -> str:

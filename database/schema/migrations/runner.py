@@ -22,9 +22,9 @@ from database.core.context import as_application
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
 from database.core.lifecycle import rebuild_after_fork
-from database.core.operations import Sql
 from database.schema.adoption.marks import is_adopted
 from database.schema.adoption.marks import own
+from database.schema.migrations import own_schema
 from database.schema.migrations import released
 from database.schema.migrations import row_security
 from database.schema.migrations.capture import install as capture
@@ -32,6 +32,7 @@ from database.schema.migrations.failures import explained
 from database.schema.migrations.history import History
 from database.schema.migrations.history import config
 from database.schema.migrations.history import history
+from database.schema.migrations.recorded import recorded_in
 from database.schema.migrations.revisions import comparison
 from database.schema.migrations.revisions.made import tables_made
 from database.schema.migrations.revisions.style import format_file
@@ -41,7 +42,6 @@ from database.schema.sqlalchemy_engine import connected
 from database.schema.sqlalchemy_engine import has_engine
 from database.schema.sqlalchemy_engine import is_there
 
-_RECORDED = Sql(f"select version_num from {comparison.VERSION_TABLE}")  # noqa: S608  # a constant
 _LOCK = sa.select(sa.func.pg_advisory_xact_lock(int.from_bytes(b"isthmus")))
 
 _LONGEST_MESSAGE = 100
@@ -71,10 +71,10 @@ def current(adapter: DatabaseAdapter) -> list[str]:
         return []
     try:
         with as_application():
-            return sorted(str(row["version_num"]) for row in bare(adapter).run_alone(_RECORDED).rows)
+            return sorted(str(row["version_num"]) for row in bare(adapter).run_alone(recorded_in(adapter)).rows)
     except (InvalidQuery, PermissionDenied):
         # The table does not exist, or the application's role may not read it; the configured user can tell.
-        with connected(adapter, writes=False) as connection:
+        with _opened(adapter, writes=False) as connection:
             return _recorded(connection)
 
 
@@ -110,6 +110,7 @@ def upgrade(adapter: DatabaseAdapter, revision: str = "head", *, always: bool = 
     with _adopted(adapter) as (connection, former, recorded):
         missing = known.up_to(known.missing(recorded), target)
         _run(connection, adapter, missing, up=True)
+        own_schema.settle(connection, [*known.applied(recorded), *missing])
         _make_state(connection, adapter, former)
     return missing
 
@@ -125,9 +126,11 @@ def downgrade(adapter: DatabaseAdapter, revision: str = "-1") -> list[str]:
     """
     known = _history(adapter)
     with _adopted(adapter) as (connection, former, recorded):
-        undone = known.above(known.applied(recorded), revision)
+        applied = known.applied(recorded)
+        undone = known.above(applied, revision)
         _run(connection, adapter, undone, up=False)
         if undone:
+            own_schema.settle(connection, [one for one in applied if one not in undone])
             _make_state(connection, adapter, former)
     return undone
 
@@ -142,13 +145,13 @@ def stamp(adapter: DatabaseAdapter, revision: str) -> tuple[list[str], list[str]
     known = _history(adapter)
     if revision != "base":
         known.known(revision)
-    with _alembic.turn, connected(adapter, writes=True) as connection:
+    with _alembic.turn, _opened(adapter, writes=True) as connection:
         _serialise(connection)
         before = _recorded(connection)
         after = [] if revision == "base" else known.stamped(before, revision)
         # Works even if the recorded revision does not exist, because stamping is the remedy for that.
         command.stamp(_config(connection, adapter), after or "base", purge=True)
-        row_security.protect_record(connection)
+        row_security.protect_own(connection)
     return before, after
 
 
@@ -159,13 +162,14 @@ def check(adapter: DatabaseAdapter) -> list[str]:
     if not is_there(adapter):
         return ["the SQLite file does not exist; run `flask db upgrade` to create it"]
     made, adopted = tables_made(scripts(adapter)), _adopted_tables(adapter)
-    with connected(adapter, writes=False) as connection:
+    with _opened(adapter, writes=False) as connection:
         made |= released.released(connection, _history(adapter).all_released())
         made -= {table.name for table in adopted}
         declared = _declared(adapter)
         rules = row_security.differences(connection, [*declared, *row_security.asked(connection, adopted)], made)
         rules += functions.differences(connection)
-        tables = comparison.differences(connection, internal_tables.metadata, bare(adapter).schema.metadata)
+        internal = internal_tables.placed() if own_schema.current(connection) else internal_tables.metadata
+        tables = comparison.differences(connection, internal, bare(adapter).schema.metadata)
         return tables + rules + capture.differences(connection, [*declared, *capture.asked(connection, adopted)])
 
 
@@ -191,7 +195,7 @@ def revise(adapter: DatabaseAdapter, message: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     upgrade(adapter)
     former = _history(adapter).application
-    with _alembic.turn, connected(adapter, writes=False) as connection:
+    with _alembic.turn, _opened(adapter, writes=False) as connection:
         script = command.revision(
             _config(connection, adapter),
             message.rstrip("."),
@@ -230,9 +234,17 @@ def _adopted_tables(adapter: DatabaseAdapter) -> list[sa.Table]:
 
 
 @contextmanager
+def _opened(adapter: DatabaseAdapter, *, writes: bool) -> Iterator[sa.Connection]:
+    """A transaction in which our own tables are found by their names alone."""
+    with connected(adapter, writes=writes) as connection:
+        own_schema.widen(connection)
+        yield connection
+
+
+@contextmanager
 def _adopted(adapter: DatabaseAdapter) -> Iterator[tuple[sa.Connection, set[str], list[str]]]:
     """Open an exclusive migration transaction; yields it with the released tables and the recorded revisions."""
-    with _alembic.turn, connected(adapter, writes=True) as connection:
+    with _alembic.turn, _opened(adapter, writes=True) as connection:
         _serialise(connection)
         recorded = _recorded(connection)
         yield connection, _released(connection, adapter, recorded), _adopt(connection, adapter, recorded)
@@ -243,6 +255,9 @@ def _run(connection: sa.Connection, adapter: DatabaseAdapter, revisions: list[st
     if not revisions:
         return
     row_security.lift(connection)
+    if connection.dialect.name == "postgresql":
+        # Once more, so that a printed plan includes it.
+        connection.exec_driver_sql(own_schema.WIDENING, execution_options={"no_parameters": True})
     made = _config(connection, adapter)
     with explained(bare(adapter), revisions, made.attributes["done"]):
         for last in _history(adapter).steps(revisions, up=up):
@@ -299,12 +314,14 @@ def _are_as_declared(
 def _config(connection: sa.Connection, adapter: DatabaseAdapter) -> Config:
     schema = bare(adapter).schema
     made = config(schema.migrations)
-    made.attributes.update(connection=connection, metadata=schema.metadata, done=[])
+    place = own_schema.current(connection)
+    made.attributes.update(connection=connection, metadata=schema.metadata, done=[], version_table_schema=place)
     return made
 
 
 def _recorded(connection: sa.Connection) -> list[str]:
-    context = MigrationContext.configure(connection, opts={"version_table": comparison.VERSION_TABLE})
+    place = {"version_table": comparison.VERSION_TABLE, "version_table_schema": own_schema.current(connection)}
+    context = MigrationContext.configure(connection, opts=place)
     return sorted(context.get_current_heads())
 
 

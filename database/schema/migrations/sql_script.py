@@ -12,12 +12,14 @@ from psycopg import sql
 
 from database import internal_tables
 from database.core.tables.schema import Schema
+from database.internal_tables import SCHEMA
 from database.schema.adoption.marks import is_adopted
 from database.schema.adoption.marks import own
 from database.schema.migrations import row_security
 from database.schema.migrations.capture import install as capture
 from database.schema.migrations.history import History
 from database.schema.migrations.history import history
+from database.schema.migrations.own_schema import WIDENING
 from database.schema.migrations.presence import advice
 from database.schema.migrations.revisions.comparison import VERSION_TABLE
 from database.schema.migrations.revisions.made import rendered
@@ -25,7 +27,16 @@ from database.schema.migrations.revisions.made import tables_made
 from database.schema.migrations.supabase import functions
 
 _QUOTE: Final = "$isthmus$"
-_RECORD: Final = f"create table if not exists {VERSION_TABLE} (version_num varchar(32) primary key)"
+_RECORD: Final = f"""\
+create schema if not exists {SCHEMA};
+{WIDENING};
+do $isthmus$ begin
+if to_regclass('{SCHEMA}.{VERSION_TABLE}') is null and to_regclass('{VERSION_TABLE}') is not null
+then alter table {VERSION_TABLE} set schema {SCHEMA}; end if;
+end $isthmus$;
+create table if not exists {SCHEMA}.{VERSION_TABLE} (version_num varchar(32) primary key);
+"""
+_RECORDED: Final = sql.Identifier(SCHEMA, VERSION_TABLE)
 _REVISION: Final = sql.SQL("""\
 do {quote}
 begin
@@ -70,7 +81,7 @@ def supabase_script(schema: Schema) -> str:
     log = _joined(capture.supabase_statements(declared, made))
     left_out = "".join(f"-- {line}\n" for line in advice(sorted({table.name for table in declared} - made)))
     migrations = [_guarded(script, branch) for branch in (known.own, known.application) for script in branch]
-    parts = [f"{left_out}{_RECORD};\n", *_adoptions(known), *migrations, rules, closed, functions.script(), log]
+    parts = [f"{left_out}{_RECORD}", *_adoptions(known), *migrations, rules, closed, functions.script(), log]
     return "begin;\n\n" + "\n".join(parts) + "\ncommit;\n"
 
 
@@ -83,7 +94,7 @@ def _guarded(script: Script, branch: Sequence[Script]) -> str:
     place = branch.index(script)
     return _REVISION.format(
         quote=sql.SQL(_QUOTE),
-        recorded=sql.Identifier(VERSION_TABLE),
+        recorded=_RECORDED,
         revision=sql.Literal(script.revision),
         there=_literals(branch[place:]),
         before=_literals(branch[:place]),
@@ -99,7 +110,7 @@ def _adoptions(known: History) -> Iterator[str]:
         own = [one for one in known.own_with_sample() if one.revision >= script.module.adopts]
         yield _ADOPTION.format(
             quote=sql.SQL(_QUOTE),
-            recorded=sql.Identifier(VERSION_TABLE),
+            recorded=_RECORDED,
             own=_literals(own),
             others=_literals([*known.application[: max(place - 1, 0)], *known.application[place:]]),
             before=_literals(known.application[:place]),

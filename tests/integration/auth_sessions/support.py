@@ -54,4 +54,4 @@ def unused_tokens(adapter: DatabaseAdapter) -> list[str]:
 
 
 def empty(database: PostgresDatabase) -> None:
-    database.execute(f"truncate {SESSIONS}, {TOKENS}, isthmus_users")
+    database.execute(f"set search_path = isthmus_private; truncate {SESSIONS}, {TOKENS}, isthmus_users")

@@ -15,6 +15,7 @@ from database.core.context import as_application
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
+from database.core.errors import Unsupported
 from database.core.operations import Sql
 from tests.integration.callers_sql.texts import POSITIVE
 from tests.integration.callers_sql.world import MOLECULES
@@ -52,6 +53,9 @@ def test_an_own_row_is_read_and_changed_where_the_server_judges(world: World) ->
 
 def test_internal_tables_are_closed_whatever_the_server_says(world: World) -> None:
     with unguarded(world, "isthmus_users"), acting_as(SIGNED_IN):
+        for text in ("select * from isthmus_private.isthmus_users", "delete from isthmus_private.isthmus_users"):
+            with pytest.raises(Unsupported, match="is not a declared table"):
+                world.adapter.execute_query(text)
         for text in ("select * from isthmus_users", "update isthmus_users set role = 'x'", "delete from isthmus_users"):
             with pytest.raises(PermissionDenied, match="only to: nobody"):
                 world.adapter.execute_query(text)

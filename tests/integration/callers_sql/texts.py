@@ -47,6 +47,7 @@ sqlite_schema;main.sqlite_master;sqlite_temp_master;pragma_table_info('secrets')
 generate_series(1, 1000000000);json_each('[1]');leak();rows from (leak());lateral (select * from secrets) as s
 unnest(array[1]);xmltable('/x' passing '<x/>' columns y text);json_table('[]', '$' columns (x int path '$'));dbstat
 pg_temp.secrets;other.secrets;elsewhere.public.secrets;isthmus_users;notes;isthmus_changes;secrets tablesample system (100)
+isthmus_private.isthmus_users;isthmus.isthmus_commits;"isthmus_private"."isthmus_users"
 U&"secrets";(table secrets) as s;(select * from secrets) as s;(values (1)) as v, secrets;secrets for update;(secrets)
 pg_ls_dir('/');query_to_xml('table secrets', true, true, '');regexp_split_to_table('a', 'b');sqlite_stmt;fts3tokenize"""
 _FORMS = ("select * from {}", "select name from molecules union all select name from {}", "delete from {}")

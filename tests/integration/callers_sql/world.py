@@ -23,6 +23,7 @@ from flask import jsonify
 from flask import request
 
 from auth.bridge import AuthBridge
+from database import internal_tables
 from database.adapter.base import DatabaseAdapter
 from database.backends.postgres import PostgresAdapter
 from database.columns import OWN_ROWS
@@ -45,6 +46,7 @@ from database.core.tables.schema import Schema
 from database.declared import declared_schema
 from database.extension import Isthmus
 from database.extension import current_database
+from database.schema.migrations import own_schema
 from database.schema.migrations import row_security
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
@@ -120,7 +122,9 @@ def prepare(database: PostgresDatabase, *, guarded: bool) -> None:
     database.create(metadata)
     with psycopg.connect(database.dsn, autocommit=True) as connection:
         connection.execute(FUNCTIONS.encode())
-        for table in metadata.sorted_tables if guarded else ():
+        tables = [one for one in metadata.sorted_tables if not internal_tables.is_own(one.name)]
+        tables += own_schema.tables(internal_tables.SCHEMA)[:-1]
+        for table in tables if guarded else ():
             for statement in row_security.table_statements(table):
                 connection.execute(statement.encode())
 
@@ -133,11 +137,18 @@ def unguarded(world: World, table: str) -> Iterator[None]:
         return
     config = world.adapter.config
     place = PostgresDatabase(**{one.name: config[one.name] for one in fields(PostgresDatabase)})
-    place.execute(f"alter table {table} disable row level security; grant all on {table} to public")
+    schema, name = internal_tables.SCHEMA, f"{internal_tables.SCHEMA}.{table}"
+    place.execute(
+        f"alter table {name} disable row level security; grant all on {name} to public;"
+        f" grant usage on schema {schema} to public"
+    )
     try:
         yield
     finally:
-        place.execute(f"revoke all on {table} from public; alter table {table} enable row level security")
+        place.execute(
+            f"revoke all on {name} from public; alter table {name} enable row level security;"
+            f" revoke all on schema {schema} from public"
+        )
 
 
 class Way(NamedTuple):

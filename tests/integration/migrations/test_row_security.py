@@ -74,7 +74,7 @@ def test_nobody_comes_near_internal_tables(
     supabase: SupabaseDirectAdapter, table: str, caller: Identity, statement: str
 ) -> None:
     with acting_as(caller), pytest.raises(PermissionDenied):
-        judged_by_server(supabase, Sql(statement.format(table)))
+        judged_by_server(supabase, Sql(statement.format(f"isthmus_private.{table}")))
 
 
 def test_the_application_itself_may_do_everything(supabase: SupabaseDirectAdapter) -> None:
@@ -143,9 +143,18 @@ def test_an_admin_of_the_application_is_none_of_the_database(supabase: SupabaseD
 @pytest.mark.parametrize(
     ("statement", "line"),
     [
-        ("alter table isthmus_users disable row level security", "isthmus_users: row level security is not enabled"),
-        ("grant select on isthmus_users to anon", "isthmus_users: grant of select to anon is not declared"),
-        ("create policy open on isthmus_users using (true)", "isthmus_users: policy open is not declared"),
+        (
+            "alter table isthmus_private.isthmus_users disable row level security",
+            "isthmus_users: row level security is not enabled",
+        ),
+        (
+            "grant select on isthmus_private.isthmus_users to anon",
+            "isthmus_users: grant of select to anon is not declared",
+        ),
+        (
+            "create policy open on isthmus_private.isthmus_users using (true)",
+            "isthmus_users: policy open is not declared",
+        ),
         ("drop policy isthmus_delete on molecules", "molecules: policy isthmus_delete is missing"),
         (
             "alter policy isthmus_select on notes using (true)",
@@ -159,8 +168,12 @@ def test_an_admin_of_the_application_is_none_of_the_database(supabase: SupabaseD
             "alter policy isthmus_delete on molecules to public",
             "molecules: policy isthmus_delete differs from the declared access rules",
         ),
+        ("revoke usage on schema isthmus_private from service_role", "isthmus_private: usage is not granted to"),
         ("revoke select on molecules from anon", "molecules: grant of select to anon is missing"),
-        ("grant all on isthmus_version to authenticated", "isthmus_version: grant of delete to authenticated"),
+        (
+            "grant all on isthmus_private.isthmus_version to authenticated",
+            "isthmus_version: grant of delete to authenticated",
+        ),
     ],
 )
 def test_check_finds_a_drift_and_an_upgrade_mends_it(

@@ -23,6 +23,7 @@ from database.core.context import acting_as
 from database.core.errors import BackendError
 from database.core.errors import ConstraintViolated
 from database.core.errors import InvalidQuery
+from database.schema.migrations import own_schema
 from database.schema.migrations import runner
 from database.schema.migrations.history import UnknownRevision
 from database.schema.sqlalchemy_engine import connected
@@ -85,7 +86,8 @@ def test_text_compares_by_code_point_in_the_database_itself(postgres: PostgresAd
     runner.upgrade(postgres)
     rows = postgres.execute_query(
         "select distinct collation_name from information_schema.columns"
-        " where table_schema = 'public' and table_name <> 'isthmus_version' and data_type like 'char%'"
+        " where table_schema in ('public', 'isthmus_private') and table_name <> 'isthmus_version'"
+        " and data_type like 'char%'"
     )
     assert rows == [{"collation_name": "C"}]
 
@@ -190,7 +192,7 @@ def test_check_finds_a_drift(adapter: DatabaseAdapter, statement: str, lines: li
         ),
         ("alter table molecules alter column name drop not null", "molecules.name: nullable is true instead of false"),
         (
-            "alter table isthmus_users drop constraint uq_isthmus_users_email",
+            "alter table isthmus_private.isthmus_users drop constraint uq_isthmus_users_email",
             "isthmus_users: unique constraint uq_isthmus_users_email: is missing",
         ),
     ],
@@ -297,6 +299,7 @@ def _wait_for_a_waiting_session(adapter: PostgresAdapter) -> None:
 def _run_as_owner(adapter: DatabaseAdapter, statement: str) -> None:
     """Supabase's service role owns nothing; the configured user does."""
     with connected(adapter, writes=True) as connection:
+        own_schema.widen(connection)
         connection.exec_driver_sql(statement)
 
 

@@ -40,5 +40,5 @@ def _project(postgres_server: PostgresServer) -> Iterator[Project]:
 def project(_project: Project) -> Project:
     """The project with empty tables."""
     _project.execute("delete from parts; delete from things; delete from notes; delete from memos")
-    _project.execute("delete from isthmus_commits")
+    _project.execute("delete from isthmus.isthmus_commits")
     return _project

@@ -69,7 +69,7 @@ class Project:
 
     def rows(self, table: str = "things", identity: Identity = SERVICE) -> list[Wire]:
         """All rows of a table as JSON, by their first column."""
-        statement = sql.SQL("select to_jsonb(t.*) from {} as t order by t").format(sql.Identifier(table))
+        statement = sql.SQL("select to_jsonb(t.*) from {} as t order by t").format(sql.Identifier(*table.split(".")))
         with psycopg.connect(self.database.dsn) as connection:
             become(connection, identity)
             return [row for (row,) in connection.execute(statement)]

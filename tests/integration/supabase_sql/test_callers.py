@@ -127,18 +127,18 @@ def test_keys_are_their_callers_own(memos: Project) -> None:
     assert memos.commit(identity=ALICE, **sent)["replayed"] is True
     for other in (BOB, ANONYMOUS, Identity(ALICE.subject, "anon")):
         assert state_of_refusal(memos, other, **sent) == "IS422"
-        assert memos.rows("isthmus_commits", other) == []
-    (kept,) = memos.rows("isthmus_commits", ALICE)
+        assert memos.rows("isthmus.isthmus_commits", other) == []
+    (kept,) = memos.rows("isthmus.isthmus_commits", ALICE)
     assert (kept["key"], kept["subject"]) == (sent["key"], f"authenticated:{ALICE.subject}")
 
 
 @pytest.mark.parametrize(
     "statement",
     [
-        "update isthmus_commits set fingerprint = ''",
-        "delete from isthmus_commits",
-        "truncate isthmus_commits",
-        "insert into isthmus_commits (key, fingerprint, subject, answer) values ('x', 'x', 'another', '{}')",
+        "update isthmus.isthmus_commits set fingerprint = ''",
+        "delete from isthmus.isthmus_commits",
+        "truncate isthmus.isthmus_commits",
+        "insert into isthmus.isthmus_commits (key, fingerprint, subject, answer) values ('x', 'x', 'another', '{}')",
         "select isthmus_purge('0')",
     ],
 )

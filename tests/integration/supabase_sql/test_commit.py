@@ -32,10 +32,10 @@ FULL = thing("f", seen="2024-05-01T14:00:00.000001+02:00", data="text", ratio=5e
 
 def refused(project: Project, **parts: Any) -> tuple[str | None, Any]:
     """The state and the detail of a commit's refusal, which has left nothing behind."""
-    before = project.rows(), project.rows("parts"), project.rows("isthmus_commits")
+    before = project.rows(), project.rows("parts"), project.rows("isthmus.isthmus_commits")
     with pytest.raises(RefusedError) as caught:
         project.commit(**parts)
-    assert (project.rows(), project.rows("parts"), project.rows("isthmus_commits")) == before
+    assert (project.rows(), project.rows("parts"), project.rows("isthmus.isthmus_commits")) == before
     return caught.value.state, caught.value.detail
 
 

@@ -69,7 +69,7 @@ def test_the_script_leaves_alone_what_is_there(database: PostgresDatabase, adapt
     for _ in range(2):
         Project(database).execute(supabase_script(declared_schema()))
     assert Project(database).rows("molecules") == [MOLECULE]
-    assert len(Project(database).rows("isthmus_commits")) == 1
+    assert len(Project(database).rows("isthmus.isthmus_commits")) == 1
     assert runner.check(adapter) == []
 
 

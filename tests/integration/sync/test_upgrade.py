@@ -27,6 +27,7 @@ from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.result import Row
 from database.declared import declared_schema
+from database.schema.migrations import own_schema
 from database.schema.migrations import runner
 from database.schema.migrations.sql_script import supabase_script
 from database.schema.sqlalchemy_engine import connected
@@ -81,11 +82,13 @@ class Before:
         names = ", ".join(f'"{name}"' for name in row)
         places = ", ".join(f":{name}" for name in row)
         with connected(self.upgraded, writes=True) as connection:
+            own_schema.widen(connection)
             connection.execute(sa.text(f"insert into isthmus_sync_{table} ({names}) values ({places})"), row)
 
     def read(self, table: str) -> list[dict[str, Any]]:
         """All rows of sync's own, as they are."""
         with connected(self.upgraded, writes=False) as connection:
+            own_schema.widen(connection)
             found = connection.execute(sa.text(f"select * from isthmus_sync_{table} order by id")).mappings()
             return [dict(row) for row in found]
 

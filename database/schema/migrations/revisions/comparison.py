@@ -26,14 +26,20 @@ def differences(connection: sa.Connection, *declared: sa.MetaData) -> list[str]:
 def options(metadata: sa.MetaData) -> dict[str, Any]:
     """Alembic's options for these tables, for :func:`differences` and for running migrations."""
 
-    def declared(name: str | None, kind: str, _parents: Any) -> bool:
+    def declared(name: str | None, kind: str, parents: Any) -> bool:
         """Include declared tables only, because a database may have others, which must not be dropped."""
-        return kind != "table" or (name in metadata.tables and not is_adopted(metadata.tables[str(name)]))
+        if kind == "schema":
+            return name == metadata.schema
+        if kind != "table":
+            return True
+        table = metadata.tables.get(parents["schema_qualified_table_name"])
+        return table is not None and not is_adopted(table)
 
     def made(item: Any, _name: str | None, kind: str, _reflected: bool, _compared: Any) -> bool:
         return kind != "table" or not is_adopted(item)
 
     return {
+        "include_schemas": metadata.schema is not None,
         "version_table": VERSION_TABLE,
         "target_metadata": metadata,
         "include_name": declared,

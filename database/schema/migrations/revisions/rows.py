@@ -162,11 +162,11 @@ def different_checks(
     The undeclared ones are a mapping of names to conditions.
     """
     inspector = sa.inspect(connection)
-    there = set(inspector.get_table_names())
+    there = set(inspector.get_table_names(metadata.schema))
     for table in own(metadata.sorted_tables):
         if table.name not in there:
             continue
-        checks = inspector.get_check_constraints(table.name)
+        checks = inspector.get_check_constraints(table.name, table.schema)
         found = {str(check["name"]): check["sqltext"] for check in checks if check["name"] is not None}
         declared = {str(check.name): check for check in _checks(table) if check.name is not None}
         missing = [check for name, check in declared.items() if name not in found]

@@ -81,13 +81,13 @@ begin
             errcode = 'invalid_transaction_state',
             message = 'a commit cannot see what others have changed in a repeatable read transaction';
     end if;
-    insert into public.isthmus_commits (key, fingerprint, subject, answer)
+    insert into isthmus.isthmus_commits (key, fingerprint, subject, answer)
     values (body ->> 'key', body ->> 'fingerprint', isthmus.caller(), '{"values": []}')
     on conflict (key) do nothing;
     if found then
         return null;
     end if;
-    select fingerprint, answer into known from public.isthmus_commits where key = body ->> 'key';
+    select fingerprint, answer into known from isthmus.isthmus_commits where key = body ->> 'key';
     -- A key that is not the caller's own is not seen.
     if known.fingerprint is distinct from body ->> 'fingerprint' then
         raise exception using errcode = 'IS422', message = 'the key was used for another commit', detail = '{}';
@@ -152,10 +152,10 @@ begin
         -- Who may delete and not update locks nothing; a deletion compares its records once more.
         if has_any_column_privilege(isthmus.relation(table_name), 'update') then
             execute format(
-                'select from public.%1$I as t'
-                ' where (%2$s) in (select %3$s from jsonb_populate_recordset(null::public.%1$I, $1) as e)'
+                'select from %1$s as t'
+                ' where (%2$s) in (select %3$s from jsonb_populate_recordset(null::%1$s, $1) as e)'
                 ' order by %2$s for update of t',
-                table_name,
+                isthmus.place(table_name),
                 isthmus.listed('t.%I', isthmus.key(table_name)),
                 isthmus.listed('e.%I', isthmus.key(table_name))
             ) using records;
@@ -181,10 +181,10 @@ begin
         group by 1, 2
     loop
         execute format(
-            'select w.id from %2$s left join public.%1$I as t on %6$s'
+            'select w.id from %2$s left join %1$s as t on %6$s'
             ' where case when w.expected is null then t.%5$I is not null'
             ' else t.%5$I is null or %3$s is distinct from %4$s end limit 1',
-            table_name,
+            isthmus.place(table_name),
             isthmus.given(table_name),
             isthmus.content(table_name, 't', columns),
             isthmus.content(table_name, 'e', columns),
@@ -201,13 +201,13 @@ $$;
 -- The records in $1 as a from-item: w with their id, row and expected row as JSON, and e, what was expected as a
 -- record of the table, with the key in any case.
 create or replace function isthmus.given(table_name text) returns text
-language sql immutable
+language sql stable
 as $$
     select format(
         'jsonb_to_recordset($1) as w(id text, key jsonb, "row" jsonb, expected jsonb) cross join lateral'
-        ' jsonb_populate_record(null::public.%I, coalesce(w.expected, ''{}'')'
+        ' jsonb_populate_record(null::%s, coalesce(w.expected, ''{}'')'
         ' || coalesce(w.key, jsonb_build_object(''id'', w.id))) as e',
-        table_name
+        isthmus.place(table_name)
     )
 $$;
 
@@ -241,13 +241,13 @@ begin
     execute format(
         'with found as ('
         ' select row_number() over (order by %2$s) as place, %4$s as content'
-        ' from public.%1$I as t where %3$s order by place limit $2'
+        ' from %1$s as t where %3$s order by place limit $2'
         '), wanted as ('
         ' select w.place, %5$s as content from jsonb_array_elements($1) with ordinality as w(expected, place)'
-        ' cross join lateral jsonb_populate_record(null::public.%1$I, w.expected) as e'
+        ' cross join lateral jsonb_populate_record(null::%1$s, w.expected) as e'
         ') select exists ('
         ' select from found full join wanted using (place) where found.content is distinct from wanted.content)',
-        table_name,
+        isthmus.place(table_name),
         coalesce(isthmus.sort_keys(table_name, range -> 'order'), isthmus.listed('t.%I', isthmus.key(table_name))),
         isthmus.condition(table_name, range -> 'where'),
         isthmus.content(table_name, 't', columns),

@@ -18,13 +18,13 @@ begin
     end if;
     listed := isthmus.resolved_list(table_name, columns);
     execute format(
-        'with t as (select %2$s, count(*) from public.%1$I as t where %3$s group by %2$s),'
+        'with t as (select %2$s, count(*) from %1$s as t where %3$s group by %2$s),'
         ' page as (select row_number() over (order by %4$s) as place, to_jsonb(t.*) as content from t'
         ' order by place limit $1 offset $2)'
         ' select jsonb_build_object('
         '''rows'', (select coalesce(jsonb_agg(content order by place), ''[]'') from page),'
         '''total'', case when $3 then (select count(*) from t) end)',
-        table_name,
+        isthmus.place(table_name),
         listed,
         isthmus.condition(table_name, body -> 'where'),
         coalesce(isthmus.sort_keys(table_name, body -> 'order'), listed)

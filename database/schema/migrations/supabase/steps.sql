@@ -130,21 +130,22 @@ language plpgsql stable
 as $$
 declare
     key constant text[] := isthmus.key(table_name);
+    place constant text := isthmus.place(table_name);
     rows constant text := format(
         'jsonb_array_elements($1) as w(item) cross join lateral'
-        ' jsonb_populate_record(null::public.%I, w.item -> ''row'') as e',
-        table_name
+        ' jsonb_populate_record(null::%s, w.item -> ''row'') as e',
+        place
     );
 begin
     case kind
         when 'insert' then
             return format(
-                'insert into public.%I (%s) select %s from %s', table_name,
+                'insert into %s (%s) select %s from %s', place,
                 isthmus.listed('%I', columns), isthmus.listed('e.%I', columns), rows
             );
         when 'update' then
             return format(
-                'update public.%I as t set %s from %s where %s', table_name,
+                'update %s as t set %s from %s where %s', place,
                 isthmus.listed(
                     '%1$I = e.%1$I',
                     coalesce(nullif(array(select unnest(columns) except select unnest(key)), '{}'), key[1:1])
@@ -153,7 +154,7 @@ begin
             );
         when 'delete' then
             return format(
-                'delete from public.%I as t using %s where %s and (w.expected is null or %s)', table_name,
+                'delete from %s as t using %s where %s and (w.expected is null or %s)', place,
                 isthmus.given(table_name), isthmus.same_key(table_name), isthmus.unchanged(table_name, columns)
             );
         else
@@ -190,8 +191,8 @@ declare
     visible bigint;
 begin
     execute format(
-        'select min(w.id) filter (where %3$s), count(t.%4$I) from %2$s left join public.%1$I as t on %5$s',
-        table_name,
+        'select min(w.id) filter (where %3$s), count(t.%4$I) from %2$s left join %1$s as t on %5$s',
+        isthmus.place(table_name),
         isthmus.given(table_name),
         -- What was deleted is gone; what an update needs is there.
         case kind
@@ -230,8 +231,8 @@ begin
     ) then
         execute format(
             'select exists ('
-            ' select from public.%1$I as t, jsonb_populate_record(null::public.%1$I, $1) as e where %2$s)',
-            failed ->> 'table', isthmus.same_key(failed ->> 'table')
+            ' select from %1$s as t, jsonb_populate_record(null::%1$s, $1) as e where %2$s)',
+            isthmus.place(failed ->> 'table'), isthmus.same_key(failed ->> 'table')
         ) into visible using isthmus.named(failed);
         if visible or not row_security_active(isthmus.relation(failed ->> 'table')) then
             perform isthmus.refuse_stale(failed ->> 'table', failed ->> 'id');
