@@ -17,11 +17,11 @@ from werkzeug.exceptions import UnsupportedMediaType
 from database import Column
 from database import InvalidRow
 from database import TableSchema
-from database.core.tables.arrays import Arrays
+from database.core.kinds.arrays import Arrays
+from database.core.kinds.values import Kind
 from database.core.tables.keys import Key
 from database.core.tables.keys import parts_of
 from database.core.tables.schema import MANAGED
-from database.core.tables.values import Kind
 
 MAX_ROWS = 1000
 

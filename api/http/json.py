@@ -23,8 +23,8 @@ from flask.json.provider import JSONProvider
 
 from database import Deferred
 from database import TransactionError
-from database.core.tables.binary import base64_text
-from database.core.tables.durations import iso_duration
+from database.core.kinds.binary import base64_text
+from database.core.kinds.durations import iso_duration
 
 _MOST_ZEROS = 20
 

@@ -25,11 +25,11 @@ from database import Not
 from database import Or
 from database import TableSchema
 from database import Where
+from database.core.kinds.values import BOOLEAN
+from database.core.kinds.values import TIMESTAMP
 from database.core.query.filters import Operator
 from database.core.query.filters import conditions
 from database.core.query.filters import is_exactly
-from database.core.tables.values import BOOLEAN
-from database.core.tables.values import TIMESTAMP
 
 MAX_CONDITIONS = 100
 MAX_DEPTH = 16

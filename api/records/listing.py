@@ -22,14 +22,14 @@ from database import Filter
 from database import InvalidQuery
 from database import Order
 from database import TableSchema
+from database.core.kinds.json_forms import json_form
+from database.core.kinds.values import INTEGER
 from database.core.query.filters import Nulls
 from database.core.query.filters import after
 from database.core.query.filters import complete_order
 from database.core.query.selection import EVERYTHING
 from database.core.query.selection import Selection
 from database.core.query.selection import read_selection
-from database.core.tables.json_forms import json_form
-from database.core.tables.values import INTEGER
 
 DEFAULT_LIMIT = 100
 MAX_LIMIT = 1000

@@ -19,6 +19,7 @@ from typing import Any
 import orjson
 
 from database.core.errors import InvalidQuery
+from database.core.kinds.values import JSON
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.query.filters import Where
@@ -30,7 +31,6 @@ from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
-from database.core.tables.values import JSON
 
 _PORTION = 100
 """Rows that are read at once while their size is unknown, or large."""

@@ -17,10 +17,10 @@ from database.core.context import NO_CONTEXT
 from database.core.context import current_context
 from database.core.errors import BackendError
 from database.core.errors import RequestError
+from database.core.kinds.json_forms import json_form
 from database.core.lifecycle import Worker
 from database.core.result import Result
 from database.core.result import Row
-from database.core.tables.json_forms import json_form
 from database.core.tables.unreadable import Unreadable
 
 logger = logging.getLogger(__name__)

@@ -26,6 +26,13 @@ import sqlalchemy as sa
 from database import internal_tables
 from database.backends.memory.constraints import constraints_of
 from database.backends.memory.constraints import plain_unique
+from database.core.kinds.values import BOOLEAN
+from database.core.kinds.values import FLOAT
+from database.core.kinds.values import INTEGER
+from database.core.kinds.values import JSON
+from database.core.kinds.values import TEXT
+from database.core.kinds.values import TIMESTAMP
+from database.core.kinds.values import Kind
 from database.core.tables.access_rules import Action
 from database.core.tables.access_rules import Rule
 from database.core.tables.access_rules import TableRules
@@ -34,13 +41,6 @@ from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.uniqueness import condition_of
 from database.core.tables.uniqueness import has_expressions
-from database.core.tables.values import BOOLEAN
-from database.core.tables.values import FLOAT
-from database.core.tables.values import INTEGER
-from database.core.tables.values import JSON
-from database.core.tables.values import TEXT
-from database.core.tables.values import TIMESTAMP
-from database.core.tables.values import Kind
 from database.schema.convex_modules import API_TYPES
 from database.schema.convex_modules import api_types
 

@@ -22,7 +22,7 @@ from database.backends.postgres import PostgresAdapter
 from database.backends.postgres.dialect import DIALECT
 from database.core.errors import NotFound
 from database.core.errors import Unsupported
-from database.core.tables.decimals import MAX_PRECISION
+from database.core.kinds.decimals import MAX_PRECISION
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.schema import table_schema

@@ -11,8 +11,8 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from database.core.tables.arrays import Arrays
-from database.core.tables.values import Kind
+from database.core.kinds.arrays import Arrays
+from database.core.kinds.values import Kind
 from database.sql.parameters import Parameters
 from database.sql.placeholders import Style
 

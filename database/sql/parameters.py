@@ -17,8 +17,8 @@ from typing import Any
 from uuid import UUID
 
 from database.core.errors import InvalidQuery
-from database.core.tables.values import JSON
-from database.core.tables.values import check_text
+from database.core.kinds.values import JSON
+from database.core.kinds.values import check_text
 
 _AS_THEY_ARE = frozenset({int, bool, bytes, type(None)})
 _OTHERS = (str, int, float, bytes, Decimal, datetime, date, time, timedelta, UUID, dict, list)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 from database.core.caching import remembered
 from database.core.errors import InvalidQuery
-from database.core.tables.values import check_text
+from database.core.kinds.values import check_text
 from database.sql.parameters import PLAIN
 from database.sql.parameters import Parameters
 

@@ -19,15 +19,15 @@ import sqlalchemy as sa
 from database import internal_tables
 from database.core.caching import ByteCache
 from database.core.caching import footprint
+from database.core.kinds.enums import is_native_enum
+from database.core.kinds.values import INTEGER_MAX
+from database.core.kinds.values import TEXT
 from database.core.query.filters import And
 from database.core.query.filters import Filter
 from database.core.query.filters import Not
 from database.core.query.filters import Order
 from database.core.query.filters import Where
-from database.core.tables.enums import is_native_enum
 from database.core.tables.schema import TableSchema
-from database.core.tables.values import INTEGER_MAX
-from database.core.tables.values import TEXT
 from database.sql.dialect import Expression
 from database.sql.dialect import SqlDialect
 

@@ -8,8 +8,8 @@ from typing import Final
 
 import orjson
 
+from database.core.kinds.json_forms import json_form
 from database.core.result import Row
-from database.core.tables.json_forms import json_form
 from database.core.tables.schema import TableSchema
 
 _INT64: Final = 2.0**63

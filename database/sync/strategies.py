@@ -23,13 +23,13 @@ from typing import Final
 
 from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
+from database.core.kinds.values import TIMESTAMP
 from database.core.result import Row
 from database.core.tables.keys import address_of
 from database.core.tables.keys import checked_key
 from database.core.tables.keys import parts_of
 from database.core.tables.rows import complete_row
 from database.core.tables.schema import TableSchema
-from database.core.tables.values import TIMESTAMP
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import RecordState

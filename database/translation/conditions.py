@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sqlglot import exp
 
 from database.core.errors import InvalidQuery
+from database.core.kinds.values import JSON
 from database.core.query.filters import And
 from database.core.query.filters import Filter
 from database.core.query.filters import Not
@@ -21,7 +22,6 @@ from database.core.query.filters import Operator
 from database.core.query.filters import Or
 from database.core.query.filters import Where
 from database.core.tables.schema import TableSchema
-from database.core.tables.values import JSON
 from database.translation.literals import Bindings
 from database.translation.literals import Constant
 from database.translation.literals import Term

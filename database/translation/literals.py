@@ -16,15 +16,15 @@ import orjson
 from sqlglot import exp
 
 from database.core.errors import InvalidQuery
+from database.core.kinds.values import BOOLEAN
+from database.core.kinds.values import FLOAT
+from database.core.kinds.values import INTEGER
+from database.core.kinds.values import JSON
+from database.core.kinds.values import TEXT
+from database.core.kinds.values import TIMESTAMP
+from database.core.kinds.values import Kind
+from database.core.kinds.values import WrittenNumber
 from database.core.tables.schema import TableSchema
-from database.core.tables.values import BOOLEAN
-from database.core.tables.values import FLOAT
-from database.core.tables.values import INTEGER
-from database.core.tables.values import JSON
-from database.core.tables.values import TEXT
-from database.core.tables.values import TIMESTAMP
-from database.core.tables.values import Kind
-from database.core.tables.values import WrittenNumber
 from database.translation.syntax import place_of
 from database.translation.syntax import refused
 from database.translation.syntax import refused_node

@@ -10,11 +10,11 @@ from typing import Any
 from sqlglot import exp
 
 from database.core.errors import InvalidQuery
+from database.core.kinds.values import JSON
+from database.core.kinds.values import WrittenNumber
 from database.core.query.validation import GROUP_COUNT
 from database.core.result import Row
 from database.core.tables.schema import TableSchema
-from database.core.tables.values import JSON
-from database.core.tables.values import WrittenNumber
 from database.sql.answers import require_distinct
 from database.translation.conditions import Scope
 from database.translation.literals import Bindings

@@ -9,6 +9,7 @@ from functools import partial
 from sqlglot import exp
 
 from database.core.errors import InvalidQuery
+from database.core.kinds.values import INTEGER
 from database.core.operations import Get
 from database.core.operations import Ping
 from database.core.operations import Select
@@ -20,7 +21,6 @@ from database.core.query.validation import checked_range
 from database.core.result import Result
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
-from database.core.tables.values import INTEGER
 from database.sql.answers import require_distinct
 from database.translation.conditions import Scope
 from database.translation.conditions import bound

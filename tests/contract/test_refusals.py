@@ -18,6 +18,7 @@ from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
 from database.core.errors import NotFound
 from database.core.errors import Unsupported
+from database.core.kinds.values import MAX_JSON_DEPTH
 from database.core.operations import Delete
 from database.core.operations import Get
 from database.core.operations import Insert
@@ -40,7 +41,6 @@ from database.core.query.validation import MAX_PARTS
 from database.core.query.validation import MAX_PATTERN
 from database.core.query.validation import MAX_SEARCHED
 from database.core.query.validation import MAX_SORT_KEYS
-from database.core.tables.values import MAX_JSON_DEPTH
 from tests.contract.backends import BACKENDS
 from tests.contract.tables import thing
 

@@ -18,21 +18,21 @@ from urllib.parse import unquote
 
 from convex import ConvexInt64
 
+from database.core.kinds.values import BOOLEAN
+from database.core.kinds.values import FLOAT
+from database.core.kinds.values import INTEGER
+from database.core.kinds.values import JSON
+from database.core.kinds.values import TEXT
+from database.core.kinds.values import TIMESTAMP
+from database.core.kinds.values import Kind
+from database.core.kinds.values import exactly
+from database.core.kinds.values import finite
+from database.core.kinds.values import moment
 from database.core.result import Row
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import UNDECODABLE
 from database.core.tables.unreadable import ForeignValue
-from database.core.tables.values import BOOLEAN
-from database.core.tables.values import FLOAT
-from database.core.tables.values import INTEGER
-from database.core.tables.values import JSON
-from database.core.tables.values import TEXT
-from database.core.tables.values import TIMESTAMP
-from database.core.tables.values import Kind
-from database.core.tables.values import exactly
-from database.core.tables.values import finite
-from database.core.tables.values import moment
 
 _SAFE: Final = 2**53
 """Integers beyond this are not exact as a float."""

@@ -15,9 +15,9 @@ from database.backends.buffered.request import CommitRequest
 from database.backends.buffered.request import Step
 from database.backends.convex.codec import escape_key
 from database.core.errors import InvalidQuery
+from database.core.kinds.values import JSON
 from database.core.tables.schema import Schema
 from database.core.tables.unreadable import ForeignValue
-from database.core.tables.values import JSON
 
 MAX_STEPS: Final = 1_000
 """Changes in one transaction. Convex allows 16,000 written documents, but each change also writes an entry of the

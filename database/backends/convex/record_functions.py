@@ -17,6 +17,7 @@ from database.backends.convex.functions import RecordFunction
 from database.backends.convex.functions import Verb
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
+from database.core.kinds.values import TIMESTAMP
 from database.core.operations import Call
 from database.core.operations import Delete
 from database.core.operations import Get
@@ -27,7 +28,6 @@ from database.core.operations import Update
 from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.schema import TableSchema
-from database.core.tables.values import TIMESTAMP
 
 _DEFAULT_LIMIT: Final = 100
 _MAX_LIMIT: Final = 1_000

@@ -19,6 +19,7 @@ from database import translation
 from database.backends.memory.evaluate import Evaluator
 from database.backends.memory.evaluate import evaluator
 from database.core.errors import DataError
+from database.core.kinds.values import JSON
 from database.core.operations import Select
 from database.core.operations import Sql
 from database.core.query.filters import Filter
@@ -31,7 +32,6 @@ from database.core.tables.schema import TableSchema
 from database.core.tables.uniqueness import condition_of
 from database.core.tables.uniqueness import has_expressions
 from database.core.tables.uniqueness import unique_sets
-from database.core.tables.values import JSON
 
 _DIALECT = postgresql.dialect()  # type: ignore[no-untyped-call]
 

@@ -30,6 +30,7 @@ from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
 from database.core.errors import Unsupported
+from database.core.kinds.values import JSON
 from database.core.operations import Batch
 from database.core.operations import Delete
 from database.core.operations import Get
@@ -67,7 +68,6 @@ from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import ForeignValue
 from database.core.tables.unreadable import parted
-from database.core.tables.values import JSON
 
 _BYTES_PER_STEP = 200
 """Bytes of JSON whose decoding counts as one step."""

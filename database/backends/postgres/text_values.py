@@ -13,8 +13,8 @@ from psycopg.pq.abc import PGresult
 from psycopg.types.json import Jsonb
 
 from database.core.errors import InvalidQuery
-from database.core.tables.values import INTEGER_MAX
-from database.core.tables.values import INTEGER_MIN
+from database.core.kinds.values import INTEGER_MAX
+from database.core.kinds.values import INTEGER_MIN
 from database.sql.parameters import json_document
 from database.sql.table import Values
 

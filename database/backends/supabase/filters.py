@@ -17,6 +17,14 @@ from sqlalchemy.dialects import postgresql
 
 from database.backends.supabase.rows import quoted_name
 from database.backends.supabase.rows import url_text
+from database.core.kinds.arrays import Arrays
+from database.core.kinds.binary import BYTES
+from database.core.kinds.binary import Bytes
+from database.core.kinds.decimals import Decimals
+from database.core.kinds.durations import DURATIONS
+from database.core.kinds.enums import is_native_enum
+from database.core.kinds.values import JSON
+from database.core.kinds.values import TEXT
 from database.core.query.filters import And
 from database.core.query.filters import Filter
 from database.core.query.filters import Not
@@ -25,15 +33,7 @@ from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import conditions
 from database.core.query.patterns import rewritten
-from database.core.tables.arrays import Arrays
-from database.core.tables.binary import BYTES
-from database.core.tables.binary import Bytes
-from database.core.tables.decimals import Decimals
-from database.core.tables.durations import DURATIONS
-from database.core.tables.enums import is_native_enum
 from database.core.tables.schema import TableSchema
-from database.core.tables.values import JSON
-from database.core.tables.values import TEXT
 
 _RISKY = frozenset('"\\()')
 _SPECIAL = frozenset(".[]{}*+?$|")

@@ -16,29 +16,29 @@ from typing import Any
 import orjson
 
 from database.backends.postgres.dialect import encode_json
+from database.core.kinds.arrays import Arrays
+from database.core.kinds.binary import Bytes
+from database.core.kinds.decimals import Decimals
+from database.core.kinds.durations import Durations
+from database.core.kinds.values import BOOLEAN
+from database.core.kinds.values import FLOAT
+from database.core.kinds.values import INTEGER
+from database.core.kinds.values import INTEGER_MAX
+from database.core.kinds.values import INTEGER_MIN
+from database.core.kinds.values import JSON
+from database.core.kinds.values import TEXT
+from database.core.kinds.values import TIMESTAMP
+from database.core.kinds.values import Kind
+from database.core.kinds.values import WrittenNumber
+from database.core.kinds.values import exactly
+from database.core.kinds.values import finite
+from database.core.kinds.values import moment
 from database.core.query.validation import GROUP_COUNT
 from database.core.result import Row
-from database.core.tables.arrays import Arrays
-from database.core.tables.binary import Bytes
-from database.core.tables.decimals import Decimals
-from database.core.tables.durations import Durations
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import UNDECODABLE
 from database.core.tables.unreadable import ForeignValue
-from database.core.tables.values import BOOLEAN
-from database.core.tables.values import FLOAT
-from database.core.tables.values import INTEGER
-from database.core.tables.values import INTEGER_MAX
-from database.core.tables.values import INTEGER_MIN
-from database.core.tables.values import JSON
-from database.core.tables.values import TEXT
-from database.core.tables.values import TIMESTAMP
-from database.core.tables.values import Kind
-from database.core.tables.values import WrittenNumber
-from database.core.tables.values import exactly
-from database.core.tables.values import finite
-from database.core.tables.values import moment
 
 Wire = dict[str, Any]
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from database.core.kinds.ranges import Ranged
 from database.core.query.filters import Where
-from database.core.tables.ranges import Ranged
 
 _LESS = frozenset({"lt", "lte"})
 
@@ -17,7 +17,7 @@ _LESS = frozenset({"lt", "lte"})
 def fitted(kind: Ranged, column: str, operator: str, comparand: Any) -> Where:
     """A comparison that is true, false or unknown for the same rows, with a value that the column can hold.
 
-    :param comparand: as :meth:`~database.core.tables.ranges.Ranged.comparand` gives it; for ``in`` a list of these.
+    :param comparand: as :meth:`~database.core.kinds.ranges.Ranged.comparand` gives it; for ``in`` a list of these.
     """
     if operator == "in":
         return _membership(kind, column, comparand)

@@ -18,10 +18,10 @@ from collections.abc import Sequence
 
 from database.core.errors import InvalidQuery
 from database.core.immutable import immutable
+from database.core.kinds.values import INTEGER
+from database.core.kinds.values import TEXT
 from database.core.result import Row
 from database.core.tables.schema import TableSchema
-from database.core.tables.values import INTEGER
-from database.core.tables.values import TEXT
 
 MAX_RELATIONS = 16
 """The most relations of a query: each is a read of its own."""

@@ -11,6 +11,8 @@ from typing import Any
 from database.core.errors import Conflict
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
+from database.core.kinds.ranges import Ranged
+from database.core.kinds.values import INTEGER_MAX
 from database.core.operations import Delete
 from database.core.operations import Update
 from database.core.operations import Upsert
@@ -26,10 +28,8 @@ from database.core.tables.keys import Key
 from database.core.tables.keys import can_exist
 from database.core.tables.keys import checked_key
 from database.core.tables.keys import parts_of
-from database.core.tables.ranges import Ranged
 from database.core.tables.schema import TableSchema
 from database.core.tables.uniqueness import unique_sets
-from database.core.tables.values import INTEGER_MAX
 
 
 def target(schema: TableSchema, operation: Update | Delete) -> Filter:

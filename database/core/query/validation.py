@@ -11,6 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from database.core.errors import InvalidQuery
+from database.core.kinds.arrays import Arrays
+from database.core.kinds.ranges import Ranged
+from database.core.kinds.values import INTEGER_MAX
+from database.core.kinds.values import JSON
+from database.core.kinds.values import TEXT
+from database.core.kinds.values import check_text
 from database.core.operations import Get
 from database.core.operations import Select
 from database.core.query.filters import COMPARISONS
@@ -25,16 +31,10 @@ from database.core.query.filters import Where
 from database.core.query.filters import by_key
 from database.core.query.filters import complete_order
 from database.core.query.fitting import fitted
-from database.core.tables.arrays import Arrays
 from database.core.tables.keys import checked_key
-from database.core.tables.ranges import Ranged
 from database.core.tables.rows import checked_value
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
-from database.core.tables.values import INTEGER_MAX
-from database.core.tables.values import JSON
-from database.core.tables.values import TEXT
-from database.core.tables.values import check_text
 
 MAX_IN = 1024
 MAX_PATTERN = 1000

@@ -19,12 +19,12 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from database.core.clock import utc_now
-from database.core.tables.uuids import UUIDS
-from database.core.tables.values import BOOLEAN
-from database.core.tables.values import JSON
-from database.core.tables.values import TEXT
-from database.core.tables.values import TIMESTAMP
-from database.core.tables.values import Kind
+from database.core.kinds.uuids import UUIDS
+from database.core.kinds.values import BOOLEAN
+from database.core.kinds.values import JSON
+from database.core.kinds.values import TEXT
+from database.core.kinds.values import TIMESTAMP
+from database.core.kinds.values import Kind
 
 MISSING: Final = object()
 """Marks a column without a default."""

@@ -13,11 +13,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from database.core.errors import InvalidQuery
-from database.core.tables.ranges import Ranged
+from database.core.kinds.ranges import Ranged
+from database.core.kinds.values import INTEGER
+from database.core.kinds.values import TEXT
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
-from database.core.tables.values import INTEGER
-from database.core.tables.values import TEXT
 
 Key = Any
 """The value of the key's one column, or a tuple of the values of all its columns, in their order."""

@@ -16,12 +16,12 @@ from typing import Final
 
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
+from database.core.kinds.values import TIMESTAMP
 from database.core.tables.defaults import MISSING
 from database.core.tables.schema import MANAGED
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
 from database.core.tables.schema import make_id
-from database.core.tables.values import TIMESTAMP
 
 Columns = dict[str, Sequence[Any]]
 """Column name to its checked values, one per row."""

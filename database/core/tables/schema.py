@@ -19,20 +19,20 @@ from uuid_utils import uuid7
 
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
+from database.core.kinds.declared_types import kind_of
+from database.core.kinds.enums import enum_labels
+from database.core.kinds.uuids import UUIDS
+from database.core.kinds.values import INTEGER
+from database.core.kinds.values import TEXT
+from database.core.kinds.values import TIMESTAMP
+from database.core.kinds.values import Kind
 from database.core.tables.access_rules import UNDECLARED
 from database.core.tables.access_rules import TableRules
 from database.core.tables.access_rules import rules_of
-from database.core.tables.declared_types import kind_of
 from database.core.tables.defaults import MISSING
 from database.core.tables.defaults import Defaults
 from database.core.tables.defaults import Make
 from database.core.tables.defaults import defaults_of
-from database.core.tables.enums import enum_labels
-from database.core.tables.uuids import UUIDS
-from database.core.tables.values import INTEGER
-from database.core.tables.values import TEXT
-from database.core.tables.values import TIMESTAMP
-from database.core.tables.values import Kind
 
 MANAGED: Final = frozenset({"version", "created_at", "updated_at"})
 """Columns that the data layer fills in and that HTTP clients may not set."""

@@ -18,10 +18,10 @@ from typing import Any
 from typing import Final
 
 from database.core.errors import UnreadableRecord
+from database.core.kinds.values import TIMESTAMP
 from database.core.tables.keys import address
 from database.core.tables.keys import readable_key
 from database.core.tables.schema import TableSchema
-from database.core.tables.values import TIMESTAMP
 
 logger = logging.getLogger(__name__)
 

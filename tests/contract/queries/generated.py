@@ -14,6 +14,8 @@ from uuid import UUID
 
 from hypothesis import strategies as st
 
+from database.core.kinds.values import INTEGER_MAX
+from database.core.kinds.values import INTEGER_MIN
 from database.core.operations import Delete
 from database.core.operations import Operation
 from database.core.operations import Select
@@ -28,8 +30,6 @@ from database.core.query.filters import Where
 from database.core.query.filters import after
 from database.core.query.filters import complete_order
 from database.core.result import Row
-from database.core.tables.values import INTEGER_MAX
-from database.core.tables.values import INTEGER_MIN
 from tests.contract.tables import MOODS
 from tests.contract.tables import SCHEMA
 

@@ -16,6 +16,7 @@ import pytest
 from database.adapter.base import DatabaseAdapter
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
+from database.core.kinds.arrays import MAX_ITEMS
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Update
@@ -23,7 +24,6 @@ from database.core.operations import Upsert
 from database.core.query.filters import Not
 from database.core.query.filters import Order
 from database.core.query.filters import Where
-from database.core.tables.arrays import MAX_ITEMS
 from tests.contract.backends import Backend
 from tests.contract.tables import thing
 from tests.contract.test_sql import translates

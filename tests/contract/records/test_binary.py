@@ -10,11 +10,11 @@ import pytest
 from database.adapter.base import DatabaseAdapter
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
+from database.core.kinds.binary import MAX_BYTES
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Upsert
 from database.core.query.filters import Where
-from database.core.tables.binary import MAX_BYTES
 from tests.contract.tables import thing
 
 

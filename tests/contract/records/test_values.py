@@ -16,13 +16,13 @@ import pytest
 
 from database.adapter.base import DatabaseAdapter
 from database.core.errors import InvalidQuery
+from database.core.kinds.values import INTEGER_MAX
+from database.core.kinds.values import INTEGER_MIN
 from database.core.operations import Batch
 from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.query.filters import Where
-from database.core.tables.values import INTEGER_MAX
-from database.core.tables.values import INTEGER_MIN
 from tests.contract.backends import Backend
 from tests.contract.queries.generated import typed
 from tests.contract.tables import thing

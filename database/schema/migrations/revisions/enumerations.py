@@ -12,7 +12,7 @@ from alembic.autogenerate.api import AutogenContext
 from alembic.operations import ops
 from sqlalchemy.dialects.postgresql.base import PGInspector
 
-from database.core.tables.enums import is_native_enum
+from database.core.kinds.enums import is_native_enum
 
 _MODULE = "database.schema.migrations.enumerations"
 

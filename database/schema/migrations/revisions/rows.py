@@ -19,7 +19,7 @@ from alembic.runtime.migration import MigrationContext
 
 from database.backends.sqlite.dialect import encode_timestamp
 from database.core.errors import RequestError
-from database.core.tables.enums import enums
+from database.core.kinds.enums import enums
 from database.schema.adoption.marks import own
 from database.schema.migrations.revisions.enumerations import complete_enumerations
 

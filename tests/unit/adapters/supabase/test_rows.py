@@ -17,9 +17,9 @@ from database.backends.supabase.rows import decode_selected
 from database.backends.supabase.rows import encode
 from database.backends.supabase.rows import selected
 from database.backends.supabase.rows import url_text
+from database.core.kinds.values import INTEGER_MAX
+from database.core.kinds.values import INTEGER_MIN
 from database.core.tables.unreadable import ForeignValue
-from database.core.tables.values import INTEGER_MAX
-from database.core.tables.values import INTEGER_MIN
 from tests.contract.queries import generated
 from tests.contract.tables import SCHEMA
 

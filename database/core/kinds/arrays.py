@@ -12,10 +12,10 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
-from database.core.tables.ranges import Ranged
-from database.core.tables.values import TEXT
-from database.core.tables.values import Kind
-from database.core.tables.values import WrittenNumber
+from database.core.kinds.ranges import Ranged
+from database.core.kinds.values import TEXT
+from database.core.kinds.values import Kind
+from database.core.kinds.values import WrittenNumber
 
 MAX_ITEMS: Final = 1_000
 

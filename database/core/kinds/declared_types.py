@@ -7,26 +7,26 @@ from typing import Final
 
 import sqlalchemy as sa
 
-from database.core.tables.arrays import Arrays
-from database.core.tables.binary import BYTES
-from database.core.tables.calendar import DATE
-from database.core.tables.calendar import TIME
-from database.core.tables.decimals import MAX_NUMBER_PRECISION
-from database.core.tables.decimals import MAX_PRECISION
-from database.core.tables.decimals import NumberDecimals
-from database.core.tables.decimals import decimals
-from database.core.tables.durations import DURATIONS
-from database.core.tables.enums import enums
-from database.core.tables.ranges import MIDDLE_INTEGER
-from database.core.tables.ranges import SMALL_INTEGER
-from database.core.tables.uuids import UUIDS
-from database.core.tables.values import BOOLEAN
-from database.core.tables.values import FLOAT
-from database.core.tables.values import INTEGER
-from database.core.tables.values import JSON
-from database.core.tables.values import TEXT
-from database.core.tables.values import TIMESTAMP
-from database.core.tables.values import Kind
+from database.core.kinds.arrays import Arrays
+from database.core.kinds.binary import BYTES
+from database.core.kinds.calendar import DATE
+from database.core.kinds.calendar import TIME
+from database.core.kinds.decimals import MAX_NUMBER_PRECISION
+from database.core.kinds.decimals import MAX_PRECISION
+from database.core.kinds.decimals import NumberDecimals
+from database.core.kinds.decimals import decimals
+from database.core.kinds.durations import DURATIONS
+from database.core.kinds.enums import enums
+from database.core.kinds.ranges import MIDDLE_INTEGER
+from database.core.kinds.ranges import SMALL_INTEGER
+from database.core.kinds.uuids import UUIDS
+from database.core.kinds.values import BOOLEAN
+from database.core.kinds.values import FLOAT
+from database.core.kinds.values import INTEGER
+from database.core.kinds.values import JSON
+from database.core.kinds.values import TEXT
+from database.core.kinds.values import TIMESTAMP
+from database.core.kinds.values import Kind
 
 Type = sa.types.TypeEngine[Any]
 

@@ -12,11 +12,11 @@ from functools import cache
 from typing import Any
 from typing import Final
 
-from database.core.tables.ranges import Ranged
-from database.core.tables.values import FLOAT
-from database.core.tables.values import INTEGER
-from database.core.tables.values import Kind
-from database.core.tables.values import WrittenNumber
+from database.core.kinds.ranges import Ranged
+from database.core.kinds.values import FLOAT
+from database.core.kinds.values import INTEGER
+from database.core.kinds.values import Kind
+from database.core.kinds.values import WrittenNumber
 
 MAX_PRECISION: Final = 18
 """Digits that a 64-bit integer holds, whatever they are."""

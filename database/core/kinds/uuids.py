@@ -7,8 +7,8 @@ from typing import Any
 from typing import Final
 from uuid import UUID
 
-from database.core.tables.ranges import Ranged
-from database.core.tables.values import TEXT
+from database.core.kinds.ranges import Ranged
+from database.core.kinds.values import TEXT
 
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _HIGHEST = 2**128 - 1

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 from typing import Final
 
-from database.core.tables.values import INTEGER
-from database.core.tables.values import Kind
+from database.core.kinds.values import INTEGER
+from database.core.kinds.values import Kind
 
 
 class Ranged(Kind):

@@ -8,8 +8,8 @@ from base64 import b64encode
 from typing import Any
 from typing import Final
 
-from database.core.tables.values import TEXT
-from database.core.tables.values import Kind
+from database.core.kinds.values import TEXT
+from database.core.kinds.values import Kind
 
 MAX_BYTES: Final = 1 << 18
 """The most bytes of a value, which fit into one record on every backend, and into a request."""

@@ -7,9 +7,9 @@ from datetime import timedelta
 from typing import Any
 from typing import Final
 
-from database.core.tables.ranges import Ranged
-from database.core.tables.values import INTEGER
-from database.core.tables.values import INTEGER_MAX
+from database.core.kinds.ranges import Ranged
+from database.core.kinds.values import INTEGER
+from database.core.kinds.values import INTEGER_MAX
 
 _MICROSECOND: Final = timedelta(microseconds=1)
 _ISO = re.compile(

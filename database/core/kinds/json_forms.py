@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from database.core.tables.binary import base64_text
-from database.core.tables.durations import iso_duration
+from database.core.kinds.binary import base64_text
+from database.core.kinds.durations import iso_duration
 
 
 def json_form(value: object) -> str:

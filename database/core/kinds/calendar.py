@@ -9,8 +9,8 @@ from datetime import time
 from typing import Any
 from typing import Final
 
-from database.core.tables.values import TEXT
-from database.core.tables.values import Kind
+from database.core.kinds.values import TEXT
+from database.core.kinds.values import Kind
 
 # Python's own parsers take other spellings, too, each version some more.
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)

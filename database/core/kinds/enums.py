@@ -11,10 +11,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from database.core.tables.ranges import Ranged
-from database.core.tables.values import TEXT
-from database.core.tables.values import Kind
-from database.core.tables.values import check_text
+from database.core.kinds.ranges import Ranged
+from database.core.kinds.values import TEXT
+from database.core.kinds.values import Kind
+from database.core.kinds.values import check_text
 
 _MOST_SHOWN = 10
 _LONGEST_LABEL = 63

@@ -1,0 +1,1 @@
+"""The types of columns, and which values each accepts."""
