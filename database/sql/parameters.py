@@ -84,5 +84,13 @@ def json_document(value: Any) -> Any:
     return JSON.check(value)
 
 
-PLAIN = Parameters({dict: json_document, list: json_document})
+def plain_list(value: list[Any]) -> list[Any]:
+    """A list of values that SQL text takes; its column says later what they must be. :raises ValueError: for others."""
+    for item in value:
+        if item is not None and not isinstance(item, _OTHERS):
+            raise ValueError(f"has an item of the type {type(item).__name__}, which SQL text does not take")
+    return value
+
+
+PLAIN = Parameters({dict: json_document, list: plain_list})
 """Values in their Python types, for the translation of SQL text."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
+from datetime import timedelta
 from random import Random
 from typing import Any
 
@@ -126,7 +127,7 @@ class _Writer:
         return f"{column} {SIGNS.get(operator, operator)} {self._value(value)}"
 
     def _value(self, value: Any) -> str:
-        if self._random.random() < 0.5:
+        if isinstance(value, bytes | list | timedelta) or self._random.random() < 0.5:
             self.params.append(value)
             return "?"
         if isinstance(value, bool):
