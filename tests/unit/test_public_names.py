@@ -32,6 +32,7 @@ INSIDE = {
     "database.core.clock": "the clock of background work and of records",
     "database.core.errors": "one table has the answer to each error",
     "database.core.first_use": "a server process loads what its requests can need",
+    "database.core.kinds": "the records API reads values that come as text, and writes them as JSON",
     "database.core.lifecycle": "threads that live through a fork",
     "database.core.operations": "the parameters of SQL text, in an annotation",
     "database.core.query": "the records API reads and checks queries that come as text",

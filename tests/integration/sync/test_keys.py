@@ -42,26 +42,24 @@ ROWS: dict[str, list[Row]] = {
 TABLES = tuple(ROWS)
 
 
-def _with_ours(url: str) -> None:
-    create_tables(url)
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
-    internal_tables.metadata.create_all(engine)
-    engine.dispose()
-
-
 def _memory(_: pytest.FixtureRequest, __: ExitStack) -> DatabaseAdapter:
     return MemoryAdapter({}, SCHEMA)
 
 
 def _sqlite(request: pytest.FixtureRequest, _: ExitStack) -> DatabaseAdapter:
     folder: Path = request.getfixturevalue("tmp_path")
-    _with_ours(f"sqlite:///{folder / 'keys.db'}")
+    url = f"sqlite:///{folder / 'keys.db'}"
+    create_tables(url)
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
+    internal_tables.metadata.create_all(engine)
+    engine.dispose()
     return SQLiteAdapter({"path": str(folder / "keys.db")}, SCHEMA)
 
 
 def _postgres(request: pytest.FixtureRequest, _: ExitStack) -> DatabaseAdapter:
     database = request.getfixturevalue("postgres_server").create_database()
-    _with_ours(database.sqlalchemy_url)
+    create_tables(database.sqlalchemy_url)
+    database.create(internal_tables.metadata)
     return PostgresAdapter(asdict(database), SCHEMA)
 
 

@@ -20,7 +20,7 @@ from tests.integration.transactions.ledger import TIMEOUT
 from tests.integration.transactions.ledger import Ledger
 from tests.integration.transactions.ledger import SqlLedger
 from tests.integration.transactions.ledger import Wire
-from tests.integration.transactions.ledger import create_tables
+from tests.integration.transactions.ledger import create_in
 from tests.integration.transactions.ledger import outside_postgresql
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.postgres import PostgresDatabase
@@ -99,7 +99,7 @@ class SupabaseLedger(BufferedLedger):
 
 def prepare_project(database: PostgresDatabase) -> None:
     """Create the tables and the functions of commits in the database of a Supabase project."""
-    create_tables(database.sqlalchemy_url)
+    create_in(database)
     database.execute(functions.script())
 
 

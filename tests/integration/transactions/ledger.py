@@ -34,6 +34,7 @@ from database.core.tables.schema import Schema
 from database.internal_tables import idempotency_keys
 from tests.servers.postgres import PostgresDatabase
 
+_PATH = "-c search_path=public,isthmus_private"
 TIMEOUT = 20  # seconds; only a broken database needs them
 
 metadata = sa.MetaData()
@@ -180,7 +181,7 @@ def sqlite_ledger(path: Path) -> SqlLedger:
 
 def postgresql_ledger(database: PostgresDatabase) -> SqlLedger:
     """A new ledger in an empty PostgreSQL database."""
-    create_tables(database.url.replace("postgresql://", "postgresql+psycopg://"))
+    create_in(database)
 
     def adapter(**config: Any) -> DatabaseAdapter:
         return PostgresAdapter({**asdict(database), "timeout": TIMEOUT, **config}, SCHEMA)
@@ -191,7 +192,7 @@ def postgresql_ledger(database: PostgresDatabase) -> SqlLedger:
 
 def empty_postgresql(database: PostgresDatabase) -> None:
     """Delete everything but the account, whose balance is 0 again."""
-    with psycopg.connect(database.dsn) as connection:
+    with psycopg.connect(database.dsn, options=_PATH) as connection:
         connection.execute(f"truncate {', '.join(metadata.tables)}".encode())
         connection.execute("insert into accounts (id, balance) values (%s, 0)", [ACCOUNT])
 
@@ -200,16 +201,28 @@ def outside_postgresql(database: PostgresDatabase) -> Callable[[str], list[tuple
     """Runs a statement on a separate connection, without waiting for locks."""
 
     def outside(statement: str) -> list[tuple[Any, ...]]:
-        with psycopg.connect(database.dsn, options="-c lock_timeout=1ms") as connection:
+        with psycopg.connect(database.dsn, options=f"{_PATH} -c lock_timeout=1ms") as connection:
             return connection.execute(statement.encode()).fetchall()
 
     return outside
 
 
 def create_tables(url: str) -> None:
-    """Create the tables and the account in the database at SQLAlchemy's ``url``."""
+    """Create the tables and the account in the SQLite file at SQLAlchemy's ``url``."""
     engine = sa.create_engine(url, poolclass=sa.NullPool)
     metadata.create_all(engine)
+    engine.dispose()
+    _open_account(url)
+
+
+def create_in(database: PostgresDatabase) -> None:
+    """Create the tables and the account in an empty PostgreSQL database."""
+    database.create(metadata)
+    _open_account(database.sqlalchemy_url)
+
+
+def _open_account(url: str) -> None:
+    engine = sa.create_engine(url, poolclass=sa.NullPool)
     with engine.begin() as connection:
         connection.execute(accounts.insert().values(id=ACCOUNT, balance=0))
     engine.dispose()

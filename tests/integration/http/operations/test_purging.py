@@ -86,7 +86,8 @@ def make_old_rows(site: Site) -> None:
     make_rows(site, KEYS, [{"fingerprint": "f", "status": 201, "headers": {}, "body": "secret"} for _ in range(ROWS)])
     with connected(site.manager.adapter, writes=True) as connection:
         old = "'2020-01-01T00:00:00.000000Z'"
-        connection.exec_driver_sql(f"update {KEYS} set created_at = {old}")
+        place = "isthmus_private." if connection.dialect.name == "postgresql" else ""
+        connection.exec_driver_sql(f"update {place}{KEYS} set created_at = {old}")
 
 
 def keep_asking(site: Site) -> bool:

@@ -14,6 +14,7 @@ from tests.integration.http.support import Site
 from tests.servers.postgres import PostgresDatabase
 
 Run = Callable[[str], object]
+_PATH = "-c search_path=public,isthmus_private"
 
 
 @pytest.fixture
@@ -21,7 +22,7 @@ def run(request: pytest.FixtureRequest, site: Site, tmp_path: Path) -> Iterator[
     """Runs SQL as another program does."""
     if "supabase" in request.node.callspec.id:
         database: PostgresDatabase = request.getfixturevalue("postgres_database")
-        with psycopg.connect(database.dsn, autocommit=True) as connection:
+        with psycopg.connect(database.dsn, autocommit=True, options=_PATH) as connection:
             yield lambda text: connection.execute(text.encode())
     else:
         file = apsw.Connection(str(tmp_path / "isthmus.db"))
