@@ -209,6 +209,8 @@ def cache(_: Path) -> Callable[[], object]:
 
 
 def instance(_: Path) -> Callable[[], object]:
+    # The application of an earlier test may have offered its manager to all classes.
+    HaltingManager.set_instance(None)
     return HaltingManager.get_instance
 
 
