@@ -17,7 +17,6 @@ from database.backends.memory.tables import Tables
 from database.backends.memory.tables import shown
 from database.core.operations import Delete
 from database.core.operations import Operation
-from database.core.operations import Record
 from database.core.operations import Update
 from database.core.query.steps import Steps
 from database.core.result import Result
@@ -53,6 +52,7 @@ class Replica(Tables):
 
     :param steps: the transaction's changes, in order; changes made here are appended.
     :param party: number of the party that owns this replica; recorded in its steps.
+    :ivar reserved: the numbers for the records without a key of the next operation.
     """
 
     def __init__(self, schema: Schema, steps: list[Step], party: int) -> None:
@@ -63,6 +63,8 @@ class Replica(Tables):
         self._touched: set[Place] = set()
         self._taken = 0
         self._spoiled = False
+        self._made: set[Place] = set()
+        self.reserved: Sequence[int] = ()
 
     def execute(self, operation: Operation, deadline: float = math.inf) -> Result:
         result = super().execute(operation, deadline)
@@ -127,7 +129,8 @@ class Replica(Tables):
         super()._store(schema, row, index)
         # A copy, because the caller receives the row too and may mutate it before the commit.
         own = shown(schema, self._rows[schema.name][key], tuple(row))
-        self._add(Step(kind, schema.name, key, own, self._party))
+        made = kind == "insert" and (schema.name, key) in self._made
+        self._add(Step(kind, schema.name, key, own, self._party, made=made))
 
     def _erase(self, schema: TableSchema, key: Key) -> None:
         super()._erase(schema, key)
@@ -138,9 +141,11 @@ class Replica(Tables):
         self._touched.add((step.table, step.id))
         self._taken = len(self._steps)
 
-    def _numbered(self, _: TableSchema, rows: Sequence[Record]) -> Sequence[Record]:
+    def _next_numbers(self, schema: TableSchema, count: int) -> Iterable[int]:
         # Only the backend knows which numbers are free.
-        return rows
+        numbers, self.reserved = self.reserved, ()
+        self._made |= {(schema.name, number) for number in numbers}
+        return numbers
 
     def _exists(self, table: str, key: Key) -> bool:
         """Whether a foreign key may refer to the record; the backend checks records that were not loaded at commit."""

@@ -137,6 +137,15 @@ class TableSchema:
         column = self.columns[self.key[0]]
         return len(self.key) == 1 and column.kind is INTEGER and column.server_default
 
+    @property
+    def always_numbered(self) -> bool:
+        """Whether the database makes the key of every record, and takes none that is given: ``Identity(always=True)``.
+
+        Only a verbatim write gives it nevertheless.
+        """
+        identity = self.source.columns[self.key[0]].identity
+        return self.numbered and identity is not None and bool(identity.always)
+
 
 class Schema:
     """All tables that an adapter knows.
