@@ -238,7 +238,8 @@ class SqlOperations:
         name, statement = table.schema.key[0], self._dialect.pass_number
         given = [row[name] for row in operation.rows if name in row]
         if given and statement is not None:
-            connection.rows(statement, (max(given), self._dialect.compiler.identifier_preparer.quote(table.schema.name), name))
+            quoted = self._dialect.compiler.identifier_preparer.quote(table.schema.name)
+            connection.rows(statement, (max(given), quoted, name))
 
     def _upserted(self, connection: SqlConnection, table: SqlTable, operation: Upsert) -> Result:
         if connection.rewriting(operation.table).any:

@@ -97,7 +97,8 @@ class Reservation(Operation):
     """Take numbers for the keys of new records, before the commit that contains them. The ``value`` of its result lists
     them, in ascending order.
 
-    No other reservation gets the same ones. As with a sequence, those that are not used are lost, so it may be repeated.
+    No other reservation gets the same ones. Those that are not used are lost, as with a sequence, so it may be
+    repeated.
 
     :ivar count: how many, at least 1.
     """

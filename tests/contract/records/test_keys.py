@@ -22,7 +22,6 @@ from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import after
 from database.core.result import Row
-from tests.contract.backends import Backend
 from tests.contract.tables import SCHEMA
 
 

@@ -1,0 +1,91 @@
+"""Numbers that the server makes before the commit: each record is written once, under the number that was told."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from math import inf
+
+import pytest
+
+from database.adapter.base import DatabaseAdapter
+from database.core.errors import Outcome
+from database.core.errors import SchemaMismatch
+from database.core.errors import Unavailable
+from database.core.operations import Insert
+from tests.integration.buffered.remote import Remote
+from tests.integration.buffered.remote import only_convex
+from tests.integration.buffered.remote import only_supabase
+from tests.integration.buffered.servers import ConvexServer
+from tests.integration.buffered.servers import SupabaseServer
+from tests.integration.buffered.traffic import Cut
+from tests.integration.buffered.traffic import Lost
+
+
+def alone(adapter: DatabaseAdapter) -> list[int]:
+    return [row["id"] for row in adapter.run(Insert("receipts", [{"amount": 1}, {"amount": 2}])).rows]
+
+
+def transact(adapter: DatabaseAdapter) -> list[int]:
+    with adapter.transaction():
+        return [adapter.run(Insert("receipts", [{"amount": amount}])).rows[0]["id"] for amount in (1, 2)]
+
+
+ways = pytest.mark.parametrize("write", [alone, transact])
+
+
+def _stored(remote: Remote) -> list[int]:
+    return [row["id"] for row in remote.direct.table("receipts").select("id").execute()]
+
+
+@ways
+def test_a_commit_whose_answer_is_lost_is_sent_again_with_the_same_numbers(
+    remote: Remote, write: Callable[[DatabaseAdapter], list[int]]
+) -> None:
+    remote.traffic.plan(Lost(), remote.server.commit, times=2)
+    remote.traffic.plan(Lost(), "isthmus_commit_as", times=2)
+    numbers = write(remote.adapter)
+    assert remote.traffic.count(remote.server.reserve) == (1 if write is alone else 2)
+    assert _stored(remote) == numbers
+    assert numbers[0] < numbers[1]
+
+
+@ways
+@pytest.mark.parametrize("fault", [Lost, Cut])
+def test_a_lost_reservation_costs_numbers_and_nothing_else(
+    remote: Remote, write: Callable[[DatabaseAdapter], list[int]], fault: Callable[[], Lost | Cut]
+) -> None:
+    remote.traffic.plan(fault(), remote.server.reserve, times=2)
+    numbers = write(remote.adapter)
+    assert _stored(remote) == numbers
+
+
+def test_without_numbers_nothing_is_written(remote: Remote) -> None:
+    remote.traffic.plan(Lost(), remote.server.reserve, times=inf)
+    with pytest.raises(Unavailable) as caught:
+        remote.another(retry_count=1).run(Insert("receipts", [{"amount": 1}]))
+    assert caught.value.outcome is Outcome.NOT_APPLIED
+    assert remote.commits() == []
+    assert _stored(remote) == []
+
+
+@only_convex
+def test_a_reservation_that_conflicts_is_repeated(remote: Remote) -> None:
+    assert isinstance(remote.server, ConvexServer)
+    remote.server.deployment.faults.add("conflict", path=remote.server.reserve, count=2)
+    numbers = alone(remote.adapter)
+    assert _stored(remote) == numbers
+
+
+@only_supabase
+def test_a_project_without_the_function_is_told_what_to_run(remote: Remote) -> None:
+    server = remote.server
+    assert isinstance(server, SupabaseServer)
+    server.execute("alter function isthmus_numbers(text, integer) rename to gone; notify pgrst, 'reload schema'")
+    try:
+        server.project.reload()
+        with pytest.raises(SchemaMismatch, match=r"isthmus_numbers.*`flask db upgrade`.*`flask db supabase-sql`"):
+            alone(remote.adapter)
+    finally:
+        server.execute("alter function gone(text, integer) rename to isthmus_numbers")
+        server.project.reload()
+    assert len(alone(remote.adapter)) == 2
