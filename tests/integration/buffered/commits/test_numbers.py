@@ -8,10 +8,13 @@ from math import inf
 import pytest
 
 from database.adapter.base import DatabaseAdapter
+from database.core.context import as_application
+from database.core.errors import InvalidQuery
 from database.core.errors import Outcome
 from database.core.errors import SchemaMismatch
 from database.core.errors import Unavailable
 from database.core.operations import Insert
+from database.core.operations import Upsert
 from tests.integration.buffered.remote import Remote
 from tests.integration.buffered.remote import only_convex
 from tests.integration.buffered.remote import only_supabase
@@ -89,3 +92,21 @@ def test_a_project_without_the_function_is_told_what_to_run(remote: Remote) -> N
         server.execute("alter function gone(text, integer) rename to isthmus_numbers")
         server.project.reload()
     assert len(alone(remote.adapter)) == 2
+
+
+@only_convex
+def test_a_function_of_ones_own_makes_numbers_of_the_same_counter(remote: Remote) -> None:
+    number = alone(remote.adapter)[-1]
+    with as_application():
+        made = remote.adapter.call("ledger:receipt", {"amount": 5})
+    assert made["id"] == number + 1
+    assert alone(remote.adapter)[0] == number + 2
+    assert remote.direct.get("receipts", number + 1) == {"id": number + 1, "amount": 5}
+
+
+@only_convex
+def test_numbers_that_are_used_up_are_an_error(remote: Remote) -> None:
+    remote.direct.run(Upsert("receipts", [{"id": 2**63 - 2, "amount": 1}], verbatim=True))
+    with pytest.raises(InvalidQuery, match="the numbers of table receipts are used up"):
+        alone(remote.adapter)
+    assert remote.direct.run(Insert("receipts", [{"amount": 1}])).ids == [str(2**63 - 1)]
