@@ -157,11 +157,11 @@ class Encoder:
         self._keys = keys
         self._encode = encode
 
-    def commit(self, request: CommitRequest, actor: str | None, *, parties: bool = False) -> Wire:
+    def commit(self, request: CommitRequest, actor: str | None, *, stated: bool = False) -> Wire:
         """A commit with its key and fingerprint.
 
         :param actor: the subject on whose behalf the commit is made.
-        :param parties: whether each part carries its party's number, and a step whether its key was made.
+        :param stated: whether each part carries its party's number, and a step whether its key was made.
         """
         body: dict[str, list[Wire]] = {
             "reads": [
@@ -170,7 +170,7 @@ class Encoder:
             "ranges": [self._range(part) for part in request.ranges],
             "steps": [{"kind": step.kind, **self._named(step), "row": self._changed(step)} for step in request.steps],
         }
-        if parties:
+        if stated:
             parts: tuple[Sequence[Seen | Range | Step], ...] = request.seen, request.ranges, request.steps
             for wires, of_kind in zip(body.values(), parts, strict=True):
                 for wire, part in zip(wires, of_kind, strict=True):

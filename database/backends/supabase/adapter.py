@@ -136,20 +136,20 @@ class SupabaseBackend(BufferedBackend):
         return Result(value=list(map(int, numbers)))
 
     def _commit(self, operation: CommitRequest, context: Context) -> Result:
-        vouched = self._vouched(operation)
+        # The service states whose each part is; otherwise all is whoever's that sends it.
+        stated = len(operation.parties) > 1 or self._vouches(operation)
         actor = None if context.identity is None else context.identity.subject
-        request = self._encoder.commit(operation, actor, parties=vouched or len(operation.parties) > 1)
+        request = self._encoder.commit(operation, actor, stated=stated)
         function = _COMMIT
-        if "parties" in request:
+        if stated:
             # A separate function, because an older isthmus_commit would ignore the parties and write all with the
             # application's rights.
             request["parties"] = [self._keys.party(identity) for identity in operation.parties]
-            function = _COMMIT_AS
-        as_sender = context.acting_as(SERVICE) if vouched else context
-        self.client.call(function, {"request": body(request)}, as_sender, reads=operation.reads)
+            function, context = _COMMIT_AS, context.acting_as(SERVICE)
+        self.client.call(function, {"request": body(request)}, context, reads=operation.reads)
         return Result()
 
-    def _vouched(self, operation: CommitRequest) -> bool:
+    def _vouches(self, operation: CommitRequest) -> bool:
         """Whether the service has to vouch for a caller's keys: that the database has made them, which always does.
 
         A caller who sent them could have made them up.

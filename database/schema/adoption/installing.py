@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -11,12 +12,15 @@ from database.adapter.base import DatabaseAdapter
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
 from database.core.tables.access_rules import rules_of
+from database.core.tables.schema import Schema
 from database.schema.adoption.marks import is_adopted
 from database.schema.adoption.marks import own
 from database.schema.migrations import row_security
 from database.schema.migrations.capture import install as capture
 from database.schema.sqlalchemy_engine import bare
 from database.schema.sqlalchemy_engine import connected
+
+_LITERAL: Final = re.compile(r"'(?:[^']|'')*'|[+-]?\d+(?:\.\d+)?|true|false", re.I)
 
 
 def install_tables(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:
@@ -29,8 +33,27 @@ def install_tables(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[
         there = set(sa.inspect(connection).get_table_names())
         missing = [table for table in tables if table.name not in there]
         if missing:
-            bare(adapter).schema.metadata.create_all(connection, missing)
+            copies = _copies(bare(adapter).schema)
+            copies.create_all(connection, [copies.tables[table.name] for table in missing])
     return [table.name for table in missing]
+
+
+def _copies(schema: Schema) -> sa.MetaData:
+    """The tables for a database of another kind, whose SQL may not have the functions and casts of a default.
+
+    The data layer makes the values of those that it knows.
+    """
+    copies = sa.MetaData(naming_convention=schema.metadata.naming_convention)
+    for table in schema.metadata.sorted_tables:
+        for column in table.to_metadata(copies).columns:
+            text = str(getattr(column.server_default, "arg", ""))
+            if (
+                text
+                and not _LITERAL.fullmatch(text)
+                and not schema.table(table.name).columns[column.name].server_default
+            ):
+                column.server_default = None
+    return copies
 
 
 def install_changes(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:

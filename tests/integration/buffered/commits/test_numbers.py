@@ -8,9 +8,11 @@ from math import inf
 import pytest
 
 from database.adapter.base import DatabaseAdapter
+from database.core.context import acting_as
 from database.core.context import as_application
 from database.core.errors import InvalidQuery
 from database.core.errors import Outcome
+from database.core.errors import PermissionDenied
 from database.core.errors import SchemaMismatch
 from database.core.errors import Unavailable
 from database.core.operations import Insert
@@ -77,6 +79,31 @@ def test_a_reservation_that_conflicts_is_repeated(remote: Remote) -> None:
     remote.server.deployment.faults.add("conflict", path=remote.server.reserve, count=2)
     numbers = alone(remote.adapter)
     assert _stored(remote) == numbers
+
+
+@only_supabase
+@pytest.mark.parametrize("write", [alone, transact])
+def test_policies_decide_about_the_records_of_callers(
+    remote: Remote, write: Callable[[DatabaseAdapter], list[int]]
+) -> None:
+    """Although the service states that their keys were made, and the caller has no right on the sequence."""
+    server = remote.server
+    assert isinstance(server, SupabaseServer)
+    server.execute(
+        "alter table receipts enable row level security; create policy small on receipts to authenticated"
+        " using (amount < 3) with check (amount < 3 and auth.uid()::text = '0198c5d2-0000-7000-8000-00000000000a');"
+        "revoke all on all sequences in schema public from authenticated, service_role"
+    )
+    try:
+        with acting_as(remote.user("0198c5d2-0000-7000-8000-00000000000a")):
+            numbers = write(remote.adapter)
+            with pytest.raises(PermissionDenied):
+                remote.adapter.run(Insert("receipts", [{"amount": 3}]))
+        with acting_as(remote.user("0198c5d2-0000-7000-8000-00000000000b")), pytest.raises(PermissionDenied):
+            write(remote.adapter)
+        assert _stored(remote) == numbers
+    finally:
+        server.execute("alter table receipts disable row level security; drop policy small on receipts")
 
 
 @only_supabase
