@@ -31,7 +31,7 @@ create table shelves (
     amount integer not null default 0 check (amount >= 0),
     primary key (room, place)
 );
-create table readings (at bigint primary key, celsius real, volts double precision, raw jsonb);
+create table readings (at bigint primary key, celsius double precision, volts double precision, raw jsonb);
 create table prices (
     part_no integer primary key references parts,
     amounts numeric(10, 2)[] not null,

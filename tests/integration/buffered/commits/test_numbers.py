@@ -128,7 +128,7 @@ def test_a_function_of_ones_own_makes_numbers_of_the_same_counter(remote: Remote
         made = remote.adapter.call("ledger:receipt", {"amount": 5})
     assert made["id"] == number + 1
     assert alone(remote.adapter)[0] == number + 2
-    assert remote.direct.get("receipts", number + 1) == {"id": number + 1, "amount": 5}
+    assert remote.direct.get("receipts", str(number + 1)) == {"id": number + 1, "amount": 5}
 
 
 @only_convex

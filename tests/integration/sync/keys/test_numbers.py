@@ -26,14 +26,14 @@ from database.core.result import Row
 from database.core.tables.schema import Schema
 from database.sync import SyncManager
 from database.sync import create_sync_manager
-from tests.integration.sync import keyed
-from tests.integration.sync.keyed import SCHEMA
+from tests.integration.sync.keys import databases
+from tests.integration.sync.keys.databases import SCHEMA
 
 PAIRS = {
-    "memory-sqlite": (keyed.memory, keyed.sqlite),
-    "postgres-sqlite": (keyed.postgres, keyed.sqlite),
-    "postgres-convex": (keyed.postgres, keyed.convex),
-    "supabase-sqlite": (keyed.supabase, keyed.sqlite),
+    "memory-sqlite": (databases.memory, databases.sqlite),
+    "postgres-sqlite": (databases.postgres, databases.sqlite),
+    "postgres-convex": (databases.postgres, databases.convex),
+    "supabase-sqlite": (databases.supabase, databases.sqlite),
 }
 TABLES = ("orders", "invoices")
 

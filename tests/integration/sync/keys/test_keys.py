@@ -21,8 +21,8 @@ from database.core.result import Row
 from database.core.tables.keys import key_of
 from database.core.tables.schema import Schema
 from database.sync import SyncManager
-from tests.integration.sync import keyed
-from tests.integration.sync.keyed import SCHEMA
+from tests.integration.sync.keys import databases
+from tests.integration.sync.keys.databases import SCHEMA
 
 ROWS: dict[str, list[Row]] = {
     "elements": [{"symbol": "Fe"}, {"symbol": "He,~/"}, {"symbol": "O"}],
@@ -34,9 +34,9 @@ TABLES = tuple(ROWS)
 
 
 PAIRS = {
-    "memory-sqlite": (keyed.memory, keyed.sqlite),
-    "sqlite-convex": (keyed.sqlite, keyed.convex),
-    "postgres-sqlite": (keyed.postgres, keyed.sqlite),
+    "memory-sqlite": (databases.memory, databases.sqlite),
+    "sqlite-convex": (databases.sqlite, databases.convex),
+    "postgres-sqlite": (databases.postgres, databases.sqlite),
 }
 
 
