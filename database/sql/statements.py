@@ -158,8 +158,9 @@ class Statements:
         def build() -> Any:
             params = _Params()
             statement = self._insert(columns, params)
-            # They are equal in the columns by which the row was found, and some of these cannot be set.
-            values = self._next_version() | {name: statement.excluded[name] for name in changed if name not in by}
+            # A key by which the row was found is equal, and one that the database always makes cannot be set.
+            found = set(by).intersection(self._schema.key)
+            values = self._next_version() | {name: statement.excluded[name] for name in changed if name not in found}
             values |= {name: params.next(self._source.c[name].type) for name in touched}
             if not values:
                 values = {by[0]: statement.excluded[by[0]]}

@@ -107,6 +107,15 @@ def test_policies_decide_about_the_records_of_callers(
 
 
 @only_supabase
+def test_numbers_need_the_secret_key(remote: Remote) -> None:
+    adapter = remote.another(key=remote.server.credentials["anon_key"], anon_key=None)
+    user = remote.user("0198c5d2-0000-7000-8000-00000000000a")
+    with acting_as(user), pytest.raises(PermissionDenied, match="set SUPABASE_KEY to it"):
+        alone(adapter)
+    assert _stored(remote) == []
+
+
+@only_supabase
 def test_a_project_without_the_function_is_told_what_to_run(remote: Remote) -> None:
     server = remote.server
     assert isinstance(server, SupabaseServer)
