@@ -168,7 +168,7 @@ class Encoder:
                 {**self._named(seen), "expected": None if seen.row is None else dict(seen.row)} for seen in request.seen
             ],
             "ranges": [self._range(part) for part in request.ranges],
-            "steps": [{"kind": step.kind, **self._named(step), "row": self._changed(step)} for step in request.steps],
+            "steps": [self._step(step) for step in request.steps],
         }
         if stated:
             parts: tuple[Sequence[Seen | Range | Step], ...] = request.seen, request.ranges, request.steps
@@ -216,6 +216,13 @@ class Encoder:
             parts = zip(table.key, parts_of(table, part.id), strict=True)
             named["key"] = {name: self._value(table.columns[name], value) for name, value in parts}
         return named
+
+    def _step(self, step: Step) -> Wire:
+        """A step; with a key, also whether that was given although the backend would have made it."""
+        wire = {"kind": step.kind, **self._named(step), "row": self._changed(step)}
+        if self._keys and step.kind == "insert" and not step.made and self._schema.table(step.table).numbered:
+            wire["given"] = True
+        return wire
 
     def _range(self, part: Range) -> Wire:
         return {**self.select(part.query), "expected": [dict(row) for row in part.rows]}

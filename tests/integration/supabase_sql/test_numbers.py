@@ -54,7 +54,8 @@ def take(project: Project, table: str, count: int = 1, identity: Identity = SERV
 
 
 def insert(table: str, key: Wire, **values: Any) -> Wire:
-    return {"kind": "insert", "table": table, "id": str(*key.values()), "key": key, "row": {**key, **values}}
+    wire = {"kind": "insert", "table": table, "id": str(*key.values()), "key": key, "row": {**key, **values}}
+    return {**wire, "given": True}
 
 
 def receipt(number: int, owner: Identity, **more: Any) -> Wire:

@@ -28,7 +28,7 @@ begin
 end
 $$;
 
--- Number later records behind those of a run, if a sequence numbers them.
+-- Number later records behind those of a run. Without a sequence, nothing has to be done.
 create or replace function isthmus.pass_numbers(table_name text, records jsonb) returns void
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$

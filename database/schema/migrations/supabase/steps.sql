@@ -62,10 +62,13 @@ $$;
 
 -- The steps in runs of the same party, kind, table and columns, in which no record stands twice. `columns` are those of the
 -- new rows or, of a deletion, of the expected ones; `records` is a list of {id, key, row, expected}, of which
--- `expected` is there if the step is the record's first. `made` says that the database has made the keys; only the
--- service, which sends a commit with parties, is believed that.
+-- `expected` is there if the step is the record's first. Of new records in numbered tables, `made` says that the database
+-- has made the keys, and `given` that it has not; only the service, which sends a commit with parties, is believed the
+-- former.
 create function isthmus.runs(body jsonb, singly boolean)
-returns table (step bigint, party integer, kind text, table_name text, columns text[], made boolean, records jsonb)
+returns table (
+    step bigint, party integer, kind text, table_name text, columns text[], made boolean, given boolean, records jsonb
+)
 language sql stable
 as $$
     with given as (
@@ -76,6 +79,7 @@ as $$
             item ->> 'table' as table_name,
             item ->> 'id' as id,
             body ? 'parties' and item ? 'made' as made,
+            item ? 'given' as given,
             isthmus.named(item) as key,
             nullif(item -> 'row', 'null') || isthmus.named(item) as content,
             row_number() over (partition by item ->> 'table', item ->> 'id' order by position) as visit
@@ -94,14 +98,15 @@ as $$
         from given
         left join expected on visit = 1 and (expected.table_name, expected.id) = (given.table_name, given.id)
     ), labelled as (
-        select *, format('%s %L %L %s %L %s', party, kind, table_name, visit, columns, made) as label from complete
+        select *, format('%s %L %L %s %L %s %s', party, kind, table_name, visit, columns, made, given) as label
+        from complete
     ), marked as (
         select *, singly or label is distinct from lag(label) over (order by step) as begins from labelled
     ), numbered as (
         select *, count(*) filter (where begins) over (order by step) as run from marked
     )
     select min(step), min(party), min(kind), min(table_name), min(columns), bool_and(made),
-        jsonb_agg(record order by step)
+        bool_and(numbered.given), jsonb_agg(record order by step)
     from numbered
     group by run
     order by run
@@ -124,7 +129,7 @@ begin
     execute isthmus.statement(kind, table_name, columns, by_service or (run ->> 'made')::boolean) using records;
     get diagnostics written = row_count;
     -- Of a caller's keys, the greatest possible one would leave no numbers.
-    if kind = 'insert' and by_service then
+    if by_service and (run ->> 'given')::boolean then
         perform isthmus.pass_numbers(table_name, records);
     end if;
     if kind <> 'insert' and written < jsonb_array_length(records) then
