@@ -270,6 +270,7 @@ invoices = sa.Table(
     sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(always=True), primary_key=True),
     sa.Column("owner_id", text(255), nullable=False),
     sa.Column("order_no", sa.BigInteger, sa.ForeignKey("orders.order_no"), index=True),
+    sa.Column("code", text(64), unique=True),
     info={"access": OWN_ROWS, "owner": "owner_id"},
 )
 

@@ -114,6 +114,19 @@ def test_a_key_that_the_database_always_makes_cannot_be_given(adapter: DatabaseA
     assert adapter.run(Update("invoices", {"owner_id": "z"}, made[0]["id"])).count == 1
 
 
+def test_a_record_that_is_found_by_another_column_keeps_its_number(adapter: DatabaseAdapter) -> None:
+    (kept,) = adapter.run(Insert("invoices", [{"owner_id": "x", "code": "a"}])).rows
+    rows = [{"owner_id": "y", "code": "a"}, {"owner_id": "y", "code": "b"}]
+    made = adapter.run(Upsert("invoices", rows, on_conflict=("code",))).rows
+    assert made[0] == {**kept, "owner_id": "y"}
+    assert made[1]["id"] > kept["id"]
+    with adapter.transaction():
+        again = adapter.run(Upsert("invoices", rows, on_conflict=("code",), ignore_duplicates=True))
+        assert (again.count, again.rows) == (0, [])
+        assert adapter.run(Upsert("invoices", rows[1:], on_conflict=("code",))).rows == made[1:]
+    assert adapter.run(Select("invoices")).rows == made
+
+
 def test_callers_insert_what_their_rules_permit(calm: DatabaseAdapter) -> None:
     with acting_as(ADA):
         alone = calm.run(Insert("invoices", [{}])).rows[0]
