@@ -33,6 +33,7 @@ from database.changes.subscription import Subscription
 from database.core.capabilities import Capabilities
 from database.core.context import SERVICE
 from database.core.context import Context
+from database.core.errors import Unavailable
 from database.core.errors import Unsupported
 from database.core.operations import Call
 from database.core.operations import Get
@@ -133,6 +134,8 @@ class SupabaseBackend(BufferedBackend):
         # As the service: whether the caller may insert the records, the commit decides.
         arguments = {"table_name": operation.table, "how_many": operation.count}
         numbers = self.client.call(_NUMBERS, arguments, context.acting_as(SERVICE), reads=operation.reads)
+        if not isinstance(numbers, list) or len(numbers) != operation.count:
+            raise Unavailable(f"the function {_NUMBERS} returned something else than {operation.count} numbers")
         return Result(value=list(map(int, numbers)))
 
     def _commit(self, operation: CommitRequest, context: Context) -> Result:

@@ -10,7 +10,7 @@ from database.adapter.base import DatabaseAdapter
 from database.schema.sqlalchemy_engine import connected
 
 RPC: Final = frozenset(
-    f"isthmus_{name}" for name in ("commit", "commit_as", "groups", "purge", "changes", "changes_purge")
+    f"isthmus_{name}" for name in ("commit", "commit_as", "groups", "numbers", "purge", "changes", "changes_purge")
 )
 """The functions that PostgREST must find, on a server with Supabase's roles."""
 

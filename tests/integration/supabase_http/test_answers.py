@@ -21,6 +21,7 @@ from database.core.errors import Throttled
 from database.core.errors import Unavailable
 from database.core.operations import Call
 from database.core.operations import Get
+from database.core.operations import Insert
 from database.core.operations import QueryCall
 from database.core.operations import Select
 from tests.integration.supabase_http.conftest import SECRET
@@ -170,3 +171,12 @@ def test_nothing_of_an_answer_is_sent_with_the_next_request(adapter: SupabaseAda
     adapter.run(READ)
     assert [asked.headers["cookie"] for asked in scripted.asked] == [None, None]
     assert "HTTP2" not in str(scripted.asked[0].headers.items()).upper()
+
+
+@pytest.mark.parametrize("answer", [b"null", b'"1"', b"[]", b'["1", "2"]', b"{}"])
+def test_other_numbers_than_were_asked_for_are_no_keys(
+    adapter: SupabaseAdapter, scripted: ScriptedServer, answer: bytes
+) -> None:
+    scripted.answer = answering(200, answer)
+    with pytest.raises(Unavailable, match="something else than 1 numbers"):
+        adapter.run(Insert("orders", [{"name": "x"}]))
