@@ -16,7 +16,7 @@ ReadFeed = Callable[[str | None], Changes]
 """Reads the page after a cursor; None for the current end."""
 
 Notify = Callable[[Set[str] | None], None]
-"""Called with the tables that have changed; None if any table may have changed."""
+"""Called after every page with the tables that have changed; None if any table may have changed."""
 
 
 class Poller:

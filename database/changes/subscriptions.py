@@ -1,4 +1,4 @@
-"""The subscriptions on one adapter, and the poller that they share."""
+"""The subscriptions on one adapter, and the poller and the threads that they share."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Set
 from contextlib import suppress
 from threading import Lock
 
+from database.changes.crew import Crew
 from database.changes.outage import Outage
 from database.changes.poller import Poller
 from database.changes.poller import ReadFeed
@@ -27,6 +28,7 @@ class Subscriptions:
         self._backend = backend
         self._read = read
         self._outage = Outage(backend)
+        self._crew = Crew(f"isthmus-subscription-{backend}")
         self._members: set[Subscription] = set()
         self._poller: Poller | None = None
         self._lock = Lock()
@@ -43,7 +45,7 @@ class Subscriptions:
         # If the backend does not respond, the subscription retries, as during a later outage.
         with suppress(BackendError):
             query.result()
-        subscription = Subscription(self._backend, query, callback, on_error, self._outage, self._remove)
+        subscription = Subscription(self._backend, query, callback, on_error, self._outage, self._crew, self._remove)
         with self._lock:
             self._members.add(subscription)
             subscription.start()
@@ -71,6 +73,6 @@ class Subscriptions:
 
     def _wake(self, tables: Set[str] | None) -> None:
         with self._lock:
-            concerned = [one for one in self._members if tables is None or tables & one.tables]
+            concerned = [one for one in self._members if one.waiting or tables is None or tables & one.tables]
         for subscription in concerned:
             subscription.wake()
