@@ -18,6 +18,7 @@ from database.adapter.joins import Join
 from database.adapter.joins import embedded
 from database.adapter.relations import related
 from database.adapter.transactions import BoundAdapter
+from database.changes.interest import Interest
 from database.changes.subscription import Callback
 from database.changes.subscription import ErrorCallback
 from database.changes.subscription import LiveQuery
@@ -260,7 +261,9 @@ class TableQuery(FilteredQuery):
             return adapter.run_alone(selection)
 
         tables = frozenset({selection.table, *[join.table for join in joins]})
-        return adapter.subscribe(LiveQuery(tables, result), callback, on_error)
+        plain = len(tables) == 1 and not (selection.group or texts)
+        interest = Interest(adapter.schema.table(selection.table), selection) if plain else None
+        return adapter.subscribe(LiveQuery(tables, result, interest), callback, on_error)
 
     def operation(self) -> Operation:
         """The finished operation, for a batch or for :meth:`~database.adapter.base.DatabaseAdapter.run`.

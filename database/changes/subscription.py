@@ -15,6 +15,7 @@ from typing import Self
 import orjson
 
 from database.changes.crew import Crew
+from database.changes.interest import Interest
 from database.changes.outage import Outage
 from database.core.context import NO_CONTEXT
 from database.core.context import current_context
@@ -40,10 +41,12 @@ class LiveQuery:
 
     :ivar tables: the result can change only if one of these tables changes.
     :ivar result: runs the query with the identity of the current context.
+    :ivar interest: the records that the result depends on; None for all of the tables.
     """
 
     tables: Set[str]
     result: Callable[[], Result]
+    interest: Interest | None = None
 
 
 class Subscription:
@@ -69,6 +72,7 @@ class Subscription:
         leave: Callable[[Subscription], None],
     ) -> None:
         self.tables = query.tables
+        self.interest = query.interest
         self._backend = backend
         self._query = query.result
         self._callback = callback
@@ -129,6 +133,8 @@ class Subscription:
             self._report(error)
 
     def _refresh(self) -> None:
+        if self.interest is not None:
+            self.interest.forget()
         try:
             result = self._query()
         except BackendError as error:
@@ -140,6 +146,8 @@ class Subscription:
             self._report(error)
         else:
             self._note_response()
+            if self.interest is not None and not result.unreadable:
+                self.interest.note(result.rows)
             self._report_unreadable(result.unreadable)
             self._deliver(result.rows)
 

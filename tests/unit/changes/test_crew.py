@@ -128,7 +128,12 @@ def test_to_leave_waits_for_the_work(crew: Crew) -> None:
 
 def test_a_member_may_leave_while_it_is_served(crew: Crew) -> None:
     left = Event()
-    job = Job(lambda: (crew.leave(job), left.set()))
+
+    def leave() -> None:
+        crew.leave(job)
+        left.set()
+
+    job = Job(leave)
     crew.join(job)
     assert left.wait(PATIENCE)
     again = Job()
