@@ -239,8 +239,9 @@ class TableQuery(FilteredQuery):
     def subscribe(self, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
         """Have ``callback(rows)`` called with the present result, and again after a commit that changed it.
 
-        It is called in a thread of the subscription's own, as the present identity, within a second of the
-        commit; commits that come faster than it returns are delivered as one. Rows of joined tables are part of
+        It is called in one of the threads that all subscriptions on the adapter share, as the present identity, within
+        a second of the commit; commits that come faster than it returns are delivered as one. Up to sixteen callbacks
+        run at a time. Rows of joined tables are part of
         the result. Of a connection manager, it follows the adapter that is active now, and no other one later.
 
         A backend that does not answer is waited for. What ``callback`` raises is logged, and so is a later refusal
