@@ -24,6 +24,7 @@ from database import Order
 from database import TableSchema
 from database.core.kinds.json_forms import json_form
 from database.core.kinds.values import INTEGER
+from database.core.kinds.values import INTEGER_MAX
 from database.core.query.filters import Nulls
 from database.core.query.filters import after
 from database.core.query.filters import complete_order
@@ -88,13 +89,14 @@ class Listing:
         return urlsafe_b64encode(orjson.dumps(document, json_form)).rstrip(b"=").decode()
 
 
-def read_listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listing:
+def read_listing(schema: TableSchema, parameters: MultiDict[str, str], *, whole: bool = False) -> Listing:
     """Parse the query string of a list.
 
+    :param whole: whether all records are wanted unless there is a limit, which may be any.
     :raises InvalidQuery: for an unknown, repeated or malformed parameter; names it.
     """
     try:
-        return _listing(schema, parameters)
+        return _listing(schema, parameters, whole)
     except InvalidQuery as error:
         hidden = sorted(_RESERVED & parameters.keys() & schema.columns.keys())
         if not hidden:
@@ -103,11 +105,12 @@ def read_listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listin
         raise InvalidQuery(f'{error}; to name the column {name!r} in a condition, write "{name}"=eq.value') from None
 
 
-def _listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listing:
+def _listing(schema: TableSchema, parameters: MultiDict[str, str], whole: bool) -> Listing:
     singles = _singles(parameters)
     order = _order(singles.get("order"))
     keys = complete_order(order, schema.key)
     cursor, offset = singles.get("cursor"), singles.get("offset")
+    default, most = (INTEGER_MAX, INTEGER_MAX) if whole else (DEFAULT_LIMIT, MAX_LIMIT)
     if cursor is not None and offset is not None:
         raise InvalidQuery("cursor and offset cannot be combined; use one of them")
     return Listing(
@@ -116,7 +119,7 @@ def _listing(schema: TableSchema, parameters: MultiDict[str, str]) -> Listing:
         filters.checked_filters(_filters(schema, parameters)),
         order,
         keys,
-        _number("limit", singles.get("limit", str(DEFAULT_LIMIT)), MAX_LIMIT),
+        _number("limit", singles.get("limit", str(default)), most),
         None if offset is None else _number("offset", offset),
         None if cursor is None else _last(schema, keys, cursor),
         _count(singles.get("count")),

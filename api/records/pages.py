@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from dataclasses import field
 from typing import Any
@@ -11,11 +12,11 @@ import orjson
 
 from api.records.listing import Listing
 from database import Batch
+from database import Operation
 from database import Result
 from database import Row
 from database import Select
 from database import Unreadable
-from database import current_database
 
 PORTION: Final = 25
 """Rows of a portion while the size of the rows is unknown, or large."""
@@ -25,6 +26,10 @@ LARGER_PORTION: Final = 300
 
 MOST_BYTES: Final = 8 << 20
 """Bytes of JSON after which a page ends, even below its limit of rows."""
+
+
+Run = Callable[[Operation], Result]
+"""Carries out an operation."""
 
 
 @dataclass(slots=True)
@@ -70,12 +75,12 @@ class Page:
             self.last = tuple([values[key.column] for key in listing.keys])
 
 
-def read_page(listing: Listing) -> Page:
+def read_page(listing: Listing, run: Run) -> Page:
     """Read a page: the requested number of rows, or fewer if they are large. Other requests may write between two
     portions, as between two pages.
     """
     portion = min(listing.limit, PORTION)
-    result, count = _read_first(listing, portion)
+    result, count = _read_first(listing, portion, run)
     page = Page(listing.last, count=count)
     size, advanced = 0, page.take(listing, result, portion)
     while page.more and (page.length < listing.limit or page.last == listing.last):
@@ -83,7 +88,7 @@ def read_page(listing: Listing) -> Page:
         if size >= MOST_BYTES:
             break
         portion = _next_portion(listing, page, size) if advanced else 2 * portion
-        advanced = page.take(listing, current_database().run(_portion(listing, page.last, portion)), portion)
+        advanced = page.take(listing, run(_portion(listing, page.last, portion)), portion)
     return page
 
 
@@ -99,15 +104,15 @@ def _in_order(result: Result) -> list[Row | Unreadable]:
     return entries
 
 
-def _read_first(listing: Listing, portion: int) -> tuple[Result, int | None]:
+def _read_first(listing: Listing, portion: int, run: Run) -> tuple[Result, int | None]:
     """Read the first portion, with the count if it was requested."""
     select = _portion(listing, listing.last, portion)
     if not listing.count or listing.last is None:
-        result = current_database().run(select)
+        result = run(select)
         return result, result.count
     # The count includes the rows before the cursor, so it needs a query of its own, in the same snapshot.
     everything = Select(listing.table, None, listing.where, limit=0, count=True)
-    result, counted = current_database().run(Batch((select, everything))).parts
+    result, counted = run(Batch((select, everything))).parts
     return result, counted.count
 
 

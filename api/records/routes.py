@@ -17,6 +17,7 @@ from api.http.bodies import read_changes
 from api.http.bodies import read_replacement
 from api.http.bodies import read_rows
 from api.http.idempotency import idempotent
+from api.records import exports
 from api.records import preconditions
 from api.records.listing import read_listing
 from api.records.listing import read_record_selection
@@ -53,11 +54,15 @@ blueprint = Blueprint("records", __name__, url_prefix="/api")
 def list_records(schema: TableSchema) -> ResponseReturnValue:
     """Return a page of records: ``{"data": […], "next_cursor": …}``, and ``count`` if the request asks for it.
 
-    ``unreadable`` lists the records that cannot be read, if there are any.
+    ``unreadable`` lists the records that cannot be read, if there are any. A request that prefers
+    ``application/x-ndjson`` gets all records, each in a line.
     """
-    listing = read_listing(schema, request.args)
+    whole = exports.is_wanted()
+    listing = read_listing(schema, request.args, whole=whole)
     output = output_of(schema, listing.selection)
-    page = read_page(replace(listing, linking=output.needed) if output.joins else listing)
+    if whole:
+        return exports.export(listing, output)
+    page = read_page(replace(listing, linking=output.needed) if output.joins else listing, current_database().run)
     rows, unreadable = output.complete(page.rows, page.unreadable)
     answer: dict[str, Any] = {
         "data": rows,

@@ -10,6 +10,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
+from collections.abc import Set
 from functools import partial
 from threading import RLock
 from typing import Any
@@ -48,8 +50,12 @@ from database.core.lifecycle import in_background
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Operation
 from database.core.operations import Ping
+from database.core.operations import Select
 from database.core.query.sql_text import SqlDialectName
+from database.core.query.targets import key_filters
 from database.core.result import Result
+from database.core.result import Row
+from database.core.tables.keys import checked_key
 from database.core.tables.schema import Schema
 from database.declared import declared_schema
 from database.resilience.pipeline import Pipeline
@@ -113,7 +119,7 @@ class DatabaseAdapter(Database):
         self.pipeline = Pipeline(self.name, self._execute, self.settings, sleep=self._sleep)
         self._stages = Stages(self.pipeline, self._execute, self._open_session, self._open_reading_session)
         self._build_calls()
-        self._subscriptions = Subscriptions(self.name, self._read_feed)
+        self._subscriptions = Subscriptions(self.name, self._read_feed, self._read_changed)
 
     def _build_calls(self) -> None:
         """Build the way of the calls, on their own and inside transactions."""
@@ -231,6 +237,18 @@ class DatabaseAdapter(Database):
         """Read the feed for the subscriptions; each of them then repeats its query with its subscriber's identity."""
         with as_application():
             return self.changes(cursor, limit)
+
+    def _read_changed(self, table: str, addresses: Set[str]) -> Sequence[Row] | None:
+        """Read changed records for all subscriptions, to find those that they concern."""
+        schema = self.schema.table(table)
+        rows: list[Row] = []
+        with as_application():
+            for where in key_filters(schema, [checked_key(schema, one) for one in addresses]):
+                found = self.run_alone(Select(table, where=where))
+                if found.unreadable:
+                    return None
+                rows += found.rows
+        return rows
 
     # Transactions
 

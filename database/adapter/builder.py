@@ -18,6 +18,7 @@ from database.adapter.joins import Join
 from database.adapter.joins import embedded
 from database.adapter.relations import related
 from database.adapter.transactions import BoundAdapter
+from database.changes.interest import Interest
 from database.changes.subscription import Callback
 from database.changes.subscription import ErrorCallback
 from database.changes.subscription import LiveQuery
@@ -238,8 +239,9 @@ class TableQuery(FilteredQuery):
     def subscribe(self, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
         """Have ``callback(rows)`` called with the present result, and again after a commit that changed it.
 
-        It is called in a thread of the subscription's own, as the present identity, within a second of the
-        commit; commits that come faster than it returns are delivered as one. Rows of joined tables are part of
+        It is called in one of the threads that all subscriptions on the adapter share, as the present identity, within
+        a second of the commit; commits that come faster than it returns are delivered as one. Up to sixteen callbacks
+        run at a time. Rows of joined tables are part of
         the result. Of a connection manager, it follows the adapter that is active now, and no other one later.
 
         A backend that does not answer is waited for. What ``callback`` raises is logged, and so is a later refusal
@@ -260,7 +262,9 @@ class TableQuery(FilteredQuery):
             return adapter.run_alone(selection)
 
         tables = frozenset({selection.table, *[join.table for join in joins]})
-        return adapter.subscribe(LiveQuery(tables, result), callback, on_error)
+        plain = len(tables) == 1 and not (selection.group or texts)
+        interest = Interest(adapter.schema.table(selection.table), selection) if plain else None
+        return adapter.subscribe(LiveQuery(tables, result, interest), callback, on_error)
 
     def operation(self) -> Operation:
         """The finished operation, for a batch or for :meth:`~database.adapter.base.DatabaseAdapter.run`.

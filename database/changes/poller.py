@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from collections.abc import Set
 
 from database.changes.feed import Changes
 from database.changes.outage import Outage
@@ -15,15 +14,15 @@ INTERVAL = 0.25
 ReadFeed = Callable[[str | None], Changes]
 """Reads the page after a cursor; None for the current end."""
 
-Notify = Callable[[Set[str] | None], None]
-"""Called with the tables that have changed; None if any table may have changed."""
+Notify = Callable[[Changes | None], None]
+"""Called with every page; None if records may have changed that are in no page."""
 
 
 class Poller:
-    """Reads a feed from :meth:`start` on and reports which tables have changed.
+    """Reads a feed from :meth:`start` on and reports what has changed.
 
-    After its first page, and after the first page following an outage or a gap, it reports all tables, because
-    earlier changes are not in the feed.
+    After its first page, and after the first page following an outage or a gap, it reports that anything may have
+    changed, because earlier changes are not in the feed.
 
     :param name: the backend's name, for the thread.
     :param outage: records when the backend does not respond; the poller keeps retrying.
@@ -54,5 +53,5 @@ class Poller:
         recovered = self._outage.end(self)
         everything = recovered or page.gap or self._cursor is None
         self._cursor = page.cursor
-        self._notify(None if everything else {change.table for change in page.changes})
+        self._notify(None if everything else page)
         return 0.0 if page.more else None

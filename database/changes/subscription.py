@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextvars
 import logging
+import os
 from collections.abc import Callable
 from collections.abc import Sequence
 from collections.abc import Set
 from dataclasses import dataclass
+from hashlib import blake2b
 from typing import Self
 
 import orjson
 
+from database.changes.crew import Crew
+from database.changes.interest import Interest
 from database.changes.outage import Outage
-from database.changes.poller import INTERVAL
 from database.core.context import NO_CONTEXT
 from database.core.context import current_context
 from database.core.errors import BackendError
 from database.core.errors import RequestError
 from database.core.kinds.json_forms import json_form
-from database.core.lifecycle import Worker
 from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.unreadable import Unreadable
@@ -38,21 +41,24 @@ class LiveQuery:
 
     :ivar tables: the result can change only if one of these tables changes.
     :ivar result: runs the query with the identity of the current context.
+    :ivar interest: the records that the result depends on; None for all of the tables.
     """
 
     tables: Set[str]
     result: Callable[[], Result]
+    interest: Interest | None = None
 
 
 class Subscription:
-    """Delivers the results of a query, one after another, in its own thread.
+    """Delivers the results of a query, one after another, in the threads of a crew.
 
-    A slow callback does not delay other subscriptions; it skips intermediate results and gets the newest one. As a
-    context manager, the subscription ends with the block.
+    A slow callback skips intermediate results and gets the newest one. As a context manager, the subscription ends
+    with the block.
 
-    :param backend: its name, for the thread and the log.
-    :param outage: records when the backend does not respond; the query is retried until it does.
-    :param leave: called when the subscription has ended, for any reason.
+    :param backend: its name, for the log.
+    :param outage: records when the backend does not respond.
+    :param leave: called when the subscription has ended.
+    :ivar waiting: whether the backend has not responded to the query, which has then to be tried again.
     """
 
     def __init__(
@@ -62,41 +68,50 @@ class Subscription:
         callback: Callback,
         on_error: ErrorCallback | None,
         outage: Outage,
+        crew: Crew,
         leave: Callable[[Subscription], None],
     ) -> None:
         self.tables = query.tables
+        self.interest = query.interest
         self._backend = backend
         self._query = query.result
         self._callback = callback
         self._on_error = on_error
         self._outage = outage
+        self._crew = crew
         self._leave = leave
         # Without the subscriber's deadline: that belongs to its request, which the subscription outlives.
         self._context = NO_CONTEXT._replace(identity=current_context.get().identity)
         self._unreadable: Set[tuple[str, str | None, str]] = set()
         self._delivered: bytes | None = None
-        self._waiting = False
-        self._worker = Worker(f"isthmus-subscription-{backend}", self._serve, None, ended=self._end)
+        self.waiting = False
+        self._process = os.getpid()
+        self._ended = False
 
     @property
     def active(self) -> bool:
         """Whether results are still delivered; always False in a forked child."""
-        return self._worker.running
+        return not self._ended and self._process == os.getpid()
 
     def unsubscribe(self) -> None:
         """End the subscription. Nothing is delivered after this has returned; it may be called repeatedly.
 
         It waits for a running callback or query, unless the callback itself calls it.
         """
-        self._worker.stop()
+        if self._process != os.getpid():
+            return
+        self._ended = True
+        self._crew.leave(self)
+        self._outage.leave(self)
+        self._leave(self)
 
     def start(self) -> None:
         """Start delivering; a subscription can be started once."""
-        self._worker.start()
+        self._crew.join(self)
 
     def wake(self) -> None:
         """Run the query again soon."""
-        self._worker.wake()
+        self._crew.call(self)
 
     def __enter__(self) -> Self:
         return self
@@ -104,25 +119,26 @@ class Subscription:
     def __exit__(self, *_: object) -> None:
         self.unsubscribe()
 
-    def _serve(self) -> float | None:
-        """Run the query and deliver its result. :returns: the pause before a retry; None to wait for changes."""
+    def serve(self) -> None:
+        """Run the query and deliver its result, if it has changed."""
+        # In an empty context, because the threads serve other subscribers, too.
+        contextvars.Context().run(self._serve)
+
+    def _serve(self) -> None:
         current_context.set(self._context)
         try:
             self._refresh()
         except Exception as error:
             logger.exception("the query of a subscription on %s failed; the subscription continues", self._backend)
             self._report(error)
-        return INTERVAL if self._waiting else None
-
-    def _end(self) -> None:
-        self._outage.leave(self)
-        self._leave(self)
 
     def _refresh(self) -> None:
+        if self.interest is not None:
+            self.interest.forget()
         try:
             result = self._query()
         except BackendError as error:
-            self._waiting = True
+            self.waiting = True
             self._outage.begin(self, error)
         except RequestError as error:
             self._note_response()
@@ -130,19 +146,21 @@ class Subscription:
             self._report(error)
         else:
             self._note_response()
+            if self.interest is not None and not result.unreadable:
+                self.interest.note(result.rows)
             self._report_unreadable(result.unreadable)
             self._deliver(result.rows)
 
     def _note_response(self) -> None:
-        self._waiting = False
+        self.waiting = False
         self._outage.end(self)
 
     def _deliver(self, rows: list[Row]) -> None:
         # Compared as text, because in Python 1, 1.0 and True are equal, and because a callback may modify its rows.
-        text = orjson.dumps(rows, json_form, orjson.OPT_SORT_KEYS)
-        if self._worker.stopping or text == self._delivered:
+        digest = blake2b(orjson.dumps(rows, json_form, orjson.OPT_SORT_KEYS), digest_size=16).digest()
+        if self._ended or digest == self._delivered:
             return
-        self._delivered = text
+        self._delivered = digest
         try:
             self._callback(rows)
         except Exception as error:

@@ -1,11 +1,14 @@
-"""The subscriptions on one adapter, and the poller that they share."""
+"""The subscriptions on one adapter, and the poller and the threads that they share."""
 
 from __future__ import annotations
 
-from collections.abc import Set
 from contextlib import suppress
 from threading import Lock
 
+from database.changes.crew import Crew
+from database.changes.feed import Changes
+from database.changes.interest import ChangedRecords
+from database.changes.interest import ReadRecords
 from database.changes.outage import Outage
 from database.changes.poller import Poller
 from database.changes.poller import ReadFeed
@@ -21,12 +24,15 @@ class Subscriptions:
 
     :param backend: the adapter's name.
     :param read: reads the adapter's feed.
+    :param read_records: reads changed records.
     """
 
-    def __init__(self, backend: str, read: ReadFeed) -> None:
+    def __init__(self, backend: str, read: ReadFeed, read_records: ReadRecords) -> None:
         self._backend = backend
         self._read = read
+        self._read_records = read_records
         self._outage = Outage(backend)
+        self._crew = Crew(f"isthmus-subscription-{backend}")
         self._members: set[Subscription] = set()
         self._poller: Poller | None = None
         self._lock = Lock()
@@ -43,7 +49,7 @@ class Subscriptions:
         # If the backend does not respond, the subscription retries, as during a later outage.
         with suppress(BackendError):
             query.result()
-        subscription = Subscription(self._backend, query, callback, on_error, self._outage, self._remove)
+        subscription = Subscription(self._backend, query, callback, on_error, self._outage, self._crew, self._remove)
         with self._lock:
             self._members.add(subscription)
             subscription.start()
@@ -69,8 +75,10 @@ class Subscriptions:
         if poller is not None:
             poller.stop()
 
-    def _wake(self, tables: Set[str] | None) -> None:
+    def _wake(self, page: Changes | None) -> None:
         with self._lock:
-            concerned = [one for one in self._members if tables is None or tables & one.tables]
-        for subscription in concerned:
-            subscription.wake()
+            members = list(self._members)
+        changed = ChangedRecords(page, self._read_records)
+        for one in members:
+            if one.waiting or (changed and changed.concern(one.tables, one.interest)):
+                one.wake()

@@ -12,12 +12,12 @@ from typing import Any
 from database.backends.buffered.request import Encoder
 from database.backends.convex.codec import decode_row
 from database.backends.convex.codec import plain
-from database.backends.memory.evaluate import sort
 from database.backends.memory.tables import group_rows
 from database.backends.memory.tables import page
 from database.core.context import Context
 from database.core.operations import Get
 from database.core.operations import Select
+from database.core.query.evaluation import sort
 from database.core.query.steps import Steps
 from database.core.query.validation import GROUP_COUNT
 from database.core.query.validation import checked_get

@@ -16,12 +16,12 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from database import translation
-from database.backends.memory.evaluate import Evaluator
-from database.backends.memory.evaluate import evaluator
 from database.core.errors import DataError
 from database.core.kinds.values import JSON
 from database.core.operations import Select
 from database.core.operations import Sql
+from database.core.query.evaluation import Evaluator
+from database.core.query.evaluation import evaluator
 from database.core.query.filters import Filter
 from database.core.query.filters import conditions
 from database.core.query.steps import Steps

@@ -22,9 +22,6 @@ from database.backends.memory.constraints import Reference
 from database.backends.memory.constraints import constraints_of
 from database.backends.memory.constraints import references
 from database.backends.memory.constraints import referrers
-from database.backends.memory.evaluate import Document
-from database.backends.memory.evaluate import selector
-from database.backends.memory.evaluate import sort
 from database.core.clock import utc_now
 from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
@@ -42,6 +39,9 @@ from database.core.operations import Select
 from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.operations import Upsert
+from database.core.query.evaluation import Document
+from database.core.query.evaluation import selector
+from database.core.query.evaluation import sort
 from database.core.query.filters import Filter
 from database.core.query.filters import conditions
 from database.core.query.steps import Steps

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 
 from database.adapter.base import DatabaseAdapter
+from database.changes.crew import MOST_THREADS
 from database.changes.subscription import Subscription
 from database.core.operations import Insert
 from database.core.result import Row
@@ -76,13 +77,17 @@ def test_a_callback_may_end_its_own_subscription(backend: Backend, inbox: Inbox)
 
 
 @with_a_feed
-def test_all_subscriptions_of_an_adapter_share_one_poller(backend: Backend, inbox: Inbox) -> None:
+def test_all_subscriptions_of_an_adapter_share_their_threads(backend: Backend, inbox: Inbox) -> None:
     name = backend.adapter.name
-    subscriptions = [things(backend.adapter).subscribe(inbox) for _ in range(3)]
-    assert threads() == [f"changes-{name}", *[f"subscription-{name}"] * 3]
+    subscriptions = [things(backend.adapter).subscribe(inbox) for _ in range(100)]
+    for _ in subscriptions:
+        inbox.next(PATIENCE)
+    assert set(threads()) == {f"changes-{name}", f"subscription-{name}"}
+    assert threads().count(f"changes-{name}") == 1
+    assert len(threads()) <= 1 + MOST_THREADS
     for subscription in subscriptions[1:]:
         subscription.unsubscribe()
-    assert threads() == [f"changes-{name}", f"subscription-{name}"]
+    assert set(threads()) == {f"changes-{name}", f"subscription-{name}"}
     subscriptions[0].unsubscribe()
     assert threads() == []
     with things(backend.adapter).subscribe(inbox):

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from database.backends.buffered.request import Encoder
 from database.backends.convex.codec import decode_row
 from database.backends.convex.codec import encode
-from database.backends.memory.evaluate import selector
-from database.backends.memory.evaluate import sort
 from database.core.operations import Select
+from database.core.query.evaluation import selector
+from database.core.query.evaluation import sort
 from database.core.query.filters import And
 from database.core.query.filters import Filter
 from database.core.query.filters import Not

@@ -16,7 +16,6 @@ from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
 
-from database.backends.memory.evaluate import evaluator
 from database.backends.sqlite import SQLiteAdapter
 from database.backends.sqlite.connection import PAGES_IN_MEMORY
 from database.core.context import NO_CONTEXT
@@ -30,6 +29,7 @@ from database.core.operations import Get
 from database.core.operations import Insert
 from database.core.operations import Select
 from database.core.operations import Update
+from database.core.query.evaluation import evaluator
 from database.core.query.filters import Where
 from database.core.query.steps import Steps
 from tests.contract.lateness import within

@@ -7,6 +7,7 @@ from queue import SimpleQueue
 
 import pytest
 
+from database.changes.feed import Changes
 from database.changes.outage import Outage
 from database.changes.poller import INTERVAL
 from database.changes.poller import Poller
@@ -17,7 +18,7 @@ from tests.unit.changes.support import PATIENCE
 from tests.unit.changes.support import Feed
 from tests.unit.changes.support import page
 
-Told = SimpleQueue[Set[str] | None]
+Told = SimpleQueue[Changes | None]
 Follow = Callable[[Feed], None]
 
 
@@ -41,7 +42,9 @@ def follow(told: Told) -> Iterator[Follow]:
 
 
 def _told(told: Told, times: int) -> list[Set[str] | None]:
-    return [told.get(timeout=PATIENCE) for _ in range(times)]
+    """The tables that have changed, page by page."""
+    pages = [told.get(timeout=PATIENCE) for _ in range(times)]
+    return [None if one is None else {change.table for change in one.changes} for one in pages]
 
 
 def test_it_begins_at_the_present_end_and_goes_on_from_page_to_page(follow: Follow, told: Told) -> None:

@@ -57,7 +57,7 @@ def switch() -> Switch:
 
 @pytest.fixture
 def subscriptions(switch: Switch) -> Iterator[Subscriptions]:
-    subscriptions = Subscriptions("main", switch)
+    subscriptions = Subscriptions("main", switch, lambda _, __: None)
     yield subscriptions
     subscriptions.end()
     assert _threads() == []
@@ -106,7 +106,7 @@ def test_a_change_before_the_first_look_at_the_feed_is_not_missed(query: Query, 
             query.rows = [{"id": "a"}]
         return page("next")
 
-    subscriptions = Subscriptions("main", feed)
+    subscriptions = Subscriptions("main", feed, lambda _, __: None)
     subscriptions.add(_things(query), deliver, None)
     assert results.get(timeout=PATIENCE) == []
     assert results.get(timeout=PATIENCE) == [{"id": "a"}]

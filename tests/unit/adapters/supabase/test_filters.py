@@ -11,10 +11,10 @@ from hypothesis import given
 from hypothesis import note
 from hypothesis import strategies as st
 
-from database.backends.memory.evaluate import evaluator
 from database.backends.supabase.filters import expression
 from database.backends.supabase.filters import fits_url
 from database.columns import text
+from database.core.query.evaluation import evaluator
 from database.core.query.filters import And
 from database.core.query.filters import Filter
 from database.core.query.filters import Not
