@@ -39,8 +39,8 @@ from database import current_database
 from database import transactional
 from database.core.clock import utc_now
 from database.core.tables.keys import Key
-from database.core.tables.keys import address_of
-from database.core.tables.keys import checked_key
+from database.core.tables.keys import key_in_url
+from database.core.tables.keys import url_address
 from database.core.tables.rows import replacement_values
 from database.resilience.repetition import ATTEMPTS
 
@@ -113,7 +113,7 @@ def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
 def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     """Create or replace the record. Columns that are not in the body get their defaults."""
     refuse_parameters(request.args)
-    key = checked_key(schema, record_id)
+    key = key_in_url(schema, record_id)
     body = read_replacement(schema, key)
     current = _read_current(schema, key, for_update=True)
     preconditions.require(schema, current)
@@ -171,7 +171,7 @@ def _empty(status: int, headers: dict[str, str] | None = None) -> Response:
 
 
 def _created(schema: TableSchema, row: Row) -> ResponseReturnValue:
-    location = url_for("records.read_record", table=schema.name, record_id=address_of(schema, row))
+    location = url_for("records.read_record", table=schema.name, record_id=url_address(schema, row))
     return jsonify(row), 201, {"Location": location, **preconditions.etag(schema, row)}
 
 
@@ -183,7 +183,7 @@ def _update(schema: TableSchema, operation: Update) -> ResponseReturnValue:
 def _key(schema: TableSchema, record_id: str) -> Key:
     """The key in a URL. :raises NotFound: if no record can have it."""
     try:
-        return checked_key(schema, record_id)
+        return key_in_url(schema, record_id)
     except InvalidQuery:
         raise _missing(schema) from None
 
