@@ -34,11 +34,13 @@ from database import Row
 from database import SerializationFailure
 from database import Update
 from database import Where
+from database import after_commit
 from database import as_application
 from database import before_answer
 from database import current_database
 from database.core.clock import utc_now
 from database.purging import delete_in_parts
+from database.unit_of_work import apart
 from database.unit_of_work import current_unit
 
 TABLE = "isthmus_idempotency_keys"
@@ -127,8 +129,18 @@ def _store_response(claim_id: str) -> Callable[[Response], None]:
         headers = {name: response.headers[name] for name in _STORED_HEADERS if name in response.headers}
         answer = {"status": response.status_code, "headers": headers, "body": response.get_data(as_text=True)}
         _run(Update(TABLE, answer, claim_id, returning=False))
+        after_commit(lambda: _store_again(claim_id, answer, response))
 
     return store
+
+
+def _store_again(claim_id: str, answer: Row, response: Response) -> None:
+    """Store what the commit has changed of a response, because the database has stored something else."""
+    body, headers = response.get_data(as_text=True), answer["headers"]
+    if body != answer["body"]:
+        changed = {"body": body, "headers": {name: response.headers[name] for name in headers}}
+        with apart():
+            current_database().run(Update(TABLE, changed, claim_id, returning=False))
 
 
 def _run(operation: Operation) -> Result:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint
 from flask import Response
 from flask import jsonify
+from flask import make_response
 from flask import request
 from flask import url_for
 from flask.typing import ResponseReturnValue
@@ -35,6 +37,7 @@ from database import Row
 from database import TableSchema
 from database import Unreadable
 from database import Update
+from database import after_commit
 from database import current_database
 from database import transactional
 from database.core.clock import utc_now
@@ -80,7 +83,7 @@ def create_records(schema: TableSchema) -> ResponseReturnValue:
     rows, bulk = read_rows(schema)
     created = current_database().run(Insert(schema.name, rows)).rows
     if bulk:
-        return {"data": created}, 201
+        return _as_stored(lambda: make_response({"data": created}, 201))
     return _created(schema, created[0])
 
 
@@ -172,12 +175,27 @@ def _empty(status: int, headers: dict[str, str] | None = None) -> Response:
 
 def _created(schema: TableSchema, row: Row) -> ResponseReturnValue:
     location = url_for("records.read_record", table=schema.name, record_id=url_address(schema, row))
-    return jsonify(row), 201, {"Location": location, **preconditions.etag(schema, row)}
+    headers = {"Location": location}
+    return _as_stored(lambda: make_response(row, 201, headers | preconditions.etag(schema, row)))
 
 
 def _update(schema: TableSchema, operation: Update) -> ResponseReturnValue:
     row = _existing(schema, current_database().run(operation).first)
-    return jsonify(row), preconditions.etag(schema, row)
+    return _as_stored(lambda: make_response(row, preconditions.etag(schema, row)))
+
+
+def _as_stored(make: Callable[[], Response]) -> Response:
+    """The response to a write. It is made again after the commit, where only the commit tells what is stored."""
+    response = make()
+
+    def make_again() -> None:
+        stored = make()
+        response.set_data(stored.get_data())
+        response.headers.update(stored.headers)
+
+    if not current_adapter().capabilities.immediate_constraints:
+        after_commit(make_again)
+    return response
 
 
 def _key(schema: TableSchema, record_id: str) -> Key:

@@ -220,7 +220,12 @@ class SqlOperations:
 
     def _upsert(self, connection: SqlConnection, operation: Upsert) -> Result:
         table = self._table(operation.table)
-        if connection.rewriting(operation.table).any:
+        rewriting = connection.rewriting(operation.table)
+        if operation.verbatim and rewriting.computed:
+            # A copy of a row has them. What they are here, the database says.
+            rows = [{name: row[name] for name in row if name not in rewriting.computed} for row in operation.rows]
+            operation = replace(operation, rows=rows)
+        if rewriting.any:
             return self._rewritten.upsert(connection, table, operation)
         by = conflict_columns(table.schema, operation)
         if table.schema.server_made and differ_in_defaults(table.schema, operation.rows):

@@ -46,6 +46,12 @@ Wire = dict[str, Any]
 Stored = Mapping[str, Any]
 """A row as received; a timestamp or number may be spelled differently from how it would be written."""
 
+PENDING = ForeignValue("pending")
+"""In a new row: the default of a column, which the backend makes at the commit."""
+
+RESET = ForeignValue("reset")
+"""In a changed row: the column gets that default."""
+
 LARGEST_LIMIT = 2**53
 """Larger limits are clamped: no table has so many rows, and a double is not exact beyond it."""
 
@@ -79,7 +85,7 @@ class Step:
     """A change of one record.
 
     :ivar id: its key.
-    :ivar row: the complete new row; None for a deletion.
+    :ivar row: the complete new row; None for a deletion. ``PENDING`` and ``RESET`` stand for values of the backend.
     :ivar party: index of the author in :attr:`CommitRequest.parties`.
     """
 
@@ -147,7 +153,7 @@ class Encoder:
                 {**self._named(seen), "expected": None if seen.row is None else dict(seen.row)} for seen in request.seen
             ],
             "ranges": [self._range(part) for part in request.ranges],
-            "steps": [{"kind": step.kind, **self._named(step), "row": self._changed(step)} for step in request.steps],
+            "steps": [self._step(step) for step in request.steps],
         }
         if len(request.parties) > 1:
             parts: tuple[Sequence[Seen | Range | Step], ...] = request.seen, request.ranges, request.steps
@@ -196,8 +202,14 @@ class Encoder:
     def _range(self, part: Range) -> Wire:
         return {**self.select(part.query), "expected": [dict(row) for row in part.rows]}
 
-    def _changed(self, step: Step) -> Wire | None:
-        return None if step.row is None else self.row(self._schema.table(step.table), step.row)
+    def _step(self, step: Step) -> Wire:
+        wire: Wire = {"kind": step.kind, **self._named(step), "row": None}
+        if step.row is not None:
+            given = {name: value for name, value in step.row.items() if value is not PENDING and value is not RESET}
+            wire["row"] = self.row(self._schema.table(step.table), given)
+            if resets := [name for name, value in step.row.items() if value is RESET]:
+                wire["resets"] = resets
+        return wire
 
     def _value(self, column: Column, value: Any) -> Any:
         if type(value) is ForeignValue:

@@ -131,7 +131,7 @@ class Tables:
     def _insert(self, operation: Insert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
         given = self._numbered(schema, operation.rows)
-        rows = as_rows(complete_rows(schema, given, utc_now(), server=False))
+        rows = self._completed(schema, given)
         for index, row in enumerate(rows):
             self._refuse_known_key(schema, row, index)
             self._store(schema, row, index)
@@ -154,6 +154,10 @@ class Tables:
                 result.append(row)
         return result
 
+    def _completed(self, schema: TableSchema, rows: Sequence[Record]) -> list[Row]:
+        """The rows with everything that they get without being given it."""
+        return as_rows(complete_rows(schema, rows, utc_now(), server=False))
+
     def _refuse_known_key(self, schema: TableSchema, row: Row, index: int) -> None:
         if key_of(schema, row) in self._rows[schema.name]:
             raise _duplicate(f"{schema.name}.{','.join(schema.key)}", index)
@@ -162,7 +166,7 @@ class Tables:
         schema = self._schema.table(operation.table)
         by = conflict_columns(schema, operation)
         numbered = self._numbered(schema, operation.rows)
-        completed = as_rows(complete_rows(schema, numbered, utc_now(), server=False))
+        completed = self._completed(schema, numbered)
         result = []
         for index, (given, row) in enumerate(zip(numbered, completed, strict=True)):
             existing = self._existing(schema, by, row)
@@ -193,7 +197,7 @@ class Tables:
 
     def _update(self, operation: Update, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        values = new_values(schema, operation.values, utc_now(), server=False)
+        values = self._new_values(schema, operation)
         found = self._targeted(schema, operation, steps)
         result = []
         for row in found:
@@ -201,6 +205,9 @@ class Tables:
             self._store(schema, changed, None)
             result.append(changed)
         return Result(result if operation.returning else [], len(found), table=schema)
+
+    def _new_values(self, schema: TableSchema, operation: Update) -> Row:
+        return new_values(schema, operation.values, utc_now(), server=False)
 
     def _delete(self, operation: Delete, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)

@@ -59,6 +59,9 @@ _REWRITING = (
 )
 """Triggers of others, and constraints that drop rows, count as triggers; a view's are carried out instead."""
 
+_COMPUTED = "select name from pragma_table_xinfo(?) where hidden > 1"
+"""The columns that the database computes."""
+
 _SETUP_SECONDS = 5.0
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.05)
 """Seconds between attempts to take a lock that another process holds; the last one repeats."""
@@ -172,7 +175,8 @@ class SQLiteConnection:
         found = self._rewriting.get(table)
         if found is None:
             ((triggers, rules),) = self.rows(_REWRITING, (table,))
-            found = self._rewriting[table] = Rewriting(bool(triggers), bool(rules))
+            computed = tuple([name for (name,) in self.rows(_COMPUTED, (table,))])
+            found = self._rewriting[table] = Rewriting(bool(triggers), bool(rules), computed)
         return found
 
     def _look_at_schema(self) -> None:

@@ -54,6 +54,7 @@ class SupabaseBackend(BufferedBackend):
     """Reads through PostgREST and commits through a function of the project's database."""
 
     kind: ClassVar[str] = "supabase_http"
+    makes_defaults: ClassVar[bool] = True
     capabilities = _CAPABILITIES
     config_keys = frozenset({"url", "key", "anon_key"})
 
@@ -135,8 +136,9 @@ class SupabaseBackend(BufferedBackend):
             # application's rights.
             request["parties"] = [self._keys.party(identity) for identity in operation.parties]
             function = _COMMIT_AS
-        self.client.call(function, {"request": body(request)}, context, reads=operation.reads)
-        return Result()
+        answer = self.client.call(function, {"request": body(request)}, context, reads=operation.reads)
+        # Functions of an older version do not tell.
+        return Result((answer or {}).get("rewritten", []))
 
 
 class SupabaseAdapter(DatabaseAdapter):

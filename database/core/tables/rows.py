@@ -34,7 +34,7 @@ _NO_NUMBER: Final = "is required here: only SQL databases and memory number reco
 
 
 def complete_rows(
-    schema: TableSchema, rows: Sequence[Mapping[str, Any]], now: datetime, *, server: bool = True
+    schema: TableSchema, rows: Sequence[Mapping[str, Any]], now: datetime, *, server: bool = True, later: bool = False
 ) -> Columns:
     """Check ``rows`` for an insert and fill in keys, versions, times and declared defaults.
 
@@ -42,6 +42,7 @@ def complete_rows(
     which only some do.
 
     :param server: whether the database can make such a default.
+    :param later: whether it can do so later, when the key must be known already.
     :raises InvalidRow: names the first bad row and its column.
     """
     given = _given_columns(schema, rows)
@@ -57,7 +58,7 @@ def complete_rows(
             result[column.name] = [default] * len(rows)
         elif not column.server_default:
             raise _required(schema, column, rows, 0)
-        if not server and column.name not in result:
+        if not (server or (later and column.name not in schema.key)) and column.name not in result:
             problem = _NO_NUMBER if schema.numbered and column.name in schema.key else _NO_SERVER
             raise InvalidRow(_message(schema, rows, 0, column.name, problem), row=0, column=column.name)
     return result

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 from typing import Final
 
 import sqlalchemy as sa
@@ -11,6 +12,7 @@ from database.adapter.base import DatabaseAdapter
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
 from database.core.tables.access_rules import rules_of
+from database.core.tables.schema import Schema
 from database.schema.adoption.marks import is_adopted
 from database.schema.adoption.marks import own
 from database.schema.migrations import row_security
@@ -29,8 +31,32 @@ def install_tables(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[
         there = set(sa.inspect(connection).get_table_names())
         missing = [table for table in tables if table.name not in there]
         if missing:
-            bare(adapter).schema.metadata.create_all(connection, missing)
+            _create(connection, bare(adapter).schema, {table.name for table in missing})
     return [table.name for table in missing]
+
+
+def _create(connection: sa.Connection, schema: Schema, names: set[str]) -> None:
+    """Create tables as they are declared, without defaults of the database that they come from."""
+    copies = sa.MetaData(naming_convention=schema.metadata.naming_convention)
+    for table in schema.metadata.sorted_tables:
+        copy = table.to_metadata(copies)
+        for column in copy.columns:
+            if schema.table(table.name).columns[column.name].server_default and not _is_known(connection, column):
+                column.server_default = None
+    copies.create_all(connection, [table for table in copies.sorted_tables if table.name in names])
+
+
+def _is_known(connection: sa.Connection, column: sa.Column[Any]) -> bool:
+    """Whether the database knows the expression that is the default of a column."""
+    expression = getattr(column.server_default, "arg", None)
+    if not isinstance(expression, sa.TextClause):
+        return True
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.select(expression))
+    except sa.exc.DBAPIError:
+        return False
+    return True
 
 
 def install_changes(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from uuid import uuid4
 
-import psycopg
 import pytest
 
 from database.core.context import as_application
@@ -13,6 +12,7 @@ from tests.integration.adoption.conftest import MakeProject
 from tests.integration.adoption.conftest import caller
 from tests.integration.adoption.conftest import fingerprint
 from tests.integration.adoption.conftest import load
+from tests.integration.adoption.conftest import of_table
 from tests.integration.adoption.conftest import on_postgres
 from tests.integration.adoption.conftest import rows
 from tests.integration.adoption.conftest import sqlite_file
@@ -186,9 +186,9 @@ def test_the_upgrade_installs_our_own_tables_and_leaves_the_adopted_ones(
 ) -> None:
     made = project(**on_postgres(profiles))
     made.adopt("--read", "anyone", "--write", "user")
-    before = _of_table(profiles, "profiles")
+    before = of_table(profiles, "profiles")
     assert made.run("upgrade").exit_code == 0
-    assert _of_table(profiles, "profiles") == before
+    assert of_table(profiles, "profiles") == before
     assert made.run("check").output == "supabase: as declared\n"
     revision = made.run("revision", "Nothing")
     assert revision.exit_code == 0, revision.output
@@ -198,19 +198,6 @@ def test_the_upgrade_installs_our_own_tables_and_leaves_the_adopted_ones(
     assert "features_off" not in site.get("/readyz").json
     assert site.register("ada")
     site.close()
-
-
-def _of_table(database: PostgresDatabase, name: str) -> list[str]:
-    """What the catalogue says of one table."""
-    asked = (
-        f"select relacl, relrowsecurity, obj_description(oid) from pg_class where oid = '{name}'::regclass",
-        f"select * from pg_policy where polrelid = '{name}'::regclass",
-        f"select * from pg_trigger where tgrelid = '{name}'::regclass and not tgisinternal",
-        f"select * from pg_constraint where conrelid = '{name}'::regclass",
-        f"select attname, atttypid, attnotnull from pg_attribute where attrelid = '{name}'::regclass",
-    )
-    with psycopg.connect(database.dsn) as connection:
-        return sorted(repr(row) for text in asked for row in connection.execute(text.encode()))
 
 
 def test_an_sqlite_file_of_another_program(tmp_path: Path, project: MakeProject) -> None:

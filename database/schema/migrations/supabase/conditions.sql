@@ -140,3 +140,14 @@ language sql immutable
 as $$
     select case when jsonb_typeof(object) = 'object' then array(select jsonb_object_keys(object)) else '{}' end
 $$;
+
+-- A list of texts as an array, in its order.
+create or replace function isthmus.texts(list jsonb) returns text[]
+language sql immutable
+as $$
+    select array(
+        select name
+        from jsonb_array_elements_text(coalesce(nullif(list, 'null'), '[]')) with ordinality as listed (name, position)
+        order by position
+    )
+$$;

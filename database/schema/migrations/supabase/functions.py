@@ -18,6 +18,7 @@ _FILES: Final = (
     "schema.sql",
     "conditions.sql",
     "parties.sql",
+    "stored.sql",
     "steps.sql",
     "isthmus_commit.sql",
     "isthmus_groups.sql",

@@ -4,6 +4,7 @@
 drop function if exists
     isthmus.runs(jsonb, boolean),
     isthmus.apply_run(text, text, text[], jsonb),
+    isthmus.statement(text, text, text[]),
     isthmus.refuse_duplicate_of_absent(jsonb, bigint, text, text);
 
 -- Apply the steps in runs. If a constraint does not hold, do it again one by one, to tell which step it was.
@@ -60,10 +61,10 @@ end
 $$;
 
 -- The steps in runs of the same party, kind, table and columns, in which no record stands twice. `columns` are those of the
--- new rows or, of a deletion, of the expected ones; `records` is a list of {id, key, row, expected}, of which
+-- new rows or, of a deletion, of the expected ones; `resets` those that get their defaults; `records` is a list of {id, key, row, expected}, of which
 -- `expected` is there if the step is the record's first.
 create function isthmus.runs(body jsonb, singly boolean)
-returns table (step bigint, party integer, kind text, table_name text, columns text[], records jsonb)
+returns table (step bigint, party integer, kind text, table_name text, columns text[], resets text[], records jsonb)
 language sql stable
 as $$
     with given as (
@@ -75,6 +76,7 @@ as $$
             item ->> 'id' as id,
             isthmus.named(item) as key,
             nullif(item -> 'row', 'null') || isthmus.named(item) as content,
+            isthmus.texts(item -> 'resets') as resets,
             row_number() over (partition by item ->> 'table', item ->> 'id' order by position) as visit
         from jsonb_array_elements(body -> 'steps') with ordinality as steps (item, position)
     ), expected as (
@@ -91,13 +93,13 @@ as $$
         from given
         left join expected on visit = 1 and (expected.table_name, expected.id) = (given.table_name, given.id)
     ), labelled as (
-        select *, format('%s %L %L %s %L', party, kind, table_name, visit, columns) as label from complete
+        select *, format('%s %L %L %s %L %L', party, kind, table_name, visit, columns, resets) as label from complete
     ), marked as (
         select *, singly or label is distinct from lag(label) over (order by step) as begins from labelled
     ), numbered as (
         select *, count(*) filter (where begins) over (order by step) as run from marked
     )
-    select min(step), min(party), min(kind), min(table_name), min(columns), jsonb_agg(record order by step)
+    select min(step), min(party), min(kind), min(table_name), min(columns), min(resets), jsonb_agg(record order by step)
     from numbered
     group by run
     order by run
@@ -109,28 +111,30 @@ as $$
 declare
     kind constant text := run ->> 'kind';
     table_name constant text := run ->> 'table_name';
-    columns constant text[] := array(
-        select name from jsonb_array_elements_text(run -> 'columns') with ordinality as listed (name, position)
-        order by position
-    );
+    columns constant text[] := isthmus.texts(run -> 'columns');
     records constant jsonb := run -> 'records';
     written bigint;
 begin
-    execute isthmus.statement(kind, table_name, columns) using records;
+    execute isthmus.statement(kind, table_name, columns, isthmus.texts(run -> 'resets')) using records;
     get diagnostics written = row_count;
-    if kind <> 'insert' and written < jsonb_array_length(records) then
+    if written < jsonb_array_length(records) then
+        if kind = 'insert' then
+            perform isthmus.refuse_dropped(kind, table_name);
+        end if;
         perform isthmus.refuse_untouched(kind, table_name, columns, records);
     end if;
 end
 $$;
 
 -- The SQL that applies a run to the records in $1.
-create or replace function isthmus.statement(kind text, table_name text, columns text[]) returns text
+create or replace function isthmus.statement(kind text, table_name text, columns text[], resets text[]) returns text
 language plpgsql stable
 as $$
 declare
     key constant text[] := isthmus.key(table_name);
     place constant text := isthmus.place(table_name);
+    -- What the database computes can be given by nobody.
+    given constant text[] := array(select unnest(columns) except select unnest(isthmus.generated(table_name)));
     rows constant text := format(
         'jsonb_array_elements($1) as w(item) cross join lateral'
         ' jsonb_populate_record(null::%s, w.item -> ''row'') as e',
@@ -141,15 +145,15 @@ begin
         when 'insert' then
             return format(
                 'insert into %s (%s) select %s from %s', place,
-                isthmus.listed('%I', columns), isthmus.listed('e.%I', columns), rows
+                isthmus.listed('%I', given), isthmus.listed('e.%I', given), rows
             );
         when 'update' then
             return format(
                 'update %s as t set %s from %s where %s', place,
-                isthmus.listed(
+                concat_ws(', ', isthmus.listed(
                     '%1$I = e.%1$I',
-                    coalesce(nullif(array(select unnest(columns) except select unnest(key)), '{}'), key[1:1])
-                ),
+                    coalesce(nullif(array(select unnest(given) except select unnest(key)), '{}'), key[1:1])
+                ), isthmus.listed('%I = default', resets)),
                 rows, isthmus.same_key(table_name)
             );
         when 'delete' then
@@ -205,6 +209,9 @@ begin
         key[1],
         isthmus.same_key(table_name)
     ) into changed, visible using records;
+    if changed is null and visible > 0 and not row_security_active(isthmus.relation(table_name)) then
+        perform isthmus.refuse_dropped(kind, table_name);
+    end if;
     if changed is null and visible > 0 then
         raise exception using
             errcode = 'insufficient_privilege',

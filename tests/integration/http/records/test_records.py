@@ -139,7 +139,8 @@ def test_an_id_without_an_address_is_refused(site: Site, user: Headers, record_i
 
 
 @pytest.mark.parametrize(
-    "record_id", ["ü€ 😀", "100%_\\", "a?b#c&d", "'; drop table molecules; --", "a.b", "%2F", "\n", "a/b", "//", "~", "~1/~x"]
+    "record_id",
+    ["ü€ 😀", "100%_\\", "a?b#c&d", "'; drop table molecules; --", "a.b", "%2F", "\n", "a/b", "//", "~", "~1/~x"],
 )
 def test_any_other_id_can_be_reached_by_its_location(site: Site, user: Headers, record_id: str) -> None:
     created = site.post("/api/molecules", {"id": record_id, "name": "x"}, user)
