@@ -113,11 +113,12 @@ def _declared(adapter: DatabaseAdapter) -> list[sa.Table]:
 
 
 def _adopted(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[sa.Table]:
-    """The adopted tables with these names, or all. :raises NotFound: for another name."""
-    tables = {table.name: table for table in _declared(adapter) if is_adopted(table)}
+    """The declared tables with these names, or all adopted ones. :raises NotFound: for another name."""
+    tables = {table.name: table for table in _declared(adapter)}
+    adopted = [name for name, table in tables.items() if is_adopted(table)]
     if unknown := [name for name in names if name not in tables]:
-        raise NotFound(f"{unknown[0]!r} is not an adopted table; they are {', '.join(sorted(tables)) or 'none'}")
-    return [tables[name] for name in names or tables]
+        raise NotFound(f"{unknown[0]!r} is not an adopted table; they are {', '.join(sorted(adopted)) or 'none'}")
+    return [tables[name] for name in names or adopted]
 
 
 ACTIONS: Final = {
