@@ -126,21 +126,24 @@ def _store_response(claim_id: str) -> Callable[[Response], None]:
     def store(response: Response) -> None:
         if response.status_code >= 400:
             return
-        headers = {name: response.headers[name] for name in _STORED_HEADERS if name in response.headers}
-        answer = {"status": response.status_code, "headers": headers, "body": response.get_data(as_text=True)}
+        answer = _answer(response)
         _run(Update(TABLE, answer, claim_id, returning=False))
         after_commit(lambda: _store_again(claim_id, answer, response))
 
     return store
 
 
-def _store_again(claim_id: str, answer: Row, response: Response) -> None:
-    """Store what the commit has changed of a response, because the database has stored something else."""
-    body, headers = response.get_data(as_text=True), answer["headers"]
-    if body != answer["body"]:
-        changed = {"body": body, "headers": {name: response.headers[name] for name in headers}}
+def _answer(response: Response) -> Row:
+    headers = {name: response.headers[name] for name in _STORED_HEADERS if name in response.headers}
+    return {"status": response.status_code, "headers": headers, "body": response.get_data(as_text=True)}
+
+
+def _store_again(claim_id: str, stored: Row, response: Response) -> None:
+    """Store a response again that the commit has changed, because the database has stored something else."""
+    answer = _answer(response)
+    if answer != stored:
         with apart():
-            current_database().run(Update(TABLE, changed, claim_id, returning=False))
+            current_database().run(Update(TABLE, answer, claim_id, returning=False))
 
 
 def _run(operation: Operation) -> Result:

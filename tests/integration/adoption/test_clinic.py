@@ -214,6 +214,26 @@ def test_two_users_over_http(site: Site, clinic: PostgresDatabase) -> None:
     assert rows(site.get("/api/Visit%20Notes", ada)) == []
 
 
+@pytest.mark.parametrize("site", ["http"], indirect=True)
+def test_a_replay_is_what_was_stored(site: Site) -> None:
+    ada = bearer(_asking(site, ADA).token or "")
+    for number, (table, body) in enumerate(
+        (
+            ("scans", _body(RECORDS["scans"])),
+            ("invoices", [_body(RECORDS["invoices"] | {"number": n}) for n in (1, 2)]),
+            ("treatments", _body(RECORDS["treatments"])),
+        )
+    ):
+        once = {**ada, "Idempotency-Key": f"k{number}"}
+        first, again = (site.post(f"/api/{table}", body, once) for _ in range(2))
+        assert first.status_code == 201, first.text
+        assert again.headers["Idempotency-Replayed"] == "true"
+        assert (again.data, again.headers.get("ETag")) == (first.data, first.headers.get("ETag"))
+        stored = rows(site.get(f"/api/{table}", ada))
+        assert stored == (first.json["data"] if isinstance(body, list) else [first.json])
+    assert [row["reference"] for row in rows(site.get("/api/invoices", ada))] == ["X-1", "X-2"]
+
+
 def test_two_users_in_python(site: Site) -> None:
     manager, ada, bob = site.manager, _asking(site, ADA), _asking(site, BOB)
     for table, record in RECORDS.items():
