@@ -18,6 +18,7 @@ from database import current_database
 from database.core.clock import utc_now
 from database.sync.checkpoint import Checkpoints
 from database.sync.checkpoint import agreed
+from database.sync.documented import neutral_side
 from database.sync.documented import neutral_strategy
 from database.sync.failures import Failures
 from database.sync.side import CONFLICTS
@@ -68,16 +69,14 @@ def show_status() -> None:
 
 
 def _manager() -> SyncManager:
-    """The sync of the first two databases, with Convex as the second side if it is one of them."""
+    """The sync of the first two databases."""
     manager = current_database()
-    adapters = list(manager.adapters.values())[:2]
-    if len(adapters) < 2:
+    if manager.sync_pair is None:
         raise click.ClickException("DB_ADAPTER_ORDER must name at least two databases.")
-    first, second = sorted(adapters, key=lambda adapter: adapter.kind == "convex")
     settings = manager.settings.convex
-    strategy = neutral_strategy(settings.conflict_resolution)
+    strategy, numbers = neutral_strategy(settings.conflict_resolution), neutral_side(settings.sync_numbers)
     try:
-        return SyncManager(first, second, settings.sync_interval, settings.sync_tables, strategy)
+        return SyncManager(*manager.sync_pair, settings.sync_interval, settings.sync_tables, strategy, numbers)
     except (ConfigurationError, DataError) as error:
         raise click.ClickException(str(error)) from error
 

@@ -25,6 +25,7 @@ from config.fields import SslMode
 from config.fields import Synchronous
 from config.fields import lower
 
+SyncNumbers = Literal["first", "second", "supabase", "convex"]
 ConflictResolution = Literal["last_modified", "first_wins", "second_wins", "supabase_wins", "convex_wins"]
 
 
@@ -118,4 +119,9 @@ class ConvexSettings(CallSettings):
         "last_modified",
         description="Which change two-way sync keeps in a conflict: `last_modified`, `first_wins` (or `supabase_wins`)"
         " or `second_wins` (or `convex_wins`).",
+    )
+    sync_numbers: Annotated[SyncNumbers, BeforeValidator(lower)] | None = Field(
+        None,
+        description="Which side of two-way sync makes the keys of numbered tables: `first` (or `supabase`) or `second`"
+        " (or `convex`). The other side requires the key of a new record.",
     )

@@ -67,6 +67,7 @@ class ConnectionManager(Database):
         _check_sync_tables(self.settings, self.schema)
         self.adapters = dict(adapters) if adapters is not None else adapters_in_order(self.settings, self.schema)
         self.primary_adapter, *_ = self.adapters
+        self._leave_numbers()
         self._clock = clock
         self._create_runtime_state()
         rebuild_after_fork(self, ConnectionManager._create_runtime_state, after=self.adapters.values())
@@ -166,6 +167,25 @@ class ConnectionManager(Database):
             "degraded": state.health.away,
             "adapters": {name: adapter.get_connection_info() for name, adapter in self.adapters.items()},
         }
+
+    @property
+    def sync_pair(self) -> tuple[DatabaseAdapter, DatabaseAdapter] | None:
+        """The two sides of sync: the first two databases, of which Convex is the second side; None if there is one."""
+        pair = list(self.adapters.values())[:2]
+        if len(pair) < 2:
+            return None
+        first, second = sorted(pair, key=lambda adapter: adapter.kind == "convex")
+        return first, second
+
+    def _leave_numbers(self) -> None:
+        """Let only one side of sync make numbers, whichever process syncs them."""
+        numbers = self.settings.convex.sync_numbers
+        if numbers is None or self.sync_pair is None:
+            return
+        first, second = self.sync_pair
+        maker, other = (first, second) if numbers in {"first", "supabase"} else (second, first)
+        tables = self.settings.convex.sync_tables or [table.name for table in other.schema if not table.internal]
+        other.leave_numbers_to(maker.name, tables)
 
     def demand_callers(self) -> None:
         """Make all adapters refuse calls without a caller."""

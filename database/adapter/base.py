@@ -8,6 +8,7 @@ everything else: pipeline, access rules, transactions, subscriptions and the pub
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from collections.abc import Mapping
 from functools import partial
 from threading import RLock
@@ -20,6 +21,7 @@ from database.adapter.backend import Backend
 from database.adapter.backend import Setup
 from database.adapter.backend import Stages
 from database.adapter.interface import Database
+from database.adapter.numbering import numbered_elsewhere
 from database.adapter.transactions import Session
 from database.adapter.transactions import Transaction
 from database.adapter.transactions import carry_out
@@ -90,6 +92,7 @@ class DatabaseAdapter(Database):
         self.schema = schema or declared_schema()
         self.settings = ResilienceSettings(**{key: self.config[key] for key in _RESILIENCE_KEYS if key in self.config})
         self.access = AccessRules(self)
+        self._makers: dict[str, str] = {}
         self._create_runtime_state()
         rebuild_after_fork(self, DatabaseAdapter._begin_in_child)
 
@@ -109,9 +112,15 @@ class DatabaseAdapter(Database):
         self._handler = self.backend.handler
         self.pipeline = Pipeline(self.name, self._execute, self.settings, sleep=self._sleep)
         self._stages = Stages(self.pipeline, self._execute, self._open_session, self._open_reading_session)
-        self._call = self.access.enforced(self.backend.call_through(self._stages))
-        self._call_inside = self.access.enforced(self.backend.call_inside(self._stages, carry_out))
+        self._build_calls()
         self._subscriptions = Subscriptions(self.name, self._read_feed)
+
+    def _build_calls(self) -> None:
+        """Build the way of the calls, on their own and inside transactions."""
+        handlers = self.backend.call_through(self._stages), self.backend.call_inside(self._stages, carry_out)
+        self._call, self._call_inside = (
+            self.access.enforced(numbered_elsewhere(handler, self.schema, self._makers)) for handler in handlers
+        )
 
     def _make_backend(self, setup: Setup) -> Backend:
         return self.backend_class(setup)
@@ -165,6 +174,17 @@ class DatabaseAdapter(Database):
     def demand_callers(self) -> None:
         """Refuse calls without an identity from now on; the application makes its own calls in ``as_application()``."""
         self.access.demand_caller = True
+
+    def leave_numbers_to(self, maker: str, tables: Iterable[str]) -> None:
+        """Refuse new records without a key from now on in the tables among these that the database numbers.
+
+        Another database makes their numbers, and two-way sync copies the records. SQL text is not affected.
+
+        :param maker: the name of that database.
+        """
+        numbered = (name for name in tables if name in self.schema and self.schema.table(name).numbered)
+        self._makers |= dict.fromkeys(numbered, maker)
+        self._build_calls()
 
     # Calls
 

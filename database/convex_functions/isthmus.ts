@@ -8,6 +8,7 @@ import { recordAt } from "./lib/database";
 import { grouped } from "./lib/query/groups";
 import { rowOf, tableNamed, underBothNames } from "./lib/metadata";
 import { byKey } from "./lib/query/order";
+import { takeNumbers } from "./lib/writing/numbers";
 import { purgeChunk } from "./lib/writing/purge";
 import { recordFunctionsIn } from "./lib/record_functions";
 import { select as selectRows } from "./lib/query/select";
@@ -83,6 +84,12 @@ export const commit = internalMutation({
     joined: v.optional(v.array(v.string())),
   },
   handler: (ctx, request) => commitRequest(ctx, request, RECORD_FUNCTIONS),
+});
+
+/** Take numbers for the keys of new records of a table; the first of them. */
+export const reserve = internalMutation({
+  args: { table: v.string(), count: v.number() },
+  handler: async (ctx, { table, count }) => await takeNumbers(ctx.db, table, count),
 });
 
 /** The entries of the change log after a cursor. */

@@ -50,7 +50,7 @@ FUNCTIONS: Final = Path(__file__).parents[1] / "convex_functions"
 MAX_COLUMNS: Final = 1024
 MAX_INDEXES: Final = 32
 MAX_INDEX_COLUMNS: Final = 16
-OWN_TABLES: Final = frozenset({"isthmusCommits", "isthmusChanges"})
+OWN_TABLES: Final = frozenset({"isthmusCommits", "isthmusChanges", "isthmusNumbers"})
 
 _IDENTIFIER = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,63}")
 
@@ -122,6 +122,10 @@ _OWN_SCHEMAS = """\
     op: v.string(),
     actor: v.union(v.null(), v.string()),
   }).index("by_rev", ["rev", "seq"]),
+  isthmusNumbers: defineTable({
+    table: v.string(),
+    last: v.int64(),
+  }).index("by_table", ["table"]),
 """
 
 
@@ -342,12 +346,13 @@ def _description(table: _Table) -> str:
     )
     references = "".join(f'      {column}: "{target}",\n' for column, target in table.references.items())
     indexes = "".join(f"      {name}: {_strings(columns)},\n" for name, columns in table.indexes.items())
+    numbered = "    numbered: true,\n" if table.schema.numbered else ""
     return (
         f"  {table.schema.name}: {{\n"
         f"    columns: {{\n{columns}    }},\n"
         f"    access: {_access(table.schema.rules)},\n"
         f"    owner: {_owner(table.schema.rules)},\n"
-        f"    unique: [{', '.join(map(_strings, table.unique))}],\n"
+        f"    unique: [{', '.join(map(_strings, table.unique))}],\n{numbered}"
         f"    references: {_object(references)},\n"
         f"    indexes: {_object(indexes)},\n"
         "  },\n"

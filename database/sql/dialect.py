@@ -54,6 +54,9 @@ class SqlDialect:
     :ivar has_enums: whether an enumeration is a type of its own, with another order than its labels.
     :ivar has_arrays: whether an array is a type of its own.
     :ivar has_schemas: whether Isthmus' own tables are in a schema of their own.
+    :ivar pass_number: the statement that makes a table number its next records behind a key, if it must be told; its
+        values are the key, the quoted name of the table, and the column.
+    :ivar overrides: whether a key that the database always makes is given with ``OVERRIDING SYSTEM VALUE``.
     :ivar style: the driver's placeholder in SQL text.
     :ivar parameters: converts the values of these placeholders to the driver's.
     :ivar native: decodes the driver's values, for the kinds with a ``storage`` that the database has a type for.
@@ -79,6 +82,8 @@ class SqlDialect:
     has_arrays: bool = False
     counts_afterwards: bool = False
     has_schemas: bool = False
+    pass_number: str | None = None
+    overrides: bool = False
 
     def encoder(self, kind: Kind) -> Callable[[Any], Any] | None:
         """What makes a checked value what the driver binds; None if it is already."""

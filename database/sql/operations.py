@@ -48,6 +48,7 @@ from database.core.tables.rows import complete_row
 from database.core.tables.rows import complete_rows
 from database.core.tables.rows import differ_in_defaults
 from database.core.tables.rows import new_values
+from database.core.tables.rows import refuse_given_numbers
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import UNDECODABLE
@@ -177,6 +178,8 @@ class SqlOperations:
 
     def _insert(self, connection: SqlConnection, operation: Insert) -> Result:
         table = self._table(operation.table)
+        if table.numbered:
+            refuse_given_numbers(table.schema, operation.rows)
         if (rewriting := connection.rewriting(operation.table)).any:
             return self._rewritten.insert(connection, table, operation, rewriting)
         if len(operation.rows) == 1:
@@ -225,6 +228,25 @@ class SqlOperations:
             # A copy of a row has them. What they are here, the database says.
             rows = [{name: row[name] for name in row if name not in rewriting.computed} for row in operation.rows]
             operation = replace(operation, rows=rows)
+        if not table.numbered:
+            return self._upserted(connection, table, operation, rewriting)
+        if not operation.verbatim:
+            refuse_given_numbers(table.schema, operation.rows)
+            return self._upserted(connection, table, operation, rewriting)
+        with connection.atomic():
+            result = self._upserted(connection, table, operation, rewriting)
+            self._pass_numbers(connection, table, operation)
+        return result
+
+    def _pass_numbers(self, connection: SqlConnection, table: SqlTable, operation: Upsert) -> None:
+        """Have the database number later records behind the given keys."""
+        name, statement = table.schema.key[0], self._dialect.pass_number
+        given = [row[name] for row in operation.rows if name in row]
+        if given and statement is not None:
+            quoted = self._dialect.compiler.identifier_preparer.quote(table.schema.name)
+            connection.rows(statement, (max(given), quoted, name))
+
+    def _upserted(self, connection: SqlConnection, table: SqlTable, operation: Upsert, rewriting: Rewriting) -> Result:
         if rewriting.any:
             return self._rewritten.upsert(connection, table, operation)
         by = conflict_columns(table.schema, operation)

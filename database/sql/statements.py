@@ -158,7 +158,8 @@ class Statements:
         def build() -> Any:
             params = _Params()
             statement = self._insert(columns, params)
-            values = self._next_version() | {name: statement.excluded[name] for name in changed}
+            # They are equal in the columns by which the row was found, and some of these cannot be set.
+            values = self._next_version() | {name: statement.excluded[name] for name in changed if name not in by}
             values |= {name: params.next(self._source.c[name].type) for name in touched}
             if not values:
                 values = {by[0]: statement.excluded[by[0]]}
@@ -341,7 +342,11 @@ class Statements:
     def _compile(self, statement: Any) -> Statement:
         compiled = statement.compile(dialect=self._dialect.compiler)
         places = tuple(int(name.removeprefix("v")) for name in compiled.positiontup)
-        return Statement(str(compiled), places, places == tuple(range(len(places))))
+        text = str(compiled)
+        if isinstance(statement, sa.Insert) and self._dialect.overrides and self._schema.always_numbered:
+            # SQLAlchemy has no words for it. Without a key in the statement, it has no effect.
+            text = text.replace(") VALUES (", ") OVERRIDING SYSTEM VALUE VALUES (", 1)
+        return Statement(text, places, places == tuple(range(len(places))))
 
 
 class _Params:

@@ -55,6 +55,7 @@ class SqlTable:
         self._makers: dict[tuple[str, ...], RecordMaker] = {}
         self.by_key = self.statements.get(self.every_column).text
         self.text_key = schema.text_key
+        self.numbered = schema.numbered
         self._one_row = self.statements.shape(Where(schema.key[0], "eq", ""), [])
         self._keyed = None if schema.text_key and schema.key == ("id",) else schema
         self.echoes = not any(column.server_default for column in schema.columns.values())

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 from typing import Final
 from typing import Literal
+from typing import cast
 
 from database.adapter.base import DatabaseAdapter
 from database.sync.manager import SyncManager
@@ -15,10 +16,12 @@ from database.sync.options import DEFAULT_INTERVAL
 from database.sync.options import DEFAULT_RESOLUTION
 from database.sync.options import from_config
 from database.sync.strategies import Resolver
+from database.sync.three_way_merge import SideName
 
-DocumentedTarget = Literal["both", "supabase", "convex"]
+DocumentedSide = Literal["supabase", "convex"]
+DocumentedTarget = Literal["both"] | DocumentedSide
 
-_TARGETS: Final[Mapping[str, Target]] = {"supabase": "first", "convex": "second"}
+_SIDES: Final[Mapping[str, SideName]] = {"supabase": "first", "convex": "second"}
 _STRATEGIES: Final[Mapping[str, str]] = {"supabase_wins": "first_wins", "convex_wins": "second_wins"}
 
 
@@ -27,10 +30,16 @@ def neutral_strategy(strategy: str | Resolver) -> str | Resolver:
     return _STRATEGIES.get(strategy, strategy) if isinstance(strategy, str) else strategy
 
 
+def neutral_side(side: SideName | DocumentedSide | None) -> SideName | None:
+    """Convert a public name of a side to the name that sync uses internally."""
+    return _SIDES.get(side, side)  # type: ignore[arg-type]
+
+
 class ConvexSyncManager(SyncManager):
     """Keeps a Supabase database and a Convex deployment equal; either may be any adapter with a change feed.
 
     :param conflict_resolution: as :class:`~database.sync.manager.SyncManager`, or ``supabase_wins`` or ``convex_wins``.
+    :param sync_numbers: likewise, or ``supabase`` or ``convex``.
     """
 
     def __init__(
@@ -40,13 +49,14 @@ class ConvexSyncManager(SyncManager):
         sync_interval: float = DEFAULT_INTERVAL,
         sync_tables: Sequence[str] | None = None,
         conflict_resolution: str | Resolver = DEFAULT_RESOLUTION,
+        sync_numbers: SideName | DocumentedSide | None = None,
     ) -> None:
-        strategy = neutral_strategy(conflict_resolution)
-        super().__init__(supabase_adapter, convex_adapter, sync_interval, sync_tables, strategy)
+        strategy, numbers = neutral_strategy(conflict_resolution), neutral_side(sync_numbers)
+        super().__init__(supabase_adapter, convex_adapter, sync_interval, sync_tables, strategy, numbers)
 
     def force_sync_record(self, table: str, record_id: str, target: Target | DocumentedTarget = "both") -> bool:
         """Reconcile one record now; ``supabase`` and ``convex`` are the first and the second side."""
-        return super().force_sync_record(table, record_id, _TARGETS.get(target, target))  # type: ignore[arg-type]
+        return super().force_sync_record(table, record_id, cast("Target", _SIDES.get(target, target)))
 
 
 def create_sync_manager(
@@ -54,9 +64,9 @@ def create_sync_manager(
 ) -> ConvexSyncManager:
     """Create a sync manager, which is not started.
 
-    :param config: ``sync_interval``, ``sync_tables`` and ``conflict_resolution``, as for :class:`ConvexSyncManager`;
-        missing options are taken from the settings ``CONVEX_SYNC_INTERVAL``, ``CONVEX_SYNC_TABLES`` and
-        ``CONVEX_CONFLICT_RESOLUTION``.
+    :param config: ``sync_interval``, ``sync_tables``, ``conflict_resolution`` and ``sync_numbers``, as for
+        :class:`ConvexSyncManager`; missing options are taken from the settings ``CONVEX_SYNC_INTERVAL``,
+        ``CONVEX_SYNC_TABLES``, ``CONVEX_CONFLICT_RESOLUTION`` and ``CONVEX_SYNC_NUMBERS``.
     :raises ConfigurationError: names every invalid option.
     :raises Unsupported: for an adapter without a change feed.
     """

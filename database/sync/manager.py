@@ -32,6 +32,7 @@ from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import NextAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import RecordState
+from database.sync.three_way_merge import SideName
 from database.sync.three_way_merge import next_action
 from database.sync.three_way_merge import next_forced_action
 
@@ -54,6 +55,8 @@ class SyncManager:
     :param sync_interval: seconds between two cycles.
     :param sync_tables: by default all declared tables that are not internal.
     :param conflict_resolution: see :mod:`database.sync.strategies`.
+    :param sync_numbers: the side that makes the keys of numbered tables. The adapter of the other one refuses new
+        records without a key from then on. It must be chosen if both sides number the records of a table.
     :raises ConfigurationError: names every invalid option.
     :raises Unsupported: for an adapter without a change feed, or without repeatable reads.
     """
@@ -65,11 +68,15 @@ class SyncManager:
         sync_interval: float = DEFAULT_INTERVAL,
         sync_tables: Sequence[str] | None = None,
         conflict_resolution: str | Resolver = DEFAULT_RESOLUTION,
+        sync_numbers: SideName | None = None,
     ) -> None:
-        self._options = checked(first, second, sync_interval, sync_tables, conflict_resolution)
+        self._options = checked(first, second, sync_interval, sync_tables, conflict_resolution, sync_numbers)
         self.interval = self._options.interval
         self.tables = self._options.tables
         self.pair = Pair.of(first, second, self.tables)
+        if sync_numbers is not None:
+            maker, other = (first, second) if sync_numbers == "first" else (second, first)
+            other.leave_numbers_to(maker.name, self.tables)
         self._callbacks: dict[str, Callback | None] = {}
         self._create_runtime_state()
         rebuild_after_fork(self, SyncManager._create_runtime_state, after=(first, second))

@@ -17,11 +17,13 @@ from database.core.errors import Unsupported
 from database.core.tables.schema import Column
 from database.sync.strategies import Resolver
 from database.sync.strategies import resolve_with
+from database.sync.three_way_merge import SIDES
+from database.sync.three_way_merge import SideName
 
 DEFAULT_INTERVAL: Final = 60.0
 DEFAULT_RESOLUTION: Final = "last_modified"
 
-_KEYS: Final = ("sync_interval", "sync_tables", "conflict_resolution")
+_KEYS: Final = ("sync_interval", "sync_tables", "conflict_resolution", "sync_numbers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +32,13 @@ class Options:
 
     :ivar interval: seconds between two cycles.
     :ivar tables: the synced tables, parents first.
+    :ivar numbers: the side that makes the keys of numbered tables; None if it is not chosen.
     """
 
     interval: float
     tables: tuple[str, ...]
     resolution: str | Resolver
+    numbers: SideName | None = None
 
 
 def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -47,12 +51,17 @@ def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
     if all(key in config for key in _KEYS):
         return dict(config)
     settings = load_settings().convex
-    defaults = (settings.sync_interval, settings.sync_tables, settings.conflict_resolution)
+    defaults = (settings.sync_interval, settings.sync_tables, settings.conflict_resolution, settings.sync_numbers)
     return {**dict(zip(_KEYS, defaults, strict=True)), **config}
 
 
 def checked(
-    first: DatabaseAdapter, second: DatabaseAdapter, interval: object, tables: object, resolution: Any
+    first: DatabaseAdapter,
+    second: DatabaseAdapter,
+    interval: object,
+    tables: object,
+    resolution: Any,
+    numbers: Any = None,
 ) -> Options:
     """Validate the options for two databases.
 
@@ -69,6 +78,7 @@ def checked(
     for option, check, value in (
         ("sync_interval", _check_interval, interval),
         ("sync_tables", lambda value: _tables(first, second, value), tables),
+        ("sync_numbers", lambda value: _check_numbers(first, second, value, tables), numbers),
         ("conflict_resolution", lambda value: resolve_with(value, {}), resolution),
     ):
         try:
@@ -77,12 +87,34 @@ def checked(
             problems[option] = str(error)
     if problems:
         raise ConfigurationError(problems)
-    return Options(float(interval), _tables(first, second, tables), resolution)  # type: ignore[arg-type]
+    chosen = _tables(first, second, tables)
+    return Options(float(interval), chosen, resolution, numbers)  # type: ignore[arg-type]
 
 
 def _check_interval(value: object) -> None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not (value > 0 and math.isfinite(value)):
         raise ValueError("must be a number of seconds greater than 0")
+
+
+def _check_numbers(first: DatabaseAdapter, second: DatabaseAdapter, numbers: object, tables: object) -> None:
+    """Refuse tables of which nobody knows which side makes the keys."""
+    if numbers is not None and numbers not in SIDES:
+        raise ValueError(f"must be {' or '.join(SIDES)}, the side that makes the keys of numbered tables")
+    try:
+        chosen = _tables(first, second, tables)
+    except ValueError:
+        return
+    for name in chosen:
+        one, other = (adapter.schema.table(name) for adapter in (first, second))
+        if numbers is None and one.numbered and other.numbered:
+            raise ValueError(
+                f"must be chosen, because each database numbers the records of table {name} by itself (column"
+                f" {one.key[0]!r}), so that two records could get one key: {' or '.join(SIDES)}, the side that makes"
+                " the numbers; or leave the table out of sync_tables"
+            )
+        if numbers is not None and one.numbered != other.numbered and not (one, other)[SIDES.index(numbers)].numbered:
+            maker = first.name if numbers == "first" else second.name
+            raise ValueError(f"is {numbers}, but {maker} does not number the records of table {name}")
 
 
 def _tables(first: DatabaseAdapter, second: DatabaseAdapter, wanted: object) -> tuple[str, ...]:
@@ -103,11 +135,6 @@ def _compare_columns(table: str, first: DatabaseAdapter, second: DatabaseAdapter
     one, other = (adapter.schema.table(table) for adapter in (first, second))
     here, there = one.columns, other.columns
     differences: list[str | None] = []
-    if one.numbered or other.numbered:
-        differences.append(
-            f"each database numbers its records by itself (column {one.key[0]!r}), so that two records could get one"
-            " key; declare autoincrement=False and give the keys, or leave the table out of sync_tables"
-        )
     if one.key != other.key:
         keys = ", ".join(one.key), ", ".join(other.key)
         differences.append(f"the key is {keys[0]} on {first.name} and {keys[1]} on {second.name}")

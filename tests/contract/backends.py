@@ -33,6 +33,7 @@ from tests.contract.tables import SCHEMA
 from tests.contract.tables import create_tables
 from tests.contract.tables import diaries
 from tests.contract.tables import grades
+from tests.contract.tables import invoices
 from tests.contract.tables import metadata
 from tests.contract.tables import prices
 from tests.contract.tables import seats
@@ -125,7 +126,7 @@ def supabase_database(server: PostgresServer) -> PostgresDatabase:
 def protect(database: PostgresDatabase) -> None:
     """Give the tables that are not for everybody the policies that a migration gives them."""
     with psycopg.connect(database.dsn, autocommit=True) as connection:
-        for table in (diaries, grades, prices, seats, tickets):
+        for table in (diaries, grades, invoices, prices, seats, tickets):
             for statement in row_security.table_statements(table):
                 connection.execute(statement.encode())
 

@@ -52,10 +52,13 @@ not. Neither keeps other check constraints, unique indexes on expressions, `SET 
 `Memory` logs a warning with their names when it is connected, and `flask db convex-schema` prints them. Functions of
 your own on `Convex` keep unique columns and references only; there a record that is referred to cannot be deleted.
 
-Keys. All backends have keys of any name, of text, `Uuid` or integers, of one column or several. SQL databases and
-`Memory` number records whose integer key is left out; on `Convex` and `Supabase` it is required. A foreign key on
-`Convex` must refer to the key of the other table, which must be one column. The tables that a `SyncManager` keeps
-equal must not be numbered by their databases."""
+Keys. All backends have keys of any name, of text, `Uuid` or integers, of one column or several. All of them number
+records whose integer key is left out (`sa.Identity()`, serial), also inside transactions; `Convex` and `Supabase` take
+the numbers before the commit, so a transaction that is rolled back loses its own. They go on behind keys that sync or a
+verbatim write has stored, and on all but PostgreSQL behind every key that was given. SQLite gives the number of a
+deleted record again if it was the greatest, unless the table has `sqlite_autoincrement=True`. A key of
+`sa.Identity(always=True)` can only be given by a verbatim write. A foreign key on `Convex` must refer to the key of the
+other table, which must be one column. Of two databases that a `SyncManager` keeps equal, one makes the numbers."""
 
 
 @dataclass(frozen=True, slots=True)

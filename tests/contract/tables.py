@@ -263,6 +263,16 @@ orders = sa.Table(
     sa.Column("data", json()),
 )
 
+# Numbered by the database alone, for callers.
+invoices = sa.Table(
+    "invoices",
+    metadata,
+    sa.Column("id", sa.BigInteger().with_variant(sa.Integer, "sqlite"), sa.Identity(always=True), primary_key=True),
+    sa.Column("owner_id", text(255), nullable=False),
+    sa.Column("order_no", sa.BigInteger, sa.ForeignKey("orders.order_no"), index=True),
+    info={"access": OWN_ROWS, "owner": "owner_id"},
+)
+
 # The order of the key is not that of the columns.
 grades = sa.Table(
     "grades",

@@ -12,6 +12,7 @@ from database.backends.buffered.replica import Loaded
 from database.backends.buffered.replica import Place
 from database.backends.buffered.replica import Replica
 from database.backends.buffered.request import Range
+from database.backends.buffered.request import Reservation
 from database.backends.buffered.request import Seen
 from database.backends.buffered.request import Step
 from database.backends.memory.constraints import referrers
@@ -42,6 +43,7 @@ from database.core.tables.keys import readable_key
 from database.core.tables.rows import check_rows
 from database.core.tables.rows import check_values
 from database.core.tables.rows import known_values
+from database.core.tables.rows import without_number
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import together
@@ -81,6 +83,7 @@ class Party:
         self._loaders: dict[type[Operation], Callable[[Any, Context], None]] = {
             Get: self._load_record,
             Select: self._load_selected,
+            Insert: self._reserve_numbers,
             Upsert: self._load_upserted,
             Update: self._load_updated,
             Delete: self._load_deleted,
@@ -156,6 +159,7 @@ class Party:
         table = self._schema.table(operation.table)
         by = conflict_columns(table, operation)
         check_rows(table, operation.rows)
+        self._reserve_numbers(operation, context)
         if by == table.key:
             given = [key for row in operation.rows if (key := readable_key(table, row)) is not None]
             self._load_records(operation.table, [checked_key(table, key) for key in given], context)
@@ -163,6 +167,15 @@ class Party:
         # A range, because a row with one of the values must not come in unnoticed.
         for where in with_values(by, [known_values(table, operation.rows, name) for name in by]):
             self._load_range(table, Select(table.name, where=where, order=by_key(table.key)), context)
+
+    def _reserve_numbers(self, operation: Insert | Upsert, context: Context) -> None:
+        """Have the backend make the keys of the records that are without."""
+        table = self._schema.table(operation.table)
+        if not table.numbered:
+            return
+        check_rows(table, operation.rows)
+        if missing := without_number(table, operation.rows):
+            self._replica.reserved = self._send(Reservation(table.name, missing), context).value
 
     def _load_updated(self, operation: Update, context: Context) -> None:
         check_values(self._schema.table(operation.table), operation.values)

@@ -66,6 +66,7 @@ class Replica(Tables):
     :param steps: the transaction's changes, in order; changes made here are appended.
     :param party: number of the party that owns this replica; recorded in its steps.
     :param makes_defaults: whether the backend makes defaults that only a SQL database can make, at the commit.
+    :ivar reserved: the numbers for the records without a key of the next operation.
     """
 
     def __init__(self, schema: Schema, steps: list[Step], party: int, *, makes_defaults: bool = False) -> None:
@@ -78,6 +79,8 @@ class Replica(Tables):
         self._taken = 0
         self._spoiled = False
         self._pending: set[str] = set()
+        self._made: set[Place] = set()
+        self.reserved: Sequence[int] = ()
 
     def execute(self, operation: Operation, deadline: float = math.inf) -> Result:
         result = super().execute(operation, deadline)
@@ -152,7 +155,8 @@ class Replica(Tables):
             super()._store(schema, row, index)
         # A copy, because the caller receives the row too and may mutate it before the commit.
         own = shown(schema, self._rows[schema.name][key], tuple(row))
-        self._add(Step(kind, schema.name, key, own, self._party))
+        made = kind == "insert" and (schema.name, key) in self._made
+        self._add(Step(kind, schema.name, key, own, self._party, made=made))
 
     def _completed(self, schema: TableSchema, rows: Sequence[Record]) -> list[Row]:
         if not self._makes_defaults or not schema.server_made:
@@ -196,9 +200,11 @@ class Replica(Tables):
         self._touched.add((step.table, step.id))
         self._taken = len(self._steps)
 
-    def _numbered(self, _: TableSchema, rows: Sequence[Record]) -> Sequence[Record]:
+    def _next_numbers(self, schema: TableSchema, count: int) -> Iterable[int]:
         # Only the backend knows which numbers are free.
-        return rows
+        numbers, self.reserved = self.reserved, ()
+        self._made |= {(schema.name, number) for number in numbers}
+        return numbers
 
     def _exists(self, table: str, key: Key) -> bool:
         """Whether a foreign key may refer to the record; the backend checks records that were not loaded at commit."""

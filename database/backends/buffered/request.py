@@ -87,6 +87,7 @@ class Step:
     :ivar id: its key.
     :ivar row: the complete new row; None for a deletion. ``PENDING`` and ``RESET`` stand for values of the backend.
     :ivar party: index of the author in :attr:`CommitRequest.parties`.
+    :ivar made: whether the backend has made the key of this new record.
     """
 
     kind: Literal["insert", "update", "delete"]
@@ -94,6 +95,25 @@ class Step:
     id: Key
     row: Row | None
     party: int = 0
+    made: bool = False
+
+
+@immutable
+class Reservation(Operation):
+    """Take numbers for the keys of new records, before the commit that contains them. The ``value`` of its result lists
+    them, in ascending order.
+
+    No other reservation gets the same ones. Those that are not used are lost, as with a sequence, so it may be
+    repeated.
+
+    :ivar count: how many, at least 1.
+    """
+
+    kind: ClassVar[str] = "reserve"
+    # If its answer is lost, nothing was written.
+    reads: ClassVar[bool] = True
+    table: str
+    count: int
 
 
 @immutable
@@ -143,10 +163,11 @@ class Encoder:
         self._keys = keys
         self._encode = encode
 
-    def commit(self, request: CommitRequest, actor: str | None) -> Wire:
-        """A commit with its key and fingerprint; with several parties, each part carries its party's number.
+    def commit(self, request: CommitRequest, actor: str | None, *, stated: bool = False) -> Wire:
+        """A commit with its key and fingerprint.
 
         :param actor: the subject on whose behalf the commit is made.
+        :param stated: whether each part carries its party's number, and a step whether its key was made.
         """
         body: dict[str, list[Wire]] = {
             "reads": [
@@ -155,11 +176,14 @@ class Encoder:
             "ranges": [self._range(part) for part in request.ranges],
             "steps": [self._step(step) for step in request.steps],
         }
-        if len(request.parties) > 1:
+        if stated:
             parts: tuple[Sequence[Seen | Range | Step], ...] = request.seen, request.ranges, request.steps
             for wires, of_kind in zip(body.values(), parts, strict=True):
                 for wire, part in zip(wires, of_kind, strict=True):
-                    wire["party"] = part.party
+                    # A single party owns every part.
+                    wire["party"] = part.party if len(request.parties) > 1 else 0
+                    if isinstance(part, Step) and part.made:
+                        wire["made"] = True
         return {"key": request.key, "fingerprint": fingerprint(body), "actor": actor, **body}
 
     def select(self, query: Select) -> Wire:

@@ -14,6 +14,7 @@ from database.adapter.base import DatabaseAdapter
 from database.backends.buffered.backend import BufferedBackend
 from database.backends.buffered.request import CommitRequest
 from database.backends.buffered.request import Encoder
+from database.backends.buffered.request import Reservation
 from database.backends.buffered.request import Validation
 from database.backends.buffered.session import BufferedSession
 from database.backends.convex.changes import ChangeReader
@@ -103,6 +104,7 @@ class ConvexBackend(BufferedBackend):
             ReadChanges: ChangeReader(self._ask).read,
             CommitRequest: self._commit,
             Validation: self._commit,
+            Reservation: self._reserve,
             Call: self._call_function,
             QueryCall: self._call_function,
             _ListFunctions: self._list_functions,
@@ -213,6 +215,19 @@ class ConvexBackend(BufferedBackend):
             self._functions.forget()
             raise
         return Result(value=[plain(value) for value in answer["values"]])
+
+    def _reserve(self, operation: Reservation, context: Context) -> Result:
+        answer = self._client.call(
+            "mutation",
+            "isthmus:reserve",
+            {"table": operation.table, "count": operation.count},
+            context,
+            authorization=self._authorization.admin(),
+            reads=operation.reads,
+            failed=internal_error,
+        )
+        first = plain(answer)
+        return Result(value=range(first, first + operation.count))
 
     def _call_function(self, call: Call, context: Context) -> Result:
         value = self._client.call(

@@ -62,8 +62,11 @@ from database.core.tables.rows import as_rows
 from database.core.tables.rows import check_rows
 from database.core.tables.rows import complete_rows
 from database.core.tables.rows import new_values
+from database.core.tables.rows import refuse_given_numbers
 from database.core.tables.rows import replaced_columns
 from database.core.tables.rows import touched_values
+from database.core.tables.rows import with_numbers
+from database.core.tables.rows import without_number
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import ForeignValue
@@ -130,29 +133,29 @@ class Tables:
 
     def _insert(self, operation: Insert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        given = self._numbered(schema, operation.rows)
+        given = self._numbered(schema, operation)
         rows = self._completed(schema, given)
         for index, row in enumerate(rows):
             self._refuse_known_key(schema, row, index)
             self._store(schema, row, index)
         return Result(rows if operation.returning else [], len(rows), table=schema)
 
-    def _numbered(self, schema: TableSchema, rows: Sequence[Record]) -> Sequence[Record]:
-        """The rows with the keys that a SQL database would have made: numbers that were never used before."""
+    def _numbered(self, schema: TableSchema, operation: Insert | Upsert) -> Sequence[Record]:
+        """The rows with the keys that a SQL database would have made."""
+        rows = operation.rows
         if not schema.numbered:
             return rows
         check_rows(schema, rows)
-        name = schema.key[0]
+        if isinstance(operation, Insert) or not operation.verbatim:
+            refuse_given_numbers(schema, rows)
+        missing = without_number(schema, rows)
+        return with_numbers(schema, rows, self._next_numbers(schema, missing)) if missing else rows
+
+    def _next_numbers(self, schema: TableSchema, count: int) -> Iterable[int]:
+        """Numbers that were never used before."""
         last = max([self._last.get(schema.name, 0), *self._rows[schema.name]])
-        result: list[Record] = []
-        for row in rows:
-            if name not in row:
-                last += 1
-                self._last[schema.name] = last
-                result.append({name: last, **row})
-            else:
-                result.append(row)
-        return result
+        self._last[schema.name] = last + count
+        return range(last + 1, last + count + 1)
 
     def _completed(self, schema: TableSchema, rows: Sequence[Record]) -> list[Row]:
         """The rows with everything that they get without being given it."""
@@ -165,7 +168,7 @@ class Tables:
     def _upsert(self, operation: Upsert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
         by = conflict_columns(schema, operation)
-        numbered = self._numbered(schema, operation.rows)
+        numbered = self._numbered(schema, operation)
         completed = self._completed(schema, numbered)
         result = []
         for index, (given, row) in enumerate(zip(numbered, completed, strict=True)):

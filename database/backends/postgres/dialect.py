@@ -52,6 +52,7 @@ from database.sql.dialect import SqlDialect
 from database.sql.parameters import Parameters
 from database.sql.parameters import json_document
 from database.sql.placeholders import Style
+from database.sql.sequences import PASS
 
 _MOST_PREPARED = 200
 """Prepared statements kept per connection; :data:`~database.backends.postgres.connection.LONGEST_PREPARED` limits their
@@ -274,4 +275,6 @@ DIALECT = SqlDialect(
     default_keyword=True,
     has_enums=True,
     has_arrays=True,
+    pass_number=PASS.format(relation="%s::regclass", column="%s", key="%s"),
+    overrides=True,
 )

@@ -6,6 +6,7 @@ from database.core.errors import ConnectFailed
 from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
+from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
 from database.core.errors import SchemaMismatch
 from database.core.errors import SerializationFailure
@@ -22,6 +23,8 @@ _TABLE: dict[str, tuple[type[DataError], str]] = {
         "another transaction changed rows that this one has read or written; run this transaction again",
     ),
     "40P01": (SerializationFailure, "the transaction was rolled back to resolve a deadlock; run it again"),
+    "428C9": (InvalidQuery, "a column that the database always makes was given; leave it out"),
+    "2200H": (InvalidQuery, "the sequence that numbers the records has reached its end"),
     "42501": (PermissionDenied, "the database's grants or row level security policies do not permit this operation"),
     "55P03": (TimedOut, "a lock could not be acquired before the lock timeout"),
     "57014": (Stopped, "the statement ran until the deadline and was stopped"),

@@ -14,6 +14,7 @@ from database.adapter.base import DatabaseAdapter
 from database.backends.buffered.backend import BufferedBackend
 from database.backends.buffered.request import CommitRequest
 from database.backends.buffered.request import Encoder
+from database.backends.buffered.request import Reservation
 from database.backends.buffered.request import Validation
 from database.backends.postgres.changes import page
 from database.backends.supabase.auth import SupabaseAuth
@@ -45,6 +46,7 @@ from database.internal_tables import is_own
 _COMMIT = "isthmus_commit"
 _COMMIT_AS = "isthmus_commit_as"
 _CHANGES = "isthmus_changes"
+_NUMBERS = "isthmus_numbers"
 _CAPABILITIES = Capabilities(
     sql="translated", calls=True, immediate_constraints=False, json_number_types=False, locks=False
 )
@@ -70,6 +72,7 @@ class SupabaseBackend(BufferedBackend):
             QueryCall: self._call_function,
             CommitRequest: self._commit,
             Validation: self._commit,
+            Reservation: self._reserve,
             ReadChanges: self._read_changes,
         }
         self._connect()
@@ -127,18 +130,34 @@ class SupabaseBackend(BufferedBackend):
         arguments = {"after": operation.cursor, "most": operation.limit}
         return Result(value=page(self.client.call(_CHANGES, arguments, context.acting_as(SERVICE), reads=True)))
 
+    def _reserve(self, operation: Reservation, context: Context) -> Result:
+        # As the service: whether the caller may insert the records, the commit decides.
+        arguments = {"table_name": operation.table, "how_many": operation.count}
+        numbers = self.client.call(_NUMBERS, arguments, context.acting_as(SERVICE), reads=operation.reads)
+        return Result(value=list(map(int, numbers)))
+
     def _commit(self, operation: CommitRequest, context: Context) -> Result:
+        # The service states whose each part is; otherwise all is whoever's that sends it.
+        stated = len(operation.parties) > 1 or self._vouches(operation)
         actor = None if context.identity is None else context.identity.subject
-        request = self._encoder.commit(operation, actor)
+        request = self._encoder.commit(operation, actor, stated=stated)
         function = _COMMIT
-        if len(operation.parties) > 1:
+        if stated:
             # A separate function, because an older isthmus_commit would ignore the parties and write all with the
             # application's rights.
             request["parties"] = [self._keys.party(identity) for identity in operation.parties]
-            function = _COMMIT_AS
+            function, context = _COMMIT_AS, context.acting_as(SERVICE)
         answer = self.client.call(function, {"request": body(request)}, context, reads=operation.reads)
         # Functions of an older version do not tell.
         return Result((answer or {}).get("rewritten", []))
+
+    def _vouches(self, operation: CommitRequest) -> bool:
+        """Whether the service has to vouch for a caller's keys: that the database has made them, which always does.
+
+        A caller who sent them could have made them up.
+        """
+        tables = {step.table for step in operation.steps if step.made}
+        return any(self.schema.table(name).always_numbered for name in tables) and self._keys.row_security
 
 
 class SupabaseAdapter(DatabaseAdapter):

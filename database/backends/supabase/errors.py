@@ -129,7 +129,8 @@ def _wait(answer: Exchange) -> float | None:
 def _missing_function(function: str) -> DataError:
     if function.startswith(OWN_FUNCTION):
         return SchemaMismatch(
-            f"the database lacks the function {function}; run the output of `flask db supabase-sql` in the project"
+            f"the database lacks the function {function}; run `flask db upgrade` on it, or the output of"
+            " `flask db supabase-sql` in the project"
         )
     return NotFound(f"the database has no function {function[:64]!r} with these arguments")
 
@@ -157,9 +158,12 @@ _COMMIT: Mapping[str, Callable[[Mapping[str, Any]], DataError]] = {
     "IS409": lambda detail: SerializationFailure(
         f"another transaction changed rows of table {detail.get('table')!r} that this one has read; run it again"
     ),
+    "IS424": lambda detail: InvalidQuery(
+        f"no sequence numbers the records of table {detail.get('table')!r}; give the key with each record"
+    ),
     "IS422": lambda _: InvalidQuery("the commit's idempotency key was already used for a different commit"),
 }
-"""Errors that ``isthmus_commit`` raises."""
+"""Errors that Isthmus' own functions raise."""
 
 
 def _constraint(detail: Mapping[str, Any]) -> str | None:

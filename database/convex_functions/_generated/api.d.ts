@@ -44,6 +44,7 @@ import type * as lib_writing_changes from "../lib/writing/changes.js";
 import type * as lib_writing_changeset from "../lib/writing/changeset.js";
 import type * as lib_writing_commit from "../lib/writing/commit.js";
 import type * as lib_writing_constraints from "../lib/writing/constraints.js";
+import type * as lib_writing_numbers from "../lib/writing/numbers.js";
 import type * as lib_writing_purge from "../lib/writing/purge.js";
 import type * as molecules from "../molecules.js";
 import type * as protocols from "../protocols.js";
@@ -91,6 +92,7 @@ declare const fullApi: ApiFromModules<{
   "lib/writing/changeset": typeof lib_writing_changeset;
   "lib/writing/commit": typeof lib_writing_commit;
   "lib/writing/constraints": typeof lib_writing_constraints;
+  "lib/writing/numbers": typeof lib_writing_numbers;
   "lib/writing/purge": typeof lib_writing_purge;
   molecules: typeof molecules;
   protocols: typeof protocols;

@@ -133,4 +133,8 @@ export const INTERNAL_SCHEMA = {
     op: v.string(),
     actor: v.union(v.null(), v.string()),
   }).index("by_rev", ["rev", "seq"]),
+  isthmusNumbers: defineTable({
+    table: v.string(),
+    last: v.int64(),
+  }).index("by_table", ["table"]),
 };

@@ -14,6 +14,7 @@ import type { Row } from "./types";
 import { byKey } from "./query/order";
 import { select } from "./query/select";
 import { checkTexts } from "./texts";
+import { takeNumbers } from "./writing/numbers";
 
 /** A record as the application's functions return it: the declared columns. */
 export type RecordOf<Name extends TableNames> = Omit<Doc<Name>, "_id" | keyof SystemFields>;
@@ -82,7 +83,7 @@ export async function insertRecord<Name extends TableNames>(
   data: Partial<RecordOf<Name>>,
   actor: string | null,
 ): Promise<RecordOf<Name>> {
-  const row: Row = { ...blank(table), ...data, ...made(table, data), ...managed(table, 1n, true) };
+  const row: Row = { ...blank(table), ...data, ...(await made(ctx, table, data)), ...managed(table, 1n, true) };
   await apply(ctx, { kind: "insert", table, id: addressOf(tableNamed(table), row), row }, null, actor);
   return shown<Name>(table, row);
 }
@@ -126,7 +127,7 @@ export async function existing(ctx: MutationCtx, table: TableNames, id: string):
 async function apply(ctx: MutationCtx, step: Step, before: Document | null, actor: string | null): Promise<void> {
   checkTexts(step.row);
   const records = new Map([[recordKey(step.table, step.id), before]]);
-  await applySteps(ctx.db as unknown as Writer, [step], records, actor);
+  await applySteps(writer(ctx), [step], records, actor);
 }
 
 function shown<Name extends TableNames>(table: Name, row: Row): RecordOf<Name> {
@@ -137,14 +138,21 @@ function reader(ctx: QueryCtx): Reader {
   return ctx.db as unknown as Reader;
 }
 
+function writer(ctx: MutationCtx): Writer {
+  return ctx.db as unknown as Writer;
+}
+
 function blank(table: string): Row {
   return Object.fromEntries(Object.keys(tableNamed(table).columns).map((column) => [column, null]));
 }
 
-/** The id of a new record, unless the table's key is another one, which must be given. */
-function made(table: string, data: object): Row {
+/** The key of a new record, if it is made: an id, or a number unless it is given. Any other one must be given. */
+async function made(ctx: MutationCtx, table: string, data: object): Promise<Row> {
   const key = keyOf(tableNamed(table));
   const missing = key.find((column) => column !== "id" && (data as Row)[column] === undefined);
+  if (tableNamed(table).numbered) {
+    return (data as Row)[key[0]] === undefined ? { [key[0]]: await takeNumbers(writer(ctx), table, 1) } : {};
+  }
   if (missing !== undefined) {
     return refuse({ code: "INVALID", message: `the key column ${missing} of table ${table} is required` });
   }

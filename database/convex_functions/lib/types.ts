@@ -14,6 +14,8 @@ export interface Table {
   columns: Record<string, { kind: Kind; nullable: boolean; was?: string }>;
   /** Sets of columns whose values are unique together; the first is the table's key. */
   unique: string[][];
+  /** Whether the key is a number that is made for each new record, unless it is given. */
+  numbered?: true;
   /** Who may do each action: `anyone`, `user`, `owner`, `role:<name>`, `permission:<area>:<action>`. */
   access: Record<Action, string[]>;
   /** The column that contains the subject of a record's owner. */

@@ -6,6 +6,7 @@ so that checking a batch of a thousand rows takes no longer than passing it to t
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import replace
@@ -30,7 +31,7 @@ SERVER_DEFAULT: Final = object()
 """In place of an update's value: the default that only the database can make."""
 
 _NO_SERVER: Final = "is required here: only a SQL database can make its server_default"
-_NO_NUMBER: Final = "is required here: only SQL databases and memory number records; give the key with each record"
+_ALWAYS: Final = "is always numbered by the database; leave it out"
 
 
 def complete_rows(
@@ -59,8 +60,7 @@ def complete_rows(
         elif not column.server_default:
             raise _required(schema, column, rows, 0)
         if not (server or (later and column.name not in schema.key)) and column.name not in result:
-            problem = _NO_NUMBER if schema.numbered and column.name in schema.key else _NO_SERVER
-            raise InvalidRow(_message(schema, rows, 0, column.name, problem), row=0, column=column.name)
+            raise InvalidRow(_message(schema, rows, 0, column.name, _NO_SERVER), row=0, column=column.name)
     return result
 
 
@@ -78,6 +78,32 @@ def check_rows(schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> None:
                 _checked_in_row(schema, column, rows, index, row[name])
             elif column.make is None and not column.server_default and _default(column, None) is MISSING:
                 raise _required(schema, column, rows, index)
+
+
+def refuse_given_numbers(schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse rows of a numbered table that give a key which the database always makes.
+
+    :raises InvalidRow: names the first one.
+    """
+    if not schema.always_numbered:
+        return
+    name = schema.key[0]
+    for index, row in enumerate(rows):
+        if _is_record(row) and name in row:
+            raise InvalidRow(_message(schema, rows, index, name, _ALWAYS), row=index, column=name)
+
+
+def without_number(schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> int:
+    """How many of the rows need a number from the database."""
+    return sum(schema.key[0] not in row for row in rows) if schema.numbered else 0
+
+
+def with_numbers(
+    schema: TableSchema, rows: Sequence[Mapping[str, Any]], numbers: Iterable[int]
+) -> list[Mapping[str, Any]]:
+    """The rows with these numbers as the keys that are missing, in their order."""
+    name, made = schema.key[0], iter(numbers)
+    return [row if name in row else {name: next(made), **row} for row in rows]
 
 
 def known_values(schema: TableSchema, rows: Sequence[Mapping[str, Any]], name: str) -> list[Any]:

@@ -34,6 +34,7 @@ NAMES: Final = {"sa": sa, "columns": columns, "postgresql": postgresql, "Decimal
 """What the source of a declaration may use."""
 
 _REFUSAL: Final = re.compile(r"column \S.*? has the type (\w+): (?:which )?(.*?)(?:; use one of .*)?", re.DOTALL)
+_INTEGERS: Final = frozenset({"sa.SmallInteger", "sa.Integer", "sa.BigInteger"})
 _NUMBER: Final = re.compile(r"\(?'?(-?\d{1,18}(?:\.\d{1,18})?)'?\)?(?:::numeric(?:\(\d+,\d+\))?)?")
 _VERSIONS: Final = ("sa.SmallInteger", "sa.Integer", "sa.BigInteger")
 
@@ -164,7 +165,7 @@ def _candidates(column: FoundColumn, *, key: bool) -> Iterator[str]:
     """The sources of a column, the best one first."""
     numbered = key and column.identity is not None
     for form in (_numbered(form) if numbered else form for form in column.forms):
-        for options in _defaults(column, key=key):
+        for options in _defaults(column, form, key=key):
             yield column_source(column, form, *options, *(["primary_key=True"] if key else []))
 
 
@@ -173,7 +174,7 @@ def _numbered(form: str) -> str:
     return f'{form}().with_variant(sa.Integer, "sqlite")' if form in {"sa.BigInteger", "sa.SmallInteger"} else form
 
 
-def _defaults(column: FoundColumn, *, key: bool) -> Iterator[tuple[str, ...]]:
+def _defaults(column: FoundColumn, form: str, *, key: bool) -> Iterator[tuple[str, ...]]:
     """The options that say what becomes of a row without the column."""
     fetched = ("server_default=sa.FetchedValue()",)
     if column.identity is not None:
@@ -189,10 +190,11 @@ def _defaults(column: FoundColumn, *, key: bool) -> Iterator[tuple[str, ...]]:
             if number := _NUMBER.fullmatch(column.default):
                 yield (f"default=Decimal({literal(number[1])})",)
         yield fetched
+    elif key and form in _INTEGERS:
+        # SQLAlchemy would take it for one that the database numbers.
+        yield ("autoincrement=False",)
     else:
         yield ()
-        if key:
-            yield ("autoincrement=False",)
 
 
 def _reason(error: ValueError) -> str:

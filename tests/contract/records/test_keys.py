@@ -22,7 +22,6 @@ from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import after
 from database.core.result import Row
-from tests.contract.backends import Backend
 from tests.contract.tables import SCHEMA
 
 
@@ -229,28 +228,6 @@ def test_a_uuid_is_one_record_in_every_spelling(adapter: DatabaseAdapter) -> Non
 def test_a_key_that_nobody_makes_is_required(adapter: DatabaseAdapter, table: str, missing: str) -> None:
     with pytest.raises(InvalidQuery, match=f"{missing}.* is required"):
         adapter.run(Insert(table, [{"attempt": 1, "name": "x"} if table == "grades" else {"name": "x"}]))
-
-
-def test_a_number_is_made_by_the_database_or_must_be_given(backend: Backend, adapter: DatabaseAdapter) -> None:
-    if not backend.case.capabilities.immediate_constraints:
-        with pytest.raises(InvalidQuery, match=r"order_no.* is required here: .*give the key"):
-            adapter.run(Insert("orders", [{"name": "a"}]))
-        with pytest.raises(InvalidQuery, match=r"order_no.* is required here: .*give the key"):
-            adapter.run(Upsert("orders", [{"name": "a"}]))
-    else:
-        first = adapter.run(Insert("orders", [{"name": "a"}])).rows[0]
-        made = adapter.run(Insert("orders", [{"name": "b"}, {"name": "c"}]))
-        assert made.ids == [str(row["order_no"]) for row in made.rows]
-        assert first["order_no"] < made.rows[0]["order_no"] < made.rows[1]["order_no"]
-        adapter.run(Insert("orders", [{"name": "d"}, {"name": "e"}], returning=False))
-        with adapter.transaction():
-            row = adapter.run(Upsert("orders", [{"name": "f", "data": [1]}])).rows[0]
-            assert adapter.run(Get("orders", row["order_no"])).rows == [row]
-        assert [row["name"] for row in adapter.run(Select("orders"))] == list("abcdef")
-        adapter.run(Delete("orders", first["order_no"]))
-    given = adapter.run(Insert("orders", [{"order_no": 2**40, "name": "given"}])).rows
-    assert adapter.run(Get("orders", 2**40)).rows == given
-    assert adapter.run(Update("orders", {"name": "new"}, 2**40)).count == 1
 
 
 def test_records_go_with_the_record_that_they_refer_to(adapter: DatabaseAdapter) -> None:

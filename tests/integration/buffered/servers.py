@@ -42,6 +42,7 @@ class Server(ABC):
     """What the tests need to know of a backend's server.
 
     :cvar commit: the name of the function that carries out commits.
+    :cvar reserve: of the one that makes the keys of new records.
     :cvar adder: of one that makes a memo every time it is called.
     :cvar reader: of one that changes nothing.
     :cvar add: a call of ``adder``.
@@ -50,6 +51,7 @@ class Server(ABC):
 
     adapter: ClassVar[type[DatabaseAdapter]]
     commit: ClassVar[str]
+    reserve: ClassVar[str]
     adder: ClassVar[str]
     reader: ClassVar[str]
     add: ClassVar[Call]
@@ -96,6 +98,7 @@ class ConvexServer(Server):
 
     adapter = ConvexAdapter
     commit = "isthmus:commit"
+    reserve = "isthmus:reserve"
     adder = "ledger:add"
     reader = "ledger:count"
     add = Call(adder, {"owner": "nobody"})
@@ -151,6 +154,7 @@ class SupabaseServer(Server):
 
     adapter = SupabaseAdapter
     commit = "isthmus_commit"
+    reserve = "isthmus_numbers"
     adder = "ledger_add"
     reader = "ledger_count"
     add = Call(adder, {"owner": "nobody"})
@@ -172,7 +176,7 @@ class SupabaseServer(Server):
         return lambda **headers: Answered(503, **headers)
 
     def clear(self) -> None:
-        self.execute("truncate accounts, transfers, memos")
+        self.execute("truncate accounts, transfers, memos, receipts")
 
     def restart(self) -> bool:
         # A project that starts makes its own function for who asks anew, on which the policies rest.

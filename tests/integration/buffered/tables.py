@@ -36,6 +36,14 @@ memos = sa.Table(
     info={"access": dict.fromkeys(("read", "write", "delete"), "anyone")},
 )
 
+# Numbered by the server alone.
+receipts = sa.Table(
+    "receipts",
+    metadata,
+    sa.Column("id", sa.BigInteger, sa.Identity(always=True), primary_key=True),
+    sa.Column("amount", sa.BigInteger),
+)
+
 SCHEMA = Schema.of(metadata)
 
 

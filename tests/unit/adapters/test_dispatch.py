@@ -18,6 +18,7 @@ from database.adapter.access_control import AccessRules
 from database.adapter.transactions import Commit
 from database.backends.buffered.party import Party
 from database.backends.buffered.request import CommitRequest
+from database.backends.buffered.request import Reservation
 from database.backends.buffered.request import Validation
 from database.backends.convex.adapter import ConvexAdapter
 from database.backends.memory.tables import Tables
@@ -46,8 +47,8 @@ from tests.contract.tables import SCHEMA
 ON_ROWS = {Get, Select, Insert, Upsert, Update, Delete}
 COMPOSED = {Sql, Batch}
 CALLS = {Call, QueryCall}
-COMMITS = {CommitRequest, Validation}
-"""What a buffered transaction sends when it commits."""
+COMMITS = {CommitRequest, Validation, Reservation}
+"""What a buffered transaction sends when it commits, and for that."""
 
 _NO_CONNECTION: Any = None
 
@@ -80,8 +81,8 @@ def sql() -> Dispatch:
 
 def buffered() -> Dispatch:
     party = Party(SCHEMA, lambda *_: pytest.fail("nothing is to be sent"), None, [], 0)
-    # Of new rows none has to be loaded; the session takes apart or sends the others.
-    elsewhere = {Insert, Ping, *COMPOSED, *CALLS}
+    # The session takes these apart or sends them.
+    elsewhere = {Ping, *COMPOSED, *CALLS}
     refused = {*COMMITS, Commit, ReadChanges}
     return Dispatch(party._loaders, elsewhere, refused, lambda operation: party.execute(operation, NO_CONTEXT))
 

@@ -13,17 +13,22 @@ from typing import Final
 import sqlalchemy as sa
 
 from database.schema.migrations import row_security
+from database.sql.sequences import PASS
+from database.sql.sequences import SEQUENCE
 
 _FILES: Final = (
     "schema.sql",
     "conditions.sql",
     "parties.sql",
+    "numbers.sql",
     "stored.sql",
     "steps.sql",
     "isthmus_commit.sql",
     "isthmus_groups.sql",
     "grants.sql",
 )
+_COLUMN: Final = {"relation": "isthmus.relation(table_name)", "column": "(isthmus.key(table_name))[1]"}
+_QUERIES: Final = {"{sequence}": SEQUENCE.format(**_COLUMN), "{pass}": PASS.format(**_COLUMN, key="key")}
 _FIND_MARK: Final = sa.text("select obj_description(to_regnamespace('isthmus'), 'pg_namespace')")
 
 
@@ -32,6 +37,8 @@ def script() -> str:
     """Repeatable SQL that creates the functions."""
     folder = Path(__file__).parent
     text = "\n".join((folder / name).read_text(encoding="utf-8") for name in _FILES)
+    for mark, query in _QUERIES.items():
+        text = text.replace(mark, query)
     return f"{text}\ncomment on schema isthmus is '{_mark(text)}';\n"
 
 

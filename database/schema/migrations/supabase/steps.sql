@@ -4,8 +4,8 @@
 drop function if exists
     isthmus.runs(jsonb, boolean),
     isthmus.apply_run(text, text, text[], jsonb),
-    isthmus.statement(text, text, text[]),
-    isthmus.refuse_duplicate_of_absent(jsonb, bigint, text, text);
+    isthmus.refuse_duplicate_of_absent(jsonb, bigint, text, text),
+    isthmus.statement(text, text, text[]);
 
 -- Apply the steps in runs. If a constraint does not hold, do it again one by one, to tell which step it was.
 create or replace function isthmus.apply(body jsonb) returns void
@@ -61,10 +61,13 @@ end
 $$;
 
 -- The steps in runs of the same party, kind, table and columns, in which no record stands twice. `columns` are those of the
--- new rows or, of a deletion, of the expected ones; `resets` those that get their defaults; `records` is a list of {id, key, row, expected}, of which
--- `expected` is there if the step is the record's first.
+-- new rows or, of a deletion, of the expected ones; `resets` those that get their defaults; `records` is a list of
+-- {id, key, row, expected}, of which `expected` is there if the step is the record's first. `made` says that the
+-- database has made the keys; only the service, which sends a commit with parties, is believed that.
 create function isthmus.runs(body jsonb, singly boolean)
-returns table (step bigint, party integer, kind text, table_name text, columns text[], resets text[], records jsonb)
+returns table (
+    step bigint, party integer, kind text, table_name text, columns text[], resets text[], made boolean, records jsonb
+)
 language sql stable
 as $$
     with given as (
@@ -74,6 +77,7 @@ as $$
             item ->> 'kind' as kind,
             item ->> 'table' as table_name,
             item ->> 'id' as id,
+            body ? 'parties' and item ? 'made' as made,
             isthmus.named(item) as key,
             nullif(item -> 'row', 'null') || isthmus.named(item) as content,
             isthmus.texts(item -> 'resets') as resets,
@@ -93,13 +97,15 @@ as $$
         from given
         left join expected on visit = 1 and (expected.table_name, expected.id) = (given.table_name, given.id)
     ), labelled as (
-        select *, format('%s %L %L %s %L %L', party, kind, table_name, visit, columns, resets) as label from complete
+        select *, format('%s %L %L %s %L %L %s', party, kind, table_name, visit, columns, resets, made) as label
+        from complete
     ), marked as (
         select *, singly or label is distinct from lag(label) over (order by step) as begins from labelled
     ), numbered as (
         select *, count(*) filter (where begins) over (order by step) as run from marked
     )
-    select min(step), min(party), min(kind), min(table_name), min(columns), min(resets), jsonb_agg(record order by step)
+    select min(step), min(party), min(kind), min(table_name), min(columns), min(resets), bool_and(made),
+        jsonb_agg(record order by step)
     from numbered
     group by run
     order by run
@@ -113,9 +119,12 @@ declare
     table_name constant text := run ->> 'table_name';
     columns constant text[] := isthmus.texts(run -> 'columns');
     records constant jsonb := run -> 'records';
+    by_service constant boolean := has_function_privilege('isthmus.pass_numbers(text, jsonb)', 'execute');
     written bigint;
 begin
-    execute isthmus.statement(kind, table_name, columns, isthmus.texts(run -> 'resets')) using records;
+    execute isthmus.statement(
+        kind, table_name, columns, isthmus.texts(run -> 'resets'), by_service or (run ->> 'made')::boolean
+    ) using records;
     get diagnostics written = row_count;
     if written < jsonb_array_length(records) then
         if kind = 'insert' then
@@ -123,11 +132,18 @@ begin
         end if;
         perform isthmus.refuse_untouched(kind, table_name, columns, records);
     end if;
+    -- Of a caller's keys, the greatest possible one would leave no numbers.
+    if kind = 'insert' and by_service then
+        perform isthmus.pass_numbers(table_name, records);
+    end if;
 end
 $$;
 
 -- The SQL that applies a run to the records in $1.
-create or replace function isthmus.statement(kind text, table_name text, columns text[], resets text[]) returns text
+-- `numbers`: whether keys may be given that the database always makes.
+create or replace function isthmus.statement(
+    kind text, table_name text, columns text[], resets text[], numbers boolean
+) returns text
 language plpgsql stable
 as $$
 declare
@@ -144,8 +160,8 @@ begin
     case kind
         when 'insert' then
             return format(
-                'insert into %s (%s) select %s from %s', place,
-                isthmus.listed('%I', given), isthmus.listed('e.%I', given), rows
+                'insert into %s (%s) %s select %s from %s', place, isthmus.listed('%I', given),
+                case when numbers then 'overriding system value' end, isthmus.listed('e.%I', given), rows
             );
         when 'update' then
             return format(

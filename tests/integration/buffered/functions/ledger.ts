@@ -16,3 +16,10 @@ export const count = query({
   args: {},
   handler: async (ctx) => (await ctx.db.query("memos" as never).collect()).length,
 });
+
+/** Make a receipt; its number is made, too. */
+export const receipt = mutation({
+  args: { amount: v.number() },
+  handler: async (ctx, { amount }) =>
+    await createRecord(ctx, "receipts" as never, { amount: BigInt(amount) } as never),
+});

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -14,7 +15,7 @@ from tests.integration.http.support import make_site
 from tests.integration.http.support import supabase_settings
 from tests.servers.supabase_api import add_roles
 
-RECORD = {
+RECORD: dict[str, Any] = {
     "at": "0198C5D2-0000-7000-8000-00000000000A",
     "price": "12345678901234.5600",
     "day": "2024-02-29",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +12,7 @@ import sqlalchemy as sa
 from config.settings import ConfigurationError
 from database import internal_tables
 from database.adapter.base import DatabaseAdapter
-from database.backends.convex import ConvexAdapter
 from database.backends.memory import MemoryAdapter
-from database.backends.postgres import PostgresAdapter
-from database.backends.sqlite import SQLiteAdapter
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Select
@@ -26,13 +21,9 @@ from database.core.result import Row
 from database.core.tables.keys import key_of
 from database.core.tables.schema import Schema
 from database.sync import SyncManager
-from tests.contract.tables import create_tables
-from tests.contract.tables import metadata
-from tests.servers.available import available
-from tests.servers.convex_deployment import ConvexDeployment
-from tests.servers.convex_deployment import functions_with
+from tests.integration.sync.keys import databases
+from tests.integration.sync.keys.databases import SCHEMA
 
-SCHEMA = Schema.of(metadata, internal_tables.metadata)
 ROWS: dict[str, list[Row]] = {
     "elements": [{"symbol": "Fe"}, {"symbol": "He,~/"}, {"symbol": "O"}],
     "devices": [{"device_id": f"0189{n:04}-0000-7000-8000-00000000000a", "made_of": "Fe"} for n in range(3)],
@@ -42,37 +33,10 @@ ROWS: dict[str, list[Row]] = {
 TABLES = tuple(ROWS)
 
 
-def _memory(_: pytest.FixtureRequest, __: ExitStack) -> DatabaseAdapter:
-    return MemoryAdapter({}, SCHEMA)
-
-
-def _sqlite(request: pytest.FixtureRequest, _: ExitStack) -> DatabaseAdapter:
-    folder: Path = request.getfixturevalue("tmp_path")
-    url = f"sqlite:///{folder / 'keys.db'}"
-    create_tables(url)
-    engine = sa.create_engine(url, poolclass=sa.NullPool)
-    internal_tables.metadata.create_all(engine)
-    engine.dispose()
-    return SQLiteAdapter({"path": str(folder / "keys.db")}, SCHEMA)
-
-
-def _postgres(request: pytest.FixtureRequest, _: ExitStack) -> DatabaseAdapter:
-    database = request.getfixturevalue("postgres_server").create_database()
-    create_tables(database.sqlalchemy_url)
-    database.create(internal_tables.metadata)
-    return PostgresAdapter(asdict(database), SCHEMA)
-
-
-def _convex(request: pytest.FixtureRequest, closing: ExitStack) -> DatabaseAdapter:
-    deployment = available(ConvexDeployment, functions_with(SCHEMA, request.getfixturevalue("tmp_path")))
-    closing.enter_context(deployment)
-    return ConvexAdapter({"url": deployment.url, "key": deployment.deploy_key}, SCHEMA)
-
-
 PAIRS = {
-    "memory-sqlite": (_memory, _sqlite),
-    "sqlite-convex": (_sqlite, _convex),
-    "postgres-sqlite": (_postgres, _sqlite),
+    "memory-sqlite": (databases.memory, databases.sqlite),
+    "sqlite-convex": (databases.sqlite, databases.convex),
+    "postgres-sqlite": (databases.postgres, databases.sqlite),
 }
 
 
@@ -140,9 +104,3 @@ def test_tables_whose_keys_differ_are_refused() -> None:
     second = MemoryAdapter({}, Schema.of(other, internal_tables.metadata), name="second")
     with pytest.raises(ConfigurationError, match=r"elements .*symbol.*name"):
         SyncManager(MemoryAdapter({}, SCHEMA, name="first"), second, sync_tables=["elements"])
-
-
-def test_numbers_that_both_sides_make_are_refused() -> None:
-    first, second = (MemoryAdapter({}, SCHEMA, name=name) for name in ("first", "second"))
-    with pytest.raises(ConfigurationError, match=r"orders .*order_no.* leave the table out of sync_tables"):
-        SyncManager(first, second, sync_tables=["orders"])
