@@ -30,6 +30,7 @@ from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
 from database.core.errors import Unsupported
+from database.core.kinds.calendar import clock
 from database.core.kinds.values import JSON
 from database.core.operations import Batch
 from database.core.operations import Delete
@@ -252,7 +253,9 @@ class Tables:
                     constraint=f"{table.name}.{column}",
                 )
         row = self._rows[table.name][key]
-        times = {"updated_at": utc_now()} if "updated_at" in table.columns else {}
+        times = (
+            {"updated_at": clock(table.columns["updated_at"].kind, utc_now())} if "updated_at" in table.managed else {}
+        )
         none = dict.fromkeys(reference.columns)
         self._store(table, self._changed(table, shown(table, row, tuple(row)), {**none, **times}), None)
 
