@@ -13,8 +13,8 @@ from database.backends.buffered.request import Seen
 from database.backends.buffered.request import Step
 from database.backends.buffered.request import Stored
 from database.backends.memory.constraints import Reference
+from database.backends.memory.kept_rows import shown
 from database.backends.memory.tables import Tables
-from database.backends.memory.tables import shown
 from database.core.operations import Delete
 from database.core.operations import Operation
 from database.core.operations import Record
