@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from decimal import Decimal
 from typing import Any
 from typing import Final
@@ -45,6 +46,7 @@ class Judged:
     :ivar columns: the source of each declared column, by its name.
     :ivar reasons: one line each, for the report.
     :ivar key: the columns of the declared primary key.
+    :ivar refused: why a column is left out, by its name.
     """
 
     table: FoundTable
@@ -52,6 +54,7 @@ class Judged:
     columns: Mapping[str, str]
     reasons: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def declared(self) -> bool:
@@ -74,15 +77,16 @@ def judge(table: FoundTable, key: Sequence[str] = ()) -> Judged:
     if reason is not None:
         return _left_out(table, f"{reason}; or {_key_option(table)}" if table.key == key else reason)
     sources: dict[str, str] = {}
-    reasons: list[str] = []
-    missed = False
+    refused: dict[str, str] = {}
     for column in table.columns:
-        source, refused = (keys[column.name], None) if column.name in keys else _source(table, column, keys)
+        source, reason = (keys[column.name], None) if column.name in keys else _source(table, column, keys)
         if source is not None:
             sources[column.name] = source
-            continue
-        reasons.append(f"without column {column.name!r} ({column.type}): {refused}")
-        missed = missed or not column.made
+        else:
+            refused[column.name] = reason or ""
+    left = [by_name[name] for name in refused]
+    reasons = [f"without column {one.name!r} ({one.type}): {refused[one.name]}" for one in left]
+    missed = not all(one.made for one in left)
     if missed and not table.fillers:
         reasons.append("a row cannot be inserted without a column that is required and left out")
     elif missed:
@@ -90,7 +94,7 @@ def judge(table: FoundTable, key: Sequence[str] = ()) -> Judged:
     if table.kind not in ROWS:
         reasons.append(f"it is a {table.kind}")
     read_only = (missed and not table.fillers) or table.kind not in ROWS
-    return Judged(table, "read-only" if read_only else "usable", sources, tuple(reasons), key)
+    return Judged(table, "read-only" if read_only else "usable", sources, tuple(reasons), key, refused)
 
 
 def trial(name: str, sources: Iterable[str], **info: Any) -> sa.Table:
