@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from database.core.errors import OutcomeUnknown
 from database.core.errors import SchemaMismatch
 from database.core.errors import UnreadableRecord
 from database.core.errors import Unsupported
+from database.core.kinds.calendar import Date
 from database.core.operations import Batch
 from database.core.operations import Delete
 from database.core.operations import Get
@@ -62,6 +64,7 @@ from database.sql.statements import Statement
 from database.sql.statements import statement_cache
 from database.sql.table import SqlTable
 from database.sql.table import Values
+from database.sql.timed import forms
 
 
 def several_statements() -> InvalidQuery:
@@ -354,7 +357,9 @@ class SqlOperations:
         return result
 
     def _sql(self, connection: SqlConnection, operation: Sql) -> Result:
-        text, values = bind(operation.text, operation.params, self._dialect.style, self._parameters)
+        dialect = self._dialect
+        timed = None if Date in dialect.native else partial(forms, schema=self._schema, encoder=dialect.encoder)
+        text, values = bind(operation.text, operation.params, dialect.style, self._parameters, timed)
         reads = reads_only(operation)
         # One that is stopped while it answers, or whose answer is refused, has changed what it changes.
         undoing = not reads and (operation.limited or may_repeat_a_name(text))

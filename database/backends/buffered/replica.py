@@ -15,8 +15,8 @@ from database.backends.buffered.request import Seen
 from database.backends.buffered.request import Step
 from database.backends.buffered.request import Stored
 from database.backends.memory.constraints import Reference
+from database.backends.memory.kept_rows import shown
 from database.backends.memory.tables import Tables
-from database.backends.memory.tables import shown
 from database.core.clock import utc_now
 from database.core.errors import Unsupported
 from database.core.operations import Delete

@@ -156,4 +156,4 @@ def _by_code_point(table: TableSchema, name: str) -> bool:
 def _is_text(table: TableSchema, name: str) -> bool:
     """Whether it is text in the database, too."""
     declared = table.source.c[name].type
-    return not (isinstance(declared, sa.Uuid) or is_native_enum(declared))
+    return not (isinstance(declared, sa.Uuid | sa.CHAR) or is_native_enum(declared))

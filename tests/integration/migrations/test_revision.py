@@ -56,6 +56,8 @@ KINDS: dict[str, tuple[Callable[[], sa.types.TypeEngine[Any]], Any]] = {
     "price": (lambda: sa.Numeric(18, 4), Decimal(0)),
     "day": (sa.Date, date(2024, 2, 29)),
     "opens": (sa.Time, time(12, 30, 0, 1)),
+    "noted": (sa.DateTime, datetime(2024, 2, 29, 12, 30, 0, 1)),  # noqa: DTZ001
+    "cell": (lambda: sa.CHAR(3), "ab"),
     "raw": (sa.LargeBinary, b"\0\xff"),
     "span": (sa.Interval, timedelta(hours=30, microseconds=1)),
     "tags": (lambda: sa.ARRAY(sa.Text), ["a", "b:c"]),
