@@ -88,6 +88,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "tags": st.lists(text, max_size=2),
     "scores": st.lists(st.integers(-1, 1), max_size=2),
     "prices": st.lists(st.integers(-100, 100).map(lambda n: Decimal(n).scaleb(-2)), max_size=2),
+    "weather": st.sampled_from(["SUN", "RAIN"]),
     "mood": st.sampled_from(MOODS),
     "colour": st.sampled_from(["red", "Blue"]),
 }
@@ -100,6 +101,7 @@ BEYOND: dict[str, st.SearchStrategy[Any]] = {
     "span": st.timedeltas(),
     "scores": st.lists(st.sampled_from([0, 1, 70_000]), max_size=2),
     "prices": st.lists(st.sampled_from([Decimal(1), Decimal("0.001"), Decimal(10) ** 9]), max_size=2),
+    "weather": text,
     "mood": st.one_of(text, st.sampled_from(["a", "m", "z", "é"])),
     "colour": text,
 }
@@ -107,7 +109,7 @@ BEYOND: dict[str, st.SearchStrategy[Any]] = {
 _LIKE = {"tag": "token", "number": "amount", "place": "stock"}
 """Columns of keys, and those that hold the same values."""
 NULLABLE = tuple(name for name in VALUES if name not in {"label", "rank"})
-TEXTUAL = {"id", "tag", "word", "label", "title", "token", "mood", "colour", "cell"}
+TEXTUAL = {"id", "tag", "word", "label", "title", "token", "weather", "mood", "colour", "cell"}
 ARRAYS = {"tags", "scores", "prices"}
 _STAMPS = {"created_at": datetime(2024, 1, 1, tzinfo=UTC), "updated_at": datetime(2024, 1, 2, tzinfo=UTC)}
 KEYS: dict[str, dict[str, st.SearchStrategy[Any]]] = {
