@@ -18,7 +18,8 @@ from database.schema.migrations.capture.tables import key_columns
 from database.schema.migrations.capture.tables import shape
 
 _quote: Final = sqlite.dialect().identifier_preparer.quote_identifier
-_OTHERWISE: Final = "({0} like '____-__-__%' and {0} not glob '????-??-??T??:??:??.??????Z')"
+# Our own form comes first, because most rows have it.
+_OTHERWISE: Final = "({0} not glob '????-??-??T??:??:??.??????Z' and {0} like '____-__-__%')"
 _SECONDS: Final = "strftime('%Y-%m-%dT%H:%M:%S', {})"
 # All digits of a fraction are kept, of which strftime has three.
 _REST: Final = "substr({0}, instr({0}, '.') + 1)"
