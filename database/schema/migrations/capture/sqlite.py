@@ -6,6 +6,7 @@ that are replaced because of a unique column, for which SQLite fires no trigger.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import timedelta
@@ -75,8 +76,9 @@ def apply(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
     for name, text in _wanted(connection, tables).items():
         _run(connection, f"drop trigger if exists {_quoted(name)}")
         _run(connection, text)
-    for statement in [statement for table in tables if (statement := sqlite_moments.rewriting(table))]:
-        _run(connection, statement)
+    for table in _with_columns(connection, tables, sqlite_moments.moments):
+        if (statement := sqlite_moments.rewriting(table)) is not None:
+            _run(connection, statement)
     _run(connection, f"delete from {LOG}")  # noqa: S608  # a constant
     _run(connection, f"{_ENTRY} ('', '', 'begin')")
 
@@ -129,12 +131,18 @@ def _wanted(connection: sa.Connection, tables: Sequence[sa.Table]) -> Mapping[st
         for table in tables
         for prefix, parts in _TRIGGERS.items()
     }
-    # If a table lacks a declared column, all of its updates would fail.
-    there = {(table, column) for table, column in connection.execute(_FIND_COLUMNS)}
-    counted = [table for table in tables if all((table.name, name) in there for name in counted_columns(table))]
-    timed = [table for table in tables if all((table.name, name) in there for name in sqlite_moments.moments(table))]
+    counted = _with_columns(connection, tables, counted_columns)
+    timed = _with_columns(connection, tables, sqlite_moments.moments)
     captures |= dict(trigger for table in timed for trigger in sqlite_moments.triggers(table))
     return captures | {f"isthmus_touch_{table.name}": _touch(table) for table in counted if is_versioned(table)}
+
+
+def _with_columns(
+    connection: sa.Connection, tables: Sequence[sa.Table], columns: Callable[[sa.Table], Sequence[str]]
+) -> list[sa.Table]:
+    """The tables that have these of their declared columns; without one, all changes would fail."""
+    there = {(table, column) for table, column in connection.execute(_FIND_COLUMNS)}
+    return [table for table in tables if all((table.name, name) in there for name in columns(table))]
 
 
 def _trigger(name: str, table: sa.Table, event: str, action: str) -> str:
