@@ -25,6 +25,7 @@ from auth.keys.rotation import Schedule
 from auth.keys.signing import SigningKey
 from auth.keys.signing import known_algorithm
 from auth.keys.signing import secret_signing_key
+from auth.verification import MAX_TOKEN_BYTES
 from auth.verification import TokenVerifier
 from auth.verification import signature_scheme
 from config.settings import MAX_TOKEN_SECONDS
@@ -122,7 +123,8 @@ class AuthBridge:
         :param user_data: ``email``, ``name``, ``role`` (the application's, ``user`` by default) and
             ``permissions``; other members are ignored.
         :param session_id: the claim ``sid``, for a token of a session.
-        :raises ValueError: if ``user_id`` or ``session_id`` is empty or not a string.
+        :raises ValueError: if ``user_id`` or ``session_id`` is empty or not a string, or the token would be too long to
+            be accepted.
         """
         return self._sign(self._claims_for(user_id, user_data, session_id))
 
@@ -199,7 +201,10 @@ class AuthBridge:
     def _sign(self, claims: Claims) -> str:
         key = self.key
         headers = {} if key.kid is None else {"kid": key.kid}
-        return signature_scheme(key.algorithm).encode(orjson.dumps(claims), key.private, key.algorithm, headers)
+        token = signature_scheme(key.algorithm).encode(orjson.dumps(claims), key.private, key.algorithm, headers)
+        if len(token) > MAX_TOKEN_BYTES:
+            raise ValueError(f"the token would have {len(token)} bytes, and at most {MAX_TOKEN_BYTES} are accepted")
+        return token
 
 
 def _valid_id(value: object, owner: str) -> str:

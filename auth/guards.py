@@ -102,11 +102,18 @@ def _admitting(access: Access, needed: str) -> Callable[[Callable[P, Any]], Call
 
 def _require_user() -> None:
     if g.get("user_id") is None:
+        _require_middleware()
         raise AuthenticationFailed
+
+
+def _require_middleware() -> None:
+    if "user_id" not in g:
+        raise LookupError("this app identifies no callers; call auth.middleware.init_app(app, bridge)")
 
 
 def _require_convex_identity() -> None:
     if g.get("convex_identity") is None:
+        _require_middleware()
         raise AuthenticationFailed("Convex authentication required", code="unauthorized_convex")
 
 

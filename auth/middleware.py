@@ -10,12 +10,14 @@ from typing import NamedTuple
 from flask import Flask
 from flask import request
 from flask.globals import app_ctx
+from flask.typing import ResponseReturnValue
 
 from auth.bridge import AuthBridge
 from auth.claims import Claims
 from auth.claims import convex_identity
 from auth.claims import user_data
 from auth.errors import AuthenticationFailed
+from auth.errors import AuthError
 from auth.sessions.cookies import CSRF_HEADER
 from auth.sessions.cookies import SessionCookies
 from auth.sessions.cookies import ignores_cookies
@@ -58,7 +60,8 @@ def init_app(
     context. It stores the bridge in :class:`~database.extension.Isthmus`.
 
     A request with an invalid token or another kind of ``Authorization`` is never anonymous: it raises
-    :class:`~auth.errors.AuthenticationFailed`, for which the application must register an error handler.
+    :class:`~auth.errors.AuthenticationFailed`. If the application has no error handler for
+    :class:`~auth.errors.AuthError`, the response is JSON with the code and the message.
 
     :param revocation: refuses tokens of ended sessions; without it, sessions are not checked.
     :param cookies: the cookies with the token of requests without ``Authorization``; without it, cookies are ignored.
@@ -73,6 +76,12 @@ def init_app(
 
     reader = None if cookies is None else _CookieReader(app, cookies)
     identify_by(app, _identifying(bridge, revocation, reader, bearer))
+    if AuthError not in app.error_handler_spec[None][None]:
+        app.register_error_handler(AuthError, _refused)
+
+
+def _refused(error: AuthError) -> ResponseReturnValue:
+    return {"code": error.code, "message": error.message}, error.status, error.headers
 
 
 class _CookieReader:

@@ -21,7 +21,6 @@ from database.core.kinds.arrays import Arrays
 from database.core.kinds.values import Kind
 from database.core.tables.keys import Key
 from database.core.tables.keys import parts_of
-from database.core.tables.schema import MANAGED
 
 MAX_ROWS = 1000
 
@@ -153,13 +152,13 @@ def _check_row(schema: TableSchema, row: Any, index: int = 0) -> None:
     """Checks that the data layer does not make, because they apply to HTTP clients only."""
     if not isinstance(row, dict):
         raise InvalidRow(f"row {index + 1} must be an object", row=index, column=None)
-    for name in MANAGED & schema.columns.keys() & row.keys():
+    for name in schema.managed & row.keys():
         raise _invalid(name, "is set by the server; remove it", index)
     name = schema.key[0]
     part = row.get(name) if schema.text_key else None
     # A record with such a key could not be addressed by a URL.
-    if isinstance(part, str) and ("/" in part or part in {".", ".."}):
-        raise _invalid(name, "must not contain a slash and must not be . or ..", index)
+    if isinstance(part, str) and part in {".", ".."}:
+        raise _invalid(name, "must not be . or ..", index)
 
 
 def _is_same(column: Column, given: Any, part: Any) -> bool:

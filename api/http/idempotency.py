@@ -34,11 +34,13 @@ from database import Row
 from database import SerializationFailure
 from database import Update
 from database import Where
+from database import after_commit
 from database import as_application
 from database import before_answer
 from database import current_database
 from database.core.clock import utc_now
 from database.purging import delete_in_parts
+from database.unit_of_work import apart
 from database.unit_of_work import current_unit
 
 TABLE = "isthmus_idempotency_keys"
@@ -124,11 +126,24 @@ def _store_response(claim_id: str) -> Callable[[Response], None]:
     def store(response: Response) -> None:
         if response.status_code >= 400:
             return
-        headers = {name: response.headers[name] for name in _STORED_HEADERS if name in response.headers}
-        answer = {"status": response.status_code, "headers": headers, "body": response.get_data(as_text=True)}
+        answer = _answer(response)
         _run(Update(TABLE, answer, claim_id, returning=False))
+        after_commit(lambda: _store_again(claim_id, answer, response))
 
     return store
+
+
+def _answer(response: Response) -> Row:
+    headers = {name: response.headers[name] for name in _STORED_HEADERS if name in response.headers}
+    return {"status": response.status_code, "headers": headers, "body": response.get_data(as_text=True)}
+
+
+def _store_again(claim_id: str, stored: Row, response: Response) -> None:
+    """Store a response again that the commit has changed, because the database has stored something else."""
+    answer = _answer(response)
+    if answer != stored:
+        with apart():
+            current_database().run(Update(TABLE, answer, claim_id, returning=False))
 
 
 def _run(operation: Operation) -> Result:

@@ -23,6 +23,7 @@ from database.schema.migrations.presence import adopted
 from database.schema.migrations.presence import advice
 from database.schema.migrations.presence import missing
 from database.schema.migrations.presence import was_there_before
+from database.schema.migrations.recorded import is_closed
 from database.schema.migrations.recorded import is_up_to_date
 from database.schema.sqlalchemy_engine import bare
 from database.schema.sqlalchemy_engine import has_engine
@@ -95,7 +96,7 @@ class AutoMigration:
         try:
             current = is_up_to_date(adapter)
             kept = None if current else self._reason_to_wait(adapter)
-            applied = [] if current or kept else migrations.runner.upgrade(adapter)
+            applied = [] if current or kept else migrations.runner.upgrade(adapter, always=is_closed(adapter))
             lacking = [] if kept else missing(adapter)
         except BackendError as error:
             logger.warning("%s is not available, its migration is postponed: %s", name, error)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 from flask import Blueprint
 from flask import Response
 from flask import jsonify
+from flask import make_response
 from flask import request
 from flask import url_for
 from flask.typing import ResponseReturnValue
@@ -36,12 +38,13 @@ from database import Row
 from database import TableSchema
 from database import Unreadable
 from database import Update
+from database import after_commit
 from database import current_database
 from database import transactional
 from database.core.clock import utc_now
 from database.core.tables.keys import Key
-from database.core.tables.keys import address_of
-from database.core.tables.keys import checked_key
+from database.core.tables.keys import key_in_url
+from database.core.tables.keys import url_address
 from database.core.tables.rows import replacement_values
 from database.resilience.repetition import ATTEMPTS
 
@@ -85,7 +88,7 @@ def create_records(schema: TableSchema) -> ResponseReturnValue:
     rows, bulk = read_rows(schema)
     created = current_database().run(Insert(schema.name, rows)).rows
     if bulk:
-        return {"data": created}, 201
+        return _as_stored(lambda: make_response({"data": created}, 201))
     return _created(schema, created[0])
 
 
@@ -118,7 +121,7 @@ def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
 def put_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     """Create or replace the record. Columns that are not in the body get their defaults."""
     refuse_parameters(request.args)
-    key = checked_key(schema, record_id)
+    key = key_in_url(schema, record_id)
     body = read_replacement(schema, key)
     current = _read_current(schema, key, for_update=True)
     preconditions.require(schema, current)
@@ -176,19 +179,34 @@ def _empty(status: int, headers: dict[str, str] | None = None) -> Response:
 
 
 def _created(schema: TableSchema, row: Row) -> ResponseReturnValue:
-    location = url_for("records.read_record", table=schema.name, record_id=address_of(schema, row))
-    return jsonify(row), 201, {"Location": location, **preconditions.etag(schema, row)}
+    location = url_for("records.read_record", table=schema.name, record_id=url_address(schema, row))
+    headers = {"Location": location}
+    return _as_stored(lambda: make_response(row, 201, headers | preconditions.etag(schema, row)))
 
 
 def _update(schema: TableSchema, operation: Update) -> ResponseReturnValue:
     row = _existing(schema, current_database().run(operation).first)
-    return jsonify(row), preconditions.etag(schema, row)
+    return _as_stored(lambda: make_response(row, preconditions.etag(schema, row)))
+
+
+def _as_stored(make: Callable[[], Response]) -> Response:
+    """The response to a write. It is made again after the commit, where only the commit tells what is stored."""
+    response = make()
+
+    def make_again() -> None:
+        stored = make()
+        response.set_data(stored.get_data())
+        response.headers.update(stored.headers)
+
+    if not current_adapter().capabilities.immediate_constraints:
+        after_commit(make_again)
+    return response
 
 
 def _key(schema: TableSchema, record_id: str) -> Key:
     """The key in a URL. :raises NotFound: if no record can have it."""
     try:
-        return checked_key(schema, record_id)
+        return key_in_url(schema, record_id)
     except InvalidQuery:
         raise _missing(schema) from None
 

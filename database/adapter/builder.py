@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -31,15 +32,19 @@ from database.core.operations import Record
 from database.core.operations import Select
 from database.core.operations import Update
 from database.core.operations import Upsert
+from database.core.query.filters import And
 from database.core.query.filters import Filter
 from database.core.query.filters import Nulls
 from database.core.query.filters import Order
+from database.core.query.filters import Where
 from database.core.query.selection import EVERYTHING
 from database.core.query.selection import Relation
 from database.core.query.selection import read_selection
 from database.core.result import Result
 from database.core.result import SingleResult
 from database.core.tables.schema import Schema
+
+logger = logging.getLogger(__name__)
 
 Rows = Record | Sequence[Record]
 
@@ -66,6 +71,8 @@ class TableQuery(FilteredQuery):
     _single: Literal["one", "one or none"] | None = None
     _relations: tuple[Relation, ...] = ()
     _texts: tuple[str, ...] = ()
+    _taken = False
+    """Whether the query was executed, or its operation taken."""
 
     def __init__(self, runner: Runner, table: str) -> None:
         self._runner = runner
@@ -80,6 +87,12 @@ class TableQuery(FilteredQuery):
         self._lock = False
         self._group: tuple[str, ...] = ()
         self._joins: tuple[Join, ...] = ()
+
+    def __del__(self) -> None:
+        write = getattr(self, "_write", None)
+        if write is not None and not self._taken:
+            message = "the %s on table %s was never executed; end the query with .execute()"
+            logger.warning(message, write.kind, self._table)
 
     # Verbs
 
@@ -125,13 +138,21 @@ class TableQuery(FilteredQuery):
         operation = Upsert(self._table, _as_list(rows), returning, on_conflict=by, ignore_duplicates=ignore_duplicates)
         return self._writing(operation)
 
-    def update(self, values: Record, *, returning: bool = True) -> Self:
-        """Change the rows that the filters select; refused without a filter."""
-        return self._writing(Update(self._table, values, returning=returning))
+    def update(self, values: Record, *, returning: bool = True, expected_version: int | None = None) -> Self:
+        """Change the rows that the filters select; refused without a filter.
 
-    def delete(self, *, returning: bool = True) -> Self:
-        """Take away the rows that the filters select; refused without a filter."""
-        return self._writing(Delete(self._table, returning=returning))
+        :param expected_version: the version that the one row must have.
+        :raises Conflict: by :meth:`execute`, if it has another one.
+        """
+        operation = Update(self._table, values, returning=returning, expected_version=expected_version)
+        return self._writing(operation)
+
+    def delete(self, *, returning: bool = True, expected_version: int | None = None) -> Self:
+        """Take away the rows that the filters select; refused without a filter.
+
+        :param expected_version: as for :meth:`update`.
+        """
+        return self._writing(Delete(self._table, returning=returning, expected_version=expected_version))
 
     # Order and range
 
@@ -223,6 +244,7 @@ class TableQuery(FilteredQuery):
 
     def execute(self) -> Result:
         """Send the query. :raises InvalidQuery: if its parts do not go together."""
+        self._taken = True
         if self._write is not None:
             return self._read(self._change(self._write))
         if self._is_plain:
@@ -271,6 +293,7 @@ class TableQuery(FilteredQuery):
 
         :raises InvalidQuery: if the query's parts do not go together, or are more than one operation.
         """
+        self._taken = True
         if self._write is not None:
             return self._change(self._write)
         if not self._is_plain:
@@ -322,9 +345,17 @@ class TableQuery(FilteredQuery):
             return self._by_key(write) if isinstance(write, Upsert) and not write.on_conflict else write
         if where is None:
             raise InvalidQuery(f"{write.kind} without a filter would reach the whole table")
-        if isinstance(write, Update):
-            return Update(self._table, write.values, where=where, returning=write.returning)
-        return Delete(self._table, where=where, returning=write.returning)
+        return replace(write, where=where) if write.expected_version is None else self._of_one(write, where)
+
+    def _of_one(self, write: Update | Delete, where: Filter) -> Update | Delete:
+        """The operation on the one record whose key the filters give."""
+        parts = where.parts if isinstance(where, And) else (where,)
+        given = {part.column: part.value for part in parts if isinstance(part, Where) and part.operator == "eq"}
+        key = self._runner.adapter.schema.table(self._table).key
+        if len(parts) != len(given) or given.keys() != set(key):
+            wanted = "".join([f".eq({name!r}, …)" for name in key])
+            raise InvalidQuery(f"expected_version needs the key of the record, and no other filter: {wanted}")
+        return replace(write, id=given)
 
     def _by_key(self, write: Upsert) -> Upsert:
         """The operation with the columns of the key, so that it is known whether the rows have it."""

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from contextlib import nullcontext
 from dataclasses import replace
+from functools import partial
 from typing import Any
 from typing import Protocol
 
@@ -18,6 +19,7 @@ from database.core.errors import OutcomeUnknown
 from database.core.errors import SchemaMismatch
 from database.core.errors import UnreadableRecord
 from database.core.errors import Unsupported
+from database.core.kinds.calendar import Date
 from database.core.operations import Batch
 from database.core.operations import Delete
 from database.core.operations import Get
@@ -62,6 +64,7 @@ from database.sql.statements import Statement
 from database.sql.statements import statement_cache
 from database.sql.table import SqlTable
 from database.sql.table import Values
+from database.sql.timed import forms
 
 
 def several_statements() -> InvalidQuery:
@@ -223,13 +226,18 @@ class SqlOperations:
 
     def _upsert(self, connection: SqlConnection, operation: Upsert) -> Result:
         table = self._table(operation.table)
+        rewriting = connection.rewriting(operation.table)
+        if operation.verbatim and rewriting.computed:
+            # A copy of a row has them. What they are here, the database says.
+            rows = [{name: row[name] for name in row if name not in rewriting.computed} for row in operation.rows]
+            operation = replace(operation, rows=rows)
         if not table.numbered:
-            return self._upserted(connection, table, operation)
+            return self._upserted(connection, table, operation, rewriting)
         if not operation.verbatim:
             refuse_given_numbers(table.schema, operation.rows)
-            return self._upserted(connection, table, operation)
+            return self._upserted(connection, table, operation, rewriting)
         with connection.atomic():
-            result = self._upserted(connection, table, operation)
+            result = self._upserted(connection, table, operation, rewriting)
             self._pass_numbers(connection, table, operation)
         return result
 
@@ -241,8 +249,8 @@ class SqlOperations:
             quoted = self._dialect.compiler.identifier_preparer.quote(table.schema.name)
             connection.rows(statement, (max(given), quoted, name))
 
-    def _upserted(self, connection: SqlConnection, table: SqlTable, operation: Upsert) -> Result:
-        if connection.rewriting(operation.table).any:
+    def _upserted(self, connection: SqlConnection, table: SqlTable, operation: Upsert, rewriting: Rewriting) -> Result:
+        if rewriting.any:
             return self._rewritten.upsert(connection, table, operation)
         by = conflict_columns(table.schema, operation)
         if table.schema.server_made and differ_in_defaults(table.schema, operation.rows):
@@ -349,7 +357,9 @@ class SqlOperations:
         return result
 
     def _sql(self, connection: SqlConnection, operation: Sql) -> Result:
-        text, values = bind(operation.text, operation.params, self._dialect.style, self._parameters)
+        dialect = self._dialect
+        timed = None if Date in dialect.native else partial(forms, schema=self._schema, encoder=dialect.encoder)
+        text, values = bind(operation.text, operation.params, dialect.style, self._parameters, timed)
         reads = reads_only(operation)
         # One that is stopped while it answers, or whose answer is refused, has changed what it changes.
         undoing = not reads and (operation.limited or may_repeat_a_name(text))

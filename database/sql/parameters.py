@@ -48,10 +48,11 @@ class Parameters:
         """The same, with the labels that enumerations have in declared columns."""
         return replace(self, labels=labels) if labels else self
 
-    def bound(self, name: str | int, value: Any) -> Any:
+    def bound(self, name: str | int, value: Any, timed: Form | None = None) -> Any:
         """The value as the driver binds it.
 
         :param name: the parameter's name, or its number, counted from 1.
+        :param timed: the form of a date or a time where it stands.
         :raises InvalidQuery: names the parameter and what is wrong with it, without the value.
         """
         kind = type(value)
@@ -67,6 +68,8 @@ class Parameters:
         try:
             if isinstance(value, str):
                 check_text(value)
+            if timed is not None and isinstance(value, date | time):
+                return timed(value)
             form = self.forms.get(kind) or next((self.forms[base] for base in kind.__mro__ if base in self.forms), None)
             return value if form is None else form(value)
         except ValueError as error:

@@ -7,9 +7,12 @@ identifiers, comments, dollar-quoted bodies and ``::`` casts are not changed.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from datetime import date
+from datetime import time
 from enum import Enum
 from typing import Any
 from typing import NamedTuple
@@ -18,6 +21,7 @@ from database.core.caching import remembered
 from database.core.errors import InvalidQuery
 from database.core.kinds.values import check_text
 from database.sql.parameters import PLAIN
+from database.sql.parameters import Form
 from database.sql.parameters import Parameters
 
 _CACHED_BYTES = 4 << 20
@@ -43,6 +47,10 @@ _RANGE_ENDS = re.compile(r"\bbetween\b(?:(?!\band\b).)*\band\s*\Z", re.I | re.S)
 _LOOK_BACK = 200
 
 
+Timed = Callable[[str], Sequence[Form | None]]
+"""The forms of dates and times in a text for the driver, one per placeholder; None where they keep their own."""
+
+
 class Style(Enum):
     """The placeholder of a driver."""
 
@@ -59,10 +67,15 @@ class PreparedText(NamedTuple):
 
 
 def bind(
-    text: str, params: Sequence[Any] | Mapping[str, Any] | None, style: Style, parameters: Parameters = PLAIN
+    text: str,
+    params: Sequence[Any] | Mapping[str, Any] | None,
+    style: Style,
+    parameters: Parameters = PLAIN,
+    timed: Timed | None = None,
 ) -> tuple[str, tuple[Any, ...]]:
     """The text with the driver's placeholders, and their values in order, as the driver binds them.
 
+    :param timed: what the dates and times of a text must be at each of its placeholders; None if that is up to them.
     :raises InvalidQuery: if the values do not fit the placeholders, for values that the database does not take, and for
         text with characters that databases cannot store.
     """
@@ -81,12 +94,20 @@ def bind(
         missing = next((name for name in names if name not in params), None)
         if missing is not None:
             raise InvalidQuery(f"the statement needs a value for the parameter {missing!r}")
-        return prepared.text, tuple([parameters.bound(name, params[name]) for name in names])
+        return prepared.text, _bound(prepared.text, names, [params[name] for name in names], parameters, timed)
     if isinstance(params, str | bytes):
         raise InvalidQuery("the parameters of a statement must be a sequence of values or a mapping, not a string")
     if len(params) != prepared.places:
         raise InvalidQuery(f"the statement has {prepared.places} placeholders, but {len(params)} values were given")
-    return prepared.text, tuple([parameters.bound(number, value) for number, value in enumerate(params, 1)])
+    return prepared.text, _bound(prepared.text, range(1, len(params) + 1), params, parameters, timed)
+
+
+def _bound(
+    text: str, names: Sequence[str | int], values: Sequence[Any], parameters: Parameters, timed: Timed | None
+) -> tuple[Any, ...]:
+    if timed is None or not any(isinstance(value, date | time) for value in values):
+        return tuple(map(parameters.bound, names, values))
+    return tuple(map(parameters.bound, names, values, timed(text)))
 
 
 @remembered(_CACHED_BYTES, lambda text, *_: 1000 + 6 * len(text))

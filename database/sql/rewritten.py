@@ -15,7 +15,6 @@ from typing import NamedTuple
 
 from database.core.clock import utc_now
 from database.core.errors import Conflict
-from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
 from database.core.operations import Insert
 from database.core.operations import Record
@@ -25,6 +24,7 @@ from database.core.operations import Upsert
 from database.core.query.filters import And
 from database.core.query.filters import Where
 from database.core.query.targets import conflict_columns
+from database.core.query.targets import dropped
 from database.core.query.targets import key_filters
 from database.core.query.targets import not_same
 from database.core.query.targets import target
@@ -50,10 +50,12 @@ class Rewriting(NamedTuple):
 
     :ivar triggers: whether triggers of others may change or drop them.
     :ivar rules: whether something else is carried out instead, so that nothing is returned and no count is right.
+    :ivar computed: the columns that the database computes, so that nobody can write them.
     """
 
     triggers: bool
     rules: bool
+    computed: tuple[str, ...] = ()
 
     @property
     def any(self) -> bool:
@@ -96,7 +98,7 @@ class RewrittenWrites:
             return self._answer(connection, table, operation, written)
 
     def upsert(self, connection: SqlConnection, table: SqlTable, operation: Upsert) -> Result:
-        """Insert or update rows."""
+        """Insert or update rows, which have none of the columns that the database computes."""
         by = conflict_columns(table.schema, operation)
         with connection.atomic():
             written = [
@@ -219,9 +221,4 @@ def _unchanged(table: SqlTable, before: Result, after: Result) -> bool:
 
 
 def _dropped(table: SqlTable, problem: str, row: int | None) -> ConstraintViolated:
-    return ConstraintViolated(
-        f"a trigger or a rule of table {table.schema.name!r} in the database {problem}; nothing was written",
-        kind=ConstraintKind.CHECK,
-        constraint=table.schema.name,
-        row=row,
-    )
+    return dropped(table.schema.name, problem, row)

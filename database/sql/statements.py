@@ -209,7 +209,7 @@ class Statements:
         def build() -> Any:
             params = _Params()
             values: dict[str, Any] = {name: params.next(self._source.c[name].type) for name in columns}
-            values |= {name: self._server_default(name) for name in reset}
+            values |= {name: made for name in reset if (made := self._server_default(name)) is not None}
             statement = sa.update(self._source).values(values | self._next_version())
             return self._returning(statement.where(self._condition(where, params)), returning)
 
@@ -275,12 +275,14 @@ class Statements:
     def _returning(self, statement: Any, columns: tuple[str, ...]) -> Any:
         return statement.returning(*self._outputs(columns)) if columns else statement
 
-    def _server_default(self, name: str) -> Expression:
+    def _server_default(self, name: str) -> Expression | None:
+        """The default of a column; None for one that no statement can set, such as of a generated column."""
         if self._dialect.default_keyword:
             return sa.literal_column("DEFAULT")
         make: Any = self._dialect.compiler.ddl_compiler
         compiler = make(self._dialect.compiler, None)
-        return sa.literal_column(f"({compiler.get_column_default_string(self._source.c[name])})")
+        text = compiler.get_column_default_string(self._source.c[name])
+        return None if text is None else sa.literal_column(f"({text})")
 
     def _next_version(self) -> dict[str, Any]:
         return {"version": self._source.c.version + sa.literal_column("1")} if self._schema.versioned else {}

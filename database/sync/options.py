@@ -148,6 +148,6 @@ def _difference(
 ) -> str | None:
     if here is None or there is None:
         return f"column {column!r} is declared on {(second if here is None else first).name} only"
-    if here.kind is there.kind:
+    if here.kind == there.kind:
         return None
     return f"column {column!r} is {here.kind.name} on {first.name} and {there.kind.name} on {second.name}"

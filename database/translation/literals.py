@@ -16,6 +16,7 @@ import orjson
 from sqlglot import exp
 
 from database.core.errors import InvalidQuery
+from database.core.kinds.calendar import LOCAL_TIMESTAMP
 from database.core.kinds.values import BOOLEAN
 from database.core.kinds.values import FLOAT
 from database.core.kinds.values import INTEGER
@@ -41,6 +42,7 @@ _CASTS: dict[exp.DType, Kind] = {
     exp.DType.DOUBLE: FLOAT,
     exp.DType.BOOLEAN: BOOLEAN,
     exp.DType.TIMESTAMPTZ: TIMESTAMP,
+    exp.DType.TIMESTAMP: LOCAL_TIMESTAMP,
     exp.DType.JSON: JSON,
     exp.DType.JSONB: JSON,
 }

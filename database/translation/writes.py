@@ -258,7 +258,7 @@ def _is_excluded(name: str, value: exp.Expr, scope: Scope) -> bool:
 
 def _require_whole(table: TableSchema, replaced: frozenset[str], columns: tuple[str, ...]) -> None:
     """Refuse SET of other columns than those of the INSERT: an upsert always writes all given columns."""
-    untouched = {"updated_at"} & set(columns) - replaced
+    untouched = {"updated_at"} & table.managed & set(columns) - replaced
     kept = set(table.key)
-    if untouched or replaced - kept - {"updated_at"} != set(columns) - kept - MANAGED:
+    if untouched or replaced - kept - {"updated_at"} != set(columns) - kept - table.managed:
         raise refused("ON CONFLICT with SET of other columns than those of the INSERT")

@@ -55,6 +55,8 @@ def _every_kind() -> list[sa.Column[Any]]:
         sa.Column("price", sa.Numeric(18, 4)),
         sa.Column("day", sa.Date),
         sa.Column("opens", sa.Time),
+        sa.Column("noted", sa.DateTime),
+        sa.Column("cell", sa.CHAR(4)),
         sa.Column("token", sa.Uuid(as_uuid=False)),
         sa.Column("raw", sa.LargeBinary),
         sa.Column("span", sa.Interval),
@@ -104,6 +106,7 @@ lists = sa.Table(
     sa.Column("moments", sa.ARRAY(timestamp())),
     sa.Column("days", sa.ARRAY(sa.Date)),
     sa.Column("times", sa.ARRAY(sa.Time)),
+    sa.Column("notes", sa.ARRAY(sa.DateTime)),
     sa.Column("tokens", sa.ARRAY(sa.Uuid(as_uuid=False))),
     sa.Column("raws", sa.ARRAY(sa.LargeBinary)),
     sa.Column("spans", sa.ARRAY(sa.Interval)),
@@ -252,6 +255,13 @@ lots = sa.Table(
     sa.Column("name", text()),
     sa.Column("data", json()),
     sa.Column("inside", sa.BigInteger, sa.ForeignKey("lots.number", ondelete="CASCADE"), index=True),
+)
+
+codes = sa.Table(
+    "codes",
+    metadata,
+    sa.Column("code", sa.CHAR(6), primary_key=True),
+    sa.Column("name", text()),
 )
 
 # Numbered by the database.

@@ -244,3 +244,38 @@ def test_joined_tables_with_columns_of_one_name_are_refused(calm: DatabaseAdapte
     with pytest.raises(InvalidQuery, match="two columns named 'id'"):
         calm.execute_query("select a.id, b.id from things a join things b on a.id = b.id")
     assert calm.execute_query("select a.id, b.id as other from things a join things b on a.id = b.id") == []
+
+
+MIDNIGHT = datetime(2024, 2, 29)  # noqa: DTZ001
+TIMED: list[tuple[str, Any, str]] = [
+    ("day", SEEN, "must be a date"),
+    ("day", MIDNIGHT, "must be a date"),
+    ("opens", SEEN, "must be a time of day"),
+    ("noted", SEEN, "must not have a time zone"),
+    ("noted", date(2024, 2, 29), "must be a timestamp without time zone"),
+    ("seen", date(2024, 2, 29), "must be a timestamp"),
+]
+
+
+@pytest.mark.parametrize(("column", "value", "words"), TIMED)
+def test_dates_and_times_are_those_of_their_column(calm: DatabaseAdapter, column: str, value: Any, words: str) -> None:
+    """PostgreSQL converts what is not of its column's type. No other backend stores it as it is."""
+    if calm.sql_dialect == "postgres":
+        return
+    calm.run(Insert("things", [thing("a")]))
+    texts = (f"update things set {column} = :v where id = :k", f"select id from things where {column} = :v and id = :k")
+    for text in texts:
+        with pytest.raises(InvalidQuery, match=words):
+            calm.execute_query(text, {"v": value, "k": "a"})
+    assert (calm.get("things", "a") or {})[column] is None
+
+
+def test_dates_and_times_are_stored_in_the_form_of_their_column(calm: DatabaseAdapter) -> None:
+    calm.run(Insert("things", [thing("a")]))
+    values = {"day": MIDNIGHT.date(), "opens": time(1, 2, 3, 4), "noted": MIDNIGHT, "seen": SEEN}
+    for column, value in values.items():
+        assert calm.execute_query(f"update things set {column} = ? where id = 'a'", [value]) == 1
+        assert calm.execute_query(f"select {column} from things where {column} = ?", [value]) == [{column: value}]
+        text = f"select id from things where {column} between ? and ? and {column} in (?)"
+        assert calm.execute_query(text, [value, value, value]) == [{"id": "a"}]
+        assert (calm.get("things", "a") or {})[column] == value

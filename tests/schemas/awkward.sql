@@ -13,6 +13,15 @@ create table located (id uuid primary key default gen_random_uuid(), place point
 create table required (id text primary key, place point not null, label text);
 create table padded (id char(6) primary key, label text);
 create table keyless (name text);
+create table timed (at timestamptz, part text, primary key (at, part));
+create domain rate as numeric(5, 2) check (value > 0);
+create domain code as char(4) check (length(value) > 1);
+create domain upper_code as code check (value = upper(value));
+create table filled (id integer primary key, words tsvector not null, rate rate, code upper_code);
+create function nothing() returns trigger language plpgsql as 'begin return null; end';
+create trigger words before insert or update on filled for each row
+    execute function tsvector_update_trigger(words, 'pg_catalog.simple', code);
+create trigger later after insert on filled for each row execute function nothing();
 create table versions (id text primary key, version text, label text);
 create view "Odd View" as select id, "Full Name" from "Odd Table";
 create schema elsewhere;

@@ -37,8 +37,14 @@ DEV_PORT: Final = 54321
 _ROLES: Final = FOLDER / "supabase" / "roles.sql"
 _MAIN: Final = FOLDER / "supabase" / "main.mjs"
 _PROJECT: Final = FOLDER / "supabase" / "project.sql"
-# The server makes it anew, and for ids that are a uuid.
-_REPLACED: Final = "drop function if exists auth.uid()"
+# The server makes it anew, and for ids that are a uuid. One that is so already may have policies that use it.
+_REPLACED: Final = """
+do $$ begin
+    if exists (select from pg_proc where oid = to_regproc('auth.uid') and prorettype = 'text'::regtype) then
+        drop function auth.uid();
+    end if;
+end $$
+"""
 
 
 class SupabaseApi(NodeServer):

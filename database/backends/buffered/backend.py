@@ -40,11 +40,15 @@ class BufferedBackend(Backend):
     loads_referrers: ClassVar[bool] = False
     """Whether rows that go with a deleted one are deleted here, because the backend itself does not."""
 
+    makes_defaults: ClassVar[bool] = False
+    """Whether the backend makes the defaults that only a SQL database can make, at the commit."""
+
     @abstractmethod
     def transmit(self, operation: Operation, context: Context) -> Result:
         """Make one round trip for ``Get``, ``Select``, ``Call``, ``Ping`` or a
         :class:`~database.backends.buffered.request.CommitRequest`. The ``value`` of a commit's result lists the return
-        values of its calls.
+        values of its calls, and its ``rows`` are the tables and addresses of records that were stored in another form
+        than they were sent.
         """
 
     def function_inside(self, session: BufferedSession, operation: Call, context: Context) -> Result:
@@ -88,6 +92,7 @@ class BufferedBackend(Backend):
             self.function_inside,
             tells_apart=self.capabilities.row_security,
             loads_referrers=self.loads_referrers,
+            makes_defaults=self.makes_defaults,
         )
 
     def _carry_out(self, send: Handler, operation: Operation, context: Context) -> Result:

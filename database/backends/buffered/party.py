@@ -68,6 +68,7 @@ class Party:
         number: int,
         *,
         loads_referrers: bool = False,
+        makes_defaults: bool = False,
     ) -> None:
         self.identity = identity
         self.moments = 0
@@ -77,7 +78,7 @@ class Party:
         self._steps = steps
         self._number = number
         self._loads_referrers = loads_referrers
-        self._replica = Replica(schema, steps, number)
+        self._replica = Replica(schema, steps, number, makes_defaults=makes_defaults)
         self._looked_up: dict[Place, None] = {}
         self._loaders: dict[type[Operation], Callable[[Any, Context], None]] = {
             Get: self._load_record,

@@ -46,6 +46,12 @@ Wire = dict[str, Any]
 Stored = Mapping[str, Any]
 """A row as received; a timestamp or number may be spelled differently from how it would be written."""
 
+PENDING = ForeignValue("pending")
+"""In a new row: the default of a column, which the backend makes at the commit."""
+
+RESET = ForeignValue("reset")
+"""In a changed row: the column gets that default."""
+
 LARGEST_LIMIT = 2**53
 """Larger limits are clamped: no table has so many rows, and a double is not exact beyond it."""
 
@@ -79,7 +85,7 @@ class Step:
     """A change of one record.
 
     :ivar id: its key.
-    :ivar row: the complete new row; None for a deletion.
+    :ivar row: the complete new row; None for a deletion. ``PENDING`` and ``RESET`` stand for values of the backend.
     :ivar party: index of the author in :attr:`CommitRequest.parties`.
     :ivar made: whether the backend has made the key of this new record.
     """
@@ -217,18 +223,22 @@ class Encoder:
             named["key"] = {name: self._value(table.columns[name], value) for name, value in parts}
         return named
 
-    def _step(self, step: Step) -> Wire:
-        """A step; with a key, also whether that was given although the backend would have made it."""
-        wire = {"kind": step.kind, **self._named(step), "row": self._changed(step)}
-        if self._keys and step.kind == "insert" and not step.made and self._schema.table(step.table).numbered:
-            wire["given"] = True
-        return wire
-
     def _range(self, part: Range) -> Wire:
         return {**self.select(part.query), "expected": [dict(row) for row in part.rows]}
 
-    def _changed(self, step: Step) -> Wire | None:
-        return None if step.row is None else self.row(self._schema.table(step.table), step.row)
+    def _step(self, step: Step) -> Wire:
+        """A step: what it stores, the columns that get their defaults, and whether its key was given where the backend
+        makes them.
+        """
+        wire: Wire = {"kind": step.kind, **self._named(step), "row": None}
+        if step.row is not None:
+            given = {name: value for name, value in step.row.items() if value is not PENDING and value is not RESET}
+            wire["row"] = self.row(self._schema.table(step.table), given)
+            if resets := [name for name, value in step.row.items() if value is RESET]:
+                wire["resets"] = resets
+        if self._keys and step.kind == "insert" and not step.made and self._schema.table(step.table).numbered:
+            wire["given"] = True
+        return wire
 
     def _value(self, column: Column, value: Any) -> Any:
         if type(value) is ForeignValue:

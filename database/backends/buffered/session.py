@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 from database import translation
 from database.adapter.transactions import Session
 from database.adapter.transactions import no_locks
 from database.backends.buffered.party import Party
+from database.backends.buffered.replica import Place
 from database.backends.buffered.request import CommitRequest
 from database.backends.buffered.request import Step
 from database.backends.buffered.request import Validation
@@ -16,16 +18,28 @@ from database.core.context import Context
 from database.core.context import Identity
 from database.core.deferred import Deferred
 from database.core.errors import ConstraintViolated
+from database.core.errors import DataError
+from database.core.errors import OutcomeUnknown
 from database.core.errors import TransactionError
 from database.core.operations import Batch
 from database.core.operations import Call
+from database.core.operations import Get
+from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.operations import Sql
+from database.core.operations import Update
+from database.core.operations import Upsert
 from database.core.operations import locks
 from database.core.result import Result
+from database.core.result import Row
 from database.core.tables.access_rules import is_caller
+from database.core.tables.keys import Key
+from database.core.tables.keys import address
+from database.core.tables.keys import checked_key
+from database.core.tables.keys import key_of
 from database.core.tables.schema import Schema
+from database.core.tables.schema import TableSchema
 from database.core.tables.schema import new_id
 from database.resilience.stages import Handler
 
@@ -53,13 +67,21 @@ class BufferedSession(Session):
     """
 
     def __init__(
-        self, schema: Schema, send: Handler, call: CallInside, *, tells_apart: bool, loads_referrers: bool = False
+        self,
+        schema: Schema,
+        send: Handler,
+        call: CallInside,
+        *,
+        tells_apart: bool,
+        loads_referrers: bool = False,
+        makes_defaults: bool = False,
     ) -> None:
         self._schema = schema
         self._send = send
         self._call = call
         self._tells_apart = tells_apart
-        self._loads_referrers = loads_referrers
+        self._options = {"loads_referrers": loads_referrers, "makes_defaults": makes_defaults}
+        self._answered: dict[Place, tuple[Row, Identity | None]] = {}
         self._key = new_id()
         self._steps: list[Step] = []
         self._parties: list[Party] = []
@@ -87,6 +109,8 @@ class BufferedSession(Session):
             return self._send(operation, context)
         before = len(self._steps)
         result = self._party(context.identity).execute(operation, context)
+        if isinstance(operation, Insert | Upsert | Update):
+            self._note_answered(operation.table, result, context.identity)
         if len(self._steps) > before and not is_caller(self._author):
             self._author = context.identity
         return result
@@ -141,6 +165,7 @@ class BufferedSession(Session):
         answer = self._send(request, context._replace(identity=self._committer(request.parties)))
         for (_, deferred, _), value in zip(self._deferred, answer.value or (), strict=False):
             deferred.settle(value)
+        self._complete(answer.rows, context)
 
     def rollback(self) -> None:
         """Nothing to do: nothing was sent to the backend."""
@@ -151,9 +176,35 @@ class BufferedSession(Session):
             if not self._tells_apart or _same(party.identity, identity):
                 return party
         number = len(self._parties)
-        party = Party(self._schema, self._send, identity, self._steps, number, loads_referrers=self._loads_referrers)
+        party = Party(self._schema, self._send, identity, self._steps, number, **self._options)
         self._parties.append(party)
         return party
+
+    def _note_answered(self, table: str, result: Result, identity: Identity | None) -> None:
+        schema = self._schema.table(table)
+        self._answered |= {(table, key_of(schema, row)): (row, identity) for row in result.rows}
+
+    def _complete(self, rewritten: Sequence[Row], context: Context) -> None:
+        """Make the rows that were answered what is stored of them, where the backend has stored something else.
+
+        :param rewritten: the tables and addresses of such records.
+        """
+        places = {(row["table"], checked_key(self._schema.table(row["table"]), row["id"])) for row in rewritten}
+        made = {step.table: None for step in self._steps if step.row is not None}
+        unfinished = [table for table in made if self._schema.table(table).server_made]
+        for place, (row, identity) in self._answered.items():
+            schema = self._schema.table(place[0])
+            if place in places or (place[0] in unfinished and row.keys() < schema.columns.keys()):
+                self._read_again(schema, place[1], row, context._replace(identity=identity))
+
+    def _read_again(self, schema: TableSchema, key: Key, row: Row, context: Context) -> None:
+        try:
+            found = self._send(Get(schema.name, address(schema, key)), context).rows
+        except DataError as error:
+            raise OutcomeUnknown(f"the changes were committed, but not read again: {error}") from error
+        if found:
+            row.clear()
+            row.update(found[0])
 
     def _request(self) -> CommitRequest:
         parties = self._parties

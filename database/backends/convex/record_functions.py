@@ -13,6 +13,7 @@ from typing import Any
 from typing import Final
 
 from database.backends.convex.codec import encode
+from database.backends.convex.codec import plain
 from database.backends.convex.functions import RecordFunction
 from database.backends.convex.functions import Verb
 from database.core.errors import InvalidQuery
@@ -78,9 +79,9 @@ def _check_columns(name: str, data: Any, columns: tuple[str, ...]) -> None:
 
 
 def _shown(table: TableSchema, row: Row) -> Row:
-    """A record as a function returns it, with timestamps as text."""
-    times = [name for name, column in table.columns.items() if column.kind is TIMESTAMP]
-    return row | {name: encode(table.columns[name], row[name]) for name in times}
+    """A record as a function returns it: values for which Convex has no type are as they are stored."""
+    others = [name for name, column in table.columns.items() if column.kind is TIMESTAMP or column.kind.storage]
+    return row | {name: plain(encode(table.columns[name], row[name])) for name in others}
 
 
 def _list(table: str, arguments: Mapping[str, Any]) -> Operation:

@@ -1,7 +1,6 @@
 """The operations of the backend interface on dictionaries.
 
-JSON is stored encoded, so that callers cannot mutate stored values. A copy of the tables shares all rows with the
-original, because rows are replaced and never mutated.
+A copy of the tables shares all rows with the original, because rows are replaced and never mutated.
 """
 
 from __future__ import annotations
@@ -15,16 +14,11 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
 
-import orjson
-
 from database import translation
-from database.backends.memory.constraints import Reference
-from database.backends.memory.constraints import constraints_of
-from database.backends.memory.constraints import references
-from database.backends.memory.constraints import referrers
+from database.backends.memory.kept_rows import KeptRows
+from database.backends.memory.kept_rows import decoded
+from database.backends.memory.kept_rows import shown
 from database.core.clock import utc_now
-from database.core.errors import ConstraintKind
-from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
 from database.core.errors import Unsupported
 from database.core.kinds.values import JSON
@@ -69,19 +63,17 @@ from database.core.tables.rows import with_numbers
 from database.core.tables.rows import without_number
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
-from database.core.tables.unreadable import ForeignValue
 from database.core.tables.unreadable import parted
 
 _BYTES_PER_STEP = 200
 """Bytes of JSON whose decoding counts as one step."""
 
 
-class Tables:
+class Tables(KeptRows):
     """All tables of an in-memory database at one point in time."""
 
     def __init__(self, schema: Schema, rows: dict[str, dict[Key, Row]] | None = None) -> None:
-        self._schema = schema
-        self._rows = rows if rows is not None else {table.name: {} for table in schema}
+        super().__init__(schema, rows)
         self._last: dict[str, int] = {}
         self._handlers: dict[type[Operation], Callable[[Any, Steps], Result]] = {
             Ping: lambda *_: Result(),
@@ -134,7 +126,7 @@ class Tables:
     def _insert(self, operation: Insert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
         given = self._numbered(schema, operation)
-        rows = as_rows(complete_rows(schema, given, utc_now(), server=False))
+        rows = self._completed(schema, given)
         for index, row in enumerate(rows):
             self._refuse_known_key(schema, row, index)
             self._store(schema, row, index)
@@ -157,15 +149,15 @@ class Tables:
         self._last[schema.name] = last + count
         return range(last + 1, last + count + 1)
 
-    def _refuse_known_key(self, schema: TableSchema, row: Row, index: int) -> None:
-        if key_of(schema, row) in self._rows[schema.name]:
-            raise _duplicate(f"{schema.name}.{','.join(schema.key)}", index)
+    def _completed(self, schema: TableSchema, rows: Sequence[Record]) -> list[Row]:
+        """The rows with everything that they get without being given it."""
+        return as_rows(complete_rows(schema, rows, utc_now(), server=False))
 
     def _upsert(self, operation: Upsert, _: Steps) -> Result:
         schema = self._schema.table(operation.table)
         by = conflict_columns(schema, operation)
         numbered = self._numbered(schema, operation)
-        completed = as_rows(complete_rows(schema, numbered, utc_now(), server=False))
+        completed = self._completed(schema, numbered)
         result = []
         for index, (given, row) in enumerate(zip(numbered, completed, strict=True)):
             existing = self._existing(schema, by, row)
@@ -196,7 +188,7 @@ class Tables:
 
     def _update(self, operation: Update, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)
-        values = new_values(schema, operation.values, utc_now(), server=False)
+        values = self._new_values(schema, operation)
         found = self._targeted(schema, operation, steps)
         result = []
         for row in found:
@@ -205,59 +197,14 @@ class Tables:
             result.append(changed)
         return Result(result if operation.returning else [], len(found), table=schema)
 
+    def _new_values(self, schema: TableSchema, operation: Update) -> Row:
+        return new_values(schema, operation.values, utc_now(), server=False)
+
     def _delete(self, operation: Delete, steps: Steps) -> Result:
         schema = self._schema.table(operation.table)
         found = self._targeted(schema, operation, steps)
-        gone = self._with_dependents(schema, found)
-        # Those that refer to others first.
-        for table, row in reversed(gone):
-            self._erase(table, key_of(table, row))
-        for table, row in gone:
-            self._refuse_if_referenced(table, row)
+        self._remove(schema, found)
         return Result(found if operation.returning else [], len(found), table=schema)
-
-    def _with_dependents(self, schema: TableSchema, found: list[Row]) -> list[tuple[TableSchema, Row]]:
-        """These rows and those that are deleted with them, after references that are set to null are null."""
-        gone = {(schema.name, key_of(schema, row)): (schema, row) for row in found}
-        loose: list[tuple[Reference, Key]] = []
-        waiting = list(gone.values())
-        while waiting:
-            parent, record = waiting.pop()
-            for reference in referrers(self._schema, parent.name):
-                if reference.action not in {"CASCADE", "SET NULL"}:
-                    continue
-                table = reference.table
-                for row in self._referring(reference, record):
-                    place = table.name, key_of(table, row)
-                    if reference.action == "SET NULL":
-                        loose.append((reference, place[1]))
-                    elif place not in gone:
-                        gone[place] = table, shown(table, row, tuple(row))
-                        waiting.append(gone[place])
-        for reference, key in loose:
-            if (reference.table.name, key) not in gone:
-                self._loosen(reference, key)
-        return list(gone.values())
-
-    def _referring(self, reference: Reference, record: Row) -> list[Row]:
-        """The rows that refer to a record."""
-        wanted = tuple([record[name] for name in reference.others])
-        return [row for row in self._rows[reference.table.name].values() if reference.to(row) == wanted]
-
-    def _loosen(self, reference: Reference, key: Key) -> None:
-        """Set a reference to null."""
-        table = reference.table
-        for column in reference.columns:
-            if not table.columns[column].nullable:
-                raise ConstraintViolated(
-                    f"column {column!r} of table {table.name!r} must not be null",
-                    kind=ConstraintKind.NOT_NULL,
-                    constraint=f"{table.name}.{column}",
-                )
-        row = self._rows[table.name][key]
-        times = {"updated_at": utc_now()} if "updated_at" in table.columns else {}
-        none = dict.fromkeys(reference.columns)
-        self._store(table, self._changed(table, shown(table, row, tuple(row)), {**none, **times}), None)
 
     def _sql(self, operation: Sql, steps: Steps) -> Result:
         return translation.run_sql(operation, self._schema, lambda part: self._execute(part, steps))
@@ -290,96 +237,13 @@ class Tables:
             if selects(row | _documents(row, json_columns, steps) if json_columns else row):
                 yield row
 
-    @staticmethod
-    def _changed(schema: TableSchema, row: Row, values: Row) -> Row:
-        return row | values | ({"version": _next_version(row["version"])} if schema.versioned else {})
-
-    def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
-        self._check_conditions(schema, row, index)
-        self._check_unique(schema, row, index)
-        self._check_references(schema, row, index)
-        self._put(schema, row)
-
-    def _put(self, schema: TableSchema, row: Row) -> None:
-        json_columns = {name for name, column in schema.columns.items() if column.kind is JSON}
-        stored = {name: _encoded(value) if name in json_columns else _own(value) for name, value in row.items()}
-        self._rows[schema.name][key_of(schema, row)] = stored
-
-    def _erase(self, schema: TableSchema, key: Key) -> None:
-        del self._rows[schema.name][key]
-
-    def _exists(self, table: str, key: Key) -> bool:
-        return key in self._rows[table]
-
-    @staticmethod
-    def _check_conditions(schema: TableSchema, row: Row, index: int | None) -> None:
-        for name, holds in constraints_of(schema).checks:
-            if holds(row) is False:
-                raise ConstraintViolated(
-                    f"the check constraint {name} of table {schema.name!r} does not hold",
-                    kind=ConstraintKind.CHECK,
-                    constraint=name,
-                    row=index,
-                )
-
-    def _check_unique(self, schema: TableSchema, row: Row, index: int | None) -> None:
-        for names, where in constraints_of(schema).unique:
-            values = [row[name] for name in names]
-            if None in values or (where is not None and where(row) is not True):
-                continue
-            key = key_of(schema, row)
-            for known, other in self._rows[schema.name].items():
-                same = known != key and [other[name] for name in names] == values
-                if same and (where is None or where(other) is True):
-                    raise _duplicate(f"{schema.name}.{','.join(names)}", index)
-
-    def _check_references(self, schema: TableSchema, row: Row, index: int | None) -> None:
-        for reference in references(schema):
-            wanted = reference.to(row)
-            itself = reference.other == schema.name and wanted == tuple([row[name] for name in reference.others])
-            if wanted is not None and not itself and not self._has(reference, wanted):
-                raise ConstraintViolated(
-                    f"{reference.name} refers to a record of {reference.other} that does not exist",
-                    kind=ConstraintKind.FOREIGN_KEY,
-                    constraint=reference.name,
-                    row=index,
-                )
-
-    def _has(self, reference: Reference, wanted: tuple[Any, ...]) -> bool:
-        """Whether there is a record with these values of the columns that a foreign key refers to."""
-        other = self._schema.table(reference.other)
-        if reference.others == other.key:
-            return self._exists(other.name, wanted if len(wanted) > 1 else wanted[0])
-        rows = self._rows[other.name].values()
-        return any(tuple([row[name] for name in reference.others]) == wanted for row in rows)
-
-    def _refuse_if_referenced(self, schema: TableSchema, row: Row) -> None:
-        for reference in referrers(self._schema, schema.name):
-            if self._referring(reference, row):
-                raise ConstraintViolated(
-                    f"records of {reference.table.name} refer to this one; delete them first",
-                    kind=ConstraintKind.FOREIGN_KEY,
-                    constraint=reference.name,
-                )
-
-
-def _duplicate(constraint: str, index: int | None) -> ConstraintViolated:
-    message = f"a record with the same {constraint} exists already"
-    return ConstraintViolated(message, kind=ConstraintKind.UNIQUE, constraint=constraint, row=index)
-
-
-def shown(schema: TableSchema, row: Row, columns: Iterable[str]) -> Row:
-    """A copy of a stored row for the caller, with JSON decoded."""
-    kinds = schema.columns
-    return {name: _decoded(row[name]) if kinds[name].kind is JSON else _own(row[name]) for name in columns}
-
 
 def _documents(row: Row, columns: Iterable[str], steps: Steps) -> Row:
     documents = {}
     for name in columns:
         if isinstance(row[name], bytes):
             steps.take(1 + len(row[name]) // _BYTES_PER_STEP)
-            documents[name] = Document(_decoded(row[name]))
+            documents[name] = Document(decoded(row[name]))
     return documents
 
 
@@ -398,21 +262,3 @@ def page(rows: list[Row], query: Select) -> list[Row]:
     """The slice of the rows that the limit and the offset of a checked query select."""
     offset = query.offset or 0
     return rows[offset : None if query.limit is None else offset + query.limit]
-
-
-def _next_version(version: Any) -> int:
-    # As on SQLite, a value of another type, written by another program, counts as 0.
-    return version + 1 if type(version) is int else 1
-
-
-def _own(value: Any) -> Any:
-    """The value, a list as a copy, which nobody else can change."""
-    return value.copy() if type(value) is list else value
-
-
-def _encoded(value: Any) -> Any:
-    return value if value is None or isinstance(value, ForeignValue) else orjson.dumps(value)
-
-
-def _decoded(value: Any) -> Any:
-    return orjson.loads(value) if isinstance(value, bytes) else value

@@ -174,6 +174,7 @@ class PostgresCall:
                     rows = self._load_rows(cursor, cursor.fetchall) if cursor.description else []
                 names = tuple([column.name for column in cursor.description or ()])
                 require_distinct(names)
+                rows = self.connection.made_types.lists(self.connection, cursor.pgresult, rows)
                 return SqlAnswer(names, whole_numbers(cursor.pgresult, rows), cursor.changed())
 
         return self._watched(run)

@@ -12,6 +12,7 @@ import psycopg
 from psycopg.pq import TransactionStatus
 
 from database.backends.postgres.rewriting import KnownRewriting
+from database.backends.postgres.text_values import MadeTypes
 
 
 class Attempts:
@@ -41,6 +42,7 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
         super().__init__(*args, **options)
         self.ending = threading.Lock()
         self.known_rewriting = KnownRewriting()
+        self.made_types = MadeTypes()
 
     @classmethod
     def connect(cls, conninfo: str = "", *, attempts: Attempts | None = None, **parameters: Any) -> Self:  # type: ignore[override]

@@ -36,7 +36,11 @@ from sqlalchemy.dialects import postgresql
 
 from database.core.kinds.binary import Bytes
 from database.core.kinds.calendar import Date
+from database.core.kinds.calendar import LocalTimestamp
+from database.core.kinds.calendar import SecondTimestamp
+from database.core.kinds.calendar import SpacedTimestamp
 from database.core.kinds.calendar import Time
+from database.core.kinds.chars import without_blanks
 from database.core.kinds.decimals import Decimals
 from database.core.kinds.decimals import NumberDecimals
 from database.core.kinds.decimals import finite_decimal
@@ -105,6 +109,13 @@ class _UtcBinaryLoader(TimestamptzBinaryLoader):
         super().__init__(oid)
 
 
+class _CharsLoader(TextLoader):
+    """Loads text that is filled up with blanks without them."""
+
+    def load(self, data: Buffer) -> Any:
+        return without_blanks(str(super().load(data)))
+
+
 _MONTHS: Final = "the interval has months or years, which are no certain length of time"
 
 
@@ -160,7 +171,7 @@ class Forgiving:
     def __init__(self, connection: Connection[Any]) -> None:
         self.connection = connection
         self.adapters = AdaptersMap(connection.adapters)
-        for name in ("timestamptz", "json", "jsonb", "date", "time", "interval"):
+        for name in ("timestamptz", "timestamp", "json", "jsonb", "date", "time", "interval"):
             oid = self.adapters.types[name].oid
             for form in (Format.TEXT, Format.BINARY):
                 if (strict := connection.adapters.get_loader(oid, form)) is not None:
@@ -208,6 +219,8 @@ def configure(connection: Connection[Any]) -> None:
     set_json_dumps(encode_json, connection)
     connection.adapters.register_loader("uuid", _UuidAsText)
     connection.adapters.register_loader("uuid", TextLoader)
+    connection.adapters.register_loader("bpchar", _CharsLoader)
+    connection.adapters.register_loader("bpchar", type("_BinaryChars", (_CharsLoader,), {"format": Format.BINARY}))
     connection.adapters.register_loader("interval", _ExactInterval)
     connection.adapters.register_loader("interval", _ExactBinaryInterval)
     connection.prepared_max = _MOST_PREPARED
@@ -269,6 +282,7 @@ DIALECT = SqlDialect(
         NumberDecimals: finite_decimal,
         Date: exactly(date),
         Time: exactly(time),
+        **dict.fromkeys((LocalTimestamp, SpacedTimestamp, SecondTimestamp), exactly(datetime)),
         Bytes: exactly(bytes),
         Durations: exactly(timedelta),
     },

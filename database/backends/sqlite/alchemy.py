@@ -7,21 +7,45 @@ locks of the adapter's open connections, and the file could be corrupted.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
+from typing import Final
 
 import apsw
 from sqlalchemy.dialects import registry
+from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 URL_NAME = "sqlite+apsw"
 """The scheme of the URL; its path is the database file, its ``timeout`` the seconds to wait for locks."""
+
+_CAST: Final = re.compile(r"('(?:[^']|'')*')(?:::[\w \"]+(?:\(\d+\))?)?(?:\[\])?")
+_FOUR: Final = "hex(randomblob(2))"
+# A UUIDv4, which the first digits of its third and fourth part say.
+_UUID: Final = (
+    f"hex(randomblob(4)) || '-' || {_FOUR} || '-4' || substr({_FOUR}, 2) || '-8' || substr({_FOUR}, 2)"
+    " || '-' || hex(randomblob(6))"
+)
+_FUNCTIONS: Final = {"now()": "CURRENT_TIMESTAMP", "gen_random_uuid()": f"(lower({_UUID}))"}
+
+
+class _DDLCompiler(SQLiteDDLCompiler):
+    """Writes the defaults that all backends have as SQLite has them, also if a declaration has PostgreSQL's words."""
+
+    def get_column_default_string(self, column: Any) -> str | None:
+        found: str | None = super().get_column_default_string(column)
+        if found is None:
+            return None
+        constant = _CAST.fullmatch(found)
+        return constant[1] if constant else _FUNCTIONS.get(found.lower(), found)
 
 
 class ApswDialect(SQLiteDialect):
     """Takes the write lock at the beginning of each transaction, because migrations change the schema."""
 
     driver = "apsw"
+    ddl_compiler = _DDLCompiler
     supports_statement_cache = True
 
     @classmethod

@@ -17,6 +17,9 @@ _QUERY = (
 )
 """Triggers of others, and constraints that drop rows, count as triggers; a view's are carried out instead."""
 
+_COMPUTED = "select name from pragma_table_xinfo(?) where hidden > 1"
+"""The columns that the database computes."""
+
 
 class KnownTriggers:
     """What is known of each table, until the schema changes: another program may make a trigger at any time.
@@ -47,7 +50,8 @@ class KnownTriggers:
         found = self._tables.get(table)
         if found is None:
             ((triggers, rules),) = self._rows(_QUERY, (table,))
-            found = self._tables[table] = Rewriting(bool(triggers), bool(rules))
+            computed = tuple([name for (name,) in self._rows(_COMPUTED, (table,))])
+            found = self._tables[table] = Rewriting(bool(triggers), bool(rules), computed)
         return found
 
     def doubt(self) -> None:

@@ -57,6 +57,7 @@ class SupabaseBackend(BufferedBackend):
     """Reads through PostgREST and commits through a function of the project's database."""
 
     kind: ClassVar[str] = "supabase_http"
+    makes_defaults: ClassVar[bool] = True
     capabilities = _CAPABILITIES
     config_keys = frozenset({"url", "key", "anon_key"})
 
@@ -149,8 +150,9 @@ class SupabaseBackend(BufferedBackend):
             # application's rights.
             request["parties"] = [self._keys.party(identity) for identity in operation.parties]
             function, context = _COMMIT_AS, context.acting_as(SERVICE)
-        self.client.call(function, {"request": body(request)}, context, reads=operation.reads)
-        return Result()
+        answer = self.client.call(function, {"request": body(request)}, context, reads=operation.reads)
+        # Functions of an older version do not tell.
+        return Result((answer or {}).get("rewritten", []))
 
     def _vouches(self, operation: CommitRequest) -> bool:
         """Whether the service has to vouch for a caller's keys: that the database has made them, which always does.

@@ -23,6 +23,7 @@ from database.core.errors import SerializationFailure
 from database.core.errors import Throttled
 from database.core.errors import Unavailable
 from database.core.errors import lost_answer
+from database.core.query.targets import dropped
 from database.http.headers import retry_after
 
 _TOO_MANY = 429
@@ -46,6 +47,13 @@ _POSTGREST: Mapping[str, tuple[type[DataError], str]] = {
     "PGRST302": (PermissionDenied, "the Supabase project does not allow requests without a token"),
     "PGRST303": (PermissionDenied, _NOT_ACCEPTED),
 }
+
+_DROPPED: Mapping[Any, str] = {
+    "isthmus_dropped_insert": "did not store the record",
+    "isthmus_dropped_update": "did not make the change",
+    "isthmus_dropped_delete": "did not make the change",
+}
+"""What ``isthmus_commit`` names instead of a constraint where a trigger or a rule has dropped a record."""
 
 _NOT_APPLIED_STATUSES: Mapping[int, tuple[type[DataError], str]] = {
     403: (PermissionDenied, "the Supabase project does not permit this operation"),
@@ -138,6 +146,8 @@ def _from_database(code: str, error: APIError, answer: Exchange) -> DataError:
     detail = _detail(error)
     if code in _COMMIT:
         return _COMMIT[code](detail)
+    if problem := _DROPPED.get(detail.get("constraint")):
+        return dropped(str(detail.get("table")), problem, detail.get("step"))
     if code.startswith("23"):
         return violation(code, _constraint(detail), detail.get("step"))
     ours = error_for(code, may_have_applied=answer.writes)

@@ -46,7 +46,13 @@ _POSTGRESQL = postgresql.dialect()  # type: ignore[no-untyped-call]
 def fits_url(table: TableSchema, where: Filter | None, order: Sequence[Order]) -> bool:
     """Whether a URL can express a checked filter and order exactly, whichever program reads it."""
     sorts = all(_sorts(table, key.column) for key in order)
-    return sorts and all(_condition_fits(table, condition) for condition in conditions(where))
+    named = {condition.column for condition in conditions(where)}.union(key.column for key in order)
+    # As with values, a program may read quotation marks around a name in another way.
+    return (
+        sorts
+        and all(quoted_name(name) == name for name in named)
+        and all(_condition_fits(table, condition) for condition in conditions(where))
+    )
 
 
 def expression(where: Filter, key: str = "id") -> str:
@@ -150,4 +156,4 @@ def _by_code_point(table: TableSchema, name: str) -> bool:
 def _is_text(table: TableSchema, name: str) -> bool:
     """Whether it is text in the database, too."""
     declared = table.source.c[name].type
-    return not (isinstance(declared, sa.Uuid) or is_native_enum(declared))
+    return not (isinstance(declared, sa.Uuid | sa.CHAR) or is_native_enum(declared))

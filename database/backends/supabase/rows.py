@@ -18,6 +18,8 @@ import orjson
 from database.backends.postgres.dialect import encode_json
 from database.core.kinds.arrays import Arrays
 from database.core.kinds.binary import Bytes
+from database.core.kinds.chars import Chars
+from database.core.kinds.chars import without_blanks
 from database.core.kinds.decimals import Decimals
 from database.core.kinds.durations import Durations
 from database.core.kinds.values import BOOLEAN
@@ -193,7 +195,7 @@ def _decoded(
     rows: Sequence[Mapping[str, Any]],
     decoders: Mapping[Kind, Callable[[Any], Any]],
 ) -> list[Row]:
-    kinds = [(name, table.columns[name].kind) for name in names]
+    kinds = [(name, table.columns[name].checks) for name in names]
     columns = [(name, kind, _decoder(kind, decoders)) for name, kind in kinds]
     return [{name: _value(kind, row[name], decode) for name, kind, decode in columns} for row in rows]
 
@@ -210,6 +212,8 @@ def _value(kind: Kind, value: Any, decode: Callable[[Any], Any] | None) -> Any:
 
 
 def _decoder(kind: Kind, decoders: Mapping[Kind, Callable[[Any], Any]]) -> Callable[[Any], Any] | None:
+    if kind.base is not None:
+        return _stripped if isinstance(kind, Chars) else _decoder(kind.base, decoders)
     if kind.storage is None:
         return decoders.get(kind)
     if isinstance(kind, Arrays):
@@ -241,6 +245,10 @@ def _items(text: str, item: Kind) -> list[Any]:
 def _comes_first(value: Any) -> bool:
     """Whether PostgreSQL sorts it before all values of its column: timestamps before the year 1, and minus infinity."""
     return isinstance(value, str) and (value.startswith("-") or value.endswith(" BC"))
+
+
+def _stripped(value: Any) -> str:
+    return without_blanks(exactly(str)(value))
 
 
 def _integer(value: Any) -> int:

@@ -34,6 +34,13 @@ class Arrays(Kind):
         self.item = item
         self.scaled = item.scaled
 
+    def __eq__(self, other: object) -> bool:
+        # What an enumeration lists is no part of the kind, as of a column.
+        return isinstance(other, Arrays) and (self.item.base or self.item) == (other.item.base or other.item)
+
+    def __hash__(self) -> int:
+        return hash((Arrays, self.item.base or self.item))
+
     def check(self, value: Any) -> list[Any]:
         return _checked(value, self.item.check)
 

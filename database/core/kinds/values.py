@@ -281,7 +281,10 @@ def moment(text: str) -> datetime:
     """Read a stored timestamp. :raises ValueError: or ``OverflowError``, if it is outside of the years 1 to 9999."""
     found = datetime.fromisoformat(text)
     # All times that we wrote are in UTC already, and converting them again costs as much as parsing them.
-    return found if found.tzinfo is UTC else found.astimezone(UTC)
+    if found.tzinfo is UTC:
+        return found
+    # Without a zone it is UTC, as for SQLite; astimezone would take the machine's zone.
+    return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
 def exactly(kind: type) -> Callable[[Any], Any]:

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from database.core.errors import Conflict
+from database.core.errors import ConstraintKind
+from database.core.errors import ConstraintViolated
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
 from database.core.kinds.ranges import Ranged
@@ -128,6 +130,19 @@ def not_same(schema: TableSchema, operation: Upsert) -> PermissionDenied:
     by = ", ".join(operation.on_conflict or schema.key)
     message = f"a record of table {operation.table!r} with this {by} already exists and belongs to another user"
     return PermissionDenied(message, operation=operation.kind)
+
+
+def dropped(table: str, problem: str, row: int | None) -> ConstraintViolated:
+    """The error for a write that a trigger or a rule of the database has dropped.
+
+    :param problem: what it did.
+    """
+    return ConstraintViolated(
+        f"a trigger or a rule of table {table!r} in the database {problem}; nothing was written",
+        kind=ConstraintKind.CHECK,
+        constraint=table,
+        row=row,
+    )
 
 
 def version_conflict(operation: Update | Delete, current: Mapping[str, Any]) -> Conflict:

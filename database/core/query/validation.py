@@ -12,10 +12,12 @@ from typing import Any
 
 from database.core.errors import InvalidQuery
 from database.core.kinds.arrays import Arrays
+from database.core.kinds.chars import CHARS
 from database.core.kinds.ranges import Ranged
 from database.core.kinds.values import INTEGER_MAX
 from database.core.kinds.values import JSON
 from database.core.kinds.values import TEXT
+from database.core.kinds.values import Kind
 from database.core.kinds.values import check_text
 from database.core.operations import Get
 from database.core.operations import Select
@@ -177,19 +179,23 @@ class _FilterCheck:
             raise InvalidQuery(f"the value of in on column {column.name!r} must be a list of at most {MAX_IN} values")
         return tuple([self._comparand(column, one) for one in value])
 
-    def _comparand(self, column: Column, value: Any) -> Any:
-        """Validate a value to compare with: it must have the column's type, but may exceed its maximum length."""
+    def _comparand(self, column: Column, value: Any, kind: Kind | None = None) -> Any:
+        """Validate a value to compare with: it must have the column's type, but may exceed its maximum length.
+
+        :param kind: its kind, if that is not the column's.
+        """
         if value is None:
             raise InvalidQuery(f"column {column.name!r} cannot be compared with null; use is_null")
         self._add(value)
         try:
-            return column.checks.comparand(value)
+            return (kind or column.checks).comparand(value)
         except ValueError as error:
             raise InvalidQuery(f"column {column.name!r} {error}") from None
 
     def _contained_in(self, column: Column, value: Any) -> Any:
         if column.kind is TEXT:
-            checked = self._comparand(column, value)
+            # Blanks at the end of a part may be in the middle of the whole.
+            checked = self._comparand(column, value, TEXT if column.checks is CHARS else None)
             self._add_searched(checked)
             return checked
         if column.kind is not JSON:

@@ -19,11 +19,11 @@ from uuid import uuid4
 import sqlalchemy as sa
 
 from database.core.clock import utc_now
+from database.core.kinds.calendar import clock
 from database.core.kinds.uuids import UUIDS
 from database.core.kinds.values import BOOLEAN
 from database.core.kinds.values import JSON
 from database.core.kinds.values import TEXT
-from database.core.kinds.values import TIMESTAMP
 from database.core.kinds.values import Kind
 
 MISSING: Final = object()
@@ -35,7 +35,7 @@ Make = Callable[[Mapping[str, Any]], Any]
 _MANAGED_BY_US: Final = "is filled in by the data layer; leave the option out"
 _QUOTED = re.compile(r"'((?:[^']|'')*)'(?:::[\w \"]+(?:\(\d+\))?)?")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
-_NOW = frozenset({"now()", "current_timestamp", "current_timestamp()", "transaction_timestamp()"})
+_NOW = frozenset({"now()", "current_timestamp", "current_timestamp()", "transaction_timestamp()", "localtimestamp"})
 _BOOLEANS: Final = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
 
 
@@ -161,8 +161,8 @@ def _known(column: sa.Column[Any], kind: Kind) -> _Constant | Make | None:
 
 def _evaluated(column: sa.Column[Any], kind: Kind, text: str) -> _Constant | Make | None:
     word = text.lower()
-    if kind is TIMESTAMP and word in _NOW:
-        return lambda _: utc_now()
+    if word in _NOW and clock(kind, utc_now()) is not None:
+        return lambda _: clock(kind, utc_now())
     if kind in (TEXT, UUIDS) and word == "gen_random_uuid()":
         return lambda _: str(uuid4())
     if word == "null":

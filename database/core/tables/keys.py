@@ -1,8 +1,9 @@
 """The key of a record: the values of the columns of its table's primary key, and the text that stands for them.
 
-That text is the record's address, in URLs, change logs, sync and errors. It has one spelling for each key: of a key of
-one column it is the value itself, an integer in decimal digits; of several columns it is all values, joined by commas,
-in which ``~0`` stands for ``~``, ``~1`` for ``/`` and ``~2`` for ``,``.
+That text is the record's address, in change logs, sync and errors. It has one spelling for each key: of a key of one
+column it is the value itself, an integer in decimal digits; of several columns it is all values, joined by commas, in
+which ``~0`` stands for ``~``, ``~1`` for ``/`` and ``~2`` for ``,``. In a URL, where a slash ends the address, a text
+that is the whole key has ``~0`` and ``~1``, too.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ _DIGITS = re.compile(r"0|-?[1-9]\d*", re.ASCII)
 _ESCAPES = {"~": "~0", "/": "~1", ",": "~2"}
 _ESCAPED = re.compile("[~/,]")
 _ESCAPE = re.compile("~(.?)", re.DOTALL)
+_WHOLE_ESCAPED = re.compile("[~/]")
+_WHOLE_ESCAPE = re.compile("~[012]")
 _MEANT = {escape[1]: character for character, escape in _ESCAPES.items()}
 
 
@@ -49,6 +52,22 @@ def address(schema: TableSchema, key: Key) -> str:
 def address_of(schema: TableSchema, row: Mapping[str, Any]) -> str:
     """The text that stands for the key of a row. :raises KeyError: if it lacks one of the key's columns."""
     return address(schema, key_of(schema, row))
+
+
+def url_address(schema: TableSchema, row: Mapping[str, Any]) -> str:
+    """The address of a row in a URL, not yet percent-encoded."""
+    given = address_of(schema, row)
+    return given if len(schema.key) > 1 else _WHOLE_ESCAPED.sub(lambda found: _ESCAPES[found[0]], given)
+
+
+def key_in_url(schema: TableSchema, given: str) -> Key:
+    """Validate the key in a URL. Other tildes in a text that is the whole key stand for themselves.
+
+    :raises InvalidQuery: says what is wrong.
+    """
+    if len(schema.key) == 1:
+        given = _WHOLE_ESCAPE.sub(lambda found: _MEANT[found[0][1]], given)
+    return checked_key(schema, given)
 
 
 def readable_key(schema: TableSchema, values: Mapping[str, Any]) -> Key | None:

@@ -15,11 +15,11 @@ from operator import itemgetter
 from typing import Any
 from typing import Final
 
+from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
-from database.core.kinds.values import TIMESTAMP
+from database.core.kinds.calendar import clock
 from database.core.tables.defaults import MISSING
-from database.core.tables.schema import MANAGED
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
 from database.core.tables.schema import make_id
@@ -30,12 +30,14 @@ Columns = dict[str, Sequence[Any]]
 SERVER_DEFAULT: Final = object()
 """In place of an update's value: the default that only the database can make."""
 
+_TIMES: Final = frozenset({"created_at", "updated_at"})
+
 _NO_SERVER: Final = "is required here: only a SQL database can make its server_default"
 _ALWAYS: Final = "is always numbered by the database; leave it out"
 
 
 def complete_rows(
-    schema: TableSchema, rows: Sequence[Mapping[str, Any]], now: datetime, *, server: bool = True
+    schema: TableSchema, rows: Sequence[Mapping[str, Any]], now: datetime, *, server: bool = True, later: bool = False
 ) -> Columns:
     """Check ``rows`` for an insert and fill in keys, versions, times and declared defaults.
 
@@ -43,6 +45,7 @@ def complete_rows(
     which only some do.
 
     :param server: whether the database can make such a default.
+    :param later: whether it can do so later, when the key must be known already.
     :raises InvalidRow: names the first bad row and its column.
     """
     given = _given_columns(schema, rows)
@@ -58,7 +61,7 @@ def complete_rows(
             result[column.name] = [default] * len(rows)
         elif not column.server_default:
             raise _required(schema, column, rows, 0)
-        if not server and column.name not in result:
+        if not (server or (later and column.name not in schema.key)) and column.name not in result:
             raise InvalidRow(_message(schema, rows, 0, column.name, _NO_SERVER), row=0, column=column.name)
     return result
 
@@ -143,9 +146,8 @@ def new_values(schema: TableSchema, values: Mapping[str, Any], now: datetime, *,
     checked = check_values(schema, values)
     if not server and (name := next((name for name in checked if checked[name] is SERVER_DEFAULT), None)):
         raise InvalidQuery(f"column {name!r} of table {schema.name!r} {_NO_SERVER}")
-    updated_at = schema.columns.get("updated_at")
-    if updated_at is not None and updated_at.kind is TIMESTAMP:
-        checked.setdefault("updated_at", now)
+    if "updated_at" in schema.managed:
+        checked.setdefault("updated_at", clock(schema.columns["updated_at"].kind, now))
     return checked | touched_values(schema, checked) if schema.touched else checked
 
 
@@ -178,14 +180,15 @@ def replacement_values(schema: TableSchema, row: Mapping[str, Any], now: datetim
     return {
         name: completed.get(name, SERVER_DEFAULT)
         for name in schema.columns
-        if name not in schema.key and name not in MANAGED and name not in left
+        if name not in schema.key and name not in schema.managed and name not in left
     }
 
 
 def replaced_columns(schema: TableSchema, names: Sequence[str], row: Mapping[str, Any]) -> tuple[str, ...]:
     """The columns that an upsert overwrites in an existing row: those of ``row``, and ``updated_at``."""
-    kept = MANAGED.union(schema.key)
-    return tuple(name for name in names if name == "updated_at" or (name in row and name not in kept))
+    kept = schema.managed.union(schema.key)
+    timed = "updated_at" in schema.managed
+    return tuple(name for name in names if (timed and name == "updated_at") or (name in row and name not in kept))
 
 
 def checked_value(column: Column, value: Any) -> Any:
@@ -259,8 +262,8 @@ def _required(schema: TableSchema, column: Column, rows: Sequence[Any], index: i
 def _default(column: Column, now: datetime | None) -> Any:
     if column.name == "version":
         return 1
-    if column.name in {"created_at", "updated_at"} and column.kind is TIMESTAMP:
-        return now
+    if column.name in _TIMES and (shown := clock(column.kind, utc_now() if now is None else now)) is not None:
+        return shown
     return MISSING if column.server_default else column.default
 
 

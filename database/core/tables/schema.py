@@ -1,7 +1,8 @@
 """The data layer's view of the declared tables, built once from SQLAlchemy's ``MetaData``.
 
 Four column names have a special meaning: ``id``, as the key of a table (a UUIDv7 unless given), and in every table that
-has them ``version`` (integer; 1, incremented by every update), ``created_at`` and ``updated_at`` (timestamps).
+has them ``version`` (integer; 1, incremented by every update), ``created_at`` and ``updated_at`` (timestamps; those
+without time zone are in UTC).
 All identifiers in generated SQL come from here.
 """
 
@@ -11,6 +12,8 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
+from datetime import UTC
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -20,12 +23,13 @@ from uuid_utils import uuid7
 
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
+from database.core.kinds.calendar import clock
+from database.core.kinds.chars import CHARS
 from database.core.kinds.declared_types import kind_of
 from database.core.kinds.enums import enum_labels
 from database.core.kinds.uuids import UUIDS
 from database.core.kinds.values import INTEGER
 from database.core.kinds.values import TEXT
-from database.core.kinds.values import TIMESTAMP
 from database.core.kinds.values import Kind
 from database.core.tables.access_rules import UNDECLARED
 from database.core.tables.access_rules import TableRules
@@ -36,7 +40,7 @@ from database.core.tables.defaults import Make
 from database.core.tables.defaults import defaults_of
 
 MANAGED: Final = frozenset({"version", "created_at", "updated_at"})
-"""Columns that the data layer fills in and that HTTP clients may not set."""
+"""The names of columns that the data layer fills in if they have a type for it, and that HTTP clients may not set."""
 
 
 def new_id() -> str:
@@ -104,6 +108,7 @@ class TableSchema:
     :ivar source: the SQLAlchemy table it was built from.
     :ivar internal: whether it belongs to Isthmus; the records API never exposes it.
     :ivar rules: the access rules of its rows.
+    :ivar managed: the columns that the data layer fills in.
     :ivar touched: the columns that every update changes.
     :ivar server_made: the columns that only the database can fill in.
     :ivar key: the columns of the primary key, in its order; :mod:`database.core.tables.keys` says more of it.
@@ -119,6 +124,7 @@ class TableSchema:
     server_made: tuple[str, ...] = ()
     key: tuple[str, ...] = ("id",)
     text_key: bool = True
+    managed: frozenset[str] = frozenset()
 
     def column(self, name: str) -> Column:
         """The column of that name. :raises InvalidQuery: if there is none."""
@@ -201,7 +207,9 @@ def table_schema(table: sa.Table) -> TableSchema:
     made = tuple(name for name, column in columns.items() if column.server_default)
     text_key = len(key) == 1 and columns[key[0]].checks is TEXT
     internal = bool(table.info.get("internal"))
-    return TableSchema(str(table.name), columns, table, internal, rules_of(table), touched, made, key, text_key)
+    rules = rules_of(table)
+    managed = frozenset(name for name, column in columns.items() if _is_managed(name, column.kind))
+    return TableSchema(str(table.name), columns, table, internal, rules, touched, made, key, text_key, managed)
 
 
 def _key(table: sa.Table, columns: Mapping[str, Column]) -> tuple[str, ...]:
@@ -212,15 +220,14 @@ def _key(table: sa.Table, columns: Mapping[str, Column]) -> tuple[str, ...]:
     for name in key:
         if columns[name].kind not in (TEXT, INTEGER):
             raise ValueError(f"column {table.name}.{name} is in the primary key: it must be text, a Uuid or an integer")
-        if name in MANAGED:
+        if _is_managed(name, columns[name].kind):
             raise ValueError(f"column {table.name}.{name} is filled in by the data layer: it cannot be in the key")
     return key
 
 
 def _column(column: sa.Column[Any]) -> Column:
     kind = kind_of(column)
-    managed = column.name == "version" or (column.name in MANAGED and kind is TIMESTAMP)
-    defaults = defaults_of(column, kind, managed=managed)
+    defaults = defaults_of(column, kind, managed=_is_managed(column.name, kind))
     sole_key = column.primary_key and len(column.table.primary_key.columns) == 1
     numbered = column.table.autoincrement_column is column
     if numbered and not sole_key:
@@ -240,7 +247,7 @@ def _column(column: sa.Column[Any]) -> Column:
         make=make_id if sole_key and _is_made_here(column, kind, defaults) else defaults.make,
         on_update=defaults.on_update,
         stand_in=make_id if defaults.by_server and sole_key and kind is UUIDS else None,
-        filled=sole_key and kind is TEXT,
+        filled=sole_key and kind in (TEXT, CHARS),
     )
     if made.default is not MISSING and made.default is not None:
         try:
@@ -248,6 +255,10 @@ def _column(column: sa.Column[Any]) -> Column:
         except ValueError as error:
             raise ValueError(f"column {column.table.name}.{column.name}: the default {error}") from None
     return made
+
+
+def _is_managed(name: str, kind: Kind) -> bool:
+    return name == "version" or (name in MANAGED and clock(kind, datetime.min.replace(tzinfo=UTC)) is not None)
 
 
 def _is_made_here(column: sa.Column[Any], kind: Kind, defaults: Defaults) -> bool:

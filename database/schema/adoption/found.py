@@ -20,6 +20,7 @@ class FoundColumn:
     :ivar generated: the SQL expression that it always has.
     :ivar identity: whether the database numbers the rows by it: ``always``, ``by default``, or not at all.
     :ivar problem: why it cannot be declared, if the declaration itself would not be refused.
+    :ivar domain: the name of its domain, and the conditions of that, which the database keeps.
     """
 
     name: str
@@ -30,6 +31,7 @@ class FoundColumn:
     generated: str | None = None
     identity: str | None = None
     problem: str | None = None
+    domain: str | None = None
 
     @property
     def made(self) -> bool:
@@ -60,6 +62,7 @@ class FoundTable:
     :ivar unique: the columns of its other unique constraints, by their names.
     :ivar policies: the names of its policies; None if row level security is off.
     :ivar triggers: the names of its triggers.
+    :ivar fillers: the names of those that may fill in a new row.
     """
 
     name: str
@@ -70,6 +73,7 @@ class FoundTable:
     unique: dict[str, tuple[str, ...]] = field(default_factory=dict)
     policies: tuple[str, ...] | None = None
     triggers: tuple[str, ...] = ()
+    fillers: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
+from typing import Any
 from typing import Final
 
 import sqlalchemy as sa
@@ -20,8 +20,6 @@ from database.schema.migrations.capture import install as capture
 from database.schema.sqlalchemy_engine import bare
 from database.schema.sqlalchemy_engine import connected
 
-_LITERAL: Final = re.compile(r"'(?:[^']|'')*'|[+-]?\d+(?:\.\d+)?|true|false", re.I)
-
 
 def install_tables(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:
     """Create the adopted tables that a database lacks; returns their names, as the others do.
@@ -33,27 +31,32 @@ def install_tables(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[
         there = set(sa.inspect(connection).get_table_names())
         missing = [table for table in tables if table.name not in there]
         if missing:
-            copies = _copies(bare(adapter).schema)
-            copies.create_all(connection, [copies.tables[table.name] for table in missing])
+            _create(connection, bare(adapter).schema, {table.name for table in missing})
     return [table.name for table in missing]
 
 
-def _copies(schema: Schema) -> sa.MetaData:
-    """The tables for a database of another kind, whose SQL may not have the functions and casts of a default.
-
-    The data layer makes the values of those that it knows.
-    """
+def _create(connection: sa.Connection, schema: Schema, names: set[str]) -> None:
+    """Create tables as they are declared, without defaults of the database that they come from."""
     copies = sa.MetaData(naming_convention=schema.metadata.naming_convention)
     for table in schema.metadata.sorted_tables:
-        for column in table.to_metadata(copies).columns:
-            text = str(getattr(column.server_default, "arg", ""))
-            if (
-                text
-                and not _LITERAL.fullmatch(text)
-                and not schema.table(table.name).columns[column.name].server_default
-            ):
+        copy = table.to_metadata(copies)
+        for column in copy.columns:
+            if schema.table(table.name).columns[column.name].server_default and not _is_known(connection, column):
                 column.server_default = None
-    return copies
+    copies.create_all(connection, [table for table in copies.sorted_tables if table.name in names])
+
+
+def _is_known(connection: sa.Connection, column: sa.Column[Any]) -> bool:
+    """Whether the database knows the expression that is the default of a column."""
+    expression = getattr(column.server_default, "arg", None)
+    if not isinstance(expression, sa.TextClause):
+        return True
+    try:
+        with connection.begin_nested():
+            connection.execute(sa.select(expression))
+    except sa.exc.DBAPIError:
+        return False
+    return True
 
 
 def install_changes(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:
@@ -110,11 +113,12 @@ def _declared(adapter: DatabaseAdapter) -> list[sa.Table]:
 
 
 def _adopted(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[sa.Table]:
-    """The adopted tables with these names, or all. :raises NotFound: for another name."""
-    tables = {table.name: table for table in _declared(adapter) if is_adopted(table)}
+    """The declared tables with these names, or all adopted ones. :raises NotFound: for another name."""
+    tables = {table.name: table for table in _declared(adapter)}
+    adopted = [name for name, table in tables.items() if is_adopted(table)]
     if unknown := [name for name in names if name not in tables]:
-        raise NotFound(f"{unknown[0]!r} is not an adopted table; they are {', '.join(sorted(tables)) or 'none'}")
-    return [tables[name] for name in names or tables]
+        raise NotFound(f"{unknown[0]!r} is not an adopted table; they are {', '.join(sorted(adopted)) or 'none'}")
+    return [tables[name] for name in names or adopted]
 
 
 ACTIONS: Final = {

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
+from dataclasses import field
 from decimal import Decimal
 from typing import Any
 from typing import Final
@@ -46,6 +47,7 @@ class Judged:
     :ivar columns: the source of each declared column, by its name.
     :ivar reasons: one line each, for the report.
     :ivar key: the columns of the declared primary key.
+    :ivar refused: why a column is left out, by its name.
     """
 
     table: FoundTable
@@ -53,6 +55,7 @@ class Judged:
     columns: Mapping[str, str]
     reasons: tuple[str, ...] = ()
     key: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def declared(self) -> bool:
@@ -65,7 +68,7 @@ def judge(table: FoundTable, key: Sequence[str] = ()) -> Judged:
 
     :param key: the columns that identify a row of a table or view without a primary key.
     """
-    key = table.key or tuple(key)
+    key = tuple(key) or table.key
     if not key:
         return _left_out(table, _without_key(table))
     by_name = {column.name: column for column in table.columns}
@@ -73,23 +76,26 @@ def judge(table: FoundTable, key: Sequence[str] = ()) -> Judged:
         return _left_out(table, f"it has no column {unknown[0]!r}")
     keys, reason = _keys([by_name[name] for name in key], table)
     if reason is not None:
-        return _left_out(table, reason)
+        return _left_out(table, f"{reason}; or {_key_option(table)}" if table.key == key else reason)
     sources: dict[str, str] = {}
-    reasons: list[str] = []
-    missed = False
+    refused: dict[str, str] = {}
     for column in table.columns:
-        source, refused = (keys[column.name], None) if column.name in keys else _source(table, column, keys)
+        source, reason = (keys[column.name], None) if column.name in keys else _source(table, column, keys)
         if source is not None:
             sources[column.name] = source
-            continue
-        reasons.append(f"without column {column.name!r} ({column.type}): {refused}")
-        missed = missed or not column.made
-    if missed:
+        else:
+            refused[column.name] = reason or ""
+    left = [by_name[name] for name in refused]
+    reasons = [f"without column {one.name!r} ({one.type}): {refused[one.name]}" for one in left]
+    missed = not all(one.made for one in left)
+    if missed and not table.fillers:
         reasons.append("a row cannot be inserted without a column that is required and left out")
+    elif missed:
+        reasons.append(f"in a new row, its triggers must fill in what is left out: {', '.join(table.fillers)}")
     if table.kind not in ROWS:
         reasons.append(f"it is a {table.kind}")
-    read_only = missed or table.kind not in ROWS
-    return Judged(table, "read-only" if read_only else "usable", sources, tuple(reasons), key)
+    read_only = (missed and not table.fillers) or table.kind not in ROWS
+    return Judged(table, "read-only" if read_only else "usable", sources, tuple(reasons), key, refused)
 
 
 def trial(name: str, sources: Iterable[str], **info: Any) -> sa.Table:
@@ -111,10 +117,13 @@ def _left_out(table: FoundTable, reason: str) -> Judged:
 
 
 def _without_key(table: FoundTable) -> str:
-    option = f"`--key {literal(table.name)}=COLUMN`"
     if table.kind in ROWS:
-        return f"it has no primary key; add one, or name the columns that identify a row with {option}"
-    return f"a {table.kind} has no primary key; name the columns that identify a row with {option}"
+        return f"it has no primary key; add one, or {_key_option(table)}"
+    return f"a {table.kind} has no primary key; {_key_option(table)}"
+
+
+def _key_option(table: FoundTable) -> str:
+    return f"name the columns that identify a row with `--key {literal(table.name)}=COLUMN`"
 
 
 def _keys(key: Sequence[FoundColumn], table: FoundTable) -> tuple[dict[str, str], str | None]:

@@ -28,7 +28,12 @@ _TABLES: Final = sa.text("""
 select nspname, relname, relkind::text, relrowsecurity,
     nspname = any(current_schemas(false)) and pg_table_is_visible(pg_class.oid) as visible,
     array(select polname::text from pg_policy where polrelid = pg_class.oid order by 1) as policies,
-    array(select tgname::text from pg_trigger where tgrelid = pg_class.oid and not tgisinternal order by 1) as triggers
+    array(select tgname::text from pg_trigger where tgrelid = pg_class.oid and not tgisinternal order by 1) as triggers,
+    array(
+        -- Those before an insert, for each row.
+        select tgname::text from pg_trigger
+        where tgrelid = pg_class.oid and not tgisinternal and tgenabled <> 'D' and tgtype & 7 = 7 order by 1
+    ) as fillers
 from pg_class join pg_namespace on pg_namespace.oid = relnamespace
 where relkind in ('r', 'p', 'v', 'm', 'f') and not relispartition
     and nspname !~ '^(pg_|isthmus)' and nspname <> 'information_schema'
@@ -36,14 +41,30 @@ where relkind in ('r', 'p', 'v', 'm', 'f') and not relispartition
         select from pg_depend where objid = pg_class.oid and classid = 'pg_class'::regclass and deptype = 'e'
     )
 """)
-_ATTRIBUTES: Final = sa.text(
-    "select relname, attname, format_type(atttypid, atttypmod) as type,"
-    " coalesce(not collisdeterministic, false) as loose, format_type(typbasetype, typtypmod) as base"
-    " from pg_attribute join pg_class on pg_class.oid = attrelid join pg_type on pg_type.oid = atttypid"
-    " left join pg_collation on pg_collation.oid = attcollation"
-    " where attnum > 0 and not attisdropped and relkind in ('r', 'p', 'v', 'm', 'f')"
-    " and pg_table_is_visible(pg_class.oid)"
+# A domain may be of another one; its type is that of the last, and the conditions of all hold.
+_ATTRIBUTES: Final = sa.text("""
+with recursive domains (domain, base, options, conditions) as (
+    select oid, typbasetype, typtypmod, ''
+    from pg_type where typtype = 'd'
+    union all
+    select domain, typbasetype, typtypmod, ''
+    from domains join pg_type on pg_type.oid = base where typtype = 'd'
 )
+select relname, attname, format_type(atttypid, atttypmod) as type,
+    coalesce(not collisdeterministic, false) as loose, format_type(base, options) as base,
+    case when domain is not null then format_type(atttypid, null) end as domain,
+    array(
+        select pg_get_constraintdef(pg_constraint.oid) from pg_constraint
+        where contype = 'c'
+            and contypid in (select atttypid union select d.base from domains d where d.domain = atttypid)
+        order by 1
+    ) as conditions
+from pg_attribute join pg_class on pg_class.oid = attrelid join pg_type on pg_type.oid = atttypid
+left join pg_collation on pg_collation.oid = attcollation
+left join domains on domain = atttypid and not exists (select from pg_type b where b.oid = base and b.typtype = 'd')
+where attnum > 0 and not attisdropped and relkind in ('r', 'p', 'v', 'm', 'f')
+    and pg_table_is_visible(pg_class.oid)
+""")
 _OF_SUPABASE: Final = frozenset({
     "auth", "cron", "extensions", "graphql", "graphql_public", "net", "pgbouncer", "pgsodium", "realtime", "storage",
     "supabase_functions", "supabase_migrations", "vault",
@@ -108,6 +129,7 @@ def _tables(
             {str(found["name"]): tuple(found["column_names"]) for found in unique.get(place, ())},
             tuple(row.policies) if row.relrowsecurity else None,
             tuple(row.triggers),
+            tuple(row.fillers),
         )
 
 
@@ -126,6 +148,7 @@ def _column(found: Any, attribute: Any) -> FoundColumn:
         computed["sqltext"] if computed else None,
         ("always" if identity["always"] else "by default") if identity else "by default" if serial else None,
         _LOOSE_PROBLEM if attribute.loose else None,
+        " ".join([attribute.domain, *attribute.conditions]) if attribute.domain else None,
     )
 
 
@@ -152,8 +175,8 @@ def _numeric(kind: Any) -> str:
 
 
 def _timestamp(kind: Any) -> str:
-    if kind.timezone and kind.precision in _WHOLE:
-        return "columns.timestamp()"
+    if kind.precision in _WHOLE:
+        return "columns.timestamp()" if kind.timezone else "sa.DateTime"
     return f"postgresql.TIMESTAMP(timezone={kind.timezone}, precision={kind.precision})"
 
 
@@ -181,7 +204,8 @@ def _array(kind: Any) -> str | None:
 _FORMS: Final[Mapping[type, Callable[[Any], str | None]]] = {
     sa.TEXT: _text,
     sa.VARCHAR: _text,
-    sa.CHAR: lambda kind: f"sa.CHAR({kind.length or 1})",
+    # Without a length it is of any, as PostgreSQL's own bpchar.
+    sa.CHAR: lambda kind: None if kind.length is None else f"sa.CHAR({kind.length})",
     sa.UUID: lambda _: "sa.Uuid",
     sa.SMALLINT: lambda _: "sa.SmallInteger",
     sa.INTEGER: lambda _: "sa.Integer",
@@ -209,12 +233,16 @@ def _domain_source(kind: Any, base: str) -> str | None:
 
     :param base: that type as the database writes it, with its digits and length, which SQLAlchemy leaves out.
     """
+    while isinstance(kind, postgresql.DOMAIN):
+        kind = kind.data_type
     options = _OPTIONS.search(base)
-    if options and isinstance(kind.data_type, sa.NUMERIC):
+    if options and isinstance(kind, sa.NUMERIC):
         return f"sa.Numeric({options[1]}, {options[2] or 0})"
-    if options and isinstance(kind.data_type, sa.VARCHAR):
-        return f"sa.String({options[1]})"
-    return type_source(kind.data_type)
+    if options and isinstance(kind, sa.VARCHAR | sa.CHAR):
+        return f"sa.{'CHAR' if isinstance(kind, sa.CHAR) else 'String'}({options[1]})"
+    if options and isinstance(kind, postgresql.TIMESTAMP | postgresql.TIME | postgresql.INTERVAL):
+        kind.precision = int(options[1])
+    return type_source(kind)
 
 
 def type_source(kind: Any) -> str | None:

@@ -47,6 +47,9 @@ def _remarks(judged: Judged, tables: Sequence[Judged]) -> Iterator[str]:
             columns = ", ".join(one.columns)
             why = "is not declared, because one of its columns is not; it stays in force"
             yield f"the foreign key ({columns}) to {one.table} {why}"
+    for column in judged.table.columns:
+        if column.domain is not None and column.name in judged.columns:
+            yield f"column {column.name!r} is of a domain, which the database enforces: {column.domain}"
     policies = judged.table.policies
     if policies is not None:
         number = f"{len(policies)} {'policy stays' if len(policies) == 1 else 'policies stay'} in force"

@@ -31,7 +31,13 @@ _KEY: Final = "select name from pragma_table_info(?) where pk > 0 order by pk"
 _INDEXES: Final = """select name from pragma_index_list(?) where "unique" and not partial and origin <> 'pk'"""
 _DIGITS: Final = re.compile(r"\(\s*(\d+)\s*(?:,\s*(\d+)\s*)?\)")
 _GENERATED: Final = {2, 3}
-_MOMENT: Final = "????-??-??T??:??:??.??????Z"
+_MOMENTS: Final = {
+    "????-??-??T??:??:??.??????Z": "columns.timestamp()",
+    "????-??-??T??:??:??.?????[0-9]": "sa.DateTime",
+    "????-??-?? ??:??:??.?????[0-9]": 'sa.DateTime().with_variant(sa.String(26), "sqlite")',
+    "????-??-?? ??:??:?[0-9]": 'sa.DateTime().with_variant(sa.String(19), "sqlite")',
+}
+"""The forms of timestamps, in each of which texts are sorted as times."""
 _TIME: Final = "[0-2][0-9]:[0-5][0-9]:[0-5][0-9].[0-9][0-9][0-9][0-9][0-9][0-9]"
 _MOST_DIGITS: Final = 15
 """Digits of a decimal that a double holds: it is written with the same ones again."""
@@ -157,12 +163,13 @@ class _Column:
 
     def _moment(self) -> tuple[tuple[str, ...], str | None]:
         problem = (
-            "its values are not all written as 2024-02-29T12:30:00.000000Z, so that their time zone is not known and"
-            " they would not be compared as times"
+            "its values are not all written in one of the forms 2024-02-29T12:30:00.000000Z,"
+            " 2024-02-29T12:30:00.000000, 2024-02-29 12:30:00.000000 and 2024-02-29 12:30:00, so that they would not be"
+            " compared as times"
         )
-        condition = f"typeof({{0}}) = 'text' and {{0}} glob '{_MOMENT}' and datetime({{0}}) is not null"
-        if self._any() and self._all(condition):
-            return ("columns.timestamp()",), None
+        for written, form in _MOMENTS.items() if self._any() else ():
+            if self._all(f"typeof({{0}}) = 'text' and {{0}} glob '{written}' and datetime({{0}}) is not null"):
+                return (form,), None
         return self._numbers(problem)
 
     def _numbers(self, problem: str) -> tuple[tuple[str, ...], str | None]:

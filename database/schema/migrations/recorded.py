@@ -47,6 +47,22 @@ def is_up_to_date(adapter: DatabaseAdapter) -> bool:
     return bool(expected) and {row["version_num"] for row in rows} == expected
 
 
+def is_closed(adapter: DatabaseAdapter) -> bool:
+    """Whether the application's own role may not read Isthmus's tables: another database of the server has brought
+    Supabase's roles since the access rules were made.
+
+    :raises BackendError: if the database cannot be queried.
+    """
+    try:
+        with as_application():
+            bare(adapter).run_alone(recorded_in(adapter))
+    except PermissionDenied:
+        return True
+    except InvalidQuery:
+        pass
+    return False
+
+
 def recorded_in(adapter: DatabaseAdapter) -> Sql:
     """The query for the revisions that a database records, if it has the newest of Isthmus's migrations."""
     return _RECORDED[bare(adapter).sql_dialect]

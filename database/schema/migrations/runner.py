@@ -32,6 +32,9 @@ from database.schema.migrations.failures import explained
 from database.schema.migrations.history import History
 from database.schema.migrations.history import config
 from database.schema.migrations.history import history
+from database.schema.migrations.others import Others
+from database.schema.migrations.others import found_others
+from database.schema.migrations.others import without
 from database.schema.migrations.recorded import recorded_in
 from database.schema.migrations.revisions import comparison
 from database.schema.migrations.revisions.made import tables_made
@@ -107,11 +110,11 @@ def upgrade(adapter: DatabaseAdapter, revision: str = "head", *, always: bool = 
     target = known.known(revision)
     if not has_engine(adapter) or not (known.up_to(pending(adapter), target) or always):
         return []
-    with _adopted(adapter) as (connection, former, recorded):
+    with _adopted(adapter) as (connection, former, recorded, others):
         missing = known.up_to(known.missing(recorded), target)
         _run(connection, adapter, missing, up=True)
         own_schema.settle(connection, [*known.applied(recorded), *missing])
-        _make_state(connection, adapter, former)
+        _make_state(connection, adapter, former, others)
     return missing
 
 
@@ -125,13 +128,13 @@ def downgrade(adapter: DatabaseAdapter, revision: str = "-1") -> list[str]:
     :raises DataError: as :func:`upgrade`.
     """
     known = _history(adapter)
-    with _adopted(adapter) as (connection, former, recorded):
+    with _adopted(adapter) as (connection, former, recorded, others):
         applied = known.applied(recorded)
         undone = known.above(applied, revision)
         _run(connection, adapter, undone, up=False)
         if undone:
             own_schema.settle(connection, [one for one in applied if one not in undone])
-            _make_state(connection, adapter, former)
+            _make_state(connection, adapter, former, others)
     return undone
 
 
@@ -164,13 +167,14 @@ def check(adapter: DatabaseAdapter) -> list[str]:
     made, adopted = tables_made(scripts(adapter)), _adopted_tables(adapter)
     with _opened(adapter, writes=False) as connection:
         made |= released.released(connection, _history(adapter).all_released())
-        made -= {table.name for table in adopted}
-        declared = _declared(adapter)
-        rules = row_security.differences(connection, [*declared, *row_security.asked(connection, adopted)], made)
+        declared, others = _declared(adapter), _others(connection, adapter)
+        ruled, logged = without(declared, others.rules), without(declared, others.log)
+        made -= {table.name for table in adopted} | others.rules
+        rules = row_security.differences(connection, [*ruled, *row_security.asked(connection, adopted)], made)
         rules += functions.differences(connection)
         internal = internal_tables.placed() if own_schema.current(connection) else internal_tables.metadata
         tables = comparison.differences(connection, internal, bare(adapter).schema.metadata)
-        return tables + rules + capture.differences(connection, [*declared, *capture.asked(connection, adopted)])
+        return tables + rules + capture.differences(connection, [*logged, *capture.asked(connection, adopted)])
 
 
 def revise(adapter: DatabaseAdapter, message: str) -> Path:
@@ -242,12 +246,15 @@ def _opened(adapter: DatabaseAdapter, *, writes: bool) -> Iterator[sa.Connection
 
 
 @contextmanager
-def _adopted(adapter: DatabaseAdapter) -> Iterator[tuple[sa.Connection, set[str], list[str]]]:
-    """Open an exclusive migration transaction; yields it with the released tables and the recorded revisions."""
+def _adopted(adapter: DatabaseAdapter) -> Iterator[tuple[sa.Connection, set[str], list[str], Others]]:
+    """Open an exclusive migration transaction; yields it with the released tables, the recorded revisions, and what
+    others have made.
+    """
     with _alembic.turn, _opened(adapter, writes=True) as connection:
         _serialise(connection)
         recorded = _recorded(connection)
-        yield connection, _released(connection, adapter, recorded), _adopt(connection, adapter, recorded)
+        others = _others(connection, adapter)
+        yield connection, _released(connection, adapter, recorded), _adopt(connection, adapter, recorded), others
 
 
 def _run(connection: sa.Connection, adapter: DatabaseAdapter, revisions: list[str], *, up: bool) -> None:
@@ -264,17 +271,24 @@ def _run(connection: sa.Connection, adapter: DatabaseAdapter, revisions: list[st
             (command.upgrade if up else command.downgrade)(made, last)
 
 
-def _make_state(connection: sa.Connection, adapter: DatabaseAdapter, former: Iterable[str]) -> None:
+def _others(connection: sa.Connection, adapter: DatabaseAdapter) -> Others:
+    declared = own(bare(adapter).schema.metadata.sorted_tables)
+    return found_others(connection, declared, tables_made(scripts(adapter)))
+
+
+def _make_state(connection: sa.Connection, adapter: DatabaseAdapter, former: Iterable[str], others: Others) -> None:
     """Create access rules, functions and the change log for the tables that exist now.
 
+    :param others: the tables that others have made.
     :param former: tables of this database that Isthmus's migrations have created and no longer create.
     """
     declared, adopted = _declared(adapter), _adopted_tables(adapter)
     made = tables_made(scripts(adapter)).union(former).difference(table.name for table in adopted)
-    if not row_security.apply(connection, [*declared, *row_security.asked(connection, adopted)], made):
+    ruled, logged = without(declared, others.rules), without(declared, others.log)
+    if not row_security.apply(connection, [*ruled, *row_security.asked(connection, adopted)], made - others.rules):
         released.mark(connection, made.intersection(former).difference(table.name for table in declared))
     functions.apply(connection)
-    capture.apply(connection, [*declared, *capture.asked(connection, adopted)])
+    capture.apply(connection, [*logged, *capture.asked(connection, adopted)])
 
 
 def _released(connection: sa.Connection, adapter: DatabaseAdapter, recorded: Iterable[str]) -> set[str]:

@@ -28,6 +28,7 @@ from database.core.operations import Select
 from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.operations import Upsert
+from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.result import Row
 from tests.contract.backends import Backend
@@ -245,9 +246,14 @@ def test_roles_and_permissions(calm: DatabaseAdapter, identity: Identity, allowe
 
 
 def test_writing_alone_takes_no_right_to_read(calm: DatabaseAdapter) -> None:
-    with acting_as(caller("s", "seller")):
-        assert calm.run(Insert("prices", [{"id": "p", "amount": 1}], returning=False)).count == 1
-    assert calm.get("prices", "p", ("amount",)) == {"amount": 1}
+    # So many that PostgreSQL would be sent a COPY.
+    for number in (1, 3, 30):
+        rows = [{"id": f"{number}-{place}", "amount": place} for place in range(number)]
+        with acting_as(caller("s", "seller")):
+            assert calm.run(Insert("prices", rows, returning=False)).count == number
+        assert calm.run(Select("prices", ("amount",), Where("id", "like", f"{number}-%"), (Order("amount"),))).rows == [
+            {"amount": place} for place in range(number)
+        ]
 
 
 def test_what_is_for_anyone_and_for_users_stays_so(calm: DatabaseAdapter) -> None:

@@ -74,6 +74,11 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     ),
     "day": st.one_of(st.integers(-2, 2).map(lambda n: date(2024, 3, 1) + timedelta(n)), st.dates()),
     "opens": st.one_of(st.integers(0, 3).map(lambda n: time(12, 0, 0, n)), st.times()),
+    "noted": st.one_of(
+        st.integers(-2, 2).map(lambda n: datetime(2024, 1, 1) + timedelta(microseconds=n)),  # noqa: DTZ001
+        st.datetimes(),
+    ),
+    "cell": text.map(lambda cell: cell.rstrip(" ")),
     "token": st.one_of(st.integers(9, 12).map(lambda n: str(UUID(int=n))), st.uuids().map(str)),
     "raw": st.one_of(st.sampled_from([b"", b"\0", b"a", b"ab", b"\xff"]), st.binary(max_size=5)),
     "span": st.one_of(
@@ -83,6 +88,7 @@ VALUES: dict[str, st.SearchStrategy[Any]] = {
     "tags": st.lists(text, max_size=2),
     "scores": st.lists(st.integers(-1, 1), max_size=2),
     "prices": st.lists(st.integers(-100, 100).map(lambda n: Decimal(n).scaleb(-2)), max_size=2),
+    "weather": st.sampled_from(["SUN", "RAIN"]),
     "mood": st.sampled_from(MOODS),
     "colour": st.sampled_from(["red", "Blue"]),
 }
@@ -91,9 +97,11 @@ BEYOND: dict[str, st.SearchStrategy[Any]] = {
     "stock": integers,
     "price": st.decimals(allow_nan=False, allow_infinity=False),
     "token": text,
+    "cell": st.text(CHARACTERS, max_size=6),
     "span": st.timedeltas(),
     "scores": st.lists(st.sampled_from([0, 1, 70_000]), max_size=2),
     "prices": st.lists(st.sampled_from([Decimal(1), Decimal("0.001"), Decimal(10) ** 9]), max_size=2),
+    "weather": text,
     "mood": st.one_of(text, st.sampled_from(["a", "m", "z", "é"])),
     "colour": text,
 }
@@ -101,7 +109,7 @@ BEYOND: dict[str, st.SearchStrategy[Any]] = {
 _LIKE = {"tag": "token", "number": "amount", "place": "stock"}
 """Columns of keys, and those that hold the same values."""
 NULLABLE = tuple(name for name in VALUES if name not in {"label", "rank"})
-TEXTUAL = {"id", "tag", "word", "label", "title", "token", "mood", "colour"}
+TEXTUAL = {"id", "tag", "word", "label", "title", "token", "weather", "mood", "colour", "cell"}
 ARRAYS = {"tags", "scores", "prices"}
 _STAMPS = {"created_at": datetime(2024, 1, 1, tzinfo=UTC), "updated_at": datetime(2024, 1, 2, tzinfo=UTC)}
 KEYS: dict[str, dict[str, st.SearchStrategy[Any]]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 
 from database.adapter.base import DatabaseAdapter
 from database.adapter.builder import TableQuery
+from database.core.errors import Conflict
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
 from database.core.errors import SeveralRows
@@ -107,3 +109,33 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(InvalidQuery, match=message):
         ask(calm)
     assert len(calm.table("things").execute()) == len(ROWS)
+
+
+def test_a_change_may_expect_a_version(rows: DatabaseAdapter) -> None:
+    changed = rows.table("things").update({"title": "new"}, expected_version=1).eq("id", "a").execute().rows
+    assert [(row["title"], row["version"]) for row in changed] == [("new", 2)]
+    for query in (
+        rows.table("things").update({"title": "old"}, expected_version=1).eq("id", "a"),
+        rows.table("things").delete(expected_version=1).eq("id", "a"),
+    ):
+        with pytest.raises(Conflict):
+            query.execute()
+    assert rows.table("things").update({"title": "x"}, expected_version=1).eq("id", "nobody").execute().count == 0
+    for query in (
+        rows.table("things").delete(expected_version=1).eq("title", "x"),
+        rows.table("things").delete(expected_version=1).gt("id", "a"),
+        rows.table("things").delete(expected_version=1).eq("id", "b").eq("title", "y"),
+    ):
+        with pytest.raises(InvalidQuery, match=r"expected_version needs the key of the record.*\.eq\('id', …\)"):
+            query.execute()
+    assert rows.table("things").delete(expected_version=2).eq("id", "a").execute().count == 1
+
+
+def test_a_write_that_is_never_executed_is_told(rows: DatabaseAdapter, caplog: pytest.LogCaptureFixture) -> None:
+    rows.table("things").select("id")
+    rows.table("things").insert(thing("e")).operation()
+    rows.table("things").delete().eq("id", "a")
+    gc.collect()
+    told = [record.getMessage() for record in caplog.records if record.name == "database.adapter.builder"]
+    assert told == ["the delete on table things was never executed; end the query with .execute()"]
+    assert len(rows.table("things").execute()) == len(ROWS)

@@ -1,4 +1,4 @@
-"""At least a thousand random queries: the same rows in the same order from every backend."""
+"""At least a thousand random queries: the same rows in the same order from every backend, bare and with faults."""
 
 from __future__ import annotations
 
@@ -12,18 +12,23 @@ from hypothesis import note
 from hypothesis import settings
 from hypothesis import strategies as st
 
+from database.adapter.base import DatabaseAdapter
+from database.backends.faulty import Faults
 from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.result import Row
 from tests.contract.backends import BACKENDS
 from tests.contract.backends import Backend
+from tests.contract.conftest import faulty
 from tests.contract.queries import generated
 
 TABLES = 110
 QUERIES = 25
 CHANGES = 4
 WANTED = 1000
+RATES = {"refuse": 0.01, "error_before": 0.01}
+"""Of the attempts that fail and are repeated, for every other query: so few that none fails too often in a row."""
 
 
 @pytest.fixture(scope="module")
@@ -37,9 +42,17 @@ def backends(request: pytest.FixtureRequest) -> Iterator[list[Backend]]:
         yield backends
 
 
+@pytest.fixture(scope="module")
+def faulty_ones(backends: list[Backend]) -> list[DatabaseAdapter]:
+    """Adapters of the same databases that fail now and then."""
+    return [faulty(backend, Faults(**RATES)) for backend in backends]
+
+
 @pytest.mark.parametrize("queried", [generated.selects, generated.groups], ids=["rows", "groups"])
 def test_random_queries_have_one_answer(
-    backends: list[Backend], queried: Callable[[list[Row]], st.SearchStrategy[Select]]
+    backends: list[Backend],
+    faulty_ones: list[DatabaseAdapter],
+    queried: Callable[[list[Row]], st.SearchStrategy[Select]],
 ) -> None:
     asked: set[str] = set()
 
@@ -53,22 +66,22 @@ def test_random_queries_have_one_answer(
             query = data.draw(queried(rows))
             # Half of what is drawn was drawn before. What fails is not remembered, so that it fails again.
             if (question := f"{rows} {query}") not in asked:
-                _assert_same_answer(backends, query)
+                _assert_same_answer(backends, query, faulty_ones if len(asked) % 2 else None)
                 asked.add(question)
 
     ask()
     assert len(asked) >= WANTED
 
 
-def test_random_changes_reach_the_same_rows(backends: list[Backend]) -> None:
+def test_random_changes_reach_the_same_rows(backends: list[Backend], faulty_ones: list[DatabaseAdapter]) -> None:
     @settings(max_examples=TABLES)
     @given(data=st.data())
     def change(data: st.DataObject) -> None:
         table = data.draw(generated.tables())
         rows = data.draw(generated.rows(table))
         _fill(backends, table, rows)
-        for _ in range(CHANGES):
-            _assert_same_answer(backends, data.draw(generated.changes(rows)))
+        for number in range(CHANGES):
+            _assert_same_answer(backends, data.draw(generated.changes(rows)), faulty_ones if number % 2 else None)
             _assert_same_answer(backends, Select(table))
 
     change()
@@ -80,8 +93,12 @@ def _fill(backends: list[Backend], table: str, rows: list[Row]) -> None:
         backend.adapter.run(Insert(table, rows))
 
 
-def _assert_same_answer(backends: list[Backend], operation: Operation) -> None:
-    expected, *answers = [backend.adapter.run(operation) for backend in backends]
+def _assert_same_answer(
+    backends: list[Backend], operation: Operation, adapters: list[DatabaseAdapter] | None = None
+) -> None:
+    """:param adapters: those of the backends to ask, if it is not their own."""
+    asked = adapters or [backend.adapter for backend in backends]
+    expected, *answers = [adapter.run(operation) for adapter in asked]
     for backend, answer in zip(backends[1:], answers, strict=True):
         note(backend.case.name)
         assert answer.rows == expected.rows

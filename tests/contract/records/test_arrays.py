@@ -70,6 +70,7 @@ LISTS: dict[str, list[Any]] = {
     "moments": [datetime(2024, 2, 29, 12, 0, 0, 1, UTC), datetime(1, 1, 1, tzinfo=UTC)],
     "days": [date(2024, 2, 29), date(1, 1, 1)],
     "times": [time(), time(23, 59, 59, 999_999)],
+    "notes": [datetime(2024, 2, 29, 12, 0, 0, 1), datetime(1, 1, 1), datetime(9999, 12, 31, 23, 59, 59)],  # noqa: DTZ001
     "tokens": ["00000000-0000-0000-0000-00000000000a"],
     "raws": [b"", b"\0\xff", b"a"],
     "spans": [timedelta(hours=36), timedelta(microseconds=-1)],

@@ -58,6 +58,7 @@ MOMENTS = [
     datetime(1, 1, 1, tzinfo=UTC),
     datetime(9999, 12, 31, 23, 59, 59, 999_999, tzinfo=UTC),
 ]
+NOTED = [moment.replace(tzinfo=None) for moment in MOMENTS]
 DECIMALS = ["0.0000", "0.0001", "-0.1000", "0.3000", "12.5000", "99999999999999.9999", "-99999999999999.9999"]
 DOCUMENTS = [
     {},
@@ -100,6 +101,8 @@ COLUMNS: list[tuple[str, Any]] = [
     *[("price", Decimal(value)) for value in DECIMALS],
     *[("day", value) for value in (date(1, 1, 1), date(2024, 2, 29), date(9999, 12, 31))],
     *[("opens", value) for value in (time(), time(12, 30), time(23, 59, 59, 999_999), time(0, 0, 0, 1))],
+    *[("noted", value) for value in NOTED],
+    *[("cell", value) for value in ("", " a b", "水😀é\n", "a\t")],
     *[("raw", value) for value in (b"", b"\0", b"a", b"\x80\xff", bytes(range(256)) * 40)],
     *[("span", value) for value in SPANS],
     *[

@@ -182,6 +182,19 @@ def fingerprint(database: PostgresDatabase) -> str:
     return sha256(repr(found).encode()).hexdigest()
 
 
+def of_table(database: PostgresDatabase, name: str) -> list[str]:
+    """What the catalogue says of one table."""
+    asked = (
+        f"select relacl, relrowsecurity, obj_description(oid) from pg_class where oid = '{name}'::regclass",
+        f"select * from pg_policy where polrelid = '{name}'::regclass",
+        f"select * from pg_trigger where tgrelid = '{name}'::regclass and not tgisinternal",
+        f"select * from pg_constraint where conrelid = '{name}'::regclass",
+        f"select attname, atttypid, attnotnull from pg_attribute where attrelid = '{name}'::regclass",
+    )
+    with psycopg.connect(database.dsn) as connection:
+        return sorted(repr(row) for text in asked for row in connection.execute(text.encode()))
+
+
 def started(project: Project, **settings: object) -> Site:
     """As `make run` would."""
     site = project.site(**settings)

@@ -141,6 +141,57 @@ def test_declared_tables_that_exist_are_recorded_and_not_created_again(tmp_path:
     engine.dispose()
 
 
+DECLARED = """
+import sqlalchemy as sa
+from database import columns
+
+metadata = columns.table_metadata()
+sa.Table(
+    "letters", metadata, sa.Column("id", sa.Text, primary_key=True), sa.Column("body", sa.Text, nullable=False),
+    info={"access": columns.PUBLIC_READ},
+)
+"""
+
+
+@pytest.mark.parametrize("migrated", [False, True], ids=["without a migration", "with a migration"])
+def test_a_declared_table_of_others_keeps_its_rights(
+    supabase: PostgresDatabase, project: MakeProject, tmp_path: Path, migrated: bool
+) -> None:
+    made = project(**on_postgres(supabase))
+    made.declare(DECLARED)
+    if migrated:
+        made.settings = {"LOCAL_DB_PATH": tmp_path / "first.db"}
+        assert made.run("revision", "Letters").exit_code == 0
+        made.settings = on_postgres(supabase)
+    supabase.execute(
+        "create table letters (id text, body text not null, constraint pk_letters primary key (id));"
+        "alter table letters enable row level security; grant select, insert on letters to anon;"
+        "create policy mine on letters for select using (body = 'mine')"
+    )
+    before = _rights(supabase)
+    for _ in range(2):
+        done = made.run("upgrade")
+        assert done.exit_code == 0, done.output
+        assert _rights(supabase) == before
+    assert migrated or _triggers(supabase) == set()
+    assert made.run("check").output == "supabase: as declared\n"
+    if not migrated:
+        asked = made.run("install", "changes", "letters")
+        assert asked.output == "supabase: the change log has the changes of letters\n"
+        assert made.run("upgrade").exit_code == 0
+        assert (_triggers(supabase), _rights(supabase)) == ({"letters"}, before)
+
+
+def _rights(database: PostgresDatabase) -> list[str]:
+    """The grants and policies of the table of letters."""
+    asked = (
+        "select relacl, relrowsecurity, relforcerowsecurity from pg_class where oid = 'letters'::regclass",
+        "select * from pg_policy where polrelid = 'letters'::regclass",
+    )
+    with psycopg.connect(database.dsn) as connection:
+        return [repr(row) for text in asked for row in connection.execute(text.encode())]
+
+
 def _triggers(database: PostgresDatabase) -> set[str]:
     with psycopg.connect(database.dsn) as connection:
         rows = connection.execute("select tgrelid::regclass::text from pg_trigger where tgname like '%isthmus%'")

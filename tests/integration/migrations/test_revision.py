@@ -26,6 +26,7 @@ from database.columns import timestamp
 from database.core.errors import ConstraintViolated
 from database.schema.migrations import row_security
 from database.schema.migrations import runner
+from database.schema.migrations.others import Others
 from database.schema.migrations.revisions.rows import CannotBeWritten
 from database.schema.sqlalchemy_engine import connected
 from tests.integration.migrations.declaring import anew
@@ -55,6 +56,8 @@ KINDS: dict[str, tuple[Callable[[], sa.types.TypeEngine[Any]], Any]] = {
     "price": (lambda: sa.Numeric(18, 4), Decimal(0)),
     "day": (sa.Date, date(2024, 2, 29)),
     "opens": (sa.Time, time(12, 30, 0, 1)),
+    "noted": (sa.DateTime, datetime(2024, 2, 29, 12, 30, 0, 1)),  # noqa: DTZ001
+    "cell": (lambda: sa.CHAR(3), "ab"),
     "raw": (sa.LargeBinary, b"\0\xff"),
     "span": (sa.Interval, timedelta(hours=30, microseconds=1)),
     "tags": (lambda: sa.ARRAY(sa.Text), ["a", "b:c"]),
@@ -99,10 +102,11 @@ def run(adapter: DatabaseAdapter, path: Path, direction: str) -> None:
     exec(compile(path.read_text(), path, "exec"), module)  # noqa: S102  # what our own template wrote
     assert module["down_revision"] == APPLICATION[-1]
     with connected(adapter, writes=True) as connection:
+        others = Others(set(), set())
         row_security.lift(connection)
         with Operations.context(MigrationContext.configure(connection)):
             module[direction]()
-        runner._make_state(connection, adapter, ())
+        runner._make_state(connection, adapter, (), others)
 
 
 def forth_and_back(adapter: DatabaseAdapter, path: Path) -> None:

@@ -18,11 +18,17 @@ from database.adapter.base import DatabaseAdapter
 from database.backends.memory import MemoryAdapter
 from database.backends.postgres import PostgresAdapter
 from database.backends.sqlite import SQLiteAdapter
+from database.backends.supabase import SupabaseAdapter
 from database.columns import record_columns
 from database.columns import text
 from database.core.tables.schema import Schema
 from database.schema.migrations.capture import install as capture
+from database.schema.migrations.supabase import functions
+from tests.contract.backends import supabase_database
+from tests.servers.available import available
 from tests.servers.postgres import PostgresDatabase
+from tests.servers.postgres import PostgresServer
+from tests.servers.supabase_api import SupabaseApi
 
 metadata = sa.MetaData()
 
@@ -39,6 +45,13 @@ orders = sa.Table(
 plain = sa.Table("plain", metadata, *record_columns(), sa.Column("name", text(), nullable=False))
 
 SCHEMA = Schema.of(metadata)
+
+_ADDED = """
+select format('drop trigger %I on %s', tgname, tgrelid::regclass) from pg_trigger
+where not tgisinternal and tgname !~ 'isthmus_'
+union all
+select format('drop rule %I on %s', rulename, tablename) from pg_rules where schemaname = 'public'"""
+"""What gets rid of the triggers and the rules that a test has added."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +100,30 @@ def on_postgres(postgres_database: PostgresDatabase) -> Iterator[Stored]:
         adapter.disconnect()
 
 
-@pytest.fixture(params=["on_sqlite", "on_postgres"])
+@pytest.fixture(scope="module")
+def project(postgres_server: PostgresServer) -> Iterator[SupabaseApi]:
+    """The HTTP interface of a Supabase project."""
+    database = supabase_database(postgres_server)
+    _create(database.sqlalchemy_url)
+    database.execute(functions.script())
+    with available(SupabaseApi, database) as project:
+        yield project
+    postgres_server.drop_database(database)
+
+
+@pytest.fixture
+def on_supabase(project: SupabaseApi) -> Iterator[Stored]:
+    """A Supabase project over HTTP."""
+    adapter = SupabaseAdapter({"url": project.url, "key": project.service_key, "retry_count": 0}, SCHEMA)
+    with psycopg.connect(project.database.dsn, autocommit=True) as connection:
+        yield Stored("supabase", adapter, lambda statement: connection.execute(statement.encode()))
+        connection.execute("truncate plain, orders")
+        for (drop,) in connection.execute(_ADDED).fetchall():
+            connection.execute(drop)
+    adapter.disconnect()
+
+
+@pytest.fixture(params=["on_sqlite", "on_postgres", "on_supabase"])
 def stored(request: pytest.FixtureRequest) -> Stored:
     """Each of the above."""
     found: Stored = request.getfixturevalue(request.param)

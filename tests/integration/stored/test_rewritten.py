@@ -80,8 +80,11 @@ def test_changed_rows_are_answered_as_they_are_stored(upper: Stored) -> None:
     with adapter.transaction():
         (made,) = adapter.run(Insert("plain", [{"id": "c", "name": "w"}]))
         (changed,) = adapter.run(Update("plain", {"name": "w"}, id="c"))
-        assert (made["name"], changed["name"]) == ("W", "W")
+        if adapter.capabilities.immediate_constraints:
+            assert (made["name"], changed["name"]) == ("W", "W")
+    # Where a transaction is one request, only the commit tells.
     assert adapter.get("plain", "c") == changed
+    assert changed["name"] == "W"
 
 
 def test_an_upsert_by_another_column_is_answered_as_it_is_stored(upper: Stored) -> None:

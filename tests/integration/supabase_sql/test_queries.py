@@ -113,6 +113,27 @@ def test_an_empty_list_holds_for_no_row(project: Project) -> None:
         assert len(answer["rows"]) == found
 
 
+def test_a_column_of_a_domain_is_compared_with_values_outside_of_it(project: Project) -> None:
+    project.execute(
+        "create domain year as integer check (value between 1901 and 2155);"
+        "create domain leap as year check (value % 4 = 0);"
+        "create domain code as char(4) check (value <> 'none');"
+        "create table films (id text primary key, made year, leap leap, code code);"
+        "insert into films values ('a', 2000, 2000, 'ab'), ('b', 2001, null, null)"
+    )
+    for filter_, found in (
+        (where("made", "gt", 1800), ["a", "b"]),
+        (where("leap", "lte", 2001), ["a"]),
+        ({"op": "in", "column": "made", "values": [1, 2001]}, ["b"]),
+        (where("code", "neq", "none"), ["a"]),
+        (where("code", "eq", "ab"), ["a"]),
+        (where("code", "lt", "abcdefgh"), ["a"]),
+    ):
+        answer = project.call("isthmus_groups", {"table": "films", "group": ["id"], "where": filter_})
+        assert [row["id"] for row in answer["rows"]] == found
+    project.execute("drop table films; drop domain code, leap, year")
+
+
 _RANKS = (("a", 1), ("b", 2), ("c", 1))
 
 

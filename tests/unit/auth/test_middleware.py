@@ -300,13 +300,6 @@ def test_a_role_within_a_role_is_another_role(app: Flask) -> None:
     assert guarded(app, role_required("administrator"), "administrator"[:5] + "x")[0] == 403
 
 
-def test_guards_without_the_middleware_let_nobody_in() -> None:
-    app = Flask(__name__)
-    app.register_error_handler(AuthError, render)
-    app.get("/")(role_required("user")(lambda: "secret"))
-    assert app.test_client().get("/").status_code == 401
-
-
 def test_a_guard_without_a_role_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="role"):
         role_required([])
@@ -314,3 +307,35 @@ def test_a_guard_without_a_role_is_a_mistake() -> None:
 
 def test_a_guarded_view_keeps_its_name() -> None:
     assert jwt_required(whoami).__name__ == "whoami"
+
+
+def test_without_an_error_handler_the_answer_is_json(bridge: AuthBridge) -> None:
+    app = Flask(__name__)
+    middleware.init_app(app, bridge)
+    app.get("/")(jwt_required(lambda: "secret"))
+    answer = app.test_client().get("/")
+    assert (answer.status_code, answer.json) == (401, {"code": "unauthorized", "message": "Authentication required"})
+    assert answer.headers["WWW-Authenticate"]
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_applications_error_handler_is_kept(bridge: AuthBridge, first: bool) -> None:
+    app = Flask(__name__)
+    if first:
+        app.register_error_handler(AuthError, lambda _: ("mine", 418))
+    middleware.init_app(app, bridge)
+    if not first:
+        app.register_error_handler(AuthError, lambda _: ("mine", 418))
+    app.get("/")(jwt_required(lambda: "secret"))
+    assert app.test_client().get("/").status_code == 418
+
+
+@pytest.mark.parametrize("guard", [jwt_required, convex_identity_required, role_required("user")])
+def test_a_guard_without_the_middleware_says_what_is_missing(guard: Callable[..., Any]) -> None:
+    app = Flask(__name__)
+    app.register_error_handler(AuthError, render)
+    app.get("/")(guard(lambda: "secret"))
+    assert app.test_client().get("/").status_code == 500
+    app.testing = True
+    with pytest.raises(LookupError, match=r"call auth\.middleware\.init_app"):
+        app.test_client().get("/")

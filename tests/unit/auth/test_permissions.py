@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from flask import Flask
@@ -116,3 +117,21 @@ def test_a_role_brings_its_permissions_into_the_token(
     assert not plain["permissions"]
     with pytest.raises(ValueError, match="area:action"):
         permissions_of("bad")
+
+
+def test_a_token_with_all_permissions_of_a_role_fits_into_a_cookie(
+    monkeypatch: pytest.MonkeyPatch, bridge: AuthBridge
+) -> None:
+    fitting = [f"area{number:03}:action" for number in range(70)]
+    monkeypatch.setattr(permissions, "ROLE_PERMISSIONS", {"many": fitting, "more": [*fitting, "area070:action"]})
+    user = {"email": "x" * 242 + "@example.org", "name": "n" * 100, "role": "r" * 30}
+    token = bridge.generate_token(
+        str(uuid4()), {**user, "permissions": permissions_of("many")}, session_id=str(uuid4())
+    )
+    # An RSA key of 4096 bits signs with 597 characters more.
+    assert len(token) + 597 + len("__Host-isthmus_access=") <= 4096
+    assert bridge.verify(token)["app_metadata"]["permissions"] == fitting
+    with pytest.raises(ValueError, match=r"'more' in config/permissions.py have 12\d\d bytes .*use wildcards"):
+        permissions_of("more")
+    with pytest.raises(ValueError, match="at most 8192 are accepted"):
+        bridge.generate_token("u", {"permissions": fitting * 8})

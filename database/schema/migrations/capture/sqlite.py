@@ -6,6 +6,7 @@ that are replaced because of a unique column, for which SQLite fires no trigger.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import timedelta
@@ -16,6 +17,7 @@ from sqlalchemy.dialects import sqlite
 
 from database.backends.sqlite.changes import LOG
 from database.backends.sqlite.changes import entry_of
+from database.schema.migrations.capture import sqlite_moments
 from database.schema.migrations.capture.tables import counted_columns
 from database.schema.migrations.capture.tables import is_timed
 from database.schema.migrations.capture.tables import is_versioned
@@ -48,9 +50,9 @@ _FIND: Final = sa.text("select name, sql from sqlite_schema where type in ('tabl
 _FIND_FOLLOWED: Final = sa.text(
     "select tbl_name from sqlite_schema where type = 'trigger' and name = 'isthmus_insert_' || tbl_name"
 )
-_FIND_COUNTED: Final = sa.text(
+_FIND_COLUMNS: Final = sa.text(
     "select found.name, columns.name from sqlite_schema as found, pragma_table_info(found.name) as columns"
-    " where found.type = 'table' and columns.name in ('version', 'updated_at')"
+    " where found.type = 'table'"
 )
 _ENTRY_MARK: Final = sa.text(f"select mark from {LOG} where seq = :seq")  # noqa: S608
 _END: Final = 2**63 - 1
@@ -74,6 +76,9 @@ def apply(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
     for name, text in _wanted(connection, tables).items():
         _run(connection, f"drop trigger if exists {_quoted(name)}")
         _run(connection, text)
+    for table in _with_columns(connection, tables, sqlite_moments.moments):
+        if (statement := sqlite_moments.rewriting(table)) is not None:
+            _run(connection, statement)
     _run(connection, f"delete from {LOG}")  # noqa: S608  # a constant
     _run(connection, f"{_ENTRY} ('', '', 'begin')")
 
@@ -95,7 +100,8 @@ def followed(connection: sa.Connection) -> set[str]:
 
 def remove(connection: sa.Connection, table: sa.Table) -> None:
     """Drop the table's triggers."""
-    for prefix in (*_TRIGGERS, "isthmus_touch"):
+    moments = [f"isthmus_moment_{event}" for event in sqlite_moments.EVENTS]
+    for prefix in (*_TRIGGERS, *moments, "isthmus_touch"):
         _run(connection, f"drop trigger if exists {_quoted(f'{prefix}_{table.name}')}")
 
 
@@ -125,10 +131,18 @@ def _wanted(connection: sa.Connection, tables: Sequence[sa.Table]) -> Mapping[st
         for table in tables
         for prefix, parts in _TRIGGERS.items()
     }
-    # If a table lacks a declared column, all of its updates would fail.
-    there = {(table, column) for table, column in connection.execute(_FIND_COUNTED)}
-    counted = [table for table in tables if all((table.name, name) in there for name in counted_columns(table))]
+    counted = _with_columns(connection, tables, counted_columns)
+    timed = _with_columns(connection, tables, sqlite_moments.moments)
+    captures |= dict(trigger for table in timed for trigger in sqlite_moments.triggers(table))
     return captures | {f"isthmus_touch_{table.name}": _touch(table) for table in counted if is_versioned(table)}
+
+
+def _with_columns(
+    connection: sa.Connection, tables: Sequence[sa.Table], columns: Callable[[sa.Table], Sequence[str]]
+) -> list[sa.Table]:
+    """The tables that have these of their declared columns; without one, all changes would fail."""
+    there = {(table, column) for table, column in connection.execute(_FIND_COLUMNS)}
+    return [table for table in tables if all((table.name, name) in there for name in columns(table))]
 
 
 def _trigger(name: str, table: sa.Table, event: str, action: str) -> str:

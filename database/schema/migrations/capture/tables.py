@@ -24,8 +24,9 @@ def is_versioned(table: sa.Table) -> bool:
 
 
 def is_timed(table: sa.Table) -> bool:
-    """Whether its rows have the time of their last change."""
-    return "updated_at" in table.columns and isinstance(table.columns["updated_at"].type, sa.DateTime)
+    """Whether its rows have the moment of their last change, and not what the clock of the writer showed then."""
+    kind = table.columns["updated_at"].type if "updated_at" in table.columns else None
+    return isinstance(kind, sa.DateTime) and kind.timezone
 
 
 def counted_columns(table: sa.Table) -> list[str]:

@@ -19,6 +19,7 @@ from alembic.runtime.migration import MigrationContext
 
 from database.backends.sqlite.dialect import encode_timestamp
 from database.core.errors import RequestError
+from database.core.kinds.calendar import LOCAL_TIMESTAMP
 from database.core.kinds.enums import enums
 from database.schema.adoption.marks import own
 from database.schema.migrations.revisions.enumerations import complete_enumerations
@@ -129,7 +130,9 @@ def default_of(column: sa.Column[Any]) -> str | sa.TextClause | None:
         return sa.text(str(value).lower())
     if isinstance(value, int | float):
         return sa.text(repr(value))
-    return encode_timestamp(value) if isinstance(value, datetime) else str(value)
+    if isinstance(value, datetime):
+        return encode_timestamp(value) if value.tzinfo else LOCAL_TIMESTAMP.store(value)
+    return str(value)
 
 
 def _fill(table: str, column: str, default: str | sa.TextClause) -> str:

@@ -8,6 +8,14 @@ create or replace function isthmus.resolved(
 language plpgsql stable
 as $$
 begin
+    -- What a value is compared with may lie outside of a domain.
+    with recursive types (type, base) as (
+        select pg_type.oid, typbasetype
+        from pg_catalog.pg_attribute join pg_catalog.pg_type on pg_type.oid = atttypid
+        where attrelid = isthmus.relation(table_name) and attname = column_name
+        union all
+        select pg_type.oid, typbasetype from types join pg_catalog.pg_type on pg_type.oid = base
+    )
     select
         -- An enumeration as its labels, because by itself it sorts in the order of its declaration.
         format(case when typtype = 'e' then 't.%I::text' else 't.%I' end, attname),
@@ -19,10 +27,10 @@ begin
             end, attname
         ),
         -- Without the length, to which a cast would cut a value; -1 is needed for the types of one character.
-        case when typtype = 'e' then 'text' else format_type(atttypid, -1) end
+        case when typtype = 'e' then 'text' else format_type(pg_type.oid, -1) end
     into plain, ordered, type_name
     from pg_catalog.pg_attribute
-    join pg_catalog.pg_type on pg_type.oid = atttypid
+    join pg_catalog.pg_type on pg_type.oid = (select type from types where base = 0)
     where attrelid = isthmus.relation(table_name) and attname = column_name and attnum > 0 and not attisdropped;
     if plain is null then
         raise exception using
@@ -139,4 +147,15 @@ create or replace function isthmus.keys(object jsonb) returns text[]
 language sql immutable
 as $$
     select case when jsonb_typeof(object) = 'object' then array(select jsonb_object_keys(object)) else '{}' end
+$$;
+
+-- A list of texts as an array, in its order.
+create or replace function isthmus.texts(list jsonb) returns text[]
+language sql immutable
+as $$
+    select array(
+        select name
+        from jsonb_array_elements_text(coalesce(nullif(list, 'null'), '[]')) with ordinality as listed (name, position)
+        order by position
+    )
 $$;

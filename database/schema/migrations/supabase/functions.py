@@ -21,6 +21,7 @@ _FILES: Final = (
     "conditions.sql",
     "parties.sql",
     "numbers.sql",
+    "stored.sql",
     "steps.sql",
     "isthmus_commit.sql",
     "isthmus_groups.sql",

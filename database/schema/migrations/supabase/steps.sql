@@ -61,13 +61,21 @@ end
 $$;
 
 -- The steps in runs of the same party, kind, table and columns, in which no record stands twice. `columns` are those of the
--- new rows or, of a deletion, of the expected ones; `records` is a list of {id, key, row, expected}, of which
--- `expected` is there if the step is the record's first. Of new records in numbered tables, `made` says that the database
--- has made the keys, and `given` that it has not; only the service, which sends a commit with parties, is believed the
--- former.
+-- new rows or, of a deletion, of the expected ones; `resets` those that get their defaults; `records` is a list of
+-- {id, key, row, expected}, of which `expected` is there if the step is the record's first. Of new records in numbered
+-- tables, `made` says that the database has made the keys, and `given` that it has not; only the service, which sends a
+-- commit with parties, is believed the former.
 create function isthmus.runs(body jsonb, singly boolean)
 returns table (
-    step bigint, party integer, kind text, table_name text, columns text[], made boolean, given boolean, records jsonb
+    step bigint,
+    party integer,
+    kind text,
+    table_name text,
+    columns text[],
+    resets text[],
+    made boolean,
+    given boolean,
+    records jsonb
 )
 language sql stable
 as $$
@@ -82,6 +90,7 @@ as $$
             item ? 'given' as given,
             isthmus.named(item) as key,
             nullif(item -> 'row', 'null') || isthmus.named(item) as content,
+            isthmus.texts(item -> 'resets') as resets,
             row_number() over (partition by item ->> 'table', item ->> 'id' order by position) as visit
         from jsonb_array_elements(body -> 'steps') with ordinality as steps (item, position)
     ), expected as (
@@ -98,14 +107,14 @@ as $$
         from given
         left join expected on visit = 1 and (expected.table_name, expected.id) = (given.table_name, given.id)
     ), labelled as (
-        select *, format('%s %L %L %s %L %s %s', party, kind, table_name, visit, columns, made, given) as label
+        select *, format('%s %L %L %s %L %L %s %s', party, kind, table_name, visit, columns, resets, made, given) as label
         from complete
     ), marked as (
         select *, singly or label is distinct from lag(label) over (order by step) as begins from labelled
     ), numbered as (
         select *, count(*) filter (where begins) over (order by step) as run from marked
     )
-    select min(step), min(party), min(kind), min(table_name), min(columns), bool_and(made),
+    select min(step), min(party), min(kind), min(table_name), min(columns), min(resets), bool_and(made),
         bool_and(numbered.given), jsonb_agg(record order by step)
     from numbered
     group by run
@@ -118,34 +127,40 @@ as $$
 declare
     kind constant text := run ->> 'kind';
     table_name constant text := run ->> 'table_name';
-    columns constant text[] := array(
-        select name from jsonb_array_elements_text(run -> 'columns') with ordinality as listed (name, position)
-        order by position
-    );
+    columns constant text[] := isthmus.texts(run -> 'columns');
     records constant jsonb := run -> 'records';
     by_service constant boolean := has_function_privilege('isthmus.pass_numbers(text, jsonb)', 'execute');
     written bigint;
 begin
-    execute isthmus.statement(kind, table_name, columns, by_service or (run ->> 'made')::boolean) using records;
+    execute isthmus.statement(
+        kind, table_name, columns, isthmus.texts(run -> 'resets'), by_service or (run ->> 'made')::boolean
+    ) using records;
     get diagnostics written = row_count;
+    if written < jsonb_array_length(records) then
+        if kind = 'insert' then
+            perform isthmus.refuse_dropped(kind, table_name);
+        end if;
+        perform isthmus.refuse_untouched(kind, table_name, columns, records);
+    end if;
     -- Of a caller's keys, the greatest possible one would leave no numbers.
     if by_service and (run ->> 'given')::boolean then
         perform isthmus.pass_numbers(table_name, records);
-    end if;
-    if kind <> 'insert' and written < jsonb_array_length(records) then
-        perform isthmus.refuse_untouched(kind, table_name, columns, records);
     end if;
 end
 $$;
 
 -- The SQL that applies a run to the records in $1.
 -- `numbers`: whether keys may be given that the database always makes.
-create or replace function isthmus.statement(kind text, table_name text, columns text[], numbers boolean) returns text
+create or replace function isthmus.statement(
+    kind text, table_name text, columns text[], resets text[], numbers boolean
+) returns text
 language plpgsql stable
 as $$
 declare
     key constant text[] := isthmus.key(table_name);
     place constant text := isthmus.place(table_name);
+    -- What the database computes can be given by nobody.
+    given constant text[] := array(select unnest(columns) except select unnest(isthmus.generated(table_name)));
     rows constant text := format(
         'jsonb_array_elements($1) as w(item) cross join lateral'
         ' jsonb_populate_record(null::%s, w.item -> ''row'') as e',
@@ -155,16 +170,16 @@ begin
     case kind
         when 'insert' then
             return format(
-                'insert into %s (%s) %s select %s from %s', place, isthmus.listed('%I', columns),
-                case when numbers then 'overriding system value' end, isthmus.listed('e.%I', columns), rows
+                'insert into %s (%s) %s select %s from %s', place, isthmus.listed('%I', given),
+                case when numbers then 'overriding system value' end, isthmus.listed('e.%I', given), rows
             );
         when 'update' then
             return format(
                 'update %s as t set %s from %s where %s', place,
-                isthmus.listed(
+                concat_ws(', ', isthmus.listed(
                     '%1$I = e.%1$I',
-                    coalesce(nullif(array(select unnest(columns) except select unnest(key)), '{}'), key[1:1])
-                ),
+                    coalesce(nullif(array(select unnest(given) except select unnest(key)), '{}'), key[1:1])
+                ), isthmus.listed('%I = default', resets)),
                 rows, isthmus.same_key(table_name)
             );
         when 'delete' then
@@ -220,6 +235,9 @@ begin
         key[1],
         isthmus.same_key(table_name)
     ) into changed, visible using records;
+    if changed is null and visible > 0 and not row_security_active(isthmus.relation(table_name)) then
+        perform isthmus.refuse_dropped(kind, table_name);
+    end if;
     if changed is null and visible > 0 then
         raise exception using
             errcode = 'insufficient_privilege',

@@ -55,3 +55,21 @@ grades = sa.Table(
     sa.PrimaryKeyConstraint("course", "attempt"),
     info=OPEN,
 )
+
+# A column of every type that has more in JSON than JSON has.
+measures = sa.Table(
+    "measures",
+    metadata,
+    sa.Column("at", sa.Uuid(as_uuid=False), primary_key=True),
+    sa.Column("price", sa.Numeric(18, 4)),
+    sa.Column("day", sa.Date),
+    sa.Column("opens", sa.Time),
+    sa.Column("raw", sa.LargeBinary),
+    sa.Column("span", sa.Interval),
+    sa.Column("mood", sa.Enum("calm", "it's", name="measures_mood")),
+    sa.Column("tags", sa.ARRAY(sa.Text)),
+    sa.Column("prices", sa.ARRAY(sa.Numeric(10, 2))),
+    sa.Column("days", sa.ARRAY(sa.Date)),
+    sa.Column("big", sa.BigInteger),
+    info=OPEN,
+)

@@ -20,7 +20,7 @@ from tests.integration.http.support import supabase_settings
 from tests.servers.supabase_api import add_roles
 
 CASES = {
-    "elements": ({"symbol": "Fe,~ 2"}, "Fe,~ 2"),
+    "elements": ({"symbol": "Fe,~/ 2~1"}, "Fe,~0~1 2~01"),
     "lots": ({"number": -(2**63)}, "-9223372036854775808"),
     "devices": ({"device_id": "01890000-0000-7000-8000-00000000000a"}, "01890000-0000-7000-8000-00000000000a"),
     "grades": ({"course": "a/b,c~", "attempt": 3}, "a~1b~2c~0,3"),
