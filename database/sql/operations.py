@@ -86,7 +86,7 @@ class SqlConnection(Protocol):
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
         """Run a statement once per row of values."""
 
-    def rewriting(self, table: str) -> Rewriting:
+    def rewriting(self, table: TableSchema) -> Rewriting:
         """What the database does to the rows that are written to a table, apart from Isthmus' own triggers."""
 
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
@@ -180,7 +180,7 @@ class SqlOperations:
 
     def _insert(self, connection: SqlConnection, operation: Insert) -> Result:
         table = self._table(operation.table)
-        if (rewriting := connection.rewriting(operation.table)).any:
+        if (rewriting := connection.rewriting(table.schema)).any:
             return self._rewritten.insert(connection, table, operation, rewriting)
         if len(operation.rows) == 1:
             return self._insert_one(connection, table, operation.rows[0], returning=operation.returning)
@@ -223,7 +223,7 @@ class SqlOperations:
 
     def _upsert(self, connection: SqlConnection, operation: Upsert) -> Result:
         table = self._table(operation.table)
-        if connection.rewriting(operation.table).any:
+        if connection.rewriting(table.schema).any:
             return self._rewritten.upsert(connection, table, operation)
         by = conflict_columns(table.schema, operation)
         if table.schema.server_made and differ_in_defaults(table.schema, operation.rows):
@@ -264,7 +264,7 @@ class SqlOperations:
 
     def _update(self, connection: SqlConnection, operation: Update) -> Result:
         table = self._table(operation.table)
-        if (rewriting := connection.rewriting(operation.table)).any:
+        if (rewriting := connection.rewriting(table.schema)).any:
             return self._rewritten.update(connection, table, operation, rewriting)
         return self._plain_update(connection, operation, table.every_column if operation.returning else ())
 

@@ -80,7 +80,7 @@ class Statements:
 
     def __init__(self, schema: TableSchema, dialect: SqlDialect, cache: ByteCache[Statement]) -> None:
         self._schema = schema
-        self._source = _placed(schema.source) if dialect.has_schemas else schema.source
+        self._source = _placed(schema.source) if dialect.has_schemas else _unplaced(schema.source)
         self._dialect = dialect
         self._cache = cache
 
@@ -357,6 +357,11 @@ def _placed(table: sa.Table) -> sa.Table:
     if not internal_tables.is_own(table.name):
         return table
     return internal_tables.placed().tables[".".join(internal_tables.place(table.name))]
+
+
+def _unplaced(table: sa.Table) -> sa.Table:
+    """The table without its schema, of which the database has none."""
+    return table if table.schema is None else table.to_metadata(sa.MetaData(), schema=None)  # type: ignore[arg-type]  # it takes None, too
 
 
 def _ranged(statement: sa.Select[Any], params: _Params, limit: bool, offset: bool) -> sa.Select[Any]:

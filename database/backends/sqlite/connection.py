@@ -165,14 +165,14 @@ class SQLiteConnection:
             error.row = total - operator.length_hint(remaining) - 1
             raise
 
-    def rewriting(self, table: str) -> Rewriting:
+    def rewriting(self, table: TableSchema) -> Rewriting:
         # Another program may make a trigger at any time, but not while this one writes.
         if not (self._is_current and self._db.in_transaction):
             self._look_at_schema()
-        found = self._rewriting.get(table)
+        found = self._rewriting.get(table.name)
         if found is None:
-            ((triggers, rules),) = self.rows(_REWRITING, (table,))
-            found = self._rewriting[table] = Rewriting(bool(triggers), bool(rules))
+            ((triggers, rules),) = self.rows(_REWRITING, (table.name,))
+            found = self._rewriting[table.name] = Rewriting(bool(triggers), bool(rules))
         return found
 
     def _look_at_schema(self) -> None:

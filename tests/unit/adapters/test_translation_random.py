@@ -135,7 +135,7 @@ class _Writer:
         if isinstance(value, int | float):
             return repr(value)
         if isinstance(value, datetime):
-            return f"'{value.isoformat()}'::timestamptz"
+            return f"'{value.isoformat()}'::timestamp{'tz' if value.tzinfo else ''}"
         return "'" + str(value).replace("'", "''") + "'"
 
 
