@@ -14,6 +14,9 @@ import apsw
 from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
+# How check constraints are written.
+import database.backends.sqlite.checks  # noqa: F401
+
 URL_NAME = "sqlite+apsw"
 """The scheme of the URL; its path is the database file, its ``timeout`` the seconds to wait for locks."""
 
