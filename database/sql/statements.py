@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from database import internal_tables
 from database.core.caching import ByteCache
 from database.core.caching import footprint
+from database.core.kinds.arrays import Arrays
 from database.core.kinds.enums import is_native_enum
 from database.core.kinds.values import INTEGER_MAX
 from database.core.kinds.values import TEXT
@@ -322,7 +323,8 @@ class Statements:
             return source.is_(None) if extra[0] else source.is_not(None)
         if operator == "in":
             return self._dialect.member(source, params.next)
-        build = self._dialect.operators.get((operator, self._schema.columns[name].kind))
+        kind = self._schema.columns[name].kind
+        build = self._dialect.operators.get((operator, Arrays if isinstance(kind, Arrays) else kind))
         if build is not None:
             return build(source, params.next())
         column = source if operator in {"eq", "neq"} else self._comparable(name)
