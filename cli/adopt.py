@@ -47,6 +47,9 @@ def _keys(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> dict
     callback=_keys,
     help="TABLE=COLUMN[,COLUMN]: what identifies a row of a view, or of a table without a primary key.",
 )
+@click.option(
+    "--schema", "schemas", multiple=True, help="A schema of PostgreSQL that is not on the search path; repeat it."
+)
 @click.option("--overwrite", is_flag=True, help="Replace a file that differs, with the edits in it.")
 @click.option("--dry-run", is_flag=True, help="Print the declarations, and write no file.")
 @with_appcontext
@@ -55,6 +58,7 @@ def adopt(
     database: str | None,
     owner: str | None,
     keys: dict[str, list[str]],
+    schemas: tuple[str, ...],
     overwrite: bool,
     dry_run: bool,
     **rules: tuple[str, ...],
@@ -70,7 +74,7 @@ def adopt(
     path = _path(manager)
     access = adoption.writing.GivenAccess({action: _rule(given) for action, given in rules.items() if given}, owner)
     try:
-        found = adoption.adopting.find(adapter)
+        found = adoption.adopting.find(adapter, schemas)
         judged = adoption.adopting.judged(found, manager.schema.metadata, keys, tables)
         source = adoption.writing.module(judged, access, _present(manager, path))
     except (DataError, ValueError) as error:
@@ -84,7 +88,7 @@ def adopt(
         click.echo("No table can be declared; nothing was written.")
         return
     _write(path, source, overwrite=overwrite)
-    if not set(manager.schema.metadata.tables).issuperset(one.table.name for one in judged if one.declared):
+    if not set(manager.schema.metadata.tables).issuperset(one.table.place for one in judged if one.declared):
         package = manager.settings.application_package
         click.echo(f"To serve the tables, import them in {package}/tables.py: from {package}.{MODULE} import metadata")
 

@@ -145,6 +145,11 @@ def place(name: str) -> tuple[str, ...]:
     return (SCHEMA, name) if is_own(name) else (name,)
 
 
+def place_of(table: sa.Table) -> tuple[str, ...]:
+    """The parts of the qualified name of a declared table on PostgreSQL."""
+    return (table.schema, table.name) if table.schema else place(table.name)
+
+
 @cache
 def placed() -> sa.MetaData:
     """These tables as they are on PostgreSQL, in their schema."""

@@ -42,6 +42,8 @@ GROUPS = frozenset({"and", "or", "not.and", "not.or"})
 _OPERATORS: dict[str, Operator] = {
     **{name: name for name in ("eq", "neq", "gt", "gte", "lt", "lte", "in", "like", "ilike", "contains")},
     "cs": "contains",
+    **dict.fromkeys(["contained_by", "cd"], "contained_by"),
+    **dict.fromkeys(["overlaps", "ov"], "overlaps"),
 }
 _IS: dict[str, bool | None] = {"null": None, "true": True, "false": False}
 _GROUP = re.compile(r"(?P<negated>not\.)?(?P<joint>and|or)\((?P<inner>.*)\)", re.S)

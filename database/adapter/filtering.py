@@ -83,8 +83,16 @@ class FilteredQuery:
         return self._filter(column, "ilike", pattern)
 
     def contains(self, column: str, part: Any) -> Self:
-        """The text contains a substring, or the JSON contains the given JSON."""
+        """The text contains a substring, the JSON contains the given JSON, or the list has all the given items."""
         return self._filter(column, "contains", part)
+
+    def contained_by(self, column: str, items: Sequence[Any]) -> Self:
+        """The list has no items besides these."""
+        return self._filter(column, "contained_by", items)
+
+    def overlaps(self, column: str, items: Sequence[Any]) -> Self:
+        """The list has one of these items at least."""
+        return self._filter(column, "overlaps", items)
 
     def where(self, condition: Filter) -> Self:
         """Any condition, such as ``Where("a", "eq", 1) | Where("b", "gt", 2)``."""

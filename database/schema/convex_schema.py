@@ -26,6 +26,7 @@ import sqlalchemy as sa
 from database import internal_tables
 from database.backends.memory.constraints import constraints_of
 from database.backends.memory.constraints import plain_unique
+from database.core.kinds.arrays import Arrays
 from database.core.kinds.values import BOOLEAN
 from database.core.kinds.values import FLOAT
 from database.core.kinds.values import INTEGER
@@ -375,7 +376,8 @@ def _owner(rules: TableRules) -> str:
 
 def _column_description(column: Column, former: str | None) -> str:
     was = "" if former is None else f', was: "{former}"'
-    kind = column.kind.storage or column.kind
+    # A list is stored as text, and is asked for its items.
+    kind = column.kind if isinstance(column.kind, Arrays) else column.kind.storage or column.kind
     return f'{{ kind: "{kind.name}", nullable: {str(column.nullable).lower()}{was} }}'
 
 

@@ -73,7 +73,7 @@ class SqlDialect:
     encode: Mapping[Kind, Callable[[Any], Any]] = field(default_factory=dict)
     decode: Mapping[Kind, Callable[[Any], Any]] = field(default_factory=dict)
     types: Mapping[Kind, frozenset[type]] = field(default_factory=dict)
-    operators: Mapping[tuple[str, Kind], Build] = field(default_factory=dict)
+    operators: Mapping[tuple[str, Kind | type[Kind]], Build] = field(default_factory=dict)
     operands: Mapping[tuple[str, Kind], Callable[[Any], Any]] = field(default_factory=dict)
     explicit_collation: str | None = None
     native: Mapping[type[Kind], Callable[[Any], Any]] = field(default_factory=dict)

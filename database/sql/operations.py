@@ -87,7 +87,7 @@ class SqlConnection(Protocol):
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
         """Run a statement once per row of values."""
 
-    def rewriting(self, table: str) -> Rewriting:
+    def rewriting(self, table: TableSchema) -> Rewriting:
         """What the database does to the rows that are written to a table, apart from Isthmus' own triggers."""
 
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
@@ -183,7 +183,7 @@ class SqlOperations:
         table = self._table(operation.table)
         if table.numbered:
             refuse_given_numbers(table.schema, operation.rows)
-        if (rewriting := connection.rewriting(operation.table)).any:
+        if (rewriting := connection.rewriting(table.schema)).any:
             return self._rewritten.insert(connection, table, operation, rewriting)
         if len(operation.rows) == 1:
             return self._insert_one(connection, table, operation.rows[0], returning=operation.returning)
@@ -226,7 +226,7 @@ class SqlOperations:
 
     def _upsert(self, connection: SqlConnection, operation: Upsert) -> Result:
         table = self._table(operation.table)
-        rewriting = connection.rewriting(operation.table)
+        rewriting = connection.rewriting(table.schema)
         if operation.verbatim and rewriting.computed:
             # A copy of a row has them. What they are here, the database says.
             rows = [{name: row[name] for name in row if name not in rewriting.computed} for row in operation.rows]
@@ -246,7 +246,7 @@ class SqlOperations:
         name, statement = table.schema.key[0], self._dialect.pass_number
         given = [row[name] for row in operation.rows if name in row]
         if given and statement is not None:
-            quoted = self._dialect.compiler.identifier_preparer.quote(table.schema.name)
+            quoted = self._dialect.compiler.identifier_preparer.format_table(table.schema.source)
             connection.rows(statement, (max(given), quoted, name))
 
     def _upserted(self, connection: SqlConnection, table: SqlTable, operation: Upsert, rewriting: Rewriting) -> Result:
@@ -291,7 +291,7 @@ class SqlOperations:
 
     def _update(self, connection: SqlConnection, operation: Update) -> Result:
         table = self._table(operation.table)
-        if (rewriting := connection.rewriting(operation.table)).any:
+        if (rewriting := connection.rewriting(table.schema)).any:
             return self._rewritten.update(connection, table, operation, rewriting)
         return self._plain_update(connection, operation, table.every_column if operation.returning else ())
 

@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from database import internal_tables
 from database.core.caching import ByteCache
 from database.core.caching import footprint
+from database.core.kinds.arrays import Arrays
 from database.core.kinds.enums import is_native_enum
 from database.core.kinds.values import INTEGER_MAX
 from database.core.kinds.values import TEXT
@@ -80,7 +81,7 @@ class Statements:
 
     def __init__(self, schema: TableSchema, dialect: SqlDialect, cache: ByteCache[Statement]) -> None:
         self._schema = schema
-        self._source = _placed(schema.source) if dialect.has_schemas else schema.source
+        self._source = _placed(schema.source) if dialect.has_schemas else _unplaced(schema.source)
         self._dialect = dialect
         self._cache = cache
 
@@ -326,7 +327,8 @@ class Statements:
             return source.is_(None) if extra[0] else source.is_not(None)
         if operator == "in":
             return self._dialect.member(source, params.next)
-        build = self._dialect.operators.get((operator, self._schema.columns[name].kind))
+        kind = self._schema.columns[name].kind
+        build = self._dialect.operators.get((operator, Arrays if isinstance(kind, Arrays) else kind))
         if build is not None:
             return build(source, params.next())
         column = source if operator in {"eq", "neq"} else self._comparable(name)
@@ -365,6 +367,11 @@ def _placed(table: sa.Table) -> sa.Table:
     if not internal_tables.is_own(table.name):
         return table
     return internal_tables.placed().tables[".".join(internal_tables.place(table.name))]
+
+
+def _unplaced(table: sa.Table) -> sa.Table:
+    """The table without its schema, of which the database has none."""
+    return table if table.schema is None else table.to_metadata(sa.MetaData(), schema=None)  # type: ignore[arg-type]  # it takes None, too
 
 
 def _ranged(statement: sa.Select[Any], params: _Params, limit: bool, offset: bool) -> sa.Select[Any]:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from sqlglot import exp
 
 from database.core.errors import InvalidQuery
+from database.core.kinds.arrays import Arrays
 from database.core.kinds.values import JSON
 from database.core.query.filters import And
 from database.core.query.filters import Filter
@@ -120,12 +121,16 @@ def _bound_condition(where: Where, table: TableSchema, bindings: Bindings, posit
     if operator == "in":
         return _bound_in(where, table, bindings, positive)
     value = where.value.value(bindings)
-    if operator == "contains" and table.column(column).kind is not JSON:
-        raise InvalidQuery(f"column {column!r} is not JSON; @> and <@ need a JSON column")
+    if operator == "contains" and not (table.column(column).kind is JSON or _is_array(table, column)):
+        raise InvalidQuery(f"column {column!r} is not JSON and no array; @> and <@ need a column that is")
     if value is None:
         table.column(column)
         return _unknown(positive)
     return Where(column, operator, column_value(table, column, value))
+
+
+def _is_array(table: TableSchema, column: str) -> bool:
+    return isinstance(table.column(column).kind, Arrays)
 
 
 def _bound_in(where: Where, table: TableSchema, bindings: Bindings, positive: bool) -> Filter:
@@ -231,12 +236,23 @@ def _escape(node: exp.Expr, scope: Scope) -> Filter:
 
 def _contains(node: exp.Expr, scope: Scope) -> Filter:
     require(node, "this", "expression")
-    return Where(_compared(node.this, scope), "contains", term_of(node.expression))
+    return _containment(node.this, node.expression, scope)
 
 
 def _contained(node: exp.Expr, scope: Scope) -> Filter:
     require(node, "this", "expression")
-    return Where(_compared(node.expression, scope), "contains", term_of(node.this))
+    return _containment(node.expression, node.this, scope)
+
+
+def _containment(whole: exp.Expr, part: exp.Expr, scope: Scope) -> Filter:
+    if isinstance(unwrapped(part), exp.Column) and not isinstance(unwrapped(whole), exp.Column):
+        return Where(scope.column(unwrapped(part)), "contained_by", term_of(whole))
+    return Where(_compared(whole, scope), "contains", term_of(part))
+
+
+def _overlap(node: exp.Expr, scope: Scope) -> Filter:
+    require(node, "this", "expression")
+    return Where(_compared(node.this, scope), "overlaps", term_of(node.expression))
 
 
 _CONDITIONS: dict[type[exp.Expr], Callable[[Any, Scope], Filter]] = {
@@ -253,6 +269,7 @@ _CONDITIONS: dict[type[exp.Expr], Callable[[Any, Scope], Filter]] = {
     exp.Escape: _escape,
     exp.ArrayContainsAll: _contains,
     exp.ArrayContainedBy: _contained,
+    exp.ArrayOverlaps: _overlap,
     exp.Boolean: lambda node, _: _TRUE if node.this else _FALSE,
     exp.Column: lambda node, scope: Where(scope.column(node), "eq", Constant(True)),
 }

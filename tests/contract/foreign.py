@@ -70,6 +70,7 @@ class SqliteProgram(_SqlProgram):
         ("amount", "'one'"),
         ("raw", "'text'"),
         ("span", "'P1D'"),
+        ("noted", "'2024-02-29T12:00:00Z'"),
         ("tags", "'[\"a\",null]'"),
         ("scores", "'[1.5]'"),
     )
@@ -94,6 +95,8 @@ class PostgresProgram(_SqlProgram):
         ("ratio", "'-Infinity'"),
         ("data", """'{"a": 1e999}'"""),
         ("span", "'1 month'"),
+        ("noted", "'infinity'"),
+        ("noted", "'12026-01-01T00:00:00'"),
         ("tags", "array['a', null, 'NULL']"),
         ("tags", "'{{a},{b}}'"),
         ("span", "'-2 years 3 days'"),

@@ -8,6 +8,8 @@ from uuid import uuid4
 
 import sqlalchemy as sa
 
+# How check constraints are written on SQLite.
+import database.backends.sqlite.alchemy  # noqa: F401
 from database.columns import OWN_ROWS
 from database.columns import PUBLIC_READ
 from database.columns import json
@@ -199,6 +201,8 @@ boxes = sa.Table(
     sa.Column("beside_id", text(255), sa.ForeignKey("boxes.id", ondelete="SET NULL"), index=True),
     sa.Column("weight", sa.BigInteger),
     sa.Column("name", text()),
+    sa.Column("price", sa.Numeric(10, 2)),
+    sa.CheckConstraint("price >= 0.50 and price < 100 and not price in (7, 7.25)", name="boxes_price"),
     sa.CheckConstraint("weight < 100 and name <> 'no'", name="boxes_light"),
 )
 

@@ -165,13 +165,14 @@ def _other_references(table: sa.Table) -> Iterable[str]:
 
 def _evaluator(schema: TableSchema, condition: Any) -> Evaluator | None:
     """A SQL condition on a row of the table in Python; None if that is not possible."""
-    where = _filter(schema, condition)
+    where = condition_filter(schema, condition)
     if where is None or any(schema.columns[one.column].kind is JSON for one in conditions(where)):
         return None
     return evaluator(where, Steps(math.inf))
 
 
-def _filter(schema: TableSchema, condition: Any) -> Filter | None:
+def condition_filter(schema: TableSchema, condition: Any) -> Filter | None:
+    """A SQL condition on a row of the table as a checked filter; None if it is more than a filter can say."""
     try:
         text = str(condition.compile(dialect=_DIALECT, compile_kwargs={"literal_binds": True, "include_table": False}))
         text = text.replace("%%", "%") if not isinstance(condition, sa.TextClause) else text

@@ -39,7 +39,7 @@ from database.core.errors import TransactionError
 from database.core.errors import UnreadableRecord
 from database.core.lifecycle import in_background
 from database.core.tables.schema import TableSchema
-from database.internal_tables import place
+from database.internal_tables import place_of
 from database.resilience.watchdog import Watchdog
 from database.sql.answers import SqlAnswer
 from database.sql.answers import require_distinct
@@ -129,8 +129,8 @@ class PostgresCall:
             return False
         return not any(type(value) is list and len(value) > _LONGEST_LIST for value in values)
 
-    def rewriting(self, table: str) -> Rewriting:
-        return self.connection.known_rewriting.of(table, self._asked)
+    def rewriting(self, table: TableSchema) -> Rewriting:
+        return self.connection.known_rewriting.of(place_of(table.source), self._asked)
 
     def _asked(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         """The rows of a query that precedes the write: if its response is lost, nothing has been applied."""
@@ -150,7 +150,7 @@ class PostgresCall:
             self.change_many(text, listed)
             return
         names = sql.SQL(", ").join(map(sql.Identifier, columns))
-        copy = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(*place(table.name)), names)
+        copy = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(*place_of(table.source)), names)
         with self.atomic():
             self._watched(lambda: self._copy(copy, listed))
 

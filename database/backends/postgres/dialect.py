@@ -34,6 +34,7 @@ from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
 from sqlalchemy.dialects import postgresql
 
+from database.core.kinds.arrays import Arrays
 from database.core.kinds.binary import Bytes
 from database.core.kinds.calendar import Date
 from database.core.kinds.calendar import LocalTimestamp
@@ -271,6 +272,12 @@ DIALECT = SqlDialect(
         ("ilike", TEXT): lambda column, operand: _ascii(sa.cast(column, sa.Text())).ilike(sa.cast(operand, sa.Text())),
         ("contains", TEXT): lambda column, operand: (
             sa.func.strpos(sa.cast(column, sa.Text()), sa.cast(operand, sa.Text())) > sa.literal_column("0")
+        ),
+        ("contains", Arrays): lambda column, operand: column.op("@>", is_comparison=True)(
+            sa.cast(operand, column.type)
+        ),
+        ("contained_by", Arrays): lambda column, operand: column.op("<@", is_comparison=True)(
+            sa.cast(operand, column.type)
         ),
         ("contains", JSON): lambda column, operand: sa.cast(column, postgresql.JSONB()).contains(
             sa.cast(operand, postgresql.JSONB())

@@ -8,7 +8,6 @@ from typing import Any
 from psycopg import sql
 
 from database.core.clock import monotonic
-from database.internal_tables import place
 from database.sql.rewritten import Rewriting
 
 _TRUST_SECONDS = 5.0
@@ -38,15 +37,16 @@ class KnownRewriting:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: dict[str, tuple[float, Rewriting]] = {}
+        self._known: dict[tuple[str, ...], tuple[float, Rewriting]] = {}
 
-    def of(self, table: str, rows: Rows) -> Rewriting:
+    def of(self, table: tuple[str, ...], rows: Rows) -> Rewriting:
         """What is done to the rows of a table.
 
+        :param table: the parts of its qualified name.
         :param rows: asks the database.
         """
         known, now = self._known.get(table), monotonic()
         if known is None or now - known[0] > _TRUST_SECONDS:
-            ((triggers, rules, computed),) = rows(_REWRITING, (sql.Identifier(*place(table)).as_string(None),))
+            ((triggers, rules, computed),) = rows(_REWRITING, (sql.Identifier(*table).as_string(None),))
             known = self._known[table] = now, Rewriting(triggers, rules, tuple(computed))
         return known[1]

@@ -17,6 +17,9 @@ from sqlalchemy.dialects import registry
 from sqlalchemy.dialects.sqlite.base import SQLiteDDLCompiler
 from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
+# How check constraints are written.
+import database.backends.sqlite.checks  # noqa: F401
+
 URL_NAME = "sqlite+apsw"
 """The scheme of the URL; its path is the database file, its ``timeout`` the seconds to wait for locks."""
 

@@ -158,8 +158,8 @@ class SQLiteConnection:
             error.row = total - operator.length_hint(remaining) - 1
             raise
 
-    def rewriting(self, table: str) -> Rewriting:
-        return self._known_triggers.of(table)
+    def rewriting(self, table: TableSchema) -> Rewriting:
+        return self._known_triggers.of(table.name)
 
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         with self.atomic():

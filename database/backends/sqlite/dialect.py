@@ -17,6 +17,7 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.dialects import sqlite
 
+from database.core.kinds.arrays import Arrays
 from database.core.kinds.binary import BYTES
 from database.core.kinds.binary import Bytes
 from database.core.kinds.values import BOOLEAN
@@ -111,6 +112,10 @@ def _ilike(column: Any, operand: Any) -> Any:
     return sa.type_coerce(column, sa.Text()).like(operand, escape="\\")
 
 
+def _contains(column: Any, operand: Any) -> Any:
+    return sa.func.isthmus_contains(_bytes(column), operand) == sa.literal_column("1")
+
+
 def _member(column: Any, param: Callable[[Any], Any]) -> Any:
     is_binary = isinstance(column.type, sa.LargeBinary)
     values: Any = sa.select(sa.literal_column("unhex(value)" if is_binary else "value")).select_from(
@@ -159,8 +164,9 @@ DIALECT = SqlDialect(
             column, _ilike(column, operand), sa.func.isthmus_ilike(_bytes(column), operand)
         ),
         ("contains", TEXT): lambda column, operand: sa.func.instr(column, operand) > sa.literal_column("0"),
-        ("contains", JSON): lambda column, operand: (
-            sa.func.isthmus_contains(_bytes(column), operand) == sa.literal_column("1")
+        **dict.fromkeys((("contains", JSON), ("contains", Arrays)), _contains),
+        ("contained_by", Arrays): lambda column, operand: (
+            sa.func.isthmus_contained(_bytes(column), operand) == sa.literal_column("1")
         ),
     },
     operands={("like", TEXT): glob, ("in", BYTES): bytes.hex},

@@ -24,9 +24,10 @@ _BYTES_PER_STEP = 200
 
 
 class SqlFunctions:
-    """``isthmus_contains(document, part)``, ``isthmus_glob(text, pattern)`` and ``isthmus_ilike(text, pattern)``.
+    """``isthmus_contains(document, part)``, ``isthmus_contained(list, items)``, ``isthmus_glob(text, pattern)`` and
+    ``isthmus_ilike(text, pattern)``.
 
-    A document that is not JSON contains nothing.
+    A document that is not JSON contains nothing, and nothing contains it.
 
     :ivar steps: counts the work, with the deadline of the current statement.
     :ivar used: whether anything is cached.
@@ -36,6 +37,7 @@ class SqlFunctions:
         self.steps = Steps(math.inf)
         self.used = False
         self._parts: dict[str, Part] = {}
+        self._items: dict[str, frozenset[Any]] = {}
         self._patterns: dict[tuple[str, str], Pattern] = {}
         self._document: tuple[bytes, Any] = (b"", None)
 
@@ -43,6 +45,7 @@ class SqlFunctions:
         """Register the functions with a connection."""
         functions: dict[str, Callable[..., Any]] = {
             "isthmus_contains": self._contains,
+            "isthmus_contained": self._contained,
             "isthmus_glob": lambda text, glob: self._matches(text, ("glob", glob)),
             "isthmus_ilike": lambda text, like: self._matches(text, ("ilike", like)),
         }
@@ -53,6 +56,7 @@ class SqlFunctions:
         """Clear the caches at the end of a statement."""
         self.used = False
         self._parts.clear()
+        self._items.clear()
         self._patterns.clear()
         self._document = (b"", None)
 
@@ -68,6 +72,20 @@ class SqlFunctions:
         except orjson.JSONDecodeError:
             return False  # written by another program
         return wanted.within(read, self.steps)
+
+    def _contained(self, document: bytes | None, whole: str | None) -> bool | None:
+        """Whether a list has no item besides those of another."""
+        if document is None or whole is None:
+            return None
+        items = self._items.get(whole)
+        if items is None:
+            self.used = True
+            items = self._items[whole] = frozenset(orjson.loads(whole))
+        try:
+            read = self._read(document)
+            return isinstance(read, list) and items.issuperset(read)
+        except (orjson.JSONDecodeError, TypeError):
+            return False  # written by another program
 
     def _read(self, document: bytes) -> Any:
         if self._document[0] != document:

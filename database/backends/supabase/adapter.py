@@ -82,7 +82,17 @@ class SupabaseBackend(BufferedBackend):
         handler = self._handlers.get(type(operation))
         if handler is None:
             raise Unsupported(operation.kind, backend=self.name)
+        self._refuse_other_schemas(operation)
         return handler(operation, context)
+
+    def _refuse_other_schemas(self, operation: Operation) -> None:
+        """Refuse tables that the functions of the project do not reach."""
+        for part in (operation, *getattr(operation, "steps", ())):
+            name = getattr(part, "table", "")
+            place = self.schema.table(name).source.schema if name in self.schema else None
+            if place is not None:
+                detail = f"table {name!r} is in the schema {place}; over HTTP only the schema public is served"
+                raise Unsupported("schemas", backend=self.name, detail=f"{detail}, so set SUPABASE_DB_HOST")
 
     def open(self, context: Context) -> None:
         """Nothing to do: each request takes a connection from the pool or opens one."""
@@ -100,6 +110,7 @@ class SupabaseBackend(BufferedBackend):
         return {"url": self._url, "row_security": by_caller if self._keys.row_security else by_service}
 
     def refuse_unsupported(self, operation: Operation) -> None:
+        self._refuse_other_schemas(operation)
         if isinstance(operation, ReadChanges) and not self._keys.has_secret:
             detail = "the change feed needs the project's secret key; set SUPABASE_KEY to it"
             raise Unsupported("changes", backend=self.name, detail=detail)
@@ -111,7 +122,7 @@ class SupabaseBackend(BufferedBackend):
         self._handlers |= {Get: reader.get, Select: reader.select}
 
     def _ping(self, _: Ping, context: Context) -> Result:
-        table = next((table for table in self.schema if not is_own(table.name)), None)
+        table = next((table for table in self.schema if not is_own(table.name) and table.source.schema is None), None)
         if table is None:
             own = Select(next(iter(self.schema)).name, ("id",), limit=1)
             self._handlers[Select](own, context.acting_as(SERVICE))

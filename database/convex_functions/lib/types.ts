@@ -1,6 +1,6 @@
 import type { Value } from "convex/values";
 
-export type Kind = "text" | "integer" | "number" | "boolean" | "timestamp" | "json";
+export type Kind = "text" | "integer" | "number" | "boolean" | "timestamp" | "json" | "array";
 
 /** A record with exactly its declared columns. */
 export type Row = Record<string, Value>;

@@ -91,10 +91,22 @@ def _contains(operand: Any, steps: Steps) -> Test:
     def test(value: Any) -> bool:
         if isinstance(value, Document):
             return part.within(value.value, steps)
+        if type(value) is list:
+            return part.within(value, steps)
         if not isinstance(value, str):
             return False
         steps.take(1 + len(value) // _CHARACTERS_PER_STEP)
         return operand in value
+
+    return test
+
+
+def _contained(operand: Any, steps: Steps) -> Test:
+    items = frozenset(operand)
+
+    def test(value: Any) -> bool:
+        steps.take(1)
+        return type(value) is list and items.issuperset(value)
 
     return test
 
@@ -110,6 +122,7 @@ _TESTS: dict[str, Callable[[Any, Steps], Test]] = {
     "like": _like,
     "ilike": partial(_like, fold=True),
     "contains": _contains,
+    "contained_by": _contained,
 }
 
 

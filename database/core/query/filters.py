@@ -4,7 +4,9 @@
   is not selected, not even under ``Not``. ``None`` cannot be an operand; use ``is_null``.
 * Text compares by code point. ``like`` is case-sensitive, ``ilike`` folds the letters A to Z only; in both
   ``%`` is any text, ``_`` one character, and a backslash makes the next character literal.
-* ``contains`` on text matches a substring; on JSON it means containment as PostgreSQL's ``@>`` defines it.
+* ``contains`` on text matches a substring; on JSON it means containment as PostgreSQL's ``@>`` defines it. An array
+  contains another if it has all its items, in any order; ``contained_by`` is the reverse; arrays overlap if they have
+  an item in common.
 * Nulls sort last ascending and first descending, unless ``nulls`` says otherwise. The table's key is always last.
 """
 
@@ -18,11 +20,15 @@ from typing import Literal
 
 from database.core.immutable import immutable
 
-Operator = Literal["eq", "neq", "gt", "gte", "lt", "lte", "in", "is_null", "like", "ilike", "contains"]
+Operator = Literal[
+    "eq", "neq", "gt", "gte", "lt", "lte", "in", "is_null", "like", "ilike", "contains", "contained_by", "overlaps"
+]
 Nulls = Literal["first", "last"]
 
 COMPARISONS: tuple[Operator, ...] = ("eq", "neq", "gt", "gte", "lt", "lte")
-OPERATORS: tuple[Operator, ...] = (*COMPARISONS, "in", "is_null", "like", "ilike", "contains")
+OPERATORS: tuple[Operator, ...] = (
+    *COMPARISONS, "in", "is_null", "like", "ilike", "contains", "contained_by", "overlaps",
+)  # fmt: skip
 
 
 class Filter:

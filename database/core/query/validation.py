@@ -65,6 +65,7 @@ MAX_SQL_LENGTH = 16_000
 """The most characters of a caller's SQL text: parsing takes seconds from about 50,000 on."""
 
 _EQUALITY = frozenset({"eq", "neq"})
+_OF_ARRAYS = frozenset({"contained_by", "overlaps"})
 _TEXTUAL = frozenset({"like", "ilike", "contains"})
 
 GROUP_COUNT = "count"
@@ -134,19 +135,32 @@ class _FilterCheck:
         raise InvalidQuery(f"a filter must consist of Where, And, Or and Not, not {type(where).__name__}")
 
     def _of_array(self, column: Column, kind: Arrays, operator: Operator, value: Any) -> Filter:
-        if operator not in _EQUALITY:
-            raise InvalidQuery(f"column {column.name!r} is an array; only eq, neq and is_null can be used with it")
+        if operator not in _EQUALITY and operator != "contains" and operator not in _OF_ARRAYS:
+            raise InvalidQuery(
+                f"column {column.name!r} is an array; only eq, neq, contains, contained_by, overlaps and is_null can be"
+                " used with it"
+            )
         try:
             comparand = kind.comparand(value)
         except ValueError as error:
             raise InvalidQuery(f"column {column.name!r} {error}") from None
         for item in comparand:
-            self._add(item)
-        if (held := kind.held(comparand)) is not None:
-            return Where(column.name, operator, held)
-        # Of a null it is unknown what it equals.
+            self._add(item) if operator in _EQUALITY else self._add_contained(item)
+        if operator in _OF_ARRAYS:
+            held = [one for one in map(kind.item.held, comparand) if one is not None]
+            return Where(column.name, operator, held) if operator == "contained_by" else self._overlap(column, held)
+        if (whole := kind.held(comparand)) is not None:
+            return Where(column.name, operator, whole)
+        # Of a null it is unknown what it equals or contains.
         either = (Where(column.name, "eq", []), Where(column.name, "neq", []))
-        return And(either) if operator == "eq" else Or(either)
+        return Or(either) if operator == "neq" else And(either)
+
+    @staticmethod
+    def _overlap(column: Column, items: list[Any]) -> Filter:
+        """A list with one of the items at least, as conditions that every backend has."""
+        if not items:
+            return And((Where(column.name, "eq", []), Where(column.name, "neq", [])))
+        return Or(tuple([Where(column.name, "contains", [item]) for item in items]))
 
     def _condition(self, condition: Where) -> Filter:
         column = self._schema.column(condition.column)
@@ -161,6 +175,8 @@ class _FilterCheck:
             raise InvalidQuery(f"column {column.name!r} cannot be compared with null; use is_null")
         if isinstance(column.kind, Arrays):
             return self._of_array(column, column.kind, operator, value)
+        if operator in _OF_ARRAYS:
+            raise InvalidQuery(f"{operator} needs an array column; column {column.name!r} is {column.kind.name}")
         checked = self._operand(column, operator, value)
         if isinstance(column.checks, Ranged) and operator not in _TEXTUAL:
             return fitted(column.checks, column.name, operator, checked)

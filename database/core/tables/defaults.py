@@ -33,7 +33,7 @@ Make = Callable[[Mapping[str, Any]], Any]
 """Makes a value for a row from the values that were given for it."""
 
 _MANAGED_BY_US: Final = "is filled in by the data layer; leave the option out"
-_QUOTED = re.compile(r"'((?:[^']|'')*)'(?:::[\w \"]+(?:\(\d+\))?)?")
+_QUOTED = re.compile(r"'((?:[^']|'')*)'(?:::[\w .\"]+(?:\(\d+\))?)?")
 _NUMBER = re.compile(r"[+-]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d+)?")
 _NOW = frozenset({"now()", "current_timestamp", "current_timestamp()", "transaction_timestamp()", "localtimestamp"})
 _BOOLEANS: Final = {"true": True, "t": True, "1": True, "false": False, "f": False, "0": False}
@@ -153,10 +153,15 @@ def _known(column: sa.Column[Any], kind: Kind) -> _Constant | Make | None:
     text = None if given is None else _text_of(given)
     if text is None:
         return None
-    if quoted := _QUOTED.fullmatch(text):
-        inner = quoted[1].replace("''", "'")
+    if (inner := quoted_text(text)) is not None:
         return _constant(column, "server_default", kind, lambda: _read(kind, inner), inner)
     return _evaluated(column, kind, text)
+
+
+def quoted_text(expression: str) -> str | None:
+    """The text of a SQL expression that is a text in quotation marks, with or without a cast; None for all others."""
+    quoted = _QUOTED.fullmatch(expression)
+    return None if quoted is None else quoted[1].replace("''", "'")
 
 
 def _evaluated(column: sa.Column[Any], kind: Kind, text: str) -> _Constant | Make | None:

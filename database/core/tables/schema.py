@@ -180,6 +180,10 @@ class Schema:
         """
         tables = [table for each in (metadata, *more) for table in each.sorted_tables]
         names = [table.name for table in tables]
+        for each in (metadata, *more):
+            own = [table.name for table in each.sorted_tables]
+            if several := sorted({name for name in own if own.count(name) > 1}):
+                raise ValueError(f"two schemas have a table named {several[0]}; declare one of them only")
         if twice := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"Isthmus has its own table named {', '.join(twice)}; rename the application's table")
         return cls(map(table_schema, tables), metadata, migrations)

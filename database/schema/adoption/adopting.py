@@ -28,11 +28,12 @@ from database.schema.sqlalchemy_engine import is_there
 _OURS: Final = "isthmus_"
 
 
-def find(adapter: DatabaseAdapter) -> FoundDatabase:
+def find(adapter: DatabaseAdapter, schemas: Sequence[str] = ()) -> FoundDatabase:
     """Read the tables of a database.
 
+    :param schemas: the schemas of PostgreSQL to read besides those on the search path.
     :raises Unsupported: for a backend without SQL tables.
-    :raises NotFound: for an SQLite file that does not exist.
+    :raises NotFound: for an SQLite file or a schema that does not exist.
     :raises DataError: if the database cannot be reached.
     """
     if not has_engine(adapter):
@@ -41,10 +42,12 @@ def find(adapter: DatabaseAdapter) -> FoundDatabase:
     if not is_there(adapter):
         raise NotFound(f"the SQLite file of {adapter.name} does not exist; set LOCAL_DB_PATH to the file to adopt")
     if adapter.sql_dialect == "sqlite":
+        if schemas:
+            raise NotFound(f"an SQLite file has no schemas, so there is none named {schemas[0]!r}")
         # Not through the adapter, which switches a file to write-ahead logging.
         return adoption.sqlite.find(Path(adapter.describe()["path"]))
     with connected(adapter, writes=False) as connection:
-        return adoption.postgres.find(connection)
+        return adoption.postgres.find(connection, schemas)
 
 
 def judged(
@@ -61,16 +64,18 @@ def judged(
     for name in (*only, *keys):
         if name not in names:
             raise NotFound(f"the database has no table {name!r}")
-    return [
-        _judged(table, declared, keys.get(table.name, ()))
-        for table in found.tables
-        if not table.name.startswith(_OURS) and (not only or table.name in only)
-    ]
+    tables = [table for table in found.tables if not table.name.startswith(_OURS) and (not only or table.name in only)]
+    # Of several tables with one name, the first is that on the search path.
+    first = {table.name: table for table in reversed(tables)}
+    others = {table.name: table for table in declared.tables.values() if not is_adopted(table)}
+    return [_judged(table, first[table.name], others, keys.get(table.name, ())) for table in tables]
 
 
-def _judged(table: FoundTable, declared: sa.MetaData, key: Sequence[str]) -> Judged:
-    other = declared.tables.get(table.name)
-    if other is not None and not is_adopted(other):
+def _judged(table: FoundTable, first: FoundTable, others: Mapping[str, sa.Table], key: Sequence[str]) -> Judged:
+    if table is not first:
+        reason = f"{first.place} has the same name, and a table is addressed by its name alone; rename one of them"
+        return Judged(table, "left out", {}, (reason,))
+    if table.name in others:
         return Judged(table, "left out", {}, ("it is declared already, in config/tables.py",))
     assert table.name not in internal_tables.metadata.tables
     return judge(table, key)

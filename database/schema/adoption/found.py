@@ -63,6 +63,7 @@ class FoundTable:
     :ivar policies: the names of its policies; None if row level security is off.
     :ivar triggers: the names of its triggers.
     :ivar fillers: the names of those that may fill in a new row.
+    :ivar schema: its schema, if that is not on the search path.
     """
 
     name: str
@@ -74,6 +75,12 @@ class FoundTable:
     policies: tuple[str, ...] | None = None
     triggers: tuple[str, ...] = ()
     fillers: tuple[str, ...] = ()
+    schema: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Its name, with its schema if that is not on the search path."""
+        return self.name if self.schema is None else f"{self.schema}.{self.name}"
 
     @property
     def names(self) -> list[str]:

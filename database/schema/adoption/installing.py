@@ -28,18 +28,19 @@ def install_tables(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[
     """
     tables = [table for table in _adopted(adapter, names) if not table.info.get("read_only")]
     with connected(adapter, writes=True) as connection:
-        there = set(sa.inspect(connection).get_table_names())
-        missing = [table for table in tables if table.name not in there]
+        inspector = sa.inspect(connection)
+        missing = [table for table in tables if not inspector.has_table(table.name, _schema(connection, table))]
         if missing:
             _create(connection, bare(adapter).schema, {table.name for table in missing})
     return [table.name for table in missing]
 
 
 def _create(connection: sa.Connection, schema: Schema, names: set[str]) -> None:
-    """Create tables as they are declared, without defaults of the database that they come from."""
+    """Create tables as they are declared, without defaults that the database does not know. SQLite has no schemas."""
     copies = sa.MetaData(naming_convention=schema.metadata.naming_convention)
+    lost: Any = {"schema": None, "referred_schema_fn": lambda *_: sa.BLANK_SCHEMA}
     for table in schema.metadata.sorted_tables:
-        copy = table.to_metadata(copies)
+        copy = table.to_metadata(copies, **(lost if connection.dialect.name == "sqlite" else {}))
         for column in copy.columns:
             if schema.table(table.name).columns[column.name].server_default and not _is_known(connection, column):
                 column.server_default = None
@@ -63,7 +64,7 @@ def install_changes(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list
     """Make the change log, and the triggers of adopted tables."""
     with connected(adapter, writes=True) as connection:
         there = set(sa.inspect(connection).get_table_names())
-        tables = [table for table in _adopted(adapter, names) if table.name in there]
+        tables = [table for table in _reached(connection, adapter, names) if table.name in there]
         present = capture.asked(connection, _adopted(adapter))
         chosen = list(dict.fromkeys([*present, *tables]))
         if chosen:
@@ -93,7 +94,11 @@ def install_policies(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> lis
                 raise InvalidQuery("row level security needs Supabase's roles, which this database does not have")
             return []
         others = row_security.with_other_policies(connection)
-        tables = [table for table in _adopted(adapter, names) if rules_of(table).declared and table.name not in others]
+        tables = [
+            table
+            for table in _reached(connection, adapter, names)
+            if rules_of(table).declared and table.name not in others
+        ]
         _refuse(names, others, [table.name for table in tables])
         row_security.apply(connection, tables)
     return [table.name for table in tables]
@@ -106,6 +111,26 @@ def _refuse(names: Sequence[str], others: set[str], chosen: Sequence[str]) -> No
             raise InvalidQuery(f"table {name!r} has policies of its own, which stay in force; Isthmus adds none")
         if name not in chosen:
             raise InvalidQuery(f'table {name!r} has no access rules; declare info["access"] first')
+
+
+def _schema(connection: sa.Connection, table: sa.Table) -> str | None:
+    """The schema of a table in this database: SQLite has none."""
+    return None if connection.dialect.name == "sqlite" else table.schema
+
+
+def _reached(connection: sa.Connection, adapter: DatabaseAdapter, names: Sequence[str]) -> list[sa.Table]:
+    """Those of the adopted tables that are on the search path.
+
+    :raises InvalidQuery: for a named one that is not.
+    """
+    tables = _adopted(adapter, names)
+    beyond = [table for table in tables if _schema(connection, table) is not None]
+    if names and beyond:
+        raise InvalidQuery(
+            f"table {beyond[0].name!r} is in the schema {beyond[0].schema}, which is not on the search path; put it"
+            " there with `alter role … set search_path = …`, and adopt the table again without --schema"
+        )
+    return [table for table in tables if table not in beyond]
 
 
 def _declared(adapter: DatabaseAdapter) -> list[sa.Table]:

@@ -22,6 +22,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from database import columns
+from database.core.tables.defaults import quoted_text
 from database.core.tables.schema import table_schema
 from database.schema.adoption.found import ROWS
 from database.schema.adoption.found import FoundColumn
@@ -195,7 +196,8 @@ def _defaults(column: FoundColumn, form: str, *, key: bool) -> Iterator[tuple[st
     elif column.default is not None:
         # What the data layer fills in itself has no default of another's.
         if column.name not in {"version", "created_at", "updated_at"}:
-            yield (f"server_default={expression(column.default)}",)
+            text = quoted_text(column.default)
+            yield (f"server_default={expression(column.default) if text is None else literal(text)}",)
             if number := _NUMBER.fullmatch(column.default):
                 yield (f"default=Decimal({literal(number[1])})",)
         yield fetched

@@ -1,4 +1,6 @@
-"""Finds the tables of a PostgreSQL database: those of the schemas on the search path, also a Supabase project's."""
+"""Finds the tables of a PostgreSQL database, also a Supabase project's: those of the schemas on the search path, and
+of others that are asked for.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 from typing import Final
 from warnings import catch_warnings
@@ -17,6 +20,7 @@ from sqlalchemy.dialects import postgresql
 from sqlalchemy.engine.reflection import ObjectKind
 from sqlalchemy.engine.reflection import ObjectScope
 
+from database.core.errors import NotFound
 from database.schema.adoption.found import FoundColumn
 from database.schema.adoption.found import FoundDatabase
 from database.schema.adoption.found import FoundReference
@@ -27,6 +31,7 @@ from database.schema.adoption.sources import literal
 _TABLES: Final = sa.text("""
 select nspname, relname, relkind::text, relrowsecurity,
     nspname = any(current_schemas(false)) and pg_table_is_visible(pg_class.oid) as visible,
+    nspname = any(cast(:schemas as text[])) and not nspname = any(current_schemas(false)) as asked,
     array(select polname::text from pg_policy where polrelid = pg_class.oid order by 1) as policies,
     array(select tgname::text from pg_trigger where tgrelid = pg_class.oid and not tgisinternal order by 1) as triggers,
     array(
@@ -50,7 +55,7 @@ with recursive domains (domain, base, options, conditions) as (
     select domain, typbasetype, typtypmod, ''
     from domains join pg_type on pg_type.oid = base where typtype = 'd'
 )
-select relname, attname, format_type(atttypid, atttypmod) as type,
+select nspname as schema, relname, attname, format_type(atttypid, atttypmod) as type,
     coalesce(not collisdeterministic, false) as loose, format_type(base, options) as base,
     case when domain is not null then format_type(atttypid, null) end as domain,
     array(
@@ -60,11 +65,15 @@ select relname, attname, format_type(atttypid, atttypmod) as type,
         order by 1
     ) as conditions
 from pg_attribute join pg_class on pg_class.oid = attrelid join pg_type on pg_type.oid = atttypid
+join pg_namespace on pg_namespace.oid = relnamespace
 left join pg_collation on pg_collation.oid = attcollation
 left join domains on domain = atttypid and not exists (select from pg_type b where b.oid = base and b.typtype = 'd')
 where attnum > 0 and not attisdropped and relkind in ('r', 'p', 'v', 'm', 'f')
-    and pg_table_is_visible(pg_class.oid)
+    and (pg_table_is_visible(pg_class.oid) or nspname = any(cast(:schemas as text[])))
 """)
+_UNKNOWN: Final = sa.text(
+    "select name from unnest(cast(:schemas as text[])) as name where name not in (select nspname from pg_namespace)"
+)
 _OF_SUPABASE: Final = frozenset({
     "auth", "cron", "extensions", "graphql", "graphql_public", "net", "pgbouncer", "pgsodium", "realtime", "storage",
     "supabase_functions", "supabase_migrations", "vault",
@@ -81,33 +90,36 @@ _OPTIONS: Final = re.compile(r"\((\d+)(?:,(\d+))?\)")
 _WHOLE: Final = frozenset({None, 6})
 
 
-def find(connection: sa.Connection) -> FoundDatabase:
-    """Read the catalogue; nothing is changed."""
-    rows = connection.execute(_TABLES).all()
-    visible = {row.relname: row for row in rows if row.visible}
+def find(connection: sa.Connection, schemas: Sequence[str] = ()) -> FoundDatabase:
+    """Read the catalogue; nothing is changed.
+
+    :param schemas: the schemas to read besides those on the search path.
+    :raises NotFound: for one that the database does not have.
+    """
+    asked = {"schemas": list(schemas)}
+    if unknown := connection.scalars(_UNKNOWN, asked).first():
+        raise NotFound(f"the database has no schema {unknown!r}")
+    rows = connection.execute(_TABLES, asked).all()
+    read = {(row.nspname, row.relname): row for row in rows if row.visible or row.asked}
     hidden: defaultdict[str, int] = defaultdict(int)
     for row in rows:
-        if not row.visible and row.nspname not in _OF_SUPABASE:
+        if not row.visible and not row.asked and row.nspname not in _OF_SUPABASE:
             hidden[row.nspname] += 1
-    attributes = {(row.relname, row.attname): row for row in connection.execute(_ATTRIBUTES)}
-    schemas: dict[str, list[str]] = defaultdict(list)
-    for name, row in visible.items():
-        schemas[row.nspname].append(name)
-    tables = [
-        table
-        for schema, names in schemas.items()
-        for table in _tables(connection, schema, {name: visible[name] for name in names}, attributes, visible)
-    ]
-    return FoundDatabase(tuple(sorted(tables, key=lambda table: table.name)), dict(hidden))
+    attributes = {(row.schema, row.relname, row.attname): row for row in connection.execute(_ATTRIBUTES, asked)}
+    names = sorted({schema for schema, _ in read})
+    tables = [table for schema in names for table in _tables(connection, schema, read, attributes)]
+    order = {schema: place for place, schema in enumerate(schemas)}
+    tables.sort(key=lambda table: (table.name, -1 if table.schema is None else order[table.schema]))
+    return FoundDatabase(tuple(tables), dict(hidden))
 
 
 def _tables(
     connection: sa.Connection,
     schema: str,
-    rows: Mapping[str, Any],
-    attributes: Mapping[tuple[str, str], Any],
-    visible: Mapping[str, Any],
+    read: Mapping[tuple[str, str], Any],
+    attributes: Mapping[tuple[str, str, str], Any],
 ) -> Iterable[FoundTable]:
+    rows = {name: row for (there, name), row in read.items() if there == schema}
     inspector = sa.inspect(connection)
     asked: dict[str, Any] = {"schema": schema, "filter_names": list(rows), "scope": ObjectScope.ANY}
     asked["kind"] = ObjectKind.ANY
@@ -123,13 +135,14 @@ def _tables(
         yield FoundTable(
             name,
             _KINDS[row.relkind],
-            tuple(_column(found, attributes[name, found["name"]]) for found in columns[place]),
+            tuple(_column(found, attributes[schema, name, found["name"]]) for found in columns[place]),
             tuple(keys.get(place, {}).get("constrained_columns", ())),
-            tuple(_reference(found, schema, visible) for found in references.get(place, ())),
+            tuple(_reference(found, schema, read) for found in references.get(place, ())),
             {str(found["name"]): tuple(found["column_names"]) for found in unique.get(place, ())},
             tuple(row.policies) if row.relrowsecurity else None,
             tuple(row.triggers),
             tuple(row.fillers),
+            schema if row.asked else None,
         )
 
 
@@ -152,12 +165,13 @@ def _column(found: Any, attribute: Any) -> FoundColumn:
     )
 
 
-def _reference(found: Any, schema: str, visible: Mapping[str, Any]) -> FoundReference:
-    there, table = found["referred_schema"] or schema, found["referred_table"]
-    known = table in visible and visible[table].nspname == there
+def _reference(found: Any, schema: str, read: Mapping[tuple[str, str], Any]) -> FoundReference:
+    there, table = found["referred_schema"], found["referred_table"]
+    # What is on the search path is named without its schema.
+    known = any(row.visible for (name, other), row in read.items() if other == table and there in {None, name})
     return FoundReference(
         tuple(found["constrained_columns"]),
-        table if known else f"{there}.{table}",
+        table if known else f"{there or schema}.{table}",
         tuple(found["referred_columns"]),
         found["name"],
         action if (action := (found.get("options") or {}).get("ondelete")) in {"CASCADE", "SET NULL"} else None,
@@ -193,7 +207,8 @@ def _interval(kind: Any) -> str:
 
 
 def _enum(kind: Any) -> str:
-    return f"sa.Enum({', '.join(map(literal, kind.enums))}, name={literal(kind.name)})"
+    place = f", schema={literal(kind.schema)}" if kind.schema else ""
+    return f"sa.Enum({', '.join(map(literal, kind.enums))}, name={literal(kind.name)}{place})"
 
 
 def _array(kind: Any) -> str | None:

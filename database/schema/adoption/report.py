@@ -17,13 +17,13 @@ def report(tables: Sequence[Judged], hidden: Mapping[str, int]) -> Iterator[str]
     :param hidden: the number of tables in each schema that was not read.
     """
     for judged in tables:
-        yield f"{judged.table.name}: {_status(judged)}"
+        yield f"{judged.table.place}: {_status(judged)}"
         yield from (f"    {line}" for line in (*judged.reasons, *_remarks(judged, tables)))
     for schema, number in sorted(hidden.items()):
         counted = f"{number} {'table' if number == 1 else 'tables'}"
         yield (
-            f"schema {schema} was not read ({counted}), because it is not on the search path; to adopt its tables, run"
-            f" `alter role … set search_path = …, {schema}`"
+            f"schema {schema} was not read ({counted}), because it is not on the search path; to adopt its tables, use"
+            f" `--schema {schema}`"
         )
     numbers = Counter(judged.status for judged in tables)
     yield f"{numbers['usable']} usable, {numbers['read-only']} read-only, {numbers['left out']} left out"

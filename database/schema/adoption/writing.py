@@ -59,11 +59,11 @@ def module(tables: Sequence[Judged], access: GivenAccess, kept: Mapping[str, Map
     :raises ValueError: if a table cannot have the access rules; names it.
     """
     declared = [judged for judged in tables if judged.declared]
-    references = {judged.table.name: usable(judged, declared) for judged in declared}
+    references = {judged.table.place: usable(judged, declared) for judged in declared}
     cyclic = _in_cycles(references)
     taken: set[str] = set()
     parts = [
-        "\n".join(_table(one, references[one.table.name], cyclic, _info(one, access, kept), taken)) for one in declared
+        "\n".join(_table(one, references[one.table.place], cyclic, _info(one, access, kept), taken)) for one in declared
     ]
     body = "\n\n".join(parts)
     imports = ["import sqlalchemy as sa"]
@@ -96,7 +96,7 @@ def difference(before: str, after: str, path: str) -> str:
 
 def usable(judged: Judged, declared: Iterable[Judged]) -> list[FoundReference]:
     """The foreign keys whose columns are all declared, on both sides."""
-    known = {one.table.name: one.columns.keys() for one in declared}
+    known = {one.table.place: one.columns.keys() for one in declared}
     return [
         one
         for one in judged.table.references
@@ -143,11 +143,13 @@ def _table(
         remark = f"  # generated: {comment(found.generated)}" if found.generated else ""
         yield f"    {source},{remark}"
     for one in references:
-        yield f"    {_reference(one, alter=(table.name, one.table) in cyclic)},"
+        yield f"    {_reference(one, alter=(table.place, one.table) in cyclic)},"
     for name, columns in sorted(table.unique.items()):
         if set(columns) <= judged.columns.keys():
             named = "" if name.startswith("sqlite_autoindex_") else f", name={literal(name)}"
             yield f"    sa.UniqueConstraint({', '.join(map(literal, columns))}{named}),"
+    if table.schema is not None:
+        yield f"    schema={literal(table.schema)},"
     yield f"    info={_shown(info)},"
     yield ")"
 

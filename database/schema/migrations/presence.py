@@ -6,44 +6,47 @@ from collections.abc import Container
 from collections.abc import Iterable
 from typing import Final
 
+import sqlalchemy as sa
+
 from database.adapter.base import DatabaseAdapter
 from database.core.context import as_application
 from database.core.operations import Sql
 from database.core.result import Row
+from database.internal_tables import SCHEMA
 from database.schema.adoption.marks import is_adopted
 from database.schema.sqlalchemy_engine import bare
 from database.schema.sqlalchemy_engine import has_engine
 
 _TABLES: Final = {
-    "sqlite": Sql("select name as table_name from sqlite_schema where type in ('table', 'view')"),
-    "postgres": Sql(
+    "sqlite": "select name as table_name from sqlite_schema where type in ('table', 'view')",
+    "postgres": (
         "select relname::text as table_name from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
         " where relkind in ('r', 'p', 'v', 'm', 'f')"
-        " and nspname = any(current_schemas(false) || name 'isthmus_private')"
+        " and nspname = any(current_schemas(false) || array[{schemas}]::name[])"
     ),
 }
 _OTHERS: Final = {
-    "sqlite": Sql(
+    "sqlite": (
         "select name as table_name from sqlite_schema where type = 'table' and name not like 'sqlite\\_%' escape '\\'"
     ),
     # Without those of extensions.
-    "postgres": Sql(
+    "postgres": (
         "select relname::text as table_name from pg_class join pg_namespace on pg_namespace.oid = relnamespace"
         " where relkind in ('r', 'p') and nspname = any(current_schemas(false)) and not exists (select from pg_depend"
         " where objid = pg_class.oid and classid = 'pg_class'::regclass and deptype = 'e')"
     ),
 }
 _COLUMNS: Final = {
-    "sqlite": Sql(
+    "sqlite": (
         "select tables.name as table_name, columns.name as column_name"
         " from sqlite_schema as tables, pragma_table_xinfo(tables.name) as columns"
         " where tables.type in ('table', 'view')"
     ),
-    "postgres": Sql(
+    "postgres": (
         "select relname::text as table_name, attname::text as column_name from pg_class"
         " join pg_namespace on pg_namespace.oid = relnamespace join pg_attribute on attrelid = pg_class.oid"
         " where relkind in ('r', 'p', 'v', 'm', 'f')"
-        " and nspname = any(current_schemas(false) || name 'isthmus_private')"
+        " and nspname = any(current_schemas(false) || array[{schemas}]::name[])"
         " and attnum > 0 and not attisdropped"
     ),
 }
@@ -107,10 +110,13 @@ def adopted(adapter: DatabaseAdapter) -> set[str]:
     return {table.name for table in bare(adapter).schema if is_adopted(table.source)}
 
 
-def _rows(adapter: DatabaseAdapter, queries: dict[str, Sql]) -> list[Row]:
+def _rows(adapter: DatabaseAdapter, queries: dict[str, str]) -> list[Row]:
     adapter = bare(adapter)
+    schemas = {SCHEMA, *(str(table.source.schema) for table in adapter.schema if table.source.schema is not None)}
+    literals = [str(sa.literal(name).compile(compile_kwargs={"literal_binds": True})) for name in sorted(schemas)]
+    text = queries[adapter.sql_dialect].replace("{schemas}", ", ".join(literals))
     with as_application():
-        return adapter.run_alone(queries[adapter.sql_dialect]).rows
+        return adapter.run_alone(Sql(text)).rows
 
 
 def _without(adapter: DatabaseAdapter, found: set[str]) -> list[str]:

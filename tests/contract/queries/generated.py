@@ -235,7 +235,7 @@ def _conditions(draw: st.DrawFn, known: list[Row]) -> Where:
     if column == "data":
         operators += ["contains"] * 3
     elif column in ARRAYS:
-        operators += ["eq", "neq"]
+        operators += ["eq", "neq", "contains", "contained_by", "overlaps"]
     else:
         operators += [*COMPARISONS, "in", "in"]
     if column in TEXTUAL:

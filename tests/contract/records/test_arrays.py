@@ -44,6 +44,41 @@ def test_lists_are_found_by_all_their_items(adapter: DatabaseAdapter) -> None:
     assert ids(adapter, Where("tags", "is_null", True)) == ["d"]
 
 
+def test_lists_are_found_by_some_of_their_items(adapter: DatabaseAdapter) -> None:
+    lists = {"a": ["x", "y"], "b": ['y","x', "z", "z"], "c": [], "d": None, "e": [","], "f": ["x,", ",y"]}
+    adapter.run(Insert("things", [thing(name, tags=tags) for name, tags in lists.items()]))
+    contains = {("x",): "a", ("y", "x"): "a", (): "abcef", (",",): "e", ("z",): "b", ('y","x',): "b", ("x", "z"): ""}
+    for items, found in contains.items():
+        assert ids(adapter, Where("tags", "contains", items)) == [*found], items
+        assert ids(adapter, Not(Where("tags", "contains", items))) == [one for one in "abcef" if one not in found]
+    within = {("x", "y", "z"): "ac", (): "c", (",", "q"): "ce", ('y","x', "z"): "bc"}
+    for items, found in within.items():
+        assert ids(adapter, Where("tags", "contained_by", items)) == [*found], items
+    common = {("x", "z"): "ab", (): "", ("x,", "q"): "f", ("q",): ""}
+    for items, found in common.items():
+        assert ids(adapter, Where("tags", "overlaps", items)) == [*found], items
+        assert ids(adapter, Not(Where("tags", "overlaps", items))) == [one for one in "abcef" if one not in found]
+
+
+def test_every_kind_of_item_is_found(calm: DatabaseAdapter) -> None:
+    calm.run(Insert("lists", [{"id": "a", **LISTS}, {"id": "b", **{name: [] for name in LISTS}}, {"id": "c"}]))
+    for name, items in LISTS.items():
+        for item in items:
+            assert [row["id"] for row in calm.table("lists").contains(name, [item]).execute()] == ["a"], name
+        assert [row["id"] for row in calm.table("lists").overlaps(name, items[-1:]).execute()] == ["a"], name
+        assert [row["id"] for row in calm.table("lists").contained_by(name, items).execute()] == ["a", "b"], name
+        assert [row["id"] for row in calm.table("lists").contained_by(name, items[1:]).execute()] == ["b"], name
+
+
+def test_items_that_the_column_cannot_hold_are_in_none(adapter: DatabaseAdapter) -> None:
+    adapter.run(Insert("things", [thing("a", scores=[1, 2]), thing("b", scores=[]), thing("c")]))
+    assert ids(adapter, Where("scores", "contains", [1, 70_000])) == []
+    assert ids(adapter, Not(Where("scores", "contains", [70_000]))) == ["a", "b"]
+    assert ids(adapter, Where("scores", "contained_by", [1, 2, 70_000])) == ["a", "b"]
+    assert ids(adapter, Where("scores", "overlaps", [70_000, 2])) == ["a"]
+    assert ids(adapter, Not(Where("scores", "overlaps", [70_000]))) == ["a", "b"]
+
+
 def test_lists_that_the_column_cannot_hold_equal_none(adapter: DatabaseAdapter) -> None:
     adapter.run(Insert("things", [thing("a", scores=[1], prices=["1.5", 2]), thing("b")]))
     assert (adapter.get("things", "a") or {})["prices"] == [Decimal("1.50"), Decimal("2.00")]
@@ -135,9 +170,17 @@ def test_what_does_not_fit_is_an_error_of_its_row(
 
 
 def test_they_have_no_order(adapter: DatabaseAdapter) -> None:
-    for operator, value in (("gt", ["x"]), ("in", [["x"]]), ("contains", "x"), ("like", "x")):
-        with pytest.raises(InvalidQuery, match="'tags' is an array; only eq, neq and is_null"):
+    for operator, value in (("gt", ["x"]), ("in", [["x"]]), ("like", "x")):
+        with pytest.raises(
+            InvalidQuery, match="'tags' is an array; only eq, neq, contains, contained_by, overlaps and"
+        ):
             ids(adapter, Where("tags", operator, value))  # type: ignore[arg-type]
+    for operator in ("contains", "contained_by", "overlaps"):
+        with pytest.raises(InvalidQuery, match="column 'tags' must be a list"):
+            ids(adapter, Where("tags", operator, "x"))  # type: ignore[arg-type]
+    for operator in ("contained_by", "overlaps"):
+        with pytest.raises(InvalidQuery, match=f"{operator} needs an array column; column 'title' is text"):
+            ids(adapter, Where("title", operator, ["x"]))  # type: ignore[arg-type]
     with pytest.raises(InvalidQuery, match="'tags' is an array and cannot be sorted by"):
         adapter.run(Select("things", order=(Order("tags"),)))
     with pytest.raises(InvalidQuery, match="'tags' is an array and cannot be a group_by column"):
@@ -148,6 +191,9 @@ def test_sql_text_has_lists(adapter: DatabaseAdapter, backend: Backend) -> None:
     adapter.run(Insert("things", [thing("a", tags=["x", "é"], scores=[1, 2])]))
     text = "select tags, scores from things where tags = :tags"
     assert adapter.execute_query(text, {"tags": ["x", "é"]}) == [{"tags": ["x", "é"], "scores": [1, 2]}]
+    if translates(adapter) or adapter.sql_dialect == "postgres":
+        for condition, items in (("tags @> :i", ["x"]), ("tags <@ :i", ["x", "é", "z"]), ("tags && :i", ["z", "é"])):
+            assert adapter.execute_query(f"select id from things where {condition}", {"i": items}) == [{"id": "a"}]
     if not translates(adapter):
         assert adapter.execute_query("update things set tags = :tags where id = 'a'", {"tags": ["y"]}) == 1
         assert (adapter.get("things", "a") or {})["tags"] == ["y"]

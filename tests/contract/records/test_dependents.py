@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
+
 import pytest
 
 from database.adapter.base import DatabaseAdapter
@@ -96,3 +98,15 @@ def test_a_check_constraint_holds(calm: DatabaseAdapter, operation: Operation) -
 def test_a_check_constraint_lets_unknown_pass(calm: DatabaseAdapter) -> None:
     calm.run(Insert("boxes", [{"id": "y", "weight": None, "name": None}, {"id": "x", "weight": 99}]))
     assert _ids(calm, "boxes") == ["a", "b", "c", "d", "x", "y", "z"]
+
+
+def test_a_condition_on_a_decimal_is_about_its_value(calm: DatabaseAdapter) -> None:
+    for number, price in enumerate(["0.50", "99.99", 8, None, Decimal("7.01")]):
+        calm.run(Insert("boxes", [{"id": f"good {number}", "price": price}]))
+    for price in ("0.49", 100, "100.01", -1, 7, "7.25"):
+        with pytest.raises(ConstraintViolated) as refused:
+            calm.run(Insert("boxes", [{"id": "bad", "price": price}]))
+        assert "boxes_price" in (refused.value.constraint or "")
+    with pytest.raises(ConstraintViolated):
+        calm.run(Update("boxes", {"price": "0.4"}, id="good 0"))
+    assert calm.table("boxes").select(count=True).limit(0).execute().count == 10

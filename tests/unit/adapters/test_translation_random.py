@@ -33,6 +33,7 @@ from tests.contract.tables import SCHEMA
 
 TABLES = 60
 QUERIES = 10
+OF_ARRAYS = {"contains": "@>", "contained_by": "<@", "overlaps": "&&"}
 SIGNS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}
 
 
@@ -124,6 +125,8 @@ class _Writer:
             return f"{column} in ({', '.join(map(self._value, value))})"
         if column == "data":
             return f"{column} @> {self._value(orjson.dumps(value).decode())}"
+        if isinstance(value, list):
+            return f"{column} {OF_ARRAYS.get(operator) or SIGNS[operator]} {self._value(value)}"
         return f"{column} {SIGNS.get(operator, operator)} {self._value(value)}"
 
     def _value(self, value: Any) -> str:
@@ -135,7 +138,7 @@ class _Writer:
         if isinstance(value, int | float):
             return repr(value)
         if isinstance(value, datetime):
-            return f"'{value.isoformat()}'::timestamptz"
+            return f"'{value.isoformat()}'::timestamp{'tz' if value.tzinfo else ''}"
         return "'" + str(value).replace("'", "''") + "'"
 
 

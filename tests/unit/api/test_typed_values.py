@@ -17,6 +17,7 @@ from api.records.listing import read_listing
 from database import InvalidQuery
 from database.columns import text
 from database.core.query.filters import And
+from database.core.query.filters import Or
 from database.core.query.filters import Where
 from database.core.tables.schema import table_schema
 
@@ -81,3 +82,21 @@ def test_what_is_no_value_is_named(name: str, text: str) -> None:
 def test_declared_lengths_are_in_bytes() -> None:
     with pytest.raises(ValueError, match="must not be longer than 4 bytes"):
         TABLE.columns["raw"].check(b"12345")
+
+
+@pytest.mark.parametrize(
+    ("text", "operator"),
+    [
+        ("cs", "contains"),
+        ("contains", "contains"),
+        ("cd", "contained_by"),
+        ("ov", "overlaps"),
+        ("overlaps", "overlaps"),
+    ],
+)
+def test_arrays_are_asked_for_their_items(text: str, operator: str) -> None:
+    where = read_listing(TABLE, MultiDict({"prices": f"{text}.[1.5,2]"})).where
+    assert isinstance(where, Where)
+    assert (where.operator, where.value) == (operator, [Decimal("1.5"), Decimal(2)])
+    inside = read_listing(TABLE, MultiDict({"or": f'(prices.not.{text}."[1.5]",span.is.null)'})).where
+    assert isinstance(inside, Or)

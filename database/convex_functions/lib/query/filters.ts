@@ -15,7 +15,8 @@ export type Filter =
   | { op: "in"; column: string; values: Scalar[] }
   | { op: "is_null"; column: string; value: boolean }
   | { op: "like" | "ilike"; column: string; value: string }
-  | { op: "contains"; column: string; value: Value };
+  | { op: "contains"; column: string; value: Value }
+  | { op: "contained_by"; column: string; value: string };
 
 /** True, false, or null for unknown, as in SQL's three-valued logic. */
 export type Truth = boolean | null;
@@ -72,13 +73,31 @@ function condition(where: Condition, kind: Kind): (value: Value) => boolean {
       const matches = matcher(foldAscii(where.value));
       return (value) => typeof value === "string" && matches(foldAscii(value));
     }
+    case "contained_by": {
+      const allowed = itemsOf(where.value);
+      return ofItems((items) => items.every((item) => allowed.includes(item)));
+    }
     case "contains":
+      if (kind === "array") {
+        const wanted = itemsOf(where.value as string);
+        return ofItems((items) => wanted.every((item) => items.includes(item)));
+      }
       return kind === "json" ? containment(where.value) : includes(where.value as string);
     default: {
       const holds = HOLDS[where.op];
       return (value) => holds(compareScalars(value as Scalar, where.value));
     }
   }
+}
+
+/** A test of the items of a list, which is stored as JSON text with one spelling for each item. */
+function ofItems(test: (items: string[]) => boolean): (value: Value) => boolean {
+  return (value) => typeof value === "string" && test(itemsOf(value));
+}
+
+/** The items of a list as they are spelled: parsing would round integers. */
+function itemsOf(list: string): string[] {
+  return list.match(/"(?:[^"\\]|\\.)*"|[^\s",[\]]+/g) ?? [];
 }
 
 /** A test for text that contains `part`; another program may have written a value that is not text. */

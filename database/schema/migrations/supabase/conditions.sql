@@ -55,15 +55,16 @@ language plpgsql stable
 as $$
 declare
     operators constant jsonb := '{"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}';
+    arrays constant jsonb := '{"contains": "@>", "contained_by": "<@"}';
     op constant text := filter ->> 'op';
     col record := isthmus.resolved(table_name, filter ->> 'column');
     is_json constant boolean := col.type_name in ('json', 'jsonb');
     value constant text := case when is_json then (filter -> 'value')::text else filter ->> 'value' end;
 begin
     return case
-        when op in ('eq', 'neq') and col.type_name like '%[]' then format(
+        when operators || arrays ? op and col.type_name like '%[]' then format(
             '(%s %s (jsonb_populate_record(null::%s, jsonb_build_object(%L::text, %L::jsonb))).%I)', col.plain,
-            operators ->> op, isthmus.relation(table_name)::regclass, filter ->> 'column', filter -> 'value',
+            (operators || arrays) ->> op, isthmus.relation(table_name)::regclass, filter ->> 'column', filter -> 'value',
             filter ->> 'column'
         )
         when op in ('eq', 'neq') then format('(%s %s %L::%s)', col.plain, operators ->> op, value, col.type_name)
