@@ -48,12 +48,12 @@ def _scaled(constraint: sa.CheckConstraint) -> TableSchema | None:
     table = getattr(constraint, "table", None)
     if constraint._type_bound or not isinstance(table, sa.Table) or not table.primary_key.columns:
         return None
-    if not any(isinstance(column.type, sa.Numeric | sa.ARRAY) for column in table.columns):
+    text = str(constraint.sqltext)
+    named = [column for column in table.columns if re.search(rf"(?<!\w){re.escape(column.name)}(?!\w)", text)]
+    if not any(isinstance(column.type, sa.Numeric | sa.ARRAY) for column in named):
         return None
     schema = table_schema(table)
-    names = [name for name, column in schema.columns.items() if column.kind.scaled]
-    text = str(constraint.sqltext)
-    return schema if any(re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text) for name in names) else None
+    return schema if any(schema.columns[column.name].kind.scaled for column in named) else None
 
 
 def _sql(table: TableSchema, where: Filter) -> str | None:
