@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from threading import RLock
 from typing import Final
 
 from database.core.errors import Conflict
 from database.core.errors import RequestError
-from database.core.errors import UnreadableRecord
 from database.sync.chunks import Chunks
 from database.sync.failures import Failures
 from database.sync.progress import Progress
@@ -22,13 +22,20 @@ from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import NextAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import RecordState
+from database.sync.three_way_merge import SideName
+from database.sync.untangling.needs import Needs
+from database.sync.untangling.ordering import in_order
+from database.sync.untangling.part_by_part import Failed
+from database.sync.untangling.part_by_part import PartByPart
 
 logger = logging.getLogger(__name__)
 
 _MAX_TURNS: Final = 20
 """How often a record is read again because it has changed meanwhile."""
 
-Failed = dict[RecordKey, RequestError | UnreadableRecord]
+_MAX_PASSES: Final = 10
+"""How often failed records are retried while others succeed; the next cycle retries them again."""
+
 Callback = Callable[..., object]
 
 
@@ -67,25 +74,45 @@ class Reconciler:
     ) -> tuple[int, Failed]:
         """Reconcile records. :returns: the number of actions, and the records that failed.
 
-        Failed records are retried while others succeed, because they may depend on them.
+        Failed records are retried in the order of their needs, because they may depend on each other.
 
         :raises StoppedError: before the next chunk, once ``stopped`` returns True.
         :raises BackendError: if a side does not respond.
         """
         wanted = sorted(set(keys), key=lambda key: (self._places[key.table], key.id))
-        pending, failed, actions = wanted, Failed(), 0
-        while pending:
-            failed = {}
-            for chunk in self._chunks.of(pending):
+        pending: Sequence[RecordKey] = wanted
+        chunks: Iterable[Sequence[RecordKey]] = self._chunks.of(wanted)
+        failed, actions = Failed(), 0
+        for _ in range(_MAX_PASSES if wanted else 0):
+            failed, number = {}, 0
+            for chunk in chunks:
                 if stopped():
                     raise StoppedError
+                number += 1
                 with self._lock:
                     actions += self._reconcile_chunk(chunk, epoch, next_action, failed)
-            if len(failed) == len(pending):
+            if not failed or (len(failed) == len(pending) and (number == 1 or pending is not wanted)):
                 break
             pending = list(failed)
+            chunks = self._in_order(pending, epoch, next_action)
         self._note(wanted, failed)
         return actions, failed
+
+    def _in_order(
+        self, keys: Sequence[RecordKey], epoch: str, next_action: NextAction
+    ) -> Iterator[Sequence[RecordKey]]:
+        """Chunks of records in the order of their needs, so that none of them waits for a later chunk."""
+        known: dict[SideName, list[tuple[RecordKey, Needs, tuple[str, bool]]]] = {name: [] for name in SIDES}
+        others = dict.fromkeys(keys)
+        for chunk in self._chunks.of(keys):
+            for action in self._next_actions(chunk, epoch, next_action, {}):
+                side = self._sides[SIDES.index(action.side)]
+                known[action.side].append((action.key, side.needs(action), (action.key.table, action.deletes)))
+                del others[action.key]
+        for found in known.values():
+            members, needs, sorts = zip(*found, strict=True) if found else ((), (), ())
+            yield from self._chunks.of_parts([part.items for part in in_order(members, needs, sorts)])
+        yield from self._chunks.of(list(others))
 
     def _note(self, keys: Sequence[RecordKey], failed: Failed) -> None:
         with self._lock:
@@ -142,14 +169,10 @@ class Reconciler:
         try:
             side.apply(actions, epoch)
         except RequestError as error:
-            if len(actions) > 1:
-                middle = len(actions) // 2
-                parts = [self._carry_out(side, part, epoch, failed) for part in (actions[:middle], actions[middle:])]
-                return [action for done, _ in parts for action in done], [key for _, moved in parts for key in moved]
-            if isinstance(error, Conflict):
-                return [], [actions[0].key]
-            failed[actions[0].key] = error
-            return [], []
+            parts = PartByPart(side, epoch, failed)
+            parts.carry_out(actions, error)
+            self._report(parts.applied)
+            return parts.applied, list(parts.moved)
         self._report(actions)
         return list(actions), []
 
