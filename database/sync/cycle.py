@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from itertools import chain
 from typing import Final
 
 from database.changes.feed import MAX_PAGE
@@ -89,9 +90,10 @@ class Cycle:
     def _take(self, checkpoint: Checkpoint) -> None:
         self._checkpoint, self._cursors, self._kept_at = checkpoint, checkpoint.cursors, self._clock()
 
-    def _reconcile(self, keys: Iterable[RecordKey], stopped: Callable[[], bool]) -> int:
-        actions, _ = self._reconciler.reconcile(keys, self._current.epoch, self._next_action, stopped)
-        return actions
+    def _reconcile(
+        self, keys: Iterable[RecordKey], stopped: Callable[[], bool], *, again: bool = False
+    ) -> tuple[int, Iterable[RecordKey]]:
+        return self._reconciler.reconcile(keys, self._current.epoch, self._next_action, stopped, again=again)
 
     # Following the feeds
 
@@ -105,7 +107,7 @@ class Cycle:
                 self._compare(stopped)
                 continue
             changes = [change for page in pages.values() for change in page.changes]
-            actions = self._reconcile(
+            actions, _ = self._reconcile(
                 {RecordKey(one.table, one.id) for one in changes if one.table in self._tables}, stopped
             )
             self._move({name: page.cursor for name, page in pages.items()}, keep=actions > 0)
@@ -124,14 +126,21 @@ class Cycle:
         """Reconcile all records of all tables. Concurrent changes are in the feeds after the cursors.
 
         A record with a row on either side is found by reading its table, or was created since and is in a feed. So of
-        the stored bases, only those of records without any row remain to be reconciled.
+        the stored bases, only those of records without any row remain to be reconciled. Records that fail may need
+        others that come later, so they are reconciled again at the end.
         """
+        failed: dict[RecordKey, None] = {}
+        for keys in chain(self._present(), *map(self._remembered, self._sides)):
+            _, refused = self._reconcile(keys, stopped, again=True)
+            failed |= dict.fromkeys(refused)
+        self._reconcile(failed, stopped)
+        self._take(self._checkpoints.advance(self._current, self._current.cursors))
+
+    def _present(self) -> Iterator[list[RecordKey]]:
+        """Yield pages of the records with a row on either side."""
         for table in self._tables:
             for addresses in self._all_addresses(table):
-                self._reconcile([RecordKey(table, address) for address in addresses], stopped)
-        for side in self._sides:
-            self._reconcile_remembered(side, stopped)
-        self._take(self._checkpoints.advance(self._current, self._current.cursors))
+                yield [RecordKey(table, address) for address in addresses]
 
     def _all_addresses(self, table: str) -> Iterator[list[str]]:
         """Yield pages of the addresses of both sides' rows, in the order of their keys."""
@@ -146,8 +155,8 @@ class Cycle:
             keys = {key_of(schema, row) for rows, _ in pages for row in rows}
             yield [address(schema, key) for key in sorted(keys) if last is None or key <= last]
 
-    def _reconcile_remembered(self, side: Side, stopped: Callable[[], bool]) -> None:
-        """Reconcile records that have a base but no row on either side; delete the bases of other epochs."""
+    def _remembered(self, side: Side) -> Iterator[list[RecordKey]]:
+        """Yield pages of records that have a base but no row on either side; delete the bases of other epochs."""
         where, columns = Where("pair", "eq", self._pair), ("id", "epoch", "table_name", "record_id")
         last: Key | None = None
         more = True
@@ -160,4 +169,4 @@ class Cycle:
             keys = [key for key in remembered if key.table in self._tables]
             for one in self._sides:
                 keys = list(one.absent(keys))
-            self._reconcile(keys, stopped)
+            yield keys

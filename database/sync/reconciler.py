@@ -70,12 +70,20 @@ class Reconciler:
         self._lock = RLock()
 
     def reconcile(
-        self, keys: Iterable[RecordKey], epoch: str, next_action: NextAction, stopped: Callable[[], bool]
+        self,
+        keys: Iterable[RecordKey],
+        epoch: str,
+        next_action: NextAction,
+        stopped: Callable[[], bool],
+        *,
+        again: bool = False,
     ) -> tuple[int, Failed]:
         """Reconcile records. :returns: the number of actions, and the records that failed.
 
         Failed records are retried in the order of their needs, because they may depend on each other.
 
+        :param again: whether the caller reconciles failed records again, together with others; then they are neither
+            retried nor stored now.
         :raises StoppedError: before the next chunk, once ``stopped`` returns True.
         :raises BackendError: if a side does not respond.
         """
@@ -91,11 +99,11 @@ class Reconciler:
                 number += 1
                 with self._lock:
                     actions += self._reconcile_chunk(chunk, epoch, next_action, failed)
-            if not failed or (len(failed) == len(pending) and (number == 1 or pending is not wanted)):
+            if again or not failed or (len(failed) == len(pending) and (number == 1 or pending is not wanted)):
                 break
             pending = list(failed)
             chunks = self._in_order(pending, epoch, next_action)
-        self._note(wanted, failed)
+        self._note([key for key in wanted if not (again and key in failed)], {} if again else failed)
         return actions, failed
 
     def _in_order(

@@ -146,8 +146,8 @@ class Side:
     def apply(self, actions: Sequence[MergeAction], epoch: str, ordered: Ordered | None = None) -> None:
         """Apply the actions in one transaction.
 
-        :param ordered: the same actions in the order of their needs; by default rows are written, parents first, and then
-            records are deleted.
+        :param ordered: the same actions in the order of their needs; by default rows are written, parents first, and
+            then records are deleted.
         :raises Conflict: if a record does not have its expected state.
         :raises RequestError: if the database refuses one of the rows.
         """
@@ -193,9 +193,7 @@ class Side:
         parts = [self.pair, *key]
         return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
 
-    def _apply(
-        self, actions: Sequence[MergeAction], epoch: str, parts: Sequence[Component[MergeAction]] | None
-    ) -> None:
+    def _apply(self, actions: Sequence[MergeAction], epoch: str, ordered: Ordered | None) -> None:
         with self.adapter.transaction():
             states = self._states([action.key for action in actions], epoch)
             if not all(states[action.key].same_as(action.expected) for action in actions):

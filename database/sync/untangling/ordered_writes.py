@@ -78,16 +78,18 @@ class OrderedWrites:
         needs = [self._relations.needs(action) for action in actions]
         required = frozenset[Event]().union(*(need.requires for need in needs))
         made = frozenset[Event]().union(*(need.provides for need in needs))
-        yield from self._set_free(actions, required)
+        spared = self._set_free(actions, required)
+        yield from _written([(key.table, row) for key, row in spared.items()])
         rows = [(one.key.table, one.row, self._without(one.key.table, one.row, made)) for one in actions if one.row]
         yield from _written(self._parents_first([(table, first) for table, _, first in rows]))
         yield from _written([(table, row) for table, row, first in rows if first != row])
-        yield from self._deletions([one for one in actions if one.row is None])
+        gone = {one.key: spared.get(one.key, one.expected.row) for one in actions if one.row is None}
+        yield from self._deletions([(key, row) for key, row in gone.items() if row is not None])
 
-    def _set_free(self, actions: Sequence[MergeAction], required: frozenset[Event]) -> Iterator[TableWrite]:
-        """Write the present rows without what others of the ring wait for."""
+    def _set_free(self, actions: Sequence[MergeAction], required: frozenset[Event]) -> dict[RecordKey, Row]:
+        """Those of the present rows that have what others of the ring wait for, without it."""
         spare: set[Values] = {values for what, values in required if what == FREED}
-        changed = []
+        changed = {}
         for action in actions:
             table, present = action.key.table, action.expected.row
             if present is None:
@@ -100,8 +102,8 @@ class OrderedWrites:
                 if (LEFT, values) in required:
                     row = self._let_go(table, reference, row)
             if row != present:
-                changed.append((table, row))
-        yield from _written(changed)
+                changed[action.key] = row
+        return changed
 
     def _without(self, table: str, row: Row, made: frozenset[Event]) -> Row:
         """A new row without its references to rows of the ring that are made, as far as they can be null."""
@@ -149,10 +151,15 @@ class OrderedWrites:
         for part in in_order(rows, needs, [table for table, _ in rows]):
             yield from part.items
 
-    def _deletions(self, actions: Sequence[MergeAction]) -> Iterator[TableWrite]:
+    def _deletions(self, gone: Sequence[tuple[RecordKey, Row]]) -> Iterator[TableWrite]:
         """Delete records behind those that refer to them."""
-        for part in in_order_of_needs(self._relations, actions):
-            yield from _steps(part.items)
+        needs = []
+        for key, row in gone:
+            held = frozenset((LEFT, own) for own in self._relations.identities(key.table, row))
+            needs.append(Needs(held, frozenset((LEFT, values) for _, values in self._relations.links(key.table, row))))
+        parts = in_order([key for key, _ in gone], needs, [key.table for key, _ in gone])
+        for table, keys in groupby((key for part in parts for key in part.items), key=lambda key: key.table):
+            yield TableWrite(table, gone=list(keys))
 
 
 def _sort(action: MergeAction) -> tuple[Any, ...]:
