@@ -65,6 +65,8 @@ class Cycle:
     def run(self, stopped: Callable[[], bool]) -> bool:
         """Run one cycle. :returns: whether every record is reconciled.
 
+        Records that fail may need others that come later, so they are reconciled together at the end.
+
         :raises StoppedError: if ``stopped`` returned True; nothing is lost.
         :raises Conflict: if another process has synced the pair meanwhile.
         :raises BackendError: if a side does not respond.
@@ -90,10 +92,9 @@ class Cycle:
     def _take(self, checkpoint: Checkpoint) -> None:
         self._checkpoint, self._cursors, self._kept_at = checkpoint, checkpoint.cursors, self._clock()
 
-    def _reconcile(
-        self, keys: Iterable[RecordKey], stopped: Callable[[], bool], *, again: bool = False
-    ) -> tuple[int, Iterable[RecordKey]]:
-        return self._reconciler.reconcile(keys, self._current.epoch, self._next_action, stopped, again=again)
+    def _reconcile(self, keys: Iterable[RecordKey], stopped: Callable[[], bool], *, again: bool = False) -> int:
+        actions, _ = self._reconciler.reconcile(keys, self._current.epoch, self._next_action, stopped, again=again)
+        return actions
 
     # Following the feeds
 
@@ -107,9 +108,8 @@ class Cycle:
                 self._compare(stopped)
                 continue
             changes = [change for page in pages.values() for change in page.changes]
-            actions, _ = self._reconcile(
-                {RecordKey(one.table, one.id) for one in changes if one.table in self._tables}, stopped
-            )
+            found = {RecordKey(one.table, one.id) for one in changes if one.table in self._tables}
+            actions = self._reconcile(found, stopped, again=True)
             self._move({name: page.cursor for name, page in pages.items()}, keep=actions > 0)
             more = any(page.more for page in pages.values())
         self._progress.note_caught_up()
@@ -126,14 +126,10 @@ class Cycle:
         """Reconcile all records of all tables. Concurrent changes are in the feeds after the cursors.
 
         A record with a row on either side is found by reading its table, or was created since and is in a feed. So of
-        the stored bases, only those of records without any row remain to be reconciled. Records that fail may need
-        others that come later, so they are reconciled again at the end.
+        the stored bases, only those of records without any row remain to be reconciled.
         """
-        failed: dict[RecordKey, None] = {}
         for keys in chain(self._present(), *map(self._remembered, self._sides)):
-            _, refused = self._reconcile(keys, stopped, again=True)
-            failed |= dict.fromkeys(refused)
-        self._reconcile(failed, stopped)
+            self._reconcile(keys, stopped, again=True)
         self._take(self._checkpoints.advance(self._current, self._current.cursors))
 
     def _present(self) -> Iterator[list[RecordKey]]:

@@ -82,8 +82,8 @@ class Reconciler:
 
         Failed records are retried in the order of their needs, because they may depend on each other.
 
-        :param again: whether the caller reconciles failed records again, together with others; then they are neither
-            retried nor stored now.
+        :param again: whether the caller reconciles failed records again, together with others; then they are not
+            retried, and nobody is told of them.
         :raises StoppedError: before the next chunk, once ``stopped`` returns True.
         :raises BackendError: if a side does not respond.
         """
@@ -103,7 +103,10 @@ class Reconciler:
                 break
             pending = list(failed)
             chunks = self._in_order(pending, epoch, next_action)
-        self._note([key for key in wanted if not (again and key in failed)], {} if again else failed)
+        with self._lock:
+            self._failures.update(wanted, failed)
+            if not again:
+                self._tell(failed)
         return actions, failed
 
     def _in_order(
@@ -122,10 +125,8 @@ class Reconciler:
             yield from self._chunks.of_parts([part.items for part in in_order(members, needs, sorts)])
         yield from self._chunks.of(list(others))
 
-    def _note(self, keys: Sequence[RecordKey], failed: Failed) -> None:
-        with self._lock:
-            news = self._failures.update(keys, failed)
-        for key in news:
+    def _tell(self, failed: Failed) -> None:
+        for key in self._failures.untold().keys() & failed.keys():
             logger.warning("a record of table %s cannot be synced: %s", key.table, failed[key])
             self._on_failure(failed[key])
 

@@ -27,7 +27,6 @@ from database.core.operations import Record
 from database.core.operations import Select
 from database.core.operations import Upsert
 from database.core.query.filters import Filter
-from database.core.query.filters import Where
 from database.core.query.filters import after
 from database.core.query.targets import key_filters
 from database.core.query.targets import with_values
@@ -186,7 +185,7 @@ class Side:
     def remove(self, table: str, ids: Sequence[str]) -> None:
         """Delete rows of one of sync's own tables."""
         with apart():
-            self.adapter.run(Delete(table, where=Where("id", "in", ids)))
+            self._remove(table, ids)
 
     def record_id(self, key: RecordKey) -> str:
         """The id of a record's row in sync's own tables."""
@@ -231,9 +230,12 @@ class Side:
         }
 
     def _bases(self, ids: list[str], epoch: str, faults: Faults) -> dict[str, Base]:
-        found = self.adapter.run(Select(RECORDS, where=Where("id", "in", ids)))
-        faults |= {bad.id: bad.error() for bad in found.unreadable if bad.id is not None}
-        return {row["id"]: Base(row["version"], row["row"]) for row in found if row["epoch"] == epoch}
+        bases: dict[str, Base] = {}
+        for where in with_values(("id",), [ids]):
+            found = self.adapter.run(Select(RECORDS, where=where))
+            faults |= {bad.id: bad.error() for bad in found.unreadable if bad.id is not None}
+            bases |= {row["id"]: Base(row["version"], row["row"]) for row in found if row["epoch"] == epoch}
+        return bases
 
     def _rows(self, keys: list[RecordKey], faults: Faults) -> dict[RecordKey, Row]:
         rows: dict[RecordKey, Row] = {}
@@ -274,8 +276,11 @@ class Side:
         rows = [self._base_row(action.key, action.base, epoch) for action in actions if action.base is not None]
         if rows:
             self.adapter.run(Upsert(RECORDS, rows, returning=False, verbatim=True))
-        if gone := [self.record_id(action.key) for action in actions if action.base is None]:
-            self.adapter.run(Delete(RECORDS, where=Where("id", "in", gone)))
+        self._remove(RECORDS, [self.record_id(action.key) for action in actions if action.base is None])
+
+    def _remove(self, table: str, ids: Sequence[str]) -> None:
+        for where in with_values(("id",), [ids]):
+            self.adapter.run(Delete(table, where=where))
 
     def _base_row(self, key: RecordKey, base: Base, epoch: str) -> Mapping[str, Any]:
         return {

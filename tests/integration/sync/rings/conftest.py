@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
@@ -26,6 +27,7 @@ from database.core.result import Row
 from database.core.tables.schema import Schema
 from database.schema.migrations.capture import install as capture
 from database.sync import SyncManager
+from database.sync import chunks
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
@@ -148,6 +150,18 @@ class Pair:
 
 def _own(adapter: DatabaseAdapter) -> list[str]:
     return [table.name for table in adapter.schema if table.name.startswith("isthmus_sync_")]
+
+
+LONG = int(os.environ.get("SYNC_RING_LENGTH", "25"))
+"""Records in the longest rings and chains."""
+
+
+@pytest.fixture
+def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fewer records at once than the longest rings have."""
+    if LONG < chunks.FIRST:
+        monkeypatch.setattr(chunks, "FIRST", LONG // 3)
+        monkeypatch.setattr(chunks, "LARGEST", LONG // 3)
 
 
 PAIRS = ("memory-memory", "sqlite-memory", "sqlite-postgres", "postgres-convex", "convex-sqlite")

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
 from database.core.context import as_application
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
+from tests.integration.sync.rings.conftest import LONG
 from tests.integration.sync.rings.conftest import Pair
-
-LONG = 250
-"""More records than sync writes at once at first, and to Convex ever."""
 
 
 def a_team(pair: Pair, name: str) -> None:
@@ -56,6 +56,7 @@ def test_a_record_is_replaced_by_one_with_its_values_and_its_referrers(pair: Pai
     assert [row["name"] for row in before["teams"]] == ["a"]
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_long_chains_of_references_whose_last_one_sorts_first(pair: Pair) -> None:
     with as_application():
         pair.first.run(Insert("teams", [{"id": "t", "name": "t"}]))

@@ -16,10 +16,8 @@ from database.core.context import as_application
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
+from tests.integration.sync.rings.conftest import LONG
 from tests.integration.sync.rings.conftest import Pair
-
-LONG = 150
-"""Records in the longest ring: more than sync writes at once to Convex."""
 
 
 def exchange(adapter: DatabaseAdapter, table: str, new: Mapping[Any, Mapping[str, Any]], spare: Sequence[Any]) -> None:
@@ -125,6 +123,7 @@ def test_values_that_are_unique_in_some_rows_only(pair: Pair) -> None:
     assert pair.rows(pair.second) == before
 
 
+@pytest.mark.usefixtures("small_chunks")
 def test_a_long_ring_and_a_long_chain(pair: Pair) -> None:
     """Every record gets the value of the next one, in a ring; and the chain of another column shifts by one."""
     rows = slots(LONG)
