@@ -23,6 +23,7 @@ import apsw
 from database.backends.sqlite.errors import MAX_LENGTH
 from database.backends.sqlite.errors import translated
 from database.backends.sqlite.functions import SqlFunctions
+from database.backends.sqlite.known_triggers import KnownTriggers
 from database.backends.sqlite.scaled import ScaledColumns
 from database.core.clock import monotonic
 from database.core.context import Context
@@ -52,12 +53,6 @@ _LONGEST_CACHED = 1000
 """Maximum length of the statements that a connection caches; a compiled one takes twenty bytes per character."""
 
 Answer = TypeVar("Answer")
-
-_REWRITING = (
-    "select coalesce(max(type = 'trigger' or sql like '%on conflict%'), 0), coalesce(max(type = 'view'), 0)"
-    " from sqlite_schema where tbl_name = ? collate nocase and name not like 'isthmus\\_%\\_' || tbl_name escape '\\'"
-)
-"""Triggers of others, and constraints that drop rows, count as triggers; a view's are carried out instead."""
 
 _SETUP_SECONDS = 5.0
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.05)
@@ -89,9 +84,6 @@ class SQLiteConnection:
         self._running = False
         self._ticket = 0
         self._expired = self._stop
-        self._schema_version: Any = None
-        self._is_current = False
-        self._rewriting: dict[str, Rewriting] = {}
         self._moved = ctypes.c_int()
         self._moved_at = ctypes.addressof(self._moved)
         try:
@@ -102,6 +94,7 @@ class SQLiteConnection:
         self._scaled = ScaledColumns(self._db, scaled) if scaled else None
         # All statements whose rows are fetched at once share a cursor: a new one would cost a tenth of a read.
         self._execute = self._db.cursor().execute
+        self._known_triggers = KnownTriggers(self._db, self._execute, self.rows)
 
     def _set_up(self, synchronous: str) -> None:
         db = self._db
@@ -166,23 +159,7 @@ class SQLiteConnection:
             raise
 
     def rewriting(self, table: str) -> Rewriting:
-        # Another program may make a trigger at any time, but not while this one writes.
-        if not (self._is_current and self._db.in_transaction):
-            self._look_at_schema()
-        found = self._rewriting.get(table)
-        if found is None:
-            ((triggers, rules),) = self.rows(_REWRITING, (table,))
-            found = self._rewriting[table] = Rewriting(bool(triggers), bool(rules))
-        return found
-
-    def _look_at_schema(self) -> None:
-        try:
-            ((version,),) = self._execute("pragma schema_version").fetchall()
-        except apsw.Error as error:
-            raise translated(error) from error
-        if version != self._schema_version:
-            self._schema_version, self._rewriting = version, {}
-        self._is_current = True
+        return self._known_triggers.of(table)
 
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         with self.atomic():
@@ -229,7 +206,7 @@ class SQLiteConnection:
             finally:
                 cursor.close()
 
-        self._is_current = False
+        self._known_triggers.doubt()
         before = self._db.total_changes()
         rows = self._watched(run, text, values)
         changed = self._db.changes() if self._db.total_changes() != before else 0
@@ -265,9 +242,8 @@ class SQLiteConnection:
 
     def control(self, text: str) -> None:
         """Run a transaction control statement."""
-        self._is_current = False
         try:
-            self._execute(text)
+            self._known_triggers.control(text)
         except apsw.Error as error:
             raise translated(error) from error
 

@@ -12,7 +12,6 @@ import orjson
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
-from database.core.kinds.ranges import Ranged
 from database.core.kinds.values import TEXT
 from database.core.kinds.values import Kind
 from database.core.kinds.values import WrittenNumber
@@ -45,13 +44,9 @@ class Arrays(Kind):
             raise ValueError("must be a list in JSON, such as [1,2]") from None
 
     def comparand(self, value: Any) -> list[Any]:
-        """A list that can be compared with those of a column. :raises ValueError: says what is wrong."""
-        return _checked(value, self.item.comparand if isinstance(self.item, Ranged) else self.item.check)
+        return _checked(value, self.item.comparand)
 
     def held(self, comparand: list[Any]) -> list[Any] | None:
-        """The list of a column that equals ``comparand``; None if there is none."""
-        if not isinstance(self.item, Ranged):
-            return comparand
         items = [self.item.held(one) for one in comparand]
         return None if None in items else items
 

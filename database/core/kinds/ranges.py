@@ -5,7 +5,6 @@ A value beyond its column is an error of its row. In a filter it is a value as a
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from typing import Any
 from typing import Final
@@ -24,12 +23,7 @@ class Ranged(Kind):
     lowest: Any
     highest: Any
 
-    @abstractmethod
-    def comparand(self, value: Any) -> Any:
-        """``value`` in a form that can be compared with those of a column. :raises ValueError: says what is wrong."""
-
     def held(self, comparand: Any) -> Any:
-        """The value of a column that equals ``comparand``; None if there is none."""
         below = self.floor(comparand)
         return below if below is not None and below == comparand else None
 

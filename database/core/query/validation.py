@@ -182,9 +182,8 @@ class _FilterCheck:
         if value is None:
             raise InvalidQuery(f"column {column.name!r} cannot be compared with null; use is_null")
         self._add(value)
-        kind = column.checks
         try:
-            return kind.comparand(value) if isinstance(kind, Ranged) else kind.check(value)
+            return column.checks.comparand(value)
         except ValueError as error:
             raise InvalidQuery(f"column {column.name!r} {error}") from None
 

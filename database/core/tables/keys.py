@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from typing import Any
 
 from database.core.errors import InvalidQuery
-from database.core.kinds.ranges import Ranged
 from database.core.kinds.values import INTEGER
 from database.core.kinds.values import TEXT
 from database.core.tables.schema import Column
@@ -75,12 +74,8 @@ def can_exist(schema: TableSchema, key: Key) -> bool:
     """Whether a record can have a checked key: not if a column cannot hold its value."""
     if schema.text_key:
         return True
-    kinds = [schema.columns[name].narrower for name in schema.key]
-    return all(
-        kind.held(part) is not None
-        for kind, part in zip(kinds, parts_of(schema, key), strict=True)
-        if isinstance(kind, Ranged)
-    )
+    kinds = [schema.columns[name].checks for name in schema.key]
+    return all(kind.held(part) is not None for kind, part in zip(kinds, parts_of(schema, key), strict=True))
 
 
 def sort_by_key(schema: TableSchema, rows: list[Any]) -> None:
@@ -119,7 +114,7 @@ def _part(column: Column, value: Any) -> Any:
     try:
         if column.kind is INTEGER:
             return INTEGER.check(_integer(value))
-        return kind.comparand(value) if isinstance(kind, Ranged) else kind.check(value)
+        return kind.comparand(value)
     except ValueError as error:
         what = "an id" if column.name == "id" else f"the key {column.name!r}"
         raise InvalidQuery(f"{what} {error}") from None

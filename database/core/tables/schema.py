@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -60,6 +61,7 @@ class Column:
     :ivar on_update: makes the value for an update without this column; None if it then stays as it is.
     :ivar stand_in: makes the value where there is no database that makes its default.
     :ivar filled: whether an empty text is refused, because it would be the whole key of a record.
+    :ivar checks: the kind that checks the column's values.
     """
 
     name: str
@@ -74,11 +76,10 @@ class Column:
     on_update: Make | None = None
     stand_in: Make | None = None
     filled: bool = False
+    checks: Kind = field(init=False)
 
-    @property
-    def checks(self) -> Kind:
-        """The kind that checks the column's values."""
-        return self.narrower or self.kind
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "checks", self.narrower or self.kind)
 
     def check(self, value: Any) -> Any:
         """Return ``value`` in its stored form. :raises ValueError: says what is wrong with it."""
@@ -86,7 +87,7 @@ class Column:
             if not self.nullable:
                 raise ValueError("must not be null")
             return None
-        checked = (self.narrower or self.kind).check(value)
+        checked = self.checks.check(value)
         if self.max_length is not None and len(checked) > self.max_length:
             unit = "bytes" if type(checked) is bytes else "characters"
             raise ValueError(f"must not be longer than {self.max_length} {unit}")
