@@ -220,7 +220,11 @@ class SqlOperations:
 
     def _upsert(self, connection: SqlConnection, operation: Upsert) -> Result:
         table = self._table(operation.table)
-        if connection.rewriting(operation.table).any:
+        rewriting = connection.rewriting(operation.table)
+        if operation.verbatim and rewriting.generated:
+            # The other columns are stored as they are given; these are not for anybody to give.
+            operation = replace(operation, rows=rewriting.writable(operation.rows))
+        if rewriting.any:
             return self._rewritten.upsert(connection, table, operation)
         by = conflict_columns(table.schema, operation)
         if table.schema.server_made and differ_in_defaults(table.schema, operation.rows):

@@ -50,10 +50,18 @@ class Rewriting(NamedTuple):
 
     :ivar triggers: whether triggers of others may change or drop them.
     :ivar rules: whether something else is carried out instead, so that nothing is returned and no count is right.
+    :ivar generated: the columns that the database calculates, and that nobody can write.
     """
 
     triggers: bool
     rules: bool
+    generated: frozenset[str] = frozenset()
+
+    def writable(self, rows: Sequence[Record]) -> Sequence[Record]:
+        """The rows without generated columns."""
+        if not self.generated:
+            return rows
+        return [{name: value for name, value in row.items() if name not in self.generated} for row in rows]
 
     @property
     def any(self) -> bool:

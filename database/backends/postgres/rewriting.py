@@ -21,9 +21,12 @@ select exists (
         and (tgrelid = relation or tgrelid in (select relid from pg_partition_tree(relation)))
 ), exists (
     select from pg_catalog.pg_rewrite where ev_class = relation and ev_enabled <> 'D'
+), array(
+    select attname::text from pg_catalog.pg_attribute
+    where attrelid = relation and attgenerated <> '' and not attisdropped
 )
 from (select to_regclass(%s) as relation) as asked"""
-"""Whether there are triggers of others, also on partitions, and rules, of which every view has one."""
+"""Whether there are triggers of others, also on partitions, and rules, of which a view has one; generated columns."""
 
 Rows = Callable[[str, tuple[Any, ...]], list[tuple[Any, ...]]]
 
@@ -43,6 +46,6 @@ class KnownRewriting:
         """
         known, now = self._known.get(table), monotonic()
         if known is None or now - known[0] > _TRUST_SECONDS:
-            ((triggers, rules),) = rows(_REWRITING, (sql.Identifier(*place(table)).as_string(None),))
-            known = self._known[table] = now, Rewriting(triggers, rules)
+            ((triggers, rules, generated),) = rows(_REWRITING, (sql.Identifier(*place(table)).as_string(None),))
+            known = self._known[table] = now, Rewriting(triggers, rules, frozenset(generated))
         return known[1]

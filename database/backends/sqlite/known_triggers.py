@@ -17,6 +17,8 @@ _QUERY = (
 )
 """Triggers of others, and constraints that drop rows, count as triggers; a view's are carried out instead."""
 
+_GENERATED = "select name from pragma_table_xinfo(?) where hidden in (2, 3)"
+
 
 class KnownTriggers:
     """What is known of each table, until the schema changes: another program may make a trigger at any time.
@@ -47,7 +49,8 @@ class KnownTriggers:
         found = self._tables.get(table)
         if found is None:
             ((triggers, rules),) = self._rows(_QUERY, (table,))
-            found = self._tables[table] = Rewriting(bool(triggers), bool(rules))
+            generated = frozenset(name for (name,) in self._rows(_GENERATED, (table,)))
+            found = self._tables[table] = Rewriting(bool(triggers), bool(rules), generated)
         return found
 
     def doubt(self) -> None:

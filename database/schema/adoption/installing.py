@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -18,6 +19,9 @@ from database.schema.migrations.capture import install as capture
 from database.schema.sqlalchemy_engine import bare
 from database.schema.sqlalchemy_engine import connected
 
+_PLAIN_DEFAULT: Final = re.compile(r"-?\d+(?:\.\d+)?|'(?:[^']|'')*'|current_timestamp", re.IGNORECASE)
+"""A default that means the same on SQLite."""
+
 
 def install_tables(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:
     """Create the adopted tables that a database lacks; returns their names, as the others do.
@@ -27,10 +31,11 @@ def install_tables(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[
     tables = [table for table in _adopted(adapter, names) if not table.info.get("read_only")]
     with connected(adapter, writes=True) as connection:
         there = set(sa.inspect(connection).get_table_names())
-        missing = [table for table in tables if table.name not in there]
+        missing = [table.name for table in tables if table.name not in there]
         if missing:
-            bare(adapter).schema.metadata.create_all(connection, missing)
-    return [table.name for table in missing]
+            copy = _copy(bare(adapter).schema.metadata, connection.dialect.name)
+            copy.create_all(connection, [copy.tables[name] for name in missing])
+    return missing
 
 
 def install_changes(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> list[str]:
@@ -71,6 +76,22 @@ def install_policies(adapter: DatabaseAdapter, names: Sequence[str] = ()) -> lis
         _refuse(names, others, [table.name for table in tables])
         row_security.apply(connection, tables)
     return [table.name for table in tables]
+
+
+def _copy(metadata: sa.MetaData, dialect: str) -> sa.MetaData:
+    """The declarations without the defaults that only the adopted database understands.
+
+    The data layer itself sends constants and the present moment.
+    """
+    copy = sa.MetaData()
+    for table in metadata.sorted_tables:
+        table.to_metadata(copy)
+    for column in (column for table in copy.tables.values() for column in table.columns):
+        default = column.server_default
+        text = str(default.arg) if isinstance(default, sa.DefaultClause) else ""
+        if dialect == "sqlite" and text and not _PLAIN_DEFAULT.fullmatch(text):
+            column.server_default = None
+    return copy
 
 
 def _refuse(names: Sequence[str], others: set[str], chosen: Sequence[str]) -> None:
