@@ -23,6 +23,7 @@ from database.sync.three_way_merge import NextAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import RecordState
 from database.sync.three_way_merge import SideName
+from database.sync.untangling.dependents import with_dependents
 from database.sync.untangling.needs import Needs
 from database.sync.untangling.ordering import in_order
 from database.sync.untangling.part_by_part import Failed
@@ -130,16 +131,27 @@ class Reconciler:
             logger.warning("a record of table %s cannot be synced: %s", key.table, failed[key])
             self._on_failure(failed[key])
 
-    def _reconcile_chunk(self, keys: Sequence[RecordKey], epoch: str, next_action: NextAction, failed: Failed) -> int:
+    def _reconcile_chunk(
+        self,
+        keys: Sequence[RecordKey],
+        epoch: str,
+        next_action: NextAction,
+        failed: Failed,
+        *,
+        dependents_first: bool = True,
+    ) -> int:
         done = 0
         self._progress.count_compared(keys)
         for _ in range(_MAX_TURNS):
             actions = self._next_actions(keys, epoch, next_action, failed)
             again: list[RecordKey] = []
             for side in self._sides:
-                carried_out, moved = self._carry_out(
-                    side, [action for action in actions if action.side == side.name], epoch, failed
-                )
+                own = [action for action in actions if action.side == side.name]
+                if dependents_first and (before := [key for key in side.dependents(own) if key not in keys]):
+                    for chunk in self._chunks.of(before):
+                        done += self._reconcile_chunk(chunk, epoch, next_action, failed, dependents_first=False)
+                own = self._with_dependents(side, own, epoch, next_action, failed)
+                carried_out, moved = self._carry_out(side, own, epoch, failed)
                 done += len(carried_out)
                 again += [*moved, *(action.key for action in carried_out if action.more)]
             if not again:
@@ -152,22 +164,37 @@ class Reconciler:
         self, keys: Sequence[RecordKey], epoch: str, next_action: NextAction, failed: Failed
     ) -> list[MergeAction]:
         """The actions for these records, in their order."""
-        states = {side.name: side.states(keys, epoch) for side in self._sides}
-        self._chunks.note(len(keys), sum(len(state.text or "") for side in states.values() for state in side.values()))
+        states = self._states(keys, epoch)
+        self._chunks.note(len(keys), sum(len(one.of(name).text or "") for one in states for name in SIDES))
         actions: list[MergeAction] = []
-        for key in keys:
-            fault = next((states[name][key].fault for name in SIDES if states[name][key].fault is not None), None)
-            if fault is not None:
-                failed[key] = fault
+        for state in states:
+            if (fault := state.first.fault or state.second.fault) is not None:
+                failed[state.key] = fault
                 continue
             try:
-                action = next_action(RecordState(key, *[states[name][key] for name in SIDES]))
+                action = next_action(state)
             except RequestError as error:
-                failed[key] = error
+                failed[state.key] = error
                 continue
             if action is not None:
                 actions.append(action)
         return actions
+
+    def _states(self, keys: Sequence[RecordKey], epoch: str) -> list[RecordState]:
+        first, second = (side.states(keys, epoch) for side in self._sides)
+        return [RecordState(key, first[key], second[key]) for key in keys]
+
+    def _with_dependents(
+        self, side: Side, actions: list[MergeAction], epoch: str, next_action: NextAction, failed: Failed
+    ) -> list[MergeAction]:
+        """The actions and those on the records that go with deleted ones, without the deletions that must not be."""
+        found = side.dependents(actions)
+        if not found:
+            return actions
+        states = [state for state in self._states(list(found), epoch) if state.of(side.name).row is not None]
+        more, kept = with_dependents(side.name, actions, found, states, next_action)
+        failed |= kept
+        return more
 
     def _carry_out(
         self, side: Side, actions: Sequence[MergeAction], epoch: str, failed: Failed

@@ -46,6 +46,8 @@ from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import SideName
 from database.sync.three_way_merge import SideState
+from database.sync.untangling.dependents import Dependent
+from database.sync.untangling.dependents import dependents
 from database.sync.untangling.needs import Needs
 from database.sync.untangling.needs import Relations
 from database.sync.untangling.needs import applies
@@ -155,6 +157,15 @@ class Side:
         with apart():
             repeated(lambda: self._apply(actions, epoch, ordered), attempts)
 
+    def dependents(self, actions: Sequence[MergeAction]) -> dict[RecordKey, Dependent]:
+        """The records that the database deletes or changes with those that the actions delete, without their own."""
+        gone = {one.key: one.expected.row for one in actions if one.deletes and one.expected.row is not None}
+        if not gone:
+            return {}
+        written = {one.key for one in actions if one.writes}
+        with apart():
+            return dependents(self.adapter.schema, self._places, gone, written, self._with_values)
+
     def in_order(self, actions: Sequence[MergeAction]) -> Ordered:
         """The actions in the order of their needs."""
         return in_order_of_needs(self._relations, actions)
@@ -261,6 +272,10 @@ class Side:
             self.adapter.run(Upsert(step.table, step.rows, returning=False, verbatim=True, on_conflict=by))
         for where in self._selecting(step.table, step.gone):
             self.adapter.run(Delete(step.table, where=where))
+
+    def _with_values(self, table: str, columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]) -> Iterator[Row]:
+        for where in with_values(columns, list(zip(*values, strict=True))):
+            yield from self.adapter.run(Select(table, where=where))
 
     def _is_taken(self, table: str, unique: Unique, row: Row) -> bool:
         """Whether another row of a table has the unique values of a row."""

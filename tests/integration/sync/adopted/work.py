@@ -302,7 +302,9 @@ class Worker:
             return
         place = table.name, address_of(table, after)
         known = self._deleted[place] if before is None else self._ancestors.get(_name(before, column), set())
-        self._ancestors[_name(after, column)] = {_name(after, column), *known, *self._deleted[place]}
+        # A name that was exchanged has been there before.
+        name = _name(after, column)
+        self._ancestors[name] = {name, *self._ancestors.get(name, ()), *known, *self._deleted[place]}
 
     def _deleting(self, side: int, table: TableSchema, present: Row, work: Callable[[], object]) -> None:
         """Delete something; who does it has seen what goes with it."""

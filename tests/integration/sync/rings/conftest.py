@@ -85,6 +85,21 @@ sa.Table(
     sa.Column("team_id", text(255), sa.ForeignKey("teams.id"), nullable=False),
     sa.Column("mentor_id", text(255), sa.ForeignKey("players.id")),
 )
+sa.Table(
+    "notes",
+    metadata,
+    sa.Column("id", text(255), primary_key=True),
+    sa.Column("body", text()),
+    sa.Column("team_id", text(255), sa.ForeignKey("teams.id", ondelete="CASCADE"), nullable=False),
+    sa.Column("under", text(255), sa.ForeignKey("notes.id", ondelete="CASCADE")),
+)
+sa.Table(
+    "badges",
+    metadata,
+    sa.Column("id", text(255), primary_key=True),
+    sa.Column("body", text()),
+    sa.Column("team_id", text(255), sa.ForeignKey("teams.id", ondelete="SET NULL")),
+)
 
 SCHEMA = Schema.of(metadata, internal_tables.metadata)
 TABLES = tuple(table.name for table in SCHEMA if not table.internal)
@@ -143,7 +158,7 @@ class Pair:
             for adapter in (self.first, self.second):
                 adapter.table("teams").update({"captain_id": None}).neq("id", "").execute()
                 adapter.table("players").update({"mentor_id": None}).neq("id", "").execute()
-                for table in ("players", "teams", "handles", "strict", "slots", *_own(adapter)):
+                for table in ("notes", "badges", "players", "teams", "handles", "strict", "slots", *_own(adapter)):
                     key = adapter.schema.table(table).key[0]
                     adapter.run(Delete(table, where=Where(key, "is_null", False)))
 
