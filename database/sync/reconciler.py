@@ -28,6 +28,7 @@ from database.sync.untangling.needs import Needs
 from database.sync.untangling.ordering import in_order
 from database.sync.untangling.part_by_part import Failed
 from database.sync.untangling.part_by_part import PartByPart
+from database.sync.untangling.part_by_part import is_taken_value
 
 logger = logging.getLogger(__name__)
 
@@ -103,23 +104,22 @@ class Reconciler:
             if again or not failed or (len(failed) == len(pending) and (number == 1 or pending is not wanted)):
                 break
             pending = list(failed)
-            chunks = self._in_order(pending, epoch, next_action)
+            chunks = self._in_order(failed, epoch, next_action)
         with self._lock:
             self._failures.update(wanted, failed)
             if not again:
                 self._tell(failed)
         return actions, failed
 
-    def _in_order(
-        self, keys: Sequence[RecordKey], epoch: str, next_action: NextAction
-    ) -> Iterator[Sequence[RecordKey]]:
-        """Chunks of records in the order of their needs, so that none of them waits for a later chunk."""
+    def _in_order(self, failed: Failed, epoch: str, next_action: NextAction) -> Iterator[Sequence[RecordKey]]:
+        """Chunks of failed records in the order of their needs, so that none of them waits for a later chunk."""
         known: dict[SideName, list[tuple[RecordKey, Needs, tuple[str, bool]]]] = {name: [] for name in SIDES}
-        others = dict.fromkeys(keys)
-        for chunk in self._chunks.of(keys):
+        others = dict.fromkeys(failed)
+        for chunk in self._chunks.of(list(failed)):
             for action in self._next_actions(chunk, epoch, next_action, {}):
                 side = self._sides[SIDES.index(action.side)]
-                known[action.side].append((action.key, side.needs(action), (action.key.table, action.deletes)))
+                needs_of = side.needs(action, suspecting=is_taken_value(failed[action.key]))
+                known[action.side].append((action.key, needs_of, (action.key.table, action.deletes)))
                 del others[action.key]
         for found in known.values():
             members, needs, sorts = zip(*found, strict=True) if found else ((), (), ())

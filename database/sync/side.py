@@ -86,8 +86,8 @@ class Side:
         self._places = {table: place for place, table in enumerate(tables)}
         self._schemas = {table: adapter.schema.table(table) for table in tables}
         self._forms = {name: CanonicalRows(table) for name, table in self._schemas.items()}
-        self._relations = Relations(adapter.schema, tables)
-        self._ordered_writes = OrderedWrites(adapter.schema, self._relations, self._is_taken)
+        self._relations = [Relations(adapter.schema, tables, suspecting=suspecting) for suspecting in (False, True)]
+        self._writes = [OrderedWrites(adapter.schema, one, self._is_taken) for one in self._relations]
 
     def __repr__(self) -> str:
         return f"<Side {self.name}: {self.adapter.name}>"
@@ -144,18 +144,26 @@ class Side:
         schema = self._schemas[table]
         return key_filters(schema, [checked_key(schema, key.id) for key in keys])
 
-    def apply(self, actions: Sequence[MergeAction], epoch: str, ordered: Ordered | None = None) -> None:
+    def apply(
+        self,
+        actions: Sequence[MergeAction],
+        epoch: str,
+        ordered: Ordered | None = None,
+        *,
+        suspecting: bool = False,
+    ) -> None:
         """Apply the actions in one transaction.
 
         :param ordered: the same actions in the order of their needs; by default rows are written, parents first, and
             then records are deleted.
+        :param suspecting: as it was given for this order.
         :raises Conflict: if a record does not have its expected state.
         :raises RequestError: if the database refuses one of the rows.
         """
         # Few attempts at many records: concurrent changes of one record would delay all others.
         attempts = ATTEMPTS if len(actions) == 1 else _ATTEMPTS_TOGETHER
         with apart():
-            repeated(lambda: self._apply(actions, epoch, ordered), attempts)
+            repeated(lambda: self._apply(actions, epoch, ordered, suspecting=suspecting), attempts)
 
     def dependents(self, actions: Sequence[MergeAction]) -> dict[RecordKey, Dependent]:
         """The records that the database deletes or changes with those that the actions delete, without their own."""
@@ -166,13 +174,16 @@ class Side:
         with apart():
             return dependents(self.adapter.schema, self._places, gone, written, self._with_values)
 
-    def in_order(self, actions: Sequence[MergeAction]) -> Ordered:
-        """The actions in the order of their needs."""
-        return in_order_of_needs(self._relations, actions)
+    def in_order(self, actions: Sequence[MergeAction], *, suspecting: bool = False) -> Ordered:
+        """The actions in the order of their needs.
 
-    def needs(self, action: MergeAction) -> Needs:
+        :param suspecting: whether the database may have unique values that are not declared.
+        """
+        return in_order_of_needs(self._relations[suspecting], actions)
+
+    def needs(self, action: MergeAction, *, suspecting: bool = False) -> Needs:
         """What an action needs of others, and what it does for them."""
-        return self._relations.needs(action)
+        return self._relations[suspecting].needs(action)
 
     def row(self, table: str, row_id: str) -> Row | None:
         """Read one row by its id."""
@@ -203,12 +214,12 @@ class Side:
         parts = [self.pair, *key]
         return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
 
-    def _apply(self, actions: Sequence[MergeAction], epoch: str, ordered: Ordered | None) -> None:
+    def _apply(self, actions: Sequence[MergeAction], epoch: str, ordered: Ordered | None, *, suspecting: bool) -> None:
         with self.adapter.transaction():
             states = self._states([action.key for action in actions], epoch)
             if not all(states[action.key].same_as(action.expected) for action in actions):
                 raise Conflict("the record has changed since it was read", backend=self.adapter.name)
-            for step in self._in_bulk(actions) if ordered is None else self._ordered_writes.of(ordered):
+            for step in self._in_bulk(actions) if ordered is None else self._writes[suspecting].of(ordered):
                 self._carry_out(step)
             self._write_bases(actions, epoch)
             if entries := [

@@ -18,6 +18,7 @@ from database.backends.memory.constraints import constraints_of
 from database.backends.memory.constraints import references
 from database.core.result import Row
 from database.core.tables.schema import Schema
+from database.core.tables.schema import TableSchema
 from database.sync.three_way_merge import MergeAction
 
 FREED: Final = "freed"
@@ -39,11 +40,17 @@ class Needs(NamedTuple):
 
 
 class Relations:
-    """The constraints between the records of the synced tables of one side."""
+    """The constraints between the records of the synced tables of one side.
 
-    def __init__(self, schema: Schema, tables: Iterable[str]) -> None:
+    :param suspecting: whether the values of every column count as unique: a database may have constraints that are not
+        declared.
+    """
+
+    def __init__(self, schema: Schema, tables: Iterable[str], *, suspecting: bool = False) -> None:
         known = {name: schema.table(name) for name in tables}
-        self.unique: dict[str, tuple[Unique, ...]] = {name: constraints_of(one).unique for name, one in known.items()}
+        self.unique: dict[str, tuple[Unique, ...]] = {
+            name: (*constraints_of(one).unique, *(_columns(one) if suspecting else ())) for name, one in known.items()
+        }
         self.references: dict[str, list[Reference]] = {name: references(one) for name, one in known.items()}
         self._referred: dict[str, set[tuple[str, ...]]] = {name: set() for name in known}
         for one in self.references.values():
@@ -89,6 +96,10 @@ class Relations:
         for columns in self._referred[table] if row is not None else ():
             if row is not None:
                 yield values_of(table, columns, row)
+
+
+def _columns(table: TableSchema) -> Iterator[Unique]:
+    return (Unique((name,)) for name, one in table.columns.items() if name not in table.key and one.kind.comparable)
 
 
 def applies(unique: Unique, row: Row) -> bool:

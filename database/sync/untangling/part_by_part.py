@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from database.core.errors import Conflict
+from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
 from database.core.errors import RequestError
 from database.core.errors import UnreadableRecord
@@ -34,6 +35,7 @@ class PartByPart:
         self._epoch = epoch
         self._failed = failed
         self._roots: dict[RecordKey, RecordKey] = {}
+        self._suspecting = False
 
     def carry_out(self, actions: Sequence[MergeAction], error: RequestError) -> None:
         """Carry out actions.
@@ -46,14 +48,27 @@ class PartByPart:
         else:
             # Their order does not matter, so all together would be refused again.
             self._divide(parts, error)
+        self._try_others(actions)
+
+    def _try_others(self, actions: Sequence[MergeAction]) -> None:
+        """Carry out those whose unique values were refused, as if the values of every column were unique."""
+        own = [action for action in actions if action.key not in self._roots]
+        refused = [action for action in own if is_taken_value(self._failed.get(action.key))]
+        parts = self._side.in_order(refused, suspecting=True) if len(refused) > 1 else []
+        if any(part.is_ring or part.waits_for for part in parts):
+            for action in refused:
+                del self._failed[action.key]
+            self._suspecting = True
+            self._try(parts)
 
     def _try(self, parts: Sequence[Component[MergeAction]]) -> None:
-        possible = [part for part in parts if not self._is_blocked(part)]
+        # What is only suspected is no reason not to try.
+        possible = [part for part in parts if self._suspecting or not self._is_blocked(part)]
         if not possible:
             return
         actions = [action for part in possible for action in part.items]
         try:
-            self._side.apply(actions, self._epoch, possible)
+            self._side.apply(actions, self._epoch, possible, suspecting=self._suspecting)
         except RequestError as error:
             self._divide(possible, error)
         else:
@@ -86,7 +101,13 @@ class PartByPart:
         return False
 
 
+def is_taken_value(error: Exception | None) -> bool:
+    """Whether a record was refused because of a unique value."""
+    return isinstance(error, ConstraintViolated) and error.kind is ConstraintKind.UNIQUE
+
+
 def _waiting(key: RecordKey, reason: Exception) -> ConstraintViolated:
     return ConstraintViolated(
-        f"it waits for record {key.id[:_LONGEST_ID]!r} of table {key.table!r}, which cannot be synced: {reason}"
+        f"it waits for record {key.id[:_LONGEST_ID]!r} of table {key.table!r}, which cannot be synced: {reason}",
+        kind=getattr(reason, "kind", None),
     )

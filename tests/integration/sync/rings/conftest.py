@@ -128,6 +128,7 @@ def _create(url: str, *more: sa.MetaData) -> None:
         for each in (metadata, *more):
             each.create_all(connection)
         capture.apply(connection, list(metadata.tables.values()))
+        connection.execute(sa.text("create unique index undeclared on badges (lower(body))"))
     engine.dispose()
 
 

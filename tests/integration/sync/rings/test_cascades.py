@@ -22,7 +22,7 @@ def teams(pair: Pair) -> None:
         pair.first.run(Insert("notes", [{"id": name, "body": "old", "team_id": name} for name in "ab"]))
         answers = [{"id": f"0 {name}", "body": "old", "team_id": name, "under": name} for name in "ab"]
         pair.first.run(Insert("notes", answers))
-        pair.first.run(Insert("badges", [{"id": name, "body": "old", "team_id": name} for name in "ab"]))
+        pair.first.run(Insert("badges", [{"id": name, "team_id": name} for name in "ab"]))
     pair.sync()
 
 

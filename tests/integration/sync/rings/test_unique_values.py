@@ -139,6 +139,19 @@ def test_a_long_ring_and_a_long_chain(pair: Pair) -> None:
     assert manager.get_sync_status()["tables"]["slots"]["copied_to_second"] == LONG
 
 
+@pytest.mark.usefixtures("small_chunks")
+def test_a_ring_of_values_that_only_the_database_knows_to_be_unique(pair: Pair) -> None:
+    rows = [{"id": f"{n:04}", "body": f"body {n}"} for n in range(LONG)]
+    insert(pair.first, "badges", rows)
+    pair.sync()
+    new = {row["id"]: {"body": rows[n - 1]["body"]} for n, row in enumerate(rows)}
+    exchange(pair.first, "badges", new, [None] * LONG)
+    before = pair.rows(pair.first)
+    manager = pair.sync()
+    assert pair.rows(pair.second) == before
+    assert manager.get_sync_status()["failures"] == []
+
+
 def test_rings_of_both_sides_at_once_with_deletions_and_new_records(pair: Pair) -> None:
     insert(pair.first, "slots", slots(8))
     pair.sync()
