@@ -218,12 +218,14 @@ def _copy(state: RecordState, source: SideName) -> MergeAction:
     return MergeAction(other(source), state.key, present, given.row, writes=True, base=base, more=given.row is None)
 
 
-def resolved(state: RecordState, resolution: Resolution) -> MergeAction:
+def resolved(state: RecordState, resolution: Resolution, first: SideName = "first") -> MergeAction:
     """Write the result on a side with a different row; if both differ, the next action copies it to the other side.
+
+    :param first: the side that is written if both differ.
 
     The base becomes the other side's row, so that only the result counts as a change afterwards.
     """
-    side = next(side for side in SIDES if state.of(side).text != resolution.text)
+    side = next(side for side in (first, other(first)) if state.of(side).text != resolution.text)
     against = state.of(other(side)).text
     return MergeAction(
         side,

@@ -1,8 +1,8 @@
 """What goes with a deleted record: records that refer to it, and that the database deletes or changes by itself.
 
-They are reconciled first, because they may have been moved to other records. One that the other side does not have,
-because it is new here, is deleted with a row in the journal. One that the other side has, and that cannot be synced,
-keeps the record from being deleted.
+They are reconciled first, because they may have been moved to other records. One that is new, or has been moved to the
+deleted record, is deleted with a row in the journal. One that was moved away from it on the other side, and cannot be
+synced, keeps the record from being deleted.
 """
 
 from __future__ import annotations
@@ -31,7 +31,6 @@ from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import RecordState
 from database.sync.three_way_merge import Resolution
 from database.sync.three_way_merge import SideName
-from database.sync.three_way_merge import other
 from database.sync.three_way_merge import resolved
 
 CASCADE: Final = "cascade"
@@ -96,7 +95,7 @@ def _references(
 def with_dependents(
     side: SideName,
     actions: Sequence[MergeAction],
-    found: Mapping[RecordKey, Dependent],
+    found: dict[RecordKey, Dependent],
     states: Iterable[RecordState],
     next_action: NextAction,
 ) -> tuple[list[MergeAction], dict[RecordKey, ConstraintViolated]]:
@@ -105,30 +104,40 @@ def with_dependents(
     :param found: what still goes with deleted ones.
     :param states: of these records.
     """
-    more: list[MergeAction] = []
+    deletions: dict[RecordKey, MergeAction] = {}
     kept: dict[RecordKey, ConstraintViolated] = {}
     for state in states:
-        action = _next(state, next_action)
-        if action is not None and action.side == side and action.deletes:
-            more.append(action)
-        elif state.of(other(side)).row is not None or _is_unreadable(state):
-            reason = f"record {state.key.id!r} of table {state.key.table!r} refers to it and cannot be synced"
-            kept |= dict.fromkeys(_above(state.key, found), ConstraintViolated(reason))
-        elif found[state.key].goes:
-            more.append(resolved(state, Resolution(CASCADE, None, None)))
-    return [action for action in (*actions, *more) if action.key not in kept], kept
+        if (deletion := _deletion(side, state, next_action)) is not None:
+            deletions[state.key] = deletion
+            continue
+        reason = f"record {state.key.id!r} of table {state.key.table!r} refers to it and cannot be synced"
+        kept |= dict.fromkeys([state.key, *_above(state.key, found)], ConstraintViolated(reason))
+    possible = {action.key: action for action in actions if action.key not in kept}
+    for key in reversed(found):
+        # The nearest first: what does not go leaves what refers to it.
+        if (
+            found[key].goes
+            and key in deletions
+            and key not in kept
+            and not possible.keys().isdisjoint(found[key].parents)
+        ):
+            possible[key] = deletions[key]
+    return list(possible.values()), {action.key: kept[action.key] for action in actions if action.key in kept}
 
 
-def _next(state: RecordState, next_action: NextAction) -> MergeAction | None:
+def _deletion(side: SideName, state: RecordState, next_action: NextAction) -> MergeAction | None:
+    """The action that deletes a record which refers to a deleted one; None if it is to refer to another one."""
+    if state.first.fault or state.second.fault:
+        return None
     try:
-        return None if _is_unreadable(state) else next_action(state)
+        action = next_action(state)
     except RequestError:
         # It is a failure of its own, which says why.
         return None
-
-
-def _is_unreadable(state: RecordState) -> bool:
-    return (state.first.fault or state.second.fault) is not None
+    if action is not None and action.side == side:
+        return action if action.deletes else None
+    # The row is equal on both sides, or is the one that the other side would get.
+    return resolved(state, Resolution(CASCADE, None, None), side)
 
 
 def _above(key: RecordKey, found: Mapping[RecordKey, Dependent]) -> Iterator[RecordKey]:

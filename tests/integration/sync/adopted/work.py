@@ -130,13 +130,15 @@ class Worker:
     def _exchange(self, side: int, table: TableSchema) -> None:
         """Records give each other their unique values, in one transaction, past the application or by it."""
         sets = [one.columns for one in constraints_of(table).unique]
-        columns = [
-            name for names in sets for name in names if name not in table.key and self._is_swappable(table, name)
-        ]
+        choices = [(names, name) for names in sets for name in names if self._is_swappable(table, name)]
         rows = [row for row in self.places[side].rows(table.name) if self._may_change(side, table, row)]
-        if not columns or len(rows) < 2:
+        if not choices or not rows:
             return
-        column = self.random.choice(columns)
+        names, column = self.random.choice(choices)
+        # Those with the same values in the other columns, so that no combination is new.
+        rest = [name for name in names if name != column]
+        one = self.random.choice(rows)
+        rows = [row for row in rows if [row[name] for name in rest] == [one[name] for name in rest]]
         some = self.random.sample(rows, min(len(rows), self.random.randint(2, 4)))
         new = {key_of(table, row): some[place - 1][column] for place, row in enumerate(some)}
         self.log.append(f"{side}: exchange {table.name}.{column} {new}")

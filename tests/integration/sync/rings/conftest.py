@@ -17,6 +17,7 @@ from database.backends.convex import ConvexAdapter
 from database.backends.memory import MemoryAdapter
 from database.backends.postgres import PostgresAdapter
 from database.backends.sqlite import SQLiteAdapter
+from database.backends.supabase import SupabaseAdapter
 from database.columns import record_columns
 from database.columns import text
 from database.core.context import as_application
@@ -26,11 +27,14 @@ from database.core.query.filters import Where
 from database.core.result import Row
 from database.core.tables.schema import Schema
 from database.schema.migrations.capture import install as capture
+from database.schema.migrations.supabase import functions
 from database.sync import SyncManager
 from database.sync import chunks
+from tests.contract.backends import supabase_database
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
+from tests.servers.supabase_api import SupabaseApi
 
 metadata = sa.MetaData()
 
@@ -116,10 +120,14 @@ def make(kind: str, request: pytest.FixtureRequest, folder: Path, closing: ExitS
     if kind == "sqlite":
         _create(f"sqlite:///{folder / 'rings.db'}", internal_tables.metadata)
         return SQLiteAdapter({"path": folder / "rings.db", "synchronous": "normal"}, SCHEMA)
-    database = request.getfixturevalue("postgres_server").create_database()
+    database = supabase_database(request.getfixturevalue("postgres_server"))
     database.create(internal_tables.metadata)
     _create(database.sqlalchemy_url)
-    return PostgresAdapter(asdict(database), SCHEMA)
+    if kind == "postgres":
+        return PostgresAdapter(asdict(database), SCHEMA)
+    database.execute(functions.script())
+    project = closing.enter_context(available(SupabaseApi, database))
+    return SupabaseAdapter({"url": project.url, "key": project.service_key}, SCHEMA)
 
 
 def _create(url: str, *more: sa.MetaData) -> None:
@@ -180,7 +188,10 @@ def small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(chunks, "LARGEST", LONG // 3)
 
 
-PAIRS = ("memory-memory", "sqlite-memory", "sqlite-postgres", "postgres-convex", "convex-sqlite")
+PAIRS: tuple[str, ...] = ("memory-memory", "sqlite-memory", "sqlite-postgres", "postgres-convex", "convex-sqlite")
+if "SYNC_RING_LENGTH" in os.environ:
+    # Over HTTP each statement takes its time.
+    PAIRS = (*PAIRS, "sqlite-supabase")
 
 
 @pytest.fixture(params=PAIRS, scope="module")

@@ -31,6 +31,22 @@ def _delete(pair: Pair) -> None:
         pair.first.run(Delete("teams", "a"))
 
 
+def test_what_was_moved_to_the_record_goes_with_a_row_in_the_journal(pair: Pair) -> None:
+    _delete(pair)
+    with as_application():
+        pair.second.run(Update("notes", {"team_id": "a", "body": "moved"}, "b"))
+        pair.second.run(Update("badges", {"team_id": "a", "body": "moved"}, "b"))
+    pair.sync()
+    rows = pair.rows(pair.first)
+    assert rows["notes"] == []
+    assert [(row["id"], row["body"], row["team_id"]) for row in rows["badges"]] == [
+        ("a", None, None),
+        ("b", "moved", None),
+    ]
+    lost = {entry["record_id"]: entry for entry in _journal(pair)}
+    assert (lost["b"]["rule"], lost["b"]["second_row"]["body"], lost["b"]["result"]) == ("cascade", "moved", None)
+
+
 def _one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
     for size in ("FIRST", "LARGEST"):
         monkeypatch.setattr(f"database.sync.chunks.{size}", 1)
