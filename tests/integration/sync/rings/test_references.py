@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import pytest
 
+from database.adapter.backend import Setup
+from database.adapter.transactions import Session
+from database.backends.memory import MemoryAdapter
+from database.backends.memory.adapter import MemoryBackend
+from database.core.context import Context
 from database.core.context import as_application
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
+from database.sync import chunks
 from tests.integration.sync.rings.conftest import LONG
+from tests.integration.sync.rings.conftest import SCHEMA
 from tests.integration.sync.rings.conftest import Pair
 
 
@@ -75,3 +82,51 @@ def test_long_chains_of_references_whose_last_one_sorts_first(pair: Pair) -> Non
             pair.second.run(Delete("players", f"{LONG - n:04}"))
     pair.sync()
     assert pair.rows(pair.first)["players"] == []
+
+
+@pytest.mark.parametrize("blocked", [False, True])
+def test_the_number_of_transactions_is_proportional_to_that_of_records(
+    blocked: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also if none of them can be written, because the first one of the chain cannot."""
+    monkeypatch.setattr(chunks, "FIRST", 10)
+    monkeypatch.setattr(chunks, "LARGEST", 10)
+    few, many = (_transactions(number, blocked=blocked) for number in (50, 500))
+    assert many < 15 * few
+
+
+def _transactions(number: int, *, blocked: bool) -> int:
+    """How many transactions the sync of a chain of references takes, the last one of which sorts first."""
+    first, second = CountingMemory({}, SCHEMA, name="first"), CountingMemory({}, SCHEMA, name="second")
+    with as_application():
+        first.run(Insert("teams", [{"id": "t", "name": "t"}]))
+        if blocked:
+            second.run(Insert("teams", [{"id": "another", "name": "t"}]))
+        ids = [f"{number - n:04}" for n in range(number)]
+        players = [
+            {"id": one, "team_id": "t", "mentor_id": mentor} for one, mentor in zip(ids, [None, *ids], strict=False)
+        ]
+        first.run(Insert("players", players, returning=False))
+    manager = Pair(first, second).manager()
+    assert manager.sync_all() is not blocked
+    assert len(manager.get_sync_status()["failures"]) == (number + 2 if blocked else 0)
+    return second.backend.sessions
+
+
+class _CountingBackend(MemoryBackend):
+    """Tables in memory that count the transactions that are begun."""
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self.sessions = 0
+
+    def open_session(self, context: Context) -> Session:
+        self.sessions += 1
+        return super().open_session(context)
+
+
+class CountingMemory(MemoryAdapter):
+    """An adapter on that backend."""
+
+    backend_class = _CountingBackend
+    backend: _CountingBackend
