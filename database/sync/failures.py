@@ -57,7 +57,9 @@ class Failures:
             self._side.store(FAILURES, [self._row(key, reason) for key, reason in news.items()])
         if healed:
             self._side.remove(FAILURES, [self._side.record_id(key) for key in healed])
-        self._reasons = {key: text for key, text in self._reasons.items() if key not in healed} | reasons
+        for key in healed:
+            del self._reasons[key]
+        self._reasons |= reasons
 
     def untold(self) -> dict[RecordKey, str]:
         """The failures that were not returned before, or with another reason."""

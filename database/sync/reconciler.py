@@ -147,8 +147,9 @@ class Reconciler:
             again: list[RecordKey] = []
             for side in self._sides:
                 own = [action for action in actions if action.side == side.name]
-                if dependents_first and (before := [key for key in side.dependents(own) if key not in keys]):
-                    for chunk in self._chunks.of(before):
+                if dependents_first:
+                    present = set(keys)
+                    for chunk in self._chunks.of([key for key in side.dependents(own) if key not in present]):
                         done += self._reconcile_chunk(chunk, epoch, next_action, failed, dependents_first=False)
                 own = self._with_dependents(side, own, epoch, next_action, failed)
                 carried_out, moved = self._carry_out(side, own, epoch, failed)
