@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from database.adapter.base import DatabaseAdapter
+from database.core.clock import utc_now
 from database.core.context import as_application
 from database.core.operations import Insert
 from database.core.operations import Update
@@ -21,6 +24,13 @@ def _edit(adapter: DatabaseAdapter, table: str, column: str, value: str) -> None
         adapter.execute_query(f"update {table} set {column} = %s where id = '0000'", (value,))
 
 
+def _let_a_millisecond_pass() -> None:
+    """SQLite's own clock, by which its triggers go, counts no more."""
+    until = utc_now() + timedelta(milliseconds=2)
+    while utc_now() < until:
+        pass
+
+
 @SQL
 @pytest.mark.parametrize("later", ["first", "second"])
 @pytest.mark.parametrize("by_application", [False, True])
@@ -34,6 +44,7 @@ def test_with_a_time_the_later_edit_wins(pair: Pair, later: str, by_application:
             earlier_side.run(Update("strict", {"owner": "z earlier"}, "0000"))
     else:
         _edit(earlier_side, "strict", "owner", "z earlier")
+    _let_a_millisecond_pass()
     _edit(later_side, "strict", "owner", "a later")
     pair.sync()
     (row,) = pair.rows(pair.first)["strict"]
