@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from typing import Final
@@ -33,6 +34,17 @@ class Chunks:
         while start < len(items):
             chunk = items[start : start + self.size]
             start += len(chunk)
+            yield chunk
+
+    def of_parts(self, parts: Iterable[Sequence[Item]]) -> Iterator[Sequence[Item]]:
+        """Yield the items of whole parts in chunks. A chunk is larger than the current :attr:`size` if a part is."""
+        chunk: list[Item] = []
+        for part in parts:
+            if chunk and len(chunk) + len(part) > self.size:
+                yield chunk
+                chunk = []
+            chunk += part
+        if chunk:
             yield chunk
 
     def note(self, records: int, characters: int) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from itertools import chain
 from typing import Final
 
 from database.changes.feed import MAX_PAGE
@@ -64,6 +65,8 @@ class Cycle:
     def run(self, stopped: Callable[[], bool]) -> bool:
         """Run one cycle. :returns: whether every record is reconciled.
 
+        Records that fail may need others that come later, so they are reconciled together at the end.
+
         :raises StoppedError: if ``stopped`` returned True; nothing is lost.
         :raises Conflict: if another process has synced the pair meanwhile.
         :raises BackendError: if a side does not respond.
@@ -89,8 +92,8 @@ class Cycle:
     def _take(self, checkpoint: Checkpoint) -> None:
         self._checkpoint, self._cursors, self._kept_at = checkpoint, checkpoint.cursors, self._clock()
 
-    def _reconcile(self, keys: Iterable[RecordKey], stopped: Callable[[], bool]) -> int:
-        actions, _ = self._reconciler.reconcile(keys, self._current.epoch, self._next_action, stopped)
+    def _reconcile(self, keys: Iterable[RecordKey], stopped: Callable[[], bool], *, again: bool = False) -> int:
+        actions, _ = self._reconciler.reconcile(keys, self._current.epoch, self._next_action, stopped, again=again)
         return actions
 
     # Following the feeds
@@ -105,9 +108,8 @@ class Cycle:
                 self._compare(stopped)
                 continue
             changes = [change for page in pages.values() for change in page.changes]
-            actions = self._reconcile(
-                {RecordKey(one.table, one.id) for one in changes if one.table in self._tables}, stopped
-            )
+            found = {RecordKey(one.table, one.id) for one in changes if one.table in self._tables}
+            actions = self._reconcile(found, stopped, again=True)
             self._move({name: page.cursor for name, page in pages.items()}, keep=actions > 0)
             more = any(page.more for page in pages.values())
         self._progress.note_caught_up()
@@ -126,12 +128,15 @@ class Cycle:
         A record with a row on either side is found by reading its table, or was created since and is in a feed. So of
         the stored bases, only those of records without any row remain to be reconciled.
         """
+        for keys in chain(self._present(), *map(self._remembered, self._sides)):
+            self._reconcile(keys, stopped, again=True)
+        self._take(self._checkpoints.advance(self._current, self._current.cursors))
+
+    def _present(self) -> Iterator[list[RecordKey]]:
+        """Yield pages of the records with a row on either side."""
         for table in self._tables:
             for addresses in self._all_addresses(table):
-                self._reconcile([RecordKey(table, address) for address in addresses], stopped)
-        for side in self._sides:
-            self._reconcile_remembered(side, stopped)
-        self._take(self._checkpoints.advance(self._current, self._current.cursors))
+                yield [RecordKey(table, address) for address in addresses]
 
     def _all_addresses(self, table: str) -> Iterator[list[str]]:
         """Yield pages of the addresses of both sides' rows, in the order of their keys."""
@@ -146,8 +151,8 @@ class Cycle:
             keys = {key_of(schema, row) for rows, _ in pages for row in rows}
             yield [address(schema, key) for key in sorted(keys) if last is None or key <= last]
 
-    def _reconcile_remembered(self, side: Side, stopped: Callable[[], bool]) -> None:
-        """Reconcile records that have a base but no row on either side; delete the bases of other epochs."""
+    def _remembered(self, side: Side) -> Iterator[list[RecordKey]]:
+        """Yield pages of records that have a base but no row on either side; delete the bases of other epochs."""
         where, columns = Where("pair", "eq", self._pair), ("id", "epoch", "table_name", "record_id")
         last: Key | None = None
         more = True
@@ -160,4 +165,4 @@ class Cycle:
             keys = [key for key in remembered if key.table in self._tables]
             for one in self._sides:
                 keys = list(one.absent(keys))
-            self._reconcile(keys, stopped)
+            yield keys

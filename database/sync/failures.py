@@ -24,6 +24,7 @@ class Failures:
         self._side = pair.sides[0]
         self._tables = frozenset(pair.tables)
         self._reasons: dict[RecordKey, str] = {}
+        self._told: dict[RecordKey, str] = {}
 
     def load(self) -> None:
         """Read the stored failures, which another process may have changed."""
@@ -35,6 +36,7 @@ class Failures:
             more = last is not None
             found |= {RecordKey(row["table_name"], row["record_id"]): row["reason"] for row in rows}
         self._reasons = {key: reason for key, reason in found.items() if key.table in self._tables}
+        self._told = dict(self._reasons)
 
     def keys(self) -> list[RecordKey]:
         """The failed records."""
@@ -46,8 +48,8 @@ class Failures:
 
     def update(
         self, processed: Iterable[RecordKey], failed: Mapping[RecordKey, RequestError | UnreadableRecord]
-    ) -> list[RecordKey]:
-        """Store the failed ones of the processed records, and delete the others. :returns: the new failures."""
+    ) -> None:
+        """Store the failed ones of the processed records, and delete the others."""
         reasons = {key: f"{type(error).__name__}: {error}" for key, error in failed.items()}
         news = {key: reason for key, reason in reasons.items() if self._reasons.get(key) != reason}
         healed = [key for key in processed if key in self._reasons and key not in reasons]
@@ -55,8 +57,15 @@ class Failures:
             self._side.store(FAILURES, [self._row(key, reason) for key, reason in news.items()])
         if healed:
             self._side.remove(FAILURES, [self._side.record_id(key) for key in healed])
-        self._reasons = {key: text for key, text in self._reasons.items() if key not in healed} | reasons
-        return list(news)
+        for key in healed:
+            del self._reasons[key]
+        self._reasons |= reasons
+
+    def untold(self) -> dict[RecordKey, str]:
+        """The failures that were not returned before, or with another reason."""
+        news = {key: reason for key, reason in self._reasons.items() if self._told.get(key) != reason}
+        self._told = dict(self._reasons)
+        return news
 
     def _row(self, key: RecordKey, reason: str) -> dict[str, str]:
         return {

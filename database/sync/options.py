@@ -14,6 +14,8 @@ from config.settings import ConfigurationError
 from config.settings import load_settings
 from database.adapter.base import DatabaseAdapter
 from database.core.errors import Unsupported
+from database.core.kinds.arrays import Arrays
+from database.core.kinds.values import Kind
 from database.core.tables.schema import Column
 from database.sync.strategies import Resolver
 from database.sync.strategies import resolve_with
@@ -148,6 +150,13 @@ def _difference(
 ) -> str | None:
     if here is None or there is None:
         return f"column {column!r} is declared on {(second if here is None else first).name} only"
-    if here.kind == there.kind:
+    if _alike(here.kind, there.kind):
         return None
     return f"column {column!r} is {here.kind.name} on {first.name} and {there.kind.name} on {second.name}"
+
+
+def _alike(here: Kind, there: Kind) -> bool:
+    """Whether two kinds have the same values, but for their range."""
+    if isinstance(here, Arrays) and isinstance(there, Arrays):
+        return _alike(here.item.base or here.item, there.item.base or there.item)
+    return here is there

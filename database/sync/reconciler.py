@@ -5,13 +5,13 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Sequence
 from threading import RLock
 from typing import Final
 
 from database.core.errors import Conflict
 from database.core.errors import RequestError
-from database.core.errors import UnreadableRecord
 from database.sync.chunks import Chunks
 from database.sync.failures import Failures
 from database.sync.progress import Progress
@@ -22,13 +22,22 @@ from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import NextAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import RecordState
+from database.sync.three_way_merge import SideName
+from database.sync.untangling.dependents import with_dependents
+from database.sync.untangling.needs import Needs
+from database.sync.untangling.ordering import in_order
+from database.sync.untangling.part_by_part import Failed
+from database.sync.untangling.part_by_part import PartByPart
+from database.sync.untangling.part_by_part import is_taken_value
 
 logger = logging.getLogger(__name__)
 
 _MAX_TURNS: Final = 20
 """How often a record is read again because it has changed meanwhile."""
 
-Failed = dict[RecordKey, RequestError | UnreadableRecord]
+_MAX_PASSES: Final = 10
+"""How often failed records are retried while others succeed; the next cycle retries them again."""
+
 Callback = Callable[..., object]
 
 
@@ -63,47 +72,87 @@ class Reconciler:
         self._lock = RLock()
 
     def reconcile(
-        self, keys: Iterable[RecordKey], epoch: str, next_action: NextAction, stopped: Callable[[], bool]
+        self,
+        keys: Iterable[RecordKey],
+        epoch: str,
+        next_action: NextAction,
+        stopped: Callable[[], bool],
+        *,
+        again: bool = False,
     ) -> tuple[int, Failed]:
         """Reconcile records. :returns: the number of actions, and the records that failed.
 
-        Failed records are retried while others succeed, because they may depend on them.
+        Failed records are retried in the order of their needs, because they may depend on each other.
 
+        :param again: whether the caller reconciles failed records again, together with others; then they are not
+            retried, and nobody is told of them.
         :raises StoppedError: before the next chunk, once ``stopped`` returns True.
         :raises BackendError: if a side does not respond.
         """
         wanted = sorted(set(keys), key=lambda key: (self._places[key.table], key.id))
-        pending, failed, actions = wanted, Failed(), 0
-        while pending:
-            failed = {}
-            for chunk in self._chunks.of(pending):
+        pending: Sequence[RecordKey] = wanted
+        chunks: Iterable[Sequence[RecordKey]] = self._chunks.of(wanted)
+        failed, actions = Failed(), 0
+        for _ in range(_MAX_PASSES if wanted else 0):
+            failed, number = {}, 0
+            for chunk in chunks:
                 if stopped():
                     raise StoppedError
+                number += 1
                 with self._lock:
                     actions += self._reconcile_chunk(chunk, epoch, next_action, failed)
-            if len(failed) == len(pending):
+            if again or not failed or (len(failed) == len(pending) and (number == 1 or pending is not wanted)):
                 break
             pending = list(failed)
-        self._note(wanted, failed)
+            chunks = self._in_order(failed, epoch, next_action)
+        with self._lock:
+            self._failures.update(wanted, failed)
+            if not again:
+                self._tell(failed)
         return actions, failed
 
-    def _note(self, keys: Sequence[RecordKey], failed: Failed) -> None:
-        with self._lock:
-            news = self._failures.update(keys, failed)
-        for key in news:
+    def _in_order(self, failed: Failed, epoch: str, next_action: NextAction) -> Iterator[Sequence[RecordKey]]:
+        """Chunks of failed records in the order of their needs, so that none of them waits for a later chunk."""
+        known: dict[SideName, list[tuple[RecordKey, Needs, tuple[str, bool]]]] = {name: [] for name in SIDES}
+        others = dict.fromkeys(failed)
+        for chunk in self._chunks.of(list(failed)):
+            for action in self._next_actions(chunk, epoch, next_action, {}):
+                side = self._sides[SIDES.index(action.side)]
+                needs_of = side.needs(action, suspecting=is_taken_value(failed[action.key]))
+                known[action.side].append((action.key, needs_of, (action.key.table, action.deletes)))
+                del others[action.key]
+        for found in known.values():
+            members, needs, sorts = zip(*found, strict=True) if found else ((), (), ())
+            yield from self._chunks.of_parts([part.items for part in in_order(members, needs, sorts)])
+        yield from self._chunks.of(list(others))
+
+    def _tell(self, failed: Failed) -> None:
+        for key in self._failures.untold().keys() & failed.keys():
             logger.warning("a record of table %s cannot be synced: %s", key.table, failed[key])
             self._on_failure(failed[key])
 
-    def _reconcile_chunk(self, keys: Sequence[RecordKey], epoch: str, next_action: NextAction, failed: Failed) -> int:
+    def _reconcile_chunk(
+        self,
+        keys: Sequence[RecordKey],
+        epoch: str,
+        next_action: NextAction,
+        failed: Failed,
+        *,
+        dependents_first: bool = True,
+    ) -> int:
         done = 0
         self._progress.count_compared(keys)
         for _ in range(_MAX_TURNS):
             actions = self._next_actions(keys, epoch, next_action, failed)
             again: list[RecordKey] = []
             for side in self._sides:
-                carried_out, moved = self._carry_out(
-                    side, [action for action in actions if action.side == side.name], epoch, failed
-                )
+                own = [action for action in actions if action.side == side.name]
+                if dependents_first:
+                    present = set(keys)
+                    for chunk in self._chunks.of([key for key in side.dependents(own) if key not in present]):
+                        done += self._reconcile_chunk(chunk, epoch, next_action, failed, dependents_first=False)
+                own = self._with_dependents(side, own, epoch, next_action, failed)
+                carried_out, moved = self._carry_out(side, own, epoch, failed)
                 done += len(carried_out)
                 again += [*moved, *(action.key for action in carried_out if action.more)]
             if not again:
@@ -116,22 +165,37 @@ class Reconciler:
         self, keys: Sequence[RecordKey], epoch: str, next_action: NextAction, failed: Failed
     ) -> list[MergeAction]:
         """The actions for these records, in their order."""
-        states = {side.name: side.states(keys, epoch) for side in self._sides}
-        self._chunks.note(len(keys), sum(len(state.text or "") for side in states.values() for state in side.values()))
+        states = self._states(keys, epoch)
+        self._chunks.note(len(keys), sum(len(one.of(name).text or "") for one in states for name in SIDES))
         actions: list[MergeAction] = []
-        for key in keys:
-            fault = next((states[name][key].fault for name in SIDES if states[name][key].fault is not None), None)
-            if fault is not None:
-                failed[key] = fault
+        for state in states:
+            if (fault := state.first.fault or state.second.fault) is not None:
+                failed[state.key] = fault
                 continue
             try:
-                action = next_action(RecordState(key, *[states[name][key] for name in SIDES]))
+                action = next_action(state)
             except RequestError as error:
-                failed[key] = error
+                failed[state.key] = error
                 continue
             if action is not None:
                 actions.append(action)
         return actions
+
+    def _states(self, keys: Sequence[RecordKey], epoch: str) -> list[RecordState]:
+        first, second = (side.states(keys, epoch) for side in self._sides)
+        return [RecordState(key, first[key], second[key]) for key in keys]
+
+    def _with_dependents(
+        self, side: Side, actions: list[MergeAction], epoch: str, next_action: NextAction, failed: Failed
+    ) -> list[MergeAction]:
+        """The actions and those on the records that go with deleted ones, without the deletions that must not be."""
+        found = side.dependents(actions)
+        if not found:
+            return actions
+        states = [state for state in self._states(list(found), epoch) if state.of(side.name).row is not None]
+        more, kept = with_dependents(side.name, actions, found, states, next_action)
+        failed |= kept
+        return more
 
     def _carry_out(
         self, side: Side, actions: Sequence[MergeAction], epoch: str, failed: Failed
@@ -142,14 +206,10 @@ class Reconciler:
         try:
             side.apply(actions, epoch)
         except RequestError as error:
-            if len(actions) > 1:
-                middle = len(actions) // 2
-                parts = [self._carry_out(side, part, epoch, failed) for part in (actions[:middle], actions[middle:])]
-                return [action for done, _ in parts for action in done], [key for _, moved in parts for key in moved]
-            if isinstance(error, Conflict):
-                return [], [actions[0].key]
-            failed[actions[0].key] = error
-            return [], []
+            parts = PartByPart(side, epoch, failed)
+            parts.carry_out(actions, error)
+            self._report(parts.applied)
+            return parts.applied, list(parts.moved)
         self._report(actions)
         return list(actions), []
 

@@ -16,6 +16,7 @@ from typing import Any
 from typing import Final
 
 from database.adapter.base import DatabaseAdapter
+from database.backends.memory.constraints import Unique
 from database.changes.feed import Changes
 from database.core.errors import Conflict
 from database.core.errors import UnreadableRecord
@@ -26,13 +27,14 @@ from database.core.operations import Record
 from database.core.operations import Select
 from database.core.operations import Upsert
 from database.core.query.filters import Filter
-from database.core.query.filters import Where
 from database.core.query.filters import after
 from database.core.query.targets import key_filters
+from database.core.query.targets import with_values
 from database.core.result import Row
 from database.core.tables.keys import Key
 from database.core.tables.keys import address_of
 from database.core.tables.keys import checked_key
+from database.core.tables.keys import key_of
 from database.core.tables.keys import parts_of
 from database.core.tables.keys import readable_key
 from database.resilience.repetition import ATTEMPTS
@@ -44,6 +46,15 @@ from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import SideName
 from database.sync.three_way_merge import SideState
+from database.sync.untangling.dependents import Dependent
+from database.sync.untangling.dependents import dependents
+from database.sync.untangling.needs import Needs
+from database.sync.untangling.needs import Relations
+from database.sync.untangling.needs import applies
+from database.sync.untangling.ordered_writes import OrderedWrites
+from database.sync.untangling.ordered_writes import TableWrite
+from database.sync.untangling.ordered_writes import in_order_of_needs
+from database.sync.untangling.ordering import Component
 from database.unit_of_work import apart
 
 RECORDS: Final = "isthmus_sync_records"
@@ -51,6 +62,9 @@ CONFLICTS: Final = "isthmus_sync_conflicts"
 
 _ATTEMPTS_TOGETHER: Final = 3
 """The most attempts at a transaction on several records, before it is split into smaller ones."""
+
+Ordered = Sequence[Component[MergeAction]]
+"""Actions in the order of their needs."""
 
 Faults = dict[RecordKey | str, UnreadableRecord]
 """The errors of unreadable rows: a record's by its key, a base's by its id."""
@@ -72,6 +86,8 @@ class Side:
         self._places = {table: place for place, table in enumerate(tables)}
         self._schemas = {table: adapter.schema.table(table) for table in tables}
         self._forms = {name: CanonicalRows(table) for name, table in self._schemas.items()}
+        self._relations = [Relations(adapter.schema, tables, suspecting=suspecting) for suspecting in (False, True)]
+        self._writes = [OrderedWrites(adapter.schema, one, self._is_taken) for one in self._relations]
 
     def __repr__(self) -> str:
         return f"<Side {self.name}: {self.adapter.name}>"
@@ -128,16 +144,46 @@ class Side:
         schema = self._schemas[table]
         return key_filters(schema, [checked_key(schema, key.id) for key in keys])
 
-    def apply(self, actions: Sequence[MergeAction], epoch: str) -> None:
+    def apply(
+        self,
+        actions: Sequence[MergeAction],
+        epoch: str,
+        ordered: Ordered | None = None,
+        *,
+        suspecting: bool = False,
+    ) -> None:
         """Apply the actions in one transaction.
 
+        :param ordered: the same actions in the order of their needs; by default rows are written, parents first, and
+            then records are deleted.
+        :param suspecting: as it was given for this order.
         :raises Conflict: if a record does not have its expected state.
         :raises RequestError: if the database refuses one of the rows.
         """
         # Few attempts at many records: concurrent changes of one record would delay all others.
         attempts = ATTEMPTS if len(actions) == 1 else _ATTEMPTS_TOGETHER
         with apart():
-            repeated(lambda: self._apply(actions, epoch), attempts)
+            repeated(lambda: self._apply(actions, epoch, ordered, suspecting=suspecting), attempts)
+
+    def dependents(self, actions: Sequence[MergeAction]) -> dict[RecordKey, Dependent]:
+        """The records that the database deletes or changes with those that the actions delete, without their own."""
+        gone = {one.key: one.expected.row for one in actions if one.deletes and one.expected.row is not None}
+        if not gone:
+            return {}
+        written = {one.key for one in actions if one.writes}
+        with apart():
+            return dependents(self.adapter.schema, self._places, gone, written, self._with_values)
+
+    def in_order(self, actions: Sequence[MergeAction], *, suspecting: bool = False) -> Ordered:
+        """The actions in the order of their needs.
+
+        :param suspecting: whether the database may have unique values that are not declared.
+        """
+        return in_order_of_needs(self._relations[suspecting], actions)
+
+    def needs(self, action: MergeAction, *, suspecting: bool = False) -> Needs:
+        """What an action needs of others, and what it does for them."""
+        return self._relations[suspecting].needs(action)
 
     def row(self, table: str, row_id: str) -> Row | None:
         """Read one row by its id."""
@@ -161,19 +207,20 @@ class Side:
     def remove(self, table: str, ids: Sequence[str]) -> None:
         """Delete rows of one of sync's own tables."""
         with apart():
-            self.adapter.run(Delete(table, where=Where("id", "in", ids)))
+            self._remove(table, ids)
 
     def record_id(self, key: RecordKey) -> str:
         """The id of a record's row in sync's own tables."""
         parts = [self.pair, *key]
         return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
 
-    def _apply(self, actions: Sequence[MergeAction], epoch: str) -> None:
+    def _apply(self, actions: Sequence[MergeAction], epoch: str, ordered: Ordered | None, *, suspecting: bool) -> None:
         with self.adapter.transaction():
             states = self._states([action.key for action in actions], epoch)
             if not all(states[action.key].same_as(action.expected) for action in actions):
                 raise Conflict("the record has changed since it was read", backend=self.adapter.name)
-            self._write_rows([action for action in actions if action.writes])
+            for step in self._in_bulk(actions) if ordered is None else self._writes[suspecting].of(ordered):
+                self._carry_out(step)
             self._write_bases(actions, epoch)
             if entries := [
                 conflict_row(self.pair, self._names, action.conflict) for action in actions if action.conflict
@@ -205,9 +252,12 @@ class Side:
         }
 
     def _bases(self, ids: list[str], epoch: str, faults: Faults) -> dict[str, Base]:
-        found = self.adapter.run(Select(RECORDS, where=Where("id", "in", ids)))
-        faults |= {bad.id: bad.error() for bad in found.unreadable if bad.id is not None}
-        return {row["id"]: Base(row["version"], row["row"]) for row in found if row["epoch"] == epoch}
+        bases: dict[str, Base] = {}
+        for where in with_values(("id",), [ids]):
+            found = self.adapter.run(Select(RECORDS, where=where))
+            faults |= {bad.id: bad.error() for bad in found.unreadable if bad.id is not None}
+            bases |= {row["id"]: Base(row["version"], row["row"]) for row in found if row["epoch"] == epoch}
+        return bases
 
     def _rows(self, keys: list[RecordKey], faults: Faults) -> dict[RecordKey, Row]:
         rows: dict[RecordKey, Row] = {}
@@ -218,24 +268,45 @@ class Side:
                 faults |= {RecordKey(table, bad.id): bad.error() for bad in found.unreadable if bad.id is not None}
         return rows
 
-    def _write_rows(self, actions: Sequence[MergeAction]) -> None:
-        ordered = sorted(actions, key=lambda action: self._places[action.key.table])
+    def _in_bulk(self, actions: Sequence[MergeAction]) -> Iterator[TableWrite]:
+        ordered = sorted((one for one in actions if one.writes), key=lambda action: self._places[action.key.table])
         written = {action.key: action.row for action in ordered if action.row is not None}
         for table, keys in _by_table(written):
-            rows = [row for key in keys if (row := written[key])]
-            key = self._schemas[table].key
-            by = () if key == ("id",) else key
-            self.adapter.run(Upsert(table, rows, returning=False, verbatim=True, on_conflict=by))
+            yield TableWrite(table, [row for key in keys if (row := written[key])])
         for table, keys in _by_table(action.key for action in reversed(ordered) if action.deletes):
-            for where in self._selecting(table, keys):
-                self.adapter.run(Delete(table, where=where))
+            yield TableWrite(table, gone=keys)
+
+    def _carry_out(self, step: TableWrite) -> None:
+        if step.rows:
+            key = self._schemas[step.table].key
+            by = () if key == ("id",) else key
+            self.adapter.run(Upsert(step.table, step.rows, returning=False, verbatim=True, on_conflict=by))
+        for where in self._selecting(step.table, step.gone):
+            self.adapter.run(Delete(step.table, where=where))
+
+    def _with_values(self, table: str, columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]) -> Iterator[Row]:
+        for where in with_values(columns, list(zip(*values, strict=True))):
+            yield from self.adapter.run(Select(table, where=where))
+
+    def _is_taken(self, table: str, unique: Unique, row: Row) -> bool:
+        """Whether another row of a table has the unique values of a row."""
+        schema = self._schemas[table]
+        key = key_of(schema, row)
+        for where in with_values(unique.columns, [[row[name]] for name in unique.columns]):
+            found = self.adapter.run(Select(table, where=where))
+            if found.unreadable or any(key_of(schema, one) != key and applies(unique, one) for one in found):
+                return True
+        return False
 
     def _write_bases(self, actions: Sequence[MergeAction], epoch: str) -> None:
         rows = [self._base_row(action.key, action.base, epoch) for action in actions if action.base is not None]
         if rows:
             self.adapter.run(Upsert(RECORDS, rows, returning=False, verbatim=True))
-        if gone := [self.record_id(action.key) for action in actions if action.base is None]:
-            self.adapter.run(Delete(RECORDS, where=Where("id", "in", gone)))
+        self._remove(RECORDS, [self.record_id(action.key) for action in actions if action.base is None])
+
+    def _remove(self, table: str, ids: Sequence[str]) -> None:
+        for where in with_values(("id",), [ids]):
+            self.adapter.run(Delete(table, where=where))
 
     def _base_row(self, key: RecordKey, base: Base, epoch: str) -> Mapping[str, Any]:
         return {

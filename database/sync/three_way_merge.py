@@ -162,7 +162,7 @@ def next_action(state: RecordState, resolve: Resolve) -> MergeAction | None:
         changed = [side for side in SIDES if state.of(side).text is not None]
     if len(changed) == 1:
         return _copy(state, changed[0])
-    return _resolved(state, resolve(state))
+    return resolved(state, resolve(state))
 
 
 def next_forced_action(state: RecordState, target: SideName) -> MergeAction | None:
@@ -180,7 +180,7 @@ def next_forced_action(state: RecordState, target: SideName) -> MergeAction | No
         return _copy(state, other(target))
     if state.of(target).row is None and base is None:
         return _copy(state, other(target))
-    return _resolved(state, Resolution("forced", source.row, source.text))
+    return resolved(state, Resolution("forced", source.row, source.text))
 
 
 def other(side: SideName) -> SideName:
@@ -218,12 +218,14 @@ def _copy(state: RecordState, source: SideName) -> MergeAction:
     return MergeAction(other(source), state.key, present, given.row, writes=True, base=base, more=given.row is None)
 
 
-def _resolved(state: RecordState, resolution: Resolution) -> MergeAction:
+def resolved(state: RecordState, resolution: Resolution, first: SideName = "first") -> MergeAction:
     """Write the result on a side with a different row; if both differ, the next action copies it to the other side.
+
+    :param first: the side that is written if both differ.
 
     The base becomes the other side's row, so that only the result counts as a change afterwards.
     """
-    side = next(side for side in SIDES if state.of(side).text != resolution.text)
+    side = next(side for side in (first, other(first)) if state.of(side).text != resolution.text)
     against = state.of(other(side)).text
     return MergeAction(
         side,

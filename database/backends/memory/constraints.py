@@ -120,7 +120,8 @@ def referrers(schema: Schema, table: str) -> list[Reference]:
 
 def checks_of(table: sa.Table) -> list[sa.CheckConstraint]:
     """The check constraints of a table, but for those that belong to a type, by name."""
-    checks = [one for one in table.constraints if isinstance(one, sa.CheckConstraint) and not one._type_bound]
+    declared = {one: None for holder in (table, *table.columns) for one in holder.constraints}
+    checks = [one for one in declared if isinstance(one, sa.CheckConstraint) and not one._type_bound]
     return sorted(checks, key=lambda check: str(check.name))
 
 

@@ -24,7 +24,7 @@ _LONGEST_LABEL = 63
 class Enums(Ranged):
     """Text that is one of ``labels``, sorted and compared as text. Any text can be compared with it.
 
-    :param labels: what is stored.
+    :ivar labels: what is stored.
     :ivar members: the labels of the members of a Python enumeration, which can be given in their place.
     """
 
@@ -33,7 +33,7 @@ class Enums(Ranged):
     base = TEXT
 
     def __init__(self, labels: Sequence[str], members: Mapping[Enum, str]) -> None:
-        self._labels = frozenset(labels)
+        self.labels = frozenset(labels)
         self._sorted = sorted(labels)
         self.members = members
         self.lowest = self._sorted[0]
@@ -41,7 +41,7 @@ class Enums(Ranged):
 
     def check(self, value: Any) -> str:
         text = self.comparand(value)
-        if text not in self._labels:
+        if text not in self.labels:
             more = ", ..." if len(self._sorted) > _MOST_SHOWN else ""
             raise ValueError(f"must be one of {', '.join(map(repr, self._sorted[:_MOST_SHOWN]))}{more}")
         return text
@@ -57,7 +57,7 @@ class Enums(Ranged):
         return TEXT.check(value)
 
     def held(self, comparand: str) -> str | None:
-        return comparand if comparand in self._labels else None
+        return comparand if comparand in self.labels else None
 
     def floor(self, comparand: str) -> str | None:
         place = bisect_right(self._sorted, comparand)

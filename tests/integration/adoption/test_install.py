@@ -21,7 +21,7 @@ from tests.integration.http.support import TIMEOUT
 from tests.servers.postgres import PostgresDatabase
 
 TABLES = """
-create table letters (id text primary key, body text not null, sent timestamptz default now());
+create table letters (id text primary key, body text not null default 'it''s', sent timestamptz default now());
 create table "Odd Cases" (id uuid primary key, owner uuid, "order" integer);
 """
 

@@ -68,6 +68,12 @@ def test_of_what_is_kept_nothing_is_said(caplog: pytest.LogCaptureFixture) -> No
     assert caplog.text == ""
 
 
+def test_a_check_that_is_declared_with_its_column_is_kept() -> None:
+    adapter = _memory(sa.Column("age", sa.Integer, sa.CheckConstraint("age > 0")))
+    with pytest.raises(ConstraintViolated):
+        adapter.run(Insert("users", [{"age": 0}]))
+
+
 def test_convex_schema_says_what_convex_does_not_keep() -> None:
     schema = _schema(
         sa.CheckConstraint("email <> ''", name="named"),
