@@ -71,7 +71,7 @@ def _expressible(where: Filter) -> Filter:
     if isinstance(where, And | Or):
         return type(where)(tuple([_expressible(part) for part in where.parts]))
     assert isinstance(where, Where)
-    if where.operator != "contains" or where.column == "data":
+    if where.operator != "contains" or where.column == "data" or isinstance(where.value, list):
         return where
     escaped = "".join(f"\\{character}" if character in "%_\\" else character for character in where.value)
     return Where(where.column, "like", f"%{escaped}%")
