@@ -11,6 +11,8 @@ from threading import current_thread
 from typing import Final
 from typing import Protocol
 
+from database.core.lifecycle import in_background
+
 logger = logging.getLogger(__name__)
 
 MOST_THREADS: Final = 16
@@ -75,9 +77,8 @@ class Crew:
         self._queue.append(member)
         free = self._threads.difference(self._served.values())
         if len(free) < len(self._queue) and len(self._threads) < MOST_THREADS:
-            thread = Thread(target=self._work, name=self._name, daemon=True)
-            self._threads.add(thread)
-            thread.start()
+            # It waits for the lock, and so finds itself among the threads.
+            self._threads.add(in_background(self._name, self._work))
         self._work_is_due.notify()
 
     def _dismiss(self) -> set[Thread]:

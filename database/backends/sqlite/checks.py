@@ -45,7 +45,8 @@ def _written(constraint: sa.CheckConstraint, compiler: Any, **options: Any) -> s
 
 def _scaled(constraint: sa.CheckConstraint) -> TableSchema | None:
     """The table of a constraint that names a scaled column; None for all other constraints."""
-    table = getattr(constraint, "table", None)
+    parent = getattr(constraint, "parent", None)
+    table = parent.table if isinstance(parent, sa.Column) else parent
     if constraint._type_bound or not isinstance(table, sa.Table) or not table.primary_key.columns:
         return None
     text = str(constraint.sqltext)

@@ -27,7 +27,7 @@ TABLES = 110
 QUERIES = 25
 CHANGES = 4
 WANTED = 1000
-RATES = {"refuse": 0.01, "error_before": 0.01}
+RATES = {"refuse": 0.002, "error_before": 0.002}
 """Of the attempts that fail and are repeated, for every other query: so few that none fails too often in a row."""
 
 

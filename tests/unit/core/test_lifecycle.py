@@ -278,6 +278,7 @@ PARTS = {
     "database/backends/postgres/pool.py",
     "database/backends/sqlite/adapter.py",
     "database/backends/sqlite/connection.py",
+    "database/changes/crew.py",
     "database/changes/outage.py",
     "database/changes/subscriptions.py",
     "database/http/pool.py",
