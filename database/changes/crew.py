@@ -65,7 +65,7 @@ class Crew:
             self._waiting.discard(member)
             self._work_is_done.wait_for(lambda: self._served.get(member) in {None, current_thread()})
             over = set() if self._members else self._dismiss()
-        for thread in over - {current_thread()}:
+        for thread in over:
             thread.join()
 
     def _call(self, member: Member) -> None:
@@ -82,10 +82,14 @@ class Crew:
         self._work_is_due.notify()
 
     def _dismiss(self) -> set[Thread]:
-        """Let all threads end. Later members get new ones, so that nobody waits for a thread that goes on."""
-        over, self._threads = self._threads, set()
+        """Let all threads end. Later members get new ones, so that nobody waits for a thread that goes on.
+
+        :returns: the idle threads. Who has left while being served is still at work, for as long as that takes.
+        """
+        idle = self._threads.difference(self._served.values())
+        self._threads = set()
         self._work_is_due.notify_all()
-        return over
+        return idle
 
     def _work(self) -> None:
         while (member := self._next()) is not None:

@@ -145,6 +145,29 @@ def test_a_member_may_leave_while_it_is_served(crew: Crew) -> None:
     assert job.count == 1
 
 
+def test_the_last_to_leave_does_not_wait_for_who_has_left_before(crew: Crew) -> None:
+    left, go_on = Event(), Event()
+
+    def leave() -> None:
+        crew.leave(busy)
+        left.set()
+        go_on.wait(PATIENCE)
+
+    busy, last = Job(leave), Job()
+    crew.join(last)
+    last.wait()
+    crew.join(busy)
+    assert left.wait(PATIENCE)
+    leaving = Thread(target=crew.leave, args=(last,))
+    leaving.start()
+    leaving.join(PATIENCE / 4)
+    assert not leaving.is_alive()
+    go_on.set()
+    busy.wait()
+    while _threads():
+        pass
+
+
 def test_a_defect_costs_no_thread(crew: Crew, caplog: pytest.LogCaptureFixture) -> None:
     job = Job(lambda: 1 / 0)
     crew.join(job)
