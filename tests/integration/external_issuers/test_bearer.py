@@ -136,10 +136,9 @@ def _signed_with_the_public_key(project: Issuer) -> str:
     return b".".join([message, jwt.utils.base64url_encode(scheme.sign(message, public))]).decode()
 
 
-NOW: Final = int(time.time())
 REFUSED: Final[dict[str, Callable[[Issuer], str]]] = {
-    "expired": lambda p: p.token(ADA, **{**CLAIMS, "exp": NOW - 60}),
-    "not valid yet": lambda p: p.token(ADA, **{**CLAIMS, "nbf": NOW + 600}),
+    "expired": lambda p: p.token(ADA, **{**CLAIMS, "exp": int(time.time()) - 60}),
+    "not valid yet": lambda p: p.token(ADA, **{**CLAIMS, "nbf": int(time.time()) + 600}),
     "of another project": lambda p: p.token(ADA, **{**CLAIMS, "iss": "https://other.supabase.co/auth/v1"}),
     "signed by another project": lambda p: p.token(ADA, new_key(), **CLAIMS),
     "by another project's secret": lambda p: legacy(p, "another-" + SECRET),
