@@ -38,6 +38,7 @@ from database import Isthmus
 from database import flask_scope
 from database.core.clock import utc_now
 from database.declared import schema_for
+from database.sync.status import running
 
 logger = logging.getLogger(__name__)
 
@@ -82,7 +83,8 @@ def create_app(
     token_exchange.init_app(app, manager, settings)
     app.register_blueprint(routes.blueprint)
     discovery.init_app(app, bridge)
-    health.init_app(app, manager, {"revocation": revocation.snapshot, "keys": bridge.ring.snapshot})
+    others = {"revocation": revocation.snapshot, "keys": bridge.ring.snapshot, "sync": running.statuses}
+    health.init_app(app, manager, others)
     purging.init_app(app, manager)
     problem.init_app(app)
     app.cli.add_command(auth_commands)

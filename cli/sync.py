@@ -9,17 +9,14 @@ from threading import Event
 import click
 from flask.cli import AppGroup
 
-from config.settings import ConfigurationError
-from database import DatabaseAdapter
+from cli.audit import audit
+from cli.pairs import count
+from cli.pairs import first_pair
 from database import DataError
-from database import SyncManager
-from database import as_application
-from database import current_database
+from database import Where
 from database.core.clock import utc_now
 from database.sync.checkpoint import Checkpoints
 from database.sync.checkpoint import agreed
-from database.sync.documented import neutral_side
-from database.sync.documented import neutral_strategy
 from database.sync.failures import Failures
 from database.sync.side import CONFLICTS
 from database.sync.side import RECORDS
@@ -28,12 +25,14 @@ from database.sync.side import Pair
 sync_commands = AppGroup("sync", help="Two-way sync of the first two databases.")
 """Register it with ``app.cli.add_command``; it uses the databases of ``app.extensions["isthmus"].manager``."""
 
+sync_commands.add_command(audit)
+
 
 @sync_commands.command("run")
 @click.option("--once", is_flag=True, help="Run one cycle; fail unless it reconciles every record.")
 def run(once: bool) -> None:
     """Synchronize the two databases every CONVEX_SYNC_INTERVAL seconds, until an interrupt."""
-    manager = _manager()
+    manager = first_pair()
     if not once:
         with manager, _until_interrupted():
             Event().wait()
@@ -51,7 +50,7 @@ def run(once: bool) -> None:
 @sync_commands.command("status")
 def show_status() -> None:
     """Show the state of the sync that the two databases have stored."""
-    pair = _manager().pair
+    pair = first_pair().pair
     try:
         checkpoint = agreed(*(rows := Checkpoints(pair).rows()))
         if checkpoint is None:
@@ -61,29 +60,13 @@ def show_status() -> None:
             state = "comparing everything" if checkpoint.comparing else "following the change feed"
             click.echo(f"{pair.name}: {state}; last progress {min(ages):.0f} seconds ago")
         for side in pair.sides:
-            agreements, conflicts = (_count(side.adapter, table, pair.name) for table in (RECORDS, CONFLICTS))
+            agreements, conflicts = (
+                count(side.adapter, table, Where("pair", "eq", pair.name)) for table in (RECORDS, CONFLICTS)
+            )
             click.echo(f"{side.adapter.name}: {agreements} synced records, {conflicts} resolved conflicts")
         _show_failures(pair)
     except DataError as error:
         raise click.ClickException(str(error)) from error
-
-
-def _manager() -> SyncManager:
-    """The sync of the first two databases."""
-    manager = current_database()
-    if manager.sync_pair is None:
-        raise click.ClickException("DB_ADAPTER_ORDER must name at least two databases.")
-    settings = manager.settings.convex
-    strategy, numbers = neutral_strategy(settings.conflict_resolution), neutral_side(settings.sync_numbers)
-    try:
-        return SyncManager(*manager.sync_pair, settings.sync_interval, settings.sync_tables, strategy, numbers)
-    except (ConfigurationError, DataError) as error:
-        raise click.ClickException(str(error)) from error
-
-
-def _count(adapter: DatabaseAdapter, table: str, pair: str) -> int:
-    with as_application():
-        return adapter.table(table).select("id", count=True).eq("pair", pair).limit(1).execute().count or 0
 
 
 def _show_failures(pair: Pair) -> None:

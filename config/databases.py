@@ -125,3 +125,6 @@ class ConvexSettings(CallSettings):
         description="Which side of two-way sync makes the keys of numbered tables: `first` (or `supabase`) or `second`"
         " (or `convex`). The other side requires the key of a new record.",
     )
+    audit_rows: Count = Field(
+        0, description="Records that two-way sync audits after each cycle, so that all are compared again and again."
+    )

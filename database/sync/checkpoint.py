@@ -19,6 +19,7 @@ from database.adapter.base import DatabaseAdapter
 from database.core.errors import Conflict
 from database.core.errors import SchemaMismatch
 from database.core.operations import Select
+from database.core.query.filters import Where
 from database.core.result import Row
 from database.core.tables.schema import new_id
 from database.sync.side import Pair
@@ -27,6 +28,9 @@ from database.sync.three_way_merge import SideName
 from database.unit_of_work import apart
 
 CURSORS: Final = "isthmus_sync_cursors"
+
+NOTE: Final = "note"
+"""The epoch of a row that is no checkpoint, but a note of an audit or of a move."""
 
 _FORMER: Final[Mapping[SideName, str]] = {"first": "supabase", "second": "convex"}
 """The cursors' names in rows from before migration 0006; on Convex, no migration rewrites them."""
@@ -64,7 +68,7 @@ def followers(adapter: DatabaseAdapter) -> list[str]:
         return []
     try:
         with apart():
-            found = adapter.run(Select(CURSORS, ("id", "cursors")))
+            found = adapter.run(Select(CURSORS, ("id", "cursors"), Where("epoch", "neq", NOTE)))
     except SchemaMismatch:
         return []
     for bad in found.unreadable:

@@ -50,9 +50,10 @@ class ConvexSyncManager(SyncManager):
         sync_tables: Sequence[str] | None = None,
         conflict_resolution: str | Resolver = DEFAULT_RESOLUTION,
         sync_numbers: SideName | DocumentedSide | None = None,
+        audit_rows: int = 0,
     ) -> None:
         strategy, numbers = neutral_strategy(conflict_resolution), neutral_side(sync_numbers)
-        super().__init__(supabase_adapter, convex_adapter, sync_interval, sync_tables, strategy, numbers)
+        super().__init__(supabase_adapter, convex_adapter, sync_interval, sync_tables, strategy, numbers, audit_rows)
 
     def force_sync_record(self, table: str, record_id: str, target: Target | DocumentedTarget = "both") -> bool:
         """Reconcile one record now; ``supabase`` and ``convex`` are the first and the second side."""
@@ -64,9 +65,9 @@ def create_sync_manager(
 ) -> ConvexSyncManager:
     """Create a sync manager, which is not started.
 
-    :param config: ``sync_interval``, ``sync_tables``, ``conflict_resolution`` and ``sync_numbers``, as for
-        :class:`ConvexSyncManager`; missing options are taken from the settings ``CONVEX_SYNC_INTERVAL``,
-        ``CONVEX_SYNC_TABLES``, ``CONVEX_CONFLICT_RESOLUTION`` and ``CONVEX_SYNC_NUMBERS``.
+    :param config: ``sync_interval``, ``sync_tables``, ``conflict_resolution``, ``sync_numbers`` and ``audit_rows``, as
+        for :class:`ConvexSyncManager`; missing options are taken from the settings ``CONVEX_SYNC_INTERVAL``,
+        ``CONVEX_SYNC_TABLES``, ``CONVEX_CONFLICT_RESOLUTION``, ``CONVEX_SYNC_NUMBERS`` and ``CONVEX_AUDIT_ROWS``.
     :raises ConfigurationError: names every invalid option.
     :raises Unsupported: for an adapter without a change feed.
     """

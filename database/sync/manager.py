@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
 from threading import Lock
 from typing import Any
+from typing import ClassVar
 from typing import Literal
 from typing import Self
+from weakref import WeakSet
 
 from database.adapter.base import DatabaseAdapter
 from database.changes.followed import require_followed
@@ -16,12 +19,14 @@ from database.core.errors import Conflict
 from database.core.errors import DataError
 from database.core.lifecycle import Worker
 from database.core.lifecycle import rebuild_after_fork
+from database.sync.audit.auditor import Auditor
 from database.sync.checkpoint import Checkpoints
 from database.sync.cycle import Cycle
 from database.sync.failures import Failures
 from database.sync.options import DEFAULT_INTERVAL
 from database.sync.options import DEFAULT_RESOLUTION
 from database.sync.options import checked
+from database.sync.options import checked_rows
 from database.sync.progress import Progress
 from database.sync.reconciler import Reconciler
 from database.sync.reconciler import StoppedError
@@ -35,6 +40,8 @@ from database.sync.three_way_merge import RecordState
 from database.sync.three_way_merge import SideName
 from database.sync.three_way_merge import next_action
 from database.sync.three_way_merge import next_forced_action
+from database.sync.three_way_merge import next_restoring_action
+from database.sync.untangling.part_by_part import Failed
 
 logger = logging.getLogger(__name__)
 
@@ -57,9 +64,14 @@ class SyncManager:
     :param conflict_resolution: see :mod:`database.sync.strategies`.
     :param sync_numbers: the side that makes the keys of numbered tables. The adapter of the other one refuses new
         records without a key from then on. It must be chosen if both sides number the records of a table.
+    :param audit_rows: the records that each cycle audits after its work, so that all are compared again and again; 0
+        for none.
     :raises ConfigurationError: names every invalid option.
     :raises Unsupported: for an adapter without a change feed, or without repeatable reads.
+    :cvar started: those of this process whose thread was started.
     """
+
+    started: ClassVar[WeakSet[SyncManager]] = WeakSet()
 
     def __init__(
         self,
@@ -69,10 +81,12 @@ class SyncManager:
         sync_tables: Sequence[str] | None = None,
         conflict_resolution: str | Resolver = DEFAULT_RESOLUTION,
         sync_numbers: SideName | None = None,
+        audit_rows: int = 0,
     ) -> None:
         self._options = checked(first, second, sync_interval, sync_tables, conflict_resolution, sync_numbers)
         self.interval = self._options.interval
         self.tables = self._options.tables
+        self.audit_rows = checked_rows(audit_rows)
         self.pair = Pair.of(first, second, self.tables)
         if sync_numbers is not None:
             maker, other = (first, second) if sync_numbers == "first" else (second, first)
@@ -94,6 +108,8 @@ class SyncManager:
         self._cycle = Cycle(
             self.pair, self._checkpoints, self._reconciler, self._next_action, self._failures, self._progress
         )
+        self._audit = self.auditor() if self.audit_rows else None
+        self._audit_resumed = False
         self._cycling = Lock()
         self._worker = Worker(f"isthmus-sync-{self.pair.name}", self._step, self.interval)
         self._out = False
@@ -130,6 +146,7 @@ class SyncManager:
         :returns: False if the thread is already running; in the foreground as :meth:`sync_all`.
         """
         if background:
+            SyncManager.started.add(self)
             return self._worker.start()
         return not self.running and self.sync_all()
 
@@ -159,11 +176,38 @@ class SyncManager:
             self._report(error)
             return False
 
+    def reconcile(self, keys: Iterable[RecordKey], *, restoring: bool = False) -> Failed:
+        """Reconcile these records now. :returns: those that failed, with their reasons.
+
+        :param restoring: whether a record that one side lacks gets there again, with an entry in the journal. Otherwise
+            it counts as deleted there if both sides had agreed on it.
+        :raises BackendError: if a side does not respond.
+        """
+        epoch = self._checkpoints.load().epoch
+        follow = next_restoring_action(self._next_action) if restoring else self._next_action
+        return self._reconciler.reconcile(keys, epoch, follow, lambda: False)[1]
+
+    def auditor(self, tables: Sequence[str] | None = None, *, repair: bool = False, patience: float = 0.0) -> Auditor:
+        """An audit, which compares all records of both sides.
+
+        :param tables: by default all synced ones.
+        :param repair: whether records that differ are reconciled.
+        :param patience: seconds to wait for changes that no cycle has carried over yet.
+        :raises ValueError: for a table that is not synced.
+        """
+        chosen = self.tables if tables is None else tuple(table for table in self.tables if table in tables)
+        if unknown := [table for table in tables or () if table not in self.tables]:
+            raise ValueError(f"table {unknown[0]!r} is not synced; use one of {', '.join(self.tables)}")
+        mend = (lambda keys, restoring: self.reconcile(keys, restoring=restoring)) if repair else None
+        return Auditor(self.pair, self._checkpoints, chosen, mend, patience)
+
     def get_sync_status(self) -> dict[str, Any]:
         """The status, without a call of the databases.
 
         Counts are since the creation of this manager; ``sides`` are the names of the two adapters, ``failures`` the
         records that could not be synced, and ``cursors_age`` the seconds since both feeds were last read to their ends.
+        ``audit`` is the state of the audit beside the cycles, if there is one: its counts, and ``last``, the result of
+        the last one that came to its end.
         """
         status = self._progress.snapshot()
         failures = self._failures.reasons()
@@ -175,6 +219,7 @@ class SyncManager:
             "sync_interval": self.interval,
             "sides": {side.name: side.adapter.name for side in self.pair.sides},
             **status,
+            "audit": None if self._audit is None else self._audit.status(),
             "failures": [{"table": key.table, "id": key.id, "reason": reason} for key, reason in failures.items()],
         }
 
@@ -214,6 +259,7 @@ class SyncManager:
                 for side in self.pair.sides:
                     require_followed(side.adapter, self.tables)
                 complete = self._attempt(stopped)
+                self._audit_some(stopped)
                 self._note_recovery()
             except StoppedError:
                 logger.info("the sync of %s was stopped", self.pair.name)
@@ -225,6 +271,19 @@ class SyncManager:
         if error is None:
             self._call_back("on_sync_complete", self.get_sync_status())
         return complete
+
+    def _audit_some(self, stopped: Callable[[], bool]) -> None:
+        if self._audit is None:
+            return
+        if not self._audit_resumed:
+            self._audit_resumed = self._audit.resume() or True
+        findings = self._audit.run(stopped, self.audit_rows)
+        if findings.complete and findings.differences:
+            logger.warning(
+                "the audit of %s found %d records that differ; run `flask sync audit --repair`",
+                self.pair.name,
+                findings.differences,
+            )
 
     def _attempt(self, stopped: Callable[[], bool]) -> bool:
         for _ in range(_ATTEMPTS - 1):

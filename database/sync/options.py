@@ -25,7 +25,7 @@ from database.sync.three_way_merge import SideName
 DEFAULT_INTERVAL: Final = 60.0
 DEFAULT_RESOLUTION: Final = "last_modified"
 
-_KEYS: Final = ("sync_interval", "sync_tables", "conflict_resolution", "sync_numbers")
+_KEYS: Final = ("sync_interval", "sync_tables", "conflict_resolution", "sync_numbers", "audit_rows")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +53,14 @@ def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
     if all(key in config for key in _KEYS):
         return dict(config)
     settings = load_settings().convex
-    defaults = (settings.sync_interval, settings.sync_tables, settings.conflict_resolution, settings.sync_numbers)
-    return {**dict(zip(_KEYS, defaults, strict=True)), **config}
+    return {**{key: getattr(settings, key) for key in _KEYS}, **config}
+
+
+def checked_rows(rows: object) -> int:
+    """Validate the number of records that a cycle audits. :raises ConfigurationError: says what is wrong."""
+    if isinstance(rows, bool) or not isinstance(rows, int) or rows < 0:
+        raise ConfigurationError({"audit_rows": "must be a whole number of records, or 0 for no audit"})
+    return rows
 
 
 def checked(

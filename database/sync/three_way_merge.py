@@ -183,6 +183,21 @@ def next_forced_action(state: RecordState, target: SideName) -> MergeAction | No
     return resolved(state, Resolution("forced", source.row, source.text))
 
 
+def next_restoring_action(follow: NextAction) -> NextAction:
+    """Decide as ``follow``, but write a record again that only one side has; a lost agreement is in the journal.
+
+    For records that no change in a feed explains: a side that has lost them has not deleted them.
+    """
+
+    def decide(state: RecordState) -> MergeAction | None:
+        present = [side for side in SIDES if state.of(side).text is not None]
+        if len(present) != 1:
+            return follow(state)
+        return next_forced_action(state, other(present[0]))
+
+    return decide
+
+
 def other(side: SideName) -> SideName:
     """The opposite side."""
     return "second" if side == "first" else "first"

@@ -1,0 +1,45 @@
+"""The pair of databases that the commands of sync use."""
+
+from __future__ import annotations
+
+import click
+
+from config.settings import ConfigurationError
+from database import DatabaseAdapter
+from database import DataError
+from database import Filter
+from database import Select
+from database import SyncManager
+from database import as_application
+from database import current_database
+from database.sync.documented import neutral_side
+from database.sync.documented import neutral_strategy
+
+
+def first_pair() -> SyncManager:
+    """The sync of the first two databases of DB_ADAPTER_ORDER. :raises click.ClickException: says why there is none."""
+    manager = current_database()
+    if manager.sync_pair is None:
+        raise click.ClickException("DB_ADAPTER_ORDER must name at least two databases.")
+    return sync_of(*manager.sync_pair)
+
+
+def sync_of(first: DatabaseAdapter, second: DatabaseAdapter, tables: tuple[str, ...] | None = None) -> SyncManager:
+    """The sync of two databases with the options of the settings.
+
+    :param tables: by default those of the settings.
+    :raises click.ClickException: for invalid options.
+    """
+    settings = current_database().settings.convex
+    strategy, numbers = neutral_strategy(settings.conflict_resolution), neutral_side(settings.sync_numbers)
+    chosen = settings.sync_tables if tables is None else tables
+    try:
+        return SyncManager(first, second, settings.sync_interval, chosen, strategy, numbers, settings.audit_rows)
+    except (ConfigurationError, DataError) as error:
+        raise click.ClickException(str(error)) from error
+
+
+def count(adapter: DatabaseAdapter, table: str, where: Filter | None = None) -> int:
+    """The number of records of a table, or of those that match."""
+    with as_application():
+        return adapter.run(Select(table, adapter.schema.table(table).key, where, limit=1, count=True)).count or 0
