@@ -83,9 +83,9 @@ def create_app(
     token_exchange.init_app(app, manager, settings)
     app.register_blueprint(routes.blueprint)
     discovery.init_app(app, bridge)
+    purger = purging.init_app(app, manager)
     others = {"revocation": revocation.snapshot, "keys": bridge.ring.snapshot, "sync": running.statuses}
-    health.init_app(app, manager, others)
-    purging.init_app(app, manager)
+    health.init_app(app, manager, others | {"syncs_gone": purger.snapshot})
     problem.init_app(app)
     app.cli.add_command(auth_commands)
     app.cli.add_command(db_commands)

@@ -166,12 +166,13 @@ def show_supabase_sql() -> None:
 @click.option("--dry-run", is_flag=True, help=HELP)
 def purge_changes(older_than: timedelta, unread: bool, dry_run: bool) -> None:  # click passes flags so
     """Delete old changes from the change log, except those that a two-way sync has not read yet."""
-    delete = partial(purging.purge_changes, older_than=older_than, unread=unread)
-    run_on_each(dry(delete) if dry_run else partial(_purge, older_than, unread))
+    kept = timedelta(seconds=current_database().settings.db_followers_kept)
+    delete = partial(purging.purge_changes, older_than=older_than, unread=unread, followers_kept=kept)
+    run_on_each(dry(delete) if dry_run else partial(_purge, delete))
 
 
-def _purge(older_than: timedelta, unread: bool, adapter: DatabaseAdapter) -> bool:
-    number = purging.purge_changes(adapter, older_than, unread=unread)
+def _purge(delete: Callable[[DatabaseAdapter], int], adapter: DatabaseAdapter) -> bool:
+    number = delete(adapter)
     click.echo(f"{adapter.name}: deleted {number} changes")
     return True
 

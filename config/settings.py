@@ -122,6 +122,14 @@ class FailoverSettings(BaseModel):
     db_changes_kept: Seconds = Field(
         7 * 86_400.0, description="Seconds that the change log keeps a change; longer if a sync has not read it yet."
     )
+    db_followers_kept: Seconds = Field(
+        30 * 86_400.0,
+        description="Seconds that the change log is kept for a sync that does not run; when it returns later, it"
+        " compares all records.",
+    )
+    db_conflicts_kept: Seconds = Field(
+        365 * 86_400.0, description="Seconds that the journal of sync keeps a resolved conflict; 0 for ever."
+    )
     db_failback_after: Seconds = Field(
         1.0, description="Seconds the primary database must stay healthy before reads return to it."
     )

@@ -1,13 +1,15 @@
-"""Deletion of obsolete data: rows in chunks, because databases limit the rows of one delete, and change log entries."""
+"""Deletion of obsolete data: rows in chunks, because databases limit the rows of a delete; logs and journals."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Final
 
 from database.adapter.base import DatabaseAdapter
 from database.adapter.interface import Database
+from database.core.clock import utc_now
 from database.core.context import as_application
 from database.core.errors import Unavailable
 from database.core.operations import Delete
@@ -16,7 +18,9 @@ from database.core.query.filters import Filter
 from database.core.query.filters import Where
 from database.schema.migrations.capture import install as capture
 from database.schema.sqlalchemy_engine import has_engine
+from database.sync.checkpoint import Follower
 from database.sync.checkpoint import followers
+from database.sync.side import CONFLICTS
 
 _PART: Final = 500
 
@@ -49,13 +53,33 @@ def ids_in_parts(database: Database, table: str, where: Filter) -> Iterator[list
         yield [row["id"] for row in rows]
 
 
-def purge_changes(adapter: DatabaseAdapter, older_than: timedelta, *, unread: bool = False) -> int:
+def purge_conflicts(adapter: DatabaseAdapter, older_than: timedelta) -> int:
+    """Delete old entries of a database's journal of conflicts; returns their number.
+
+    Those that wait for a decision (rule ``manual``) are kept.
+    """
+    with as_application():
+        old = Where("created_at", "lt", utc_now() - older_than) & Where("rule", "neq", "manual")
+        return delete_in_parts(adapter, CONFLICTS, old)
+
+
+def gone(known: Iterable[Follower], longer_than: timedelta) -> list[Follower]:
+    """The followers that have not stored for that long how far they have read."""
+    return [one for one in known if utc_now() - one.seen > longer_than]
+
+
+def purge_changes(
+    adapter: DatabaseAdapter, older_than: timedelta, *, unread: bool = False, followers_kept: timedelta = timedelta.max
+) -> int:
     """Delete old entries of a database's change log; returns their number. Convex and memory purge their own.
 
     :param unread: also delete entries that a two-way sync has not read yet; its next cycle then compares everything.
+    :param followers_kept: the same for a sync that has not stored for that long how far it has read.
     :raises SchemaMismatch: if the database has no change log.
     """
-    cursors = [] if unread else followers(adapter)
+    known = [] if unread else followers(adapter)
+    away = gone(known, followers_kept)
+    cursors = [cursor for one in known if one not in away for cursor in one.cursors]
     if has_engine(adapter):
         return capture.purge(adapter, older_than, cursors)
     if adapter.kind != "supabase_http":

@@ -19,13 +19,17 @@ from api.http import idempotency
 from auth.sessions import purging as sessions
 from config.settings import Settings
 from database import ConnectionManager
+from database import DatabaseAdapter
 from database import DataError
 from database.core.chance import chance
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.lifecycle import in_background
 from database.core.lifecycle import rebuild_after_fork
+from database.purging import gone
 from database.purging import purge_changes
+from database.purging import purge_conflicts
+from database.sync.checkpoint import followers
 
 logger = logging.getLogger(__name__)
 
@@ -48,9 +52,14 @@ class Purger:
         self._create_runtime_state()
         rebuild_after_fork(self, Purger._create_runtime_state)
 
+    def snapshot(self) -> dict[str, list[str]]:
+        """By the name of each database, the syncs for which its change log is no longer kept."""
+        return {name: sorted(pairs) for name, pairs in self._gone.items()}
+
     def _create_runtime_state(self) -> None:
         """Everything that must not be shared with a forked child, in which no purge is under way."""
         self._running = Lock()
+        self._gone: dict[str, set[str]] = {}
         self._due = self._clock() + chance() * min(self._settings.purge_interval, _SOON)
 
     def before_request(self) -> None:
@@ -78,14 +87,33 @@ class Purger:
     def _steps(self) -> Iterator[tuple[str, Step]]:
         manager = self._manager
         idle = timedelta(seconds=self._settings.auth_session_idle_seconds)
-        kept = timedelta(seconds=self._settings.db_changes_kept)
+        conflicts = timedelta(seconds=self._settings.db_conflicts_kept)
         yield "idempotency keys", partial(idempotency.purge, manager)
         yield "ended sessions", partial(sessions.purge, manager, idle)
         for name, adapter in manager.adapters.items():
-            yield f"old changes of {name}", partial(purge_changes, adapter, kept)
+            yield f"old changes of {name}", partial(self._purge_changes, name, adapter)
+            if conflicts:
+                yield f"old conflicts of {name}", partial(purge_conflicts, adapter, conflicts)
+
+    def _purge_changes(self, name: str, adapter: DatabaseAdapter) -> None:
+        kept = timedelta(seconds=self._settings.db_changes_kept)
+        followers_kept = timedelta(seconds=self._settings.db_followers_kept)
+        away = {one.pair for one in gone(followers(adapter), followers_kept)}
+        for pair in away - self._gone.get(name, set()):
+            logger.warning(
+                "the sync %s has not read the change log of %s for more than %d days, and the log is no longer kept for"
+                " it: when it returns, it compares all records",
+                pair,
+                name,
+                followers_kept.days,
+            )
+        self._gone = {**self._gone, name: away}
+        purge_changes(adapter, kept, followers_kept=followers_kept)
 
 
-def init_app(app: Flask, manager: ConnectionManager) -> None:
+def init_app(app: Flask, manager: ConnectionManager) -> Purger:
     """Purge the databases of ``manager`` with requests of ``app``, unless ``PURGE_INTERVAL`` is 0."""
+    purger = Purger(manager)
     if manager.settings.purge_interval:
-        app.before_request(Purger(manager).before_request)
+        app.before_request(purger.before_request)
+    return purger

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import replace
+from datetime import datetime
 from threading import Lock
 from typing import Any
 from typing import Final
@@ -59,8 +60,22 @@ class Checkpoint:
         return {"id": pair, "version": self.round, "epoch": self.epoch, "cursors": {**place, **self.cursors}}
 
 
-def followers(adapter: DatabaseAdapter) -> list[str]:
-    """Return the cursors of all checkpoints on a database, of all its pairs and of both sides.
+@dataclass(frozen=True, slots=True)
+class Follower:
+    """A sync that reads the change log of a database.
+
+    :ivar pair: its name.
+    :ivar cursors: of both sides.
+    :ivar seen: when it last stored how far it had read; at least once a day while it runs.
+    """
+
+    pair: str
+    cursors: tuple[str, ...]
+    seen: datetime
+
+
+def followers(adapter: DatabaseAdapter) -> list[Follower]:
+    """Return the syncs that have a checkpoint on a database.
 
     :raises UnreadableRecord: if a checkpoint cannot be read.
     """
@@ -68,12 +83,12 @@ def followers(adapter: DatabaseAdapter) -> list[str]:
         return []
     try:
         with apart():
-            found = adapter.run(Select(CURSORS, ("id", "cursors"), Where("epoch", "neq", NOTE)))
+            found = adapter.run(Select(CURSORS, ("id", "cursors", "updated_at"), Where("epoch", "neq", NOTE)))
     except SchemaMismatch:
         return []
     for bad in found.unreadable:
         raise bad.error()
-    return [cursor for row in found for cursor in _cursors(row["cursors"]).values()]
+    return [Follower(row["id"], tuple(_cursors(row["cursors"]).values()), row["updated_at"]) for row in found]
 
 
 class Checkpoints:

@@ -36,6 +36,10 @@ _KEEP: Final = 3600.0
 again after a restart are already reconciled."""
 
 
+_ALIVE: Final = 86_400.0
+"""Seconds after which a checkpoint is stored even if it is the same: it shows that the sync still runs."""
+
+
 class Cycle:
     """Runs cycles for a pair, one at a time."""
 
@@ -115,9 +119,10 @@ class Cycle:
         self._progress.note_caught_up()
 
     def _move(self, cursors: Mapping[SideName, str], *, keep: bool) -> None:
-        """Move the cursors; also the checkpoint if a record was written, or if it was last moved long ago."""
+        """Move the cursors; also the checkpoint if a record was written, or if it was last stored long ago."""
         self._cursors = cursors
-        if keep or (cursors != self._current.cursors and self._clock() - self._kept_at > _KEEP):
+        age = self._clock() - self._kept_at
+        if keep or age > (_ALIVE if cursors == self._current.cursors else _KEEP):
             self._take(self._checkpoints.advance(self._current, cursors))
 
     # Comparing everything

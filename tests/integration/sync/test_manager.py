@@ -33,6 +33,8 @@ from database.core.tables.schema import Schema
 from database.sync import ConvexSyncManager
 from database.sync import SyncManager
 from database.sync import create_sync_manager
+from database.sync import cycle
+from database.sync.checkpoint import followers
 from tests.integration.sync.support import TABLES
 from tests.integration.sync.support import assert_in_sync
 from tests.integration.sync.support import contents
@@ -464,3 +466,17 @@ def test_the_thread_is_named_after_the_pair(manager: SyncManager) -> None:
     manager.start_sync()
     assert told.wait(PATIENCE)
     assert names[0] == "isthmus-sync-supabase:convex"
+
+
+def test_an_idle_sync_shows_now_and_then_that_it_still_runs(
+    manager: SyncManager, supabase: MemoryAdapter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert manager.sync_all()
+    (before,) = followers(supabase)
+    assert manager.sync_all()
+    assert followers(supabase) == [before]
+    for name in ("_ALIVE", "_KEEP"):  # in memory the feed has the checkpoint, too
+        monkeypatch.setattr(cycle, name, 0.0)
+    assert manager.sync_all()
+    (after,) = followers(supabase)
+    assert after.seen > before.seen

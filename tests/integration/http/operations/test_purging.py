@@ -121,7 +121,7 @@ def test_what_is_old_is_purged_and_nothing_that_a_follower_needs(purging_site: S
     with as_application():
         unread = told(here, live)
         # Of memory a cursor is a number.
-        gaps = [here.changes(cursor).gap for cursor in followers(here) if not cursor.isdigit()]
+        gaps = [here.changes(cursor).gap for one in followers(here) for cursor in one.cursors if not cursor.isdigit()]
     assert len(unread) == RECORDS + 1
     assert gaps == [False]
     again = site.post("/api/molecules", {"name": "Water"}, {**ada, "Idempotency-Key": "today"})
@@ -129,3 +129,48 @@ def test_what_is_old_is_purged_and_nothing_that_a_follower_needs(purging_site: S
     assert sync.sync_all()
     with as_application():
         assert len(there.table("molecules").execute()) == 2 * RECORDS + 1
+
+
+def test_the_log_is_not_kept_for_a_sync_that_is_gone(purging_site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    site = purging_site
+    here, there = site.manager.adapter, MemoryAdapter(name="there")
+    sync = SyncManager(here, there, sync_tables=["molecules"])
+    assert sync.sync_all()
+    make_rows(site, "molecules", [{"id": f"unread-{n}", "name": "x"} for n in range(3)])
+    make_log_older(here)
+    site.get("/livez")
+    assert site.get("/status").json["syncs_gone"] in ({}, {"local": []}, {"supabase": []})
+    (follower,) = followers(here)
+    name = next(iter(site.manager.adapters))
+    with connected(here, writes=True) as connection:
+        place = "isthmus_private." if connection.dialect.name == "postgresql" else ""
+        connection.exec_driver_sql(f"update {place}isthmus_sync_cursors set updated_at = '2020-01-01T00:00:00.000000Z'")
+    wait_until(lambda: site.get("/status").json["syncs_gone"] == {name: [follower.pair]}, "the status does not tell")
+    wait_until(lambda: site.get("/livez").status_code == 200 and log_size(here) <= 3, "the log is not purged")
+    told = [record.getMessage() for record in caplog.records if "is no longer kept" in record.getMessage()]
+    assert len(told) == 1
+    with as_application():
+        assert here.changes(follower.cursors[0]).gap
+    # It returns, and misses nothing.
+    assert sync.sync_all()
+    with as_application():
+        assert len(there.table("molecules").execute()) == 3
+
+
+def test_old_conflicts_are_deleted(purging_site: Site) -> None:
+    site = purging_site
+    entry = {"pair": "a:b", "table_name": "molecules", "record_id": "m"}
+    make_rows(site, "isthmus_sync_conflicts", [entry | {"rule": rule} for rule in ("old", "manual")])
+    with connected(site.manager.adapter, writes=True) as connection:
+        place = "isthmus_private." if connection.dialect.name == "postgresql" else ""
+        connection.exec_driver_sql(
+            f"update {place}isthmus_sync_conflicts set created_at = '2020-01-01T00:00:00.000000Z'"
+        )
+    make_rows(site, "isthmus_sync_conflicts", [entry | {"rule": "new"}])
+    wait_until(
+        lambda: site.get("/livez").status_code == 200 and count(site, "isthmus_sync_conflicts") == 2,
+        "old conflicts are not purged",
+    )
+    with as_application():
+        kept = site.manager.table("isthmus_sync_conflicts").select("rule").execute().rows
+    assert {row["rule"] for row in kept} == {"new", "manual"}
