@@ -10,6 +10,7 @@ import click
 from flask.cli import AppGroup
 
 from cli.audit import audit
+from cli.move import move
 from cli.pairs import count
 from cli.pairs import first_pair
 from database import DataError
@@ -26,6 +27,7 @@ sync_commands = AppGroup("sync", help="Two-way sync of the first two databases."
 """Register it with ``app.cli.add_command``; it uses the databases of ``app.extensions["isthmus"].manager``."""
 
 sync_commands.add_command(audit)
+sync_commands.add_command(move)
 
 
 @sync_commands.command("run")

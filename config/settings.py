@@ -134,6 +134,12 @@ class FailoverSettings(BaseModel):
         1.0, description="Seconds the primary database must stay healthy before reads return to it."
     )
 
+    db_primary_check: Seconds = Field(
+        2.0,
+        description="Seconds between two questions whether `flask sync move` has made another database the primary; 0"
+        " never asks.",
+    )
+
     @field_validator("db_adapter_order")
     @classmethod
     def _known_databases(cls, names: tuple[str, ...]) -> tuple[str, ...]:

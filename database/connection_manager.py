@@ -31,6 +31,7 @@ from database.core.operations import reads_only
 from database.core.result import Result
 from database.core.tables.schema import Schema
 from database.declared import schema_for
+from database.failover.leading import Leading
 from database.failover.reading import alone
 from database.failover.reading import begun
 from database.failover.reading import read
@@ -66,15 +67,16 @@ class ConnectionManager(Database):
         self.schema = schema or schema_for(self.settings)
         _check_sync_tables(self.settings, self.schema)
         self.adapters = dict(adapters) if adapters is not None else adapters_in_order(self.settings, self.schema)
-        self.primary_adapter, *_ = self.adapters
-        self._leave_numbers()
         self._clock = clock
         self._create_runtime_state()
+        self._leave_numbers(self.primary_adapter)
         rebuild_after_fork(self, ConnectionManager._create_runtime_state, after=self.adapters.values())
 
     def _create_runtime_state(self) -> None:
         """Create the state that a forked child must not share: locks and listeners."""
         self._failover = Failover(self.adapters, self.settings.db_failback_after, self._clock)
+        interval = self.settings.db_primary_check
+        self._leading = Leading(self._failover, interval, self._leave_numbers, self._clock)
 
     @classmethod
     def _build_class(cls) -> None:
@@ -107,6 +109,11 @@ class ConnectionManager(Database):
         """
         return self._failover.connect()
 
+    @property
+    def primary_adapter(self) -> str:
+        """The name of the primary: the first database, or the one that a move has recorded."""
+        return self._failover.state.name
+
     def disconnect(self) -> bool:
         """Close all adapters; the next call connects again."""
         self._failover.disconnect()
@@ -122,6 +129,8 @@ class ConnectionManager(Database):
     @property
     def adapter(self) -> DatabaseAdapter:
         """The primary, which executes writes; connects if necessary. :raises Unavailable: if no database responds."""
+        self._leading.check()
+        self._leading.wait_while_held()
         return self._failover.connected().adapter
 
     def get_active_adapter(self) -> DatabaseAdapter | None:
@@ -135,6 +144,7 @@ class ConnectionManager(Database):
 
     def run_alone(self, operation: Operation) -> Result:
         if reads_only(operation):
+            self._leading.check()
             return read(self._failover, operation, alone)[1]
         try:
             result = self.adapter.run_alone(operation)
@@ -151,6 +161,7 @@ class ConnectionManager(Database):
 
     def begin_to_read(self, operation: Operation) -> tuple[Transaction, Result]:
         """Like an adapter's; while the primary is unavailable, the transaction is a read-only one on the fallback."""
+        self._leading.check()
         transaction, result = read(self._failover, operation, begun)
         assert transaction is not None
         return transaction, result
@@ -164,6 +175,7 @@ class ConnectionManager(Database):
             "active_adapter": self._failover.answering(state),
             "primary_adapter": state.name,
             "epoch": state.epoch,
+            "recorded_primary": self._leading.snapshot(),
             "degraded": state.health.away,
             "adapters": {name: adapter.get_connection_info() for name, adapter in self.adapters.items()},
         }
@@ -177,14 +189,17 @@ class ConnectionManager(Database):
         first, second = sorted(pair, key=lambda adapter: adapter.kind == "convex")
         return first, second
 
-    def _leave_numbers(self) -> None:
-        """Let only one side of sync make numbers, whichever process syncs them."""
+    def _leave_numbers(self, primary: str) -> None:
+        """Let only one side of sync make numbers, whichever process syncs them: the chosen one, or a moved primary."""
         numbers = self.settings.convex.sync_numbers
         if numbers is None or self.sync_pair is None:
             return
         first, second = self.sync_pair
         maker, other = (first, second) if numbers in {"first", "supabase"} else (second, first)
+        if primary != next(iter(self.adapters)) and self.adapters[primary] is other:
+            maker, other = other, maker
         tables = self.settings.convex.sync_tables or [table.name for table in other.schema if not table.internal]
+        maker.make_numbers()
         other.leave_numbers_to(maker.name, tables)
 
     def demand_callers(self) -> None:

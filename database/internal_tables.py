@@ -134,6 +134,9 @@ sync_failures = sa.Table(
     info={"internal": True},
 )
 
+ACCOUNTS: Final = tuple(table.name for table in (users, identities, sessions, refresh_tokens, idempotency_keys))
+"""The tables of accounts and of what their callers have begun. A move takes them along."""
+
 
 def is_own(name: str) -> bool:
     """Whether a table is one of these."""

@@ -192,6 +192,12 @@ class DatabaseAdapter(Database):
         self._makers |= dict.fromkeys(numbered, maker)
         self._build_calls()
 
+    def make_numbers(self) -> None:
+        """Make the numbers of all tables here from now on: the reverse of :meth:`leave_numbers_to`."""
+        if self._makers:
+            self._makers = {}
+            self._build_calls()
+
     # Calls
 
     def run(self, operation: Operation) -> Result:

@@ -10,6 +10,7 @@ import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import replace
+from functools import partial
 from threading import TIMEOUT_MAX
 from threading import Lock
 from threading import RLock
@@ -64,9 +65,9 @@ class FailoverState:
 
 
 class Failover:
-    """Holds the current :class:`FailoverState` of a list of adapters; the first one is the primary.
+    """Holds the current :class:`FailoverState` of a list of adapters.
 
-    :param adapters: by name, in order of preference.
+    :param adapters: by name, in order of preference; the first one is the primary until :meth:`lead`.
     :param failback_after: seconds for which the primary's circuit must stay closed after an outage before reads return.
     :param clock: monotonic seconds.
     :ivar state: the current snapshot. Read it once per call.
@@ -83,7 +84,21 @@ class Failover:
         self._connecting = RLock()
         # Acquired while the primary's circuit breaker holds its own lock: never wait while holding this lock.
         self._replacing = Lock()
-        primary.pipeline.circuit_breaker.add_watch(self._state_changed)
+        for adapter in adapters.values():
+            adapter.pipeline.circuit_breaker.add_watch(partial(self._state_changed, adapter))
+
+    def lead(self, name: str) -> bool:
+        """Make a database the primary, whose calls begin from now on. :returns: whether it was not before."""
+        adapter = self.adapters[name]
+        with self._replacing:
+            if self.state.adapter is adapter:
+                return False
+            order = [name, *(other for other in self.adapters if other != name)]
+            self.adapters = {other: self.adapters[other] for other in order}
+            health = Health(self.state.health.connected, away=adapter.pipeline.circuit_breaker.state != CLOSED)
+            self.state = FailoverState(name, adapter, health, self.state.epoch + 1)
+            self._answered_at = self._clock()
+        return True
 
     def connect(self) -> bool:
         """Ping the adapters in order until one responds. :returns: whether one does.
@@ -135,9 +150,11 @@ class Failover:
         """Seconds since the primary last responded."""
         return self._clock() - self._answered_at
 
-    def _state_changed(self, state: str) -> None:
-        """Called by the primary's circuit breaker when its circuit opens or closes."""
+    def _state_changed(self, adapter: DatabaseAdapter, state: str) -> None:
+        """Called by a circuit breaker when its circuit opens or closes; only the primary's matters."""
         with self._replacing:
+            if adapter is not self.state.adapter:
+                return
             before = self.state.health
             if state != CLOSED:
                 self._replace(replace(before, away=True, well_since=None))

@@ -23,15 +23,13 @@ from database.core.operations import Select
 from database.core.query.filters import Where
 from database.core.result import Row
 from database.core.tables.schema import new_id
+from database.failover.recorded import NOTE
 from database.sync.side import Pair
 from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import SideName
 from database.unit_of_work import apart
 
 CURSORS: Final = "isthmus_sync_cursors"
-
-NOTE: Final = "note"
-"""The epoch of a row that is no checkpoint, but a note of an audit or of a move."""
 
 _FORMER: Final[Mapping[SideName, str]] = {"first": "supabase", "second": "convex"}
 """The cursors' names in rows from before migration 0006; on Convex, no migration rewrites them."""

@@ -60,7 +60,9 @@ class SyncManager:
     restart where it ended.
 
     :param sync_interval: seconds between two cycles.
-    :param sync_tables: by default all declared tables that are not internal.
+    :param sync_tables: by default all declared tables that are not internal. Those of accounts
+        (:data:`database.internal_tables.ACCOUNTS`) may be named, too: no change log has them, so each cycle compares
+        them.
     :param conflict_resolution: see :mod:`database.sync.strategies`.
     :param sync_numbers: the side that makes the keys of numbered tables. The adapter of the other one refuses new
         records without a key from then on. It must be chosen if both sides number the records of a table.
@@ -110,6 +112,8 @@ class SyncManager:
         )
         self._audit = self.auditor() if self.audit_rows else None
         self._audit_resumed = False
+        accounts = [name for name in self.tables if tables[name].internal]
+        self._accounts = self.auditor(accounts, repair=True) if accounts else None
         self._cycling = Lock()
         self._worker = Worker(f"isthmus-sync-{self.pair.name}", self._step, self.interval)
         self._out = False
@@ -259,6 +263,8 @@ class SyncManager:
                 for side in self.pair.sides:
                     require_followed(side.adapter, self.tables)
                 complete = self._attempt(stopped)
+                if self._accounts is not None:
+                    self._accounts.run(stopped)
                 self._audit_some(stopped)
                 self._note_recovery()
             except StoppedError:

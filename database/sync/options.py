@@ -17,6 +17,7 @@ from database.core.errors import Unsupported
 from database.core.kinds.arrays import Arrays
 from database.core.kinds.values import Kind
 from database.core.tables.schema import Column
+from database.internal_tables import ACCOUNTS
 from database.sync.strategies import Resolver
 from database.sync.strategies import resolve_with
 from database.sync.three_way_merge import SIDES
@@ -130,11 +131,11 @@ def _tables(first: DatabaseAdapter, second: DatabaseAdapter, wanted: object) -> 
     chosen = known if wanted is None else names(wanted)
     if isinstance(chosen, str) or not isinstance(chosen, Iterable) or not (chosen := list(chosen)):
         raise ValueError("must be a list of table names")
-    if unknown := [str(name) for name in chosen if name not in known]:
+    if unknown := [str(name) for name in chosen if name not in (*known, *ACCOUNTS)]:
         raise ValueError(f"has unknown tables: {', '.join(unknown)}; the declared tables are {', '.join(known)}")
     for name in chosen:
         _compare_columns(name, first, second)
-    return tuple(name for name in known if name in chosen)
+    return tuple(table.name for table in first.schema if table.name in chosen)
 
 
 def _compare_columns(table: str, first: DatabaseAdapter, second: DatabaseAdapter) -> None:

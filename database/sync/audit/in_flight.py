@@ -63,11 +63,13 @@ class SecondLook:
         return {state.key: state for state in states if Difference.of(state) is not None}
 
     def _waiting(self, keys: Collection[RecordKey]) -> set[RecordKey]:
-        """Those of the records whose changes the next cycle of sync reads."""
+        """Those of the records whose changes the next cycle of sync reads; of internal tables it compares all."""
+        schema = self._pair.sides[0].adapter.schema
+        unlogged = {key for key in keys if schema.table(key.table).internal}
         checkpoint = agreed(*self._checkpoints.rows())
         if checkpoint is None:
-            return set()
-        return {
+            return unlogged
+        return unlogged | {
             key for side in self._pair.sides for key in _changed(side, checkpoint.cursors[side.name]) if key in keys
         }
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from database.failover.recorded import NOTE
 from database.sync.checkpoint import CURSORS
-from database.sync.checkpoint import NOTE
 from database.sync.side import Side
 
 
