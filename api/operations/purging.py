@@ -54,7 +54,7 @@ class Purger:
 
     def snapshot(self) -> dict[str, list[str]]:
         """By the name of each database, the syncs for which its change log is no longer kept."""
-        return {name: sorted(pairs) for name, pairs in self._gone.items()}
+        return {name: sorted(pairs) for name, pairs in self._gone.items() if pairs}
 
     def _create_runtime_state(self) -> None:
         """Everything that must not be shared with a forked child, in which no purge is under way."""
