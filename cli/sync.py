@@ -19,7 +19,6 @@ from database.core.clock import utc_now
 from database.sync.checkpoint import Checkpoints
 from database.sync.checkpoint import agreed
 from database.sync.documented import neutral_side
-from database.sync.documented import neutral_strategy
 from database.sync.failures import Failures
 from database.sync.side import CONFLICTS
 from database.sync.side import RECORDS
@@ -33,7 +32,7 @@ sync_commands = AppGroup("sync", help="Two-way sync of the first two databases."
 @click.option("--once", is_flag=True, help="Run one cycle; fail unless it reconciles every record.")
 def run(once: bool) -> None:
     """Synchronize the two databases every CONVEX_SYNC_INTERVAL seconds, until an interrupt."""
-    manager = _manager()
+    manager = sync_of_first_two()
     if not once:
         with manager, _until_interrupted():
             Event().wait()
@@ -51,7 +50,7 @@ def run(once: bool) -> None:
 @sync_commands.command("status")
 def show_status() -> None:
     """Show the state of the sync that the two databases have stored."""
-    pair = _manager().pair
+    pair = sync_of_first_two().pair
     try:
         checkpoint = agreed(*(rows := Checkpoints(pair).rows()))
         if checkpoint is None:
@@ -62,28 +61,40 @@ def show_status() -> None:
             click.echo(f"{pair.name}: {state}; last progress {min(ages):.0f} seconds ago")
         for side in pair.sides:
             agreements, conflicts = (_count(side.adapter, table, pair.name) for table in (RECORDS, CONFLICTS))
-            click.echo(f"{side.adapter.name}: {agreements} synced records, {conflicts} resolved conflicts")
+            waiting = _count(side.adapter, CONFLICTS, pair.name, state="open")
+            resolved = f"{conflicts - waiting} resolved conflicts"
+            open_ones = f", {waiting} open: see `flask sync conflicts`" if waiting else ""
+            click.echo(f"{side.adapter.name}: {agreements} synced records, {resolved}{open_ones}")
         _show_failures(pair)
     except DataError as error:
         raise click.ClickException(str(error)) from error
 
 
-def _manager() -> SyncManager:
+def sync_of_first_two() -> SyncManager:
     """The sync of the first two databases."""
     manager = current_database()
     if manager.sync_pair is None:
         raise click.ClickException("DB_ADAPTER_ORDER must name at least two databases.")
     settings = manager.settings.convex
-    strategy, numbers = neutral_strategy(settings.conflict_resolution), neutral_side(settings.sync_numbers)
     try:
-        return SyncManager(*manager.sync_pair, settings.sync_interval, settings.sync_tables, strategy, numbers)
+        return SyncManager(
+            *manager.sync_pair,
+            settings.sync_interval,
+            settings.sync_tables,
+            settings.conflict_resolution,
+            neutral_side(settings.sync_numbers),
+            settings.conflict_deletes,
+        )
     except (ConfigurationError, DataError) as error:
         raise click.ClickException(str(error)) from error
 
 
-def _count(adapter: DatabaseAdapter, table: str, pair: str) -> int:
+def _count(adapter: DatabaseAdapter, table: str, pair: str, **equal: str) -> int:
+    asked = adapter.table(table).select("id", count=True).eq("pair", pair)
+    for column, value in equal.items():
+        asked = asked.eq(column, value)
     with as_application():
-        return adapter.table(table).select("id", count=True).eq("pair", pair).limit(1).execute().count or 0
+        return asked.limit(1).execute().count or 0
 
 
 def _show_failures(pair: Pair) -> None:

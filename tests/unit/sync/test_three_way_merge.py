@@ -13,8 +13,9 @@ from database.core.errors import InvalidRow
 from database.core.result import Row
 from database.core.tables.schema import Schema
 from database.sync.canonical_rows import CanonicalRows
-from database.sync.strategies import Resolver
-from database.sync.strategies import resolve_with
+from database.sync.conflicts.strategies import Deciding
+from database.sync.conflicts.strategies import Resolver
+from database.sync.conflicts.strategies import strategies_by_table
 from database.sync.three_way_merge import Base
 from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
@@ -49,7 +50,7 @@ def refuse(_: RecordState) -> Resolution:
 
 
 def resolver(strategy: str | Resolver) -> Any:
-    return resolve_with(strategy, {"notes": NOTES})
+    return Deciding(strategies_by_table(strategy), {"notes": NOTES}).resolve
 
 
 def after(state: RecordState, action: MergeAction) -> RecordState:
@@ -195,7 +196,7 @@ def result(strategy: str | Resolver, ours: Row | None, theirs: Row | None) -> Ro
     state = RecordState(
         RecordKey("things", "a"), SideState(ours, form.text(ours), None), SideState(theirs, form.text(theirs), None)
     )
-    return resolve_with(strategy, {"things": THINGS})(state).row
+    return Deciding(strategies_by_table(strategy), {"things": THINGS}).resolve(state).row
 
 
 def moment(text: str) -> Any:
@@ -258,4 +259,4 @@ def test_a_function_that_fails_fails_for_this_record_only(caplog: pytest.LogCapt
 @pytest.mark.parametrize("strategy", ["newest", "", "LAST_MODIFIED", None, 5])
 def test_an_unknown_strategy_is_refused(strategy: Any) -> None:
     with pytest.raises(ValueError, match="must be one of last_modified"):
-        resolve_with(strategy, {})
+        strategies_by_table(strategy)
