@@ -11,8 +11,8 @@ from database.core.result import Row
 from database.core.tables.schema import TableSchema
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.conflicts.open_conflicts import conflict_id
+from database.sync.conflicts.results import above_replaced
 from database.sync.conflicts.results import row_of
-from database.sync.conflicts.results import with_new_version
 from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import NextAction
 from database.sync.three_way_merge import RecordState
@@ -35,7 +35,7 @@ def checked_decision(table: TableSchema, state: RecordState, decision: Decision)
     """
     form = CanonicalRows(table)
     row = _row(table, state, decision)
-    row = with_new_version(table, form, state, row)
+    row = above_replaced(table, form, state, row)
     return Resolution(_RULE, row, form.text(row))
 
 

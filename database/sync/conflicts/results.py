@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC
+from datetime import datetime
 from typing import Any
+from typing import Final
 
+from database.core.clock import LEAP
 from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
 from database.core.result import Row
@@ -16,6 +20,8 @@ from database.core.tables.schema import TableSchema
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import RecordState
+
+_BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
 
 def row_of(table: TableSchema, record_id: str, made: Mapping[str, Any] | None, who: str) -> Row | None:
@@ -32,11 +38,26 @@ def row_of(table: TableSchema, record_id: str, made: Mapping[str, Any] | None, w
     return row
 
 
-def with_new_version(table: TableSchema, form: CanonicalRows, state: RecordState, row: Row | None) -> Row | None:
-    """The row with a version above those of the rows that it replaces."""
-    if row is None or not table.versioned:
-        return row
+def above_replaced(table: TableSchema, form: CanonicalRows, state: RecordState, row: Row | None) -> Row | None:
+    """The row with a version above those of the rows that it replaces, and a time that is not before theirs."""
+    if row is None:
+        return None
     text = form.text(row)
-    replaced = [held.row["version"] for side in SIDES if (held := state.of(side)).row and held.text != text]
-    highest = max(replaced, default=0)
-    return row if row["version"] > highest else row | {"version": highest + 1}
+    replaced = [held.row for side in SIDES if (held := state.of(side)).row and held.text != text]
+    if "updated_at" in table.managed:
+        believed = utc_now() + LEAP
+        times = [one["updated_at"] for one in (row, *replaced) if stamp(table, one) <= believed]
+        row = row | {"updated_at": max((time for time in times if time is not None), default=row["updated_at"])}
+    if table.versioned:
+        highest = max((one["version"] for one in replaced), default=0)
+        row = row if row["version"] > highest else row | {"version": highest + 1}
+    return row
+
+
+def stamp(table: TableSchema, row: Row) -> datetime:
+    """When a row was changed, as far as the table says it: otherwise the beginning of time."""
+    time: datetime | None = row["updated_at"] if "updated_at" in table.managed else None
+    if time is None:
+        return _BEGINNING
+    # Without a time zone it is in UTC.
+    return time.replace(tzinfo=UTC) if time.tzinfo is None else time

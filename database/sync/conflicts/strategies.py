@@ -3,8 +3,9 @@
 A conflict is a record that both sides have changed to different rows since they last agreed, or whose last agreed row
 is not known.
 
-* ``last_modified``: the row with the later ``updated_at``. If both are equal, or the table has no such column, the row
-  whose text sorts last, so that every process decides alike.
+* ``last_modified``: the row with the later ``updated_at``, or at the same time the one with the higher version. If both
+  are equal, or the table has no such columns, the row whose text sorts last, so that every process decides alike. A
+  time more than a day ahead of this process's clock is not believed, and counts as the earliest.
 * ``first_wins``, ``second_wins``: the row of that side, or its deletion. The documented names are ``supabase_wins`` and
   ``convex_wins``.
 * ``merge``: column by column, see :mod:`database.sync.conflicts.merging`.
@@ -27,6 +28,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from copy import deepcopy
+from datetime import datetime
 from typing import Any
 from typing import Final
 
@@ -34,16 +36,18 @@ from config.fields import DELETE_POLICIES
 from config.fields import DOCUMENTED_STRATEGIES
 from config.fields import STRATEGIES
 from config.fields import chosen_by_table
+from database.core.clock import LEAP
+from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
-from database.core.kinds.values import TIMESTAMP
 from database.core.result import Row
 from database.core.tables.schema import TableSchema
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.conflicts.merging import InvalidMerge
 from database.sync.conflicts.merging import Merge
 from database.sync.conflicts.open_conflicts import OpenConflict
+from database.sync.conflicts.results import above_replaced
 from database.sync.conflicts.results import row_of
-from database.sync.conflicts.results import with_new_version
+from database.sync.conflicts.results import stamp
 from database.sync.conflicts.units import ConflictUnit
 from database.sync.conflicts.units import Units
 from database.sync.three_way_merge import MergeAction
@@ -136,7 +140,7 @@ class Deciding:
         """The resolution of a conflict. :raises OpenConflict: and ``RequestError``, as a call."""
         table, form = self._tables[state.key.table], self._forms[state.key.table]
         rule, row = self._decided(table, state)
-        row = with_new_version(table, form, state, row)
+        row = above_replaced(table, form, state, row)
         return Resolution(rule, row, form.text(row))
 
     def _decided(self, table: TableSchema, state: RecordState) -> tuple[str, Row | None]:
@@ -177,12 +181,18 @@ def _chosen(strategy: str, table: TableSchema, state: RecordState) -> SideState:
 
 
 def _later(table: TableSchema, state: RecordState) -> SideState:
-    """The side with the later row."""
-    column = table.columns.get("updated_at")
-    timed = column is not None and column.kind is TIMESTAMP and not column.nullable
+    """The side with the later row.
 
-    def age(held: SideState) -> tuple[Any, str]:
-        return _present(held)["updated_at"] if timed else 0, held.text or ""
+    Its time counts on from the time that its writer has seen, and the version counts the changes of one time.
+    """
+    believed = utc_now() + LEAP
+
+    def age(held: SideState) -> tuple[bool, datetime, int, str]:
+        row = _present(held)
+        time = stamp(table, row)
+        if time > believed:
+            logger.warning("a record of table %s has a time that lies ahead; it counts as the earliest", table.name)
+        return time <= believed, time, (row["version"] or 0) if table.versioned else 0, held.text or ""
 
     return max(state.first, state.second, key=age)
 

@@ -26,8 +26,8 @@ from database.core.errors import UnreadableRecord
 from database.core.result import Row
 from database.core.tables.schema import TableSchema
 from database.sync.canonical_rows import CanonicalRows
+from database.sync.conflicts.results import above_replaced
 from database.sync.conflicts.results import row_of
-from database.sync.conflicts.results import with_new_version
 from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
@@ -189,7 +189,7 @@ class Units:
     def _action(self, state: RecordState, made: Mapping[str, Any] | None) -> MergeAction | None:
         table, form = self._tables[state.key.table], self._forms[state.key.table]
         row = row_of(table, state.key.id, made, "the function of a conflict_unit")
-        row = with_new_version(table, form, state, row)
+        row = above_replaced(table, form, state, row)
         resolution = Resolution(_RULE, row, form.text(row))
         sides = changed_sides(state)
         if len(sides) == 1 and state.of(sides[0]).text == resolution.text:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from itertools import count
 from itertools import cycle
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
@@ -17,9 +20,13 @@ from hypothesis.stateful import rule
 
 from config.fields import DELETE_POLICIES
 from config.fields import STRATEGIES
+from database.backends.memory import kept_rows
+from database.backends.memory import tables
+from database.core.clock import utc_now
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
+from database.core.query.filters import Where
 from database.core.result import Row
 from database.sync import SyncManager
 from tests.integration.sync.support import Killed
@@ -64,12 +71,18 @@ class Histories(RuleBasedStateMachine):
         self.ancestors: dict[str, set[str]] = {}
         self.deleted: dict[str, set[str]] = {record: set() for record in RECORDS}
         self.edits: dict[str, list[tuple[str, str, str | None]]] = {record: [] for record in RECORDS}
+        self.forgotten = False
+        self.skews = dict.fromkeys(SIDES, timedelta())
+        self.writer = SIDES[0]
+        self.patch = pytest.MonkeyPatch()
+        for module in (tables, kept_rows):
+            self.patch.setattr(module, "utc_now", lambda: utc_now() + self.skews[self.writer])
         self.restart()
 
     @rule(side=sides, record=records, column=columns)
     def write(self, side: str, record: str, column: str) -> None:
         """A user inserts the record or changes it."""
-        adapter, name = self.adapters[side], next(self.names)
+        adapter, name, self.writer = self.adapters[side], next(self.names), side
         seen = adapter.get("molecules", record)
         if seen is None:
             adapter.run(Insert("molecules", [{"id": record, "name": name}]))
@@ -88,6 +101,17 @@ class Histories(RuleBasedStateMachine):
             adapter.run(Delete("molecules", id=record))
             self.deleted[record] |= self.ancestry(seen)
             self.edits[record].append((side, "name", None))
+
+    @rule(side=sides, hours=st.sampled_from([-1, 0, 1]))
+    def jump(self, side: str, hours: int) -> None:
+        """The clock of one side is set."""
+        self.skews[side] = timedelta(hours=hours)
+
+    @rule()
+    def forget(self) -> None:
+        """What both sides have agreed on is lost, as after a restore."""
+        self.adapters["convex"].run(Delete("isthmus_sync_cursors", where=Where("id", "neq", "")))
+        self.forgotten = True
 
     @rule()
     def restart(self) -> None:
@@ -134,6 +158,7 @@ class Histories(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "manager"):
             self.sync(decided=["first"])
+            self.patch.undo()
 
     def ancestry(self, row: Row) -> set[str]:
         """The values that whoever changes this row has seen the outcome of."""
@@ -145,11 +170,19 @@ class Histories(RuleBasedStateMachine):
             row = self.adapters["supabase"].get("molecules", record)
             kept = self.deleted[record] | (set() if row is None else self.ancestry(row))
             assert {name for *_, name in edits if name is not None} <= kept | journalled, "a version is lost"
-            if len({side for side, *_ in edits}) == 1:
+            if len({side for side, *_ in edits}) == 1 and not (self.forgotten and self.needs_base(edits)):
                 _, column, last = edits[-1]
                 assert (None if row is None else row[column]) == last, "an edit without a rival is lost"
             edits.clear()
+        self.forgotten = False
+
+    def needs_base(self, edits: Sequence[tuple[str, str, str | None]]) -> bool:
+        """Whether only the agreed row says that these edits are the later ones; otherwise their times do."""
+        timed = self.options["conflict_resolution"] in {"last_modified", "merge"}
+        return not timed or any(last is None for *_, last in edits)
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestHistories.settings = settings(
+    max_examples=int(os.environ.get("SYNC_HISTORIES", "40")), stateful_step_count=30, deadline=None
+)

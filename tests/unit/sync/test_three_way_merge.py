@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
 import pytest
 
+from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
 from database.core.result import Row
@@ -213,6 +215,24 @@ def test_of_rows_of_one_moment_the_same_wins_whoever_asks() -> None:
     now = moment("2024-01-01T12:00:00Z")
     ours, theirs = thing(now, "x", 2), thing(now, "y", 2)
     assert result("last_modified", ours, theirs) == result("last_modified", theirs, ours) == theirs | {"version": 3}
+
+
+def test_of_changes_of_one_time_those_that_are_more_win() -> None:
+    now = moment("2024-01-01T12:00:00Z")
+    more, fewer = thing(now, "a", 3), thing(now, "z", 2)
+    assert result("last_modified", more, fewer) == result("last_modified", fewer, more) == more
+
+
+def test_a_time_that_lies_far_ahead_loses_and_is_gone(caplog: pytest.LogCaptureFixture) -> None:
+    absurd, believed = utc_now() + timedelta(days=2), utc_now() + timedelta(hours=1)
+    assert result("last_modified", thing(absurd, version=2), thing(believed)) == thing(believed, version=3)
+    assert "lies ahead" in caplog.text
+    assert result("first_wins", thing(absurd, version=2), thing(believed)) == thing(believed, version=2)
+
+
+def test_a_result_has_a_time_that_is_not_before_that_of_the_row_it_replaces() -> None:
+    earlier, later = moment("2024-01-01T12:00:00Z"), moment("2024-01-01T13:00:00Z")
+    assert result("first_wins", thing(earlier, "ours"), thing(later, "theirs")) == thing(later, "ours", 2)
 
 
 def test_a_deletion_wins_unless_the_side_that_has_it_loses() -> None:

@@ -75,6 +75,25 @@ def test_a_decision_is_carried_out_and_is_in_the_journal(pair: Two, decision: An
     assert contents(pair.first) == contents(pair.second)
 
 
+@pytest.mark.parametrize("two", ["sqlite-supabase", "sqlite-convex"], indirect=True)
+def test_rows_are_merged_whoever_has_changed_them(two: Two) -> None:
+    for record in "ab":
+        insert(two.first, record, name="agreed", formula="H", properties={"n": 1})
+    two.sync()
+    with as_application():
+        two.first.execute_query("update molecules set name = 'ours' where id = 'a'")
+        two.second.run(Update("molecules", {"formula": "H2O", "properties": {"n": 2}}, id="a"))
+        two.first.run(Update("molecules", {"name": "x", "formula": "y"}, id="b"))
+        two.second.run(Delete("molecules", id="b"))
+    two.sync(conflict_resolution="merge", conflict_deletes="update_wins")
+    assert contents(two.first) == contents(two.second)
+    rows = {row["id"]: row for row in contents(two.second)["molecules"]}
+    assert [rows["a"][name] for name in ("name", "formula", "properties")] == ["ours", "H2O", {"n": 2}]
+    assert rows["a"]["version"] > 2
+    assert rows["b"]["name"] == "x"
+    assert {entry["rule"] for entry in journal(two.first, two.second)} == {"merge", "update_wins"}
+
+
 # In memory
 
 
