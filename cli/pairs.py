@@ -13,7 +13,6 @@ from database import SyncManager
 from database import as_application
 from database import current_database
 from database.sync.documented import neutral_side
-from database.sync.documented import neutral_strategy
 
 
 def first_pair() -> SyncManager:
@@ -31,10 +30,17 @@ def sync_of(first: DatabaseAdapter, second: DatabaseAdapter, tables: tuple[str, 
     :raises click.ClickException: for invalid options.
     """
     settings = current_database().settings.convex
-    strategy, numbers = neutral_strategy(settings.conflict_resolution), neutral_side(settings.sync_numbers)
-    chosen = settings.sync_tables if tables is None else tables
     try:
-        return SyncManager(first, second, settings.sync_interval, chosen, strategy, numbers, settings.audit_rows)
+        return SyncManager(
+            first,
+            second,
+            settings.sync_interval,
+            settings.sync_tables if tables is None else tables,
+            settings.conflict_resolution,
+            neutral_side(settings.sync_numbers),
+            conflict_deletes=settings.conflict_deletes,
+            audit_rows=settings.audit_rows,
+        )
     except (ConfigurationError, DataError) as error:
         raise click.ClickException(str(error)) from error
 

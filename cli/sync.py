@@ -10,6 +10,7 @@ import click
 from flask.cli import AppGroup
 
 from cli.audit import audit
+from cli.conflicts import conflict_commands
 from cli.move import move
 from cli.pairs import count
 from cli.pairs import first_pair
@@ -18,6 +19,7 @@ from database import Where
 from database.core.clock import utc_now
 from database.sync.checkpoint import Checkpoints
 from database.sync.checkpoint import agreed
+from database.sync.conflicts.open_conflicts import OPEN
 from database.sync.failures import Failures
 from database.sync.side import CONFLICTS
 from database.sync.side import RECORDS
@@ -27,6 +29,7 @@ sync_commands = AppGroup("sync", help="Two-way sync of the first two databases."
 """Register it with ``app.cli.add_command``; it uses the databases of ``app.extensions["isthmus"].manager``."""
 
 sync_commands.add_command(audit)
+sync_commands.add_command(conflict_commands)
 sync_commands.add_command(move)
 
 
@@ -62,10 +65,17 @@ def show_status() -> None:
             state = "comparing everything" if checkpoint.comparing else "following the change feed"
             click.echo(f"{pair.name}: {state}; last progress {min(ages):.0f} seconds ago")
         for side in pair.sides:
-            agreements, conflicts = (
-                count(side.adapter, table, Where("pair", "eq", pair.name)) for table in (RECORDS, CONFLICTS)
+            agreements, conflicts, waiting = (
+                count(side.adapter, table, where)
+                for table, where in (
+                    (RECORDS, Where("pair", "eq", pair.name)),
+                    (CONFLICTS, Where("pair", "eq", pair.name)),
+                    (CONFLICTS, Where("pair", "eq", pair.name) & Where("state", "eq", OPEN)),
+                )
             )
-            click.echo(f"{side.adapter.name}: {agreements} synced records, {conflicts} resolved conflicts")
+            resolved = f"{conflicts - waiting} resolved conflicts"
+            open_ones = f", {waiting} open: see `flask sync conflicts`" if waiting else ""
+            click.echo(f"{side.adapter.name}: {agreements} synced records, {resolved}{open_ones}")
         _show_failures(pair)
     except DataError as error:
         raise click.ClickException(str(error)) from error

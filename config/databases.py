@@ -18,15 +18,16 @@ from config.fields import Count
 from config.fields import FilePath
 from config.fields import Isolation
 from config.fields import Names
+from config.fields import PolicyText
 from config.fields import Port
 from config.fields import Positive
 from config.fields import Seconds
 from config.fields import SslMode
+from config.fields import StrategyText
 from config.fields import Synchronous
 from config.fields import lower
 
 SyncNumbers = Literal["first", "second", "supabase", "convex"]
-ConflictResolution = Literal["last_modified", "first_wins", "second_wins", "supabase_wins", "convex_wins"]
 
 
 class CallSettings(BaseModel):
@@ -115,10 +116,16 @@ class ConvexSettings(CallSettings):
     sync_tables: Names | None = Field(
         None, description="Tables of two-way sync, separated by commas; if not set, all except internal tables."
     )
-    conflict_resolution: Annotated[ConflictResolution, BeforeValidator(lower)] = Field(
+    conflict_resolution: StrategyText = Field(
         "last_modified",
-        description="Which change two-way sync keeps in a conflict: `last_modified`, `first_wins` (or `supabase_wins`)"
-        " or `second_wins` (or `convex_wins`).",
+        description="How two-way sync resolves a conflict: `last_modified`, `first_wins` (or `supabase_wins`),"
+        " `second_wins` (or `convex_wins`), `merge` or `manual`; for single tables as in `last_modified,notes=merge`.",
+    )
+    conflict_deletes: PolicyText | None = Field(
+        None,
+        description="What becomes of a record that one side has deleted and the other one has changed: `delete_wins`,"
+        " `update_wins` or `manual`; for single tables as in `delete_wins,notes=manual`. If not set, `first_wins` and"
+        " `second_wins` decide these conflicts, too, `manual` leaves them open, and otherwise the deletion wins.",
     )
     sync_numbers: Annotated[SyncNumbers, BeforeValidator(lower)] | None = Field(
         None,

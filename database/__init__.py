@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from database.flask_scope import transactional
     from database.schema.migrations.runner import upgrade
     from database.schema.reflection import reflect
+    from database.sync import ConflictUnit
     from database.sync import ConvexSyncManager
     from database.sync import SyncManager
     from database.sync import create_sync_manager
@@ -117,7 +118,7 @@ else:
         "flask_scope": ("before_answer", "transactional"),
         "schema.migrations.runner": ("upgrade",),
         "schema.reflection": ("reflect",),
-        "sync": ("ConvexSyncManager", "SyncManager", "create_sync_manager"),
+        "sync": ("ConflictUnit", "ConvexSyncManager", "SyncManager", "create_sync_manager"),
         "unit_of_work": (
             *("Resource", "after_commit", "after_rollback", "before_commit", "commit_anyway", "join"),
             "own_transaction",
@@ -133,6 +134,7 @@ __all__ = [
     "CircuitOpen",
     "Column",
     "Conflict",
+    "ConflictUnit",
     "ConnectFailed",
     "ConnectionManager",
     "ConstraintViolated",

@@ -119,6 +119,9 @@ sync_conflicts = sa.Table(
     sa.Column("first_row", text(), info={"renamed_from": "supabase_row"}),
     sa.Column("second_row", text(), info={"renamed_from": "convex_row"}),
     sa.Column("result", text()),
+    # Null for a resolved one, and otherwise "open", with the reason why a person has to decide.
+    sa.Column("state", text(16), index=True),
+    sa.Column("reason", text()),
     info={"internal": True},
 )
 

@@ -272,7 +272,7 @@ class SqlOperations:
                     statement = table.statements.insert_new(names, returning, by)
                 else:
                     statement, more = table.upsert(operation, names, row, returning, by)
-                parts.append(self._change(connection, table, statement, (*values, *more), returning))
+                parts.append(self._change(connection, table, statement, statement.bind((*values, *more)), returning))
                 if not parts[-1].count and not operation.ignore_duplicates:
                     raise not_same(table.schema, operation)
             self._recount(connection, table, operation, by_name)
@@ -297,14 +297,17 @@ class SqlOperations:
 
     def _plain_update(self, connection: SqlConnection, operation: Update, returning: tuple[str, ...]) -> Result:
         table = self._table(operation.table)
-        columns = new_values(table.schema, operation.values, utc_now())
+        now = utc_now()
+        columns = new_values(table.schema, operation.values, now)
         reset: tuple[str, ...] = ()
         if table.schema.server_made:
             reset = tuple(name for name, value in columns.items() if value is SERVER_DEFAULT)
             columns = {name: value for name, value in columns.items() if value is not SERVER_DEFAULT}
         values = [table.encode(name, value) for name, value in columns.items()]
+        believed = table.believed(operation.values, now)
+        values += believed
         where = table.target(operation, values)
-        statement = table.statements.update(tuple(columns), where, returning, reset)
+        statement = table.statements.update(tuple(columns), where, returning, reset, timed=bool(believed))
         return self._change_expected(connection, operation, table, statement, statement.bind(values), returning)
 
     def _delete(self, connection: SqlConnection, operation: Delete) -> Result:

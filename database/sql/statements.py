@@ -147,12 +147,15 @@ class Statements:
         same: tuple[str, ...] = (),
         by: tuple[str, ...] = (),
         touched: tuple[str, ...] = (),
+        *,
+        timed: bool = False,
     ) -> Statement:
         """Insert a row, or if a row has its values of ``by``, update ``changed`` and increment the version.
 
         ``by`` is the table's key by default.
         Values: one per column, then one for each of ``touched``, which only an update sets. A version in ``changed`` is
-        set instead. An existing row that differs in a column of ``same`` is not changed.
+        set instead. An existing row that differs in a column of ``same`` is not changed. If ``timed``, an update does
+        not set ``updated_at`` back; then the last value is the time up to which a stored one is believed.
         """
         by = by or self._schema.key
 
@@ -163,6 +166,8 @@ class Statements:
             found = set(by).intersection(self._schema.key)
             values = self._next_version() | {name: statement.excluded[name] for name in changed if name not in found}
             values |= {name: params.next(self._source.c[name].type) for name in touched}
+            if timed:
+                values |= self._not_before(statement.excluded.updated_at, params)
             if not values:
                 values = {by[0]: statement.excluded[by[0]]}
             equal = [self._source.c[name] == statement.excluded[name] for name in same]
@@ -171,7 +176,7 @@ class Statements:
             )
             return self._returning(statement, returning)
 
-        return self._cached(("upsert", columns, changed, returning, same, by, touched), build)
+        return self._cached(("upsert", columns, changed, returning, same, by, touched, timed), build)
 
     def recount(self) -> Statement:
         """Set the version and the time of a record, unless it has that version. Values: both, the key, the version."""
@@ -201,20 +206,25 @@ class Statements:
         where: Shape | None,
         returning: tuple[str, ...],
         reset: tuple[str, ...] = (),
+        *,
+        timed: bool = False,
     ) -> Statement:
         """Update rows. Values: one per column, then those of the filter.
 
-        The columns of ``reset`` are set to the database's own default.
+        The columns of ``reset`` are set to the database's own default. If ``timed``, ``updated_at`` is not set back;
+        then the value after those of the columns is the time up to which a stored one is believed.
         """
 
         def build() -> Any:
             params = _Params()
             values: dict[str, Any] = {name: params.next(self._source.c[name].type) for name in columns}
+            if timed:
+                values |= self._not_before(values["updated_at"], params)
             values |= {name: made for name in reset if (made := self._server_default(name)) is not None}
             statement = sa.update(self._source).values(values | self._next_version())
             return self._returning(statement.where(self._condition(where, params)), returning)
 
-        return self._cached(("update", columns, where, returning, reset), build)
+        return self._cached(("update", columns, where, returning, reset, timed), build)
 
     def delete(self, where: Shape | None, returning: tuple[str, ...]) -> Statement:
         """Delete rows. Values: those of the filter."""
@@ -287,6 +297,12 @@ class Statements:
 
     def _next_version(self) -> dict[str, Any]:
         return {"version": self._source.c.version + sa.literal_column("1")} if self._schema.versioned else {}
+
+    def _not_before(self, now: Any, params: _Params) -> dict[str, Any]:
+        """The time of a change, as :func:`database.core.clock.not_before` defines it."""
+        last = self._source.c.updated_at
+        believed = sa.and_(last > now, last <= params.next(last.type))
+        return {"updated_at": sa.case((believed, last), else_=now)}
 
     def _sort_key(self, key: Order) -> Expression:
         column = self._comparable(key.column)

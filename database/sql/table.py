@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from collections.abc import Sequence
+from datetime import datetime
 from operator import itemgetter
 from typing import Any
 
 from database.core.caching import ByteCache
+from database.core.clock import LEAP
+from database.core.clock import utc_now
+from database.core.kinds.calendar import clock
 from database.core.operations import Delete
 from database.core.operations import Record
 from database.core.operations import Update
@@ -159,8 +164,19 @@ class SqlTable:
             return self.statements.upsert(names, names, returning, operation.same, by), []
         touched = touched_values(self.schema, row)
         changed = replaced_columns(self.schema, names, row)
-        statement = self.statements.upsert(names, changed, returning, operation.same, by, tuple(touched))
-        return statement, [self.encode(name, value) for name, value in touched.items()]
+        believed = self.believed(row, utc_now())
+        timed = bool(believed)
+        statement = self.statements.upsert(names, changed, returning, operation.same, by, tuple(touched), timed=timed)
+        return statement, [*(self.encode(name, value) for name, value in touched.items()), *believed]
+
+    def believed(self, given: Mapping[str, Any], now: datetime) -> list[Any]:
+        """The encoded time up to which a stored ``updated_at`` is believed; nothing if a change sets it as it is given.
+
+        :param given: the values of the change.
+        """
+        if "updated_at" not in self.schema.managed or "updated_at" in given:
+            return []
+        return [self.encode("updated_at", clock(self.schema.columns["updated_at"].kind, now + LEAP))]
 
     def encoded(self, columns: Columns) -> Columns:
         """Checked columns in the form the driver binds."""

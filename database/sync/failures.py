@@ -9,6 +9,8 @@ from typing import Final
 from database.core.errors import RequestError
 from database.core.errors import UnreadableRecord
 from database.core.query.filters import Where
+from database.sync.conflicts.open_conflicts import OpenConflict
+from database.sync.conflicts.open_conflicts import OpenConflicts
 from database.sync.side import Pair
 from database.sync.three_way_merge import RecordKey
 
@@ -17,9 +19,13 @@ PAGE: Final = 500
 
 
 class Failures:
-    """The failed records of a pair, with their reasons."""
+    """The failed records of a pair, with their reasons.
+
+    :ivar open: the conflicts that wait for a decision. They are no failures, and are not tried again.
+    """
 
     def __init__(self, pair: Pair) -> None:
+        self.open = OpenConflicts(pair)
         self._pair = pair.name
         self._side = pair.sides[0]
         self._tables = frozenset(pair.tables)
@@ -37,10 +43,11 @@ class Failures:
             found |= {RecordKey(row["table_name"], row["record_id"]): row["reason"] for row in rows}
         self._reasons = {key: reason for key, reason in found.items() if key.table in self._tables}
         self._told = dict(self._reasons)
+        self.open.load()
 
     def keys(self) -> list[RecordKey]:
-        """The failed records."""
-        return list(self._reasons)
+        """The records to be tried again: those that failed, and open conflicts that this process has not seen."""
+        return list(dict.fromkeys([*self._reasons, *self.open.unseen()]))
 
     def reasons(self) -> Mapping[RecordKey, str]:
         """The reason of each failed record."""
@@ -50,7 +57,10 @@ class Failures:
         self, processed: Iterable[RecordKey], failed: Mapping[RecordKey, RequestError | UnreadableRecord]
     ) -> None:
         """Store the failed ones of the processed records, and delete the others."""
-        reasons = {key: f"{type(error).__name__}: {error}" for key, error in failed.items()}
+        processed = list(processed)
+        self.open.update(processed, failed)
+        others = {key: error for key, error in failed.items() if not isinstance(error, OpenConflict)}
+        reasons = {key: f"{type(error).__name__}: {error}" for key, error in others.items()}
         news = {key: reason for key, reason in reasons.items() if self._reasons.get(key) != reason}
         healed = [key for key in processed if key in self._reasons and key not in reasons]
         if news:

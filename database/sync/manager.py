@@ -17,10 +17,22 @@ from database.adapter.base import DatabaseAdapter
 from database.changes.followed import require_followed
 from database.core.errors import Conflict
 from database.core.errors import DataError
+from database.core.errors import NotFound
 from database.core.lifecycle import Worker
 from database.core.lifecycle import rebuild_after_fork
 from database.sync.audit.auditor import Auditor
 from database.sync.checkpoint import Checkpoints
+from database.sync.conflicts.decisions import Decision
+from database.sync.conflicts.decisions import checked_decision
+from database.sync.conflicts.decisions import deciding
+from database.sync.conflicts.listing import ListedConflict
+from database.sync.conflicts.listing import State
+from database.sync.conflicts.listing import listed
+from database.sync.conflicts.listing import one_conflict
+from database.sync.conflicts.open_conflicts import conflict_id as open_id
+from database.sync.conflicts.strategies import Policies
+from database.sync.conflicts.strategies import Strategies
+from database.sync.conflicts.units import ConflictUnit
 from database.sync.cycle import Cycle
 from database.sync.failures import Failures
 from database.sync.options import DEFAULT_INTERVAL
@@ -31,14 +43,11 @@ from database.sync.progress import Progress
 from database.sync.reconciler import Reconciler
 from database.sync.reconciler import StoppedError
 from database.sync.side import Pair
-from database.sync.strategies import Resolver
-from database.sync.strategies import resolve_with
 from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import NextAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import RecordState
 from database.sync.three_way_merge import SideName
-from database.sync.three_way_merge import next_action
 from database.sync.three_way_merge import next_forced_action
 from database.sync.three_way_merge import next_restoring_action
 from database.sync.untangling.part_by_part import Failed
@@ -63,9 +72,12 @@ class SyncManager:
     :param sync_tables: by default all declared tables that are not internal. Those of accounts
         (:data:`database.internal_tables.ACCOUNTS`) may be named, too: no change log has them, so each cycle compares
         them.
-    :param conflict_resolution: see :mod:`database.sync.strategies`.
+    :param conflict_resolution: see :mod:`database.sync.conflicts.strategies`.
     :param sync_numbers: the side that makes the keys of numbered tables. The adapter of the other one refuses new
         records without a key from then on. It must be chosen if both sides number the records of a table.
+    :param conflict_deletes: the policy for records that one side has deleted and the other one has changed, or a
+        mapping of tables to policies; see there.
+    :param conflict_units: records that a function resolves together; see :mod:`database.sync.conflicts.units`.
     :param audit_rows: the records that each cycle audits after its work, so that all are compared again and again; 0
         for none.
     :raises ConfigurationError: names every invalid option.
@@ -75,17 +87,21 @@ class SyncManager:
 
     started: ClassVar[WeakSet[SyncManager]] = WeakSet()
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the documented parameters, the others by name
         self,
         first: DatabaseAdapter,
         second: DatabaseAdapter,
         sync_interval: float = DEFAULT_INTERVAL,
         sync_tables: Sequence[str] | None = None,
-        conflict_resolution: str | Resolver = DEFAULT_RESOLUTION,
+        conflict_resolution: Strategies = DEFAULT_RESOLUTION,
         sync_numbers: SideName | None = None,
+        *,
+        conflict_deletes: Policies | None = None,
+        conflict_units: Sequence[ConflictUnit] = (),
         audit_rows: int = 0,
     ) -> None:
-        self._options = checked(first, second, sync_interval, sync_tables, conflict_resolution, sync_numbers)
+        conflicts = conflict_resolution, sync_numbers, conflict_deletes, conflict_units
+        self._options = checked(first, second, sync_interval, sync_tables, *conflicts)
         self.interval = self._options.interval
         self.tables = self._options.tables
         self.audit_rows = checked_rows(audit_rows)
@@ -99,9 +115,7 @@ class SyncManager:
 
     def _create_runtime_state(self) -> None:
         """Create the state that must not be shared with a forked child: locks and the thread."""
-        tables = {name: self.pair.sides[0].adapter.schema.table(name) for name in self.tables}
-        resolve = resolve_with(self._options.resolution, tables)
-        self._next_action: NextAction = lambda state: next_action(state, resolve)
+        self._next_action: NextAction = self._options.deciding(self.pair.sides[0].adapter.schema)
         self._progress = Progress(self.tables)
         self._failures = Failures(self.pair)
         self._checkpoints = Checkpoints(self.pair)
@@ -112,7 +126,8 @@ class SyncManager:
         )
         self._audit = self.auditor() if self.audit_rows else None
         self._audit_resumed = False
-        accounts = [name for name in self.tables if tables[name].internal]
+        schema = self.pair.sides[0].adapter.schema
+        accounts = [name for name in self.tables if schema.table(name).internal]
         self._accounts = self.auditor(accounts, repair=True) if accounts else None
         self._cycling = Lock()
         self._worker = Worker(f"isthmus-sync-{self.pair.name}", self._step, self.interval)
@@ -159,7 +174,10 @@ class SyncManager:
         self._worker.stop()
 
     def sync_all(self) -> bool:
-        """Run one cycle. :returns: whether both sides responded and every record is reconciled."""
+        """Run one cycle.
+
+        :returns: whether both sides responded, and every record is reconciled or waits for a decision.
+        """
         return self._run_cycle(lambda: False)
 
     def force_sync_record(self, table: str, record_id: str, target: Target = "both") -> bool:
@@ -205,13 +223,47 @@ class SyncManager:
         mend = (lambda keys, restoring: self.reconcile(keys, restoring=restoring)) if repair else None
         return Auditor(self.pair, self._checkpoints, chosen, mend, patience)
 
+    def get_conflicts(
+        self, table: str | None = None, *, state: State | None = None, limit: int = 100
+    ) -> list[ListedConflict]:
+        """The conflicts that wait for a decision, and the newest of the resolved ones.
+
+        :raises BackendError: if a side does not respond.
+        """
+        return listed(self.pair, table=table, state=state, limit=limit)
+
+    def resolve_conflict(self, conflict_id: str, decision: Decision) -> None:
+        """Resolve a conflict that waits for a decision, now.
+
+        :param decision: ``first`` or ``second`` for the row of that side, or its deletion; a row, which may leave out
+            columns in which both sides are equal; None to delete the record.
+        :raises NotFound: if no open conflict has this id.
+        :raises Conflict: if the record has changed since the conflict was found.
+        :raises RequestError: if the row is not valid, or the database refuses it.
+        :raises BackendError: if a side does not respond.
+        """
+        found = one_conflict(self.pair, conflict_id)
+        if found.state != "open" or found.table not in self.tables:
+            raise NotFound(f"the conflict {conflict_id!r} does not wait for a decision")
+        key, epoch = RecordKey(found.table, found.record), self._checkpoints.load().epoch
+        self._failures.load()
+        state = self._state(key, epoch)
+        if open_id(self.pair.name, state) != conflict_id:
+            raise Conflict("the record has changed since this conflict was found; the next cycle lists it anew")
+        table = self.pair.sides[0].adapter.schema.table(key.table)
+        resolution = checked_decision(table, state, decision)
+        actions = deciding(self.pair.name, conflict_id, resolution, self._next_action)
+        _, failed = self._reconciler.reconcile([key], epoch, actions, lambda: False)
+        if key in failed:
+            raise failed[key]
+
     def get_sync_status(self) -> dict[str, Any]:
         """The status, without a call of the databases.
 
         Counts are since the creation of this manager; ``sides`` are the names of the two adapters, ``failures`` the
-        records that could not be synced, and ``cursors_age`` the seconds since both feeds were last read to their ends.
-        ``audit`` is the state of the audit beside the cycles, if there is one: its counts, and ``last``, the result of
-        the last one that came to its end.
+        records that could not be synced, ``open_conflicts`` the number of conflicts that wait for a decision, and
+        ``cursors_age`` the seconds since both feeds were last read to their ends. ``audit`` is the state of the audit
+        beside the cycles, if there is one: its counts, and ``last``, the result of the last one that came to its end.
         """
         status = self._progress.snapshot()
         failures = self._failures.reasons()
@@ -224,6 +276,7 @@ class SyncManager:
             "sides": {side.name: side.adapter.name for side in self.pair.sides},
             **status,
             "audit": None if self._audit is None else self._audit.status(),
+            "open_conflicts": len(self._failures.open),
             "failures": [{"table": key.table, "id": key.id, "reason": reason} for key, reason in failures.items()],
         }
 

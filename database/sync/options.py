@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 from typing import Final
@@ -17,16 +18,29 @@ from database.core.errors import Unsupported
 from database.core.kinds.arrays import Arrays
 from database.core.kinds.values import Kind
 from database.core.tables.schema import Column
+from database.core.tables.schema import Schema
 from database.internal_tables import ACCOUNTS
-from database.sync.strategies import Resolver
-from database.sync.strategies import resolve_with
+from database.sync.conflicts.strategies import Deciding
+from database.sync.conflicts.strategies import Policies
+from database.sync.conflicts.strategies import Strategies
+from database.sync.conflicts.strategies import policies_by_table
+from database.sync.conflicts.strategies import strategies_by_table
+from database.sync.conflicts.units import ConflictUnit
 from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import SideName
 
 DEFAULT_INTERVAL: Final = 60.0
 DEFAULT_RESOLUTION: Final = "last_modified"
 
-_KEYS: Final = ("sync_interval", "sync_tables", "conflict_resolution", "sync_numbers", "audit_rows")
+_KEYS: Final = (
+    "sync_interval",
+    "sync_tables",
+    "conflict_resolution",
+    "sync_numbers",
+    "conflict_deletes",
+    "conflict_units",
+    "audit_rows",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +54,15 @@ class Options:
 
     interval: float
     tables: tuple[str, ...]
-    resolution: str | Resolver
+    resolution: Strategies
     numbers: SideName | None = None
+    deletes: Policies | None = None
+    units: tuple[ConflictUnit, ...] = ()
+
+    def deciding(self, schema: Schema) -> Deciding:
+        """What decides about the records of these tables. :raises ValueError: as :class:`Deciding`."""
+        tables = {name: schema.table(name) for name in self.tables}
+        return Deciding(strategies_by_table(self.resolution), tables, policies_by_table(self.deletes), self.units)
 
 
 def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -54,7 +75,8 @@ def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
     if all(key in config for key in _KEYS):
         return dict(config)
     settings = load_settings().convex
-    return {**{key: getattr(settings, key) for key in _KEYS}, **config}
+    defaults = {key: () if key == "conflict_units" else getattr(settings, key) for key in _KEYS}
+    return {**defaults, **config}
 
 
 def checked_rows(rows: object) -> int:
@@ -71,6 +93,8 @@ def checked(
     tables: object,
     resolution: Any,
     numbers: Any = None,
+    deletes: Any = None,
+    units: Any = (),
 ) -> Options:
     """Validate the options for two databases.
 
@@ -88,7 +112,9 @@ def checked(
         ("sync_interval", _check_interval, interval),
         ("sync_tables", lambda value: _tables(first, second, value), tables),
         ("sync_numbers", lambda value: _check_numbers(first, second, value, tables), numbers),
-        ("conflict_resolution", lambda value: resolve_with(value, {}), resolution),
+        ("conflict_resolution", strategies_by_table, resolution),
+        ("conflict_deletes", policies_by_table, deletes),
+        ("conflict_units", _check_units, units),
     ):
         try:
             check(value)
@@ -97,7 +123,17 @@ def checked(
     if problems:
         raise ConfigurationError(problems)
     chosen = _tables(first, second, tables)
-    return Options(float(interval), chosen, resolution, numbers)  # type: ignore[arg-type]
+    options = Options(float(interval), chosen, resolution, numbers, deletes, tuple(units))  # type: ignore[arg-type]
+    try:
+        options.deciding(first.schema)
+    except ValueError as error:
+        raise ConfigurationError({"conflict_resolution": str(error)}) from error
+    return options
+
+
+def _check_units(units: object) -> None:
+    if not isinstance(units, Sequence) or not all(isinstance(unit, ConflictUnit) for unit in units):
+        raise ValueError("must be a list of ConflictUnit")
 
 
 def _check_interval(value: object) -> None:

@@ -39,7 +39,8 @@ class Progress:
         """Record that the cycle has ended; with the error that aborted it, if any."""
         with self._lock:
             self._ended = utc_now()
-            self._error = None if error is None else f"{type(error).__name__}: {error}"
+            where = f" (on {error.backend})" if error is not None and error.backend else ""
+            self._error = None if error is None else f"{type(error).__name__}: {error}{where}"
 
     def note_caught_up(self) -> None:
         """Record that both feeds have been read to their ends."""

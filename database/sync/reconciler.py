@@ -13,6 +13,8 @@ from typing import Final
 from database.core.errors import Conflict
 from database.core.errors import RequestError
 from database.sync.chunks import Chunks
+from database.sync.conflicts.strategies import Deciding
+from database.sync.conflicts.units import FindKeys
 from database.sync.failures import Failures
 from database.sync.progress import Progress
 from database.sync.side import Pair
@@ -167,8 +169,11 @@ class Reconciler:
         """The actions for these records, in their order."""
         states = self._states(keys, epoch)
         self._chunks.note(len(keys), sum(len(one.of(name).text or "") for one in states for name in SIDES))
-        actions: list[MergeAction] = []
+        together = self._decided_together(states, epoch, next_action, failed)
+        actions = [action for action in together.values() if action is not None]
         for state in states:
+            if state.key in together:
+                continue
             if (fault := state.first.fault or state.second.fault) is not None:
                 failed[state.key] = fault
                 continue
@@ -180,6 +185,14 @@ class Reconciler:
             if action is not None:
                 actions.append(action)
         return actions
+
+    def _decided_together(
+        self, states: Sequence[RecordState], epoch: str, next_action: NextAction, failed: Failed
+    ) -> dict[RecordKey, MergeAction | None]:
+        if not isinstance(next_action, Deciding):
+            return {}
+        find: FindKeys = lambda *wanted: {key for side in self._sides for key in side.keys_with(*wanted)}  # noqa: E731
+        return next_action.units.actions(states, lambda keys: self._states(keys, epoch), find, failed)
 
     def _states(self, keys: Sequence[RecordKey], epoch: str) -> list[RecordState]:
         first, second = (side.states(keys, epoch) for side in self._sides)

@@ -40,7 +40,7 @@ from database.core.tables.keys import readable_key
 from database.resilience.repetition import ATTEMPTS
 from database.resilience.repetition import repeated
 from database.sync.canonical_rows import CanonicalRows
-from database.sync.journal import conflict_row
+from database.sync.conflicts.journal import conflict_row
 from database.sync.three_way_merge import Base
 from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
@@ -138,6 +138,11 @@ class Side:
                     result = self.adapter.run(Select(table, self._schemas[table].key, where))
                     found |= {RecordKey(table, address) for address in self.addresses(table, result.rows)}
         return set(keys) - found
+
+    def keys_with(self, table: str, columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]) -> list[RecordKey]:
+        """The records of a table whose columns have one of these combinations of values."""
+        with apart():
+            return [RecordKey(table, one) for one in self.addresses(table, self._with_values(table, columns, values))]
 
     def _selecting(self, table: str, keys: Iterable[RecordKey]) -> Iterator[Filter]:
         """The filters that together select these records of a table."""

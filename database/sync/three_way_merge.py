@@ -153,16 +153,23 @@ def next_action(state: RecordState, resolve: Resolve) -> MergeAction | None:
     """Decide the next action: a change of one side is copied to the other, a conflict is resolved."""
     if state.first.text == state.second.text:
         return _agree(state)
-    base = state.newest_base()
-    changed = [side for side in SIDES if base is None or state.of(side).text != base.text]
-    if len(own := state.changed_since_their_own()) == 1:
-        changed = own
-    elif base is None:
-        # Without a base, a missing row does not count as a deletion: the side may never have had the row.
-        changed = [side for side in SIDES if state.of(side).text is not None]
+    changed = changed_sides(state)
     if len(changed) == 1:
         return _copy(state, changed[0])
     return resolved(state, resolve(state))
+
+
+def changed_sides(state: RecordState) -> list[SideName]:
+    """The sides whose row has changed since both agreed; none if the rows are equal."""
+    if state.first.text == state.second.text:
+        return []
+    if len(own := state.changed_since_their_own()) == 1:
+        return own
+    base = state.newest_base()
+    if base is None:
+        # Without a base, a missing row does not count as a deletion: the side may never have had the row.
+        return [side for side in SIDES if state.of(side).text is not None]
+    return [side for side in SIDES if state.of(side).text != base.text]
 
 
 def next_forced_action(state: RecordState, target: SideName) -> MergeAction | None:

@@ -15,8 +15,11 @@ import sqlalchemy as sa
 
 from config.settings import load_settings
 from config.settings import settings_table
+from database import SyncManager
 from database import columns
+from database import internal_tables
 from database.backends.convex import ConvexAdapter
+from database.backends.memory import MemoryAdapter
 from database.backends.postgres import SupabaseDirectAdapter
 from database.core.context import as_application
 from database.core.tables.schema import Schema
@@ -284,3 +287,26 @@ def test_two_databases_are_synced(
     assert [row["name"] for row in convex_store.table("molecules").execute().rows] == ["Water"]
     adapter.disconnect()
     convex.disconnect()
+
+
+@runs("sync/python/2", "sync/python/3")
+def test_conflicts_of_sync_are_resolved(run: Run) -> None:
+    names = run(BLOCKS["sync/python/2"])
+    booking = [sa.Column("slot", sa.String, unique=True), *columns.record_columns()]
+    sa.Table("bookings", names["metadata"], *booking)
+    schema = Schema.of(names["metadata"], internal_tables.metadata)
+    first, second = MemoryAdapter({}, schema, "first"), MemoryAdapter({}, schema, "second")
+    keep_equal = run(BLOCKS["sync/python/3"])["keep_equal"]
+    with as_application():
+        first.table("wells").insert({"id": "w", "visits": 1, "tags": ["a"]}).execute()
+        assert keep_equal(first, second).sync_all()
+        for side, tag in ((first, "b"), (second, "c")):
+            side.table("bookings").insert({"id": tag, "slot": "9:00"}).execute()
+        manager = keep_equal(first, second)
+        assert manager.sync_all(), manager.get_sync_status()
+        assert [row["id"] for row in second.table("bookings").execute().rows] == ["b"]
+        for side, tag in ((first, "d"), (second, "e")):
+            side.table("wells").update({"visits": 2, "tags": ["a", tag]}).eq("id", "w").execute()
+        assert SyncManager(first, second, conflict_resolution="merge").sync_all()
+        (well,) = second.table("wells").execute().rows
+    assert (well["visits"], well["tags"]) == (3, ["a", "d", "e"])

@@ -5,7 +5,9 @@ JSON is stored encoded, so that callers cannot mutate stored values.
 
 from __future__ import annotations
 
+from collections.abc import Container
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import orjson
@@ -14,6 +16,7 @@ from database.backends.memory.constraints import Reference
 from database.backends.memory.constraints import constraints_of
 from database.backends.memory.constraints import references
 from database.backends.memory.constraints import referrers
+from database.core.clock import not_before
 from database.core.clock import utc_now
 from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
@@ -92,8 +95,14 @@ class KeptRows:
         self._store(table, self._changed(table, shown(table, row, tuple(row)), {**none, **times}), None)
 
     @staticmethod
-    def _changed(schema: TableSchema, row: Row, values: Row) -> Row:
-        return row | values | ({"version": _next_version(row["version"])} if schema.versioned else {})
+    def _changed(schema: TableSchema, row: Row, values: Row, given: Container[str] = ()) -> Row:
+        """A row with other values; those that are not ``given`` are made by the data layer."""
+        changed = row | values
+        if schema.versioned:
+            changed["version"] = _next_version(row["version"])
+        if "updated_at" in schema.managed and "updated_at" not in given and isinstance(row["updated_at"], datetime):
+            changed["updated_at"] = not_before(values["updated_at"], row["updated_at"])
+        return changed
 
     def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
         """Put a row in its place. :raises ConstraintViolated: if a constraint does not hold; names it.

@@ -170,7 +170,7 @@ class Tables(KeptRows):
             if existing is not None and not operation.verbatim:
                 changed = {name: row[name] for name in replaced_columns(schema, tuple(row), given)}
                 changed |= touched_values(schema, given)
-                result.append(self._changed(schema, shown(schema, existing, tuple(existing)), changed))
+                result.append(self._changed(schema, shown(schema, existing, tuple(existing)), changed, given))
             else:
                 result.append(row)
             self._store(schema, result[-1], index)
@@ -192,7 +192,7 @@ class Tables(KeptRows):
         found = self._targeted(schema, operation, steps)
         result = []
         for row in found:
-            changed = self._changed(schema, row, values)
+            changed = self._changed(schema, row, values, operation.values)
             self._store(schema, changed, None)
             result.append(changed)
         return Result(result if operation.returning else [], len(found), table=schema)

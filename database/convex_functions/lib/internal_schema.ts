@@ -71,8 +71,11 @@ export const INTERNAL_SCHEMA = {
     second_row: v.optional(v.union(v.null(), v.string())),
     convex_row: v.optional(v.union(v.null(), v.string())),
     result: v.optional(v.union(v.null(), v.string())),
+    state: v.optional(v.union(v.null(), v.string())),
+    reason: v.optional(v.union(v.null(), v.string())),
   })
     .index("on_id", ["id"])
+    .index("on_state", ["state", "id"])
     .index("on_table_name", ["table_name", "id"]),
   isthmus_sync_cursors: defineTable({
     id: v.string(),

@@ -101,6 +101,8 @@ export const INTERNAL_TABLES: Record<string, Table> = {
       first_row: { kind: "text", nullable: true, was: "supabase_row" },
       second_row: { kind: "text", nullable: true, was: "convex_row" },
       result: { kind: "text", nullable: true },
+      state: { kind: "text", nullable: true },
+      reason: { kind: "text", nullable: true },
     },
     access: { read: [], write: [], delete: [] },
     owner: null,
@@ -108,6 +110,7 @@ export const INTERNAL_TABLES: Record<string, Table> = {
     references: {},
     indexes: {
       on_id: ["id"],
+      on_state: ["state", "id"],
       on_table_name: ["table_name", "id"],
     },
   },

@@ -23,6 +23,9 @@ const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1_000;
 const MAX_BYTES = 6 * 1024 * 1024;
 
+/** How far ahead of the clock a stored time is believed, in milliseconds. */
+const LEAP = 24 * 60 * 60 * 1_000;
+
 // Helpers for the application's own functions, which must check access themselves: the helpers that write only require
 // a signed-in caller or an administrator.
 
@@ -83,7 +86,7 @@ export async function insertRecord<Name extends TableNames>(
   data: Partial<RecordOf<Name>>,
   actor: string | null,
 ): Promise<RecordOf<Name>> {
-  const row: Row = { ...blank(table), ...data, ...(await made(ctx, table, data)), ...managed(table, 1n, true) };
+  const row: Row = { ...blank(table), ...data, ...(await made(ctx, table, data)), ...managed(table, 1n, null) };
   await apply(ctx, { kind: "insert", table, id: addressOf(tableNamed(table), row), row }, null, actor);
   return shown<Name>(table, row);
 }
@@ -103,7 +106,7 @@ export async function changeRecord<Name extends TableNames>(
   }
   // Another program may have written a value that is not an integer.
   const version = typeof before.version === "bigint" ? before.version + 1n : 1n;
-  const row: Row = { ...rowOf(tableNamed(table), before), ...data, ...managed(table, version, false) };
+  const row: Row = { ...rowOf(tableNamed(table), before), ...data, ...managed(table, version, before) };
   await apply(ctx, { kind: "update", table, id, row }, before, actor);
   return shown<Name>(table, row);
 }
@@ -160,9 +163,10 @@ async function made(ctx: MutationCtx, table: string, data: object): Promise<Row>
 }
 
 /** The version and the times of a record that is written, as far as the table has them. */
-function managed(table: string, version: bigint, fresh: boolean): Row {
+function managed(table: string, version: bigint, before: Document | null): Row {
   const now = timestamp();
-  const values: Row = { ...(fresh ? { created_at: now } : {}), updated_at: now, version };
+  const times: Row = before === null ? { created_at: now, updated_at: now } : { updated_at: notBefore(now, before) };
+  const values: Row = { ...times, version };
   const { columns } = tableNamed(table);
   return Object.fromEntries(Object.entries(values).filter(([column]) => Object.hasOwn(columns, column)));
 }
@@ -173,7 +177,13 @@ function newId(): string {
   return `${time.slice(0, 8)}-${time.slice(8)}-7${crypto.randomUUID().slice(15)}`;
 }
 
-/** The present time in the format of all backends, with microseconds. */
-function timestamp(): string {
-  return new Date().toISOString().replace("Z", "000Z");
+/** The time of a change, as `not_before` in `database/core/clock.py` defines it. */
+function notBefore(now: string, before: Document): string {
+  const last = before.updated_at;
+  return typeof last === "string" && last > now && last <= timestamp(LEAP) ? last : now;
+}
+
+/** The present time, or a later one, in the format of all backends, with microseconds. */
+function timestamp(ahead = 0): string {
+  return new Date(Date.now() + ahead).toISOString().replace("Z", "000Z");
 }

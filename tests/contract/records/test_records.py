@@ -109,6 +109,25 @@ def test_an_update_that_finds_nothing_changes_nothing(adapter: DatabaseAdapter) 
     assert (result.rows, result.count) == ([], 0)
 
 
+@pytest.mark.parametrize("how", [Update, Upsert])
+def test_a_clock_that_is_set_back_does_not_make_a_change_an_earlier_one(
+    adapter: DatabaseAdapter, how: type[Operation]
+) -> None:
+    """A time ahead of the clock stays; one more than a day ahead is not believed, or it would stay for ever."""
+    now = datetime.now(UTC)
+    ahead, absurd = now + timedelta(hours=1), now + timedelta(days=2)
+    for moment in (ahead, absurd):
+        adapter.run(Upsert("things", [{"id": "a", "label": "old", "updated_at": moment}]))
+        if how is Update:
+            adapter.run(Update("things", {"label": "new"}, id="a"))
+        else:
+            adapter.run(Upsert("things", [{"id": "a", "label": "new"}]))
+        found = adapter.get("things", "a", ("updated_at", "label"))
+        assert found is not None
+        assert found["label"] == "new"
+        assert found["updated_at"] == ahead if moment == ahead else now <= found["updated_at"] < ahead
+
+
 def test_updated_at_may_be_given(adapter: DatabaseAdapter) -> None:
     adapter.run(Insert("things", [thing("a")]))
     moment = datetime(2001, 2, 3, tzinfo=UTC)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC
+from datetime import datetime
 from datetime import timedelta
 from typing import Any
 
@@ -13,8 +15,10 @@ from database.backends.memory import MemoryAdapter
 from database.backends.postgres import PostgresAdapter
 from database.backends.sqlite import SQLiteAdapter
 from database.columns import text
+from database.core.context import as_application
 from database.core.errors import SchemaMismatch
 from database.core.errors import Unsupported
+from database.core.operations import Insert
 from database.schema.migrations import runner
 from database.schema.migrations.capture import install as capture
 from database.schema.sqlalchemy_engine import connected
@@ -99,6 +103,40 @@ def test_on_postgresql_the_trigger_that_counts_versions_is_found_missing(postgre
     assert runner.check(postgres) == ["molecules: trigger zz_isthmus_touch is missing"]
     runner.upgrade(postgres, always=True)
     assert runner.check(postgres) == []
+
+
+@pytest.mark.parametrize(("hours", "believed"), [(1, True), (48, False)])
+def test_the_time_of_plain_sql_is_not_before_that_of_the_row(
+    adapter: DatabaseAdapter, hours: int, believed: bool
+) -> None:
+    runner.upgrade(adapter)
+    begun = datetime.now(UTC) - timedelta(milliseconds=1)
+    ahead = begun + timedelta(hours=hours)
+    adapter.run(Insert("molecules", [{"id": "a", "name": "old", "updated_at": ahead}]))
+    with as_application():
+        adapter.execute_query("update molecules set name = 'new' where id = 'a'")
+    found = adapter.get("molecules", "a", ("updated_at", "version"))
+    assert found is not None
+    assert found["version"] == 2
+    assert found["updated_at"] >= ahead if believed else begun <= found["updated_at"] < ahead
+
+
+def test_on_postgresql_a_time_needs_no_version(postgres: PostgresAdapter) -> None:
+    timed = sa.MetaData()
+    time = sa.Column("updated_at", sa.DateTime(timezone=True))
+    sa.Table("visits", timed, sa.Column("id", text(255), primary_key=True), time, sa.Column("place", sa.Text))
+    with connected(postgres, writes=True) as connection:
+        timed.create_all(connection)
+        capture.apply(connection, timed.sorted_tables)
+        connection.exec_driver_sql("insert into visits values ('a', '2020-01-01T00:00:00Z', 'x')")
+
+        def changed(values: str) -> str:
+            statement = f"update visits set {values} returning updated_at < now() - interval '1 day', updated_at"
+            return str(connection.exec_driver_sql(statement).one())
+
+        assert changed("place = 'x'").startswith("(True, ")
+        assert changed("place = 'y'").startswith("(False, ")
+        assert changed("updated_at = '2020-01-01T00:00:00Z'").startswith("(True, ")
 
 
 def test_a_supabase_project_needs_the_function(supabase: DatabaseAdapter) -> None:

@@ -20,6 +20,7 @@ from database.core.operations import Sql
 from database.schema.migrations import runner
 from database.schema.migrations.revisions.comparison import VERSION_TABLE
 from tests.integration.migrations.revisions import NEWEST
+from tests.integration.migrations.revisions import OWN as OURS
 from tests.integration.migrations.test_going_back import as_owner
 from tests.integration.own_schema.catalogue import RPC
 from tests.integration.own_schema.catalogue import our_functions_in
@@ -87,14 +88,14 @@ def test_tables_of_others_with_our_names_are_left_alone_and_not_used(supabase: S
 def test_going_back_moves_the_tables_back_with_their_rows(supabase: SupabaseDirectAdapter) -> None:
     runner.upgrade(supabase)
     supabase.table("isthmus_users").insert(USER).execute()
-    assert runner.downgrade(supabase, "0007") == ["0008"]
+    assert runner.downgrade(supabase, "0007") == OURS[7:][::-1]
     assert ours_in(supabase, "public") >= OWN
     assert ours_in(supabase, "isthmus_private") == set()
     assert supabase.execute_query("select email from public.isthmus_users") == [{"email": "a@example.org"}]
     with acting_as(SIGNED_IN), pytest.raises(PermissionDenied):
         supabase.backend.execute(Sql("select * from public.isthmus_users"), current_context.get())
     assert runner.current(supabase) == ["0007", NEWEST[1]]
-    assert runner.upgrade(supabase) == ["0008"]
+    assert runner.upgrade(supabase) == OURS[7:]
     assert [row["id"] for row in supabase.table("isthmus_users").execute().rows] == ["u"]
     assert runner.check(supabase) == []
 

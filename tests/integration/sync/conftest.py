@@ -72,13 +72,15 @@ PAIRS: dict[str, tuple[Make, Make]] = {
     "sqlite-convex": (_sqlite, _convex),
     "supabase-convex": (_supabase, _convex),
 }
+MORE_PAIRS = {"sqlite-supabase": (_sqlite, _supabase)}
+"""For tests that name them."""
 
 
 @pytest.fixture(params=PAIRS)
 def two(request: pytest.FixtureRequest) -> Iterator[Two]:
     """Two databases of each of the kinds that are kept equal."""
     with ExitStack() as connections:
-        made = [make(request) for make in PAIRS[request.param]]
+        made = [make(request) for make in {**PAIRS, **MORE_PAIRS}[request.param]]
         for adapter in made:
             connections.callback(adapter.disconnect)
         yield Two(*made)

@@ -28,7 +28,7 @@ def app(tmp_path: Path) -> Iterator[Flask]:
     ConnectionManager.set_instance(None)
 
 
-def application(folder: Path, order: str) -> Flask:
+def application(folder: Path, order: str, **options: str) -> Flask:
     settings = load_settings(
         None,
         ENVIRONMENT="testing",
@@ -36,7 +36,7 @@ def application(folder: Path, order: str) -> Flask:
         LOCAL_DB_PATH=folder / "local.db",
         INSTANCE_PATH=folder,
         CONVEX_SYNC_TABLES="molecules,experiments",
-        CONVEX_CONFLICT_RESOLUTION="supabase_wins",
+        **{"CONVEX_CONFLICT_RESOLUTION": "supabase_wins", **options},
     )
     app = create_app(settings)
     auto_migration.start(app)

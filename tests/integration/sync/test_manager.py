@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from threading import Event
 from threading import current_thread
 from typing import Any
@@ -18,6 +19,7 @@ from database.adapter.transactions import Session
 from database.backends.memory import MemoryAdapter
 from database.backends.memory.adapter import MemoryBackend
 from database.backends.postgres import PostgresAdapter
+from database.backends.sqlite import SQLiteAdapter
 from database.core.capabilities import Capabilities
 from database.core.context import SERVICE
 from database.core.context import Context
@@ -30,6 +32,8 @@ from database.core.operations import Operation
 from database.core.operations import Update
 from database.core.result import Result
 from database.core.tables.schema import Schema
+from database.schema.migrations import runner
+from database.schema.sqlalchemy_engine import connected
 from database.sync import ConvexSyncManager
 from database.sync import SyncManager
 from database.sync import create_sync_manager
@@ -480,3 +484,17 @@ def test_an_idle_sync_shows_now_and_then_that_it_still_runs(
     assert manager.sync_all()
     (after,) = followers(supabase)
     assert after.seen > before.seen
+
+
+def test_a_column_that_a_database_lacks_is_named_with_its_side(tmp_path: Path) -> None:
+    first, second = MemoryAdapter(name="first"), SQLiteAdapter({"path": tmp_path / "x.db"}, name="second")
+    runner.upgrade(second)
+    with connected(second, writes=True) as connection:
+        connection.exec_driver_sql("alter table molecules drop column properties")
+    manager = SyncManager(first, second, sync_tables=["molecules"])
+    insert(first, "a")
+    assert not manager.sync_all()
+    error = manager.get_sync_status()["last_error"]
+    assert error.startswith("SchemaMismatch: the database lacks the column molecules.properties")
+    assert error.endswith("(on second)")
+    second.disconnect()

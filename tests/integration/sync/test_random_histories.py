@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
+from datetime import timedelta
 from itertools import count
+from itertools import cycle
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
 from hypothesis.stateful import initialize
 from hypothesis.stateful import rule
 
+from config.fields import DELETE_POLICIES
+from config.fields import STRATEGIES
+from database.backends.memory import kept_rows
+from database.backends.memory import tables
+from database.core.clock import utc_now
 from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
+from database.core.query.filters import Where
 from database.core.result import Row
 from database.sync import SyncManager
-from database.sync.strategies import NAMES
 from tests.integration.sync.support import Killed
 from tests.integration.sync.support import MortalMemory
 from tests.integration.sync.support import contents
@@ -26,43 +36,62 @@ from tests.integration.sync.support import lost_rows
 
 SIDES = ("supabase", "convex")
 RECORDS = ("a", "b", "c")
+COLUMNS = ("name", "formula")
 
 sides = st.sampled_from(SIDES)
 records = st.sampled_from(RECORDS)
+columns = st.sampled_from(COLUMNS)
+decisions = st.lists(st.sampled_from(["first", "second", "both"]), min_size=1, max_size=3)
+
+
+def both(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """The versions of both rows."""
+    return {name: "+".join(sorted({*versions(first[name]), *versions(second[name])})) or None for name in COLUMNS}
+
+
+def versions(value: str | None) -> list[str]:
+    return value.split("+") if value else []
 
 
 def merged(table: str, record_id: str, supabase: Row | None, convex: Row | None) -> Mapping[str, Any] | None:
-    """Both names; a deletion wins."""
+    """Both versions; a deletion wins."""
     if supabase is None or convex is None:
         return None
-    return {**supabase, "name": "+".join(sorted({*supabase["name"].split("+"), *convex["name"].split("+")}))}
+    return {**supabase, **both(supabase, convex)}
 
 
 class Histories(RuleBasedStateMachine):
-    """Every version that a user writes has a name of its own, and is known with the versions it was made from."""
+    """Every value that a user writes has a name of its own, and is known with the values that the user has seen."""
 
-    @initialize(strategy=st.sampled_from([*NAMES, merged]))
-    def begin(self, strategy: Any) -> None:
-        self.strategy = strategy
+    @initialize(strategy=st.sampled_from([*STRATEGIES, merged]), deletes=st.none() | st.sampled_from(DELETE_POLICIES))
+    def begin(self, strategy: Any, deletes: str | None) -> None:
+        self.options = {"conflict_resolution": strategy, "conflict_deletes": deletes}
         self.adapters = {name: MortalMemory(name=name) for name in SIDES}
         self.names = (f"v{number}" for number in count())
         self.ancestors: dict[str, set[str]] = {}
         self.deleted: dict[str, set[str]] = {record: set() for record in RECORDS}
-        self.edits: dict[str, list[tuple[str, str | None]]] = {record: [] for record in RECORDS}
+        self.edits: dict[str, list[tuple[str, str, str | None]]] = {record: [] for record in RECORDS}
+        self.forgotten = False
+        self.skews = dict.fromkeys(SIDES, timedelta())
+        self.writer = SIDES[0]
+        self.patch = pytest.MonkeyPatch()
+        for module in (tables, kept_rows):
+            self.patch.setattr(module, "utc_now", lambda: utc_now() + self.skews[self.writer])
         self.restart()
 
-    @rule(side=sides, record=records)
-    def write(self, side: str, record: str) -> None:
+    @rule(side=sides, record=records, column=columns)
+    def write(self, side: str, record: str, column: str) -> None:
         """A user inserts the record or changes it."""
-        adapter, name = self.adapters[side], next(self.names)
+        adapter, name, self.writer = self.adapters[side], next(self.names), side
         seen = adapter.get("molecules", record)
         if seen is None:
             adapter.run(Insert("molecules", [{"id": record, "name": name}]))
             self.ancestors[name] = {name, *self.deleted[record]}
+            column = "name"
         else:
-            adapter.run(Update("molecules", {"name": name}, id=record))
+            adapter.run(Update("molecules", {column: name}, id=record))
             self.ancestors[name] = {name, *self.ancestry(seen)}
-        self.edits[record].append((side, name))
+        self.edits[record].append((side, column, name))
 
     @rule(side=sides, record=records)
     def delete(self, side: str, record: str) -> None:
@@ -71,12 +100,23 @@ class Histories(RuleBasedStateMachine):
         if (seen := adapter.get("molecules", record)) is not None:
             adapter.run(Delete("molecules", id=record))
             self.deleted[record] |= self.ancestry(seen)
-            self.edits[record].append((side, None))
+            self.edits[record].append((side, "name", None))
+
+    @rule(side=sides, hours=st.sampled_from([-1, 0, 1]))
+    def jump(self, side: str, hours: int) -> None:
+        """The clock of one side is set."""
+        self.skews[side] = timedelta(hours=hours)
+
+    @rule()
+    def forget(self) -> None:
+        """What both sides have agreed on is lost, as after a restore."""
+        self.adapters["convex"].run(Delete("isthmus_sync_cursors", where=Where("id", "neq", "")))
+        self.forgotten = True
 
     @rule()
     def restart(self) -> None:
         supabase, convex = self.adapters.values()
-        self.manager = SyncManager(supabase, convex, 1, ["molecules"], self.strategy)
+        self.manager = SyncManager(supabase, convex, 1, ["molecules"], **self.options)
 
     @rule(supabase=st.integers(0, 5), convex=st.integers(0, 5))
     def crash(self, supabase: int, convex: int) -> None:
@@ -89,18 +129,26 @@ class Histories(RuleBasedStateMachine):
             adapter.backend.life = None
         self.restart()
 
-    @rule(at=sides, side=sides, record=records, deletes=st.booleans())
-    def interrupt(self, at: str, side: str, record: str, deletes: bool) -> None:
+    @rule(at=sides, side=sides, record=records, column=columns, deletes=st.booleans())
+    def interrupt(self, at: str, side: str, record: str, column: str, deletes: bool) -> None:
         """A cycle in which a user does something between its look at a record and its write."""
-        work = self.delete if deletes else self.write
-        self.adapters[at].backend.interruption = lambda: work(side=side, record=record)
+
+        def work() -> None:
+            self.delete(side=side, record=record) if deletes else self.write(side=side, record=record, column=column)
+
+        self.adapters[at].backend.interruption = work
         assert self.manager.sync_all()
         self.adapters[at].backend.interruption = None
 
-    @rule()
-    def sync(self) -> None:
-        """A cycle brings both sides together; another one has nothing to do."""
+    @rule(decided=decisions)
+    def sync(self, decided: Sequence[str]) -> None:
+        """A cycle brings both sides together, but for what waits for a decision; another one has nothing to do."""
         assert self.manager.sync_all()
+        for waiting, decision in zip(self.manager.get_conflicts(state="open"), cycle(decided), strict=False):
+            taken: Any = decision
+            if decision == "both":
+                taken = both(waiting.first, waiting.second) if waiting.first and waiting.second else None
+            self.manager.resolve_conflict(waiting.id, taken)
         assert contents(self.adapters["supabase"]) == contents(self.adapters["convex"])
         self.check_edits()
         writes = [adapter.backend.writes for adapter in self.adapters.values()]
@@ -109,22 +157,32 @@ class Histories(RuleBasedStateMachine):
 
     def teardown(self) -> None:
         if hasattr(self, "manager"):
-            self.sync()
+            self.sync(decided=["first"])
+            self.patch.undo()
 
     def ancestry(self, row: Row) -> set[str]:
-        """The versions that whoever changes this row has seen the outcome of."""
-        return set().union(*(self.ancestors[name] for name in row["name"].split("+")))
+        """The values that whoever changes this row has seen the outcome of."""
+        return set().union(*(self.ancestors[one] for name in COLUMNS for one in versions(row[name])))
 
     def check_edits(self) -> None:
         journalled = set().union(*(self.ancestry(row) for row in lost_rows(*self.adapters.values())))
         for record, edits in self.edits.items():
             row = self.adapters["supabase"].get("molecules", record)
             kept = self.deleted[record] | (set() if row is None else self.ancestry(row))
-            assert {name for _, name in edits if name is not None} <= kept | journalled, "a version is lost"
-            if len({side for side, _ in edits}) == 1:
-                assert (None if row is None else row["name"]) == edits[-1][1], "an edit without a rival is lost"
+            assert {name for *_, name in edits if name is not None} <= kept | journalled, "a version is lost"
+            if len({side for side, *_ in edits}) == 1 and not (self.forgotten and self.needs_base(edits)):
+                _, column, last = edits[-1]
+                assert (None if row is None else row[column]) == last, "an edit without a rival is lost"
             edits.clear()
+        self.forgotten = False
+
+    def needs_base(self, edits: Sequence[tuple[str, str, str | None]]) -> bool:
+        """Whether only the agreed row says that these edits are the later ones; otherwise their times do."""
+        timed = self.options["conflict_resolution"] in {"last_modified", "merge"}
+        return not timed or any(last is None for *_, last in edits)
 
 
 TestHistories = Histories.TestCase
-TestHistories.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestHistories.settings = settings(
+    max_examples=int(os.environ.get("SYNC_HISTORIES", "40")), stateful_step_count=30, deadline=None
+)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import timedelta
 from itertools import product
 from typing import Any
 
 import pytest
 
+from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
 from database.core.result import Row
 from database.core.tables.schema import Schema
 from database.sync.canonical_rows import CanonicalRows
-from database.sync.strategies import Resolver
-from database.sync.strategies import resolve_with
+from database.sync.conflicts.strategies import Deciding
+from database.sync.conflicts.strategies import Resolver
+from database.sync.conflicts.strategies import strategies_by_table
 from database.sync.three_way_merge import Base
 from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
@@ -49,7 +52,7 @@ def refuse(_: RecordState) -> Resolution:
 
 
 def resolver(strategy: str | Resolver) -> Any:
-    return resolve_with(strategy, {"notes": NOTES})
+    return Deciding(strategies_by_table(strategy), {"notes": NOTES}).resolve
 
 
 def after(state: RecordState, action: MergeAction) -> RecordState:
@@ -195,7 +198,7 @@ def result(strategy: str | Resolver, ours: Row | None, theirs: Row | None) -> Ro
     state = RecordState(
         RecordKey("things", "a"), SideState(ours, form.text(ours), None), SideState(theirs, form.text(theirs), None)
     )
-    return resolve_with(strategy, {"things": THINGS})(state).row
+    return Deciding(strategies_by_table(strategy), {"things": THINGS}).resolve(state).row
 
 
 def moment(text: str) -> Any:
@@ -212,6 +215,24 @@ def test_of_rows_of_one_moment_the_same_wins_whoever_asks() -> None:
     now = moment("2024-01-01T12:00:00Z")
     ours, theirs = thing(now, "x", 2), thing(now, "y", 2)
     assert result("last_modified", ours, theirs) == result("last_modified", theirs, ours) == theirs | {"version": 3}
+
+
+def test_of_changes_of_one_time_those_that_are_more_win() -> None:
+    now = moment("2024-01-01T12:00:00Z")
+    more, fewer = thing(now, "a", 3), thing(now, "z", 2)
+    assert result("last_modified", more, fewer) == result("last_modified", fewer, more) == more
+
+
+def test_a_time_that_lies_far_ahead_loses_and_is_gone(caplog: pytest.LogCaptureFixture) -> None:
+    absurd, believed = utc_now() + timedelta(days=2), utc_now() + timedelta(hours=1)
+    assert result("last_modified", thing(absurd, version=2), thing(believed)) == thing(believed, version=3)
+    assert "lies ahead" in caplog.text
+    assert result("first_wins", thing(absurd, version=2), thing(believed)) == thing(believed, version=2)
+
+
+def test_a_result_has_a_time_that_is_not_before_that_of_the_row_it_replaces() -> None:
+    earlier, later = moment("2024-01-01T12:00:00Z"), moment("2024-01-01T13:00:00Z")
+    assert result("first_wins", thing(earlier, "ours"), thing(later, "theirs")) == thing(later, "ours", 2)
 
 
 def test_a_deletion_wins_unless_the_side_that_has_it_loses() -> None:
@@ -258,4 +279,4 @@ def test_a_function_that_fails_fails_for_this_record_only(caplog: pytest.LogCapt
 @pytest.mark.parametrize("strategy", ["newest", "", "LAST_MODIFIED", None, 5])
 def test_an_unknown_strategy_is_refused(strategy: Any) -> None:
     with pytest.raises(ValueError, match="must be one of last_modified"):
-        resolve_with(strategy, {})
+        strategies_by_table(strategy)

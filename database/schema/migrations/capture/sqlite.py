@@ -46,6 +46,7 @@ _TRIGGERS: Final = {
 # Without the other columns: a trigger that names one is in the way of everybody who drops it.
 _UNCOUNTED: Final = "new.version is old.version"
 _NOW: Final = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')"
+_BELIEVED: Final = "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now', '+1 day')"
 _FIND: Final = sa.text("select name, sql from sqlite_schema where type in ('table', 'trigger')")
 _FIND_FOLLOWED: Final = sa.text(
     "select tbl_name from sqlite_schema where type = 'trigger' and name = 'isthmus_insert_' || tbl_name"
@@ -175,7 +176,9 @@ def _touch(table: sa.Table) -> str:
     It can only do so after the change, by another one, which counts the version and so is not followed by a third.
     """
     name, quoted = _quoted(f"isthmus_touch_{table.name}"), _quoted(table.name)
-    timed = f", updated_at = iif(new.updated_at is old.updated_at, max({_NOW}, old.updated_at), new.updated_at)"
+    # A time that is more than a day ahead of the clock is not believed.
+    later = f"iif(old.updated_at <= {_BELIEVED}, max({_NOW}, old.updated_at), {_NOW})"
+    timed = f", updated_at = iif(new.updated_at is old.updated_at, {later}, new.updated_at)"
     values = f"version = coalesce(old.version, 0) + 1{timed if is_timed(table) else ''}"
     names = [_DIALECT.identifier_preparer.quote(name) for name in key_columns(table)]
     same = " and ".join(f"{name} is new.{name}" for name in names)

@@ -31,9 +31,8 @@ def is_timed(table: sa.Table) -> bool:
 
 def counted_columns(table: sa.Table) -> list[str]:
     """The columns that are set when somebody else changes a row."""
-    if not is_versioned(table):
-        return []
-    return ["version", "updated_at"] if is_timed(table) else ["version"]
+    found = {"version": is_versioned(table), "updated_at": is_timed(table)}
+    return [name for name, there in found.items() if there]
 
 
 def shape(table: sa.Table) -> str:
