@@ -27,6 +27,7 @@ from config.databases import ConvexSettings
 from config.databases import LocalDatabaseSettings
 from config.databases import SupabaseDatabaseSettings
 from config.databases import SupabaseSettings
+from config.fields import Count
 from config.fields import Environment
 from config.fields import FilePath
 from config.fields import JwtAlgorithm
@@ -82,6 +83,10 @@ class ServerSettings(BaseModel):
     )
     stop_timeout: Positive = Field(10, description="Seconds for running requests to finish when the server stops.")
     max_body_bytes: Positive = Field(1 << 20, description="Largest request body in bytes.")
+    anonymous_export_rows: Count = Field(
+        100_000,
+        description="Most records of an export without a token; 0 allows none. With a token there is no limit.",
+    )
     instance_path: FilePath = Field(Path("instance"), description="Folder for the files of this installation.")
     application_package: str = Field(
         "config",

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from database.backends.postgres import SupabaseDirectAdapter
     from database.backends.sqlite import SQLiteAdapter
     from database.backends.supabase import SupabaseAdapter
+    from database.changes.live_records import RecordChange
     from database.connection_manager import ConnectionManager
     from database.core.context import Identity
     from database.core.context import acting_as
@@ -100,6 +101,7 @@ else:
         "backends.postgres": ("PostgresAdapter", "SupabaseDirectAdapter"),
         "backends.sqlite": ("SQLiteAdapter",),
         "backends.supabase": ("SupabaseAdapter",),
+        "changes.live_records": ("RecordChange",),
         "connection_manager": ("ConnectionManager",),
         "core.context": ("Identity", "acting_as", "as_application", "current_context", "in_callers_name"),
         "core.deferred": ("Deferred",),
@@ -164,6 +166,7 @@ __all__ = [
     "OutcomeUnknown",
     "PermissionDenied",
     "PostgresAdapter",
+    "RecordChange",
     "RequestError",
     "Resource",
     "Result",

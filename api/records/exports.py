@@ -18,7 +18,13 @@ from api.records.pages import Run
 from api.records.pages import read_page
 from api.records.relations import Output
 from api.records.table_access import current_adapter
+from auth import AuthenticationFailed
+from database import Identity
 from database import InvalidQuery
+from database import Select
+from database import current_context
+from database import current_database
+from database.core.kinds.values import INTEGER_MAX
 
 LINES: Final = "application/x-ndjson"
 
@@ -38,17 +44,31 @@ def export(listing: Listing, output: Output) -> Response:
     read, the response ends without its last chunk, which tells the client that it is incomplete.
 
     :raises InvalidQuery: for a selection of related rows, or a count.
+    :raises AuthenticationFailed: for too many records for a caller without a token.
     """
     if output.joins:
         raise InvalidQuery("an export has no related rows; leave them out of select, and export their own table")
     if listing.count:
         raise InvalidQuery("an export has no count; leave out count=exact, and count the lines")
     run = current_adapter().run_alone
+    _require_token_for_many(listing, run)
     first = read_page(_page(listing), run)
     # Not the proxy: the lines are written when the request is over.
     dumps = current_app.json.dumps
     lines = ("".join(dumps(line) + "\n" for line in _lines(page, output)) for page in _pages(listing, first, run))
     return Response(lines, content_type=LINES)
+
+
+def _require_token_for_many(listing: Listing, run: Run) -> None:
+    most = current_database().settings.anonymous_export_rows
+    if current_context.get().identity != Identity() or listing.limit <= most:
+        return
+    beyond = min(most + (listing.offset or 0), INTEGER_MAX)
+    found = run(Select(listing.table, listing.key, listing.filter_behind(listing.last), limit=1, offset=beyond))
+    if found.rows or found.unreadable:
+        raise AuthenticationFailed(
+            f"an export of more than {most} records needs a token; sign in, or ask for fewer by a filter or limit"
+        )
 
 
 def _page(listing: Listing) -> Listing:

@@ -8,6 +8,7 @@ everything else: pipeline, access rules, transactions, subscriptions and the pub
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -31,10 +32,10 @@ from database.changes.feed import MAX_PAGE
 from database.changes.feed import Changes
 from database.changes.feed import ReadChanges
 from database.changes.followed import require_followed
-from database.changes.subscription import Callback
 from database.changes.subscription import ErrorCallback
-from database.changes.subscription import LiveQuery
+from database.changes.subscription import Followed
 from database.changes.subscription import Subscription
+from database.changes.subscription import Told
 from database.changes.subscriptions import Subscriptions
 from database.core.capabilities import Capabilities
 from database.core.clock import monotonic
@@ -231,8 +232,10 @@ class DatabaseAdapter(Database):
         page: Changes = self._call(ReadChanges(cursor, limit), current_context.get()).value
         return page
 
-    def subscribe(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
-        """Subscribe to a built query, as :meth:`~database.adapter.builder.TableQuery.subscribe` does."""
+    def subscribe(
+        self, query: Followed[Told], callback: Callable[[Told], object], on_error: ErrorCallback | None = None
+    ) -> Subscription:
+        """Follow a built query, as ``subscribe`` and ``on_changes`` of ``table()`` do."""
         if not self.capabilities.changes:
             raise Unsupported("changes", backend=self.name)
         self.access.require_caller(current_context.get(), "subscribe")
@@ -313,7 +316,7 @@ class DatabaseAdapter(Database):
         return self._opened and self.pipeline.circuit_breaker.state == "closed"
 
     def get_connection_info(self) -> dict[str, Any]:
-        """The backend's location, circuit breaker state and open transactions; makes no call."""
+        """The backend's location, circuit breaker state, open transactions and subscriptions; makes no call."""
         return {
             "type": self.kind,
             "adapter_type": self.kind,
@@ -321,6 +324,7 @@ class DatabaseAdapter(Database):
             "connected": self.connected,
             "active_transactions": len(self._transactions),
             "isolation": self.isolation,
+            "subscriptions": self._subscriptions.describe(),
             **self.backend.describe(),
             **self.pipeline.snapshot(),
         }

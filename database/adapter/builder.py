@@ -11,19 +11,13 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Literal
-from typing import Protocol
 from typing import Self
 
-from database.adapter.filtering import FilteredQuery
+from database.adapter.following import FollowableQuery
+from database.adapter.following import Runner
 from database.adapter.joins import Join
 from database.adapter.joins import embedded
 from database.adapter.relations import related
-from database.adapter.transactions import BoundAdapter
-from database.changes.interest import Interest
-from database.changes.subscription import Callback
-from database.changes.subscription import ErrorCallback
-from database.changes.subscription import LiveQuery
-from database.changes.subscription import Subscription
 from database.core.errors import InvalidQuery
 from database.core.operations import Delete
 from database.core.operations import Insert
@@ -49,18 +43,7 @@ logger = logging.getLogger(__name__)
 Rows = Record | Sequence[Record]
 
 
-class Runner(Protocol):
-    """What executes a finished query: an adapter or the connection manager."""
-
-    @property
-    def adapter(self) -> BoundAdapter:
-        """The adapter whose tables a query is about. :raises Unavailable: when there is none."""
-
-    def run(self, operation: Operation) -> Result:
-        """Carry out ``operation``."""
-
-
-class TableQuery(FilteredQuery):
+class TableQuery(FollowableQuery):
     """One query on one table; nothing is sent before :meth:`execute`.
 
     Without another verb it selects. Filters are joined by *and*; :meth:`where` takes any
@@ -257,36 +240,6 @@ class TableQuery(FilteredQuery):
         """Carry out the query itself, without related rows."""
         result = self._runner.run(operation)
         return result if self._single is None else SingleResult.of(result, self._table, required=self._single == "one")
-
-    def subscribe(self, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
-        """Have ``callback(rows)`` called with the present result, and again after a commit that changed it.
-
-        It is called in one of the threads that all subscriptions on the adapter share, as the present identity, within
-        a second of the commit; commits that come faster than it returns are delivered as one. Up to sixteen callbacks
-        run at a time. Rows of joined tables are part of
-        the result. Of a connection manager, it follows the adapter that is active now, and no other one later.
-
-        A backend that does not answer is waited for. What ``callback`` raises is logged, and so is a later refusal
-        of the query, and a row that cannot be read; the subscription goes on after all of them. It ends by
-        :meth:`~database.changes.subscription.Subscription.unsubscribe` or when the adapter disconnects.
-
-        :param on_error: is called with what was logged, too.
-        :raises Unsupported: where the backend has no feed of changes, before any I/O.
-        :raises InvalidQuery: for a verb that writes or a total count, and as by :meth:`execute`.
-        """
-        selection, texts = self._followed(), self._texts
-        adapter = self._runner.adapter
-        joins = self._every_join(adapter.schema)
-
-        def result() -> Result:
-            if joins or texts:
-                return embedded(adapter.run_alone, adapter.schema, selection, joins, texts)
-            return adapter.run_alone(selection)
-
-        tables = frozenset({selection.table, *[join.table for join in joins]})
-        plain = len(tables) == 1 and not (selection.group or texts)
-        interest = Interest(adapter.schema.table(selection.table), selection) if plain else None
-        return adapter.subscribe(LiveQuery(tables, result, interest), callback, on_error)
 
     def operation(self) -> Operation:
         """The finished operation, for a batch or for :meth:`~database.adapter.base.DatabaseAdapter.run`.

@@ -19,10 +19,10 @@ from typing import Protocol
 
 from uuid_utils import uuid7
 
-from database.changes.subscription import Callback
 from database.changes.subscription import ErrorCallback
-from database.changes.subscription import LiveQuery
+from database.changes.subscription import Followed
 from database.changes.subscription import Subscription
+from database.changes.subscription import Told
 from database.core.capabilities import Capabilities
 from database.core.context import Context
 from database.core.context import current_context
@@ -80,8 +80,10 @@ class BoundAdapter(Source, Protocol):
     def schema(self) -> Schema:
         """The adapter's tables."""
 
-    def subscribe(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
-        """Call ``callback`` with the query's result, now and after each change."""
+    def subscribe(
+        self, query: Followed[Told], callback: Callable[[Told], object], on_error: ErrorCallback | None = None
+    ) -> Subscription:
+        """Call ``callback`` with what is followed."""
 
 
 class Session(ABC):

@@ -21,18 +21,19 @@ Notify = Callable[[Changes | None], None]
 class Poller:
     """Reads a feed from :meth:`start` on and reports what has changed.
 
-    After its first page, and after the first page following an outage or a gap, it reports that anything may have
-    changed, because earlier changes are not in the feed.
+    After an outage it goes on where it was. After a gap, and after its first page if it has begun without a cursor, it
+    reports that anything may have changed, because earlier changes are not in the feed.
 
     :param name: the backend's name, for the thread.
     :param outage: records when the backend does not respond; the poller keeps retrying.
+    :param cursor: where to begin; None for the end of the feed when it is first read.
     """
 
-    def __init__(self, name: str, read: ReadFeed, notify: Notify, outage: Outage) -> None:
+    def __init__(self, name: str, read: ReadFeed, notify: Notify, outage: Outage, cursor: str | None = None) -> None:
         self._read = read
         self._notify = notify
         self._outage = outage
-        self._cursor: str | None = None
+        self._cursor = cursor
         self._worker = Worker(f"isthmus-changes-{name}", self._poll, INTERVAL, ended=lambda: outage.leave(self))
 
     def start(self) -> None:
@@ -50,8 +51,8 @@ class Poller:
         except Exception as error:  # noqa: BLE001  # after any exception the followers would wait for ever
             self._outage.begin(self, error)
             return None
-        recovered = self._outage.end(self)
-        everything = recovered or page.gap or self._cursor is None
+        self._outage.end(self)
+        everything = page.gap or self._cursor is None
         self._cursor = page.cursor
         self._notify(None if everything else page)
         return 0.0 if page.more else None

@@ -1,117 +1,137 @@
-"""A live query: its result is delivered, and delivered again whenever it changes."""
+"""A subscription: something of a database is followed, and a callback is told of it, as the subscriber."""
 
 from __future__ import annotations
 
 import contextvars
 import logging
 import os
+from abc import ABC
+from abc import abstractmethod
 from collections.abc import Callable
 from collections.abc import Sequence
 from collections.abc import Set
 from dataclasses import dataclass
-from hashlib import blake2b
+from typing import Generic
 from typing import Self
+from typing import TypeVar
 
-import orjson
-
+from database.changes.budget import MemoryBudget
+from database.changes.budget import Share
 from database.changes.crew import Crew
-from database.changes.interest import Interest
+from database.changes.interest import ChangedRecords
 from database.changes.outage import Outage
 from database.core.context import NO_CONTEXT
 from database.core.context import current_context
 from database.core.errors import BackendError
 from database.core.errors import RequestError
-from database.core.kinds.json_forms import json_form
-from database.core.result import Result
-from database.core.result import Row
 from database.core.tables.unreadable import Unreadable
 
 logger = logging.getLogger(__name__)
 
-Callback = Callable[[list[Row]], object]
-"""Called with the rows of a result, which it may modify."""
+Told = TypeVar("Told")
+"""What a callback gets."""
 
 ErrorCallback = Callable[[Exception], object]
 """Called with the exception of a callback, of a refused query, or for a row of the result that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
-class LiveQuery:
-    """A query and the tables that its result depends on.
+class Surroundings:
+    """What the subscriptions on an adapter share.
 
-    :ivar tables: the result can change only if one of these tables changes.
-    :ivar result: runs the query with the identity of the current context.
-    :ivar interest: the records that the result depends on; None for all of the tables.
+    :ivar backend: its name, for the log.
+    :ivar outage: records when the backend does not respond.
+    :ivar crew: the threads in which they work.
+    :ivar budget: the memory that they hold.
+    :ivar leave: called when a subscription has ended.
     """
 
-    tables: Set[str]
-    result: Callable[[], Result]
-    interest: Interest | None = None
+    backend: str
+    outage: Outage
+    crew: Crew
+    budget: MemoryBudget
+    leave: Callable[[Subscription], None]
 
 
-class Subscription:
-    """Delivers the results of a query, one after another, in the threads of a crew.
+class Followed(ABC, Generic[Told]):
+    """What a subscription can be made to."""
 
-    A slow callback skips intermediate results and gets the newest one. As a context manager, the subscription ends
-    with the block.
+    @property
+    @abstractmethod
+    def tables(self) -> Set[str]:
+        """Only changes of these tables are of interest."""
 
-    :param backend: its name, for the log.
-    :param outage: records when the backend does not respond.
-    :param leave: called when the subscription has ended.
-    :ivar waiting: whether the backend has not responded to the query, which has then to be tried again.
+    @abstractmethod
+    def try_out(self) -> None:
+        """Read it with the identity of the current context. :raises DataError: if that fails."""
+
+    @abstractmethod
+    def subscription(
+        self, around: Surroundings, callback: Callable[[Told], object], on_error: ErrorCallback | None
+    ) -> Subscription:
+        """A subscription to it with the identity of the current context, which has not been started."""
+
+
+class Subscription(ABC):
+    """Tells a callback of what it follows, in the threads of a crew.
+
+    As a context manager, the subscription ends with the block.
+
+    :ivar waiting: whether the backend has not responded, so that the work has to be tried again.
     """
 
-    def __init__(
-        self,
-        backend: str,
-        query: LiveQuery,
-        callback: Callback,
-        on_error: ErrorCallback | None,
-        outage: Outage,
-        crew: Crew,
-        leave: Callable[[Subscription], None],
-    ) -> None:
-        self.tables = query.tables
-        self.interest = query.interest
-        self._backend = backend
-        self._query = query.result
-        self._callback = callback
+    def __init__(self, around: Surroundings, on_error: ErrorCallback | None) -> None:
+        self._around = around
         self._on_error = on_error
-        self._outage = outage
-        self._crew = crew
-        self._leave = leave
+        self._share = Share(around.budget)
         # Without the subscriber's deadline: that belongs to its request, which the subscription outlives.
         self._context = NO_CONTEXT._replace(identity=current_context.get().identity)
         self._unreadable: Set[tuple[str, str | None, str]] = set()
-        self._delivered: bytes | None = None
         self.waiting = False
         self._process = os.getpid()
         self._ended = False
 
+    @abstractmethod
+    def note(self, changed: ChangedRecords) -> bool:
+        """Note what has changed. :returns: whether there is work."""
+
+    @abstractmethod
+    def _work(self) -> None:
+        """Do the work that is due. :raises DataError: if the backend does not respond, or refuses the query."""
+
+    def prepare(self) -> None:  # noqa: B027  # not all have something to prepare
+        """Do what the subscriber waits for, before the start. :raises DataError: if that fails."""
+
     @property
     def active(self) -> bool:
-        """Whether results are still delivered; always False in a forked child."""
+        """Whether the callback is still called; always False in a forked child."""
         return not self._ended and self._process == os.getpid()
 
+    @property
+    def lacks_memory(self) -> bool:
+        """Whether it does without knowing its records, because all subscriptions together hold too many."""
+        return self._share.refused
+
     def unsubscribe(self) -> None:
-        """End the subscription. Nothing is delivered after this has returned; it may be called repeatedly.
+        """End the subscription. The callback is not called after this has returned; it may be called repeatedly.
 
         It waits for a running callback or query, unless the callback itself calls it.
         """
         if self._process != os.getpid():
             return
         self._ended = True
-        self._crew.leave(self)
-        self._outage.leave(self)
-        self._leave(self)
+        self._around.crew.leave(self)
+        self._share.give_back(for_good=True)
+        self._around.outage.leave(self)
+        self._around.leave(self)
 
     def start(self) -> None:
-        """Start delivering; a subscription can be started once."""
-        self._crew.join(self)
+        """Start working; a subscription can be started once."""
+        self._around.crew.join(self)
 
     def wake(self) -> None:
-        """Run the query again soon."""
-        self._crew.call(self)
+        """Do the work that is due soon."""
+        self._around.crew.call(self)
 
     def __enter__(self) -> Self:
         return self
@@ -120,51 +140,37 @@ class Subscription:
         self.unsubscribe()
 
     def serve(self) -> None:
-        """Run the query and deliver its result, if it has changed."""
+        """Do the work that is due, as the subscriber."""
         # In an empty context, because the threads serve other subscribers, too.
         contextvars.Context().run(self._serve)
 
     def _serve(self) -> None:
         current_context.set(self._context)
+        backend = self._around.backend
         try:
-            self._refresh()
-        except Exception as error:
-            logger.exception("the query of a subscription on %s failed; the subscription continues", self._backend)
-            self._report(error)
-
-    def _refresh(self) -> None:
-        if self.interest is not None:
-            self.interest.forget()
-        try:
-            result = self._query()
+            self._work()
         except BackendError as error:
             self.waiting = True
-            self._outage.begin(self, error)
+            self._around.outage.begin(self, error)
         except RequestError as error:
             self._note_response()
-            logger.exception("the query of a subscription on %s was refused", self._backend)
+            logger.exception("the query of a subscription on %s was refused", backend)
             self._report(error)
-        else:
-            self._note_response()
-            if self.interest is not None and not result.unreadable:
-                self.interest.note(result.rows)
-            self._report_unreadable(result.unreadable)
-            self._deliver(result.rows)
+        except Exception as error:
+            logger.exception("the query of a subscription on %s failed; the subscription continues", backend)
+            self._report(error)
 
     def _note_response(self) -> None:
         self.waiting = False
-        self._outage.end(self)
+        self._around.outage.end(self)
 
-    def _deliver(self, rows: list[Row]) -> None:
-        # Compared as text, because in Python 1, 1.0 and True are equal, and because a callback may modify its rows.
-        digest = blake2b(orjson.dumps(rows, json_form, orjson.OPT_SORT_KEYS), digest_size=16).digest()
-        if self._ended or digest == self._delivered:
+    def _tell(self, callback: Callable[[Told], object], told: Told) -> None:
+        if self._ended:
             return
-        self._delivered = digest
         try:
-            self._callback(rows)
+            callback(told)
         except Exception as error:
-            logger.exception("the callback of a subscription on %s failed", self._backend)
+            logger.exception("the callback of a subscription on %s failed", self._around.backend)
             self._report(error)
 
     def _report_unreadable(self, unreadable: Sequence[Unreadable]) -> None:
@@ -180,4 +186,4 @@ class Subscription:
         try:
             self._on_error(error)
         except Exception:
-            logger.exception("the error callback of a subscription on %s failed", self._backend)
+            logger.exception("the error callback of a subscription on %s failed", self._around.backend)

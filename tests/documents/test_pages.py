@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from config.settings import load_settings
 from config.settings import settings_table
+from database import RecordChange
 from database import SyncManager
 from database import columns
 from database import internal_tables
@@ -225,22 +226,37 @@ def on(deployment: ConvexDeployment, block: Block) -> Block:
 
 @runs("python/python/2")
 def test_a_query_is_followed(run: Run, empty_deployment: ConvexDeployment, convex_store: ConvexAdapter) -> None:
-    told, seen = list[list[str]](), Event()
+    told, changes, seen, over = list[list[str]](), list[RecordChange](), Event(), Event()
 
     def tell(rows: list[dict[str, Any]]) -> None:
         told.append([row["name"] for row in rows])
         if rows:
             seen.set()
 
+    def tell_change(change: RecordChange) -> None:
+        changes.append(change)
+        over.set()
+
     insert = 'insert({"name": "Water", "formula": "H2O"}).execute()'
+    update = 'update({"name": "Ice"}).eq("name", "Water").execute()'
     block = on(empty_deployment, BLOCKS["python/python/2"])
     run(
-        block.with_replaced({"subscribe(print)": "subscribe(TELL)", insert: f"{insert}; SEEN.wait(20)"}),
+        block.with_replaced(
+            {
+                "subscribe(print)": "subscribe(TELL)",
+                insert: f"{insert}; SEEN.wait(20)",
+                "on_changes(print)": "on_changes(TELL_CHANGE)",
+                update: f"{update}; OVER.wait(20)",
+            }
+        ),
         TELL=tell,
+        TELL_CHANGE=tell_change,
         SEEN=seen,
+        OVER=over,
     )
+    assert [(change.type, (change.record or {})["name"]) for change in changes] == [("UPDATE", "Ice")]
     assert told[-1] == ["Water"]
-    assert [row["name"] for row in convex_store.table("molecules").execute().rows] == ["Water"]
+    assert [row["name"] for row in convex_store.table("molecules").execute().rows] == ["Ice"]
 
 
 @runs("convex/python/1")

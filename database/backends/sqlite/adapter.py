@@ -72,7 +72,10 @@ class SQLiteBackend(Backend):
         if type(operation) is Ping:
             return self._ping(context)
         reading = reads_only(operation)
-        connection = self._checkout(trusting=reading)
+        # Who reads the feed all the time would else take turns with who reads a table, and both their connections
+        # would keep the pages of the table.
+        following = type(operation) is ReadChanges
+        connection = self._checkout(trusting=reading, least_used=following)
         try:
             if reading:
                 connection.limit(context)
@@ -81,7 +84,7 @@ class SQLiteBackend(Backend):
                 return self._operations.execute(connection, operation)
             return self._write(connection, operation, context)
         finally:
-            self._checkin(connection)
+            self._checkin(connection, least_used=following)
 
     def open_session(self, context: Context) -> Session:
         # The commit checks that the file is in place before it reports success.
@@ -148,9 +151,9 @@ class SQLiteBackend(Backend):
             # This is not a failure of the database, so it must not count for the circuit breaker.
             raise PoolExhausted("another transaction of this process held the write lock until the deadline")
 
-    def _checkout(self, *, trusting: bool = False) -> SQLiteConnection:
+    def _checkout(self, *, trusting: bool = False, least_used: bool = False) -> SQLiteConnection:
         try:
-            connection = self._free.pop()
+            connection = self._free.popleft() if least_used else self._free.pop()
         except IndexError:
             connection = self._connect()
         if not trusting or monotonic() - self._seen_at > _TRUST_SECONDS:
@@ -179,17 +182,19 @@ class SQLiteBackend(Backend):
             " the correct file without the -wal and -shm files of another one, and start the application again"
         )
 
-    def _checkin(self, connection: SQLiteConnection) -> None:
+    def _checkin(self, connection: SQLiteConnection, *, least_used: bool = False) -> None:
         if connection.in_transaction:
             connection.undo()
             if connection.in_transaction:
                 # If the rollback fails, closing the connection rolls back.
                 connection.close()
                 return
-        if self._is_open:
-            self._free.append(connection)
-        else:
+        if not self._is_open:
             connection.close()
+        elif least_used:
+            self._free.appendleft(connection)
+        else:
+            self._free.append(connection)
 
     def _begin(self, connection: SQLiteConnection, beginning: str, context: Context, *, writes: bool) -> Session:
         try:

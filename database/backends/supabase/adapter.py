@@ -26,10 +26,10 @@ from database.backends.supabase.rows import body
 from database.backends.supabase.rows import encode
 from database.backends.supabase.rows import quoted_name
 from database.changes.feed import ReadChanges
-from database.changes.subscription import Callback
 from database.changes.subscription import ErrorCallback
-from database.changes.subscription import LiveQuery
+from database.changes.subscription import Followed
 from database.changes.subscription import Subscription
+from database.changes.subscription import Told
 from database.core.capabilities import Capabilities
 from database.core.context import SERVICE
 from database.core.context import Context
@@ -193,7 +193,9 @@ class SupabaseAdapter(DatabaseAdapter):
         self.opened()
         return SupabaseAuth(self.backend.client, self.settings.timeout)
 
-    def subscribe(self, query: LiveQuery, callback: Callback, on_error: ErrorCallback | None = None) -> Subscription:
+    def subscribe(
+        self, query: Followed[Told], callback: Callable[[Told], object], on_error: ErrorCallback | None = None
+    ) -> Subscription:
         self.backend.refuse_unsupported(ReadChanges(None, 1))
         return super().subscribe(query, callback, on_error)
 

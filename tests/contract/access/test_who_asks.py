@@ -295,6 +295,7 @@ def test_what_no_caller_is_known_of_is_refused_in_every_way(manager: ConnectionM
         "transaction": lambda: manager.transaction().__enter__(),
         "text": lambda: manager.execute_query("select * from things"),
         "subscribe": lambda: adapter.table("things").subscribe(lambda _: None),
+        "on_changes": lambda: adapter.table("things").on_changes(lambda _: None),
     }
     for attempt in attempts.values():
         with pytest.raises(CallerMissing, match=r"in_callers_name.*as_application"):

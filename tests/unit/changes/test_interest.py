@@ -8,6 +8,8 @@ from collections.abc import Set
 import pytest
 import sqlalchemy as sa
 
+from database.changes.budget import MemoryBudget
+from database.changes.budget import Share
 from database.changes.feed import Change
 from database.changes.feed import Changes
 from database.changes.interest import ChangedRecords
@@ -63,9 +65,9 @@ def _page(*keys: str, table: str = "things") -> Changes:
     return Changes(tuple(Change(table, key, "update") for key in keys), "next")
 
 
-def _interest(query: Select, *result: Row) -> Interest:
+def _interest(query: Select, *result: Row, budget: MemoryBudget | None = None) -> Interest:
     interest = Interest(THINGS, query)
-    interest.note(result)
+    interest.note(result, Share(budget or MemoryBudget()))
     return interest
 
 
@@ -112,16 +114,35 @@ def test_what_cannot_be_told_is_run_again() -> None:
         Select("things", where=HIGH, order=(Order("rank"),), limit=2, offset=2),  # moved by records before it
     ):
         assert ChangedRecords(_page("a"), store).concern(TABLES, _interest(query))
-    many = [_row(str(number)) for number in range(10_001)]
-    assert ChangedRecords(_page("a"), store).concern(TABLES, _interest(Select("things", where=HIGH), *many))
     assert ChangedRecords(_page("a"), store).concern(TABLES, None)
+    assert store.reads == 0
+
+
+def test_without_memory_for_its_records_a_query_is_run_again() -> None:
+    many, budget = [_row(str(number)) for number in range(1_000)], MemoryBudget(8_000)
+    holding = _interest(Select("things", where=HIGH), *many, budget=budget)
+    lacking = _interest(Select("things", where=HIGH), _row("b"), budget=budget)
+    for interest, concerned in ((holding, False), (lacking, True)):
+        assert ChangedRecords(_page("a"), Store()).concern(TABLES, interest) is concerned
+    assert budget.used == 8_000
+
+
+def test_a_result_that_outgrows_the_memory_gives_it_back() -> None:
+    budget = MemoryBudget(800)
+    interest, share = Interest(THINGS, Select("things", where=HIGH)), Share(budget)
+    interest.note([_row("b")], share)
+    assert budget.used == 8
+    interest.forget()
+    interest.note([_row(str(number)) for number in range(101)], share)
+    assert (budget.used, share.refused) == (0, True)
+    assert ChangedRecords(_page("a"), Store()).concern(TABLES, interest)
 
 
 def test_while_a_query_runs_every_change_concerns_it() -> None:
     interest = _interest(Select("things", where=HIGH))
     interest.forget()
     assert ChangedRecords(_page("a"), Store()).concern(TABLES, interest)
-    interest.note([])
+    interest.note([], Share(MemoryBudget()))
     assert not ChangedRecords(_page("a"), Store()).concern(TABLES, interest)
 
 

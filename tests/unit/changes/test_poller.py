@@ -19,7 +19,7 @@ from tests.unit.changes.support import Feed
 from tests.unit.changes.support import page
 
 Told = SimpleQueue[Changes | None]
-Follow = Callable[[Feed], None]
+Follow = Callable[..., None]
 
 
 @pytest.fixture
@@ -30,11 +30,11 @@ def told() -> Told:
 
 @pytest.fixture
 def follow(told: Told) -> Iterator[Follow]:
-    """Begins to poll a feed."""
+    """Begins to poll a feed, at its end or after a cursor."""
     pollers: list[Poller] = []
 
-    def start(feed: Feed) -> None:
-        pollers.append(Poller("main", feed, told.put, Outage("main")))
+    def start(feed: Feed, cursor: str | None = None) -> None:
+        pollers.append(Poller("main", feed, told.put, Outage("main"), cursor))
         pollers[0].start()
 
     yield start
@@ -54,6 +54,13 @@ def test_it_begins_at_the_present_end_and_goes_on_from_page_to_page(follow: Foll
     assert [feed.asked.get(timeout=PATIENCE) for _ in range(4)] == [None, "1", "2", "3"]
 
 
+def test_it_begins_after_a_cursor(follow: Follow, told: Told) -> None:
+    feed = Feed(page("2", "things"), page("3", "parts"))
+    follow(feed, "1")
+    assert _told(told, 2) == [{"things"}, {"parts"}]
+    assert [feed.asked.get(timeout=PATIENCE) for _ in range(2)] == ["1", "2"]
+
+
 def test_a_full_page_is_followed_by_the_next_at_once(follow: Follow, told: Told) -> None:
     start = monotonic()
     follow(Feed(page("0"), *[page(str(number), "things", more=True) for number in range(1, 100)]))
@@ -71,10 +78,10 @@ def test_after_a_gap_everything_may_have_changed(follow: Follow, told: Told) -> 
     [CircuitOpen("open"), Unsupported("changes"), ZeroDivisionError("a defect")],
     ids=["outage", "refusal", "defect"],
 )
-def test_after_an_outage_everything_may_have_changed(follow: Follow, told: Told, error: Exception) -> None:
-    feed = Feed(page("1"), error, error, page("2", "things"), page("3", "things"))
+def test_after_an_outage_it_goes_on_where_it_was(follow: Follow, told: Told, error: Exception) -> None:
+    feed = Feed(page("1"), error, error, page("2", "parts"), page("3", "things"))
     follow(feed)
-    assert _told(told, 3) == [None, None, {"things"}]
+    assert _told(told, 3) == [None, {"parts"}, {"things"}]
     assert [feed.asked.get(timeout=PATIENCE) for _ in range(5)] == [None, "1", "1", "1", "2"]
 
 

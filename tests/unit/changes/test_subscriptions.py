@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
+from collections.abc import Set
 from itertools import count
 from queue import SimpleQueue
 from threading import Event
@@ -10,14 +13,17 @@ from typing import Any
 
 import pytest
 
+from database.changes.budget import Share
 from database.changes.feed import Changes
-from database.changes.subscription import LiveQuery
+from database.changes.interest import Interest
+from database.changes.live_query import LiveQuery
 from database.changes.subscriptions import Subscriptions
 from database.core.errors import ConnectFailed
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
 from database.core.errors import UnreadableRecord
 from database.core.result import Result
+from database.core.result import Row
 from database.core.tables.unreadable import Unreadable
 from tests.unit.changes.support import PATIENCE
 from tests.unit.changes.support import Query
@@ -85,6 +91,38 @@ def test_a_query_is_made_for_its_own_tables_only(
     assert other.made == before
 
 
+class Defective(Interest):
+    """An interest that cannot be judged."""
+
+    def __init__(self) -> None:
+        pass
+
+    def forget(self) -> None:
+        pass
+
+    def note(self, rows: Sequence[Row], share: Share) -> None:
+        pass
+
+    def is_touched(self, addresses: Set[str], read: Callable[[], Sequence[Row] | None]) -> bool:
+        raise ZeroDivisionError
+
+
+def test_a_defect_in_one_loses_no_change_of_any(
+    subscriptions: Subscriptions, switch: Switch, query: Query, results: Results, caplog: pytest.LogCaptureFixture
+) -> None:
+    queries = [query, Query(), Query()]
+    for one in queries:
+        subscriptions.add(LiveQuery(frozenset({"things"}), one, Defective()), results.put, None)
+    for _ in queries:
+        assert results.get(timeout=PATIENCE) == []
+    for one in queries:
+        one.rows = [{"id": "a"}]
+    switch.change("things")
+    for _ in queries:
+        assert results.get(timeout=PATIENCE) == [{"id": "a"}]
+    assert "a subscription on main cannot tell what has changed, and reads everything" in caplog.messages
+
+
 def test_a_refused_query_begins_nothing(subscriptions: Subscriptions, query: Query, results: Results) -> None:
     query.error = InvalidQuery("no")
     with pytest.raises(InvalidQuery):
@@ -94,13 +132,27 @@ def test_a_refused_query_begins_nothing(subscriptions: Subscriptions, query: Que
 
 
 def test_a_change_before_the_first_look_at_the_feed_is_not_missed(query: Query, results: Results) -> None:
-    delivered = Event()
+    def feed(cursor: str | None) -> Changes:
+        if cursor is None:
+            query.rows = [{"id": "a"}]
+        return page("next")
+
+    subscriptions = Subscriptions("main", feed, lambda _, __: None)
+    subscriptions.add(_things(query), results.put, None)
+    assert results.get(timeout=PATIENCE) == [{"id": "a"}]
+    subscriptions.end()
+
+
+def test_a_change_during_an_outage_at_the_beginning_is_not_missed(query: Query, results: Results) -> None:
+    delivered, times = Event(), count()
 
     def deliver(rows: list[Any]) -> None:
         delivered.set()
         results.put(rows)
 
     def feed(cursor: str | None) -> Changes:
+        if not next(times):
+            raise ConnectFailed("down")
         if cursor is None:
             assert delivered.wait(PATIENCE)
             query.rows = [{"id": "a"}]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tracemalloc
+from pathlib import Path
 from typing import Any
 
 import orjson
@@ -18,6 +19,7 @@ from tests.integration.http.records.conftest import Run
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
 from tests.integration.http.support import assert_problem
+from tests.integration.http.support import making_sites
 
 WHOLE = {"Accept": LINES}
 ROWS = int(os.environ.get("EXPORT_ROWS", "12000"))
@@ -126,6 +128,25 @@ def test_an_export_that_fails_does_not_end_as_if_it_were_whole(
     answer.close()
 
 
+def test_without_a_token_an_export_has_a_limit(tmp_path: Path) -> None:
+    with making_sites(tmp_path, ANONYMOUS_EXPORT_ROWS=1_200) as make:
+        site = make()
+        _fill(site, 1_250)
+        few = "properties=not.cs.{%22number%22:7}&limit=1200"
+        for query in ("", "limit=1201", "offset=49", "id=gt.00000048", "name=in.(m0,m1,m2,m3,m4,m5,m6)"):
+            problem = assert_problem(site.get(f"/api/molecules?{query}", WHOLE), 401, "unauthorized")
+            assert "more than 1200 records needs a token" in problem["detail"]
+        for query, rows in (("limit=1200", 1_200), ("offset=50", 1_200), ("id=gt.00000049", 1_200), (few, 1_200)):
+            assert len(_lines(site.get(f"/api/molecules?{query}", WHOLE))) == rows
+        assert len(_lines(site.get("/api/molecules", {**site.register(), **WHOLE}))) == 1_250
+        cursor = site.get("/api/molecules?limit=100").json["next_cursor"]
+        assert len(_lines(site.get(f"/api/molecules?cursor={cursor}", WHOLE))) == 1_150
+
+
+def test_an_offset_beyond_all_numbers_is_an_empty_export(sqlite_site: Site) -> None:
+    assert _lines(sqlite_site.get(f"/api/molecules?offset={2**63 - 1}", WHOLE)) == []
+
+
 def _fail(*_: object) -> None:
     raise ConnectFailed("down")
 
@@ -143,10 +164,11 @@ def _peak(site: Site, headers: Headers) -> tuple[int, int]:
 
 def test_the_memory_does_not_grow_with_the_records(sqlite_site: Site) -> None:
     _fill(sqlite_site, ROWS // 4)
-    part = _peak(sqlite_site, {})
+    headers = sqlite_site.register()
+    part = _peak(sqlite_site, headers)
     with acting_as(SERVICE):
         rows = [_molecule(number) | {"id": f"x{number:08}"} for number in range(ROWS - ROWS // 4)]
         sqlite_site.manager.adapter.run(Insert("molecules", rows, returning=False))
-    whole = _peak(sqlite_site, {})
+    whole = _peak(sqlite_site, headers)
     assert (part[0], whole[0]) == (ROWS // 4, ROWS)
     assert whole[1] < 1.5 * part[1]
