@@ -1,4 +1,7 @@
-"""Random work on both sides, with cycles, crashes and restarts in between: nothing is lost, and both become equal."""
+"""Random work on both sides, with cycles, crashes and restarts in between: nothing is lost, and both become equal.
+
+Bulk steps are of two records at most, so that a comparison of all takes several, and its position is stored after each.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from contextlib import suppress
 from itertools import count
 from typing import Any
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine
@@ -43,7 +47,12 @@ class Histories(RuleBasedStateMachine):
 
     @initialize(strategy=st.sampled_from([*NAMES, merged]))
     def begin(self, strategy: Any) -> None:
+        self.small = pytest.MonkeyPatch()
+        self.small.setattr("database.sync.cycle.WINDOW", 2)
+        self.small.setattr("database.sync.cycle.SAVED_AFTER", 2)
+        self.small.setattr("database.sync.chunks.FIRST", 2)
         self.strategy = strategy
+        self.tables = ["molecules"]
         self.adapters = {name: MortalMemory(name=name) for name in SIDES}
         self.names = (f"v{number}" for number in count())
         self.ancestors: dict[str, set[str]] = {}
@@ -76,7 +85,13 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         supabase, convex = self.adapters.values()
-        self.manager = SyncManager(supabase, convex, 1, ["molecules"], self.strategy)
+        self.manager = SyncManager(supabase, convex, 1, self.tables, self.strategy)
+
+    @rule()
+    def compare(self) -> None:
+        """A table less or more; if it is one more, all records are compared."""
+        self.tables = ["molecules", "protocols"] if len(self.tables) == 1 else ["molecules"]
+        self.restart()
 
     @rule(supabase=st.integers(0, 5), convex=st.integers(0, 5))
     def crash(self, supabase: int, convex: int) -> None:
@@ -110,6 +125,7 @@ class Histories(RuleBasedStateMachine):
     def teardown(self) -> None:
         if hasattr(self, "manager"):
             self.sync()
+            self.small.undo()
 
     def ancestry(self, row: Row) -> set[str]:
         """The versions that whoever changes this row has seen the outcome of."""
