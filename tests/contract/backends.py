@@ -46,8 +46,9 @@ from tests.servers.postgres import PostgresServer
 from tests.servers.supabase_api import SupabaseApi
 from tests.servers.supabase_api import add_roles
 
-PART = 1_000
 TIMEOUT = 20  # seconds; only a broken backend needs them
+
+EMPTYING = "; ".join(f"delete from {table.name}" for table in reversed(metadata.sorted_tables))
 
 Config = dict[str, Any]
 
@@ -109,11 +110,7 @@ class Backend:
             self.reset()
             return
         for table in reversed(metadata.sorted_tables):
-            # In parts, because not every backend deletes any number of rows at once.
-            key = table.primary_key.columns.keys()
-            while rows := self.adapter.table(table.name).select(*key).limit(PART).execute().rows:
-                values = dict.fromkeys(row[key[0]] for row in rows)
-                self.adapter.run(Delete(table.name, where=Where(key[0], "in", list(values))))
+            self.adapter.run(Delete(table.name, where=Where(table.primary_key.columns.keys()[0], "is_null", False)))
 
 
 def supabase_database(server: PostgresServer) -> PostgresDatabase:
@@ -142,26 +139,28 @@ def _sqlite(request: pytest.FixtureRequest) -> Prepared:
     file = apsw.Connection(str(path))
     file.set_busy_timeout(TIMEOUT * 1000)
     request.addfinalizer(file.close)
-    return Prepared({"path": str(path), "synchronous": "normal"}, foreign=SqliteProgram(file))
+    config = {"path": str(path), "synchronous": "normal"}
+    return Prepared(config, lambda: file.execute(f"begin immediate; {EMPTYING}; commit"), SqliteProgram(file))
 
 
 def _postgresql(request: pytest.FixtureRequest) -> Prepared:
     database = request.getfixturevalue("postgres_server").create_database()
     create_tables(database.sqlalchemy_url)
-    return Prepared(asdict(database), foreign=_psql(request, database))
+    return _by_text(request, database, asdict(database))
 
 
 def _supabase_direct(request: pytest.FixtureRequest) -> Prepared:
     database = supabase_database(request.getfixturevalue("postgres_server"))
     create_tables(database.sqlalchemy_url)
     protect(database)
-    return Prepared(asdict(database), foreign=_psql(request, database))
+    return _by_text(request, database, asdict(database))
 
 
-def _psql(request: pytest.FixtureRequest, database: PostgresDatabase) -> PostgresProgram:
+def _by_text(request: pytest.FixtureRequest, database: PostgresDatabase, config: Config) -> Prepared:
+    """A database on PostgreSQL that is emptied by SQL."""
     connection = psycopg.connect(database.dsn, autocommit=True)
     request.addfinalizer(connection.close)
-    return PostgresProgram(connection)
+    return Prepared(config, lambda: connection.execute(EMPTYING.encode()), PostgresProgram(connection))
 
 
 def _convex(request: pytest.FixtureRequest) -> Prepared:
@@ -183,11 +182,8 @@ def _supabase_http(request: pytest.FixtureRequest) -> Prepared:
     project = available(SupabaseApi, database)
     project.__enter__()
     request.addfinalizer(project.close)
-    connection = psycopg.connect(database.dsn, autocommit=True)
-    request.addfinalizer(connection.close)
-    statements = "; ".join(f"delete from {table.name}" for table in reversed(metadata.sorted_tables))
     config = {"url": project.url, "key": project.service_key, "anon_key": project.anon_key}
-    return Prepared(config, lambda: connection.execute(statements.encode()), PostgresProgram(connection))
+    return _by_text(request, database, config)
 
 
 _BUFFERED = Capabilities(

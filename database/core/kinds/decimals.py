@@ -24,7 +24,7 @@ MAX_PRECISION: Final = 18
 MAX_NUMBER_PRECISION: Final = 15
 """Digits that a double keeps: its shortest text has the same ones."""
 
-_TEXT = re.compile(r"-?\d{1,40}(\.\d{0,40})?([eE][+-]?\d{1,3})?", re.ASCII)
+_TEXT = re.compile(r"-?\d{1,100}(\.\d{0,100})?([eE][+-]?\d{1,3})?", re.ASCII)
 
 # Contexts of our own: the thread's may round.
 _EXACT = Context(prec=60, traps=[Inexact, InvalidOperation])
@@ -61,15 +61,7 @@ class Decimals(Ranged):
             raise ValueError(f"must have at most {self._scale} digits after the decimal point") from None
 
     def comparand(self, value: Any) -> Decimal:
-        if isinstance(value, WrittenNumber):
-            value = value.text
-        if isinstance(value, float):
-            raise ValueError("must be exact: a Decimal, an integer or text, not a float")
-        if isinstance(value, str) and not _TEXT.fullmatch(value):
-            raise ValueError("must be a decimal number, such as 12.50")
-        if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
-            raise ValueError("must be a decimal number")
-        number = Decimal(value)
+        number = value if type(value) is Decimal else _decimal(value)
         if not number.is_finite():
             raise ValueError("must be finite")
         return number
@@ -107,6 +99,18 @@ class NumberDecimals(Decimals):
             return self.check(Decimal(repr(stored)))
         except InvalidOperation:
             raise ValueError("must be a decimal number") from None
+
+
+def _decimal(value: Any) -> Decimal:
+    if isinstance(value, WrittenNumber):
+        value = value.text
+    if isinstance(value, float):
+        raise ValueError("must be exact: a Decimal, an integer or text, not a float")
+    if isinstance(value, str) and not _TEXT.fullmatch(value):
+        raise ValueError("must be a decimal number, such as 12.50")
+    if isinstance(value, bool) or not isinstance(value, Decimal | int | str):
+        raise ValueError("must be a decimal number")
+    return Decimal(value)
 
 
 @cache

@@ -26,6 +26,8 @@ class Uuids(Ranged):
         self.highest = str(UUID(int=_HIGHEST))
 
     def check(self, value: Any) -> str:
+        if type(value) is str and _UUID.fullmatch(value):
+            return value
         text = self.comparand(value)
         if not _UUID.fullmatch(text):
             raise ValueError("must be a UUID")

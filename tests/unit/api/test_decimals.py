@@ -78,6 +78,11 @@ def test_a_response_has_the_digits(app: Flask) -> None:
     assert app.json.dumps(given) == f"[{LONG},1.50,0.0000000000,-0.0000001]"
 
 
+def test_a_filter_may_have_more_digits_than_the_column(table: TableSchema) -> None:
+    long = Decimal("-3.9569118590293169957196961505271183975315619133236E-22")
+    assert read_listing(table, MultiDict({"price": f"gt.{long}"})).where == Where("price", "gt", long)
+
+
 def test_filters_and_cursors_have_the_digits(table: TableSchema) -> None:
     listing = read_listing(table, MultiDict({"price": f"lte.{LONG}", "order": "price.desc"}))
     assert listing.where == Where("price", "lte", Decimal(LONG))
