@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
+from typing import Any
 
 import click
+import orjson
 from flask.cli import AppGroup
 
 from cli.audit import audit
@@ -14,15 +16,16 @@ from cli.conflicts import conflict_commands
 from cli.move import move
 from cli.pairs import count
 from cli.pairs import first_pair
+from cli.sync_progress import progress_shown
 from database import DataError
 from database import Where
 from database.core.clock import utc_now
+from database.sync.bulk.bases import RECORDS
 from database.sync.checkpoint import Checkpoints
 from database.sync.checkpoint import agreed
 from database.sync.conflicts.open_conflicts import OPEN
 from database.sync.failures import Failures
 from database.sync.side import CONFLICTS
-from database.sync.side import RECORDS
 from database.sync.side import Pair
 
 sync_commands = AppGroup("sync", help="Two-way sync of the first two databases.")
@@ -35,21 +38,30 @@ sync_commands.add_command(move)
 
 @sync_commands.command("run")
 @click.option("--once", is_flag=True, help="Run one cycle; fail unless it reconciles every record.")
-def run(once: bool) -> None:
+@click.option("--json", "as_json", is_flag=True, help="With --once: progress and status as JSON.")
+def run(once: bool, as_json: bool) -> None:
     """Synchronize the two databases every CONVEX_SYNC_INTERVAL seconds, until an interrupt."""
     manager = first_pair()
     if not once:
         with manager, _until_interrupted():
             Event().wait()
         return
-    complete = manager.sync_all()
+    with progress_shown(manager, as_json=as_json):
+        complete = manager.sync_all()
     status = manager.get_sync_status()
-    for table, counts in status["tables"].items():
-        click.echo(f"{table}: {', '.join(f'{name} {number}' for name, number in counts.items())}")
-    click.echo(", ".join(f"{side} is {name}" for side, name in status["sides"].items()))
+    if as_json:
+        click.echo(orjson.dumps({"complete": complete, **status}, default=str))
+    else:
+        _show_counts(status)
     if not complete:
         _show_failures(manager.pair)
         raise click.ClickException(status["last_error"] or "Some records could not be written; see the lines above.")
+
+
+def _show_counts(status: dict[str, Any]) -> None:
+    for table, counts in status["tables"].items():
+        click.echo(f"{table}: {', '.join(f'{name} {number}' for name, number in counts.items())}")
+    click.echo(", ".join(f"{side} is {name}" for side, name in status["sides"].items()))
 
 
 @sync_commands.command("status")

@@ -93,7 +93,7 @@ sync_cursors = sa.Table(
 sync_records = sa.Table(
     "isthmus_sync_records",
     metadata,
-    # The id is a hash of the pair, the table and the record; the version counts the agreements between the sides.
+    # The id is made of the pair, the epoch, the table and the record; the version counts the agreements of the sides.
     *record_columns(),
     sa.Column("pair", text(255), nullable=False),
     sa.Column("epoch", text(64), nullable=False, info={"renamed_from": "session"}),
@@ -128,7 +128,7 @@ sync_conflicts = sa.Table(
 sync_failures = sa.Table(
     "isthmus_sync_failures",
     metadata,
-    # The id equals that of the entry in isthmus_sync_records.
+    # The id is a hash of the pair, the table and the record.
     *record_columns(),
     sa.Column("pair", text(255), nullable=False),
     sa.Column("table_name", text(255), nullable=False),

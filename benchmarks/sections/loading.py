@@ -11,7 +11,10 @@ from benchmarks.plan import Plan
 from benchmarks.summary import Line
 from benchmarks.table import Table
 
-SECTIONS = ("pipeline", "sqlite", "types", "postgres", "flask", "start", "auth", "convex", "gunicorn", "supabase")
+SECTIONS = (
+    *("pipeline", "sqlite", "types", "postgres", "flask", "start", "auth", "convex", "gunicorn", "supabase"),
+    "sync",
+)
 """The modules of this package, in the order of the document's table."""
 
 

@@ -37,7 +37,7 @@ def _check(operation: Operation, schema: Schema, makers: Mapping[str, str]) -> N
     if isinstance(operation, Batch):
         for part in operation.operations:
             _check(part, schema, makers)
-    elif isinstance(operation, Insert) or (isinstance(operation, Upsert) and not operation.verbatim):
+    elif isinstance(operation, Insert | Upsert) and not operation.verbatim:
         maker = makers.get(operation.table)
         if maker is not None:
             _require_keys(operation.rows, schema.table(operation.table), maker)

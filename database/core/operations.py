@@ -86,12 +86,17 @@ class Select(Operation):
 
 @immutable
 class Insert(Operation):
-    """Insert rows, all or none. A key that the table makes, ``version`` and times are filled in if it has them."""
+    """Insert rows, all or none. A key that the table makes, ``version`` and times are filled in if it has them.
+
+    :param verbatim: copies of whole rows: also with keys that the database always makes, and without the values of
+        columns that it computes.
+    """
 
     kind: ClassVar[str] = "insert"
     table: str
     rows: Sequence[Record]
     returning: bool = True
+    verbatim: bool = False
 
 
 @immutable

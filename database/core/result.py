@@ -35,6 +35,7 @@ class Result:
         format; the commit compares them with the rows of that moment.
     :ivar moments: how many snapshots of the backend the rows may come from: more than 1 if the read took several
         requests.
+    :ivar as_sent: whether all rows of a verbatim write are stored as they were sent, with no other effect.
     :ivar table: the table of the rows, if its key is not a text ``id``.
     """
 
@@ -48,6 +49,7 @@ class Result:
     unreadable: Sequence[Unreadable] = ()
     stored: Sequence[Mapping[str, Any]] = ()
     moments: int = 1
+    as_sent: bool = False
     table: TableSchema | None = field(default=None, compare=False, repr=False)
 
     @property

@@ -43,7 +43,6 @@ from database.core.tables.keys import can_exist
 from database.core.tables.keys import parts_of
 from database.core.tables.keys import sort_by_key
 from database.core.tables.rows import SERVER_DEFAULT
-from database.core.tables.rows import Columns
 from database.core.tables.rows import as_rows
 from database.core.tables.rows import check_rows
 from database.core.tables.rows import complete_row
@@ -65,6 +64,9 @@ from database.sql.statements import statement_cache
 from database.sql.table import SqlTable
 from database.sql.table import Values
 from database.sql.timed import forms
+from database.sql.verbatim import recount
+from database.sql.verbatim import upsert_many
+from database.sql.verbatim import write_verbatim
 
 
 def several_statements() -> InvalidQuery:
@@ -92,6 +94,15 @@ class SqlConnection(Protocol):
 
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         """Insert many rows in the fastest way the driver has."""
+
+    def stages(self, number: int) -> bool:
+        """Whether so many rows are written faster through a temporary table."""
+
+    def change_staged(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Sequence[Values]) -> None:
+        """Run a statement that takes its rows from the temporary table :data:`~database.sql.statements.STAGED`.
+
+        :param table: the table whose columns have the types of these.
+        """
 
     def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:
         """Run one SQL statement.
@@ -181,9 +192,16 @@ class SqlOperations:
 
     def _insert(self, connection: SqlConnection, operation: Insert) -> Result:
         table = self._table(operation.table)
+        if operation.verbatim:
+            rewriting = connection.rewriting(table.schema)
+            write = lambda copied: self._inserted(connection, table, copied, rewriting)  # noqa: E731
+            return write_verbatim(connection, self._dialect, table, operation, rewriting, write)
         if table.numbered:
             refuse_given_numbers(table.schema, operation.rows)
-        if (rewriting := connection.rewriting(table.schema)).any:
+        return self._inserted(connection, table, operation, connection.rewriting(table.schema))
+
+    def _inserted(self, connection: SqlConnection, table: SqlTable, operation: Insert, rewriting: Rewriting) -> Result:
+        if rewriting.any:
             return self._rewritten.insert(connection, table, operation, rewriting)
         if len(operation.rows) == 1:
             return self._insert_one(connection, table, operation.rows[0], returning=operation.returning)
@@ -227,27 +245,12 @@ class SqlOperations:
     def _upsert(self, connection: SqlConnection, operation: Upsert) -> Result:
         table = self._table(operation.table)
         rewriting = connection.rewriting(table.schema)
-        if operation.verbatim and rewriting.computed:
-            # A copy of a row has them. What they are here, the database says.
-            rows = [{name: row[name] for name in row if name not in rewriting.computed} for row in operation.rows]
-            operation = replace(operation, rows=rows)
-        if not table.numbered:
-            return self._upserted(connection, table, operation, rewriting)
-        if not operation.verbatim:
+        if operation.verbatim:
+            write = lambda copied: self._upserted(connection, table, copied, rewriting)  # noqa: E731
+            return write_verbatim(connection, self._dialect, table, operation, rewriting, write)
+        if table.numbered:
             refuse_given_numbers(table.schema, operation.rows)
-            return self._upserted(connection, table, operation, rewriting)
-        with connection.atomic():
-            result = self._upserted(connection, table, operation, rewriting)
-            self._pass_numbers(connection, table, operation)
-        return result
-
-    def _pass_numbers(self, connection: SqlConnection, table: SqlTable, operation: Upsert) -> None:
-        """Have the database number later records behind the given keys."""
-        name, statement = table.schema.key[0], self._dialect.pass_number
-        given = [row[name] for row in operation.rows if name in row]
-        if given and statement is not None:
-            quoted = self._dialect.compiler.identifier_preparer.format_table(table.schema.source)
-            connection.rows(statement, (max(given), quoted, name))
+        return self._upserted(connection, table, operation, rewriting)
 
     def _upserted(self, connection: SqlConnection, table: SqlTable, operation: Upsert, rewriting: Rewriting) -> Result:
         if rewriting.any:
@@ -259,14 +262,12 @@ class SqlOperations:
         names, returning = tuple(columns), table.every_column if operation.returning else ()
         result = Result(count=len(operation.rows))
         by_name = table.encoded(columns)
-        encoded = zip(*by_name.values(), strict=True)
         with connection.atomic():
             if operation.verbatim and not operation.same and not returning:
-                connection.change_many(table.statements.upsert(names, names, ()).text, encoded)
-                self._recount(connection, table, operation, by_name)
+                upsert_many(connection, self._dialect, table, by_name)
                 return result
             parts = []
-            for row, values in zip(operation.rows, encoded, strict=True):
+            for row, values in zip(operation.rows, zip(*by_name.values(), strict=True), strict=True):
                 more: list[Any] = []
                 if operation.ignore_duplicates:
                     statement = table.statements.insert_new(names, returning, by)
@@ -275,19 +276,12 @@ class SqlOperations:
                 parts.append(self._change(connection, table, statement, statement.bind((*values, *more)), returning))
                 if not parts[-1].count and not operation.ignore_duplicates:
                     raise not_same(table.schema, operation)
-            self._recount(connection, table, operation, by_name)
+            if operation.verbatim:
+                recount(connection, self._dialect, table, by_name)
         result.rows = [row for part in parts for row in part.rows]
         result.unreadable = [bad for part in parts for bad in part.unreadable]
         result.count = sum(part.count or 0 for part in parts)
         return result
-
-    def _recount(self, connection: SqlConnection, table: SqlTable, operation: Upsert, encoded: Columns) -> None:
-        """Give rows that are to be stored verbatim the version and the time that a trigger has taken from them."""
-        if operation.verbatim and table.schema.versioned and self._dialect.counts_afterwards:
-            names = [name for name in ("version", "updated_at") if name in encoded]
-            values = zip(*(encoded[name] for name in (*names, *table.schema.key, "version")), strict=True)
-            statement = table.statements.recount()
-            connection.change_many(statement.text, [statement.bind(row) for row in values])
 
     def _update(self, connection: SqlConnection, operation: Update) -> Result:
         table = self._table(operation.table)

@@ -7,6 +7,7 @@ driver caches prepared statements by their text.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
@@ -33,6 +34,9 @@ from database.sql.dialect import Expression
 from database.sql.dialect import SqlDialect
 
 Shape = tuple[Any, ...]
+
+STAGED = "isthmus_staged"
+"""The temporary table from which many rows are written by one statement."""
 
 _CACHED_BYTES = 8 << 20
 
@@ -177,6 +181,19 @@ class Statements:
             return self._returning(statement, returning)
 
         return self._cached(("upsert", columns, changed, returning, same, by, touched, timed), build)
+
+    def upsert_staged(self, columns: tuple[str, ...]) -> Statement:
+        """Insert the rows of the temporary table :data:`STAGED`, replacing rows of their keys; without values."""
+
+        def build() -> Any:
+            staged = sa.table(STAGED, *map(sa.column, columns))
+            statement = self._dialect.insert(self._source).from_select(list(columns), sa.select(staged))
+            values = {name: statement.excluded[name] for name in columns if name not in self._schema.key}
+            if not values:
+                return statement.on_conflict_do_nothing(index_elements=self._named(self._schema.key))
+            return statement.on_conflict_do_update(index_elements=self._named(self._schema.key), set_=values)
+
+        return self._cached(("upsert_staged", columns), build)
 
     def recount(self) -> Statement:
         """Set the version and the time of a record, unless it has that version. Values: both, the key, the version."""
@@ -364,7 +381,7 @@ class Statements:
         text = str(compiled)
         if isinstance(statement, sa.Insert) and self._dialect.overrides and self._schema.always_numbered:
             # SQLAlchemy has no words for it. Without a key in the statement, it has no effect.
-            text = text.replace(") VALUES (", ") OVERRIDING SYSTEM VALUE VALUES (", 1)
+            text = re.sub(r"\) (VALUES \(|SELECT )", r") OVERRIDING SYSTEM VALUE \1", text, count=1)
         return Statement(text, places, places == tuple(range(len(places))))
 
 

@@ -12,6 +12,7 @@ from database.core.caching import ByteCache
 from database.core.clock import LEAP
 from database.core.clock import utc_now
 from database.core.kinds.calendar import clock
+from database.core.kinds.values import TIMESTAMP
 from database.core.operations import Delete
 from database.core.operations import Record
 from database.core.operations import Update
@@ -182,7 +183,13 @@ class SqlTable:
         """Checked columns in the form the driver binds."""
         encoded = dict(columns)
         for name in self._encoders.keys() & columns.keys():
-            encoded[name] = [self.encode(name, value) for value in columns[name]]
+            values = columns[name]
+            if self.schema.columns[name].kind is TIMESTAMP:
+                # Many rows have one of a few, such as the moment of their common transaction.
+                made = {value: self.encode(name, value) for value in {*values}}
+                encoded[name] = [made[value] for value in values]
+            else:
+                encoded[name] = [self.encode(name, value) for value in values]
         return encoded
 
     def encoded_row(self, row: Row) -> Values:

@@ -22,8 +22,8 @@ from database.core.errors import SchemaMismatch
 from database.core.operations import Select
 from database.core.query.filters import Where
 from database.core.result import Row
-from database.core.tables.schema import new_id
 from database.failover.recorded import NOTE
+from database.sync.bulk.bases import new_epoch
 from database.sync.side import Pair
 from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import SideName
@@ -44,6 +44,8 @@ class Checkpoint:
     :ivar cursors: the position in each side's change feed.
     :ivar tables: the synced tables.
     :ivar comparing: whether all records have to be compared, because the feeds do not contain all changes.
+    :ivar compared: the table and the address of the last record that was compared; None if none was.
+    :ivar first: whether this comparison is the first one of the epoch: no record was agreed on before it.
     """
 
     epoch: str
@@ -51,10 +53,14 @@ class Checkpoint:
     cursors: Mapping[SideName, str]
     tables: tuple[str, ...]
     comparing: bool
+    compared: tuple[str, str] | None = None
+    first: bool = False
 
     def as_row(self, pair: str, *, unsettled: bool) -> dict[str, Any]:
         """The row that stores the checkpoint."""
-        place = {"tables": list(self.tables), "comparing": self.comparing, "unsettled": unsettled}
+        place: dict[str, Any] = {"tables": list(self.tables), "comparing": self.comparing, "unsettled": unsettled}
+        place |= {"compared": list(self.compared)} if self.compared else {}
+        place |= {"in_first_comparison": True} if self.first else {}
         return {"id": pair, "version": self.round, "epoch": self.epoch, "cursors": {**place, **self.cursors}}
 
 
@@ -109,9 +115,14 @@ class Checkpoints:
             if checkpoint is None:
                 # The cursors are read before the comparison, so that no change is missed in between.
                 last = max((row["version"] for row in rows if row), default=0)
-                return self._move(rows, Checkpoint(new_id(), last, self.ends(), self._tables, comparing=True))
-            if not set(self._tables) <= set(checkpoint.tables):
-                return self._move(rows, replace(checkpoint, tables=self._tables, comparing=True))
+                return self._move(
+                    rows, Checkpoint(new_epoch(), last, self.ends(), self._tables, comparing=True, first=True)
+                )
+            # A position says nothing if the tables have come into another order.
+            moved = checkpoint.compared is not None and checkpoint.tables != self._tables
+            if moved or not set(self._tables) <= set(checkpoint.tables):
+                again = replace(checkpoint, tables=self._tables, comparing=True, compared=None, first=False)
+                return self._move(rows, again)
             return checkpoint
 
     def rows(self) -> tuple[Row | None, Row | None]:
@@ -119,13 +130,26 @@ class Checkpoints:
         first, second = self._sides
         return first.row(CURSORS, self._pair), second.row(CURSORS, self._pair)
 
-    def advance(self, expected: Checkpoint, cursors: Mapping[SideName, str], *, comparing: bool = False) -> Checkpoint:
-        """Move the checkpoint. :raises Conflict: if the stored one is not the expected one."""
+    def advance(
+        self,
+        expected: Checkpoint,
+        cursors: Mapping[SideName, str],
+        *,
+        comparing: bool = False,
+        compared: tuple[str, str] | None = None,
+    ) -> Checkpoint:
+        """Move the checkpoint.
+
+        :param comparing: whether all records have to be compared.
+        :param compared: the last one that was.
+        :raises Conflict: if the stored checkpoint is not the expected one.
+        """
         with self._lock:
             rows = self.rows()
             if agreed(*rows) != expected:
                 raise Conflict("another process has moved the checkpoint of this sync")
-            return self._move(rows, replace(expected, cursors=cursors, tables=self._tables, comparing=comparing))
+            moved = replace(expected, cursors=cursors, tables=self._tables, comparing=comparing, compared=compared)
+            return self._move(rows, replace(moved, first=expected.first and compared is not None))
 
     def ends(self) -> dict[SideName, str]:
         """The current end of each feed."""
@@ -150,7 +174,16 @@ def agreed(first: Row | None, second: Row | None) -> Checkpoint | None:
     if first["version"] - second["version"] not in {0, ahead}:
         return None
     place = second["cursors"]
-    return Checkpoint(second["epoch"], second["version"], _cursors(place), tuple(place["tables"]), place["comparing"])
+    compared = place.get("compared")
+    return Checkpoint(
+        second["epoch"],
+        second["version"],
+        _cursors(place),
+        tuple(place["tables"]),
+        place["comparing"],
+        tuple(compared) if compared else None,
+        place.get("in_first_comparison", False),
+    )
 
 
 def _cursors(place: Mapping[str, Any]) -> dict[SideName, str]:

@@ -22,10 +22,11 @@ class Chunks:
     """Chunks that grow while their rows are small and shrink when they are large, so that memory use is bounded.
 
     :param bulk: whether chunks may become larger than the first one.
+    :param largest: the most records of a chunk then; ``LARGEST`` by default.
     """
 
-    def __init__(self, *, bulk: bool) -> None:
-        self._largest = LARGEST if bulk else FIRST
+    def __init__(self, *, bulk: bool, largest: int | None = None) -> None:
+        self._largest = (largest or LARGEST) if bulk else FIRST
         self.size = FIRST
 
     def of(self, items: Sequence[Item]) -> Iterator[Sequence[Item]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
@@ -14,22 +15,38 @@ from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.query.filters import Where
 from database.core.tables.keys import Key
-from database.core.tables.keys import address
-from database.core.tables.keys import key_of
+from database.core.tables.keys import checked_key
+from database.sync.bulk.bases import RECORDS
+from database.sync.bulk.comparison import Comparison
+from database.sync.bulk.side import BulkSide
+from database.sync.bulk.windows import RecordWindow
+from database.sync.bulk.windows import windows
 from database.sync.checkpoint import Checkpoint
 from database.sync.checkpoint import Checkpoints
+from database.sync.chunks import Chunks
 from database.sync.failures import Failures
 from database.sync.progress import Progress
 from database.sync.reconciler import Reconciler
-from database.sync.side import RECORDS
+from database.sync.reconciler import StoppedError
 from database.sync.side import Pair
 from database.sync.side import Side
 from database.sync.three_way_merge import NextAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import SideName
 
+logger = logging.getLogger(__name__)
+
 PAGE: Final = 1000
-"""The number of ids that a comparison reads at a time."""
+"""The most records that are read at a time, or bases of records without a row."""
+
+WINDOW: Final = 5000
+"""The most records of a comparison that are read and written at a time."""
+
+REQUEST: Final = 250
+"""The same, if a side takes a transaction as one request: with bases, so many records are twice as many changes."""
+
+SAVED_AFTER: Final = 10_000
+"""Records after which the position of a comparison is stored."""
 
 _KEEP: Final = 3600.0
 """Seconds for which cursors are moved in memory only, while no record had to be written: the changes that would be read
@@ -62,6 +79,11 @@ class Cycle:
         self._failures = failures
         self._progress = progress
         self._clock = clock
+        self._in_bulk = BulkSide(pair.sides[0]), BulkSide(pair.sides[1])
+        self._comparison = Comparison(self._in_bulk, progress, reconciler.lock)
+        at_once = any(side.sends_at_once for side in self._in_bulk)
+        self._window_sizes = Chunks(bulk=True, largest=REQUEST if at_once else WINDOW)
+        self._compared: tuple[str, str] | None = None
         self._checkpoint: Checkpoint | None = None
         self._cursors: Mapping[SideName, str] = {}
         self._kept_at = 0.0
@@ -77,9 +99,8 @@ class Cycle:
         """
         self._failures.load()
         self._resume(self._checkpoints.load())
-        if self._current.comparing:
-            self._compare(stopped)
-        self._follow(stopped)
+        while (self._current.comparing and not self._compare(stopped)) or not self._follow(stopped):
+            logger.info("the change feeds of %s lack changes; all records are compared", self._pair)
         self._reconcile(self._failures.keys(), stopped)
         return not self._failures.keys()
 
@@ -92,6 +113,9 @@ class Cycle:
         """Resume from a checkpoint; keep the in-memory cursors if it is that of the last cycle."""
         if checkpoint != self._checkpoint:
             self._take(checkpoint)
+            # Another process has read on, perhaps past what this one has written.
+            for side in self._sides:
+                side.echoes.forget()
 
     def _take(self, checkpoint: Checkpoint) -> None:
         self._checkpoint, self._cursors, self._kept_at = checkpoint, checkpoint.cursors, self._clock()
@@ -102,71 +126,93 @@ class Cycle:
 
     # Following the feeds
 
-    def _follow(self, stopped: Callable[[], bool]) -> None:
-        """Reconcile the changed records of both feeds, up to their ends."""
+    def _follow(self, stopped: Callable[[], bool]) -> bool:
+        """Reconcile the changed records of both feeds, up to their ends.
+
+        :returns: False if changes are missing from a feed, so that all records have to be compared.
+        """
         more = True
         while more:
             pages = {side.name: side.changes(self._cursors[side.name], MAX_PAGE) for side in self._sides}
             if any(page.gap for page in pages.values()):
                 self._take(self._checkpoints.advance(self._current, self._checkpoints.ends(), comparing=True))
-                self._compare(stopped)
-                continue
-            changes = [change for page in pages.values() for change in page.changes]
+                return False
+            changes = [change for side in self._sides for change in side.echoes.not_in(pages[side.name])]
             found = {RecordKey(one.table, one.id) for one in changes if one.table in self._tables}
             actions = self._reconcile(found, stopped, again=True)
             self._move({name: page.cursor for name, page in pages.items()}, keep=actions > 0)
             more = any(page.more for page in pages.values())
         self._progress.note_caught_up()
+        return True
 
     def _move(self, cursors: Mapping[SideName, str], *, keep: bool) -> None:
         """Move the cursors; also the checkpoint if a record was written, or if it was last stored long ago."""
         self._cursors = cursors
         age = self._clock() - self._kept_at
         if keep or age > (_ALIVE if cursors == self._current.cursors else _KEEP):
-            self._take(self._checkpoints.advance(self._current, cursors))
+            self._keep()
+
+    def _keep(self) -> None:
+        """Store how far the feeds were read, and how far a comparison has got."""
+        at = self._current
+        compared = self._compared if at.comparing else None
+        self._take(self._checkpoints.advance(at, self._cursors, comparing=at.comparing, compared=compared))
 
     # Comparing everything
 
-    def _compare(self, stopped: Callable[[], bool]) -> None:
-        """Reconcile all records of all tables. Concurrent changes are in the feeds after the cursors.
+    def _compare(self, stopped: Callable[[], bool]) -> bool:
+        """Reconcile all records of all tables, from where a comparison has been interrupted.
 
-        A record with a row on either side is found by reading its table, or was created since and is in a feed. So of
-        the stored bases, only those of records without any row remain to be reconciled.
+        Concurrent changes are in the feeds behind the cursors, also those of records that were compared before the
+        feeds were read again. A record with a row on either side is found by reading its table, or was created since
+        and is in a feed. So of the stored bases, only those of records without any row remain to be reconciled; in the
+        first comparison of an epoch there are none, because their deletion is in a feed, too.
+
+        :returns: False if changes are missing from a feed, so that everything has to be compared once more.
         """
-        for keys in chain(self._present(), *map(self._remembered, self._sides)):
+        self._compared = self._current.compared
+        unsaved = 0
+        for window in self._windows():
+            if stopped():
+                raise StoppedError
+            others, _, characters = self._comparison.carry_out(window, self._current.epoch)
+            self._window_sizes.note(len(window.addresses), characters)
+            self._reconcile([RecordKey(window.table, one) for one in others], stopped, again=True)
+            self._compared = window.table, window.addresses[-1]
+            unsaved += len(window.addresses)
+            if unsaved >= SAVED_AFTER:
+                # What sync has written is at the end of the feeds now, and would have to be compared after a restart.
+                unsaved = 0
+                if not self._follow(stopped):
+                    return False
+                self._keep()
+        for keys in chain.from_iterable(map(self._remembered, self._sides)):
             self._reconcile(keys, stopped, again=True)
-        self._take(self._checkpoints.advance(self._current, self._current.cursors))
+        self._take(self._checkpoints.advance(self._current, self._cursors))
+        return True
 
-    def _present(self) -> Iterator[list[RecordKey]]:
-        """Yield pages of the records with a row on either side."""
-        for table in self._tables:
-            for addresses in self._all_addresses(table):
-                yield [RecordKey(table, address) for address in addresses]
-
-    def _all_addresses(self, table: str) -> Iterator[list[str]]:
-        """Yield pages of the addresses of both sides' rows, in the order of their keys."""
-        schema = self._sides[0].adapter.schema.table(table)
-        last: Key | None = None
-        more = True
-        while more:
-            pages = [side.page(table, None, last, PAGE, schema.key) for side in self._sides]
-            # A full page says nothing about the keys after its last one.
-            last = min((end for _, end in pages if end is not None), default=None)
-            more = last is not None
-            keys = {key_of(schema, row) for rows, _ in pages for row in rows}
-            yield [address(schema, key) for key in sorted(keys) if last is None or key <= last]
+    def _windows(self) -> Iterator[RecordWindow]:
+        """The records that have a row on either side and were not compared yet."""
+        table, last = self._current.compared or (self._tables[0], None)
+        start = self._tables.index(table) if table in self._tables else 0
+        for name in self._tables[start:]:
+            schema = self._sides[0].adapter.schema.table(name)
+            behind = checked_key(schema, last) if last is not None and name == table else None
+            yield from windows(self._in_bulk, schema, behind, self._window_sizes)
 
     def _remembered(self, side: Side) -> Iterator[list[RecordKey]]:
         """Yield pages of records that have a base but no row on either side; delete the bases of other epochs."""
         where, columns = Where("pair", "eq", self._pair), ("id", "epoch", "table_name", "record_id")
+        epoch = self._current.epoch
+        only_void = where & Where("epoch", "neq", epoch)
         last: Key | None = None
         more = True
         while more:
-            rows, last = side.page(RECORDS, where, last, PAGE, columns)
+            rows, last = side.page(RECORDS, only_void if self._current.first else where, last, PAGE, columns)
             more = last is not None
-            if void := [row["id"] for row in rows if row["epoch"] != self._current.epoch]:
+            if void := [row["id"] for row in rows if row["epoch"] != epoch]:
                 side.remove(RECORDS, void)
-            remembered = [RecordKey(row["table_name"], row["record_id"]) for row in rows if row["id"] not in void]
+            remembered = [RecordKey(row["table_name"], row["record_id"]) for row in rows if row["epoch"] == epoch]
             keys = [key for key in remembered if key.table in self._tables]
             for one in self._sides:
                 keys = list(one.absent(keys))

@@ -53,6 +53,11 @@ class Progress:
             for key in keys:
                 self._counts[key.table]["compared"] += 1
 
+    def count(self, table: str, name: str, number: int) -> None:
+        """Add to one of the counts of a table."""
+        with self._lock:
+            self._counts[table][name] += number
+
     def count_actions(self, actions: Iterable[MergeAction]) -> None:
         """Count actions that were applied."""
         with self._lock:

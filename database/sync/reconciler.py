@@ -52,6 +52,7 @@ class Reconciler:
 
     :param on_conflict: called for every resolved conflict with table, record id, and both original rows.
     :param on_failure: called for every record that could not be synced, once for each reason.
+    :ivar lock: held for one chunk at a time, so that a forced sync does not wait for a whole cycle.
     """
 
     def __init__(
@@ -70,8 +71,7 @@ class Reconciler:
         self._on_failure = on_failure
         # A backend that checks constraints at the commit only receives a transaction as one request.
         self._chunks = Chunks(bulk=all(side.adapter.capabilities.immediate_constraints for side in pair.sides))
-        # Held for one chunk at a time, so that a forced sync does not wait for a whole cycle.
-        self._lock = RLock()
+        self.lock = RLock()
 
     def reconcile(
         self,
@@ -101,13 +101,13 @@ class Reconciler:
                 if stopped():
                     raise StoppedError
                 number += 1
-                with self._lock:
+                with self.lock:
                     actions += self._reconcile_chunk(chunk, epoch, next_action, failed)
             if again or not failed or (len(failed) == len(pending) and (number == 1 or pending is not wanted)):
                 break
             pending = list(failed)
             chunks = self._in_order(failed, epoch, next_action)
-        with self._lock:
+        with self.lock:
             self._failures.update(wanted, failed)
             if not again:
                 self._tell(failed)

@@ -5,13 +5,10 @@ All calls are made as the application itself and outside of the caller's unit of
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Any
 from typing import Final
 
@@ -19,7 +16,6 @@ from database.adapter.base import DatabaseAdapter
 from database.backends.memory.constraints import Unique
 from database.changes.feed import Changes
 from database.core.errors import Conflict
-from database.core.errors import UnreadableRecord
 from database.core.operations import Delete
 from database.core.operations import Get
 from database.core.operations import Insert
@@ -28,20 +24,20 @@ from database.core.operations import Select
 from database.core.operations import Upsert
 from database.core.query.filters import Filter
 from database.core.query.filters import after
-from database.core.query.targets import key_filters
 from database.core.query.targets import with_values
 from database.core.result import Row
 from database.core.tables.keys import Key
-from database.core.tables.keys import address_of
-from database.core.tables.keys import checked_key
 from database.core.tables.keys import key_of
 from database.core.tables.keys import parts_of
 from database.core.tables.keys import readable_key
 from database.resilience.repetition import ATTEMPTS
 from database.resilience.repetition import repeated
-from database.sync.canonical_rows import CanonicalRows
+from database.sync.bulk.bases import Bases
+from database.sync.bulk.bases import by_table
+from database.sync.bulk.bases import digest
+from database.sync.bulk.echoes import Echoes
+from database.sync.bulk.states import States
 from database.sync.conflicts.journal import conflict_row
-from database.sync.three_way_merge import Base
 from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import SideName
@@ -57,7 +53,6 @@ from database.sync.untangling.ordered_writes import in_order_of_needs
 from database.sync.untangling.ordering import Component
 from database.unit_of_work import apart
 
-RECORDS: Final = "isthmus_sync_records"
 CONFLICTS: Final = "isthmus_sync_conflicts"
 
 _ATTEMPTS_TOGETHER: Final = 3
@@ -66,9 +61,6 @@ _ATTEMPTS_TOGETHER: Final = 3
 Ordered = Sequence[Component[MergeAction]]
 """Actions in the order of their needs."""
 
-Faults = dict[RecordKey | str, UnreadableRecord]
-"""The errors of unreadable rows: a record's by its key, a base's by its id."""
-
 
 class Side:
     """A database that is synced with another one.
@@ -76,6 +68,10 @@ class Side:
     :param names: the names of both sides' adapters, in order.
     :param tables: the synced tables, parents first.
     :ivar pair: the name of the pair, equal on both sides.
+    :ivar schemas: the synced tables, by name.
+    :ivar forms: makes the canonical texts of their rows.
+    :ivar bases: the bases that this side stores.
+    :ivar echoes: the changes in the feed that are known to be sync's own.
     """
 
     def __init__(self, name: SideName, adapter: DatabaseAdapter, names: tuple[str, str], tables: Sequence[str]) -> None:
@@ -84,8 +80,12 @@ class Side:
         self.pair = ":".join(names)
         self._names = names
         self._places = {table: place for place, table in enumerate(tables)}
-        self._schemas = {table: adapter.schema.table(table) for table in tables}
-        self._forms = {name: CanonicalRows(table) for name, table in self._schemas.items()}
+        text_keys = [table for table in tables if adapter.schema.table(table).text_key]
+        self.bases = Bases(adapter, self.pair, text_keys)
+        self._states = States(adapter, tables, self.bases)
+        self.schemas = self._states.schemas
+        self.forms = self._states.forms
+        self.echoes = Echoes()
         self._relations = [Relations(adapter.schema, tables, suspecting=suspecting) for suspecting in (False, True)]
         self._writes = [OrderedWrites(adapter.schema, one, self._is_taken) for one in self._relations]
 
@@ -116,38 +116,27 @@ class Side:
         known = [readable_key(schema, row) for row in (*found.rows, *[bad.values for bad in found.unreadable])]
         return found.rows, max((key for key in known if key is not None), default=None) if full else None
 
-    def addresses(self, table: str, rows: Iterable[Row]) -> Iterator[str]:
-        """The addresses of a table's rows."""
-        schema = self._schemas[table]
-        return (address_of(schema, row) for row in rows)
-
     def states(self, keys: Iterable[RecordKey], epoch: str) -> dict[RecordKey, SideState]:
         """Read the states of these records.
 
         :param epoch: the current epoch; bases of other epochs are ignored.
         """
         with apart():
-            return self._states(list(keys), epoch)
+            return self._states.read(list(keys), epoch)
 
     def absent(self, keys: Sequence[RecordKey]) -> set[RecordKey]:
         """The records without a row on this side."""
-        found: set[RecordKey] = set()
         with apart():
-            for table, members in _by_table(sorted(keys)):
-                for where in self._selecting(table, members):
-                    result = self.adapter.run(Select(table, self._schemas[table].key, where))
-                    found |= {RecordKey(table, address) for address in self.addresses(table, result.rows)}
-        return set(keys) - found
+            return self._states.absent(keys)
 
     def keys_with(self, table: str, columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]) -> list[RecordKey]:
         """The records of a table whose columns have one of these combinations of values."""
         with apart():
             return [RecordKey(table, one) for one in self.addresses(table, self._with_values(table, columns, values))]
 
-    def _selecting(self, table: str, keys: Iterable[RecordKey]) -> Iterator[Filter]:
-        """The filters that together select these records of a table."""
-        schema = self._schemas[table]
-        return key_filters(schema, [checked_key(schema, key.id) for key in keys])
+    def addresses(self, table: str, rows: Iterable[Row]) -> Iterator[str]:
+        """The addresses of a table's rows."""
+        return self._states.addresses(table, rows)
 
     def apply(
         self,
@@ -168,7 +157,8 @@ class Side:
         # Few attempts at many records: concurrent changes of one record would delay all others.
         attempts = ATTEMPTS if len(actions) == 1 else _ATTEMPTS_TOGETHER
         with apart():
-            repeated(lambda: self._apply(actions, epoch, ordered, suspecting=suspecting), attempts)
+            as_sent = repeated(lambda: self._apply(actions, epoch, ordered, suspecting=suspecting), attempts)
+        self._expect_echoes([one for one in actions if one.key.table in as_sent])
 
     def dependents(self, actions: Sequence[MergeAction]) -> dict[RecordKey, Dependent]:
         """The records that the database deletes or changes with those that the actions delete, without their own."""
@@ -215,22 +205,34 @@ class Side:
             self._remove(table, ids)
 
     def record_id(self, key: RecordKey) -> str:
-        """The id of a record's row in sync's own tables."""
-        parts = [self.pair, *key]
-        return hashlib.sha256("".join(f"{len(part)}:{part}" for part in parts).encode()).hexdigest()
+        """The id of a record's row in sync's own tables, apart from its base."""
+        return digest(self.pair, *key)
 
-    def _apply(self, actions: Sequence[MergeAction], epoch: str, ordered: Ordered | None, *, suspecting: bool) -> None:
+    def _apply(
+        self, actions: Sequence[MergeAction], epoch: str, ordered: Ordered | None, *, suspecting: bool
+    ) -> set[str]:
+        """Apply the actions. :returns: the tables whose rows are certainly stored as they were sent, by one write."""
         with self.adapter.transaction():
-            states = self._states([action.key for action in actions], epoch)
+            states = self._states.read([action.key for action in actions], epoch)
             if not all(states[action.key].same_as(action.expected) for action in actions):
                 raise Conflict("the record has changed since it was read", backend=self.adapter.name)
-            for step in self._in_bulk(actions) if ordered is None else self._writes[suspecting].of(ordered):
-                self._carry_out(step)
-            self._write_bases(actions, epoch)
+            steps = self._in_bulk(actions) if ordered is None else self._writes[suspecting].of(ordered)
+            as_sent = {step.table for step in steps if self._carry_out(step) and ordered is None}
+            self.bases.write(actions, epoch)
             if entries := [
                 conflict_row(self.pair, self._names, action.conflict) for action in actions if action.conflict
             ]:
                 self.adapter.run(Insert(CONFLICTS, entries, returning=False))
+        return as_sent
+
+    def _expect_echoes(self, actions: Iterable[MergeAction]) -> None:
+        """Expect the entries of rows that were stored as they were sent.
+
+        A version that stays is counted by the database if something else has changed.
+        """
+        written = [one for one in actions if one.writes and one.row is not None]
+        self.echoes.expect("insert", [one.key for one in written if one.expected.row is None])
+        self.echoes.expect("update", [one.key for one in written if _counts(one)])
 
     def _replace(self, table: str, expected: Record | None, row: Record) -> None:
         with self.adapter.transaction():
@@ -240,54 +242,26 @@ class Side:
                 raise Conflict("another process has moved the checkpoint of this sync", backend=self.adapter.name)
             self.adapter.run(Upsert(table, [row], returning=False, verbatim=True))
 
-    def _states(self, keys: list[RecordKey], epoch: str) -> dict[RecordKey, SideState]:
-        # The bases are read first: if another process changes a row meanwhile, its base is then the older one.
-        faults: Faults = {}
-        ids = {key: self.record_id(key) for key in keys}
-        bases = self._bases(list(ids.values()), epoch, faults)
-        rows = self._rows(keys, faults)
-        return {
-            key: SideState(
-                row := rows.get(key),
-                self._forms[key.table].text(row),
-                bases.get(base_id),
-                faults.get(key) or faults.get(base_id),
-            )
-            for key, base_id in ids.items()
-        }
-
-    def _bases(self, ids: list[str], epoch: str, faults: Faults) -> dict[str, Base]:
-        bases: dict[str, Base] = {}
-        for where in with_values(("id",), [ids]):
-            found = self.adapter.run(Select(RECORDS, where=where))
-            faults |= {bad.id: bad.error() for bad in found.unreadable if bad.id is not None}
-            bases |= {row["id"]: Base(row["version"], row["row"]) for row in found if row["epoch"] == epoch}
-        return bases
-
-    def _rows(self, keys: list[RecordKey], faults: Faults) -> dict[RecordKey, Row]:
-        rows: dict[RecordKey, Row] = {}
-        for table, members in _by_table(sorted(keys)):
-            for where in self._selecting(table, members):
-                found = self.adapter.run(Select(table, where=where))
-                rows |= {RecordKey(table, address_of(self._schemas[table], row)): row for row in found}
-                faults |= {RecordKey(table, bad.id): bad.error() for bad in found.unreadable if bad.id is not None}
-        return rows
-
     def _in_bulk(self, actions: Sequence[MergeAction]) -> Iterator[TableWrite]:
         ordered = sorted((one for one in actions if one.writes), key=lambda action: self._places[action.key.table])
         written = {action.key: action.row for action in ordered if action.row is not None}
-        for table, keys in _by_table(written):
+        for table, keys in by_table(written):
             yield TableWrite(table, [row for key in keys if (row := written[key])])
-        for table, keys in _by_table(action.key for action in reversed(ordered) if action.deletes):
+        for table, keys in by_table(action.key for action in reversed(ordered) if action.deletes):
             yield TableWrite(table, gone=keys)
 
-    def _carry_out(self, step: TableWrite) -> None:
+    def _carry_out(self, step: TableWrite) -> bool:
+        """Write or delete records. :returns: whether they are rows that are certainly stored as they were sent."""
+        as_sent = False
         if step.rows:
-            key = self._schemas[step.table].key
+            key = self.schemas[step.table].key
             by = () if key == ("id",) else key
-            self.adapter.run(Upsert(step.table, step.rows, returning=False, verbatim=True, on_conflict=by))
-        for where in self._selecting(step.table, step.gone):
+            as_sent = self.adapter.run(
+                Upsert(step.table, step.rows, returning=False, verbatim=True, on_conflict=by)
+            ).as_sent
+        for where in self._states.selecting(step.table, step.gone):
             self.adapter.run(Delete(step.table, where=where))
+        return as_sent
 
     def _with_values(self, table: str, columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]) -> Iterator[Row]:
         for where in with_values(columns, list(zip(*values, strict=True))):
@@ -295,7 +269,7 @@ class Side:
 
     def _is_taken(self, table: str, unique: Unique, row: Row) -> bool:
         """Whether another row of a table has the unique values of a row."""
-        schema = self._schemas[table]
+        schema = self.schemas[table]
         key = key_of(schema, row)
         for where in with_values(unique.columns, [[row[name]] for name in unique.columns]):
             found = self.adapter.run(Select(table, where=where))
@@ -303,26 +277,9 @@ class Side:
                 return True
         return False
 
-    def _write_bases(self, actions: Sequence[MergeAction], epoch: str) -> None:
-        rows = [self._base_row(action.key, action.base, epoch) for action in actions if action.base is not None]
-        if rows:
-            self.adapter.run(Upsert(RECORDS, rows, returning=False, verbatim=True))
-        self._remove(RECORDS, [self.record_id(action.key) for action in actions if action.base is None])
-
     def _remove(self, table: str, ids: Sequence[str]) -> None:
         for where in with_values(("id",), [ids]):
             self.adapter.run(Delete(table, where=where))
-
-    def _base_row(self, key: RecordKey, base: Base, epoch: str) -> Mapping[str, Any]:
-        return {
-            "id": self.record_id(key),
-            "version": base.generation,
-            "pair": self.pair,
-            "epoch": epoch,
-            "table_name": key.table,
-            "record_id": key.id,
-            "row": base.text,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -345,6 +302,7 @@ class Pair:
         return cls(sides[0].pair, tables, sides)
 
 
-def _by_table(keys: Iterable[RecordKey]) -> Iterator[tuple[str, list[RecordKey]]]:
-    for table, members in groupby(keys, key=lambda key: key.table):
-        yield table, list(members)
+def _counts(action: MergeAction) -> bool:
+    """Whether an update counts the version itself, if the row has one."""
+    new, old = action.row, action.expected.row
+    return new is not None and old is not None and ("version" not in new or new["version"] != old["version"])

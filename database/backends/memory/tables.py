@@ -130,7 +130,7 @@ class Tables(KeptRows):
         for index, row in enumerate(rows):
             self._refuse_known_key(schema, row, index)
             self._store(schema, row, index)
-        return Result(rows if operation.returning else [], len(rows), table=schema)
+        return Result(rows if operation.returning else [], len(rows), table=schema, as_sent=operation.verbatim)
 
     def _numbered(self, schema: TableSchema, operation: Insert | Upsert) -> Sequence[Record]:
         """The rows with the keys that a SQL database would have made."""
@@ -138,7 +138,7 @@ class Tables(KeptRows):
         if not schema.numbered:
             return rows
         check_rows(schema, rows)
-        if isinstance(operation, Insert) or not operation.verbatim:
+        if not operation.verbatim:
             refuse_given_numbers(schema, rows)
         missing = without_number(schema, rows)
         return with_numbers(schema, rows, self._next_numbers(schema, missing)) if missing else rows
@@ -174,7 +174,7 @@ class Tables(KeptRows):
             else:
                 result.append(row)
             self._store(schema, result[-1], index)
-        return Result(result if operation.returning else [], len(result), table=schema)
+        return Result(result if operation.returning else [], len(result), table=schema, as_sent=operation.verbatim)
 
     def _existing(self, schema: TableSchema, by: tuple[str, ...], row: Row) -> Row | None:
         """The stored row that has the values of ``row`` in the columns ``by``, which are unique."""

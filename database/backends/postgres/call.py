@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from contextlib import contextmanager
 from queue import Empty
 from queue import SimpleQueue
@@ -17,7 +18,6 @@ from typing import Any
 from typing import TypeVar
 
 import psycopg
-from psycopg import sql
 from psycopg.errors import error_from_result
 from psycopg.pq import ExecStatus
 from psycopg.pq import TransactionStatus
@@ -27,7 +27,9 @@ from database.backends.postgres.cursor import TextCursor
 from database.backends.postgres.dialect import fetch_all
 from database.backends.postgres.dialect import unread_column
 from database.backends.postgres.errors import translated
-from database.backends.postgres.pipelining import execute_many
+from database.backends.postgres.many_rows import change_staged
+from database.backends.postgres.many_rows import copy_rows
+from database.backends.postgres.many_rows import execute_many
 from database.backends.postgres.sqlstates import lost
 from database.backends.postgres.text_values import json_lists
 from database.backends.postgres.text_values import whole_numbers
@@ -59,6 +61,9 @@ made while the table was empty compares each row with each value for as long as 
 
 _COPY_FROM = 20
 """Number of rows from which COPY is faster than one statement per row."""
+
+_STAGE_FROM = 100
+"""Number of rows from which a temporary table is faster than one statement per row."""
 
 _CANCEL_SECONDS = 0.5
 _ROLLBACK_SECONDS = 1.0
@@ -149,16 +154,15 @@ class PostgresCall:
         if not self._copies or len(listed) < _COPY_FROM:
             self.change_many(text, listed)
             return
-        names = sql.SQL(", ").join(map(sql.Identifier, columns))
-        copy = sql.SQL("copy {} ({}) from stdin").format(sql.Identifier(*place_of(table.source)), names)
         with self.atomic():
-            self._watched(lambda: self._copy(copy, listed))
+            self._watched(lambda: copy_rows(self._cursor, table, columns, listed))
 
-    def _copy(self, statement: sql.Composed, rows: list[Values]) -> None:
-        with self._cursor.copy(statement) as copy:
-            write = copy.write_row
-            for row in rows:
-                write(row)
+    def stages(self, number: int) -> bool:
+        return self._copies and number >= _STAGE_FROM
+
+    def change_staged(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Sequence[Values]) -> None:
+        with self.atomic():
+            self._watched(lambda: change_staged(self._cursor, table, columns, text, rows))
 
     def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:
         self._leaves = self._leaves or _LEAVES.search(text) is not None

@@ -165,6 +165,12 @@ class SQLiteConnection:
         with self.atomic():
             self.change_many(text, rows)
 
+    def stages(self, number: int) -> bool:
+        return False
+
+    def change_staged(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Sequence[Values]) -> None:
+        raise NotImplementedError("SQLite writes rows directly")
+
     def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:
         names: tuple[str, ...] | None = None
         origins: tuple[Origin | None, ...] = ()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
 from datetime import UTC
 from datetime import datetime
@@ -216,6 +217,9 @@ class Timestamp(Kind):
     def parse(self, text: str) -> datetime:
         return self.check(text)
 
+    def accepts_all(self, values: Sequence[Any]) -> bool:
+        return all(value.tzinfo is UTC for value in values)
+
     @staticmethod
     def _from_text(text: str) -> datetime:
         try:
@@ -250,8 +254,7 @@ def _check_json(value: Any, depth: int) -> None:
             raise ValueError(f"must not be nested deeper than {MAX_JSON_DEPTH} levels")
         for key in value if isinstance(value, dict) else ():
             TEXT.check(key)
-        for part in value.values() if isinstance(value, dict) else value:
-            _check_json(part, depth - 1)
+        _check_parts(value.values() if isinstance(value, dict) else value, depth)
     elif isinstance(value, bool) or value is None:
         return
     elif isinstance(value, int):
@@ -260,6 +263,13 @@ def _check_json(value: Any, depth: int) -> None:
         FLOAT.check(value)
     else:
         raise ValueError("must be JSON: objects, arrays, strings, numbers, true, false or null")
+
+
+def _check_parts(parts: Iterable[Any], depth: int) -> None:
+    for part in parts:
+        # Most parts are such texts; the call would cost several times as much.
+        if type(part) is not str or not part.isascii() or "\0" in part:
+            _check_json(part, depth - 1)
 
 
 TEXT = Text()

@@ -14,6 +14,7 @@ from database.core.errors import InvalidQuery
 from database.core.kinds.arrays import Arrays
 from database.core.kinds.chars import CHARS
 from database.core.kinds.ranges import Ranged
+from database.core.kinds.values import INTEGER
 from database.core.kinds.values import INTEGER_MAX
 from database.core.kinds.values import JSON
 from database.core.kinds.values import TEXT
@@ -67,6 +68,8 @@ MAX_SQL_LENGTH = 16_000
 _EQUALITY = frozenset({"eq", "neq"})
 _OF_ARRAYS = frozenset({"contained_by", "overlaps"})
 _TEXTUAL = frozenset({"like", "ilike", "contains"})
+_UNCHANGED = frozenset({TEXT, INTEGER})
+"""The kinds whose valid values are comparands as they are."""
 
 GROUP_COUNT = "count"
 """The key of a group's number of rows."""
@@ -193,6 +196,10 @@ class _FilterCheck:
             return self._comparand(column, value)
         if isinstance(value, str) or not isinstance(value, Sequence) or len(value) > MAX_IN:
             raise InvalidQuery(f"the value of in on column {column.name!r} must be a list of at most {MAX_IN} values")
+        kind = column.checks
+        if kind in _UNCHANGED and {*map(type, value)} == {kind.python_type} and kind.accepts_all(value):
+            self._add_all(value)
+            return tuple(value)
         return tuple([self._comparand(column, one) for one in value])
 
     def _comparand(self, column: Column, value: Any, kind: Kind | None = None) -> Any:
@@ -243,6 +250,12 @@ class _FilterCheck:
             self._length += len(value)
             if self._length > MAX_OPERAND_LENGTH:
                 raise InvalidQuery(f"all values of a query together must have at most {MAX_OPERAND_LENGTH} characters")
+
+    def _add_all(self, values: Sequence[Any]) -> None:
+        """Count values of one type."""
+        self._operands += len(values) - 1
+        self._length += sum(map(len, values[1:])) if type(values[0]) is str else 0
+        self._add(values[0])
 
     def _add_searched(self, text: str) -> None:
         self._searched += len(text)

@@ -32,6 +32,8 @@ SERVER_DEFAULT: Final = object()
 
 _TIMES: Final = frozenset({"created_at", "updated_at"})
 
+_NULL: Final = type(None)
+
 _NO_SERVER: Final = "is required here: only a SQL database can make its server_default"
 _ALWAYS: Final = "is always numbered by the database; leave it out"
 
@@ -268,11 +270,22 @@ def _default(column: Column, now: datetime | None) -> Any:
 
 
 def _checked(schema: TableSchema, column: Column, values: Sequence[Any]) -> Sequence[Any]:
-    kind = column.checks
-    uniform = len(values) > 1 and column.max_length is None and set(map(type, values)) == {kind.python_type}
-    if uniform and not column.filled and kind.accepts_all(values):
+    if len(values) > 1 and _are_valid(column, values):
         return values
     return [_checked_in_row(schema, column, values, index, value) for index, value in enumerate(values)]
+
+
+def _are_valid(column: Column, values: Sequence[Any]) -> bool:
+    """Whether values are certainly valid in their stored form; after False, each must be checked alone."""
+    kind, types = column.checks, {*map(type, values)}
+    if column.nullable and _NULL in types:
+        types.discard(_NULL)
+        values = [value for value in values if value is not None]
+    if types != {kind.python_type}:
+        return not types
+    if column.max_length is not None and max(map(len, values)) > column.max_length:
+        return False
+    return not (column.filled and not all(values)) and kind.accepts_all(values)
 
 
 def _checked_in_row(schema: TableSchema, column: Column, values: Sequence[Any], index: int, value: Any) -> Any:

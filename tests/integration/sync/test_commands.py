@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import orjson
 import pytest
 from flask import Flask
 
@@ -60,6 +61,16 @@ def test_one_cycle_runs_and_says_what_it_did(app: Flask) -> None:
     assert done.output.endswith("first is local, second is memory\n")
     assert [row["name"] for row in contents(local)["molecules"]] == ["ours", "b"]
     assert contents(local) == contents(memory)
+
+
+def test_a_cycle_tells_its_progress_and_its_status_as_json(app: Flask) -> None:
+    for number in range(3):
+        insert(databases(app)[0], f"{number}")
+    done = app.test_cli_runner().invoke(args=["sync", "run", "--once", "--json"])
+    assert done.exit_code == 0, done.output
+    told = orjson.loads(done.stdout)
+    assert told["complete"]
+    assert told["tables"]["molecules"]["copied_to_second"] == 3
 
 
 def test_a_record_that_cannot_be_written_is_a_failure(app: Flask) -> None:

@@ -1,4 +1,7 @@
-"""Random work on both sides, with cycles, crashes and restarts in between: nothing is lost, and both become equal."""
+"""Random work on both sides, with cycles, crashes and restarts in between: nothing is lost, and both become equal.
+
+Bulk steps are of two records at most, so that a comparison of all takes several, and its position is stored after each.
+"""
 
 from __future__ import annotations
 
@@ -66,6 +69,7 @@ class Histories(RuleBasedStateMachine):
     @initialize(strategy=st.sampled_from([*STRATEGIES, merged]), deletes=st.none() | st.sampled_from(DELETE_POLICIES))
     def begin(self, strategy: Any, deletes: str | None) -> None:
         self.options = {"conflict_resolution": strategy, "conflict_deletes": deletes}
+        self.tables = ["molecules"]
         self.adapters = {name: MortalMemory(name=name) for name in SIDES}
         self.names = (f"v{number}" for number in count())
         self.ancestors: dict[str, set[str]] = {}
@@ -75,6 +79,8 @@ class Histories(RuleBasedStateMachine):
         self.skews = dict.fromkeys(SIDES, timedelta())
         self.writer = SIDES[0]
         self.patch = pytest.MonkeyPatch()
+        for name in ("cycle.WINDOW", "cycle.SAVED_AFTER", "chunks.FIRST"):
+            self.patch.setattr(f"database.sync.{name}", 2)
         for module in (tables, kept_rows):
             self.patch.setattr(module, "utc_now", lambda: utc_now() + self.skews[self.writer])
         self.restart()
@@ -116,7 +122,13 @@ class Histories(RuleBasedStateMachine):
     @rule()
     def restart(self) -> None:
         supabase, convex = self.adapters.values()
-        self.manager = SyncManager(supabase, convex, 1, ["molecules"], **self.options)
+        self.manager = SyncManager(supabase, convex, 1, self.tables, **self.options)
+
+    @rule()
+    def compare(self) -> None:
+        """A table less or more; if it is one more, all records are compared."""
+        self.tables = ["molecules", "protocols"] if len(self.tables) == 1 else ["molecules"]
+        self.restart()
 
     @rule(supabase=st.integers(0, 5), convex=st.integers(0, 5))
     def crash(self, supabase: int, convex: int) -> None:

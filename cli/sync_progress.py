@@ -1,0 +1,74 @@
+"""Shows how far a cycle of sync has got, while it runs: a bar on a terminal, or lines of JSON."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import orjson
+
+from database import DatabaseAdapter
+from database import SyncManager
+from database import as_application
+from database.core.clock import monotonic
+from database.core.lifecycle import Worker
+
+_SECONDS = 0.5
+
+
+@contextmanager
+def progress_shown(manager: SyncManager, *, as_json: bool) -> Iterator[None]:
+    """Show the progress of the cycle that the block runs, on the standard error.
+
+    A line of JSON has ``compared``, ``of``, ``per_second`` and ``seconds_left``. Without ``as_json``, nothing is shown
+    if the standard error is no terminal.
+    """
+    if not as_json and not sys.stderr.isatty():
+        yield
+        return
+    total = _records(manager)
+    started, before = monotonic(), _compared(manager)
+    if as_json:
+        with _repeated(lambda: _print_line(_compared(manager) - before, total, monotonic() - started)):
+            yield
+        return
+    with click.progressbar(length=total, label="compared", show_pos=True, file=sys.stderr) as bar:
+        with _repeated(lambda: bar.update(_compared(manager) - before - bar.pos)):
+            yield
+        bar.update(total - bar.pos)
+
+
+@contextmanager
+def _repeated(show: Callable[[], None]) -> Iterator[None]:
+    worker = Worker("isthmus-sync-progress", show, _SECONDS, first=_SECONDS)
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.stop()
+
+
+def _print_line(compared: int, total: int, seconds: float) -> None:
+    rate = compared / seconds
+    left = max(0, total - compared) / rate if rate else None
+    line = {"compared": compared, "of": total, "per_second": round(rate), "seconds_left": left and round(left, 1)}
+    click.echo(orjson.dumps(line), err=True)
+
+
+def _compared(manager: SyncManager) -> int:
+    return sum(counts["compared"] for counts in manager.get_sync_status()["tables"].values())
+
+
+def _records(manager: SyncManager) -> int:
+    """About how many records there are: of each table those of the side that has more."""
+    sides = manager.pair.sides
+    return sum(max(_count(side.adapter, table) for side in sides) for table in manager.tables)
+
+
+def _count(adapter: DatabaseAdapter, table: str) -> int:
+    key = adapter.schema.table(table).key
+    with as_application():
+        return adapter.table(table).select(*key, count=True).limit(1).execute().count or 0

@@ -1,0 +1,164 @@
+"""The bases that one side stores: for each record the row that both sides agreed on last.
+
+In an epoch that this version has begun, the id of a base begins with a digest of pair, epoch and table, and ends with
+the record's address. So a first load adds them in the order of the index, the bases of a range of records are found by
+one range of ids, and those of another epoch are never in the way. Epochs of before go on with a digest of all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from collections.abc import Mapping
+from collections.abc import Sequence
+from itertools import groupby
+from typing import Any
+from typing import Final
+
+from database.adapter.base import DatabaseAdapter
+from database.core.errors import UnreadableRecord
+from database.core.operations import Delete
+from database.core.operations import Insert
+from database.core.operations import Select
+from database.core.operations import Upsert
+from database.core.query.filters import Where
+from database.core.query.targets import with_values
+from database.core.result import Result
+from database.core.tables.schema import new_id
+from database.sync.three_way_merge import Base
+from database.sync.three_way_merge import MergeAction
+from database.sync.three_way_merge import RecordKey
+
+RECORDS: Final = "isthmus_sync_records"
+
+_ORDERED: Final = ".2"
+"""The end of the name of an epoch whose ids of bases are in the order of the records."""
+
+_DIGITS: Final = 24
+_LONGEST: Final = 255
+_PAGE: Final = 1000
+_COLUMNS: Final = ("id", "version", "epoch", "row")
+
+Faults = dict[RecordKey | str, UnreadableRecord]
+"""The errors of unreadable rows: a record's by its key, a base's by its id."""
+
+
+def new_epoch() -> str:
+    """The name of a new epoch."""
+    return new_id() + _ORDERED
+
+
+def digest(*parts: str) -> str:
+    """A digest of texts, of 64 characters."""
+    return hashlib.sha256("".join([f"{len(part)}:{part}" for part in parts]).encode()).hexdigest()
+
+
+class Bases:
+    """The bases of a pair on one side. All calls are made within the caller's unit of work.
+
+    :param text_keys: the synced tables whose rows are in the order of their addresses.
+    """
+
+    def __init__(self, adapter: DatabaseAdapter, pair: str, text_keys: Iterable[str]) -> None:
+        self._adapter = adapter
+        self._pair = pair
+        self._text_keys = frozenset(text_keys)
+        self._beginnings: dict[tuple[str, str], str] = {}
+
+    def id_of(self, key: RecordKey, epoch: str) -> str:
+        """The id of a record's base."""
+        return self._ids_of(key.table, (key.id,), epoch)[0]
+
+    def _ids_of(self, table: str, addresses: Iterable[str], epoch: str) -> list[str]:
+        """The ids of the bases of records of one table."""
+        if not epoch.endswith(_ORDERED):
+            return [digest(self._pair, table, one) for one in addresses]
+        beginning = self._beginning(epoch, table)
+        most = _LONGEST - len(beginning)
+        return [beginning + one if len(one) <= most else f"{beginning[:-1]}#{digest(one)}" for one in addresses]
+
+    def read(self, ids: Iterable[str], epoch: str, faults: Faults) -> dict[str, Base]:
+        """The bases with these ids.
+
+        :param faults: gets the errors of those that cannot be read.
+        """
+        bases: dict[str, Base] = {}
+        for where in with_values(("id",), [list(ids)]):
+            bases |= _taken(self._adapter.run(Select(RECORDS, _COLUMNS, where)), epoch, faults)
+        return bases
+
+    def of_range(self, table: str, addresses: Sequence[str], epoch: str, faults: Faults) -> dict[str, Base]:
+        """The bases of these records, by address, perhaps with others.
+
+        :param addresses: all records from the first to the last one of a range, in the order of their keys.
+        """
+        ids = dict(zip(self._ids_of(table, addresses, epoch), addresses, strict=True))
+        beginning = self._beginning(epoch, table)
+        if addresses and table in self._text_keys and all(made.startswith(beginning) for made in ids):
+            found = self._between(beginning + addresses[0], beginning + addresses[-1], epoch, faults)
+        else:
+            found = self.read(ids, epoch, faults)
+        return {ids[base_id]: base for base_id, base in found.items() if base_id in ids}
+
+    def write(self, actions: Sequence[MergeAction], epoch: str) -> None:
+        """Store the new bases of these records."""
+        rows = [self._row(one.key, one.base, epoch) for one in actions if one.base is not None]
+        if rows:
+            self._adapter.run(Upsert(RECORDS, rows, returning=False, verbatim=True))
+        self.remove([self.id_of(one.key, epoch) for one in actions if one.base is None])
+
+    def add(self, table: str, texts: Mapping[str, str], epoch: str) -> None:
+        """Store the first bases of records.
+
+        :param texts: the agreed rows, by address.
+        :raises ConstraintViolated: if one of them has a base.
+        """
+        same = {"version": 1, "pair": self._pair, "epoch": epoch, "table_name": table}
+        ids = self._ids_of(table, texts, epoch)
+        rows = [
+            {**same, "id": base_id, "record_id": one, "row": text}
+            for base_id, (one, text) in zip(ids, texts.items(), strict=True)
+        ]
+        self._adapter.run(Insert(RECORDS, rows, returning=False, verbatim=True))
+
+    def remove(self, ids: Sequence[str]) -> None:
+        """Delete the bases with these ids."""
+        for where in with_values(("id",), [ids]):
+            self._adapter.run(Delete(RECORDS, where=where))
+
+    def _between(self, first: str, last: str, epoch: str, faults: Faults) -> dict[str, Base]:
+        bases: dict[str, Base] = {}
+        behind = Where("id", "gte", first)
+        while True:
+            page = self._adapter.run(Select(RECORDS, _COLUMNS, behind & Where("id", "lte", last), limit=_PAGE))
+            bases |= _taken(page, epoch, faults)
+            if len(ids := page.ids) < _PAGE:
+                return bases
+            behind = Where("id", "gt", max(ids))
+
+    def _beginning(self, epoch: str, table: str) -> str:
+        if (epoch, table) not in self._beginnings:
+            self._beginnings[epoch, table] = digest(self._pair, epoch, table)[:_DIGITS] + ":"
+        return self._beginnings[epoch, table]
+
+    def _row(self, key: RecordKey, base: Base, epoch: str) -> Mapping[str, Any]:
+        return {
+            "id": self.id_of(key, epoch),
+            "version": base.generation,
+            "pair": self._pair,
+            "epoch": epoch,
+            "table_name": key.table,
+            "record_id": key.id,
+            "row": base.text,
+        }
+
+
+def _taken(page: Result, epoch: str, faults: Faults) -> dict[str, Base]:
+    faults |= {bad.id: bad.error() for bad in page.unreadable if bad.id is not None}
+    return {row["id"]: Base(row["version"], row["row"]) for row in page if row["epoch"] == epoch}
+
+
+def by_table(keys: Iterable[RecordKey]) -> Iterable[tuple[str, list[RecordKey]]]:
+    """The records of each table that stand together."""
+    for table, members in groupby(keys, key=lambda key: key.table):
+        yield table, list(members)

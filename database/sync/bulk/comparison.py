@@ -1,0 +1,124 @@
+"""Compares windows of records. What is certain is done in bulk; the addresses of the others are returned.
+
+A record is certain if both sides have the row that they agreed on last, or if they have never agreed on any, and either
+one side has a row, or both have the same. The rows were read before the bases, and perhaps some time ago: whatever
+was changed meanwhile is in the change feeds, and follows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from dataclasses import field
+from threading import RLock
+
+from database.core.errors import RequestError
+from database.core.result import Row
+from database.sync.bulk.bases import Faults
+from database.sync.bulk.side import BulkSide
+from database.sync.bulk.windows import RecordWindow
+from database.sync.progress import Progress
+from database.sync.three_way_merge import SIDES
+from database.sync.three_way_merge import Base
+
+
+@dataclass(slots=True)
+class _Decided:
+    """What is to be done with the records of a window, by their addresses.
+
+    :ivar agreed: their rows, of those that both sides have, but without a base.
+    :ivar new: their rows, of those that only the one side or only the other has.
+    :ivar others: those that are left to the reconciler.
+    """
+
+    agreed: dict[str, str] = field(default_factory=dict)
+    new: tuple[dict[str, str], dict[str, str]] = field(default_factory=lambda: ({}, {}))
+    others: list[str] = field(default_factory=list)
+
+
+class Comparison:
+    """Compares the records of two sides.
+
+    :param lock: is held for one window at a time.
+    """
+
+    def __init__(self, sides: tuple[BulkSide, BulkSide], progress: Progress, lock: RLock) -> None:
+        self._sides = sides
+        self._progress = progress
+        self._lock = lock
+
+    def carry_out(self, window: RecordWindow, epoch: str) -> tuple[list[str], int, int]:
+        """Compare the records of a window, and do in bulk what is certain.
+
+        :returns: the addresses of the other records, the number of records written, and the characters of all rows.
+        """
+        with self._lock:
+            texts = [
+                dict(zip(rows, side.texts(window.table, list(rows.values())), strict=True))
+                for side, rows in zip(self._sides, window.rows, strict=True)
+            ]
+            decided = self._decided(window, texts[0], texts[1], epoch)
+            done = self._carried_out(window, decided, epoch)
+        self._progress.count(window.table, "compared", len(window.addresses) - len(decided.others))
+        return decided.others, done, sum([len(text) for one in texts for text in one.values()])
+
+    def _decided(
+        self, window: RecordWindow, first: Mapping[str, str], second: Mapping[str, str], epoch: str
+    ) -> _Decided:
+        faults: Faults = {}
+        bases = [side.bases(window.table, window.addresses, epoch, faults) for side in self._sides]
+        decided = _Decided()
+        if faults:
+            decided.others = list(window.addresses)
+            return decided
+        for one in window.addresses:
+            here, there = first.get(one), second.get(one)
+            if one in window.unreadable:
+                decided.others.append(one)
+            elif one in bases[0] or one in bases[1]:
+                if here is None or here != there or not _agreed(here, bases[0].get(one), bases[1].get(one)):
+                    decided.others.append(one)
+            elif here is None or there is None:
+                decided.new[here is None][one] = here or there or ""
+            elif here == there:
+                decided.agreed[one] = here
+            else:
+                decided.others.append(one)
+        return decided
+
+    def _carried_out(self, window: RecordWindow, decided: _Decided, epoch: str) -> int:
+        """Write what was decided; what is refused becomes one of the others. :returns: how many were written."""
+        done = 0
+        if decided.agreed:
+            done += self._added(self._sides[0], window, {}, decided.agreed, epoch, decided.others)
+        for source, texts in enumerate(decided.new):
+            if texts:
+                target = self._sides[1 - source]
+                written = self._added(target, window, window.rows[source], texts, epoch, decided.others)
+                self._progress.count(window.table, f"copied_to_{SIDES[1 - source]}", written)
+                done += written
+        return done
+
+    @staticmethod
+    def _added(
+        side: BulkSide,
+        window: RecordWindow,
+        rows: Mapping[str, Row],
+        texts: dict[str, str],
+        epoch: str,
+        others: list[str],
+    ) -> int:
+        try:
+            side.add(window.table, [rows[one] for one in texts] if rows else [], texts, epoch)
+        except RequestError:
+            others += texts
+            return 0
+        return len(texts)
+
+
+def _agreed(text: str, *bases: Base | None) -> bool:
+    """Whether the newest of these bases is a row."""
+    known: Iterable[Base] = [base for base in bases if base is not None]
+    latest = max(base.generation for base in known)
+    return {base.text for base in known if base.generation == latest} == {text}

@@ -1,0 +1,47 @@
+"""Sync's own writes in the change feed of the side that it has written: no changes, so they need not be compared."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from database.changes.feed import Change
+from database.changes.feed import ChangeKind
+from database.changes.feed import Changes
+from database.sync.three_way_merge import RecordKey
+
+_MOST: Final = 100_000
+
+
+class Echoes:
+    """The entries that committed transactions of this process have added to one feed, and that were not read yet.
+
+    Each of them may stand for one entry of the same record and kind. If that is another one, of somebody else, sync's
+    own is still to come, and the record is compared then. So an entry must be certain: a row that is stored as it was
+    sent. To be safe from one that is missing, all are forgotten at each end of the feed.
+    """
+
+    def __init__(self) -> None:
+        self._expected: set[tuple[str, str, str]] = set()
+
+    def expect(self, kind: ChangeKind, keys: Iterable[RecordKey]) -> None:
+        """Expect one entry for each of these records."""
+        if len(self._expected) < _MOST:
+            self._expected.update([(kind, *key) for key in keys])
+
+    def not_in(self, page: Changes) -> list[Change]:
+        """The changes of the next page that are not expected. The expected ones are expected no longer."""
+        found = []
+        for change in page.changes:
+            entry = change.kind, change.table, change.id
+            if entry in self._expected:
+                self._expected.remove(entry)
+            else:
+                found.append(change)
+        if not page.more:
+            self._expected.clear()
+        return found
+
+    def forget(self) -> None:
+        """Expect nothing any longer."""
+        self._expected.clear()

@@ -1,0 +1,74 @@
+"""What sync reads and writes of one side in bulk: rows in the order of their keys, and new records."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from collections.abc import Sequence
+from typing import Final
+
+from database.core.operations import Insert
+from database.core.operations import Select
+from database.core.query.filters import after
+from database.core.result import Result
+from database.core.result import Row
+from database.core.tables.keys import Key
+from database.core.tables.keys import parts_of
+from database.resilience.repetition import repeated
+from database.sync.bulk.bases import Faults
+from database.sync.side import Side
+from database.sync.three_way_merge import Base
+from database.sync.three_way_merge import RecordKey
+from database.unit_of_work import apart
+
+_ATTEMPTS: Final = 3
+
+
+class BulkSide:
+    """One side. All calls are made as the application itself and outside of the caller's unit of work.
+
+    :ivar sends_at_once: whether a transaction is one request, whose size is limited.
+    """
+
+    def __init__(self, side: Side) -> None:
+        self.name = side.name
+        # A backend that checks constraints at the commit only receives a transaction as one request.
+        self.sends_at_once = not side.adapter.capabilities.immediate_constraints
+        self._side = side
+        self._adapter = side.adapter
+
+    def rows_behind(self, table: str, last: Key | None, limit: int) -> Result:
+        """Read the whole rows after a key, sorted by key, and those that cannot be read."""
+        schema = self._side.schemas[table]
+        where = None if last is None else after((), parts_of(schema, last), schema.key)
+        with apart():
+            return self._adapter.run(Select(table, None, where, limit=limit))
+
+    def texts(self, table: str, rows: Sequence[Row]) -> list[str]:
+        """The rows as canonical texts."""
+        return self._side.forms[table].texts(rows)
+
+    def bases(self, table: str, addresses: Sequence[str], epoch: str, faults: Faults) -> dict[str, Base]:
+        """The bases of all records of a range, by address.
+
+        :param faults: gets the errors of those that cannot be read.
+        """
+        with apart():
+            return self._side.bases.of_range(table, addresses, epoch, faults)
+
+    def add(self, table: str, rows: Sequence[Row], texts: Mapping[str, str], epoch: str) -> None:
+        """Insert records, which must have neither a row nor a base here, with their first bases, in one transaction.
+
+        :param rows: of one table; none to store only the bases.
+        :param texts: the rows, by address.
+        :raises RequestError: if the database refuses any of them; then nothing is stored.
+        """
+        with apart():
+            as_sent = repeated(lambda: self._add(table, rows, texts, epoch), _ATTEMPTS)
+        if as_sent:
+            self._side.echoes.expect("insert", [RecordKey(table, one) for one in texts])
+
+    def _add(self, table: str, rows: Sequence[Row], texts: Mapping[str, str], epoch: str) -> bool:
+        with self._adapter.transaction():
+            as_sent = bool(rows) and self._adapter.run(Insert(table, rows, returning=False, verbatim=True)).as_sent
+            self._side.bases.add(table, texts, epoch)
+        return as_sent
