@@ -151,7 +151,7 @@ def test_the_stand_in_takes_no_write_and_all_processes_agree(
         empty = rows_of_the_stand_in(local)
         between.heal()
         site.seconds_until_back()
-        for seconds in OUTAGES if len(OUTAGES) > 1 else OUTAGES * 3:
+        for seconds in OUTAGES if len(OUTAGES) > 1 else OUTAGES * 2:
             with writing(site):
                 with between.suffering(Refuse()):
                     Event().wait(seconds)

@@ -15,7 +15,7 @@ from tests.integration.postgres.conftest import Make
 from tests.servers.postgres import PostgresDatabase
 
 WRITERS = 8
-SECONDS = 3.0
+SECONDS = 1.5
 
 Histories = dict[str, list[str]]
 
