@@ -10,11 +10,16 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
 from contextlib import contextmanager
+from dataclasses import asdict
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from shutil import copyfile
 from tempfile import TemporaryDirectory
 from time import perf_counter
+
+import psycopg
+from psycopg import sql
 
 from benchmarks.contenders import one_way
 from benchmarks.harness import Measure
@@ -80,42 +85,59 @@ def tables(plan: Plan) -> Iterator[Table]:
 
 
 class _Places:
-    """Makes new databases."""
+    """Makes new databases, as copies of one that has the tables, because migrations take seconds."""
 
     def __init__(self, folder: Path, server: PostgresServer) -> None:
         self._folder = folder
-        self._server = server
         self._number = 0
+        self._file = folder / "tables.db"
+        self._database = server.create_database()
+        for adapter in (_on_sqlite(self._file, "tables"), _on_postgres(self._database, "tables")):
+            runner.upgrade(adapter)
+            adapter.disconnect()
 
     @contextmanager
     def sqlite(self, rows: int = 0) -> Iterator[tuple[SQLiteAdapter, Path]]:
         """A SQLite file with the tables, and so many rows in one of them."""
         self._number += 1
         path = self._folder / f"{self._number}.db"
-        adapter = SQLiteAdapter({"path": path, "timeout": 0}, name=f"sqlite {self._number}")
-        runner.upgrade(adapter)
+        copyfile(self._file, path)
+        adapter = _on_sqlite(path, f"sqlite {self._number}")
         _fill(adapter, rows)
         try:
             yield adapter, path
         finally:
             adapter.disconnect()
-            for file in self._folder.glob(f"{self._number}.db*"):
-                file.unlink()
+            path.unlink()
 
     @contextmanager
     def postgres(self, rows: int = 0) -> Iterator[tuple[PostgresAdapter, PostgresDatabase]]:
         """A PostgreSQL database in the same way."""
         self._number += 1
-        names = ("host", "port", "user", "password", "database")
-        with self._server.database() as database:
-            config = {name: getattr(database, name) for name in names}
-            adapter = PostgresAdapter({**config, "timeout": 0}, name=f"postgres {self._number}")
-            runner.upgrade(adapter)
-            _fill(adapter, rows)
-            try:
-                yield adapter, database
-            finally:
-                adapter.disconnect()
+        name = sql.Identifier(f"sync_{self._number}")
+        there = replace(self._database, database=f"sync_{self._number}")
+        template = sql.Identifier(self._database.database)
+        self._run(sql.SQL("create database {} template {}").format(name, template))
+        adapter = _on_postgres(there, f"postgres {self._number}")
+        _fill(adapter, rows)
+        try:
+            yield adapter, there
+        finally:
+            adapter.disconnect()
+            self._run(sql.SQL("drop database {} with (force)").format(name))
+
+    def _run(self, statement: sql.Composed) -> None:
+        postgres = replace(self._database, database="postgres")
+        with psycopg.connect(postgres.dsn, autocommit=True) as connection:
+            connection.execute(statement)
+
+
+def _on_sqlite(path: Path, name: str) -> SQLiteAdapter:
+    return SQLiteAdapter({"path": path, "timeout": 0}, name=name)
+
+
+def _on_postgres(database: PostgresDatabase, name: str) -> PostgresAdapter:
+    return PostgresAdapter({**asdict(database), "timeout": 0}, name=name)
 
 
 def _loads_to_postgres(places: _Places, plan: Plan) -> Table:

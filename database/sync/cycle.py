@@ -39,7 +39,7 @@ logger = logging.getLogger(__name__)
 PAGE: Final = 1000
 """The most records that are read at a time, or bases of records without a row."""
 
-WINDOW: Final = 5000
+WINDOW: Final = 2000
 """The most records of a comparison that are read and written at a time."""
 
 REQUEST: Final = 250
@@ -180,11 +180,12 @@ class Cycle:
             self._reconcile([RecordKey(window.table, one) for one in others], stopped, again=True)
             self._compared = window.table, window.addresses[-1]
             unsaved += len(window.addresses)
+            # What sync has written is at the end of the feeds now. It is read soon, because only this process knows
+            # that it is no change, and because a feed may keep few changes.
+            if not self._follow(stopped):
+                return False
             if unsaved >= SAVED_AFTER:
-                # What sync has written is at the end of the feeds now, and would have to be compared after a restart.
                 unsaved = 0
-                if not self._follow(stopped):
-                    return False
                 self._keep()
         for keys in chain.from_iterable(map(self._remembered, self._sides)):
             self._reconcile(keys, stopped, again=True)
