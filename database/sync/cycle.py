@@ -24,6 +24,7 @@ from database.sync.bulk.windows import windows
 from database.sync.checkpoint import Checkpoint
 from database.sync.checkpoint import Checkpoints
 from database.sync.chunks import Chunks
+from database.sync.conflicts.strategies import Deciding
 from database.sync.failures import Failures
 from database.sync.progress import Progress
 from database.sync.reconciler import Reconciler
@@ -80,7 +81,8 @@ class Cycle:
         self._progress = progress
         self._clock = clock
         self._in_bulk = BulkSide(pair.sides[0]), BulkSide(pair.sides[1])
-        self._comparison = Comparison(self._in_bulk, progress, reconciler.lock)
+        with_units = next_action.units.tables if isinstance(next_action, Deciding) else frozenset()
+        self._comparison = Comparison(self._in_bulk, progress, reconciler.lock, with_units)
         at_once = any(side.sends_at_once for side in self._in_bulk)
         self._window_sizes = Chunks(bulk=True, largest=REQUEST if at_once else WINDOW)
         self._compared: tuple[str, str] | None = None

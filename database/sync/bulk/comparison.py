@@ -41,12 +41,16 @@ class Comparison:
     """Compares the records of two sides.
 
     :param lock: is held for one window at a time.
+    :param with_units: the tables whose new records may conflict with others, so that none of them is certain.
     """
 
-    def __init__(self, sides: tuple[BulkSide, BulkSide], progress: Progress, lock: RLock) -> None:
+    def __init__(
+        self, sides: tuple[BulkSide, BulkSide], progress: Progress, lock: RLock, with_units: frozenset[str]
+    ) -> None:
         self._sides = sides
         self._progress = progress
         self._lock = lock
+        self._with_units = with_units
 
     def carry_out(self, window: RecordWindow, epoch: str) -> tuple[list[str], int, int]:
         """Compare the records of a window, and do in bulk what is certain.
@@ -80,7 +84,10 @@ class Comparison:
                 if here is None or here != there or not _agreed(here, bases[0].get(one), bases[1].get(one)):
                     decided.others.append(one)
             elif here is None or there is None:
-                decided.new[here is None][one] = here or there or ""
+                if window.table in self._with_units:
+                    decided.others.append(one)
+                else:
+                    decided.new[here is None][one] = here or there or ""
             elif here == there:
                 decided.agreed[one] = here
             else:

@@ -87,6 +87,7 @@ class ConflictUnit:
 class Units:
     """The units of the synced tables.
 
+    :ivar tables: those with units.
     :raises ValueError: if one names an unknown table or column, or one without an order.
     """
 
@@ -99,6 +100,7 @@ class Units:
             for table, columns in _checked(unit, tables):
                 self._places_of[table].append((number, columns))
                 self._forms[table] = CanonicalRows(tables[table])
+        self.tables = frozenset(self._places_of)
 
     def actions(
         self, states: Iterable[RecordState], read: ReadStates, find: FindKeys, failed: Errors

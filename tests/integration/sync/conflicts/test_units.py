@@ -102,6 +102,19 @@ def test_two_bookings_of_one_slot_are_resolved_together(
     assert len(front.seen) == 1
 
 
+def test_new_records_that_no_constraint_refuses_are_resolved_together(
+    sides: tuple[MemoryAdapter, MemoryAdapter],
+) -> None:
+    def first_of_all(changes: Unit) -> Made:
+        return {(one.table, one.id): one.first for one in changes}
+
+    manager = SyncManager(*sides, conflict_units=[unit(first_of_all, requests=["wanted"])])
+    for side, record in zip(sides, "ab", strict=True):
+        side.run(Insert("requests", [{"id": record, "wanted": "9:00", "state": "new"}]))
+    assert manager.sync_all(), manager.get_sync_status()
+    assert [[row["id"] for row in side.table("requests").execute()] for side in sides] == [["a"], ["a"]]
+
+
 def test_without_the_unit_both_are_failures(sides: tuple[MemoryAdapter, MemoryAdapter]) -> None:
     manager = SyncManager(*sides)
     book(sides[0], "a", "9:00")
