@@ -24,17 +24,18 @@ def first_pair() -> SyncManager:
     return sync_of(*manager.sync_pair)
 
 
-def sync_of(first: DatabaseAdapter, second: DatabaseAdapter, tables: tuple[str, ...] | None = None) -> SyncManager:
+def sync_of(first: DatabaseAdapter, second: DatabaseAdapter, *, everything: bool = False) -> SyncManager:
     """The sync of two databases with the options of the settings.
 
-    :param tables: by default those of the settings.
+    :param everything: whether all tables are synced, those of accounts, too; by default those of the settings are.
     :raises click.ClickException: for invalid options.
     """
     settings = current_database().settings.convex
     strategy, numbers = neutral_strategy(settings.conflict_resolution), neutral_side(settings.sync_numbers)
-    chosen = settings.sync_tables if tables is None else tables
+    chosen = None if everything else settings.sync_tables
+    options = (settings.sync_interval, chosen, strategy, numbers, settings.audit_rows)
     try:
-        return SyncManager(first, second, settings.sync_interval, chosen, strategy, numbers, settings.audit_rows)
+        return SyncManager(first, second, *options, accounts=everything)
     except (ConfigurationError, DataError) as error:
         raise click.ClickException(str(error)) from error
 

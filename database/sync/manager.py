@@ -27,6 +27,7 @@ from database.sync.options import DEFAULT_INTERVAL
 from database.sync.options import DEFAULT_RESOLUTION
 from database.sync.options import checked
 from database.sync.options import checked_rows
+from database.sync.options import with_accounts
 from database.sync.progress import Progress
 from database.sync.reconciler import Reconciler
 from database.sync.reconciler import StoppedError
@@ -60,14 +61,14 @@ class SyncManager:
     restart where it ended.
 
     :param sync_interval: seconds between two cycles.
-    :param sync_tables: by default all declared tables that are not internal. Those of accounts
-        (:data:`database.internal_tables.ACCOUNTS`) may be named, too: no change log has them, so each cycle compares
-        them.
+    :param sync_tables: by default all declared tables that are not internal.
     :param conflict_resolution: see :mod:`database.sync.strategies`.
     :param sync_numbers: the side that makes the keys of numbered tables. The adapter of the other one refuses new
         records without a key from then on. It must be chosen if both sides number the records of a table.
     :param audit_rows: the records that each cycle audits after its work, so that all are compared again and again; 0
         for none.
+    :param accounts: whether the tables of accounts (:data:`database.internal_tables.ACCOUNTS`) are synced, too. No
+        change log of a SQL database has them, so each cycle compares all of their records.
     :raises ConfigurationError: names every invalid option.
     :raises Unsupported: for an adapter without a change feed, or without repeatable reads.
     :cvar started: those of this process whose thread was started.
@@ -84,10 +85,12 @@ class SyncManager:
         conflict_resolution: str | Resolver = DEFAULT_RESOLUTION,
         sync_numbers: SideName | None = None,
         audit_rows: int = 0,
+        *,
+        accounts: bool = False,
     ) -> None:
         self._options = checked(first, second, sync_interval, sync_tables, conflict_resolution, sync_numbers)
         self.interval = self._options.interval
-        self.tables = self._options.tables
+        self.tables = with_accounts(self._options.tables, first, second) if accounts else self._options.tables
         self.audit_rows = checked_rows(audit_rows)
         self.pair = Pair.of(first, second, self.tables)
         if sync_numbers is not None:

@@ -131,11 +131,17 @@ def _tables(first: DatabaseAdapter, second: DatabaseAdapter, wanted: object) -> 
     chosen = known if wanted is None else names(wanted)
     if isinstance(chosen, str) or not isinstance(chosen, Iterable) or not (chosen := list(chosen)):
         raise ValueError("must be a list of table names")
-    if unknown := [str(name) for name in chosen if name not in (*known, *ACCOUNTS)]:
+    if unknown := [str(name) for name in chosen if name not in known]:
         raise ValueError(f"has unknown tables: {', '.join(unknown)}; the declared tables are {', '.join(known)}")
     for name in chosen:
         _compare_columns(name, first, second)
-    return tuple(table.name for table in first.schema if table.name in chosen)
+    return tuple(name for name in known if name in chosen)
+
+
+def with_accounts(tables: tuple[str, ...], first: DatabaseAdapter, second: DatabaseAdapter) -> tuple[str, ...]:
+    """These tables and those of accounts that both databases have, parents first."""
+    both = {*tables, *(name for name in ACCOUNTS if name in second.schema)}
+    return tuple(table.name for table in first.schema if table.name in both)
 
 
 def _compare_columns(table: str, first: DatabaseAdapter, second: DatabaseAdapter) -> None:
