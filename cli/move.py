@@ -22,7 +22,6 @@ from database import DatabaseAdapter
 from database import DataError
 from database import current_database
 from database.core.clock import monotonic
-from database.internal_tables import ACCOUNTS
 from database.sync.audit.findings import Findings
 from database.sync.move.check import Report
 from database.sync.move.mover import Databases
@@ -99,7 +98,7 @@ def _mover(source: str, target: str) -> Mover:
     chosen = {source: manager.adapters[source], target: manager.adapters[target]}
     first, second = _sides(list(chosen.values()))
     return Mover(
-        sync_of(first, second, _tables(first, second)),
+        sync_of(first, second, everything=True),
         Databases(manager.adapters, source, target, manager.settings.db_primary_check),
     )
 
@@ -111,13 +110,6 @@ def _sides(chosen: list[DatabaseAdapter]) -> tuple[DatabaseAdapter, DatabaseAdap
         return pair
     first, second = sorted(chosen, key=lambda adapter: adapter.kind == "convex")
     return first, second
-
-
-def _tables(first: DatabaseAdapter, second: DatabaseAdapter) -> tuple[str, ...]:
-    own = [
-        table.name for table in first.schema if not (table.internal or table.source.info.get("read_only"))
-    ]  # the same tables as those of a sync without a choice
-    return (*own, *(name for name in ACCOUNTS if name in first.schema and name in second.schema))
 
 
 def _is_possible(mover: Mover, teller: Teller) -> bool:

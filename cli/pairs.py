@@ -23,10 +23,10 @@ def first_pair() -> SyncManager:
     return sync_of(*manager.sync_pair)
 
 
-def sync_of(first: DatabaseAdapter, second: DatabaseAdapter, tables: tuple[str, ...] | None = None) -> SyncManager:
+def sync_of(first: DatabaseAdapter, second: DatabaseAdapter, *, everything: bool = False) -> SyncManager:
     """The sync of two databases with the options of the settings.
 
-    :param tables: by default those of the settings.
+    :param everything: whether all tables are synced, those of accounts, too; by default those of the settings are.
     :raises click.ClickException: for invalid options.
     """
     settings = current_database().settings.convex
@@ -35,11 +35,12 @@ def sync_of(first: DatabaseAdapter, second: DatabaseAdapter, tables: tuple[str, 
             first,
             second,
             settings.sync_interval,
-            settings.sync_tables if tables is None else tables,
+            None if everything else settings.sync_tables,
             settings.conflict_resolution,
             neutral_side(settings.sync_numbers),
             conflict_deletes=settings.conflict_deletes,
             audit_rows=settings.audit_rows,
+            accounts=everything,
         )
     except (ConfigurationError, DataError) as error:
         raise click.ClickException(str(error)) from error

@@ -54,12 +54,9 @@ def ids_in_parts(database: Database, table: str, where: Filter) -> Iterator[list
 
 
 def purge_conflicts(adapter: DatabaseAdapter, older_than: timedelta) -> int:
-    """Delete old entries of a database's journal of conflicts; returns their number.
-
-    Those that wait for a decision (rule ``manual``) are kept.
-    """
+    """Delete old entries of a database's journal of conflicts; returns their number. Open conflicts are kept."""
     with as_application():
-        old = Where("created_at", "lt", utc_now() - older_than) & Where("rule", "neq", "manual")
+        old = Where("created_at", "lt", utc_now() - older_than) & Where("state", "is_null", True)
         return delete_in_parts(adapter, CONFLICTS, old)
 
 

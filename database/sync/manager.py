@@ -39,6 +39,7 @@ from database.sync.options import DEFAULT_INTERVAL
 from database.sync.options import DEFAULT_RESOLUTION
 from database.sync.options import checked
 from database.sync.options import checked_rows
+from database.sync.options import with_accounts
 from database.sync.progress import Progress
 from database.sync.reconciler import Reconciler
 from database.sync.reconciler import StoppedError
@@ -69,9 +70,7 @@ class SyncManager:
     restart where it ended.
 
     :param sync_interval: seconds between two cycles.
-    :param sync_tables: by default all declared tables that are not internal. Those of accounts
-        (:data:`database.internal_tables.ACCOUNTS`) may be named, too: no change log has them, so each cycle compares
-        them.
+    :param sync_tables: by default all declared tables that are not internal.
     :param conflict_resolution: see :mod:`database.sync.conflicts.strategies`.
     :param sync_numbers: the side that makes the keys of numbered tables. The adapter of the other one refuses new
         records without a key from then on. It must be chosen if both sides number the records of a table.
@@ -80,6 +79,8 @@ class SyncManager:
     :param conflict_units: records that a function resolves together; see :mod:`database.sync.conflicts.units`.
     :param audit_rows: the records that each cycle audits after its work, so that all are compared again and again; 0
         for none.
+    :param accounts: whether the tables of accounts (:data:`database.internal_tables.ACCOUNTS`) are synced, too. No
+        change log of a SQL database has them, so each cycle compares all of their records.
     :raises ConfigurationError: names every invalid option.
     :raises Unsupported: for an adapter without a change feed, or without repeatable reads.
     :cvar started: those of this process whose thread was started.
@@ -99,11 +100,12 @@ class SyncManager:
         conflict_deletes: Policies | None = None,
         conflict_units: Sequence[ConflictUnit] = (),
         audit_rows: int = 0,
+        accounts: bool = False,
     ) -> None:
         conflicts = conflict_resolution, sync_numbers, conflict_deletes, conflict_units
         self._options = checked(first, second, sync_interval, sync_tables, *conflicts)
         self.interval = self._options.interval
-        self.tables = self._options.tables
+        self.tables = with_accounts(self._options.tables, first, second) if accounts else self._options.tables
         self.audit_rows = checked_rows(audit_rows)
         self.pair = Pair.of(first, second, self.tables)
         if sync_numbers is not None:
@@ -115,7 +117,8 @@ class SyncManager:
 
     def _create_runtime_state(self) -> None:
         """Create the state that must not be shared with a forked child: locks and the thread."""
-        self._next_action: NextAction = self._options.deciding(self.pair.sides[0].adapter.schema)
+        schema = self.pair.sides[0].adapter.schema
+        self._next_action: NextAction = self._options.deciding(schema, self.tables)
         self._progress = Progress(self.tables)
         self._failures = Failures(self.pair)
         self._checkpoints = Checkpoints(self.pair)
@@ -126,7 +129,6 @@ class SyncManager:
         )
         self._audit = self.auditor() if self.audit_rows else None
         self._audit_resumed = False
-        schema = self.pair.sides[0].adapter.schema
         accounts = [name for name in self.tables if schema.table(name).internal]
         self._accounts = self.auditor(accounts, repair=True) if accounts else None
         self._cycling = Lock()

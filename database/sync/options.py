@@ -59,10 +59,10 @@ class Options:
     deletes: Policies | None = None
     units: tuple[ConflictUnit, ...] = ()
 
-    def deciding(self, schema: Schema) -> Deciding:
+    def deciding(self, schema: Schema, tables: Sequence[str]) -> Deciding:
         """What decides about the records of these tables. :raises ValueError: as :class:`Deciding`."""
-        tables = {name: schema.table(name) for name in self.tables}
-        return Deciding(strategies_by_table(self.resolution), tables, policies_by_table(self.deletes), self.units)
+        synced = {name: schema.table(name) for name in tables}
+        return Deciding(strategies_by_table(self.resolution), synced, policies_by_table(self.deletes), self.units)
 
 
 def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -125,7 +125,7 @@ def checked(
     chosen = _tables(first, second, tables)
     options = Options(float(interval), chosen, resolution, numbers, deletes, tuple(units))  # type: ignore[arg-type]
     try:
-        options.deciding(first.schema)
+        options.deciding(first.schema, chosen)
     except ValueError as error:
         raise ConfigurationError({"conflict_resolution": str(error)}) from error
     return options
@@ -167,11 +167,17 @@ def _tables(first: DatabaseAdapter, second: DatabaseAdapter, wanted: object) -> 
     chosen = known if wanted is None else names(wanted)
     if isinstance(chosen, str) or not isinstance(chosen, Iterable) or not (chosen := list(chosen)):
         raise ValueError("must be a list of table names")
-    if unknown := [str(name) for name in chosen if name not in (*known, *ACCOUNTS)]:
+    if unknown := [str(name) for name in chosen if name not in known]:
         raise ValueError(f"has unknown tables: {', '.join(unknown)}; the declared tables are {', '.join(known)}")
     for name in chosen:
         _compare_columns(name, first, second)
-    return tuple(table.name for table in first.schema if table.name in chosen)
+    return tuple(name for name in known if name in chosen)
+
+
+def with_accounts(tables: tuple[str, ...], first: DatabaseAdapter, second: DatabaseAdapter) -> tuple[str, ...]:
+    """These tables and those of accounts that both databases have, parents first."""
+    both = {*tables, *(name for name in ACCOUNTS if name in second.schema)}
+    return tuple(table.name for table in first.schema if table.name in both)
 
 
 def _compare_columns(table: str, first: DatabaseAdapter, second: DatabaseAdapter) -> None:

@@ -43,7 +43,7 @@ class ComparedPage:
     last: str | None
 
 
-class Part:
+class SidePage:
     """The rows of one side: their texts by key, and the keys of those that cannot be read."""
 
     def __init__(self, side: Side, table: str, last: Key | None, limit: int) -> None:
@@ -65,7 +65,7 @@ def compared_page(pair: Pair, table: str, behind: str | None, limit: int = PAGE)
     """
     schema = pair.sides[0].adapter.schema.table(table)
     last = None if behind is None else checked_key(schema, behind)
-    first, second = (Part(side, table, last, limit) for side in pair.sides)
+    first, second = (SidePage(side, table, last, limit) for side in pair.sides)
     # A full page says nothing about the keys after its last one.
     end = min((part.end for part in (first, second) if part.end is not None), default=None)
     found = {*first.texts, *second.texts, *first.unreadable, *second.unreadable}

@@ -19,7 +19,7 @@ from database.schema import convex_schema
 from database.schema.migrations import runner
 from database.schema.sqlalchemy_engine import has_engine
 from database.sync.audit.pages import PAGE
-from database.sync.audit.pages import Part
+from database.sync.audit.pages import SidePage
 from database.sync.manager import SyncManager
 from database.sync.side import Side
 from database.unit_of_work import apart
@@ -123,7 +123,7 @@ def _table(name: str, source: Side, target: Side, tell: Callable[[int], object],
     allowed = _LARGEST.get(target.adapter.kind)
     last, more = None, True
     while more:
-        part = Part(source, name, last, PAGE)
+        part = SidePage(source, name, last, PAGE)
         last, more = part.end, part.end is not None
         sizes = [len(text or "") for text in part.texts.values()]
         report.rows += len(sizes)
