@@ -48,13 +48,17 @@ def above_replaced(table: TableSchema, form: CanonicalRows, state: RecordState, 
     """
     if row is None:
         return None
-    text = form.text(row)
-    replaced = [held.row for side in SIDES if (held := state.of(side)).row and held.text != text]
-    row = _not_before(table, row, replaced)
+    row = _not_before(table, row, _replaced(form, state, row))
     if table.versioned:
-        highest = max((one["version"] for one in replaced), default=0)
+        # By its time, the row may have become another one than that of either side.
+        highest = max((one["version"] for one in _replaced(form, state, row)), default=0)
         row = row if row["version"] > highest else row | {"version": highest + 1}
     return row
+
+
+def _replaced(form: CanonicalRows, state: RecordState, row: Row) -> list[Row]:
+    text = form.text(row)
+    return [held.row for side in SIDES if (held := state.of(side)).row and held.text != text]
 
 
 def _not_before(table: TableSchema, row: Row, replaced: Iterable[Row]) -> Row:

@@ -8,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 import sqlalchemy as sa
+from hypothesis import example
 from hypothesis import given
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -120,7 +121,12 @@ def test_the_result_is_the_same_whichever_side_is_the_first(base: Row | None, fi
     assert FORM.text(merged(base, first, second)) == FORM.text(merged(base, second, first))
 
 
+# Each side alone has changed what the result has of it, and yet it is the row of neither.
+TIMED = (row(updated_at="2024-01-01T00:00:01Z", notes=1), row(updated_at="2024-01-01T00:00:01Z"), row(version=2))
+
+
 @settings(max_examples=100, deadline=None)
+@example(*TIMED)
 @given(base=st.none() | rows, first=rows, second=rows)
 def test_both_sides_come_to_the_result_once(base: Row | None, first: Row, second: Row) -> None:
     given = state(base, first, second)
