@@ -26,8 +26,9 @@ convex-dev: $(PACKAGES)/stamp ## serve the Convex functions on this machine, for
 supabase-dev: $(PACKAGES)/stamp ## serve a Supabase project on this machine, for `make run`; set SUPABASE_DEV_PORT for another port
 	$(BIN)/python -m tests.servers.supabase_api
 
+# Each process keeps its half of the tests in their order, so that servers that a folder shares are started once.
 test: lint $(PACKAGES)/stamp ## check style and types, then run all tests
-	$(BIN)/pytest --numprocesses 2
+	$(BIN)/pytest --numprocesses 2 --dist worksteal
 
 lint: $(VENV)/dev.stamp ## check style, format and types
 	$(BIN)/ruff check
