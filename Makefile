@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.14 python3.13 python3
 	&& echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run convex-dev supabase-dev test lint format conformance bench clean
+.PHONY: help run convex-dev supabase-dev test simulate lint format conformance bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -29,6 +29,11 @@ supabase-dev: $(PACKAGES)/stamp ## serve a Supabase project on this machine, for
 # Each process keeps its half of the tests in their order, so that servers that a folder shares are started once.
 test: lint $(PACKAGES)/stamp ## check style and types, then run all tests
 	$(BIN)/pytest --numprocesses 2 --dist worksteal
+
+SEED ?= $(shell date +%s)
+simulate: $(VENV)/dev.stamp ## try random histories of sync; set SEED to repeat a run, SYNC_HISTORIES for another number than 5000
+	@echo 'SEED=$(SEED)'
+	SYNC_HISTORIES=$${SYNC_HISTORIES:-5000} $(BIN)/pytest tests/integration/sync/test_random_histories.py --hypothesis-seed=$(SEED)
 
 lint: $(VENV)/dev.stamp ## check style, format and types
 	$(BIN)/ruff check

@@ -196,5 +196,5 @@ class Histories(RuleBasedStateMachine):
 
 TestHistories = Histories.TestCase
 TestHistories.settings = settings(
-    max_examples=int(os.environ.get("SYNC_HISTORIES", "40")), stateful_step_count=30, deadline=None
+    max_examples=int(os.environ.get("SYNC_HISTORIES", "500")), stateful_step_count=30, deadline=None
 )
