@@ -1,4 +1,4 @@
-"""Shows how far a cycle of sync has got, while it runs: a bar on a terminal, or lines of JSON."""
+"""Shows how far a cycle of sync has got, while it runs: a line on a terminal, or lines of JSON."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import click
 import orjson
 
-from database import DatabaseAdapter
+from cli.pairs import count
+from cli.progress import ProgressLine
 from database import SyncManager
-from database import as_application
 from database.core.clock import monotonic
 from database.core.lifecycle import Worker
 
@@ -35,10 +35,11 @@ def progress_shown(manager: SyncManager, *, as_json: bool) -> Iterator[None]:
         with _repeated(lambda: _print_line(_compared(manager) - before, total, monotonic() - started)):
             yield
         return
-    with click.progressbar(length=total, label="compared", show_pos=True, file=sys.stderr) as bar:
-        with _repeated(lambda: bar.update(_compared(manager) - before - bar.pos)):
-            yield
-        bar.update(total - bar.pos)
+    line = ProgressLine("compared", total)
+    line.show(0)
+    with _repeated(lambda: line.show(_compared(manager) - before)):
+        yield
+    line.end()
 
 
 @contextmanager
@@ -65,10 +66,4 @@ def _compared(manager: SyncManager) -> int:
 def _records(manager: SyncManager) -> int:
     """About how many records there are: of each table those of the side that has more."""
     sides = manager.pair.sides
-    return sum(max(_count(side.adapter, table) for side in sides) for table in manager.tables)
-
-
-def _count(adapter: DatabaseAdapter, table: str) -> int:
-    key = adapter.schema.table(table).key
-    with as_application():
-        return adapter.table(table).select(*key, count=True).limit(1).execute().count or 0
+    return sum(max(count(side.adapter, table) for side in sides) for table in manager.tables)
