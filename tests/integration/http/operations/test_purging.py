@@ -160,17 +160,17 @@ def test_the_log_is_not_kept_for_a_sync_that_is_gone(purging_site: Site, caplog:
 def test_old_conflicts_are_deleted(purging_site: Site) -> None:
     site = purging_site
     entry = {"pair": "a:b", "table_name": "molecules", "record_id": "m"}
-    make_rows(site, "isthmus_sync_conflicts", [entry | {"rule": rule} for rule in ("old", "manual")])
+    make_rows(site, "isthmus_sync_conflicts", [entry | {"rule": "merge"}, entry | {"rule": "manual", "state": "open"}])
     with connected(site.manager.adapter, writes=True) as connection:
         place = "isthmus_private." if connection.dialect.name == "postgresql" else ""
         connection.exec_driver_sql(
             f"update {place}isthmus_sync_conflicts set created_at = '2020-01-01T00:00:00.000000Z'"
         )
-    make_rows(site, "isthmus_sync_conflicts", [entry | {"rule": "new"}])
+    make_rows(site, "isthmus_sync_conflicts", [entry | {"rule": "manual"}])
     wait_until(
         lambda: site.get("/livez").status_code == 200 and count(site, "isthmus_sync_conflicts") == 2,
         "old conflicts are not purged",
     )
     with as_application():
-        kept = site.manager.table("isthmus_sync_conflicts").select("rule").execute().rows
-    assert {row["rule"] for row in kept} == {"new", "manual"}
+        kept = site.manager.table("isthmus_sync_conflicts").select("rule", "state").execute().rows
+    assert {(row["rule"], row["state"]) for row in kept} == {("manual", None), ("manual", "open")}
