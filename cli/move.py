@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event
-from threading import Thread
 from time import sleep
 from typing import Any
 
@@ -18,6 +16,7 @@ from cli.audit import show
 from cli.databases import adapters
 from cli.pairs import sync_of
 from cli.progress import ProgressLine
+from cli.progress import repeated
 from database import DatabaseAdapter
 from database import DataError
 from database import current_database
@@ -204,17 +203,9 @@ def _compared(mover: Mover) -> int:
 @contextmanager
 def _progress(mover: Mover) -> Iterator[None]:
     """Show how many records were compared while the block runs."""
-    line, ended = ProgressLine("copied", mover.size()), Event()
-
-    def ticking() -> None:
-        while not ended.wait(0.2):
-            line.show(_compared(mover))
-
-    thread = Thread(target=ticking, daemon=True)
-    thread.start()
+    line = ProgressLine("copied", mover.size())
     try:
-        yield
+        with repeated(lambda: line.show(_compared(mover))):
+            yield
     finally:
-        ended.set()
-        thread.join()
         line.end()

@@ -1,16 +1,23 @@
-"""A line that shows how far a long command got: rate and time left, only on a terminal."""
+"""How far a long command got: a line with rate and time left, only on a terminal."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import click
 
 from database.core.clock import monotonic
+from database.core.lifecycle import Worker
 
 _EVERY: Final = 0.2
 """Seconds between two lines."""
+
+_SECONDS: Final = 0.5
+"""Seconds between two looks at the progress."""
 
 
 class ProgressLine:
@@ -48,3 +55,14 @@ class ProgressLine:
         left = max(self._total - done, 0) / rate if rate else 0
         minutes, seconds = divmod(round(left), 60)
         return f"{text}, {min(done / self._total, 1):.0%} of {self._total:,}, {minutes}:{seconds:02} left"
+
+
+@contextmanager
+def repeated(show: Callable[[], None]) -> Iterator[None]:
+    """Call a function now and then while the block runs."""
+    worker = Worker("isthmus-progress", show, _SECONDS, first=_SECONDS)
+    worker.start()
+    try:
+        yield
+    finally:
+        worker.stop()

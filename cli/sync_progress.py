@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -12,11 +11,9 @@ import orjson
 
 from cli.pairs import count
 from cli.progress import ProgressLine
+from cli.progress import repeated
 from database import SyncManager
 from database.core.clock import monotonic
-from database.core.lifecycle import Worker
-
-_SECONDS = 0.5
 
 
 @contextmanager
@@ -32,24 +29,16 @@ def progress_shown(manager: SyncManager, *, as_json: bool) -> Iterator[None]:
     total = _records(manager)
     started, before = monotonic(), _compared(manager)
     if as_json:
-        with _repeated(lambda: _print_line(_compared(manager) - before, total, monotonic() - started)):
+        with repeated(lambda: _print_line(_compared(manager) - before, total, monotonic() - started)):
             yield
         return
     line = ProgressLine("compared", total)
     line.show(0)
-    with _repeated(lambda: line.show(_compared(manager) - before)):
-        yield
-    line.end()
-
-
-@contextmanager
-def _repeated(show: Callable[[], None]) -> Iterator[None]:
-    worker = Worker("isthmus-sync-progress", show, _SECONDS, first=_SECONDS)
-    worker.start()
     try:
-        yield
+        with repeated(lambda: line.show(_compared(manager) - before)):
+            yield
     finally:
-        worker.stop()
+        line.end()
 
 
 def _print_line(compared: int, total: int, seconds: float) -> None:
