@@ -227,7 +227,7 @@ def test_a_time_that_lies_far_ahead_loses_and_is_gone(caplog: pytest.LogCaptureF
     absurd, believed = utc_now() + timedelta(days=2), utc_now() + timedelta(hours=1)
     assert result("last_modified", thing(absurd, version=2), thing(believed)) == thing(believed, version=3)
     assert "lies ahead" in caplog.text
-    assert result("first_wins", thing(absurd, version=2), thing(believed)) == thing(believed, version=2)
+    assert result("first_wins", thing(absurd, version=2), thing(believed)) == thing(believed, version=3)
 
 
 def test_a_result_has_a_time_that_is_not_before_that_of_the_row_it_replaces() -> None:
