@@ -121,24 +121,6 @@ def test_the_time_of_plain_sql_is_not_before_that_of_the_row(
     assert found["updated_at"] >= ahead if believed else begun <= found["updated_at"] < ahead
 
 
-def test_on_postgresql_a_time_needs_no_version(postgres: PostgresAdapter) -> None:
-    timed = sa.MetaData()
-    time = sa.Column("updated_at", sa.DateTime(timezone=True))
-    sa.Table("visits", timed, sa.Column("id", text(255), primary_key=True), time, sa.Column("place", sa.Text))
-    with connected(postgres, writes=True) as connection:
-        timed.create_all(connection)
-        capture.apply(connection, timed.sorted_tables)
-        connection.exec_driver_sql("insert into visits values ('a', '2020-01-01T00:00:00Z', 'x')")
-
-        def changed(values: str) -> str:
-            statement = f"update visits set {values} returning updated_at < now() - interval '1 day', updated_at"
-            return str(connection.exec_driver_sql(statement).one())
-
-        assert changed("place = 'x'").startswith("(True, ")
-        assert changed("place = 'y'").startswith("(False, ")
-        assert changed("updated_at = '2020-01-01T00:00:00Z'").startswith("(True, ")
-
-
 def test_a_supabase_project_needs_the_function(supabase: DatabaseAdapter) -> None:
     runner.upgrade(supabase)
     _run_as_owner(supabase, "drop function isthmus_changes(text, integer)")

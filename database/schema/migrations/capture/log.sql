@@ -80,27 +80,22 @@ $$;
 
 -- Before a row is changed by somebody who does not count its version: it is counted here, and the time is now, so that
 -- whoever has read the row before knows that it is another one. A time that is a little ahead of the clock counts on, one
--- that is more than a day ahead is not believed. The argument says which of both the table has.
+-- that is more than a day ahead is not believed. The argument says if the table has the time.
 create or replace function isthmus_changes.touch() returns trigger
 language plpgsql set search_path = pg_catalog, pg_temp
 as $$
 begin
     -- Their bytes are compared: not every type has an equality.
-    if tg_argv[0] <> 'unversioned' then
-        if new.version is distinct from old.version or not (old *<> new) then
-            return new;
-        end if;
+    if new.version is not distinct from old.version and old *<> new then
         new.version := coalesce(old.version, 0) + 1;
-    elsif not (old *<> new) then
-        return new;
-    end if;
-    if tg_argv[0] <> 'untimed' then
-        if new.updated_at is not distinct from old.updated_at then
-            new.updated_at := case
-                when old.updated_at <= clock_timestamp() + interval '24 hours'
-                    then greatest(clock_timestamp(), old.updated_at + interval '1 microsecond')
-                else clock_timestamp()
-            end;
+        if tg_argv[0] = 'timed' then
+            if new.updated_at is not distinct from old.updated_at then
+                new.updated_at := case
+                    when old.updated_at <= clock_timestamp() + interval '24 hours'
+                        then greatest(clock_timestamp(), old.updated_at + interval '1 microsecond')
+                    else clock_timestamp()
+                end;
+            end if;
         end if;
     end if;
     return new;

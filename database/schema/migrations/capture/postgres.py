@@ -124,19 +124,17 @@ def _renewal(tables: Sequence[sa.Table]) -> str:
 
 
 def _definitions(table: sa.Table) -> dict[str, str]:
-    return _TRIGGERS | _TOUCH if counted_columns(table) else _TRIGGERS
+    return _TRIGGERS | _TOUCH if is_versioned(table) else _TRIGGERS
 
 
 def _triggers(tables: Sequence[sa.Table]) -> Iterator[str]:
     for table in tables:
-        kind = "unversioned" if not is_versioned(table) else "timed" if is_timed(table) else "untimed"
+        timed = sql.Literal("timed" if is_timed(table) else "untimed")
         key = key_columns(table)
         # The functions know a key named id by themselves.
         names = sql.SQL("").join([] if key == ["id"] else [sql.SQL(", {}").format(sql.Literal(name)) for name in key])
         for name, definition in _definitions(table).items():
-            what = sql.SQL(definition).format(
-                sql.Identifier(table.name), sql.Literal(table.name), sql.Literal(kind), names
-            )
+            what = sql.SQL(definition).format(sql.Identifier(table.name), sql.Literal(table.name), timed, names)
             made = sql.SQL("create or replace trigger {} {}").format(sql.Identifier(name), what).as_string(None)
             yield _if_there(table, made) if name in _TOUCH else made
 

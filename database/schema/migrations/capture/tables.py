@@ -31,8 +31,9 @@ def is_timed(table: sa.Table) -> bool:
 
 def counted_columns(table: sa.Table) -> list[str]:
     """The columns that are set when somebody else changes a row."""
-    found = {"version": is_versioned(table), "updated_at": is_timed(table)}
-    return [name for name, there in found.items() if there]
+    if not is_versioned(table):
+        return []
+    return ["version", "updated_at"] if is_timed(table) else ["version"]
 
 
 def shape(table: sa.Table) -> str:
