@@ -16,7 +16,7 @@ from database.changes.followed import require_followed
 from database.core.errors import SchemaMismatch
 from database.core.operations import Select
 from database.schema import convex_schema
-from database.schema.migrations import runner
+from database.schema import migrations
 from database.schema.sqlalchemy_engine import has_engine
 from database.sync.audit.pages import PAGE
 from database.sync.audit.pages import SidePage
@@ -94,7 +94,7 @@ def check(manager: SyncManager, source: Side, target: Side, tell: Callable[[int]
 
 
 def _pending(adapter: DatabaseAdapter) -> Iterator[str]:
-    if has_engine(adapter) and (pending := runner.pending(adapter)):
+    if has_engine(adapter) and (pending := migrations.runner.pending(adapter)):
         yield f"{adapter.name} lacks the migrations {', '.join(pending)}; run `flask db upgrade`"
 
 
