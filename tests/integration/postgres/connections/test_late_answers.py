@@ -233,7 +233,7 @@ def test_a_session_that_the_server_ends_is_a_lost_connection(
     adapter = make(database)
     adapter.connect()
     session = adapter.backend.open_session(NO_CONTEXT)
-    session.execute(Sql(f"set local {setting} = '100ms'"), NO_CONTEXT)
+    session.execute(Sql(f"set local {setting} = '1s'"), NO_CONTEXT)
     session.execute(Insert("things", [thing("x")]), NO_CONTEXT)
     eventually(lambda: not alive(database))
     if finish == "read":
