@@ -4,20 +4,28 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from collections.abc import Sequence
 from threading import Lock
 from time import sleep
 from typing import Any
 from typing import Final
 
+from database.adapter.base import DatabaseAdapter
 from database.core.clock import Clock
+from database.core.errors import DataError
 from database.failover.recorded import RecordedPrimary
-from database.failover.recorded import recorded
+from database.failover.recorded import answer_of
+from database.failover.recorded import highest
 from database.failover.state import Failover
 
 logger = logging.getLogger(__name__)
 
 _PAUSE: Final = 0.05
 """Seconds between two questions while writes are held."""
+
+_SILENCE: Final = 30.0
+"""Seconds for which a database that did not answer is not asked, as long as another one answers. Calls wait for each
+question, and an outage of one database must not delay the calls of the other. A move records in both."""
 
 
 class Leading:
@@ -36,6 +44,7 @@ class Leading:
         self._due = 0.0
         self._known: RecordedPrimary | None = None
         self._held_until = 0.0
+        self._silent_until: dict[str, float] = {}
 
     def check(self) -> None:
         """Ask for the record if the last answer is too old. Others wait meanwhile, so that none uses a former one."""
@@ -63,12 +72,32 @@ class Leading:
         """Ask the database that costs least; if it has no record, or does not respond, all."""
         # From before the question: a record that the answer lacks was made later.
         began = self._clock()
-        adapters = sorted(self._failover.adapters.values(), key=lambda adapter: adapter.capabilities.sql != "native")
-        found = recorded(adapters[:1]) if self._known is not None else None
-        found = found or recorded(adapters)
+        adapters = sorted(
+            self._failover.adapters.values(), key=lambda one: (self._is_silent(one), one.capabilities.sql != "native")
+        )
+        found = self._highest(adapters[:1]) if self._known is not None else None
+        found = found or self._highest(adapters)
         if found is not None and (self._known is None or found.epoch > self._known.epoch):
             self._follow(found)
         self._due = began + self._interval
+
+    def _highest(self, adapters: Sequence[DatabaseAdapter]) -> RecordedPrimary | None:
+        """The record with the highest epoch. Who did not answer lately is asked only if nobody else answers."""
+        silent = [one for one in adapters if self._is_silent(one)]
+        answers = self._answers([one for one in adapters if one not in silent])
+        return highest(answers or self._answers(silent))
+
+    def _is_silent(self, adapter: DatabaseAdapter) -> bool:
+        return self._clock() < self._silent_until.get(adapter.name, 0.0)
+
+    def _answers(self, adapters: Sequence[DatabaseAdapter]) -> list[RecordedPrimary | None]:
+        answers = []
+        for one in adapters:
+            try:
+                answers.append(answer_of(one))
+            except DataError:
+                self._silent_until[one.name] = self._clock() + _SILENCE
+        return answers
 
     def _follow(self, found: RecordedPrimary) -> None:
         self._known = found

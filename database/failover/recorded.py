@@ -58,16 +58,25 @@ class RecordedPrimary:
 
 def recorded(adapters: Iterable[DatabaseAdapter]) -> RecordedPrimary | None:
     """The record with the highest epoch; None if no database has one, or can be asked."""
-    found = [one for adapter in adapters if (one := _recorded_in(adapter)) is not None]
-    return max(found, key=lambda one: one.epoch, default=None)
+    return highest(map(_recorded_in, adapters))
+
+
+def highest(found: Iterable[RecordedPrimary | None]) -> RecordedPrimary | None:
+    """The record with the highest epoch; None if there is none."""
+    return max((one for one in found if one is not None), key=lambda one: one.epoch, default=None)
+
+
+def answer_of(adapter: DatabaseAdapter) -> RecordedPrimary | None:
+    """The record of a database; None if it has none. :raises DataError: if it cannot be asked."""
+    if RECORDS_TABLE not in adapter.schema:
+        return None
+    with on_its_own(), as_application(within=_PATIENCE):
+        row = adapter.run_alone(Get(RECORDS_TABLE, RECORD)).first
+    return None if row is None else RecordedPrimary.of(row)
 
 
 def _recorded_in(adapter: DatabaseAdapter) -> RecordedPrimary | None:
-    if RECORDS_TABLE not in adapter.schema:
-        return None
     try:
-        with on_its_own(), as_application(within=_PATIENCE):
-            row = adapter.run_alone(Get(RECORDS_TABLE, RECORD)).first
+        return answer_of(adapter)
     except DataError:
         return None
-    return None if row is None else RecordedPrimary.of(row)

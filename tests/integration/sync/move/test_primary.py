@@ -15,12 +15,15 @@ from database.backends.memory import MemoryAdapter
 from database.connection_manager import ConnectionManager
 from database.core.context import as_application
 from database.core.errors import InvalidRow
+from database.core.errors import Unavailable
 from database.core.operations import Insert
 from database.core.operations import Upsert
 from database.core.tables.schema import Schema
 from database.declared import schema_of
+from database.failover import leading
 from database.failover.recorded import RECORDS_TABLE
 from database.failover.recorded import RecordedPrimary
+from database.failover.recorded import recorded
 
 PATIENCE = 20.0
 
@@ -99,6 +102,35 @@ def test_the_highest_epoch_counts(adapters: dict[str, DatabaseAdapter]) -> None:
 def test_a_process_that_does_not_ask_stays(adapters: dict[str, DatabaseAdapter]) -> None:
     record(adapters["one"], "two", 1)
     assert Process(adapters, DB_PRIMARY_CHECK="0").write("a") == "one"
+
+
+def test_an_outage_of_one_database_delays_one_call_only(
+    adapters: dict[str, DatabaseAdapter], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+    out = {"two"}
+
+    def answer_of(adapter: DatabaseAdapter) -> RecordedPrimary | None:
+        asked.append(adapter.name)
+        if adapter.name in out:
+            raise Unavailable("no answer", backend=adapter.name)
+        return recorded([adapter])
+
+    monkeypatch.setattr(leading, "answer_of", answer_of)
+    process = Process(adapters)
+    for number in range(3):
+        assert process.write(f"{number}") == "one"
+        process.clock.now += 2.0
+    assert asked == ["one", "two", "one", "one"]
+    # Who is asked no longer is asked all the same if nobody else answers.
+    out |= {"one"}
+    asked.clear()
+    process.write("a")
+    assert asked == ["one", "two"]
+    out.clear()
+    record(adapters["two"], "two", 1)
+    process.clock.now += 2.0
+    assert process.write("b") == "two"
 
 
 def test_an_unknown_name_is_ignored(adapters: dict[str, DatabaseAdapter], caplog: pytest.LogCaptureFixture) -> None:
