@@ -19,6 +19,7 @@ from sqlalchemy.dialects.sqlite.base import SQLiteDialect
 
 # How check constraints are written.
 import database.backends.sqlite.checks  # noqa: F401
+from database.backends.sqlite.forking import FORKS
 
 URL_NAME = "sqlite+apsw"
 """The scheme of the URL; its path is the database file, its ``timeout`` the seconds to wait for locks."""
@@ -81,14 +82,16 @@ class _Connection:
     """The part of a DBAPI connection that SQLAlchemy uses."""
 
     def __init__(self, path: str, seconds: float) -> None:
-        self._db = apsw.Connection(path)
+        with FORKS.inside(self):
+            self._db = apsw.Connection(path)
         self._db.set_busy_timeout(int(seconds * 1000))
 
     def cursor(self) -> _Cursor:
         return _Cursor(self._db)
 
     def begin(self) -> None:
-        self._db.execute("begin immediate")
+        with FORKS.inside(self):
+            self._db.execute("begin immediate")
 
     def commit(self) -> None:
         self._end("commit")
@@ -97,11 +100,13 @@ class _Connection:
         self._end("rollback")
 
     def close(self) -> None:
-        self._db.close()
+        with FORKS.inside(self):
+            self._db.close()
 
     def _end(self, how: str) -> None:
         if self._db.in_transaction:
-            self._db.execute(how)
+            with FORKS.inside(self):
+                self._db.execute(how)
 
 
 class _Cursor:
@@ -117,11 +122,13 @@ class _Cursor:
         cursor = self._db.cursor()
         self.description = None
         cursor.exec_trace = self._describe
-        self._rows = cursor.execute(text, tuple(values)).fetchall()
+        with FORKS.inside(self):
+            self._rows = cursor.execute(text, tuple(values)).fetchall()
         self.rowcount = self._db.changes()
 
     def executemany(self, text: str, rows: Sequence[Sequence[Any]]) -> None:
-        self._db.executemany(text, rows)
+        with FORKS.inside(self):
+            self._db.executemany(text, rows)
 
     def fetchone(self) -> tuple[Any, ...] | None:
         return self._rows.pop(0) if self._rows else None

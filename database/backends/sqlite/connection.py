@@ -22,6 +22,7 @@ import apsw
 
 from database.backends.sqlite.errors import MAX_LENGTH
 from database.backends.sqlite.errors import translated
+from database.backends.sqlite.forking import FORKS
 from database.backends.sqlite.functions import SqlFunctions
 from database.backends.sqlite.known_triggers import KnownTriggers
 from database.backends.sqlite.scaled import ScaledColumns
@@ -87,8 +88,9 @@ class SQLiteConnection:
         self._moved = ctypes.c_int()
         self._moved_at = ctypes.addressof(self._moved)
         try:
-            self._db = apsw.Connection(str(path), statementcachesize=_STATEMENT_CACHE)
-            self._set_up(synchronous)
+            with FORKS.inside(self):
+                self._db = apsw.Connection(str(path), statementcachesize=_STATEMENT_CACHE)
+                self._set_up(synchronous)
         except apsw.Error as error:
             raise translated(error) from error
         self._scaled = ScaledColumns(self._db, scaled) if scaled else None
@@ -130,8 +132,9 @@ class SQLiteConnection:
         """
         self.limit(context)
         try:
-            # The only statement that takes the lock without a change: it has no effect in a file without auto_vacuum.
-            self._execute("pragma incremental_vacuum(1)")
+            with FORKS.inside(self):
+                # The only statement that takes the lock without a change: it has no effect without auto_vacuum.
+                self._execute("pragma incremental_vacuum(1)")
         except apsw.BusyError as error:
             raise SerializationFailure(
                 "another transaction has written since this one began to read; retry the transaction"
@@ -248,21 +251,25 @@ class SQLiteConnection:
 
     def control(self, text: str) -> None:
         """Run a transaction control statement."""
+        FORKS.enter(self)
         try:
             self._known_triggers.control(text)
         except apsw.Error as error:
             raise translated(error) from error
+        finally:
+            FORKS.leave(self)
 
     def undo(self) -> None:
         """Roll back, if SQLite has not done so itself. If that fails, :attr:`in_transaction` stays true."""
         self._steps.deadline = math.inf
         if self._db.in_transaction:
-            with suppress(apsw.Error):
+            with suppress(apsw.Error), FORKS.inside(self):
                 self._execute("rollback")
 
     def close(self) -> None:
         """Close the file; closing the last connection merges the write-ahead log into the database."""
-        self._db.close()
+        with FORKS.inside(self):
+            self._db.close()
 
     def _fetch(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         try:
@@ -318,6 +325,7 @@ class SQLiteConnection:
         self._db.executemany(text, rows)
 
     def _watched(self, run: Callable[[str, Any], Answer], text: str, values: Any) -> Answer:
+        FORKS.enter(self)
         self._running = True
         self._ticket = self._watchdog.watch(self._steps.deadline, self._expired)
         try:
@@ -326,6 +334,7 @@ class SQLiteConnection:
             raise translated(error) from error
         finally:
             self._running = False
+            FORKS.leave(self)
             if not self._watchdog.done(self._ticket):
                 self._wait_for_stop()
             if self._functions.used:

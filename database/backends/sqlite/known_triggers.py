@@ -8,6 +8,7 @@ from typing import Any
 import apsw
 
 from database.backends.sqlite.errors import translated
+from database.backends.sqlite.forking import FORKS
 from database.sql.rewritten import Rewriting
 from database.sql.table import Values
 
@@ -73,9 +74,12 @@ class KnownTriggers:
         self._is_current = True
 
     def _ask_for_version(self) -> None:
+        FORKS.enter(self)
         try:
             ((version,),) = self._execute("pragma schema_version").fetchall()
         except apsw.Error as error:
             raise translated(error) from error
+        finally:
+            FORKS.leave(self)
         if version != self._schema_version:
             self._schema_version, self._tables = version, {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import subprocess
+import threading
 
 import pytest
 
@@ -11,6 +12,7 @@ from database.adapter.base import DatabaseAdapter
 from database.core.context import NO_CONTEXT
 from database.core.errors import TimedOut
 from database.core.operations import Insert
+from database.core.operations import Ping
 from database.core.operations import Update
 from tests.contract.tables import thing
 from tests.integration.forks import answer_of_child
@@ -18,6 +20,7 @@ from tests.integration.sqlite.conftest import Make
 from tests.integration.sqlite.conftest import Start
 
 ROUNDS = 40
+FORKS = 20
 
 
 def test_two_processes_lose_no_update(make: Make, start: Start) -> None:
@@ -104,6 +107,26 @@ def test_a_child_forked_during_a_transaction_is_no_part_of_it(make: Make) -> Non
     assert answer_of_child(lambda: str(adapter.table("things").execute().rows)) == "[]"
     transaction.commit()
     assert adapter.get("things", "parent") is not None
+
+
+def test_children_forked_while_other_threads_open_files_can_open_theirs(make: Make) -> None:
+    adapter = make(timeout=5)
+    ended = threading.Event()
+
+    def open_and_close() -> None:
+        while not ended.is_set():
+            adapter.run(Ping())
+
+    threads = [threading.Thread(target=open_and_close) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        answers = [answer_of_child(lambda: str(adapter.run(Ping()).rows), patience=10) for _ in range(FORKS)]
+    finally:
+        ended.set()
+        for thread in threads:
+            thread.join()
+    assert answers == ["[]"] * FORKS
 
 
 def _insert_and_list(adapter: DatabaseAdapter) -> str:

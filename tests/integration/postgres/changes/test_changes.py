@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from datetime import timedelta
+from itertools import pairwise
 from typing import Any
 
 import psycopg
@@ -117,9 +118,10 @@ def test_with_nothing_new_the_cursor_stays(adapter: PostgresAdapter) -> None:
     adapter.run(Insert("notes", [{"id": "a"}]))
     # The first to come gives the log its identity, which is a transaction.
     cursors = [adapter.changes(adapter.changes().cursor).cursor]
-    for _ in range(3):
+    for _ in range(5):
         cursors.append(adapter.changes(cursors[-1]).cursor)
-    assert len(set(cursors)) == 1
+    # The server's own processes make a transaction now and then; if reading made one, no two of these were the same.
+    assert any(before == after for before, after in pairwise(cursors))
 
 
 def test_other_programs_are_captured_as_well(adapter: PostgresAdapter, connect: Connect) -> None:
