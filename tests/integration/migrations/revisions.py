@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-OWN = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009"]
+OWN = ["0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009", "0010"]
 """Those of Isthmus."""
 
 APPLICATION = ["laboratory1", "laboratory2"]

@@ -3,12 +3,25 @@
 
 create schema if not exists isthmus_changes;
 
+-- The log of a former version, all of whose cursors are invalid from now on.
+do $$
+begin
+    if exists (
+        select from pg_catalog.pg_attribute
+        where attrelid = to_regclass('isthmus_changes.entries') and attname = 'record_id' and not attisdropped
+    ) then
+        drop table isthmus_changes.entries;
+    end if;
+end
+$$;
+
+-- An entry is of several records, at most 50, that one statement has changed. A change has the number 64 * seq + its place.
 create table if not exists isthmus_changes.entries (
     seq bigint generated always as identity primary key,
     xid xid8 not null default pg_current_xact_id(),
     table_name text not null,
-    record_id text not null,
     kind text not null,
+    record_ids text[] not null check (array_position(record_ids, null) is null),
     at timestamptz not null default clock_timestamp()
 );
 create index if not exists entries_xid on isthmus_changes.entries (xid);
@@ -48,8 +61,6 @@ as $$
 $$;
 
 -- For each row that was changed. The arguments are the table's name and the columns of its key, if that is not `id`.
--- The row is locked until the end of its transaction, so `seq` counts on in the order in which transactions change the
--- same row.
 create or replace function isthmus_changes.capture() returns trigger
 language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -65,14 +76,14 @@ begin
         if tg_op <> 'DELETE' then after := isthmus_changes.address(to_jsonb(new), tg_argv[1:]); end if;
     end if;
     if tg_op = 'INSERT' then
-        insert into isthmus_changes.entries (table_name, record_id, kind) values (tg_argv[0], after, 'insert');
+        insert into isthmus_changes.entries (table_name, record_ids, kind) values (tg_argv[0], array[after], 'insert');
     elsif tg_op = 'DELETE' then
-        insert into isthmus_changes.entries (table_name, record_id, kind) values (tg_argv[0], before, 'delete');
+        insert into isthmus_changes.entries (table_name, record_ids, kind) values (tg_argv[0], array[before], 'delete');
     elsif after = before then
-        insert into isthmus_changes.entries (table_name, record_id, kind) values (tg_argv[0], after, 'update');
+        insert into isthmus_changes.entries (table_name, record_ids, kind) values (tg_argv[0], array[after], 'update');
     else
         insert into isthmus_changes.entries (table_name, record_id, kind)
-        values (tg_argv[0], before, 'delete'), (tg_argv[0], after, 'insert');
+        values (tg_argv[0], array[before], 'delete'), (tg_argv[0], array[after], 'insert');
     end if;
     return null;
 end
@@ -108,15 +119,17 @@ language plpgsql security definer set search_path = pg_catalog, pg_temp
 as $$
 begin
     execute format(
-        'insert into isthmus_changes.entries (table_name, record_id, kind)'
-        ' select $1, isthmus_changes.address(to_jsonb(t), $2), ''delete'' from %s as t',
+        'insert into isthmus_changes.entries (table_name, kind, record_ids)'
+        ' select $1, ''delete'', array_agg(isthmus_changes.address(record, $2))'
+        ' from (select to_jsonb(t) as record, (row_number() over () - 1) / 50 as part from %s as t) as emptied'
+        ' group by part',
         tg_relid::regclass
     ) using tg_argv[0], case when tg_nargs = 1 then array['id'] else tg_argv[1:] end;
     return null;
 end
 $$;
 
--- Forget what is older than `keep`; how many entries they were. A transaction that still runs may be in the way: as
+-- Forget what is older than `keep`; how many changes they were. A transaction that still runs may be in the way: as
 -- long as it does, what is purged lies before all that a present cursor has not seen.
 create or replace function isthmus_changes.purge(keep interval) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp
@@ -128,9 +141,9 @@ begin
     with gone as (
         delete from isthmus_changes.entries
         where at < now() - keep and xid < pg_snapshot_xmin(pg_current_snapshot())
-        returning xid::text::bigint as xid
+        returning xid::text::bigint as xid, cardinality(record_ids) as size
     )
-    select count(*), max(xid) into number, last from gone;
+    select coalesce(sum(size), 0), max(xid) into number, last from gone;
     update isthmus_changes.log set purged = greatest(purged, last::text::xid8), written = pg_current_xact_id()
     where last is not null;
     return number;

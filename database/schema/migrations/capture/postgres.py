@@ -20,27 +20,25 @@ from database.schema.migrations.capture.tables import is_versioned
 from database.schema.migrations.capture.tables import key_columns
 from database.schema.migrations.capture.tables import shape
 
-_TRIGGERS: Final = {
-    "isthmus_capture": "after insert or delete on {0} for each row execute function isthmus_changes.capture({1}{3})",
-    # *<> compares bytes, because not every type has an equality operator.
-    "isthmus_capture_update": (
-        "after update on {0} for each row when (old.* *<> new.*) execute function isthmus_changes.capture({1}{3})"
-    ),
-    "isthmus_capture_truncate": (
-        "before truncate on {0} for each statement execute function isthmus_changes.capture_truncate({1}{3})"
-    ),
+# By the triggers' names: the event, and the rows that a trigger for each statement sees.
+_CAPTURE: Final = {
+    "isthmus_capture": ("insert", "new table as fresh"),
+    "isthmus_capture_update": ("update", "old table as stale new table as fresh"),
+    "isthmus_capture_delete": ("delete", "old table as stale"),
 }
+_TRUNCATE: Final = "isthmus_capture_truncate"
+_TRIGGERS: Final = (*_CAPTURE, _TRUNCATE)
 # The last of the triggers before the change, which fire in the order of their names: it sees what the others have made.
-_TOUCH: Final = {
-    # Without a condition, which would keep everybody from altering the columns in it.
-    "zz_isthmus_touch": "before update on {0} for each row execute function isthmus_changes.touch({2})",
-}
+_TOUCH: Final = "zz_isthmus_touch"
+# Whether a trigger misses changes, because its table was made a partition, for example, after it.
+_IS_BLIND: Final = "(tgnewtable is not null or tgoldtable is not null) and isthmus_changes.goes_by_row(tgrelid)"
 # Unless all triggers existed, changes may be missing from the log; it is then emptied, which invalidates all cursors.
 _RENEW: Final = sql.SQL(
-    "delete from isthmus_changes.log"
+    "delete from isthmus_changes.log"  # noqa: S608  # constants
     " where obj_description('isthmus_changes'::regnamespace, 'pg_namespace') is distinct from {mark}"
     " or {number} > (select count(*) from pg_trigger"
-    " where tgname = any({names}) and tgenabled <> 'D' and tgrelid = any({tables}::regclass[]))"
+    " where tgname = any({names}) and tgenabled <> 'D' and tgrelid = any({tables}::regclass[])"
+    f" and not ({_IS_BLIND}))"
 )
 _MARK: Final = sql.SQL("comment on schema isthmus_changes is {}")
 _FIND_MARK: Final = sa.text("select obj_description(to_regnamespace('isthmus_changes'), 'pg_namespace')")
@@ -50,6 +48,10 @@ _FIND_TRIGGERS: Final = sa.text(
     "select relname, array_remove(array_agg(tgname::text), null) from pg_class"
     " left join pg_trigger on tgrelid = pg_class.oid and tgenabled <> 'D'"
     " where relname = any(:names) and relnamespace = current_schema()::regnamespace group by relname"
+)
+_FIND_BLIND: Final = sa.text(
+    "select distinct relname from pg_class join pg_trigger on tgrelid = pg_class.oid"  # noqa: S608  # constants
+    f" where relname = any(:names) and relnamespace = current_schema()::regnamespace and {_IS_BLIND} order by 1"
 )
 _FIND_FOLLOWED: Final = sa.text(
     "select relname from pg_trigger join pg_class on pg_class.oid = tgrelid"
@@ -82,10 +84,10 @@ def differences(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[s
     there = {name for name, _ in found}
     # The log was created when all tables existed, or only those that exist now.
     good = (_mark(tables), _mark([table for table in tables if table.name in there]))
-    lines = [] if mark in good else ["isthmus_changes: is from another version"]
+    lines = _blind(connection, tables) if mark in good else ["isthmus_changes: is from another version"]
     if row_security.has_roles(connection) and not connection.scalar(_FIND_FUNCTION):
         lines.append("isthmus_changes: the function is missing")
-    wanted = {table.name: _definitions(table).keys() for table in tables}
+    wanted = {table.name: {*_TRIGGERS, *([_TOUCH] if is_versioned(table) else [])} for table in tables}
     missing = sorted((table, trigger) for table, made in found for trigger in wanted[table] - set(made))
     return [*lines, *(f"{table}: trigger {trigger} is missing" for table, trigger in missing)]
 
@@ -97,7 +99,7 @@ def followed(connection: sa.Connection) -> set[str]:
 
 def remove(connection: sa.Connection, table: sa.Table) -> None:
     """Drop the table's triggers."""
-    for name in _TRIGGERS | _TOUCH:
+    for name in (*_TRIGGERS, _TOUCH):
         text = sql.SQL("drop trigger if exists {} on {}").format(sql.Identifier(name), sql.Identifier(table.name))
         connection.exec_driver_sql(text.as_string(None), execution_options={"no_parameters": True})
 
@@ -114,7 +116,12 @@ def purge(connection: sa.Connection, older_than: timedelta, cursors: Sequence[st
 
 
 def _log() -> list[str]:
-    return [_script("log.sql"), _script("read.sql")]
+    return [_script("log.sql"), _script("statements.sql"), _script("read.sql")]
+
+
+def _blind(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[str]:
+    found = connection.scalars(_FIND_BLIND, {"names": [table.name for table in tables]})
+    return [f"{name}: its triggers do not see all changes, because the table was changed after them" for name in found]
 
 
 def _renewal(tables: Sequence[sa.Table]) -> str:
@@ -123,29 +130,64 @@ def _renewal(tables: Sequence[sa.Table]) -> str:
     return _RENEW.format(mark=_mark(tables), number=number, names=list(_TRIGGERS), tables=names).as_string(None)
 
 
-def _definitions(table: sa.Table) -> dict[str, str]:
-    return _TRIGGERS | _TOUCH if is_versioned(table) else _TRIGGERS
-
-
 def _triggers(tables: Sequence[sa.Table]) -> Iterator[str]:
     for table in tables:
-        timed = sql.Literal("timed" if is_timed(table) else "untimed")
-        key = key_columns(table)
-        # The functions know a key named id by themselves.
-        names = sql.SQL("").join([] if key == ["id"] else [sql.SQL(", {}").format(sql.Literal(name)) for name in key])
-        for name, definition in _definitions(table).items():
-            what = sql.SQL(definition).format(sql.Identifier(table.name), sql.Literal(table.name), timed, names)
-            made = sql.SQL("create or replace trigger {} {}").format(sql.Identifier(name), what).as_string(None)
-            yield _if_there(table, made) if name in _TOUCH else made
+        yield _capturing(table)
+        yield _trigger(table, _TRUNCATE, "before truncate", "for each statement", "capture_truncate", *_keyed(table))
+        if is_versioned(table):
+            timed = "timed" if is_timed(table) else "untimed"
+            yield _if_there(table, _trigger(table, _TOUCH, "before update", "for each row", "touch", timed))
+
+
+def _capturing(table: sa.Table) -> str:
+    """The triggers for each row or, where they see the same, for each statement, which cost much less."""
+    function = "capture_statement" if key_columns(table) == ["id"] else "capture_keyed_statement"
+    rows, statements = [], []
+    for name, (event, seen) in _CAPTURE.items():
+        # *<> compares bytes, because not every type has an equality operator.
+        each = "for each row when (old.* *<> new.*)" if event == "update" else "for each row"
+        rows.append(_trigger(table, name, f"after {event}", each, "capture", *_keyed(table)))
+        each = f"referencing {seen} for each statement"
+        statements.append(_trigger(table, name, f"after {event}", each, function, *_keyed(table)))
+    by_row = f"isthmus_changes.goes_by_row({_relation(table)}::regclass)"
+    return f"do $isthmus$ begin if {by_row} then {_block(rows)} else {_block(statements)} end if; end $isthmus$"
+
+
+def _block(statements: Sequence[str]) -> str:
+    return "".join(f"{one}; " for one in statements)
+
+
+def _trigger(table: sa.Table, name: str, event: str, each: str, function: str, *arguments: str) -> str:
+    return (
+        sql.SQL("create or replace trigger {} {} on {} {} execute function {}({})")
+        .format(
+            sql.Identifier(name),
+            sql.SQL(event),
+            sql.Identifier(table.name),
+            sql.SQL(each),
+            sql.Identifier("isthmus_changes", function),
+            sql.SQL(", ").join(map(sql.Literal, arguments)),
+        )
+        .as_string(None)
+    )
+
+
+def _keyed(table: sa.Table) -> list[str]:
+    """The arguments of the functions, which know a key named id by themselves."""
+    key = key_columns(table)
+    return [table.name] if key == ["id"] else [table.name, *key]
+
+
+def _relation(table: sa.Table) -> str:
+    return sql.Literal(sql.Identifier(table.name).as_string(None)).as_string(None)
 
 
 def _if_there(table: sa.Table, statement: str) -> str:
     """The statement, unless the table lacks a column that is set: otherwise all of its updates would fail."""
-    relation = sql.Literal(sql.Identifier(table.name).as_string(None)).as_string(None)
     names = counted_columns(table)
     return (
         f"do $isthmus$ begin if {len(names)} = (select count(*) from pg_catalog.pg_attribute"  # noqa: S608  # quoted
-        f" where attrelid = {relation}::regclass and attname = any(array{names}) and not attisdropped)"
+        f" where attrelid = {_relation(table)}::regclass and attname = any(array{names}) and not attisdropped)"
         f" then {statement}; end if; end $isthmus$"
     )
 

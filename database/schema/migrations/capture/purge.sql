@@ -1,4 +1,4 @@
--- Forget what is older than `keep`, but for what the followers with these cursors have not read; how many entries they
+-- Forget what is older than `keep`, but for what the followers with these cursors have not read; how many changes they
 -- were. A cursor of another log is nobody's here.
 create or replace function isthmus_changes.purge(keep interval, cursors text[]) returns bigint
 language plpgsql security definer set search_path = pg_catalog, pg_temp

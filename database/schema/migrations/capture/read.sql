@@ -3,7 +3,8 @@
 -- and a later one, in the order of `seq`. Windows follow the order of commits, and within one the order of the
 -- changes of a row is that of `seq`.
 --
--- A cursor is identity/snapshot or, within a window, identity/its beginning/its end/the last `seq` that was told.
+-- A cursor is identity/snapshot or, within a window, identity/its beginning/its end/the number of the last change that
+-- was told.
 
 -- The changes behind a cursor, at most that many; for null, the present end. The answer is
 -- {"changes": [[table, id, kind], ...], "cursor": ..., "more": ..., "gap": ...}, or {"standby": true}.
@@ -56,26 +57,28 @@ begin
             where (xid >= pg_snapshot_xmax(since) and xid < pg_snapshot_xmax(until) or xid = any (running))
                 and pg_visible_in_snapshot(xid, until)
         )
-        select min(seq) - 1 into passed from fresh;
+        select 64 * min(seq) into passed from fresh;
     end if;
     with fetched as (
-        select seq, table_name, record_id, kind from isthmus_changes.entries
-        where seq > passed and not pg_visible_in_snapshot(xid, since) and pg_visible_in_snapshot(xid, until)
-        order by seq
+        select 64 * seq + place as number, table_name, record_id, kind
+        from isthmus_changes.entries cross join unnest(record_ids) with ordinality as records (record_id, place)
+        where seq >= passed / 64 and 64 * seq + place > passed
+            and not pg_visible_in_snapshot(xid, since) and pg_visible_in_snapshot(xid, until)
+        order by seq, place
         limit most + 1
     ), numbered as (
-        select *, row_number() over (order by seq) as place, count(*) over () > most as more from fetched
+        select *, row_number() over (order by number) as rank, count(*) over () > most as more from fetched
     )
     select jsonb_build_object(
-        'changes', coalesce(jsonb_agg(jsonb_build_array(table_name, record_id, kind) order by seq), '[]'),
-        'cursor', case when bool_or(more) then concat_ws('/', identity, since, until, max(seq))
+        'changes', coalesce(jsonb_agg(jsonb_build_array(table_name, record_id, kind) order by number), '[]'),
+        'cursor', case when bool_or(more) then concat_ws('/', identity, since, until, max(number))
             else concat_ws('/', identity, until) end,
         -- Behind a window that was begun some time ago there may be another one.
         'more', coalesce(bool_or(more), false) or until::text <> present::text,
         'gap', false
     ) into answer
     from numbered
-    where place <= most;
+    where rank <= most;
     return answer;
 end
 $$;

@@ -222,7 +222,7 @@ def supabase(postgres_server: PostgresServer) -> Iterator[PostgresDatabase]:
     [
         "select * from isthmus_changes.entries",
         "select * from isthmus_changes.log",
-        "insert into isthmus_changes.entries (table_name, record_id, kind) values ('things', 'a', 'delete')",
+        "insert into isthmus_changes.entries (table_name, kind, record_ids) values ('things', 'delete', '{a}')",
         "select isthmus_changes.read(null, 1)",
         "select isthmus_changes.page(null, 1)",
         "select isthmus_changes.purge('0')",

@@ -64,7 +64,8 @@ def test_followers_see_every_change_once_and_those_of_a_row_in_order(make: Make,
 
 def _logged(adapter: PostgresAdapter) -> Histories:
     """What has happened to each row, in the order in which it was locked."""
-    rows = adapter.execute_query("select record_id, kind from isthmus_changes.entries order by seq")
+    query = "select unnest(record_ids) as record_id, kind from isthmus_changes.entries order by seq"
+    rows = adapter.execute_query(query)
     return _histories((row["record_id"], row["kind"]) for row in rows)
 
 
