@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
@@ -26,8 +27,12 @@ class ForkGate:
     It is made for the life of the process, because the hooks of forks cannot be taken back.
     """
 
+    leave: Callable[[object], None]
+    """Ends what :meth:`enter` began."""
+
     def __init__(self) -> None:
         self._inside: set[object] = set()
+        self.leave = self._inside.discard
         self._closed = False
         self._opened = Event()
         os.register_at_fork(before=self._close, after_in_parent=self._open, after_in_child=self._begin_in_child)
@@ -40,10 +45,6 @@ class ForkGate:
             self._inside.discard(caller)
             self._opened.wait(_PATIENCE)
             self._inside.add(caller)
-
-    def leave(self, caller: object) -> None:
-        """End what :meth:`enter` began."""
-        self._inside.discard(caller)
 
     @contextmanager
     def inside(self, caller: object) -> Iterator[None]:
@@ -67,5 +68,6 @@ class ForkGate:
 
     def _begin_in_child(self) -> None:
         # The threads that were inside or waited do not exist here.
-        self._inside, self._opened = set(), Event()
+        self._inside.clear()
+        self._opened = Event()
         self._closed = False

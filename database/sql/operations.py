@@ -53,17 +53,17 @@ from database.core.tables.rows import refuse_given_numbers
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import UNDECODABLE
-from database.sql.answers import SqlAnswer
-from database.sql.answers import may_repeat_a_name
 from database.sql.dialect import SqlDialect
-from database.sql.placeholders import bind
 from database.sql.rewritten import Rewriting
 from database.sql.rewritten import RewrittenWrites
 from database.sql.statements import Statement
 from database.sql.statements import statement_cache
 from database.sql.table import SqlTable
 from database.sql.table import Values
-from database.sql.timed import forms
+from database.sql.texts.answers import SqlAnswer
+from database.sql.texts.answers import may_repeat_a_name
+from database.sql.texts.placeholders import bind
+from database.sql.texts.timed import forms
 from database.sql.verbatim import recount
 from database.sql.verbatim import upsert_many
 from database.sql.verbatim import write_verbatim
@@ -107,7 +107,7 @@ class SqlConnection(Protocol):
     def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:
         """Run one SQL statement.
 
-        :param limited: whether it is stopped where its rows pass :func:`~database.sql.limited.within_limits`.
+        :param limited: whether it is stopped where its rows pass :func:`~database.sql.texts.limited.within_limits`.
         :raises InvalidQuery: for several statements, before any is carried out, and for columns of one name.
         """
 
@@ -180,15 +180,14 @@ class SqlOperations:
             columns, where, query.order, limit is not None, offset is not None, group, lock=query.lock
         )
         paged = values + [number for number in (limit, offset) if number is not None]
-        with connection.snapshot() if query.count else nullcontext():
-            total = self._count(connection, table.statements.count(where, group), values) if query.count else None
-            rows = connection.rows(statement.text, statement.bind(paged))
+        if not query.count:
+            rows, total = connection.rows(statement.text, statement.bind(paged)), None
+        else:
+            counting = table.statements.count(where, group)
+            with connection.snapshot():
+                ((total,),) = connection.rows(counting.text, counting.bind(values))
+                rows = connection.rows(statement.text, statement.bind(paged))
         return table.groups(columns, rows, total) if group else table.result(columns, rows, total)
-
-    @staticmethod
-    def _count(connection: SqlConnection, statement: Statement, values: list[Any]) -> int:
-        ((total,),) = connection.rows(statement.text, statement.bind(values))
-        return int(total)
 
     def _insert(self, connection: SqlConnection, operation: Insert) -> Result:
         table = self._table(operation.table)
