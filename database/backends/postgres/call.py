@@ -43,7 +43,7 @@ from database.core.lifecycle import in_background
 from database.core.tables.schema import TableSchema
 from database.internal_tables import place_of
 from database.resilience.watchdog import Watchdog
-from database.sql.rewritten import Rewriting
+from database.sql.connection import Rewriting
 from database.sql.table import Values
 from database.sql.texts.answers import SqlAnswer
 from database.sql.texts.answers import require_distinct
