@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 from typing import Literal
+from typing import NamedTuple
 
 from database.core.errors import SchemaMismatch
 from database.core.immutable import immutable
@@ -16,8 +17,7 @@ MAX_PAGE = 1_000
 ChangeKind = Literal["insert", "update", "delete"]
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+class Change(NamedTuple):
     """A committed change of one record."""
 
     table: str

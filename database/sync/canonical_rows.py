@@ -77,11 +77,20 @@ def _maker(table: TableSchema) -> Callable[[Sequence[Row]], list[Row]]:
 
 def _normal(value: Any) -> Any:
     """Replace every float that equals a 64-bit integer by that integer."""
-    # By exact type, and without a call for each member: documents are most of what a row costs.
-    if type(value) is dict:
-        return {key: part if type(part) in _FINAL else _normal(part) for key, part in value.items()}
-    if type(value) is list:
-        return [part if type(part) in _FINAL else _normal(part) for part in value]
-    if isinstance(value, float) and value.is_integer() and -_INT64 <= value < _INT64:
-        return int(value)
-    return value
+    # By exact type, and without a call for each number: documents are most of what a row costs.
+    kind = type(value)
+    if kind is dict:
+        return {
+            key: part if (kind := type(part)) in _FINAL else _whole(part) if kind is float else _normal(part)
+            for key, part in value.items()
+        }
+    if kind is list:
+        return [
+            part if (kind := type(part)) in _FINAL else _whole(part) if kind is float else _normal(part)
+            for part in value
+        ]
+    return _whole(value) if isinstance(value, float) else value
+
+
+def _whole(value: float) -> float | int:
+    return int(value) if value.is_integer() and -_INT64 <= value < _INT64 else value

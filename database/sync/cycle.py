@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from contextlib import closing
 from itertools import chain
 from typing import Final
 
 from database.changes.feed import MAX_PAGE
 from database.core.clock import Clock
 from database.core.clock import monotonic
+from database.core.collecting import old_objects_spared
 from database.core.query.filters import Where
 from database.core.tables.keys import Key
 from database.core.tables.keys import checked_key
 from database.sync.bulk.bases import RECORDS
 from database.sync.bulk.comparison import Comparison
+from database.sync.bulk.read_ahead import read_ahead
 from database.sync.bulk.side import BulkSide
 from database.sync.bulk.windows import RecordWindow
 from database.sync.bulk.windows import windows
@@ -42,6 +46,9 @@ PAGE: Final = 1000
 
 WINDOW: Final = 2000
 """The most records of a comparison that are read and written at a time."""
+
+LARGE: Final = 1000
+"""Records of a comparison during whose writing the next ones are read."""
 
 REQUEST: Final = 250
 """The same, if a side takes a transaction as one request: with bases, so many records are twice as many changes."""
@@ -86,6 +93,7 @@ class Cycle:
         at_once = any(side.sends_at_once for side in self._in_bulk)
         self._window_sizes = Chunks(bulk=True, largest=REQUEST if at_once else WINDOW)
         self._compared: tuple[str, str] | None = None
+        self._changed: set[RecordKey] = set()
         self._checkpoint: Checkpoint | None = None
         self._cursors: Mapping[SideName, str] = {}
         self._kept_at = 0.0
@@ -141,6 +149,8 @@ class Cycle:
                 return False
             changes = [change for side in self._sides for change in side.echoes.not_in(pages[side.name])]
             found = {RecordKey(one.table, one.id) for one in changes if one.table in self._tables}
+            if self._current.comparing:
+                self._changed |= found
             actions = self._reconcile(found, stopped, again=True)
             self._move({name: page.cursor for name, page in pages.items()}, keep=actions > 0)
             more = any(page.more for page in pages.values())
@@ -173,35 +183,47 @@ class Cycle:
         :returns: False if changes are missing from a feed, so that everything has to be compared once more.
         """
         self._compared = self._current.compared
+        self._changed.clear()
         unsaved = 0
-        for window in self._windows():
-            if stopped():
-                raise StoppedError
-            others, _, characters = self._comparison.carry_out(window, self._current.epoch)
-            self._window_sizes.note(len(window.addresses), characters)
-            self._reconcile([RecordKey(window.table, one) for one in others], stopped, again=True)
-            self._compared = window.table, window.addresses[-1]
-            unsaved += len(window.addresses)
-            # What sync has written is at the end of the feeds now. It is read soon, because only this process knows
-            # that it is no change, and because a feed may keep few changes.
-            if not self._follow(stopped):
-                return False
-            if unsaved >= SAVED_AFTER:
-                unsaved = 0
-                self._keep()
+        with old_objects_spared(), closing(self._windows()) as found:
+            for window in found:
+                if stopped():
+                    raise StoppedError
+                self._compare_window(window, stopped)
+                unsaved += len(window.addresses)
+                # What sync has written is at the end of the feeds now. It is read soon, because only this process knows
+                # that it is no change, and because a feed may keep few changes.
+                if not self._follow(stopped):
+                    return False
+                if unsaved >= SAVED_AFTER:
+                    unsaved = 0
+                    self._keep()
         for keys in chain.from_iterable(map(self._remembered, self._sides)):
             self._reconcile(keys, stopped, again=True)
         self._take(self._checkpoints.advance(self._current, self._cursors))
         return True
 
-    def _windows(self) -> Iterator[RecordWindow]:
+    def _compare_window(self, window: RecordWindow, stopped: Callable[[], bool]) -> None:
+        others = self._comparison.carry_out(window, self._current.epoch, self._changed)
+        self._reconcile([RecordKey(window.table, one) for one in others], stopped, again=True)
+        self._compared = window.table, window.addresses[-1]
+        if self._changed:
+            self._changed.difference_update([RecordKey(window.table, one) for one in window.addresses])
+
+    def _windows(self) -> Generator[RecordWindow, None, None]:
         """The records that have a row on either side and were not compared yet."""
+        return read_ahead(self._read_windows(), lambda window: len(window.addresses) >= LARGE)
+
+    def _read_windows(self) -> Iterator[RecordWindow]:
         table, last = self._current.compared or (self._tables[0], None)
         start = self._tables.index(table) if table in self._tables else 0
         for name in self._tables[start:]:
             schema = self._sides[0].adapter.schema.table(name)
             behind = checked_key(schema, last) if last is not None and name == table else None
-            yield from windows(self._in_bulk, schema, behind, self._window_sizes)
+            for window in windows(self._in_bulk, schema, behind, self._window_sizes):
+                characters = sum([len(text) for one in window.texts for text in one.values()])
+                self._window_sizes.note(len(window.addresses), characters)
+                yield window
 
     def _remembered(self, side: Side) -> Iterator[list[RecordKey]]:
         """Yield pages of records that have a base but no row on either side; delete the bases of other epochs."""

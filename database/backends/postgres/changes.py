@@ -48,7 +48,7 @@ def page(answer: Any) -> Changes:
     """
     match answer:
         case {"changes": list(entries), "cursor": str(cursor), "more": bool(more), "gap": bool(gap)}:
-            return Changes(tuple(Change(*entry) for entry in entries), cursor, more, gap)
+            return Changes(tuple(map(Change._make, entries)), cursor, more, gap)
         case {"standby": True}:
             raise Unsupported("changes", detail="the server is a standby; read the change feed from the primary")
     raise Unavailable("the function isthmus_changes returned a malformed page of changes")

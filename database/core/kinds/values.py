@@ -252,8 +252,11 @@ def _check_json(value: Any, depth: int) -> None:
     elif isinstance(value, dict | list):
         if depth == 0:
             raise ValueError(f"must not be nested deeper than {MAX_JSON_DEPTH} levels")
-        for key in value if isinstance(value, dict) else ():
-            TEXT.check(key)
+        if isinstance(value, dict):
+            for key in value:
+                # Most are such texts; the call would cost several times as much.
+                if type(key) is not str or not key.isascii() or "\0" in key:
+                    TEXT.check(key)
         _check_parts(value.values() if isinstance(value, dict) else value, depth)
     elif isinstance(value, bool) or value is None:
         return
@@ -267,9 +270,13 @@ def _check_json(value: Any, depth: int) -> None:
 
 def _check_parts(parts: Iterable[Any], depth: int) -> None:
     for part in parts:
-        # Most parts are such texts; the call would cost several times as much.
-        if type(part) is not str or not part.isascii() or "\0" in part:
-            _check_json(part, depth - 1)
+        # Most parts are such texts and numbers.
+        if type(part) is str:
+            if part.isascii() and "\0" not in part:
+                continue
+        elif type(part) is float and math.isfinite(part):
+            continue
+        _check_json(part, depth - 1)
 
 
 TEXT = Text()

@@ -2,11 +2,12 @@
 
 A record is certain if both sides have the row that they agreed on last, or if they have never agreed on any, and either
 one side has a row, or both have the same. The rows were read before the bases, and perhaps some time ago: whatever
-was changed meanwhile is in the change feeds, and follows.
+was changed meanwhile is in the change feeds, and follows, or has followed already and is not certain any more.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from database.sync.bulk.windows import RecordWindow
 from database.sync.progress import Progress
 from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import Base
+from database.sync.three_way_merge import RecordKey
 
 
 @dataclass(slots=True)
@@ -52,24 +54,20 @@ class Comparison:
         self._lock = lock
         self._with_units = with_units
 
-    def carry_out(self, window: RecordWindow, epoch: str) -> tuple[list[str], int, int]:
+    def carry_out(self, window: RecordWindow, epoch: str, changed: Collection[RecordKey]) -> list[str]:
         """Compare the records of a window, and do in bulk what is certain.
 
-        :returns: the addresses of the other records, the number of records written, and the characters of all rows.
+        :param changed: records that may have been changed and reconciled since they were read.
+        :returns: the addresses of the other records.
         """
         with self._lock:
-            texts = [
-                dict(zip(rows, side.texts(window.table, list(rows.values())), strict=True))
-                for side, rows in zip(self._sides, window.rows, strict=True)
-            ]
-            decided = self._decided(window, texts[0], texts[1], epoch)
-            done = self._carried_out(window, decided, epoch)
+            decided = self._decided(window, epoch, changed)
+            self._carry_out(window, decided, epoch)
         self._progress.count(window.table, "compared", len(window.addresses) - len(decided.others))
-        return decided.others, done, sum([len(text) for one in texts for text in one.values()])
+        return decided.others
 
-    def _decided(
-        self, window: RecordWindow, first: Mapping[str, str], second: Mapping[str, str], epoch: str
-    ) -> _Decided:
+    def _decided(self, window: RecordWindow, epoch: str, changed: Collection[RecordKey]) -> _Decided:
+        first, second = window.texts
         faults: Faults = {}
         bases = [side.bases(window.table, window.addresses, epoch, faults) for side in self._sides]
         decided = _Decided()
@@ -78,7 +76,7 @@ class Comparison:
             return decided
         for one in window.addresses:
             here, there = first.get(one), second.get(one)
-            if one in window.unreadable:
+            if one in window.unreadable or (changed and (window.table, one) in changed):
                 decided.others.append(one)
             elif one in bases[0] or one in bases[1]:
                 if here is None or here != there or not _agreed(here, bases[0].get(one), bases[1].get(one)):
@@ -94,18 +92,15 @@ class Comparison:
                 decided.others.append(one)
         return decided
 
-    def _carried_out(self, window: RecordWindow, decided: _Decided, epoch: str) -> int:
-        """Write what was decided; what is refused becomes one of the others. :returns: how many were written."""
-        done = 0
+    def _carry_out(self, window: RecordWindow, decided: _Decided, epoch: str) -> None:
+        """Write what was decided; what is refused becomes one of the others."""
         if decided.agreed:
-            done += self._added(self._sides[0], window, {}, decided.agreed, epoch, decided.others)
+            self._added(self._sides[0], window, {}, decided.agreed, epoch, decided.others)
         for source, texts in enumerate(decided.new):
             if texts:
                 target = self._sides[1 - source]
                 written = self._added(target, window, window.rows[source], texts, epoch, decided.others)
                 self._progress.count(window.table, f"copied_to_{SIDES[1 - source]}", written)
-                done += written
-        return done
 
     @staticmethod
     def _added(

@@ -22,22 +22,24 @@ class Echoes:
     """
 
     def __init__(self) -> None:
-        self._expected: set[tuple[str, str, str]] = set()
+        self._expected: set[tuple[str, ...]] = set()
 
     def expect(self, kind: ChangeKind, keys: Iterable[RecordKey]) -> None:
         """Expect one entry for each of these records."""
         if len(self._expected) < _MOST:
-            self._expected.update([(kind, *key) for key in keys])
+            self._expected.update([(*key, kind) for key in keys])
 
     def not_in(self, page: Changes) -> list[Change]:
         """The changes of the next page that are not expected. The expected ones are expected no longer."""
+        own = self._expected.intersection(page.changes)
+        self._expected -= own
         found = []
-        for change in page.changes:
-            entry = change.kind, change.table, change.id
-            if entry in self._expected:
-                self._expected.remove(entry)
-            else:
-                found.append(change)
+        if len(own) < len(page.changes):
+            for change in page.changes:
+                if change in own:
+                    own.remove(change)
+                else:
+                    found.append(change)
         if not page.more:
             self._expected.clear()
         return found

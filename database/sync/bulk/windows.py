@@ -22,12 +22,14 @@ class RecordWindow:
     """All records of a table in a range of keys that have a row on either side.
 
     :ivar rows: of each side, by address, in the order of the keys.
+    :ivar texts: the same rows as canonical texts.
     :ivar unreadable: the addresses of rows that cannot be read.
     :ivar addresses: all of these, in the order of the keys.
     """
 
     table: str
     rows: tuple[dict[str, Row], dict[str, Row]]
+    texts: tuple[dict[str, str], dict[str, str]]
     unreadable: frozenset[str]
     addresses: Sequence[str]
 
@@ -88,16 +90,23 @@ def windows(
         more = until is not None
         taken = [one.take(until) for one in streams]
         if any(taken):
-            yield _window(schema, taken)
+            yield _window(sides, schema, taken)
 
 
-def _window(schema: TableSchema, taken: Sequence[list[tuple[Key, Row | None]]]) -> RecordWindow:
+def _window(
+    sides: tuple[BulkSide, BulkSide], schema: TableSchema, taken: Sequence[list[tuple[Key, Row | None]]]
+) -> RecordWindow:
     first, second = ({address(schema, key): row for key, row in rows if row is not None} for rows in taken)
     bad = frozenset(address(schema, key) for rows in taken for key, row in rows if row is None)
     keys = [key for key, _ in taken[0]]
     if taken[1]:
         keys = sorted({*keys, *(key for key, _ in taken[1])})
-    return RecordWindow(schema.name, (first, second), bad, [address(schema, key) for key in keys])
+    texts = [
+        dict(zip(rows, side.texts(schema.name, list(rows.values())), strict=True))
+        for side, rows in zip(sides, (first, second), strict=True)
+    ]
+    addresses = [address(schema, key) for key in keys]
+    return RecordWindow(schema.name, (first, second), (texts[0], texts[1]), bad, addresses)
 
 
 def _key_maker(schema: TableSchema) -> Any:

@@ -150,6 +150,29 @@ def test_a_record_that_appears_between_the_look_and_the_write_is_a_conflict(
     assert [entry["record_id"] for entry in journal(*sides)] == ["0000003"]
 
 
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_record_that_was_read_long_ago_and_is_deleted_meanwhile_does_not_come_back(
+    sides: tuple[MortalMemory, MortalMemory], side: int
+) -> None:
+    dense, sparse = sides if side else reversed(sides)
+    load(dense, 500)
+    with as_application():
+        sparse.run(Insert("molecules", [{"id": "0000450x", "name": "read at the beginning"}]))
+    manager = SyncManager(*sides, sync_tables=["molecules"])
+    begun = sparse.backend.open_session
+
+    def interrupted(context: Any) -> Any:
+        if sparse.get("molecules", "0000099") is not None:
+            sparse.backend.open_session = begun  # type: ignore[method-assign]
+            with as_application():
+                sparse.run(Delete("molecules", id="0000450x"))
+        return begun(context)
+
+    sparse.backend.open_session = interrupted  # type: ignore[method-assign]
+    assert_in_sync(manager, *sides)
+    assert len(contents(dense)["molecules"]) == 500
+
+
 def test_what_sync_has_written_is_not_compared_again(sides: tuple[MortalMemory, MortalMemory]) -> None:
     first = sides[0]
     # More than the feed of the other side keeps, together with their bases.
