@@ -50,21 +50,21 @@ def record(number: int) -> dict[str, Any]:
 
 def copy_to_postgres(source: Path, target: PostgresDatabase) -> None:
     """COPY all rows into a new table without triggers, which has the same indexes."""
-    with closing(_open(source)) as rows, psycopg.connect(target.dsn) as connection:
+    with closing(opened(source)) as rows, psycopg.connect(target.dsn) as connection:
         connection.execute(_PLAIN)
         _copy(connection, _COPY, rows.execute(_ALL))
 
 
 def upsert_to_postgres(source: Path, target: PostgresDatabase) -> None:
     """The same through a temporary table, so that it can be repeated."""
-    with closing(_open(source)) as rows, psycopg.connect(target.dsn) as connection:
+    with closing(opened(source)) as rows, psycopg.connect(target.dsn) as connection:
         connection.execute(_PLAIN)
         _upsert(connection, rows.execute(_ALL))
 
 
 def copy_to_sqlite(source: PostgresDatabase, target: Path) -> None:
     """Insert all rows into a new table without triggers."""
-    with psycopg.connect(source.dsn) as connection, closing(_open(target)) as file:
+    with psycopg.connect(source.dsn) as connection, closing(opened(target)) as file:
         file.execute(
             "create table plain_copy (id text primary key, name, formula, properties, created, updated, version)"
         )
@@ -84,19 +84,36 @@ def copy_between(source: PostgresDatabase, target: PostgresDatabase) -> None:
                 into.write(block)
 
 
-def dlt_to_postgres(source: Path, target: PostgresDatabase) -> None:
-    """A first run of dlt, which replaces the table."""
+def dlt_to_postgres(source: Path, target: PostgresDatabase) -> Any:
+    """A first run of dlt, which replaces the table; returns its pipeline."""
     dlt: Any = import_module("dlt")
-    pipeline = dlt.pipeline("loads", destination=dlt.destinations.postgres(target.url), dataset_name="loads")
-    with closing(_open(source)) as file:
-        names = _COLUMNS.split(", ")
-        rows = (dict(zip(names, row, strict=True)) for row in file.execute(_ALL))
-        pipeline.run(rows, table_name=TABLE, write_disposition="replace")
+    name = f"loads_{random.randrange(10**9)}"
+    there = dlt.destinations.postgres(target.url)
+    pipeline = dlt.pipeline(name, destination=there, dataset_name="loads", pipelines_dir=str(source.parent / name))
+    with closing(opened(source)) as file:
+        _run_dlt(pipeline, file.execute(_ALL), "replace")
+    return pipeline
+
+
+def dlt_follow(pipeline: Any, source: Path, changes: int) -> float:
+    """The time of a later run, which gets the changed rows from the log and merges them."""
+    with closing(opened(source)) as file:
+        ((last,),) = file.execute("select max(seq) from isthmus_changes")
+        change(source, changes)
+        started = perf_counter()
+        _run_dlt(pipeline, file.execute(_CHANGED, (last,)), "merge")
+        return perf_counter() - started
+
+
+def _run_dlt(pipeline: Any, rows: Iterable[tuple[Any, ...]], disposition: str) -> None:
+    names = _COLUMNS.split(", ")
+    records = (dict(zip(names, row, strict=True)) for row in rows)
+    pipeline.run(records, table_name=TABLE, write_disposition=disposition, primary_key="id")
 
 
 def change(path: Path, changes: int) -> None:
     """Update random rows by plain SQL, as another program does."""
-    with closing(_open(path)) as file:
+    with closing(opened(path)) as file:
         ((total,),) = file.execute(f"select count(*) from {TABLE}")  # noqa: S608
         numbers = random.sample(range(total), min(total, changes))
         update = f"update {TABLE} set name = ?, version = version + 1 where id = ?"  # noqa: S608
@@ -106,7 +123,7 @@ def change(path: Path, changes: int) -> None:
 
 def follow(source: Path, target: PostgresDatabase, changes: int) -> float:
     """The time to find changed rows in the log and to upsert them."""
-    with closing(_open(source)) as file:
+    with closing(opened(source)) as file:
         ((last,),) = file.execute("select max(seq) from isthmus_changes")
         change(source, changes)
         started = perf_counter()
@@ -115,8 +132,8 @@ def follow(source: Path, target: PostgresDatabase, changes: int) -> float:
         return perf_counter() - started
 
 
-def _open(path: Path) -> apsw.Connection:
-    # Of the library that the adapter uses: two libraries in one process lose each other's locks.
+def opened(path: Path) -> apsw.Connection:
+    """A connection by the library that the adapter uses: two libraries in one process lose each other's locks."""
     file = apsw.Connection(str(path))
     file.set_busy_timeout(60_000)
     return file

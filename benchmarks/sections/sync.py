@@ -6,35 +6,40 @@ updates by plain SQL on the first side. All databases are new for each measureme
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from contextlib import ExitStack
-from contextlib import contextmanager
-from dataclasses import asdict
 from dataclasses import replace
+from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
-from shutil import copyfile
+from random import random
 from tempfile import TemporaryDirectory
 from time import perf_counter
+from time import sleep
+from typing import Any
+from typing import TypeVar
 
 import psycopg
-from psycopg import sql
 
+from benchmarks.contenders import captured
 from benchmarks.contenders import one_way
 from benchmarks.harness import Measure
 from benchmarks.harness import compare
+from benchmarks.harness import compare_by_turns
+from benchmarks.places import Places
+from benchmarks.places import emptied
+from benchmarks.places import fill
 from benchmarks.plan import Plan
 from benchmarks.summary import Line
 from benchmarks.table import Table
-from database import ConvexAdapter
 from database import DatabaseAdapter
 from database import Insert
-from database import PostgresAdapter
-from database import SQLiteAdapter
 from database import SyncManager
 from database import as_application
-from database.schema.migrations import runner
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import laboratory_functions
 from tests.servers.postgres import PostgresDatabase
@@ -44,185 +49,181 @@ ROWS = 100_000
 MANY = 1_000_000
 CHANGES = 1_000
 CONVEX_ROWS = 20_000
+Place = TypeVar("Place")
+"""Where a database is."""
+
+INTERVAL = 1.0
+"""Seconds between two cycles, where the freshness is measured."""
 
 _ROUNDS = 3
 _SYNC = "Isthmus, two-way"
+_LARGE = f"{_SYNC}, ten times the rows"
+_FEW = f"{_SYNC}, few rows"
 _DLT = "dlt"
 _COPY = "COPY"
 _INSERTS = "executemany"
 _BY_HAND = "log, COPY and upsert by hand"
 _BATCHES = "the largest batches"
+_LOGGED = "with the change log"
+_PLAIN = "without"
 _TO_POSTGRES = "Sync, first load, SQLite to PostgreSQL"
 _TO_SQLITE = "Sync, first load, PostgreSQL to SQLite"
 _PAIR = "Sync, first load, PostgreSQL to PostgreSQL"
 _TO_CONVEX = "Sync, first load, SQLite to Convex"
 _FOLLOW = "Sync, 1,000 changes among many rows, SQLite to PostgreSQL"
 _IDLE = "Sync, a cycle without changes"
+_FRESH = "Sync, from a commit to the other database, 95th percentile"
+_CAPTURE_ONE = "Change log, PostgreSQL, an insert and commit"
+_CAPTURE_MANY = "Change log, PostgreSQL, 1,000 rows in one statement"
+_CAPTURE_COPY = "Change log, PostgreSQL, COPY"
+_CAPTURE_SQLITE = "Change log, SQLite, 1,000 rows in one transaction"
 
 LINES = (
+    Line("change log: PostgreSQL insert and commit", _CAPTURE_ONE, _LOGGED, "without triggers", 1.35),
+    Line("change log: PostgreSQL insert of 1,000 rows", _CAPTURE_MANY, _LOGGED, "without triggers", 1.35),
+    Line("change log: PostgreSQL `COPY` of 20,000 rows", _CAPTURE_COPY, _LOGGED, "without triggers", 1.35),
+    Line("change log: SQLite insert of 1,000 rows", _CAPTURE_SQLITE, _LOGGED, "without triggers", 2),
     Line("sync: first load of 100,000 rows, SQLite to PostgreSQL", _TO_POSTGRES, _SYNC, "`COPY`, one way", 5),
-    Line("sync: 1,000,000 rows", _TO_POSTGRES, f"{_SYNC}, ten times the rows", "100,000 rows", 11, base=_SYNC),
+    Line("sync: 1,000,000 rows", _TO_POSTGRES, _LARGE, "100,000 rows", 11, base=_SYNC),
+    Line("sync: dlt, first load of 100,000 rows", _TO_POSTGRES, _DLT, "Isthmus", base=_SYNC),
     Line("sync: first load of 100,000 rows, PostgreSQL to SQLite", _TO_SQLITE, _SYNC, "`executemany`, one way", 5),
     Line("sync: first load of 100,000 rows, a PostgreSQL pair", _PAIR, _SYNC, "`COPY`, one way", 5),
     Line("sync: first load of 20,000 rows, SQLite to Convex", _TO_CONVEX, _SYNC, "the largest batches, one way", 1.5),
     Line("sync: 1,000 changes among 1,000,000 rows", _FOLLOW, _SYNC, "log, `COPY` and upsert by hand", 3),
-    Line("sync: the same among 10,000 rows", _FOLLOW, f"{_SYNC}, few rows", "log, `COPY` and upsert by hand"),
+    Line("sync: the same, beside fewer rows", _FOLLOW, _SYNC, "1,000 changes among 10,000 rows", 1.3, base=_FEW),
+    Line("sync: dlt, the same 1,000 changes", _FOLLOW, _DLT, "Isthmus", 4, base=_SYNC, at_least=True),
     Line("sync: a cycle without changes", _IDLE, _SYNC, "", 1e-3, judged="figure"),
+    Line("sync: a change is on the other side, p95", _FRESH, _SYNC, "", INTERVAL + 0.5, judged="figure"),
 )
 
 
 def tables(plan: Plan) -> Iterator[Table]:
-    """Measure each task; at most three times, because each takes seconds."""
+    """Measure each task; loads at most three times, because each takes seconds."""
     few = replace(plan, rounds=min(plan.rounds, _ROUNDS), warm_up=0)
     with TemporaryDirectory() as folder, PostgresServer(durable=True) as server:
-        places = _Places(Path(folder), server)
+        places = Places(Path(folder), server)
+        yield from _captures(places, plan)
         yield _loads_to_postgres(places, few)
         yield _loads_to_sqlite(places, few)
         yield _loads_of_a_pair(places, few)
         yield _changes(places, few)
         yield _idle(places, plan)
+        yield _freshness(places, few)
         yield _loads_to_convex(places, few)
 
 
-class _Places:
-    """Makes new databases, as copies of one that has the tables, because migrations take seconds."""
-
-    def __init__(self, folder: Path, server: PostgresServer) -> None:
-        self._folder = folder
-        self._number = 0
-        self._file = folder / "tables.db"
-        self._database = server.create_database()
-        for adapter in (_on_sqlite(self._file, "tables"), _on_postgres(self._database, "tables")):
-            runner.upgrade(adapter)
-            adapter.disconnect()
-
-    @contextmanager
-    def sqlite(self, rows: int = 0) -> Iterator[tuple[SQLiteAdapter, Path]]:
-        """A SQLite file with the tables, and so many rows in one of them."""
-        self._number += 1
-        path = self._folder / f"{self._number}.db"
-        copyfile(self._file, path)
-        adapter = _on_sqlite(path, f"sqlite {self._number}")
-        _fill(adapter, rows)
-        try:
-            yield adapter, path
-        finally:
-            adapter.disconnect()
-            path.unlink()
-
-    @contextmanager
-    def postgres(self, rows: int = 0) -> Iterator[tuple[PostgresAdapter, PostgresDatabase]]:
-        """A PostgreSQL database in the same way."""
-        self._number += 1
-        name = sql.Identifier(f"sync_{self._number}")
-        there = replace(self._database, database=f"sync_{self._number}")
-        template = sql.Identifier(self._database.database)
-        self._run(sql.SQL("create database {} template {}").format(name, template))
-        adapter = _on_postgres(there, f"postgres {self._number}")
-        _fill(adapter, rows)
-        try:
-            yield adapter, there
-        finally:
-            adapter.disconnect()
-            self._run(sql.SQL("drop database {} with (force)").format(name))
-
-    def _run(self, statement: sql.Composed) -> None:
-        postgres = replace(self._database, database="postgres")
-        with psycopg.connect(postgres.dsn, autocommit=True) as connection:
-            connection.execute(statement)
+# The change log
 
 
-def _on_sqlite(path: Path, name: str) -> SQLiteAdapter:
-    return SQLiteAdapter({"path": path, "timeout": 0}, name=name)
+def _captures(places: Places, plan: Plan) -> Iterator[Table]:
+    with places.postgres() as (_, logged), places.postgres() as (_, plain):
+        captured.forget_postgres(plain)
+        yield _captures_of_one(logged, plain, plan)
+        for title, insert, rows in (
+            (_CAPTURE_MANY, captured.insert_many, plan.of(1_000)),
+            (_CAPTURE_COPY, captured.copy_many, plan.of(20_000)),
+        ):
+            yield _with_and_without(title, insert, logged, plain, rows, plan)
+    with places.sqlite() as (_, file), places.sqlite() as (_, other):
+        captured.forget_sqlite(other)
+        yield _with_and_without(_CAPTURE_SQLITE, captured.insert_into_sqlite, file, other, plan.of(1_000), plan)
 
 
-def _on_postgres(database: PostgresDatabase, name: str) -> PostgresAdapter:
-    return PostgresAdapter({**asdict(database), "timeout": 0}, name=name)
+def _captures_of_one(logged: PostgresDatabase, plain: PostgresDatabase, plan: Plan) -> Table:
+    with psycopg.connect(logged.dsn, autocommit=True) as one, psycopg.connect(plain.dsn, autocommit=True) as other:
+        cases = {_PLAIN: partial(captured.insert_one, other), _LOGGED: partial(captured.insert_one, one)}
+        rows = partial(captured.rows, plan.of(200))
+        return compare_by_turns(_CAPTURE_ONE, cases, rows, baseline=_PLAIN, plan=plan)
 
 
-def _loads_to_postgres(places: _Places, plan: Plan) -> Table:
+def _with_and_without(
+    title: str, insert: Callable[[Place, int], float], logged: Place, plain: Place, rows: int, plan: Plan
+) -> Table:
+    cases: dict[str, Measure] = {_PLAIN: lambda: insert(plain, rows), _LOGGED: lambda: insert(logged, rows)}
+    return compare(title, cases, baseline=_PLAIN, plan=plan)
+
+
+# First loads
+
+
+def _loads(
+    title: str,
+    source: DatabaseAdapter,
+    target: Callable[[], AbstractContextManager[tuple[DatabaseAdapter, Any]]],
+    rows: int,
+    by_hand: Mapping[str, Callable[[Any], object]],
+    plan: Plan,
+    more: Mapping[str, Measure] | None = None,
+) -> Table:
+    """Compare a first load with copies.
+
+    :param target: makes an empty target: its adapter, and what the copies need.
+    :param by_hand: the copies, of which the first one is the baseline.
+    """
+
+    def copied(copy: Callable[[Any], object]) -> float:
+        with target() as (_, place):
+            return _timed(lambda: copy(place))
+
+    cases: dict[str, Measure] = {name: lambda copy=copy: copied(copy) for name, copy in by_hand.items()}  # type: ignore[misc]
+    cases[_SYNC] = lambda: _loaded(source, target, rows)
+    return compare(title, {**cases, **(more or {})}, baseline=next(iter(by_hand)), plan=plan, note=_size(rows))
+
+
+def _loaded(
+    source: DatabaseAdapter,
+    target: Callable[[], AbstractContextManager[tuple[DatabaseAdapter, Any]]],
+    rows: int,
+) -> float:
+    """The time of a first load. :raises RuntimeError: if a row is missing."""
+    with target() as (adapter, _):
+        manager = SyncManager(source, adapter, sync_tables=[one_way.TABLE])
+        seconds = _timed(lambda: _require(manager))
+    if manager.get_sync_status()["tables"][one_way.TABLE]["copied_to_second"] != rows:
+        raise RuntimeError("the sync has not copied every row")
+    return seconds
+
+
+def _loads_to_postgres(places: Places, plan: Plan) -> Table:
     rows, many = plan.of(ROWS), plan.of(MANY)
-    with ExitStack() as resources:
-        source, path = resources.enter_context(places.sqlite(rows))
-        large, _ = resources.enter_context(places.sqlite(many))
-
-        def sync(first: DatabaseAdapter, number: int) -> float:
-            with places.postgres() as (target, _):
-                return _load(first, target, number)
-
-        def copied(copy: Callable[[Path, PostgresDatabase], object]) -> float:
-            with places.postgres() as (_, database):
-                return _timed(lambda: copy(path, database))
-
-        cases: dict[str, Measure] = {
-            _COPY: lambda: copied(one_way.copy_to_postgres),
-            "COPY and upsert": lambda: copied(one_way.upsert_to_postgres),
-            _SYNC: lambda: sync(source, rows),
-            f"{_SYNC}, ten times the rows": lambda: sync(large, many),
+    with places.sqlite(rows) as (source, path), places.sqlite(many) as (large, _):
+        by_hand: dict[str, Callable[[Any], object]] = {
+            _COPY: lambda there: one_way.copy_to_postgres(path, there),
+            "COPY and upsert": lambda there: one_way.upsert_to_postgres(path, there),
         }
         if find_spec("dlt"):
-            cases[_DLT] = lambda: copied(one_way.dlt_to_postgres)
-        return compare(_TO_POSTGRES, cases, baseline=_COPY, plan=plan, note=_size(rows))
+            by_hand[_DLT] = lambda there: one_way.dlt_to_postgres(path, there)
+        more: dict[str, Measure] = {_LARGE: lambda: _loaded(large, places.postgres, many)}
+        return _loads(_TO_POSTGRES, source, places.postgres, rows, by_hand, plan, more)
 
 
-def _loads_to_sqlite(places: _Places, plan: Plan) -> Table:
+def _loads_to_sqlite(places: Places, plan: Plan) -> Table:
     rows = plan.of(ROWS)
     with places.postgres(rows) as (source, database):
-
-        def sync() -> float:
-            with places.sqlite() as (target, _):
-                return _load(source, target, rows)
-
-        def by_hand() -> float:
-            with places.sqlite() as (_, path):
-                return _timed(lambda: one_way.copy_to_sqlite(database, path))
-
-        cases = {_INSERTS: by_hand, _SYNC: sync}
-        return compare(_TO_SQLITE, cases, baseline=_INSERTS, plan=plan, note=_size(rows))
+        by_hand = {_INSERTS: lambda path: one_way.copy_to_sqlite(database, path)}
+        return _loads(_TO_SQLITE, source, places.sqlite, rows, by_hand, plan)
 
 
-def _loads_of_a_pair(places: _Places, plan: Plan) -> Table:
+def _loads_of_a_pair(places: Places, plan: Plan) -> Table:
     rows = plan.of(ROWS)
     with places.postgres(rows) as (source, database):
-
-        def sync() -> float:
-            with places.postgres() as (target, _):
-                return _load(source, target, rows)
-
-        def by_hand() -> float:
-            with places.postgres() as (_, other):
-                return _timed(lambda: one_way.copy_between(database, other))
-
-        return compare(_PAIR, {_COPY: by_hand, _SYNC: sync}, baseline=_COPY, plan=plan, note=_size(rows))
+        by_hand = {_COPY: lambda other: one_way.copy_between(database, other)}
+        return _loads(_PAIR, source, places.postgres, rows, by_hand, plan)
 
 
-def _loads_to_convex(places: _Places, plan: Plan) -> Table:
+def _loads_to_convex(places: Places, plan: Plan) -> Table:
     rows = plan.of(CONVEX_ROWS)
     with places.sqlite(rows) as (source, _), laboratory_functions() as functions, ConvexDeployment(functions) as there:
-
-        def sync() -> float:
-            there.reset()
-            target = ConvexAdapter({"url": there.url, "key": there.deploy_key, "timeout": 0})
-            try:
-                return _load(source, target, rows)
-            finally:
-                target.disconnect()
-
-        def by_hand() -> float:
-            there.reset()
-            target = ConvexAdapter({"url": there.url, "key": there.deploy_key, "timeout": 0})
-            try:
-                return _timed(lambda: _fill(target, rows))
-            finally:
-                target.disconnect()
-
-        cases = {_BATCHES: by_hand, _SYNC: sync}
-        return compare(_TO_CONVEX, cases, baseline=_BATCHES, plan=plan, note=_size(rows))
+        by_hand = {_BATCHES: lambda target: fill(target, rows)}
+        return _loads(_TO_CONVEX, source, lambda: emptied(there), rows, by_hand, plan)
 
 
-def _changes(places: _Places, plan: Plan) -> Table:
+# Changes
+
+
+def _changes(places: Places, plan: Plan) -> Table:
     changes = plan.of(CHANGES)
-    sizes = {f"{_SYNC}, few rows": plan.of(10_000), _SYNC: plan.of(MANY)}
+    sizes = {_FEW: plan.of(10_000), _SYNC: plan.of(MANY)}
     with ExitStack() as resources:
         cases: dict[str, Measure] = {}
         for name, rows in sizes.items():
@@ -230,16 +231,20 @@ def _changes(places: _Places, plan: Plan) -> Table:
             target, _ = resources.enter_context(places.postgres())
             manager = _synced(source, target)
             cases[name] = lambda manager=manager, path=path: _changed(manager, path, changes)  # type: ignore[misc]
-        _, by_hand = resources.enter_context(places.postgres())
         # The last file is the large one.
+        _, by_hand = resources.enter_context(places.postgres())
         one_way.copy_to_postgres(path, by_hand)
         cases[_BY_HAND] = lambda: one_way.follow(path, by_hand, changes)
+        if find_spec("dlt"):
+            _, of_dlt = resources.enter_context(places.postgres())
+            pipeline = one_way.dlt_to_postgres(path, of_dlt)
+            cases[_DLT] = lambda: one_way.dlt_follow(pipeline, path, changes)
         return compare(
             _FOLLOW, cases, baseline=_BY_HAND, plan=plan, note=f"{changes:,} changes; {_size(plan.of(MANY))}"
         )
 
 
-def _idle(places: _Places, plan: Plan) -> Table:
+def _idle(places: Places, plan: Plan) -> Table:
     with places.sqlite(plan.of(10_000)) as (source, _), places.postgres() as (target, _):
         manager = _synced(source, target)
         calls = plan.of(100)
@@ -247,36 +252,48 @@ def _idle(places: _Places, plan: Plan) -> Table:
         return compare(_IDLE, cases, baseline=_SYNC, plan=plan)
 
 
+def _freshness(places: Places, plan: Plan) -> Table:
+    number = plan.of(40)
+    with places.sqlite(plan.of(10_000)) as (source, _), places.postgres() as (target, _):
+        manager = _synced(source, target, sync_interval=INTERVAL)
+        manager.start_sync(background=True)
+        try:
+            cases: dict[str, Measure] = {_SYNC: lambda: _slowest([_delay(source, target) for _ in range(number)])}
+            return compare(_FRESH, cases, baseline=_SYNC, plan=plan, note=f"a cycle every {INTERVAL:g} s")
+        finally:
+            manager.stop_sync_thread()
+
+
+def _delay(source: DatabaseAdapter, target: DatabaseAdapter) -> float:
+    """The time from a commit, at any moment of the interval, until the other database has the record."""
+    sleep(random() * INTERVAL)
+    with as_application():
+        row = source.run(Insert(one_way.TABLE, [{"name": "fresh"}])).rows[0]
+        started = perf_counter()
+        while target.get(one_way.TABLE, row["id"], ("id",)) is None:
+            sleep(0.002)
+    return perf_counter() - started
+
+
+def _slowest(delays: list[float]) -> float:
+    """The 95th percentile."""
+    return statistics.quantiles(delays, n=20, method="inclusive")[-1] if len(delays) > 1 else delays[0]
+
+
 def _changed(manager: SyncManager, path: Path, changes: int) -> float:
     one_way.change(path, changes)
     return _timed(lambda: _require(manager))
 
 
-def _synced(source: DatabaseAdapter, target: DatabaseAdapter) -> SyncManager:
-    manager = SyncManager(source, target, sync_tables=[one_way.TABLE])
+def _synced(source: DatabaseAdapter, target: DatabaseAdapter, **options: Any) -> SyncManager:
+    manager = SyncManager(source, target, sync_tables=[one_way.TABLE], **options)
     _require(manager)
     return manager
-
-
-def _load(source: DatabaseAdapter, target: DatabaseAdapter, rows: int) -> float:
-    """The time of a first load. :raises RuntimeError: if a row is missing."""
-    manager = SyncManager(source, target, sync_tables=[one_way.TABLE])
-    seconds = _timed(lambda: _require(manager))
-    if manager.get_sync_status()["tables"][one_way.TABLE]["copied_to_second"] != rows:
-        raise RuntimeError("the sync has not copied every row")
-    return seconds
 
 
 def _require(manager: SyncManager) -> None:
     if not manager.sync_all():
         raise RuntimeError(f"the sync is not complete: {manager.get_sync_status()}")
-
-
-def _fill(adapter: DatabaseAdapter, rows: int) -> None:
-    with as_application():
-        for start in range(0, rows, 1_000):
-            numbers = range(start, min(rows, start + 1_000))
-            adapter.run(Insert(one_way.TABLE, [one_way.record(number) for number in numbers], returning=False))
 
 
 def _size(rows: int) -> str:

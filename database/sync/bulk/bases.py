@@ -67,9 +67,9 @@ class Bases:
 
     def id_of(self, key: RecordKey, epoch: str) -> str:
         """The id of a record's base."""
-        return self._ids_of(key.table, (key.id,), epoch)[0]
+        return self.ids_of(key.table, (key.id,), epoch)[0]
 
-    def _ids_of(self, table: str, addresses: Iterable[str], epoch: str) -> list[str]:
+    def ids_of(self, table: str, addresses: Iterable[str], epoch: str) -> list[str]:
         """The ids of the bases of records of one table."""
         if not epoch.endswith(_ORDERED):
             return [digest(self._pair, table, one) for one in addresses]
@@ -92,7 +92,7 @@ class Bases:
 
         :param addresses: all records from the first to the last one of a range, in the order of their keys.
         """
-        ids = dict(zip(self._ids_of(table, addresses, epoch), addresses, strict=True))
+        ids = dict(zip(self.ids_of(table, addresses, epoch), addresses, strict=True))
         beginning = self._beginning(epoch, table)
         if addresses and table in self._text_keys and all(made.startswith(beginning) for made in ids):
             found = self._between(beginning + addresses[0], beginning + addresses[-1], epoch, faults)
@@ -114,7 +114,7 @@ class Bases:
         :raises ConstraintViolated: if one of them has a base.
         """
         same = {"version": 1, "pair": self._pair, "epoch": epoch, "table_name": table}
-        ids = self._ids_of(table, texts, epoch)
+        ids = self.ids_of(table, texts, epoch)
         rows = [
             {**same, "id": base_id, "record_id": one, "row": text}
             for base_id, (one, text) in zip(ids, texts.items(), strict=True)

@@ -44,7 +44,9 @@ class States:
         """Read the states of these records; bases of other epochs are ignored."""
         # The bases are read first: if another process changes a row meanwhile, its base is then the older one.
         faults: Faults = {}
-        ids = {key: self._bases.id_of(key, epoch) for key in keys}
+        ids: dict[RecordKey, str] = {}
+        for table, members in by_table(keys):
+            ids |= zip(members, self._bases.ids_of(table, [key.id for key in members], epoch), strict=True)
         bases = self._bases.read(ids.values(), epoch, faults)
         rows = self._rows(keys, faults)
         states = {}
