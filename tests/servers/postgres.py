@@ -188,9 +188,9 @@ class PostgresServer(Server):
         self._execute("drop database {} with (force)", database.database)
 
     @contextmanager
-    def database(self) -> Iterator[PostgresDatabase]:
-        """A new database for the time of a block."""
-        database = self.create_database()
+    def database(self, like: PostgresDatabase | None = None) -> Iterator[PostgresDatabase]:
+        """A new database for the time of a block, as :meth:`create_database` makes it."""
+        database = self.create_database(like)
         try:
             yield database
         finally:
