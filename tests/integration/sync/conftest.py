@@ -5,19 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from database.adapter.base import DatabaseAdapter
 from database.backends.convex import ConvexAdapter
 from database.backends.memory import MemoryAdapter
 from database.backends.postgres import SupabaseDirectAdapter
 from database.backends.sqlite import SQLiteAdapter
-from database.schema.migrations import runner
+from database.connection_manager import ConnectionManager
+from database.extension import Isthmus
 from database.sync import SyncManager
-from tests.contract.backends import supabase_database
+from tests.integration.migrated import migrated_sqlite
+from tests.integration.migrated import migrated_supabase
+from tests.integration.sync.support import application
 from tests.servers.convex_deployment import ConvexDeployment
 
 Make = Callable[[pytest.FixtureRequest], DatabaseAdapter]
@@ -47,17 +52,12 @@ def _memory(_: pytest.FixtureRequest) -> DatabaseAdapter:
 
 def _sqlite(request: pytest.FixtureRequest) -> DatabaseAdapter:
     folder: Path = request.getfixturevalue("tmp_path")
-    adapter = SQLiteAdapter({"path": folder / "synced.db", "synchronous": "normal"})
-    runner.upgrade(adapter)
-    return adapter
+    migrated_sqlite(folder / "synced.db")
+    return SQLiteAdapter({"path": folder / "synced.db", "synchronous": "normal"})
 
 
 def _supabase(request: pytest.FixtureRequest) -> DatabaseAdapter:
-    there = supabase_database(request.getfixturevalue("postgres_server"))
-    names = ("host", "port", "user", "password", "database")
-    adapter = SupabaseDirectAdapter({name: getattr(there, name) for name in names})
-    runner.upgrade(adapter)
-    return adapter
+    return SupabaseDirectAdapter(asdict(migrated_supabase(request.getfixturevalue("postgres_server"))))
 
 
 def _convex(request: pytest.FixtureRequest) -> DatabaseAdapter:
@@ -84,3 +84,13 @@ def two(request: pytest.FixtureRequest) -> Iterator[Two]:
         for adapter in made:
             connections.callback(adapter.disconnect)
         yield Two(*made)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    """The application on an SQLite file and memory, whose tables are made with its first request."""
+    app = application(tmp_path, "local,memory")
+    assert app.test_client().get("/api/molecules").status_code == 200
+    yield app
+    Isthmus.of(app).manager.disconnect()
+    ConnectionManager.set_instance(None)
