@@ -59,6 +59,12 @@ begin
         )
         select 64 * min(seq) into passed from fresh;
     end if;
+    if passed is null then
+        return jsonb_build_object(
+            'changes', '[]'::jsonb, 'cursor', concat_ws('/', identity, until),
+            'more', until::text <> present::text, 'gap', false
+        );
+    end if;
     with fetched as (
         select 64 * seq + place as number, table_name, record_id, kind
         from isthmus_changes.entries cross join unnest(record_ids) with ordinality as records (record_id, place)
