@@ -88,6 +88,7 @@ class Cycle:
         self._compared: tuple[str, str] | None = None
         self._checkpoint: Checkpoint | None = None
         self._cursors: Mapping[SideName, str] = {}
+        self._followed = False
         self._kept_at = 0.0
 
     def run(self, stopped: Callable[[], bool]) -> bool:
@@ -141,6 +142,7 @@ class Cycle:
                 return False
             changes = [change for side in self._sides for change in side.echoes.not_in(pages[side.name])]
             found = {RecordKey(one.table, one.id) for one in changes if one.table in self._tables}
+            self._followed = self._followed or bool(found)
             actions = self._reconcile(found, stopped, again=True)
             self._move({name: page.cursor for name, page in pages.items()}, keep=actions > 0)
             more = any(page.more for page in pages.values())
@@ -201,7 +203,12 @@ class Cycle:
         for name in self._tables[start:]:
             schema = self._sides[0].adapter.schema.table(name)
             behind = checked_key(schema, last) if last is not None and name == table else None
-            yield from windows(self._in_bulk, schema, behind, self._window_sizes)
+            yield from windows(self._in_bulk, schema, behind, self._window_sizes, self._have_followed)
+
+    def _have_followed(self) -> bool:
+        """Whether changes were followed since this was asked last."""
+        followed, self._followed = self._followed, False
+        return followed
 
     def _remembered(self, side: Side) -> Iterator[list[RecordKey]]:
         """Yield pages of records that have a base but no row on either side; delete the bases of other epochs."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -71,14 +72,25 @@ class _Stream:
         self._waiting = waiting[number:]
         return waiting[:number]
 
+    def read_again(self, last: Key) -> None:
+        """Forget the waiting rows, all of which are behind a key, so that they are read again."""
+        if self._waiting:
+            self._waiting, self._last, self.ended = [], last, False
+
 
 def windows(
-    sides: tuple[BulkSide, BulkSide], schema: TableSchema, last: Key | None, chunks: Chunks
+    sides: tuple[BulkSide, BulkSide],
+    schema: TableSchema,
+    last: Key | None,
+    chunks: Chunks,
+    outdated: Callable[[], bool],
 ) -> Iterator[RecordWindow]:
     """Read the records of a table.
 
     :param last: the key behind which to begin; None for the first record.
     :param chunks: has the number of rows to read at a time.
+    :param outdated: asked after each window: whether changes were followed meanwhile. Rows that were read before may
+        not be decided on then: of a record that was deleted, nothing else is left.
     """
     streams = [_Stream(side, schema, last) for side in sides]
     more = True
@@ -89,6 +101,9 @@ def windows(
         taken = [one.take(until) for one in streams]
         if any(taken):
             yield _window(schema, taken)
+        if until is not None and outdated():
+            for one in streams:
+                one.read_again(until)
 
 
 def _window(schema: TableSchema, taken: Sequence[list[tuple[Key, Row | None]]]) -> RecordWindow:

@@ -150,6 +150,32 @@ def test_a_record_that_appears_between_the_look_and_the_write_is_a_conflict(
     assert [entry["record_id"] for entry in journal(*sides)] == ["0000003"]
 
 
+@pytest.mark.parametrize("deleted_on", [0, 1])
+def test_a_record_that_is_deleted_while_its_row_waits_to_be_compared_stays_deleted(
+    sides: tuple[MortalMemory, MortalMemory], deleted_on: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("database.sync.cycle.WINDOW", 2)
+    monkeypatch.setattr("database.sync.chunks.FIRST", 2)
+    here, there = sides[deleted_on], sides[1 - deleted_on]
+    with as_application():
+        here.run(Insert("molecules", [{"id": "z", "name": "z"}]))
+        SyncManager(*sides, sync_tables=["molecules"]).sync_all()
+        # The other side has read its only row, z, before those of this side are compared.
+        here.run(Insert("molecules", [{"id": one, "name": one} for one in "abcd"]))
+
+    def interrupt(window: Any, epoch: str) -> Any:
+        with as_application():
+            here.run(Delete("molecules", where=Where("id", "eq", "z")))
+        return carry_out(window, epoch)
+
+    manager = SyncManager(*sides)  # with more tables, so that all records are compared
+    comparison = manager._cycle._comparison
+    carry_out = comparison.carry_out
+    monkeypatch.setattr(comparison, "carry_out", interrupt)
+    assert_in_sync(manager, *sides)
+    assert [row["id"] for row in contents(here)["molecules"]] == [*"abcd"]
+
+
 def test_what_sync_has_written_is_not_compared_again(sides: tuple[MortalMemory, MortalMemory]) -> None:
     first = sides[0]
     # More than the feed of the other side keeps, together with their bases.
