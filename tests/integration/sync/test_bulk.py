@@ -156,7 +156,7 @@ def test_a_record_that_is_deleted_while_its_row_waits_to_be_compared_stays_delet
 ) -> None:
     monkeypatch.setattr("database.sync.cycle.WINDOW", 2)
     monkeypatch.setattr("database.sync.chunks.FIRST", 2)
-    here, there = sides[deleted_on], sides[1 - deleted_on]
+    here = sides[deleted_on]
     with as_application():
         here.run(Insert("molecules", [{"id": "z", "name": "z"}]))
         SyncManager(*sides, sync_tables=["molecules"]).sync_all()
