@@ -48,7 +48,8 @@ def test_each_record_is_in_one_window_and_in_order(table: str, data: st.DataObje
     chunks = Chunks(bulk=True)
     chunks.size = data.draw(st.integers(1, 4))
     last = data.draw(st.none() | st.sampled_from(sorted(held[0] | held[1]) or [None]))
-    found = list(windows((BulkSide(pair.sides[0]), BulkSide(pair.sides[1])), schema, last, chunks))
+    outdated = data.draw(st.sampled_from([True, False]))
+    found = list(windows((BulkSide(pair.sides[0]), BulkSide(pair.sides[1])), schema, last, chunks, lambda: outdated))
     keys = [key for key in sorted(held[0] | held[1]) if last is None or key > last]
     addresses = [one for window in found for one in window.addresses]
     assert addresses == [address(schema, key) for key in keys]
