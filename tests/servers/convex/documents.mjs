@@ -87,9 +87,10 @@ export class Documents {
   /** The ids among which those of the documents are that the query asks for. */
   #candidates(name) {
     const { ids, fields } = this.#table(name);
-    const [first] = this.#asked?.range ?? [];
-    const { type, fieldPath: field, value } = first ?? {};
-    if (type !== "Eq" || typeof value !== "string" || field.includes(".")) return ids;
+    const [{ type, fieldPath: field, value: encoded } = {}] = this.#asked?.range ?? [];
+    if (type !== "Eq" || field.includes(".") || encoded?.$undefined !== undefined) return ids;
+    const value = jsonToConvex(encoded);
+    if (typeof value !== "string" && typeof value !== "bigint") return ids;
     if (!fields.has(field)) {
       const known = new Map();
       for (const id of ids) add(known, this.store._documents[id][field], id);
