@@ -174,6 +174,8 @@ class Cycle:
 
         :returns: False if changes are missing from a feed, so that everything has to be compared once more.
         """
+        # What the feeds lack, or a restore has undone, may concern records that wait for a decision.
+        self._failures.open.load(again=True)
         self._compared = self._current.compared
         unsaved = 0
         for window in self._windows():
