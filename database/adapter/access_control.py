@@ -48,8 +48,8 @@ from database.core.tables.access_rules import is_caller
 from database.core.tables.keys import checked_key
 from database.core.tables.schema import Schema
 from database.resilience.stages import Handler
-from database.sql.placeholders import Style
-from database.sql.placeholders import bind
+from database.sql.texts.placeholders import Style
+from database.sql.texts.placeholders import bind
 
 
 class AccessEnforcer(Protocol):

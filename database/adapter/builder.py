@@ -51,7 +51,15 @@ class TableQuery(FollowableQuery):
     """
 
     # What few queries have costs the others nothing.
+    _write: Insert | Upsert | Update | Delete | None = None
+    _columns: tuple[str, ...] | None = None
+    _limit: int | None = None
+    _offset: int | None = None
+    _count = False
+    _lock = False
     _single: Literal["one", "one or none"] | None = None
+    _group: tuple[str, ...] = ()
+    _joins: tuple[Join, ...] = ()
     _relations: tuple[Relation, ...] = ()
     _texts: tuple[str, ...] = ()
     _taken = False
@@ -60,22 +68,13 @@ class TableQuery(FollowableQuery):
     def __init__(self, runner: Runner, table: str) -> None:
         self._runner = runner
         self._table = table
-        self._write: Insert | Upsert | Update | Delete | None = None
-        self._columns: tuple[str, ...] | None = None
         self._filters: list[Filter] = []
         self._order: list[Order] = []
-        self._limit: int | None = None
-        self._offset: int | None = None
-        self._count = False
-        self._lock = False
-        self._group: tuple[str, ...] = ()
-        self._joins: tuple[Join, ...] = ()
 
     def __del__(self) -> None:
-        write = getattr(self, "_write", None)
-        if write is not None and not self._taken:
+        if self._write is not None and not self._taken:
             message = "the %s on table %s was never executed; end the query with .execute()"
-            logger.warning(message, write.kind, self._table)
+            logger.warning(message, self._write.kind, self._table)
 
     # Verbs
 
@@ -298,7 +297,11 @@ class TableQuery(FollowableQuery):
             return self._by_key(write) if isinstance(write, Upsert) and not write.on_conflict else write
         if where is None:
             raise InvalidQuery(f"{write.kind} without a filter would reach the whole table")
-        return replace(write, where=where) if write.expected_version is None else self._of_one(write, where)
+        if write.expected_version is not None:
+            return self._of_one(write, where)
+        if isinstance(write, Update):
+            return Update(write.table, write.values, where=where, returning=write.returning)
+        return Delete(write.table, where=where, returning=write.returning)
 
     def _of_one(self, write: Update | Delete, where: Filter) -> Update | Delete:
         """The operation on the one record whose key the filters give."""

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Event
+from threading import Lock
 
 _PATIENCE = 1.0
 """Maximum seconds that a fork is delayed: a call may last longer, and holds the locks only now and then."""
@@ -26,10 +28,15 @@ class ForkGate:
     It is made for the life of the process, because the hooks of forks cannot be taken back.
     """
 
+    leave: Callable[[object], None]
+    """Ends what :meth:`enter` began."""
+
     def __init__(self) -> None:
         self._inside: set[object] = set()
+        self.leave = self._inside.discard
         self._closed = False
         self._opened = Event()
+        self._forking = Lock()
         os.register_at_fork(before=self._close, after_in_parent=self._open, after_in_child=self._begin_in_child)
 
     def enter(self, caller: object) -> None:
@@ -41,10 +48,6 @@ class ForkGate:
             self._opened.wait(_PATIENCE)
             self._inside.add(caller)
 
-    def leave(self, caller: object) -> None:
-        """End what :meth:`enter` began."""
-        self._inside.discard(caller)
-
     @contextmanager
     def inside(self, caller: object) -> Iterator[None]:
         """Both, around calls that are not made for each statement."""
@@ -55,6 +58,8 @@ class ForkGate:
             self.leave(caller)
 
     def _close(self) -> None:
+        # One fork at a time: the end of one would open the gate for the other.
+        self._forking.acquire()
         self._opened.clear()
         self._closed = True
         limit = time.monotonic() + _PATIENCE
@@ -64,8 +69,10 @@ class ForkGate:
     def _open(self) -> None:
         self._closed = False
         self._opened.set()
+        self._forking.release()
 
     def _begin_in_child(self) -> None:
         # The threads that were inside or waited do not exist here.
-        self._inside, self._opened = set(), Event()
+        self._inside.clear()
+        self._opened, self._forking = Event(), Lock()
         self._closed = False

@@ -13,8 +13,8 @@ import sqlalchemy as sa
 
 from database.core.kinds.arrays import Arrays
 from database.core.kinds.values import Kind
-from database.sql.parameters import Parameters
-from database.sql.placeholders import Style
+from database.sql.texts.parameters import Parameters
+from database.sql.texts.placeholders import Style
 
 Expression = sa.ColumnElement[Any]
 Build = Callable[[Expression, Expression], Expression]

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
 from contextlib import nullcontext
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from typing import Protocol
 
 from database.core.clock import utc_now
 from database.core.errors import ConstraintViolated
@@ -51,71 +49,22 @@ from database.core.tables.rows import differ_in_defaults
 from database.core.tables.rows import new_values
 from database.core.tables.rows import refuse_given_numbers
 from database.core.tables.schema import Schema
-from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import UNDECODABLE
-from database.sql.answers import SqlAnswer
-from database.sql.answers import may_repeat_a_name
+from database.sql.connection import Rewriting
+from database.sql.connection import SqlConnection
 from database.sql.dialect import SqlDialect
-from database.sql.placeholders import bind
-from database.sql.rewritten import Rewriting
 from database.sql.rewritten import RewrittenWrites
 from database.sql.statements import Statement
 from database.sql.statements import statement_cache
 from database.sql.table import SqlTable
 from database.sql.table import Values
-from database.sql.timed import forms
+from database.sql.texts.answers import SqlAnswer
+from database.sql.texts.answers import may_repeat_a_name
+from database.sql.texts.placeholders import bind
+from database.sql.texts.timed import forms
 from database.sql.verbatim import recount
 from database.sql.verbatim import upsert_many
 from database.sql.verbatim import write_verbatim
-
-
-def several_statements() -> InvalidQuery:
-    """The error for a text of several statements, of which none was carried out."""
-    return InvalidQuery("the text has several statements; send one at a time, or all of them with execute_batch()")
-
-
-class SqlConnection(Protocol):
-    """What the operations ask of a driver's connection. Errors come out translated."""
-
-    def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        """Run a statement that returns rows."""
-
-    def returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        """All rows that a write of one statement returns, which has no other effect if it fails."""
-
-    def change(self, text: str, values: Values) -> int:
-        """Run a statement that returns none; how many rows it affected."""
-
-    def change_many(self, text: str, rows: Iterable[Values]) -> None:
-        """Run a statement once per row of values."""
-
-    def rewriting(self, table: TableSchema) -> Rewriting:
-        """What the database does to the rows that are written to a table, apart from Isthmus' own triggers."""
-
-    def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
-        """Insert many rows in the fastest way the driver has."""
-
-    def stages(self, number: int) -> bool:
-        """Whether so many rows are written faster through a temporary table."""
-
-    def change_staged(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Sequence[Values]) -> None:
-        """Run a statement that takes its rows from the temporary table :data:`~database.sql.statements.STAGED`.
-
-        :param table: the table whose columns have the types of these.
-        """
-
-    def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:
-        """Run one SQL statement.
-
-        :param limited: whether it is stopped where its rows pass :func:`~database.sql.limited.within_limits`.
-        :raises InvalidQuery: for several statements, before any is carried out, and for columns of one name.
-        """
-
-    def atomic(self) -> AbstractContextManager[None]:
-        """All or none of what happens inside; joins a transaction that is already open."""
-
-    def snapshot(self) -> AbstractContextManager[None]:
-        """What is read inside is of one moment; joins a transaction that is already open."""
 
 
 class SqlOperations:
@@ -180,15 +129,14 @@ class SqlOperations:
             columns, where, query.order, limit is not None, offset is not None, group, lock=query.lock
         )
         paged = values + [number for number in (limit, offset) if number is not None]
-        with connection.snapshot() if query.count else nullcontext():
-            total = self._count(connection, table.statements.count(where, group), values) if query.count else None
-            rows = connection.rows(statement.text, statement.bind(paged))
+        if not query.count:
+            rows, total = connection.rows(statement.text, statement.bind(paged)), None
+        else:
+            counting = table.statements.count(where, group)
+            with connection.snapshot():
+                ((total,),) = connection.rows(counting.text, counting.bind(values))
+                rows = connection.rows(statement.text, statement.bind(paged))
         return table.groups(columns, rows, total) if group else table.result(columns, rows, total)
-
-    @staticmethod
-    def _count(connection: SqlConnection, statement: Statement, values: list[Any]) -> int:
-        ((total,),) = connection.rows(statement.text, statement.bind(values))
-        return int(total)
 
     def _insert(self, connection: SqlConnection, operation: Insert) -> Result:
         table = self._table(operation.table)

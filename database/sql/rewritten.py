@@ -36,31 +36,14 @@ from database.core.tables.keys import readable_key
 from database.core.tables.rows import check_rows
 from database.core.tables.rows import complete_row
 from database.core.tables.schema import TableSchema
+from database.sql.connection import Rewriting
+from database.sql.connection import SqlConnection
 from database.sql.statements import Statement
 from database.sql.table import SqlTable
 from database.sql.table import Values
 
 if TYPE_CHECKING:
-    from database.sql.operations import SqlConnection
     from database.sql.operations import SqlOperations
-
-
-class Rewriting(NamedTuple):
-    """What a database does to the rows that are written to a table.
-
-    :ivar triggers: whether triggers of others may change or drop them.
-    :ivar rules: whether something else is carried out instead, so that nothing is returned and no count is right.
-    :ivar computed: the columns that the database computes, so that nobody can write them.
-    """
-
-    triggers: bool
-    rules: bool
-    computed: tuple[str, ...] = ()
-
-    @property
-    def any(self) -> bool:
-        """Whether a row may be stored in another form than it was sent."""
-        return self.triggers or self.rules
 
 
 class _Written(NamedTuple):

@@ -30,10 +30,10 @@ from database.core.tables.schema import TableSchema
 from database.core.tables.unreadable import UNDECODABLE
 from database.core.tables.unreadable import Unreadable
 from database.core.tables.unreadable import unreadable
+from database.sql.conditions import Shape
 from database.sql.dialect import SqlDialect
 from database.sql.record_maker import RecordMaker
 from database.sql.record_maker import record_maker
-from database.sql.statements import Shape
 from database.sql.statements import Statement
 from database.sql.statements import Statements
 

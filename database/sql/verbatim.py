@@ -6,20 +6,17 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING
 from typing import TypeVar
 
 from database.core.operations import Insert
 from database.core.operations import Upsert
 from database.core.result import Result
 from database.core.tables.rows import Columns
+from database.sql.connection import Rewriting
+from database.sql.connection import SqlConnection
 from database.sql.dialect import SqlDialect
-from database.sql.rewritten import Rewriting
 from database.sql.table import SqlTable
 from database.sql.table import Values
-
-if TYPE_CHECKING:
-    from database.sql.operations import SqlConnection
 
 Write = TypeVar("Write", Insert, Upsert)
 

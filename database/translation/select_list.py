@@ -15,7 +15,7 @@ from database.core.kinds.values import WrittenNumber
 from database.core.query.validation import GROUP_COUNT
 from database.core.result import Row
 from database.core.tables.schema import TableSchema
-from database.sql.answers import require_distinct
+from database.sql.texts.answers import require_distinct
 from database.translation.conditions import Scope
 from database.translation.literals import Bindings
 from database.translation.literals import Converted

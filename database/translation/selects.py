@@ -21,7 +21,7 @@ from database.core.query.validation import checked_range
 from database.core.result import Result
 from database.core.tables.schema import Schema
 from database.core.tables.schema import TableSchema
-from database.sql.answers import require_distinct
+from database.sql.texts.answers import require_distinct
 from database.translation.conditions import Scope
 from database.translation.conditions import bound
 from database.translation.conditions import condition

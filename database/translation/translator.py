@@ -21,9 +21,9 @@ from database.core.operations import Sql
 from database.core.operations import reads_only
 from database.core.result import Result
 from database.core.tables.schema import Schema
-from database.sql.parameters import PLAIN
-from database.sql.placeholders import Style
-from database.sql.placeholders import bind
+from database.sql.texts.parameters import PLAIN
+from database.sql.texts.placeholders import Style
+from database.sql.texts.placeholders import bind
 from database.translation.literals import Bindings
 from database.translation.plan import Plan
 from database.translation.plan import Translation

@@ -175,21 +175,22 @@ class PostgresServer(Server):
         finally:
             self._cluster.remove()
 
-    def create_database(self) -> PostgresDatabase:
-        """A new, empty database."""
+    def create_database(self, like: PostgresDatabase | None = None) -> PostgresDatabase:
+        """A new, empty database, or a copy of one to which nobody is connected."""
         database = replace(self.maintenance, database=f"test_{next(self._names)}")
         # Not the default strategy, which writes every page to the log as well.
-        self._execute("create database {} strategy file_copy", database)
+        template = "template1" if like is None else like.database
+        self._execute("create database {} template {} strategy file_copy", database.database, template)
         return database
 
     def drop_database(self, database: PostgresDatabase) -> None:
         """Delete a database; whoever is connected to it is cut off."""
-        self._execute("drop database {} with (force)", database)
+        self._execute("drop database {} with (force)", database.database)
 
     @contextmanager
-    def database(self) -> Iterator[PostgresDatabase]:
-        """A new database for the time of a block."""
-        database = self.create_database()
+    def database(self, like: PostgresDatabase | None = None) -> Iterator[PostgresDatabase]:
+        """A new database for the time of a block, as :meth:`create_database` makes it."""
+        database = self.create_database(like)
         try:
             yield database
         finally:
@@ -199,9 +200,9 @@ class PostgresServer(Server):
         """The end of what the server has written."""
         return _tail(self._cluster.log)
 
-    def _execute(self, statement: str, database: PostgresDatabase) -> None:
+    def _execute(self, statement: str, *names: str) -> None:
         with psycopg.connect(self.dsn, autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(sql.Identifier(database.database)))
+            connection.execute(sql.SQL(statement).format(*map(sql.Identifier, names)))
 
 
 def wait_until_it_answers(database: PostgresDatabase, server: subprocess.Popen[bytes], log: Path) -> None:

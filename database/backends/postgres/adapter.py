@@ -30,8 +30,8 @@ from database.core.operations import reads_only
 from database.core.result import Result
 from database.resilience.repetition import repeated
 from database.sql.operations import SqlOperations
-from database.sql.transaction_control import begun_by_text
-from database.sql.transaction_control import ended_by_text
+from database.sql.texts.refusals import begun_by_text
+from database.sql.texts.refusals import ended_by_text
 
 _inherited: list[PostgresPool] = []
 """Pools inherited by a forked child; kept referenced, so that no finalizer closes the parent's connections."""

@@ -43,10 +43,10 @@ from database.core.lifecycle import in_background
 from database.core.tables.schema import TableSchema
 from database.internal_tables import place_of
 from database.resilience.watchdog import Watchdog
-from database.sql.answers import SqlAnswer
-from database.sql.answers import require_distinct
-from database.sql.rewritten import Rewriting
+from database.sql.connection import Rewriting
 from database.sql.table import Values
+from database.sql.texts.answers import SqlAnswer
+from database.sql.texts.answers import require_distinct
 
 logger = logging.getLogger(__name__)
 

@@ -19,7 +19,7 @@ from database.core.errors import InvalidQuery
 from database.core.errors import Unavailable
 from database.core.errors import Unsupported
 from database.core.result import Result
-from database.sql.operations import SqlConnection
+from database.sql.connection import SqlConnection
 
 _READ: Final = "select isthmus_changes.read(%s, %s)"
 

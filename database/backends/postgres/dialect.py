@@ -55,10 +55,10 @@ from database.core.kinds.values import TIMESTAMP
 from database.core.kinds.values import exactly
 from database.core.kinds.values import finite
 from database.sql.dialect import SqlDialect
-from database.sql.parameters import Parameters
-from database.sql.parameters import json_document
-from database.sql.placeholders import Style
 from database.sql.sequences import PASS
+from database.sql.texts.parameters import Parameters
+from database.sql.texts.parameters import json_document
+from database.sql.texts.placeholders import Style
 
 _MOST_PREPARED = 200
 """Prepared statements kept per connection; :data:`~database.backends.postgres.connection.LONGEST_PREPARED` limits their

@@ -14,7 +14,7 @@ from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import Unavailable
 from database.core.errors import lacking
-from database.sql.operations import several_statements
+from database.sql.texts.refusals import several_statements
 
 _REFUSE_SERIALIZABLE = {"GetSerializableTransactionSnapshot", "call_enum_check_hook"}
 """The functions of PostgreSQL that refuse serializable transactions on a standby; their SQLSTATE is ambiguous."""

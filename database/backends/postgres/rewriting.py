@@ -8,7 +8,7 @@ from typing import Any
 from psycopg import sql
 
 from database.core.clock import monotonic
-from database.sql.rewritten import Rewriting
+from database.sql.connection import Rewriting
 
 _TRUST_SECONDS = 5.0
 """For how long a connection goes by what it has found out; to ask with every write would cost a round trip."""

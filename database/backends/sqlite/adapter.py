@@ -30,8 +30,8 @@ from database.core.operations import reads_only
 from database.core.query.sql_text import SqlDialectName
 from database.core.result import Result
 from database.sql.operations import SqlOperations
-from database.sql.transaction_control import begun_by_text
-from database.sql.transaction_control import ended_by_text
+from database.sql.texts.refusals import begun_by_text
+from database.sql.texts.refusals import ended_by_text
 
 _TRUST_SECONDS = 0.01
 """Seconds for which a read relies on the last check that the file is in place; its rows were valid at that check."""

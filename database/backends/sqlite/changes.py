@@ -12,7 +12,7 @@ from database.changes.feed import no_log
 from database.core.errors import InvalidQuery
 from database.core.errors import SchemaMismatch
 from database.core.result import Result
-from database.sql.operations import SqlConnection
+from database.sql.connection import SqlConnection
 
 LOG: Final = "isthmus_changes"
 """The table of the log. The random ``mark`` of an entry detects a replaced file or log."""

@@ -34,13 +34,13 @@ from database.core.errors import SerializationFailure
 from database.core.errors import UnreadableRecord
 from database.core.tables.schema import TableSchema
 from database.resilience.watchdog import Watchdog
-from database.sql.answers import Origin
-from database.sql.answers import SqlAnswer
-from database.sql.answers import require_distinct
-from database.sql.limited import within_limits
-from database.sql.operations import several_statements
-from database.sql.rewritten import Rewriting
+from database.sql.connection import Rewriting
 from database.sql.table import Values
+from database.sql.texts.answers import Origin
+from database.sql.texts.answers import SqlAnswer
+from database.sql.texts.answers import require_distinct
+from database.sql.texts.limited import within_limits
+from database.sql.texts.refusals import several_statements
 
 PAGES_IN_MEMORY = 64 << 20
 """Approximate limit in bytes of the page caches of all connections of the process. At the limit, a connection evicts

@@ -32,9 +32,9 @@ from database.core.kinds.values import finite
 from database.core.kinds.values import moment
 from database.core.query.patterns import rewritten
 from database.sql.dialect import SqlDialect
-from database.sql.parameters import Parameters
-from database.sql.parameters import json_document
-from database.sql.placeholders import Style
+from database.sql.texts.parameters import Parameters
+from database.sql.texts.parameters import json_document
+from database.sql.texts.placeholders import Style
 
 _LONG = "65536"
 """Bytes of a text from which on our own matcher is asked, which looks at the deadline."""

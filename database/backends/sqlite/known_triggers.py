@@ -9,7 +9,7 @@ import apsw
 
 from database.backends.sqlite.errors import translated
 from database.backends.sqlite.forking import FORKS
-from database.sql.rewritten import Rewriting
+from database.sql.connection import Rewriting
 from database.sql.table import Values
 
 _QUERY = (

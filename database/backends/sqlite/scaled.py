@@ -16,7 +16,7 @@ import apsw
 
 from database.core.errors import InvalidQuery
 from database.core.tables.schema import TableSchema
-from database.sql.answers import Origin
+from database.sql.texts.answers import Origin
 
 _IS_TRIGGER: Final = "select count(*) from sqlite_schema where type = 'trigger' and name = ? collate nocase"
 _IMPLICIT: Final = re.compile(r"\b(?:natural|using)\b", re.I)

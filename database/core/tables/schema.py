@@ -66,6 +66,7 @@ class Column:
     :ivar stand_in: makes the value where there is no database that makes its default.
     :ivar filled: whether an empty text is refused, because it would be the whole key of a record.
     :ivar checks: the kind that checks the column's values.
+    :ivar bounded: whether there is more to check.
     """
 
     name: str
@@ -81,9 +82,11 @@ class Column:
     stand_in: Make | None = None
     filled: bool = False
     checks: Kind = field(init=False)
+    bounded: bool = field(init=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "checks", self.narrower or self.kind)
+        object.__setattr__(self, "bounded", self.filled or self.max_length is not None)
 
     def check(self, value: Any) -> Any:
         """Return ``value`` in its stored form. :raises ValueError: says what is wrong with it."""
@@ -92,12 +95,16 @@ class Column:
                 raise ValueError("must not be null")
             return None
         checked = self.checks.check(value)
+        if self.bounded:
+            self._check_length(checked)
+        return checked
+
+    def _check_length(self, checked: Any) -> None:
         if self.max_length is not None and len(checked) > self.max_length:
             unit = "bytes" if type(checked) is bytes else "characters"
             raise ValueError(f"must not be longer than {self.max_length} {unit}")
         if self.filled and not checked:
             raise ValueError("must not be empty")
-        return checked
 
 
 @dataclass(frozen=True, slots=True)

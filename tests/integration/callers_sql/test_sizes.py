@@ -19,8 +19,8 @@ from database.core.operations import Insert
 from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.query.filters import Where
-from database.sql.limited import MAX_BYTES
-from database.sql.limited import MAX_ROWS
+from database.sql.texts.limited import MAX_BYTES
+from database.sql.texts.limited import MAX_ROWS
 from tests.integration.callers_sql.world import SIGNED_IN
 from tests.integration.callers_sql.world import World
 

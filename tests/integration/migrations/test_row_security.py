@@ -1,5 +1,9 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+
 import pytest
 import sqlalchemy as sa
 
@@ -20,7 +24,9 @@ from database.schema.migrations import row_security
 from database.schema.migrations import runner
 from database.schema.sqlalchemy_engine import connected
 from tests.contract.callers import asking
+from tests.integration.migrated import migrated_supabase
 from tests.laboratory.config.tables import metadata
+from tests.servers.postgres import PostgresServer
 
 USER = Identity("7d8f6f9e-0000-4000-8000-000000000001", "authenticated", {"app_metadata": {"role": "user"}})
 ADMIN = Identity("7d8f6f9e-0000-4000-8000-000000000002", "authenticated", {"app_metadata": {"role": "admin"}})
@@ -38,9 +44,27 @@ INTERNAL = (
 )
 
 
-@pytest.fixture(autouse=True)
-def _upgraded(supabase: SupabaseDirectAdapter) -> None:
-    runner.upgrade(supabase)
+@pytest.fixture
+def supabase(postgres_server: PostgresServer) -> Iterator[SupabaseDirectAdapter]:
+    """A project that is up to date."""
+    with _project(postgres_server) as adapter:
+        yield adapter
+
+
+@pytest.fixture(scope="module")
+def unchanged(postgres_server: PostgresServer) -> Iterator[SupabaseDirectAdapter]:
+    """The same for tests that change nothing."""
+    with _project(postgres_server) as adapter:
+        yield adapter
+
+
+@contextmanager
+def _project(server: PostgresServer) -> Iterator[SupabaseDirectAdapter]:
+    database = migrated_supabase(server)
+    adapter = SupabaseDirectAdapter(asdict(database))
+    yield adapter
+    adapter.disconnect()
+    server.drop_database(database)
 
 
 @pytest.mark.parametrize("table", PUBLIC)
@@ -71,10 +95,10 @@ def judged_by_server(adapter: SupabaseDirectAdapter, operation: Sql) -> Result:
     ],
 )
 def test_nobody_comes_near_internal_tables(
-    supabase: SupabaseDirectAdapter, table: str, caller: Identity, statement: str
+    unchanged: SupabaseDirectAdapter, table: str, caller: Identity, statement: str
 ) -> None:
     with acting_as(caller), pytest.raises(PermissionDenied):
-        judged_by_server(supabase, Sql(statement.format(f"isthmus_private.{table}")))
+        judged_by_server(unchanged, Sql(statement.format(f"isthmus_private.{table}")))
 
 
 def test_the_application_itself_may_do_everything(supabase: SupabaseDirectAdapter) -> None:
@@ -140,50 +164,40 @@ def test_an_admin_of_the_application_is_none_of_the_database(supabase: SupabaseD
         judged_by_server(supabase, Sql(verb))
 
 
-@pytest.mark.parametrize(
-    ("statement", "line"),
-    [
-        (
-            "alter table isthmus_private.isthmus_users disable row level security",
-            "isthmus_users: row level security is not enabled",
-        ),
-        (
-            "grant select on isthmus_private.isthmus_users to anon",
-            "isthmus_users: grant of select to anon is not declared",
-        ),
-        (
-            "create policy open on isthmus_private.isthmus_users using (true)",
-            "isthmus_users: policy open is not declared",
-        ),
-        ("drop policy isthmus_delete on molecules", "molecules: policy isthmus_delete is missing"),
-        (
-            "alter policy isthmus_select on notes using (true)",
-            "notes: policy isthmus_select differs from the declared access rules",
-        ),
-        (
-            "alter policy isthmus_update on notes with check (true)",
-            "notes: policy isthmus_update differs from the declared access rules",
-        ),
-        (
-            "alter policy isthmus_delete on molecules to public",
-            "molecules: policy isthmus_delete differs from the declared access rules",
-        ),
-        ("revoke usage on schema isthmus_private from service_role", "isthmus_private: usage is not granted to"),
-        ("revoke select on molecules from anon", "molecules: grant of select to anon is missing"),
-        (
-            "grant all on isthmus_private.isthmus_version to authenticated",
-            "isthmus_version: grant of delete to authenticated",
-        ),
-    ],
-)
-def test_check_finds_a_drift_and_an_upgrade_mends_it(
-    supabase: SupabaseDirectAdapter, owner: PostgresAdapter, statement: str, line: str
+DRIFTS = {
+    "alter table isthmus_private.isthmus_users disable row level security": (
+        "isthmus_users: row level security is not enabled"
+    ),
+    "grant select on isthmus_private.isthmus_users to anon": "isthmus_users: grant of select to anon is not declared",
+    "create policy open on isthmus_private.isthmus_users using (true)": "isthmus_users: policy open is not declared",
+    "drop policy isthmus_delete on molecules": "molecules: policy isthmus_delete is missing",
+    "alter policy isthmus_select on notes using (true)": (
+        "notes: policy isthmus_select differs from the declared access rules"
+    ),
+    "alter policy isthmus_update on notes with check (true)": (
+        "notes: policy isthmus_update differs from the declared access rules"
+    ),
+    "alter policy isthmus_delete on protocols to public": (
+        "protocols: policy isthmus_delete differs from the declared access rules"
+    ),
+    "revoke usage on schema isthmus_private from service_role": "isthmus_private: usage is not granted to",
+    "revoke select on molecules from anon": "molecules: grant of select to anon is missing",
+    "grant all on isthmus_private.isthmus_version to authenticated": (
+        "isthmus_version: grant of delete to authenticated"
+    ),
+}
+"""A change by somebody else, and what the check says of it."""
+
+
+def test_check_finds_each_drift_and_an_upgrade_mends_it(
+    supabase: SupabaseDirectAdapter, owner: PostgresAdapter
 ) -> None:
-    owner.execute_query(statement)
-    assert any(found.startswith(line) for found in runner.check(supabase))
+    owner.execute_batch(DRIFTS)
+    found = runner.check(supabase)
+    assert [line for line in DRIFTS.values() if not any(one.startswith(line) for one in found)] == []
     assert runner.upgrade(supabase, always=True) == []
-    left = ["isthmus_users: policy open is not declared"] if "policy open" in statement else []
-    assert runner.check(supabase) == left
+    # A policy of others is theirs.
+    assert runner.check(supabase) == ["isthmus_users: policy open is not declared"]
 
 
 def test_roles_that_come_later_are_served_by_the_next_upgrade(postgres: PostgresAdapter) -> None:

@@ -18,15 +18,23 @@ from tests.servers.available import available
 from tests.servers.network.proxy import FaultProxy
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgres import PostgresDatabase
+from tests.servers.postgres import PostgresServer
 
 Make = Callable[..., PostgresAdapter]
 
 
+@pytest.fixture(scope="session")
+def _template(postgres_server: PostgresServer) -> PostgresDatabase:
+    made = postgres_server.create_database()
+    create_tables(made.sqlalchemy_url)
+    return made
+
+
 @pytest.fixture
-def database(postgres_database: PostgresDatabase) -> PostgresDatabase:
+def database(postgres_server: PostgresServer, _template: PostgresDatabase) -> Iterator[PostgresDatabase]:
     """A database with the contract's tables."""
-    create_tables(postgres_database.sqlalchemy_url)
-    return postgres_database
+    with postgres_server.database(like=_template) as made:
+        yield made
 
 
 @pytest.fixture

@@ -26,6 +26,7 @@ from database.core.query.filters import after
 from database.schema.reflection import Reflection
 from database.schema.reflection import reflect
 from tests.servers.postgres import PostgresDatabase
+from tests.servers.postgres import PostgresServer
 
 TABLES = """
 create type mood as enum ('calm', 'cross');
@@ -65,23 +66,42 @@ create view samples_seen as select id from samples;
 IDS = [str(UUID(int=number << 124 | 0xABC)) for number in (9, 1, 15, 10)]
 
 
-@pytest.fixture
-def owner(postgres_database: PostgresDatabase) -> Iterator[PostgresAdapter]:
-    with psycopg.connect(postgres_database.dsn) as connection:
+@pytest.fixture(scope="module")
+def _source(postgres_server: PostgresServer) -> PostgresDatabase:
+    made = postgres_server.create_database()
+    with psycopg.connect(made.dsn) as connection:
         connection.execute(TABLES)
-    adapter = PostgresAdapter(asdict(postgres_database))
+    return made
+
+
+@pytest.fixture(scope="module")
+def found(_source: PostgresDatabase) -> Reflection:
+    adapter = PostgresAdapter(asdict(_source))
+    try:
+        return reflect(adapter)
+    finally:
+        adapter.disconnect()
+
+
+@pytest.fixture
+def database(
+    postgres_server: PostgresServer, _source: PostgresDatabase, found: Reflection
+) -> Iterator[PostgresDatabase]:
+    # Nobody may be connected to what is copied.
+    with postgres_server.database(like=_source) as made:
+        yield made
+
+
+@pytest.fixture
+def owner(database: PostgresDatabase) -> Iterator[PostgresAdapter]:
+    adapter = PostgresAdapter(asdict(database))
     yield adapter
     adapter.disconnect()
 
 
 @pytest.fixture
-def found(owner: PostgresAdapter) -> Reflection:
-    return reflect(owner)
-
-
-@pytest.fixture
-def adapter(postgres_database: PostgresDatabase, found: Reflection) -> Iterator[PostgresAdapter]:
-    adapter = PostgresAdapter(asdict(postgres_database), found.schema)
+def adapter(database: PostgresDatabase, found: Reflection) -> Iterator[PostgresAdapter]:
+    adapter = PostgresAdapter(asdict(database), found.schema)
     yield adapter
     adapter.disconnect()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import asdict
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,9 +16,9 @@ from database.backends.convex import ConvexAdapter
 from database.backends.memory import MemoryAdapter
 from database.backends.postgres import SupabaseDirectAdapter
 from database.backends.sqlite import SQLiteAdapter
-from database.schema.migrations import runner
 from database.sync import SyncManager
-from tests.contract.backends import supabase_database
+from tests.integration.migrated import migrated_sqlite
+from tests.integration.migrated import migrated_supabase
 from tests.servers.convex_deployment import ConvexDeployment
 
 Make = Callable[[pytest.FixtureRequest], DatabaseAdapter]
@@ -47,17 +48,12 @@ def _memory(_: pytest.FixtureRequest) -> DatabaseAdapter:
 
 def _sqlite(request: pytest.FixtureRequest) -> DatabaseAdapter:
     folder: Path = request.getfixturevalue("tmp_path")
-    adapter = SQLiteAdapter({"path": folder / "synced.db", "synchronous": "normal"})
-    runner.upgrade(adapter)
-    return adapter
+    migrated_sqlite(folder / "synced.db")
+    return SQLiteAdapter({"path": folder / "synced.db", "synchronous": "normal"})
 
 
 def _supabase(request: pytest.FixtureRequest) -> DatabaseAdapter:
-    there = supabase_database(request.getfixturevalue("postgres_server"))
-    names = ("host", "port", "user", "password", "database")
-    adapter = SupabaseDirectAdapter({name: getattr(there, name) for name in names})
-    runner.upgrade(adapter)
-    return adapter
+    return SupabaseDirectAdapter(asdict(migrated_supabase(request.getfixturevalue("postgres_server"))))
 
 
 def _convex(request: pytest.FixtureRequest) -> DatabaseAdapter:

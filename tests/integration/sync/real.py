@@ -22,8 +22,7 @@ from database.core.operations import Delete
 from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.result import Row
-from database.schema.migrations import runner
-from tests.contract.backends import supabase_database
+from tests.integration.migrated import migrated_supabase
 from tests.integration.sync.support import lost_rows
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.network.proxy import FaultProxy
@@ -76,7 +75,7 @@ def real_databases(
     server: PostgresServer, deployment: ConvexDeployment, proxy: Callable[[int], FaultProxy]
 ) -> Iterator[Real]:
     """The two, with the declared tables, empty."""
-    database = supabase_database(server)
+    database = migrated_supabase(server)
     deployment.reset()
     lines = {"supabase": proxy(database.port), "convex": proxy(deployment.port)}
     config = {
@@ -93,7 +92,6 @@ def real_databases(
         parts.callback(supabase.disconnect)
         convex = ConvexAdapter({**config["convex"], "url": deployment.url})
         parts.callback(convex.disconnect)
-        runner.upgrade(supabase)
         yield Real({"supabase": supabase, "convex": convex}, lines, config)
 
 

@@ -73,6 +73,26 @@ def test_a_call_that_begins_during_a_fork_waits_for_its_end(monkeypatch: pytest.
     assert (seen, entered) == ([()], ["late"])
 
 
+def test_threads_that_fork_at_once_wait_for_each_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[int] = []
+
+    def pause(_: float) -> None:
+        pauses.append(threading.get_ident())
+        time.sleep(0.02)
+        if len(pauses) == 3:
+            GATE.leave("caller")
+
+    monkeypatch.setattr(fork_gate, "_pause", pause)
+    GATE.enter("caller")
+    answers: list[str] = []
+    threads = [in_thread(lambda: answers.append(answer_of_child(lambda: "forked"))) for _ in range(2)]
+    for thread in threads:
+        thread.join(PATIENCE)
+    assert answers == ["forked"] * 2
+    # Only one of them waited for the caller; the other one waited for it.
+    assert len(set(pauses)) == 1
+
+
 def test_in_a_child_the_gate_is_open_and_nobody_is_inside() -> None:
     def child() -> str:
         with GATE.inside("child"):

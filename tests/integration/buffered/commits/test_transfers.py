@@ -21,9 +21,9 @@ from tests.integration.buffered.traffic import Cut
 from tests.integration.buffered.traffic import Lost
 
 THREADS = 8
-EACH = 25
+EACH = 12
 TOTAL = THREADS * EACH
-FAULTS = 25
+FAULTS = 15
 SOME = 8
 PAUSE = 0.15  # seconds; without any, nearly all transfers lose
 

@@ -21,7 +21,7 @@ _PATH = "-c search_path=public,isthmus_private"
 def run(request: pytest.FixtureRequest, site: Site, tmp_path: Path) -> Iterator[Run]:
     """Runs SQL as another program does."""
     if "supabase" in request.node.callspec.id:
-        database: PostgresDatabase = request.getfixturevalue("postgres_database")
+        database: PostgresDatabase = request.getfixturevalue("project_database")
         with psycopg.connect(database.dsn, autocommit=True, options=_PATH) as connection:
             yield lambda text: connection.execute(text.encode())
     else:

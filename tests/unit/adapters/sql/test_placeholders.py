@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from database.sql.placeholders import Style
-from database.sql.placeholders import bind
+from database.sql.texts.placeholders import Style
+from database.sql.texts.placeholders import bind
 
 LENGTH = 1_000_000
 """Characters: what reads some part of the text again and again would take hours."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from database.sql.timed import beside
+from database.sql.texts.timed import beside
 
 TEXTS: list[tuple[str, list[str | None]]] = [
     ("select * from t where day = ?", ["day"]),

@@ -22,7 +22,7 @@ from database.core.kinds.calendar import Shown
 from database.core.kinds.values import TIMESTAMP
 from database.core.kinds.values import Kind
 from database.core.tables.schema import Schema
-from database.sql.parameters import Form
+from database.sql.texts.parameters import Form
 
 _CACHED_BYTES: Final = 1 << 20
 _NAME: Final = r'(?:"(?:[^"]|"")*"|`[^`]*`|\[[^]]*\]|[^\W\d][\w$]*)'

@@ -20,9 +20,9 @@ from typing import NamedTuple
 from database.core.caching import remembered
 from database.core.errors import InvalidQuery
 from database.core.kinds.values import check_text
-from database.sql.parameters import PLAIN
-from database.sql.parameters import Form
-from database.sql.parameters import Parameters
+from database.sql.texts.parameters import PLAIN
+from database.sql.texts.parameters import Form
+from database.sql.texts.parameters import Parameters
 
 _CACHED_BYTES = 4 << 20
 

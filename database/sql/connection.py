@@ -1,0 +1,76 @@
+"""What the operations ask of a driver's connection."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any
+from typing import NamedTuple
+from typing import Protocol
+
+from database.core.tables.schema import TableSchema
+from database.sql.table import Values
+from database.sql.texts.answers import SqlAnswer
+
+
+class Rewriting(NamedTuple):
+    """What a database does to the rows that are written to a table.
+
+    :ivar triggers: whether triggers of others may change or drop them.
+    :ivar rules: whether something else is carried out instead, so that nothing is returned and no count is right.
+    :ivar computed: the columns that the database computes, so that nobody can write them.
+    """
+
+    triggers: bool
+    rules: bool
+    computed: tuple[str, ...] = ()
+
+    @property
+    def any(self) -> bool:
+        """Whether a row may be stored in another form than it was sent."""
+        return self.triggers or self.rules
+
+
+class SqlConnection(Protocol):
+    """What the operations ask of a driver's connection. Errors come out translated."""
+
+    def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        """Run a statement that returns rows."""
+
+    def returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
+        """All rows that a write of one statement returns, which has no other effect if it fails."""
+
+    def change(self, text: str, values: Values) -> int:
+        """Run a statement that returns none; how many rows it affected."""
+
+    def change_many(self, text: str, rows: Iterable[Values]) -> None:
+        """Run a statement once per row of values."""
+
+    def rewriting(self, table: TableSchema) -> Rewriting:
+        """What the database does to the rows that are written to a table, apart from Isthmus' own triggers."""
+
+    def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
+        """Insert many rows in the fastest way the driver has."""
+
+    def stages(self, number: int) -> bool:
+        """Whether so many rows are written faster through a temporary table."""
+
+    def change_staged(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Sequence[Values]) -> None:
+        """Run a statement that takes its rows from the temporary table :data:`~database.sql.statements.STAGED`.
+
+        :param table: the table whose columns have the types of these.
+        """
+
+    def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:
+        """Run one SQL statement.
+
+        :param limited: whether it is stopped where its rows pass :func:`~database.sql.texts.limited.within_limits`.
+        :raises InvalidQuery: for several statements, before any is carried out, and for columns of one name.
+        """
+
+    def atomic(self) -> AbstractContextManager[None]:
+        """All or none of what happens inside; joins a transaction that is already open."""
+
+    def snapshot(self) -> AbstractContextManager[None]:
+        """What is read inside is of one moment; joins a transaction that is already open."""
