@@ -13,7 +13,7 @@ FLOORS = (
     {"app"},
     {"config.application", "config.tables"},
     {"cli", "api"},
-    {"auth"},
+    {"auth", "storage"},
     {"database.purging"},
     {"database.sync", "database.flask_scope"},
     {"database.extension", "database.flask_attempts", "database.flask_streams"},
@@ -33,7 +33,7 @@ FLOORS = (
 """From the top to the bottom. A module imports from its own floor's room and from the floors below."""
 
 _MOST_FILES = 15
-_OURS = ("api", "auth", "benchmarks", "cli", "config", "database", "docs", "tests")
+_OURS = ("api", "auth", "benchmarks", "cli", "config", "database", "docs", "storage", "tests")
 """An application may have folders of its own beside these."""
 _GROWING = "versions"
 """Folders of revisions, which get one more with each change of the tables."""
@@ -41,7 +41,7 @@ _GROWING = "versions"
 
 def modules() -> Iterator[tuple[str, Path]]:
     yield "app", ROOT / "app.py"
-    for package in ("api", "auth", "cli", "config", "database"):
+    for package in ("api", "auth", "cli", "config", "database", "storage"):
         for path in sorted((ROOT / package).rglob("*.py")):
             yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path
 

@@ -10,15 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 from database.adapter.base import DatabaseAdapter
 from database.backends.convex import ConvexAdapter
 from database.backends.memory import MemoryAdapter
 from database.backends.postgres import SupabaseDirectAdapter
 from database.backends.sqlite import SQLiteAdapter
+from database.connection_manager import ConnectionManager
+from database.extension import Isthmus
 from database.sync import SyncManager
 from tests.integration.migrated import migrated_sqlite
 from tests.integration.migrated import migrated_supabase
+from tests.integration.sync.support import application
 from tests.servers.convex_deployment import ConvexDeployment
 
 Make = Callable[[pytest.FixtureRequest], DatabaseAdapter]
@@ -80,3 +84,13 @@ def two(request: pytest.FixtureRequest) -> Iterator[Two]:
         for adapter in made:
             connections.callback(adapter.disconnect)
         yield Two(*made)
+
+
+@pytest.fixture
+def app(tmp_path: Path) -> Iterator[Flask]:
+    """The application on an SQLite file and memory, whose tables are made with its first request."""
+    app = application(tmp_path, "local,memory")
+    assert app.test_client().get("/api/molecules").status_code == 200
+    yield app
+    Isthmus.of(app).manager.disconnect()
+    ConnectionManager.set_instance(None)

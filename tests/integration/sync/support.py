@@ -4,10 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import orjson
+from flask import Flask
 
+from api.operations import auto_migration
+from app import create_app
+from config.settings import load_settings
 from database.adapter.backend import Setup
 from database.adapter.base import DatabaseAdapter
 from database.adapter.transactions import Session
@@ -116,3 +121,19 @@ def assert_in_sync(manager: SyncManager, first: DatabaseAdapter, second: Databas
 
 def _row(text: str | None) -> Any:
     return None if text is None else orjson.loads(text)
+
+
+def application(folder: Path, order: str, **options: str) -> Flask:
+    """The application with these databases, up to date."""
+    settings = load_settings(
+        None,
+        ENVIRONMENT="testing",
+        DB_ADAPTER_ORDER=order,
+        LOCAL_DB_PATH=folder / "local.db",
+        INSTANCE_PATH=folder,
+        CONVEX_SYNC_TABLES="molecules,experiments",
+        **{"CONVEX_CONFLICT_RESOLUTION": "supabase_wins", **options},
+    )
+    app = create_app(settings)
+    auto_migration.start(app)
+    return app

@@ -2,46 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
-import pytest
 from flask import Flask
 
-from api.operations import auto_migration
-from app import create_app
-from config.settings import load_settings
 from database.adapter.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from database.extension import Isthmus
+from tests.integration.sync.support import application
 from tests.integration.sync.support import contents
 from tests.integration.sync.support import insert
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
-    """The application on an SQLite file and memory, whose tables are made with its first request."""
-    app = application(tmp_path, "local,memory")
-    assert app.test_client().get("/api/molecules").status_code == 200
-    yield app
-    Isthmus.of(app).manager.disconnect()
-    ConnectionManager.set_instance(None)
-
-
-def application(folder: Path, order: str, **options: str) -> Flask:
-    settings = load_settings(
-        None,
-        ENVIRONMENT="testing",
-        DB_ADAPTER_ORDER=order,
-        LOCAL_DB_PATH=folder / "local.db",
-        INSTANCE_PATH=folder,
-        CONVEX_SYNC_TABLES="molecules,experiments",
-        **{"CONVEX_CONFLICT_RESOLUTION": "supabase_wins", **options},
-    )
-    app = create_app(settings)
-    auto_migration.start(app)
-    return app
 
 
 def databases(app: Flask) -> tuple[DatabaseAdapter, DatabaseAdapter]:

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-import pytest
 from click.testing import Result
 from flask import Flask
 from flask.testing import FlaskClient
 
-from database.connection_manager import ConnectionManager
-from database.extension import Isthmus
 from database.sync import SyncManager
 from database.sync.checkpoint import Checkpoints
 from tests.integration.sync.support import insert
-from tests.integration.sync.test_commands import application
 from tests.integration.sync.test_commands import databases
-
-
-@pytest.fixture
-def app(tmp_path: Path) -> Iterator[Flask]:
-    app = application(tmp_path, "local,memory")
-    assert app.test_client().get("/api/molecules").status_code == 200
-    yield app
-    Isthmus.of(app).manager.disconnect()
-    ConnectionManager.set_instance(None)
 
 
 def run(app: Flask, *args: str) -> Result:

@@ -12,9 +12,9 @@ from flask import Flask
 
 from database.connection_manager import ConnectionManager
 from database.extension import Isthmus
+from tests.integration.sync.support import application
 from tests.integration.sync.support import contents
 from tests.integration.sync.support import insert
-from tests.integration.sync.test_commands import application
 from tests.integration.sync.test_commands import databases
 
 

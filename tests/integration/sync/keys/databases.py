@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Iterator
 from contextlib import ExitStack
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 
@@ -27,6 +30,22 @@ from tests.servers.convex_deployment import functions_with
 from tests.servers.supabase_api import SupabaseApi
 
 SCHEMA = Schema.of(metadata, internal_tables.metadata)
+
+
+Make = Callable[[pytest.FixtureRequest, ExitStack], DatabaseAdapter]
+
+
+@contextmanager
+def two_of(
+    makers: tuple[Make, Make], request: pytest.FixtureRequest
+) -> Iterator[tuple[DatabaseAdapter, DatabaseAdapter]]:
+    """Two databases with names of their own, for the time of a block."""
+    with ExitStack() as closing:
+        first, second = (make(request, closing) for make in makers)
+        first.name, second.name = "first", "second"
+        for adapter in (first, second):
+            closing.callback(adapter.disconnect)
+        yield first, second
 
 
 def memory(_: pytest.FixtureRequest, __: ExitStack) -> DatabaseAdapter:

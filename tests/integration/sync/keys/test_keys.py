@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -43,12 +42,8 @@ PAIRS = {
 @pytest.fixture(params=PAIRS)
 def sides(request: pytest.FixtureRequest) -> Iterator[tuple[DatabaseAdapter, DatabaseAdapter]]:
     """Two databases that are kept equal."""
-    with ExitStack() as closing:
-        first, second = (make(request, closing) for make in PAIRS[request.param])
-        first.name, second.name = "first", "second"
-        for adapter in (first, second):
-            closing.callback(adapter.disconnect)
-        yield first, second
+    with databases.two_of(PAIRS[request.param], request) as made:
+        yield made
 
 
 def _contents(adapter: DatabaseAdapter) -> dict[str, list[Row]]:

@@ -43,12 +43,8 @@ Sides = tuple[DatabaseAdapter, DatabaseAdapter]
 @pytest.fixture(params=PAIRS)
 def sides(request: pytest.FixtureRequest) -> Iterator[Sides]:
     """Two databases of which each numbers records."""
-    with ExitStack() as closing:
-        first, second = (make(request, closing) for make in PAIRS[request.param])
-        first.name, second.name = "first", "second"
-        for adapter in (first, second):
-            closing.callback(adapter.disconnect)
-        yield first, second
+    with databases.two_of(PAIRS[request.param], request) as made:
+        yield made
 
 
 def _sync(sides: Sides, numbers: Any = "first") -> None:

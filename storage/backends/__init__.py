@@ -1,0 +1,1 @@
+"""The backends of stores, one folder or module for each place."""

@@ -1,0 +1,1 @@
+"""What all stores have: keys, entries, operations, capabilities, errors, and the store itself."""

@@ -1,0 +1,143 @@
+"""The base class of the backends of stores: each keeps entries in one place, and knows nothing of values and layers."""
+
+from __future__ import annotations
+
+from abc import ABC
+from abc import abstractmethod
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Any
+from typing import ClassVar
+
+from database.core.context import Context
+from database.core.operations import Batch
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.core.result import Result
+from storage.core.capabilities import StoreCapabilities
+from storage.core.entry import ABSENT
+from storage.core.entry import Stored
+from storage.core.errors import StorageConflictError
+from storage.core.errors import StorageUnsupportedError
+from storage.core.errors import changed
+from storage.core.operations import Clear
+from storage.core.operations import Fetch
+from storage.core.operations import Put
+from storage.core.operations import Remove
+from storage.core.operations import Scan
+from storage.core.operations import Search
+
+
+class StoreBackend(ABC):
+    """A place for entries.
+
+    A backend is thread-safe. What it raises is a ``StorageError``, or another exception of the data layer.
+
+    :cvar kind: its name in errors, metrics and settings.
+    :cvar protected: whether its calls pass through a pipeline of their own already, with retries and circuit breaker.
+    """
+
+    kind: ClassVar[str]
+    capabilities: StoreCapabilities = StoreCapabilities()
+    protected: ClassVar[bool] = False
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        """Carry out one operation, which is atomic. The value of the result is that of the operation's method."""
+        return Result(value=self._answer(operation, context))
+
+    def _answer(self, operation: Operation, context: Context) -> Any:
+        match operation:
+            case Put():
+                return self.put(operation, context)
+            case Fetch():
+                return self.fetch(operation, context)
+            case Remove():
+                return self.remove(operation, context)
+            case Scan():
+                return self.scan(operation, context)
+            case Clear():
+                return self.clear(operation, context)
+            case Batch():
+                return self.batch(operation, context)
+            case Search():
+                return self.search(operation, context)
+            case Ping():
+                return self.ping(context)
+        raise StorageUnsupportedError(operation.kind, backend=self.kind)
+
+    @abstractmethod
+    def put(self, put: Put, context: Context) -> None:
+        """Store an entry. :raises StorageConflictError: if the present one is not as expected."""
+
+    @abstractmethod
+    def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
+        """The entry, also one that has expired and is still there."""
+
+    @abstractmethod
+    def remove(self, remove: Remove, context: Context) -> bool:
+        """Delete an entry; returns whether there was one that had not expired.
+
+        :raises StorageConflictError: if it is not as expected, or if one was expected and there is none.
+        """
+
+    @abstractmethod
+    def scan(self, scan: Scan, context: Context) -> list[Stored]:
+        """Entries in the order of their keys, also those that have expired and are still there."""
+
+    def clear(self, clear: Clear, context: Context) -> int:
+        """Delete the entries whose keys begin with a prefix."""
+        number, after = 0, None
+        while found := self.scan(Scan(clear.prefix, after, _PAGE), context):
+            number += sum([self._cleared(entry, clear, context) for entry in found])
+            if len(found) < _PAGE:
+                break
+            after = found[-1].key
+        return number
+
+    def _cleared(self, entry: Stored, clear: Clear, context: Context) -> bool:
+        if not clear.past:
+            return self.remove(Remove(entry.key, clear.now), context)
+        if not entry.is_past(clear.now):
+            return False
+        # Somebody may have stored another one in the meantime.
+        with suppress(StorageConflictError):
+            self.remove(Remove(entry.key, clear.now, entry.etag), context)
+            return True
+        return False
+
+    def batch(self, batch: Batch, context: Context) -> list[Any]:
+        """Carry out all writes or none."""
+        raise StorageUnsupportedError("batches", backend=self.kind)
+
+    def search(self, search: Search, context: Context) -> list[tuple[Stored, float]]:
+        """The entries with the most similar vectors, the most similar one first."""
+        raise StorageUnsupportedError("vectors", backend=self.kind)
+
+    def ping(self, context: Context) -> None:  # noqa: B027 - some have nothing to do here
+        """Check that the place can be reached."""
+
+    def close(self) -> None:  # noqa: B027
+        """Close all connections; the next call opens them again."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Where it is, without secrets."""
+        return {}
+
+
+_PAGE = 500
+
+
+def require_expected(present: Stored | None, put: Put, backend: str) -> None:
+    """Check the condition of a write. :raises StorageConflictError: if ``present`` is not as the writer expected."""
+    if put.expected is None:
+        return
+    etag = ABSENT if present is None or present.is_past(put.entry.stored_at) else present.etag
+    # The write's own etag: it was sent before, and its answer was lost.
+    if etag not in {put.expected, put.entry.etag}:
+        raise changed(put.entry.key, absent=put.expected == ABSENT, backend=backend)
+
+
+def require_etag(present: Stored | None, remove: Remove, backend: str) -> None:
+    """Check the condition of a deletion. :raises StorageConflictError: if ``present`` is not as expected."""
+    if remove.expected is not None and (present is None or present.etag != remove.expected):
+        raise changed(remove.key, absent=False, backend=backend)

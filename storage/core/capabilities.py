@@ -1,0 +1,32 @@
+"""The capabilities of a store, as data. An operation that needs a missing one is refused before any I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class StoreCapabilities:
+    """The capabilities of one store. The contract suite checks that each is present, or absent, as declared.
+
+    :ivar durable: an acknowledged write survives the process.
+    :ivar shared: several processes may use the same store at once.
+    :ivar versions: a conditional write is atomic: of several with one expected version, one succeeds.
+    :ivar batches: several writes are all applied or none.
+    :ivar joins: writes join the unit of work of a request: they are committed and rolled back with it.
+    :ivar expiry: whether the store itself deletes expired entries, or a sweep does.
+    :ivar largest: the largest body that one entry takes, in bytes.
+    :ivar uploads: a body may be written in parts, and read in ranges, so that it need not fit in memory.
+    :ivar vectors: entries may be found by the similarity of vectors.
+    """
+
+    durable: bool = True
+    shared: bool = True
+    versions: bool = True
+    batches: bool = False
+    joins: bool = False
+    expiry: Literal["itself", "swept"] = "swept"
+    largest: int = 16 << 20
+    uploads: bool = False
+    vectors: bool = False

@@ -1,0 +1,104 @@
+"""The operations of stores, as immutable values: the stages of a pipeline carry them out like those of databases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+from typing import ClassVar
+
+from database.core.immutable import immutable
+from database.core.operations import Operation
+from storage.core.entry import Stored
+
+
+@immutable
+class Put(Operation):
+    """Store an entry, replacing the one that is there.
+
+    It may be sent again: an entry that has the etag of this one already is its own.
+
+    :param expected: the etag that the present entry must have; ``ABSENT`` if there must be none; None for any.
+    """
+
+    kind: ClassVar[str] = "put"
+    entry: Stored
+    expected: str | None = None
+
+    @property
+    def idempotent(self) -> bool:
+        return True
+
+
+@immutable
+class Fetch(Operation):
+    """Read an entry; the value is a ``Stored``, or None.
+
+    :param head: without its body.
+    """
+
+    kind: ClassVar[str] = "fetch"
+    reads: ClassVar[bool] = True
+    key: str
+    head: bool = False
+
+
+@immutable
+class Remove(Operation):
+    """Delete an entry; the value is whether there was one that had not expired by ``now``.
+
+    :param expected: the etag that it must have, whether or not it has expired; None for any.
+    """
+
+    kind: ClassVar[str] = "remove"
+    key: str
+    now: datetime
+    expected: str | None = None
+
+    @property
+    def idempotent(self) -> bool:
+        return self.expected is None
+
+
+@immutable
+class Scan(Operation):
+    """Read entries in the order of their keys; the value is a list of ``Stored``.
+
+    :param after: only the keys behind this one.
+    :param limit: how many at most; if there are fewer, they are the last ones.
+    :param bodies: with their bodies.
+    """
+
+    kind: ClassVar[str] = "scan"
+    reads: ClassVar[bool] = True
+    prefix: str = ""
+    after: str | None = None
+    limit: int = 100
+    bodies: bool = False
+
+
+@immutable
+class Clear(Operation):
+    """Delete all entries whose keys begin with a prefix; the value is how many of them had not expired by ``now``.
+
+    :param past: only delete those that had; the value is their number.
+    """
+
+    kind: ClassVar[str] = "clear"
+    now: datetime
+    prefix: str = ""
+    past: bool = False
+
+
+@immutable
+class Search(Operation):
+    """Find the entries whose vectors are most similar; the value is a list of pairs of a ``Stored`` and its score.
+
+    :param filters: only entries whose metadata has these values.
+    """
+
+    kind: ClassVar[str] = "search"
+    reads: ClassVar[bool] = True
+    vector: tuple[float, ...]
+    limit: int = 10
+    filters: Mapping[str, Any] | None = None

@@ -1,0 +1,293 @@
+"""A store: values under keys, with metadata, a time to live and versions, the same on every backend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from datetime import datetime
+from datetime import timedelta
+from typing import Any
+from typing import Final
+
+import uuid_utils
+
+from database.core.clock import utc_now
+from database.core.context import current_context
+from database.core.errors import DataError
+from database.core.operations import Batch
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.resilience.pipeline import Pipeline
+from database.resilience.settings import ResilienceSettings
+from database.resilience.stages import Handler
+from storage.core.backend import StoreBackend
+from storage.core.conditions import check_filters
+from storage.core.conditions import matches
+from storage.core.conditions import needs_value
+from storage.core.entry import ABSENT
+from storage.core.entry import Entry
+from storage.core.entry import EntryPage
+from storage.core.entry import Stored
+from storage.core.errors import StorageCapacityError
+from storage.core.errors import StorageKeyError
+from storage.core.errors import StorageUnsupportedError
+from storage.core.errors import as_storage_error
+from storage.core.errors import missing
+from storage.core.keys import check_key
+from storage.core.keys import check_prefix
+from storage.core.operations import Clear
+from storage.core.operations import Fetch
+from storage.core.operations import Put
+from storage.core.operations import Remove
+from storage.core.operations import Scan
+from storage.core.operations import Search
+from storage.core.values import body_of
+from storage.core.values import checked_metadata
+from storage.core.values import entry_of
+from storage.core.values import expiry
+from storage.core.values import head_of
+from storage.core.values import value_of
+
+WallClock = Callable[[], datetime]
+
+MAX_PAGE: Final = 1_000
+_SCANNED: Final = 200
+
+
+class Store:
+    """Values under keys.
+
+    A value is anything that :mod:`storage.core.documents` writes as JSON, or bytes. Nothing that is given or returned
+    is shared with the store.
+
+    :param backend: where the entries are.
+    :param name: its name in errors, metrics and status; the kind of the backend by default.
+    :param settings: timeouts, retries and circuit breaker of its calls; not used by a backend that is protected itself.
+    :param clock: the time of day, for what is stored and what expires.
+    """
+
+    def __init__(
+        self,
+        backend: StoreBackend,
+        name: str | None = None,
+        settings: ResilienceSettings | None = None,
+        clock: WallClock = utc_now,
+    ) -> None:
+        self.backend = backend
+        self._clock = clock
+        self.name = name or backend.kind
+        self.capabilities = backend.capabilities
+        self.pipeline = None if backend.protected else Pipeline(self.name, backend.execute, settings)
+        self._handler: Handler = backend.execute if self.pipeline is None else self.pipeline.call
+
+    # One entry
+
+    def put(
+        self,
+        key: str,
+        value: Any,
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        ttl: float | timedelta | None = None,
+        media_type: str | None = None,
+        expected: str | None = None,
+        if_absent: bool = False,
+    ) -> Entry:
+        """Store a value, replacing the one that is there; returns its entry, without the value.
+
+        :param metadata: a JSON object of at most :data:`MAX_METADATA` bytes, by which :meth:`find` finds the entry.
+        :param ttl: seconds after which the entry counts as deleted.
+        :param media_type: of bytes; ``application/octet-stream`` by default.
+        :param expected: the etag that the present entry must have.
+        :param if_absent: only if there is no entry.
+        :raises StorageConflictError: if the present entry is not as expected.
+        :raises StorageSerializationError: if the value or the metadata has no JSON form.
+        :raises StorageCapacityError: if it is larger than the store takes.
+        """
+        put = self._put(key, value, metadata, ttl, media_type, expected, if_absent)
+        self._run(put)
+        return head_of(put.entry)
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or ``default``."""
+        stored = self._fetch(key)
+        return default if stored is None else value_of(stored)
+
+    def load(self, key: str) -> Any:
+        """The value of a key. :raises StorageNotFoundError: if there is none."""
+        return self.entry(key).value
+
+    def entry(self, key: str) -> Entry:
+        """The entry of a key. :raises StorageNotFoundError: if there is none."""
+        stored = self._fetch(key)
+        if stored is None:
+            raise missing(key, backend=self.name)
+        return entry_of(stored)
+
+    def head(self, key: str) -> Entry | None:
+        """The entry of a key without its value, or None."""
+        stored = self._fetch(key, head=True)
+        return None if stored is None else head_of(stored)
+
+    def exists(self, key: str) -> bool:
+        """Whether there is an entry."""
+        return self._fetch(key, head=True) is not None
+
+    def delete(self, key: str, *, expected: str | None = None) -> bool:
+        """Delete an entry; returns whether there was one.
+
+        :param expected: the etag that it must have.
+        :raises StorageConflictError: if it has another one, or if there is none.
+        """
+        return bool(self._run(Remove(check_key(key), self._clock(), expected)))
+
+    # Many entries
+
+    def put_many(
+        self,
+        values: Mapping[str, Any],
+        *,
+        metadata: Mapping[str, Any] | None = None,
+        ttl: float | timedelta | None = None,
+        media_type: str | None = None,
+    ) -> Sequence[Entry]:
+        """Store several values, all or none; all with the same options, which are those of :meth:`put`.
+
+        :raises StorageUnsupportedError: if the store has no such writes.
+        """
+        if not self.capabilities.batches:
+            raise StorageUnsupportedError("batches", backend=self.name)
+        puts = [self._put(key, value, metadata, ttl, media_type) for key, value in values.items()]
+        self._run(Batch(tuple(puts)))
+        return [head_of(put.entry) for put in puts]
+
+    def page(self, prefix: str = "", *, cursor: str | None = None, limit: int = 100) -> EntryPage:
+        """A page of the entries whose keys begin with ``prefix``, in the order of the keys, without values.
+
+        :param cursor: that of an earlier page.
+        :param limit: how many at most, from 1 to :data:`MAX_PAGE`.
+        """
+        if not 1 <= limit <= MAX_PAGE:
+            raise StorageKeyError(f"a limit must be from 1 to {MAX_PAGE}, not {limit}")
+        after = None if cursor is None else check_prefix(cursor)
+        found: list[Stored] = []
+        # What has expired leaves no gap.
+        for stored in self._scan(check_prefix(prefix), after, limit + 1):
+            found.append(stored)
+            if len(found) > limit:
+                return EntryPage([head_of(one) for one in found[:limit]], found[limit - 1].key)
+        return EntryPage([head_of(one) for one in found])
+
+    def keys(self, prefix: str = "") -> Iterator[str]:
+        """The keys that begin with ``prefix``, in order."""
+        for stored in self._scan(check_prefix(prefix)):
+            yield stored.key
+
+    def count(self, prefix: str = "") -> int:
+        """How many keys begin with ``prefix``."""
+        return sum(1 for _ in self.keys(prefix))
+
+    def clear(self, prefix: str = "") -> int:
+        """Delete all entries whose keys begin with ``prefix``; returns their number."""
+        return int(self._run(Clear(self._clock(), check_prefix(prefix))))
+
+    def sweep(self) -> int:
+        """Delete the entries that have expired; returns their number."""
+        return int(self._run(Clear(self._clock(), past=True)))
+
+    def find(self, filters: Mapping[str, Any], *, prefix: str = "", limit: int = 100) -> Sequence[Entry]:
+        """The first entries, in the order of the keys, in which all ``filters`` hold.
+
+        :param filters: as :mod:`storage.core.conditions` describes them.
+        """
+        check_filters(filters)
+        bodies = needs_value(filters)
+        found: list[Entry] = []
+        for stored in self._scan(check_prefix(prefix), bodies=bodies):
+            value = value_of(stored) if bodies else None
+            if matches(filters, stored.key, stored.metadata, value):
+                found += [entry_of(stored)] if bodies else self._loaded(stored.key)
+            if len(found) >= limit:
+                break
+        return found
+
+    def search(
+        self, vector: Sequence[float], *, limit: int = 10, filters: Mapping[str, Any] | None = None
+    ) -> Sequence[Entry]:
+        """The entries whose vectors are most similar to ``vector``, the most similar one first, with their scores.
+
+        :raises StorageUnsupportedError: if the store has no vectors.
+        """
+        if not self.capabilities.vectors:
+            raise StorageUnsupportedError("vectors", backend=self.name)
+        found = self._run(Search(tuple(vector), limit, filters))
+        return [entry_of(stored, score) for stored, score in found]
+
+    def ping(self) -> None:
+        """Check that the store can be reached. :raises StorageConnectionError: if not."""
+        self._run(Ping())
+
+    def close(self) -> None:
+        """Close all connections; the next call opens them again."""
+        if self.pipeline is not None:
+            self.pipeline.close()
+        self.backend.close()
+
+    def _put(
+        self,
+        key: str,
+        value: Any,
+        metadata: Mapping[str, Any] | None,
+        ttl: float | timedelta | None,
+        media_type: str | None,
+        expected: str | None = None,
+        if_absent: bool = False,
+    ) -> Put:
+        check_key(key)
+        body, headers = body_of(value, media_type)
+        if len(body) > self.capabilities.largest:
+            raise StorageCapacityError(
+                f"the value has {len(body):,} bytes, and {self.name} takes at most {self.capabilities.largest:,}"
+            )
+        now = self._clock()
+        expires_at = None if ttl is None else expiry(now, ttl)
+        entry = Stored(
+            key, uuid_utils.uuid7().hex, body, len(body), headers, checked_metadata(metadata), now, expires_at
+        )
+        if if_absent and expected is not None:
+            raise StorageKeyError(
+                "a put is either conditional on an etag, or on there being no entry; give one of them"
+            )
+        return Put(entry, ABSENT if if_absent else expected)
+
+    def _fetch(self, key: str, *, head: bool = False) -> Stored | None:
+        stored: Stored | None = self._run(Fetch(check_key(key), head))
+        return None if stored is None or stored.is_past(self._clock()) else stored
+
+    def _loaded(self, key: str) -> list[Entry]:
+        """The entry with its value; none if somebody has just deleted it."""
+        stored = self._fetch(key)
+        return [] if stored is None else [entry_of(stored)]
+
+    def _scan(
+        self, prefix: str, after: str | None = None, first: int = _SCANNED, *, bodies: bool = False
+    ) -> Iterator[Stored]:
+        """The entries with a prefix, in the order of their keys, page by page."""
+        limit = min(first, _SCANNED)
+        while found := self._run(Scan(prefix, after, limit, bodies)):
+            now = self._clock()
+            yield from [stored for stored in found if not stored.is_past(now)]
+            if len(found) < limit:
+                return
+            after = found[-1].key
+
+    def _run(self, operation: Operation) -> Any:
+        try:
+            return self._handler(operation, current_context.get()).value
+        except DataError as error:
+            made = as_storage_error(error)
+            if made is error:
+                raise
+            raise made from error

@@ -1,0 +1,118 @@
+"""Between the values of callers and the bodies that a backend keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from datetime import timedelta
+from typing import Any
+from typing import Final
+
+import orjson
+
+from database.core.kinds.values import JSON
+from storage.core.documents import from_json
+from storage.core.documents import to_json
+from storage.core.entry import DAMAGED
+from storage.core.entry import JSON_TYPE
+from storage.core.entry import MEDIA_TYPE
+from storage.core.entry import Entry
+from storage.core.entry import Stored
+from storage.core.errors import StorageCapacityError
+from storage.core.errors import StorageCorruptError
+from storage.core.errors import StorageKeyError
+from storage.core.errors import StorageSerializationError
+
+BYTES_TYPE: Final = "application/octet-stream"
+MAX_METADATA: Final = 16 << 10
+"""The largest metadata of an entry, in bytes of JSON."""
+
+_JSON_HEADERS: Final[Mapping[str, str]] = {}
+
+
+def body_of(value: Any, media_type: str | None) -> tuple[bytes, Mapping[str, str]]:
+    """The body of a value, and the headers that say what it is.
+
+    :param media_type: of bytes; :data:`BYTES_TYPE` by default.
+    :raises StorageSerializationError: if the value has no JSON form.
+    """
+    if isinstance(value, bytes | bytearray | memoryview):
+        return bytes(value), {MEDIA_TYPE: media_type or BYTES_TYPE}
+    if media_type not in {None, JSON_TYPE}:
+        raise StorageSerializationError(f"a value of media type {media_type!r:.64} must be bytes")
+    return to_json(value), _JSON_HEADERS
+
+
+def checked_metadata(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """A copy of the metadata of an entry.
+
+    :raises StorageSerializationError: if it is no JSON object.
+    :raises StorageCapacityError: if it is larger than :data:`MAX_METADATA`.
+    """
+    if not given:
+        return {}
+    try:
+        text = orjson.dumps(JSON.check(dict(given)))
+    except (TypeError, ValueError) as error:
+        raise StorageSerializationError(f"the metadata {error}") from error
+    if len(text) > MAX_METADATA:
+        raise StorageCapacityError(f"the metadata has {len(text):,} bytes of JSON, and may have {MAX_METADATA:,}")
+    copied: dict[str, Any] = orjson.loads(text)
+    return copied
+
+
+def expiry(now: datetime, ttl: float | timedelta) -> datetime:
+    """When an entry expires.
+
+    :param ttl: seconds from now.
+    :raises StorageKeyError: unless it is a positive number.
+    """
+    try:
+        after = ttl if isinstance(ttl, timedelta) else timedelta(seconds=ttl)
+        if after <= timedelta():
+            raise StorageKeyError("a time to live must be more than 0 seconds")
+        return now + after
+    except (TypeError, ValueError, OverflowError):
+        raise StorageKeyError("a time to live must be a number of seconds, at most some thousand years") from None
+
+
+def value_of(stored: Stored) -> Any:
+    """The value of an entry. :raises StorageCorruptError: if its body is not that of a value."""
+    if DAMAGED in stored.headers:
+        raise StorageCorruptError(stored.key, stored.headers[DAMAGED])
+    if stored.headers.get(MEDIA_TYPE, JSON_TYPE) != JSON_TYPE:
+        return stored.body
+    try:
+        return from_json(stored.body)
+    except ValueError as error:
+        raise StorageCorruptError(stored.key, "its value is no JSON") from error
+
+
+def head_of(stored: Stored) -> Entry:
+    """An entry without its value."""
+    return Entry(
+        stored.key,
+        None,
+        stored.etag,
+        stored.size,
+        stored.headers.get(MEDIA_TYPE, JSON_TYPE),
+        stored.metadata,
+        stored.stored_at,
+        stored.expires_at,
+    )
+
+
+def entry_of(stored: Stored, score: float | None = None) -> Entry:
+    """An entry with its value. :raises StorageCorruptError: as :func:`value_of`."""
+    head = head_of(stored)
+    return Entry(
+        head.key,
+        value_of(stored),
+        head.etag,
+        head.size,
+        head.media_type,
+        head.metadata,
+        head.stored_at,
+        head.expires_at,
+        score,
+    )

@@ -1,0 +1,1 @@
+"""Stores: one suite for all backends, and what each of them has alone."""

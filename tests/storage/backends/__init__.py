@@ -1,0 +1,1 @@
+"""What each backend of stores has alone."""

@@ -1,0 +1,166 @@
+"""Entries: what is stored, read, replaced and deleted, and under which conditions."""
+
+from __future__ import annotations
+
+import pytest
+
+from storage.core.entry import JSON_TYPE
+from storage.core.errors import StorageCapacityError
+from storage.core.errors import StorageConflictError
+from storage.core.errors import StorageKeyError
+from storage.core.errors import StorageNotFoundError
+from storage.core.errors import StorageSerializationError
+from storage.core.store import Store
+from storage.core.values import MAX_METADATA
+
+METADATA = {"category": "user", "tags": ["important", "new"], "nested": {"size": 1.5, "none": None}}
+
+
+def test_a_value_is_read_as_it_was_stored(store: Store) -> None:
+    put = store.put("alice", {"theme": "dark", "sizes": [1, 2.5, None, True]}, metadata=METADATA)
+    found = store.entry("alice")
+    assert found.value == {"theme": "dark", "sizes": [1, 2.5, None, True]}
+    assert (found.key, found.etag, found.metadata, found.media_type) == ("alice", put.etag, METADATA, JSON_TYPE)
+    assert (put.value, put.size, put.stored_at) == (None, found.size, found.stored_at)
+    assert store.get("alice") == store.load("alice") == found.value
+
+
+def test_a_missing_key(store: Store) -> None:
+    assert store.get("missing") is None
+    assert store.get("missing", "other") == "other"
+    assert not store.exists("missing")
+    assert store.head("missing") is None
+    assert store.delete("missing") is False
+    with pytest.raises(StorageNotFoundError, match="'missing'"):
+        store.entry("missing")
+    with pytest.raises(KeyError):
+        store.load("missing")
+
+
+@pytest.mark.parametrize("value", [None, False, 0, "", [], {}, b""])
+def test_an_empty_value_is_a_value(store: Store, value: object) -> None:
+    store.put("empty", value)
+    assert store.exists("empty")
+    assert store.load("empty") == value
+    assert type(store.load("empty")) is type(value)
+
+
+def test_a_put_replaces_all_of_the_entry(store: Store) -> None:
+    first = store.put("key", "a", metadata=METADATA, ttl=100)
+    second = store.put("key", b"\x00\xff", media_type="image/png")
+    found = store.entry("key")
+    assert (found.value, found.metadata, found.expires_at, found.media_type) == (b"\x00\xff", {}, None, "image/png")
+    assert first.etag != second.etag == found.etag
+    assert store.count() == 1
+
+
+def test_a_head_has_everything_but_the_value(store: Store) -> None:
+    store.put("key", [1, 2, 3], metadata=METADATA)
+    whole, head = store.entry("key"), store.head("key")
+    assert head is not None
+    assert (head.value, head.etag, head.size) == (None, whole.etag, len(b"[1,2,3]"))
+    assert (head.metadata, head.stored_at, head.media_type) == (METADATA, whole.stored_at, JSON_TYPE)
+
+
+def test_nothing_is_shared_with_the_caller(store: Store) -> None:
+    given = {"list": [1]}
+    labels = {"tags": ["a"]}
+    store.put("key", given, metadata=labels)
+    given["list"].append(2)
+    labels["tags"].append("b")
+    store.load("key")["list"].append(3)
+    assert store.load("key") == {"list": [1]}
+    assert store.entry("key").metadata == {"tags": ["a"]}
+
+
+def test_a_deleted_entry_is_gone(store: Store) -> None:
+    store.put("a", 1)
+    store.put("b", 2)
+    assert store.delete("a") is True
+    assert store.delete("a") is False
+    assert list(store.keys()) == ["b"]
+    store.put("a", 3)
+    assert store.load("a") == 3
+
+
+def test_if_absent(store: Store) -> None:
+    first = store.put("key", 1, if_absent=True)
+    with pytest.raises(StorageConflictError, match="exists already"):
+        store.put("key", 2, if_absent=True)
+    assert store.load("key") == 1
+    assert store.entry("key").etag == first.etag
+    store.delete("key")
+    store.put("key", 3, if_absent=True)
+    assert store.load("key") == 3
+
+
+def test_an_expected_version(store: Store) -> None:
+    first = store.put("key", 1)
+    second = store.put("key", 2, expected=first.etag)
+    with pytest.raises(StorageConflictError, match="was changed or deleted"):
+        store.put("key", 3, expected=first.etag)
+    with pytest.raises(StorageConflictError):
+        store.delete("key", expected=first.etag)
+    assert store.load("key") == 2
+    assert store.delete("key", expected=second.etag) is True
+    with pytest.raises(StorageConflictError):
+        store.put("key", 4, expected=second.etag)
+    with pytest.raises(StorageConflictError):
+        store.delete("key", expected=second.etag)
+    assert not store.exists("key")
+
+
+def test_the_version_of_a_deleted_entry_is_never_used_again(store: Store) -> None:
+    seen = set()
+    for _ in range(5):
+        seen.add(store.put("key", 1).etag)
+        store.delete("key")
+    assert len(seen) == 5
+
+
+def test_two_conditions_exclude_each_other(store: Store) -> None:
+    with pytest.raises(StorageKeyError, match="give one of them"):
+        store.put("key", 1, expected="x", if_absent=True)
+
+
+@pytest.mark.parametrize("key", ["", None, 7, b"key", "x" * 10_001, "half \ud800"])
+def test_what_is_no_key(store: Store, key: str) -> None:
+    for call in (store.load, store.get, store.exists, store.delete, lambda key: store.put(key, 1)):
+        with pytest.raises(StorageKeyError):
+            call(key)
+    assert store.count() == 0
+
+
+@pytest.mark.parametrize("value", [object(), {1: "a"}, {"a": {2}}, 1j, "half \ud800", {"a": ["half \udfff"]}])
+def test_a_value_without_a_form(store: Store, value: object) -> None:
+    store.put("key", "before")
+    with pytest.raises(StorageSerializationError):
+        store.put("key", value)
+    with pytest.raises(TypeError):
+        store.put("key", value)
+    assert store.load("key") == "before"
+
+
+def test_metadata_without_a_form_or_too_large(store: Store) -> None:
+    with pytest.raises(StorageSerializationError, match="metadata"):
+        store.put("key", 1, metadata={"a": object()})
+    with pytest.raises(StorageCapacityError, match="metadata"):
+        store.put("key", 1, metadata={"a": "x" * MAX_METADATA})
+    assert not store.exists("key")
+
+
+def test_a_value_that_is_too_large(store: Store) -> None:
+    with pytest.raises(StorageCapacityError, match="bytes"):
+        store.put("key", b"x" * (store.capabilities.largest + 1))
+    assert not store.exists("key")
+
+
+def test_a_large_value(store: Store) -> None:
+    value = bytes(range(256)) * (min(store.capabilities.largest, 1 << 20) // 256)
+    store.put("key", value)
+    assert store.load("key") == value
+
+
+def test_text_cannot_have_the_type_of_a_picture(store: Store) -> None:
+    with pytest.raises(StorageSerializationError, match="must be bytes"):
+        store.put("key", "text", media_type="image/png")
