@@ -25,6 +25,7 @@ from database.core.context import as_application
 from database.core.context import on_its_own
 from database.core.errors import Conflict
 from database.core.errors import SerializationFailure
+from database.core.errors import TimedOut
 from database.core.errors import TransactionError
 from database.core.operations import Operation
 from database.core.operations import reads_only
@@ -334,10 +335,15 @@ def own_transaction(database: Database, work: Callable[[], Answer]) -> Answer:
     Do not use it while that unit has an open transaction: both may wait for the same lock.
 
     :param work: may be called several times; an exception rolls its changes back.
-    :raises SerializationFailure: if the last attempt failed in a conflict, too.
+    :raises TimedOut: if all attempts failed in conflicts. These say nothing about the request, which may be repeated.
     """
     with apart():
-        return repeated(lambda: _attempt(database, work))
+        try:
+            return repeated(lambda: _attempt(database, work))
+        except SerializationFailure as error:
+            raise TimedOut(
+                "concurrent transactions conflicted with this one each time; retry", backend=error.backend
+            ) from error
 
 
 def _attempt(database: Database, work: Callable[[], Answer]) -> Answer:

@@ -182,6 +182,8 @@ class Cycle:
 
         :returns: False if changes are missing from a feed, so that everything has to be compared once more.
         """
+        # What the feeds lack, or a restore has undone, may concern records that wait for a decision.
+        self._failures.open.load(again=True)
         self._compared = self._current.compared
         self._changed.clear()
         unsaved = 0

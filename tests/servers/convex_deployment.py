@@ -94,12 +94,13 @@ class ConvexFaults:
 
 
 class ConvexDeployment(NodeServer):
-    """A deployment with empty tables; its documents are lost when it ends.
+    """A deployment with empty tables; its documents are lost when it ends, unless it is durable.
 
     :param functions: the folder that is deployed.
     :param provider: whose tokens are accepted; by default nobody's.
     :param production: keep the messages of failed functions from clients.
     :param control: allow :attr:`faults`, :meth:`reset` and :meth:`requests`.
+    :param durable: keep the documents in a file until :meth:`close`, so that it may be killed and started again.
     """
 
     title = "the deployment"
@@ -113,12 +114,14 @@ class ConvexDeployment(NodeServer):
         production: bool = False,
         control: bool = True,
         deploy_key: str = DEPLOY_KEY,
+        durable: bool = False,
     ) -> None:
         super().__init__(port)
         self.functions = functions
         self.deploy_key = deploy_key
         self._provider = provider or TokenSigner().provider
         self._flags = [*(["--prod"] if production else []), *(["--control"] if control else [])]
+        self._flags += [f"--data={self._folder / 'documents'}"] if durable else []
         self._client = self._parts.enter_context(httpx.Client(base_url=self.url, timeout=TIMEOUT, trust_env=False))
         self.faults = ConvexFaults(self._client)
 

@@ -68,9 +68,13 @@ class OpenConflicts:
         self._known: dict[RecordKey, str] = {}
         self._unseen: set[RecordKey] | None = None
 
-    def load(self) -> None:
-        """Read the stored ones, once: later changes of their records are in the feeds."""
-        if self._unseen is None:
+    def load(self, *, again: bool = False) -> None:
+        """Read the stored ones, once: later changes of their records are in the feeds.
+
+        :param again: also if they were read before: their records are looked at once more, and what is no longer stored
+            is stored again.
+        """
+        if again or self._unseen is None:
             found = {_key(row): row["id"] for row in self._stored()}
             self._known = {key: one for key, one in found.items() if key.table in self._tables}
             self._unseen = set(self._known)

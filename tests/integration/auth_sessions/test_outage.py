@@ -66,6 +66,26 @@ def test_a_refresh_without_the_database_is_a_503_and_the_token_stays_good(
     assert refresh(site, tokens).status_code == 200
 
 
+IN_THE_WAY = """
+create function in_the_way() returns trigger language plpgsql as
+$$ begin raise exception 'another transaction came first' using errcode = 'serialization_failure'; end $$;
+create trigger in_the_way before update on isthmus_private.isthmus_refresh_tokens execute function in_the_way()"""
+
+
+def test_a_refresh_that_others_are_in_the_way_of_until_its_deadline_is_a_503(
+    make: MakeSite, postgres_database: PostgresDatabase
+) -> None:
+    """Not a 409, after which a client would not try again: it has done nothing wrong."""
+    site = make(REQUEST_TIMEOUT=1)
+    tokens = site.post("/auth/register", ADA).json
+    postgres_database.execute(IN_THE_WAY)
+    answer = refresh(site, tokens)
+    assert assert_problem(answer, 503, "timed-out")["outcome"] == "not_applied"
+    assert int(answer.headers["Retry-After"]) >= 1
+    postgres_database.execute("drop trigger in_the_way on isthmus_private.isthmus_refresh_tokens")
+    assert refresh(site, tokens).status_code == 200
+
+
 def test_a_refresh_on_a_stand_in_that_does_not_know_the_session_is_a_503(make: MakeSite, between: FaultProxy) -> None:
     tokens = make().post("/auth/register", ADA).json
     between.set(Refuse())

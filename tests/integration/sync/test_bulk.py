@@ -150,27 +150,30 @@ def test_a_record_that_appears_between_the_look_and_the_write_is_a_conflict(
     assert [entry["record_id"] for entry in journal(*sides)] == ["0000003"]
 
 
-@pytest.mark.parametrize("side", [0, 1])
-def test_a_record_that_was_read_long_ago_and_is_deleted_meanwhile_does_not_come_back(
-    sides: tuple[MortalMemory, MortalMemory], side: int
+@pytest.mark.parametrize("deleted_on", [0, 1])
+def test_a_record_that_is_deleted_while_its_row_waits_to_be_compared_stays_deleted(
+    sides: tuple[MortalMemory, MortalMemory], deleted_on: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    dense, sparse = sides if side else reversed(sides)
-    load(dense, 500)
+    monkeypatch.setattr("database.sync.cycle.WINDOW", 2)
+    monkeypatch.setattr("database.sync.chunks.FIRST", 2)
+    here = sides[deleted_on]
     with as_application():
-        sparse.run(Insert("molecules", [{"id": "0000450x", "name": "read at the beginning"}]))
-    manager = SyncManager(*sides, sync_tables=["molecules"])
-    begun = sparse.backend.open_session
+        here.run(Insert("molecules", [{"id": "z", "name": "z"}]))
+        SyncManager(*sides, sync_tables=["molecules"]).sync_all()
+        # The other side has read its only row, z, before those of this side are compared.
+        here.run(Insert("molecules", [{"id": one, "name": one} for one in "abcd"]))
 
-    def interrupted(context: Any) -> Any:
-        if sparse.get("molecules", "0000099") is not None:
-            sparse.backend.open_session = begun  # type: ignore[method-assign]
-            with as_application():
-                sparse.run(Delete("molecules", id="0000450x"))
-        return begun(context)
+    def interrupt(*given: Any) -> Any:
+        with as_application():
+            here.run(Delete("molecules", where=Where("id", "eq", "z")))
+        return carry_out(*given)
 
-    sparse.backend.open_session = interrupted  # type: ignore[method-assign]
+    manager = SyncManager(*sides)  # with more tables, so that all records are compared
+    comparison = manager._cycle._comparison
+    carry_out = comparison.carry_out
+    monkeypatch.setattr(comparison, "carry_out", interrupt)
     assert_in_sync(manager, *sides)
-    assert len(contents(dense)["molecules"]) == 500
+    assert [row["id"] for row in contents(here)["molecules"]] == [*"abcd"]
 
 
 def test_what_sync_has_written_is_not_compared_again(sides: tuple[MortalMemory, MortalMemory]) -> None:

@@ -4,12 +4,14 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import { randomBytes } from "node:crypto";
+import { writeFileSync } from "node:fs";
 
 import { convexTest } from "convex-test";
 import { makeFunctionReference } from "convex/server";
 import { convexToJson, jsonToConvex } from "convex/values";
 
 import { captureConsole } from "./console.mjs";
+import { Documents, keepIn, storeOf } from "./documents.mjs";
 import { HttpError, badRequest, conflict } from "./errors.mjs";
 import { checkResult, checkValue, guardWrites } from "./limits.mjs";
 
@@ -43,30 +45,52 @@ export class Functions {
   #registry;
   #schema;
   #redacted;
+  #data;
   #backend;
 
   /**
    * @param {Map<string, object>} modules exports by the path of the module
    * @param {object} [schema] the default export of `schema.ts`
    * @param {boolean} redacted hide messages and logs of functions, as a production deployment does
+   * @param {string} [data] the file that keeps the documents
    */
-  constructor(modules, schema, redacted) {
+  constructor(modules, schema, redacted, data) {
     this.#registry = registryOf(modules);
     this.#schema = schema;
     this.#redacted = redacted;
-    this.reset();
+    this.#data = data;
+  }
+
+  /** Begin, with the documents of the file if there is one. */
+  async start() {
+    await this.#begin();
     guardWrites();
   }
 
+  async #begin() {
+    const backend = this.#empty();
+    const documents = new Documents(await storeOf(backend));
+    if (this.#data) {
+      keepIn(this.#data, documents);
+      await backend.mutation(async () => null); // times of snapshots go on behind those of the process before
+    }
+    this.#backend = backend;
+  }
+
   /** Empty all tables. */
-  reset() {
+  async reset() {
+    if (this.#data) writeFileSync(this.#data, "");
+    await this.#begin();
+  }
+
+  #empty() {
     const modules = {};
     for (const [path, exported] of this.#registry) {
       const [module, name] = path.split(":");
       (modules[`./convex/${module}.js`] ??= {})[name] = guarded(path, exported);
     }
     const loaders = Object.entries(modules).map(([path, exports]) => [path, async () => exports]);
-    this.#backend = convexTest({
+    return convexTest({
       schema: this.#schema,
       modules: Object.fromEntries([["./convex/_generated/api.js", async () => ({})], ...loaders]),
       transactionLimits: true,

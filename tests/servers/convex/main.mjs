@@ -1,6 +1,8 @@
-// Serves a folder of Convex functions on 127.0.0.1 as a deployment does over HTTP, with documents kept in memory.
+// Serves a folder of Convex functions on 127.0.0.1 as a deployment does over HTTP, with documents kept in memory
+// and, if asked for, in a file, which the next process begins with, however this one ends.
 //
 //   node main.mjs --functions DIR --deploy-key 'dev:name|secret' [--port N] [--env NAME=VALUE]... [--prod] [--control]
+//                [--data FILE]
 //
 // Once it answers it prints the line `ready {"url": "http://127.0.0.1:N"}`.
 
@@ -21,6 +23,7 @@ const { values: options } = parseArgs({
     env: { type: "string", multiple: true, default: [] }, // what functions find in process.env
     prod: { type: "boolean", default: false }, // hide messages and logs of functions
     control: { type: "boolean", default: false }, // let tests steer it
+    data: { type: "string" }, // the file that keeps the documents
     attached: { type: "boolean", default: false }, // end with the standard input
   },
 });
@@ -45,9 +48,11 @@ function setEnvironment(assignments) {
 async function serve() {
   const deployKey = options["deploy-key"];
   const { modules, schema, providers } = await loadFunctions(options.functions);
+  const functions = new Functions(modules, schema, options.prod, options.data);
+  await functions.start();
   const deployment = {
     name: deployKey.replace(/^[^|:]*:/, "").split("|")[0],
-    functions: new Functions(modules, schema, options.prod),
+    functions,
     authenticator: new Authenticator(providers, deployKey),
     faults: new Faults(),
     counts: new Counts(),

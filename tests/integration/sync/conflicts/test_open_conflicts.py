@@ -15,6 +15,7 @@ from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
 from database.core.operations import Delete
 from database.core.operations import Update
+from database.core.query.filters import Where
 from database.sync import SyncManager
 from tests.integration.sync.conftest import Two
 from tests.integration.sync.support import contents
@@ -182,6 +183,26 @@ def test_sides_that_become_equal_by_themselves_are_no_conflict(
     assert manager.sync_all()
     assert manager.get_conflicts() == []
     assert manager.get_sync_status()["open_conflicts"] == 0
+
+
+def test_a_restore_that_ends_a_conflict_ends_its_waiting(
+    manager: SyncManager, first: MemoryAdapter, second: MemoryAdapter
+) -> None:
+    second.run(Delete("isthmus_sync_cursors", where=Where("id", "neq", "")))
+    second.run(Delete("isthmus_sync_records", where=Where("id", "neq", "")))
+    second.run(Delete("molecules", id="a"))
+    assert manager.sync_all()
+    assert names(first) == names(second) == {"a": "ours"}
+    assert manager.get_conflicts() == []
+    assert manager.get_sync_status()["open_conflicts"] == 0
+
+
+def test_a_conflict_that_a_restore_has_forgotten_is_listed_again(manager: SyncManager, first: MemoryAdapter) -> None:
+    (found,) = manager.get_conflicts()
+    first.run(Delete("isthmus_sync_cursors", where=Where("id", "neq", "")))
+    first.run(Delete("isthmus_sync_conflicts", where=Where("id", "neq", "")))
+    assert manager.sync_all()
+    assert [one.id for one in manager.get_conflicts()] == [found.id]
 
 
 def test_a_deletion_can_wait_where_edits_do_not(first: MemoryAdapter, second: MemoryAdapter) -> None:

@@ -21,7 +21,7 @@ async function clearFaults({ deployment }) {
 
 /** Make the deployment as it was when it started. */
 async function reset({ deployment: { functions, faults, counts } }) {
-  functions.reset();
+  await functions.reset();
   faults.clear();
   counts.clear();
   return "{}";
