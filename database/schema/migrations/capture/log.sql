@@ -82,7 +82,7 @@ begin
     elsif after = before then
         insert into isthmus_changes.entries (table_name, record_ids, kind) values (tg_argv[0], array[after], 'update');
     else
-        insert into isthmus_changes.entries (table_name, record_id, kind)
+        insert into isthmus_changes.entries (table_name, record_ids, kind)
         values (tg_argv[0], array[before], 'delete'), (tg_argv[0], array[after], 'insert');
     end if;
     return null;

@@ -206,6 +206,11 @@ def test_what_is_written_to_an_heir_by_way_of_its_parent_is_told(adapter: Postgr
     assert found == {("elders", "update", "a"), ("heirs", "update", "b")}
 
 
+def test_another_key_of_a_row_that_is_captured_alone_is_a_deletion_and_an_insertion(run: Run) -> None:
+    run("insert into elders values ('a', '')")
+    assert run("update elders set id = 'b'") == [("delete", "a"), ("insert", "b")]
+
+
 def test_what_another_trigger_makes_of_a_row_comes_after_it(run: Run) -> None:
     assert run("insert into lists values ('a', '')") == [("insert", "a"), ("update", "a"), ("delete", "a")]
 
