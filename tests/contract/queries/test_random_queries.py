@@ -23,7 +23,7 @@ from tests.contract.backends import Backend
 from tests.contract.conftest import faulty
 from tests.contract.queries import generated
 
-TABLES = 60
+TABLES = 30
 QUERIES = 25
 CHANGES = 4
 WANTED = 500
