@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
 
-_lock = Lock()
-_blocks = 0
+from database.core.lifecycle import rebuild_after_fork
 
 
 @contextmanager
@@ -18,29 +17,47 @@ def old_objects_spared() -> Iterator[None]:
     Otherwise work that makes many objects has it visit all of the process again and again, which can take a third of
     the time. Those that become garbage meanwhile, and refer to each other, are freed after the block.
     """
-    begun = _begin()
+    begun = _OBJECTS.spare()
     try:
         yield
     finally:
         if begun:
-            _end()
+            _OBJECTS.visit()
 
 
-def _begin() -> bool:
-    global _blocks  # noqa: PLW0603  # the collector is one for the process, too
-    with _lock:
-        # Of a server that has done this before it has made its workers, the objects stay as they are.
-        if not _blocks and gc.get_freeze_count():
-            return False
-        if not _blocks:
-            gc.freeze()
-        _blocks += 1
-    return True
+class _OldObjects:
+    """The objects that the collector does not visit: there is one collector, which all blocks share."""
 
+    def __init__(self) -> None:
+        self._blocks = 0
+        self._lock = Lock()
+        rebuild_after_fork(self, _OldObjects._begin_in_child)
 
-def _end() -> None:
-    global _blocks  # noqa: PLW0603
-    with _lock:
-        _blocks -= 1
-        if not _blocks:
+    def spare(self) -> bool:
+        """Begin a block. :returns: False if there is nothing to be ended."""
+        with self._lock:
+            # Of a server that has done this before it has made its workers, the objects stay as they are.
+            if not self._blocks and gc.get_freeze_count():
+                return False
+            if not self._blocks:
+                gc.freeze()
+            self._blocks += 1
+        return True
+
+    def visit(self) -> None:
+        """End a block."""
+        with self._lock:
+            # None in a child that was forked inside of the block.
+            if self._blocks:
+                self._blocks -= 1
+                if not self._blocks:
+                    gc.unfreeze()
+
+    def _begin_in_child(self) -> None:
+        """End the blocks, whose threads do not exist in a forked child."""
+        if self._blocks:
             gc.unfreeze()
+        self._blocks, self._lock = 0, Lock()
+
+
+_OBJECTS = _OldObjects()

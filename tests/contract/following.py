@@ -14,9 +14,6 @@ from database.changes.feed import Change
 from database.core.result import Row
 from tests.contract.backends import BACKENDS
 
-AT_MOST = 1.0
-"""Seconds after a commit within which its result is delivered."""
-
 PATIENCE = 20.0
 """Seconds after which a hanging test fails; a safety net, not a measurement."""
 
@@ -36,11 +33,11 @@ class Inbox:
         self.count += 1
         self._queue.put(rows)
 
-    def next(self, seconds: float = AT_MOST) -> list[Row]:
+    def next(self, seconds: float = PATIENCE) -> list[Row]:
         """The next result. :raises Empty: if none is delivered in time."""
         return self._queue.get(timeout=seconds)
 
-    def next_ids(self, seconds: float = AT_MOST) -> list[str]:
+    def next_ids(self, seconds: float = PATIENCE) -> list[str]:
         """The ids in the next result."""
         return [row["id"] for row in self.next(seconds)]
 

@@ -26,7 +26,7 @@ from tests.contract.queries import generated
 TABLES = 30
 QUERIES = 25
 CHANGES = 4
-WANTED = 500
+WANTED = 400
 RATES = {"refuse": 0.002, "error_before": 0.002}
 """Of the attempts that fail and are repeated, for every other query: so few that none fails too often in a row."""
 

@@ -22,7 +22,6 @@ from tests.contract.callers import ADA
 from tests.contract.callers import BOB
 from tests.contract.callers import entry
 from tests.contract.conftest import faulty
-from tests.contract.following import AT_MOST
 from tests.contract.following import FOLLOWED
 from tests.contract.following import PATIENCE
 from tests.contract.following import Inbox
@@ -43,7 +42,7 @@ class Told:
     def __call__(self, change: RecordChange) -> None:
         self._queue.put(change)
 
-    def next(self, seconds: float = AT_MOST) -> tuple[str, Any, Any]:
+    def next(self, seconds: float = PATIENCE) -> tuple[str, Any, Any]:
         """The type, record and old record of the next change."""
         change = self._queue.get(timeout=seconds)
         return change.type, change.record, change.old_record

@@ -17,7 +17,6 @@ from database.core.operations import Upsert
 from database.core.result import Row
 from tests.contract.backends import Backend
 from tests.contract.conftest import faulty
-from tests.contract.following import AT_MOST
 from tests.contract.following import FOLLOWED
 from tests.contract.following import PATIENCE
 from tests.contract.following import Inbox
@@ -43,7 +42,7 @@ def test_what_a_callback_raises_is_logged_and_handed_on(
     with things(backend.adapter).subscribe(fail_on_one, errors.put):
         assert inbox.next(PATIENCE) == []
         backend.adapter.run(Insert("things", [thing("a")]))
-        assert str(errors.get(timeout=AT_MOST)) == "in the callback"
+        assert str(errors.get(timeout=PATIENCE)) == "in the callback"
         backend.adapter.run(Insert("things", [thing("b")]))
         assert inbox.next_ids() == ["a", "b"]
     (record,) = [record for record in caplog.records if record.levelno == logging.ERROR]

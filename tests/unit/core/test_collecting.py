@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from database.core.collecting import old_objects_spared
+from tests.integration.forks import answer_of_child
 
 
 @pytest.fixture(autouse=True)
@@ -32,3 +33,14 @@ def test_what_a_server_has_frozen_stays_frozen() -> None:
     with old_objects_spared():
         pass
     assert gc.get_freeze_count() > 0
+
+
+def test_in_a_forked_child_no_block_goes_on() -> None:
+    def child() -> str:
+        before = gc.get_freeze_count()
+        with old_objects_spared():
+            spared = gc.get_freeze_count()
+        return f"{before} {spared > 0} {gc.get_freeze_count()}"
+
+    with old_objects_spared():
+        assert answer_of_child(child) == "0 True 0"
