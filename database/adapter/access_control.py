@@ -112,7 +112,7 @@ class AccessRules:
 
         def enforce(operation: Operation, context: Context) -> Result:
             identity = context.identity
-            if not is_caller(identity):
+            if identity is None or not is_caller(identity):
                 if identity is None and self.demand_caller:
                     raise CallerMissing(backend=self._backend.name, operation=operation.kind)
                 return handler(operation, context)

@@ -52,6 +52,8 @@ class Commit(Operation):
 
 
 _COMMIT = Commit()
+_COMMITTED = Result()
+"""The result of every commit, which nobody reads."""
 
 
 class Source(Protocol):
@@ -204,7 +206,7 @@ class Transaction:
         """
         if self._thread != threading.get_ident():
             raise elsewhere()
-        if source.adapter is self.adapter:
+        if source is self.adapter or source.adapter is self.adapter:
             return self.execute(operation, current_context.get())
         if reads_only(operation):
             return source.run_alone(operation)
@@ -249,7 +251,8 @@ class Transaction:
                 failed = self._failed("the transaction was rolled back because an operation in it failed")
                 self.rollback()
                 raise failed
-            self._require_active()
+            if self.state != "active":
+                self._require_active()
             try:
                 self._observed(_COMMIT, self._context.inside(self, self._context.deadline))
                 self.state = "committed"
@@ -353,7 +356,7 @@ def carry_out(operation: Operation, context: Context) -> Result:
     # Set first: a signal, for instance, may interrupt the commit before its outcome is known.
     transaction.state = "unknown"
     transaction._session.commit(context)
-    return Result()
+    return _COMMITTED
 
 
 def elsewhere() -> TransactionError:

@@ -28,22 +28,28 @@ class ForkGate:
     It is made for the life of the process, because the hooks of forks cannot be taken back.
     """
 
+    enter: Callable[[object], None]
+    """Begins a call of the library. The caller must not be inside. While the gate is :attr:`closed`, it must
+    :meth:`wait` next. These are no single function, because it would cost a hundredth of a small statement.
+    """
     leave: Callable[[object], None]
-    """Ends what :meth:`enter` began."""
+    """Ends what :attr:`enter` began."""
+
+    closed: bool
+    """Whether the process forks."""
 
     def __init__(self) -> None:
         self._inside: set[object] = set()
-        self.leave = self._inside.discard
-        self._closed = False
+        self.enter, self.leave = self._inside.add, self._inside.discard
+        self.closed = False
         self._opened = Event()
         self._forking = Lock()
         os.register_at_fork(before=self._close, after_in_parent=self._open, after_in_child=self._begin_in_child)
 
-    def enter(self, caller: object) -> None:
-        """Wait while the process forks. ``caller`` must not be inside."""
+    def wait(self, caller: object) -> None:
+        """Wait outside until no fork is under way, then be inside."""
         # Each of these steps is atomic, and _close() takes them in the other order: one of both sees the other.
-        self._inside.add(caller)
-        while self._closed:
+        while self.closed:
             self._inside.discard(caller)
             self._opened.wait(_PATIENCE)
             self._inside.add(caller)
@@ -52,6 +58,7 @@ class ForkGate:
     def inside(self, caller: object) -> Iterator[None]:
         """Both, around calls that are not made for each statement."""
         self.enter(caller)
+        self.wait(caller)
         try:
             yield
         finally:
@@ -61,13 +68,13 @@ class ForkGate:
         # One fork at a time: the end of one would open the gate for the other.
         self._forking.acquire()
         self._opened.clear()
-        self._closed = True
+        self.closed = True
         limit = time.monotonic() + _PATIENCE
         while self._inside and time.monotonic() < limit:
             _pause(0.0005)
 
     def _open(self) -> None:
-        self._closed = False
+        self.closed = False
         self._opened.set()
         self._forking.release()
 
@@ -75,4 +82,4 @@ class ForkGate:
         # The threads that were inside or waited do not exist here.
         self._inside.clear()
         self._opened, self._forking = Event(), Lock()
-        self._closed = False
+        self.closed = False

@@ -227,8 +227,12 @@ class CircuitBreaker:
                     self._count(window, self._judge(error, started, context, self._settings.timeout))
                 raise
             ended = clock()
-            window.succeed(ended)
-            tallies[operation.kind].took(ended - started)
+            if ended >= window.ends:
+                window.advance(ended)
+            window.well += 1
+            tally, took = tallies[operation.kind], ended - started
+            tally.seconds += took
+            tally.durations[int(took * 1e6).bit_length()] += 1
             return answer
 
         return call

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from dataclasses import field
 from typing import Any
-from typing import NamedTuple
 from typing import Protocol
 
 from database.core.tables.schema import TableSchema
@@ -14,22 +15,23 @@ from database.sql.table import Values
 from database.sql.texts.answers import SqlAnswer
 
 
-class Rewriting(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rewriting:
     """What a database does to the rows that are written to a table.
 
     :ivar triggers: whether triggers of others may change or drop them.
     :ivar rules: whether something else is carried out instead, so that nothing is returned and no count is right.
     :ivar computed: the columns that the database computes, so that nobody can write them.
+    :ivar any: whether a row may be stored in another form than it was sent.
     """
 
     triggers: bool
     rules: bool
     computed: tuple[str, ...] = ()
+    any: bool = field(init=False)
 
-    @property
-    def any(self) -> bool:
-        """Whether a row may be stored in another form than it was sent."""
-        return self.triggers or self.rules
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "any", self.triggers or self.rules)
 
 
 class SqlConnection(Protocol):

@@ -139,7 +139,7 @@ class SqlOperations:
         return table.groups(columns, rows, total) if group else table.result(columns, rows, total)
 
     def _insert(self, connection: SqlConnection, operation: Insert) -> Result:
-        table = self._table(operation.table)
+        table = self._tables.get(operation.table) or self._table(operation.table)
         if operation.verbatim:
             rewriting = connection.rewriting(table.schema)
             write = lambda copied: self._inserted(connection, table, copied, rewriting)  # noqa: E731
@@ -232,24 +232,27 @@ class SqlOperations:
         return result
 
     def _update(self, connection: SqlConnection, operation: Update) -> Result:
-        table = self._table(operation.table)
+        table = self._tables.get(operation.table) or self._table(operation.table)
         if (rewriting := connection.rewriting(table.schema)).any:
             return self._rewritten.update(connection, table, operation, rewriting)
-        return self._plain_update(connection, operation, table.every_column if operation.returning else ())
+        return self._plain_update(connection, table, operation, table.every_column if operation.returning else ())
 
-    def _plain_update(self, connection: SqlConnection, operation: Update, returning: tuple[str, ...]) -> Result:
-        table = self._table(operation.table)
+    def _plain_update(
+        self, connection: SqlConnection, table: SqlTable, operation: Update, returning: tuple[str, ...]
+    ) -> Result:
         now = utc_now()
         columns = new_values(table.schema, operation.values, now)
         reset: tuple[str, ...] = ()
         if table.schema.server_made:
             reset = tuple(name for name, value in columns.items() if value is SERVER_DEFAULT)
             columns = {name: value for name, value in columns.items() if value is not SERVER_DEFAULT}
-        values = [table.encode(name, value) for name, value in columns.items()]
-        believed = table.believed(operation.values, now)
+        values = table.encoded_values(columns)
+        believed = table.believed(operation.values, now) if table.timed else []
         values += believed
         where = table.target(operation, values)
         statement = table.statements.update(tuple(columns), where, returning, reset, timed=bool(believed))
+        if operation.expected_version is None:
+            return self._change(connection, table, statement, statement.bind(values), returning)
         return self._change_expected(connection, operation, table, statement, statement.bind(values), returning)
 
     def _delete(self, connection: SqlConnection, operation: Delete) -> Result:
@@ -258,6 +261,8 @@ class SqlOperations:
         where = table.target(operation, values)
         returning = table.every_column if operation.returning else ()
         statement = table.statements.delete(where, returning)
+        if operation.expected_version is None:
+            return self._change(connection, table, statement, statement.bind(values), returning)
         return self._change_expected(connection, operation, table, statement, statement.bind(values), returning)
 
     @staticmethod
@@ -287,7 +292,7 @@ class SqlOperations:
     ) -> Result:
         """Tell a row that is gone from one that has another version than expected."""
         result = self._change(connection, table, statement, values, returning)
-        if operation.expected_version is None or result.count:
+        if result.count:
             return result
         # Once more, so that nobody changes the row between the look at its version and the attempt to change it.
         with connection.atomic():

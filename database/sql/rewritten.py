@@ -97,7 +97,7 @@ class RewrittenWrites:
             before = self._operations._select(connection, targeted)
             keys = _keys(table.schema, before)
             try:
-                count = self._operations._plain_update(connection, operation, returning=()).count
+                count = self._operations._plain_update(connection, table, operation, returning=()).count
             except Conflict:
                 if keys and self._operations._select(connection, targeted).rows:
                     raise _dropped(table, "did not make the change", None) from None

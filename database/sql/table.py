@@ -62,6 +62,7 @@ class SqlTable:
         self.by_key = self.statements.get(self.every_column).text
         self.text_key = schema.text_key
         self.numbered = schema.numbered
+        self.timed = "updated_at" in schema.managed
         self._one_row = self.statements.shape(Where(schema.key[0], "eq", ""), [])
         self._keyed = None if schema.text_key and schema.key == ("id",) else schema
         self.echoes = not any(column.server_default for column in schema.columns.values())
@@ -168,14 +169,14 @@ class SqlTable:
         believed = self.believed(row, utc_now())
         timed = bool(believed)
         statement = self.statements.upsert(names, changed, returning, operation.same, by, tuple(touched), timed=timed)
-        return statement, [*(self.encode(name, value) for name, value in touched.items()), *believed]
+        return statement, [*self.encoded_values(touched), *believed]
 
     def believed(self, given: Mapping[str, Any], now: datetime) -> list[Any]:
         """The encoded time up to which a stored ``updated_at`` is believed; nothing if a change sets it as it is given.
 
         :param given: the values of the change.
         """
-        if "updated_at" not in self.schema.managed or "updated_at" in given:
+        if not self.timed or "updated_at" in given:
             return []
         return [self.encode("updated_at", clock(self.schema.columns["updated_at"].kind, now + LEAP))]
 
@@ -198,6 +199,14 @@ class SqlTable:
         for name in self._encoders.keys() & row.keys():
             encoded[name] = self.encode(name, row[name])
         return tuple(encoded.values())
+
+    def encoded_values(self, row: Row) -> list[Any]:
+        """As :meth:`encoded_row`, for a few columns."""
+        encoders = self._encoders
+        return [
+            value if value is None or (encoder := encoders.get(name)) is None else encoder(value)
+            for name, value in row.items()
+        ]
 
     def encode(self, name: str, value: Any) -> Any:
         """One checked value in the form the driver binds."""

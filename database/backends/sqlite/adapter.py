@@ -16,6 +16,7 @@ from database.adapter.transactions import Session
 from database.backends.sqlite import changes
 from database.backends.sqlite.connection import SQLiteConnection
 from database.backends.sqlite.dialect import DIALECT
+from database.backends.sqlite.known_triggers import SchemaNotKnown
 from database.backends.sqlite.scaled import scaled_columns
 from database.changes.feed import ReadChanges
 from database.core.capabilities import Capabilities
@@ -133,10 +134,16 @@ class SQLiteBackend(Backend):
         return Result()
 
     def _write(self, connection: SQLiteConnection, operation: Operation, context: Context) -> Result:
+        known = connection.known_triggers
         self._acquire(context)
         try:
             connection.limit(context)
-            result = self._operations.execute(connection, operation)
+            known.relies = known.is_current = False
+            try:
+                result = self._operations.execute(connection, operation)
+            except SchemaNotKnown:
+                with connection.atomic():
+                    result = self._operations.execute(connection, operation)
             if connection.in_transaction:
                 raise begun_by_text()
             return result
@@ -229,7 +236,14 @@ class _SQLiteSession(Session):
         if not self._writes and not reads_only(operation):
             self._begin_to_write(context)
         self._connection.limit(context)
-        result = self._backend._operations.execute(self._connection, operation)
+        operations = self._backend._operations
+        try:
+            result = operations.execute(self._connection, operation)
+        except SchemaNotKnown:
+            result = operations.execute(self._connection, operation)
+        except BaseException:
+            self._connection.known_triggers.relies = False
+            raise
         if not self._connection.in_transaction:
             raise ended_by_text()
         return result

@@ -25,7 +25,11 @@ from database.backends.sqlite.errors import translated
 from database.backends.sqlite.forking import FORKS
 from database.backends.sqlite.functions import SqlFunctions
 from database.backends.sqlite.known_triggers import KnownTriggers
+from database.backends.sqlite.known_triggers import SchemaNotKnown
 from database.backends.sqlite.scaled import ScaledColumns
+from database.backends.sqlite.undecoded import decoded
+from database.backends.sqlite.undecoded import text_as_bytes
+from database.backends.sqlite.undecoded import text_or_bytes
 from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.errors import ConstraintViolated
@@ -72,6 +76,7 @@ class SQLiteConnection:
         process; ``normal`` is several times faster.
     :param watchdog: stops statements at their deadline.
     :param scaled: the columns that are stored as scaled integers.
+    :ivar known_triggers: what the file does to the rows that are written.
     :raises DataError: if the file cannot be opened.
     """
 
@@ -96,7 +101,9 @@ class SQLiteConnection:
         self._scaled = ScaledColumns(self._db, scaled) if scaled else None
         # All statements whose rows are fetched at once share a cursor: a new one would cost a tenth of a read.
         self._execute = self._db.cursor().execute
-        self._known_triggers = KnownTriggers(self._db, self._execute, self.rows)
+        self.known_triggers = KnownTriggers(self._db, self.rows)
+        # For good, because to set it makes SQLite compile all statements again.
+        self._db.authorizer = self._authorize
 
     def _set_up(self, synchronous: str) -> None:
         db = self._db
@@ -162,7 +169,7 @@ class SQLiteConnection:
             raise
 
     def rewriting(self, table: TableSchema) -> Rewriting:
-        return self._known_triggers.of(table.name)
+        return self.known_triggers.of(table.name)
 
     def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
         with self.atomic():
@@ -215,7 +222,7 @@ class SQLiteConnection:
             finally:
                 cursor.close()
 
-        self._known_triggers.doubt()
+        self.known_triggers.doubt()
         before = self._db.total_changes()
         rows = self._watched(run, text, values)
         changed = self._db.changes() if self._db.total_changes() != before else 0
@@ -224,6 +231,7 @@ class SQLiteConnection:
     @contextmanager
     def atomic(self) -> Iterator[None]:
         if self.in_transaction:
+            self.known_triggers.look()
             yield
             return
         self.control("begin immediate")
@@ -251,9 +259,12 @@ class SQLiteConnection:
 
     def control(self, text: str) -> None:
         """Run a transaction control statement."""
+        self.known_triggers.is_current = False
         FORKS.enter(self)
+        if FORKS.closed:
+            FORKS.wait(self)
         try:
-            self._known_triggers.control(text)
+            self._execute(text)
         except apsw.Error as error:
             raise translated(error) from error
         finally:
@@ -262,6 +273,7 @@ class SQLiteConnection:
     def undo(self) -> None:
         """Roll back, if SQLite has not done so itself. If that fails, :attr:`in_transaction` stays true."""
         self._steps.deadline = math.inf
+        self.known_triggers.is_current = False
         if self._db.in_transaction:
             with suppress(apsw.Error), FORKS.inside(self):
                 self._execute("rollback")
@@ -277,16 +289,16 @@ class SQLiteConnection:
                 return self._execute(text, values, can_cache=False).fetchall()
             return self._execute(text, values).fetchall()
         except UnicodeDecodeError:
-            return _read(self._fetch_as_bytes(text, values))
+            return decoded(self._fetch_as_bytes(text, values))
 
     def _fetch_as_bytes(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        """Read the rows of a query with text as bytes, in the form of :func:`_as_bytes`."""
+        """Read the rows of a query with text as bytes, in the form of ``text_as_bytes``."""
         cursor = self._db.cursor()
         width = len(cursor.execute(text, values).get_description())
         cursor.close()
         names = [f"c{number}" for number in range(width)]
         # The statement is generated, or was just executed. The line break ends a trailing comment.
-        again = f"with isthmus_rows({', '.join(names)}) as ({text}\n) select {_as_bytes(names)} from isthmus_rows"  # noqa: S608
+        again = f"with isthmus_rows({', '.join(names)}) as ({text}\n) select {text_as_bytes(names)} from isthmus_rows"  # noqa: S608
         return self._execute(again, values).fetchall()
 
     def _fetch_returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
@@ -298,7 +310,9 @@ class SQLiteConnection:
                 # The write was executed: undo it and execute it again with text as bytes.
                 self._execute("rollback to isthmus_returned")
                 write, _, names = text.rpartition(" RETURNING ")
-                rows = _read(self._execute(f"{write} RETURNING {_as_bytes(names.split(', '))}", values).fetchall())
+                rows = decoded(
+                    self._execute(f"{write} RETURNING {text_as_bytes(names.split(', '))}", values).fetchall()
+                )
         except BaseException:
             # Suppressed, because some errors have already ended the whole transaction.
             with suppress(apsw.Error):
@@ -306,6 +320,8 @@ class SQLiteConnection:
                 self._execute("release isthmus_returned")
             raise
         self._execute("release isthmus_returned")
+        if self.known_triggers.relies:
+            self.known_triggers.confirm()
         return rows
 
     def _find_undecodable(self, text: str, values: Values, names: Sequence[str]) -> str:
@@ -313,23 +329,32 @@ class SQLiteConnection:
         with suppress(apsw.Error):
             for row in self._fetch_as_bytes(text.rstrip(" \t\r\n;"), values):
                 for name, value, kind in zip(names, row[::2], row[1::2], strict=True):
-                    if kind == "text" and isinstance(_text_or_bytes(value, kind), bytes):
+                    if kind == "text" and isinstance(text_or_bytes(value, kind), bytes):
                         return name
         return ", ".join(names)
 
     def _change(self, text: str, values: Values) -> int:
         self._execute(text, values, can_cache=len(text) <= _LONGEST_CACHED)
+        if self.known_triggers.relies:
+            self.known_triggers.confirm()
         return self._db.changes()
 
     def _execute_many(self, text: str, rows: Any) -> None:
         self._db.executemany(text, rows)
+        if self.known_triggers.relies:
+            self.known_triggers.confirm()
 
     def _watched(self, run: Callable[[str, Any], Answer], text: str, values: Any) -> Answer:
         FORKS.enter(self)
+        if FORKS.closed:
+            FORKS.wait(self)
         self._running = True
         self._ticket = self._watchdog.watch(self._steps.deadline, self._expired)
         try:
             return run(text, values)
+        except apsw.AuthError as error:
+            self.known_triggers.doubt()
+            raise SchemaNotKnown from error
         except _REFUSED as error:
             raise translated(error) from error
         finally:
@@ -339,6 +364,11 @@ class SQLiteConnection:
                 self._wait_for_stop()
             if self._functions.used:
                 self._functions.forget()
+
+    def _authorize(self, action: int, *names: str | None) -> int:
+        if self._scaled is not None:
+            self._scaled.note(action, *names)
+        return self.known_triggers.authorize(action)
 
     def _wait_for_lock(self, attempts: int) -> bool:
         """Wait until the next attempt; False if the deadline has passed."""
@@ -359,23 +389,3 @@ class SQLiteConnection:
             if self._running and monotonic() >= self._steps.deadline:
                 self._db.interrupt()
                 self._ticket = self._watchdog.watch(self._steps.deadline, self._expired)
-
-
-def _as_bytes(names: Sequence[str]) -> str:
-    """The columns with text as bytes, each followed by its type."""
-    return ", ".join([f"iif(typeof({name}) = 'text', cast({name} as blob), {name}), typeof({name})" for name in names])
-
-
-def _read(rows: list[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Rows in the form of :func:`_as_bytes` with bytes decoded to text, except those that are not UTF-8."""
-    return [tuple(map(_text_or_bytes, row[::2], row[1::2])) for row in rows]
-
-
-def _text_or_bytes(value: Any, kind: Any) -> Any:
-    """A value with its text decoded; bytes if it is not UTF-8."""
-    if kind != "text":
-        return value
-    try:
-        return value.decode()
-    except UnicodeDecodeError:
-        return value

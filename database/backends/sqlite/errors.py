@@ -34,7 +34,7 @@ _TABLE: tuple[tuple[type[Exception] | tuple[type[Exception], ...], type[DataErro
         ConnectFailed,
         "the database file cannot be opened; check its path, its permissions and that it is a SQLite file",
     ),
-    ((apsw.ReadOnlyError, apsw.PermissionsError, apsw.AuthError), PermissionDenied, "the database file is read-only"),
+    ((apsw.ReadOnlyError, apsw.PermissionsError), PermissionDenied, "the database file is read-only"),
     (
         (apsw.ProtocolError, apsw.SchemaChangeError, apsw.AbortError, apsw.InternalError),
         Unavailable,

@@ -7,8 +7,6 @@ from typing import Any
 
 import apsw
 
-from database.backends.sqlite.errors import translated
-from database.backends.sqlite.forking import FORKS
 from database.sql.connection import Rewriting
 from database.sql.table import Values
 
@@ -21,65 +19,73 @@ _QUERY = (
 _COMPUTED = "select name from pragma_table_xinfo(?) where hidden > 1"
 """The columns that the database computes."""
 
+_CHANGES = frozenset({apsw.SQLITE_INSERT, apsw.SQLITE_UPDATE, apsw.SQLITE_DELETE})
+
+
+class SchemaNotKnown(Exception):
+    """The schema may have changed since it was looked at, and nothing was written: repeat the write in a transaction,
+    where the schema is looked at first.
+    """
+
 
 class KnownTriggers:
     """What is known of each table, until the schema changes: another program may make a trigger at any time.
 
-    :param execute: runs a statement on the connection.
-    :param rows: runs a query with a deadline.
+    A write relies on what is known, because a look at the schema would cost a twentieth of it. SQLite compiles a
+    statement again if the schema has changed, and the authorizer then refuses the first write that relied on it.
+    Once a write has passed, the schema stays as it is until the transaction ends.
+
+    :param db: the connection.
+    :param rows: runs a query on the connection, with its deadline.
+    :ivar relies: whether the next write relies on what is known. False when an operation begins.
+    :ivar is_current: whether it is certain in this transaction. False when one begins, and outside of them.
     """
 
-    def __init__(
-        self,
-        db: apsw.Connection,
-        execute: Callable[[str], apsw.Cursor],
-        rows: Callable[[str, Values], list[tuple[Any, ...]]],
-    ) -> None:
+    def __init__(self, db: apsw.Connection, rows: Callable[[str, Values], list[tuple[Any, ...]]]) -> None:
+        self.relies = False
         self._db = db
-        self._execute = execute
         self._rows = rows
         self._tables: dict[str, Rewriting] = {}
         self._schema_version: Any = None
-        self._data_version: int | None = None
-        self._is_current = False
+        self.is_current = False
+        self._is_doubtful = False
 
     def of(self, table: str) -> Rewriting:
-        """What the file does to the rows of a table."""
-        # Nobody else changes the schema while this connection writes.
-        if not (self._is_current and self._db.in_transaction):
-            self._look_at_schema()
+        """What the file does to the rows of a table. :raises SchemaNotKnown: outside of a transaction."""
+        found = self._tables.get(table)
+        if found is None or self._is_doubtful:
+            return self._looked_up(table)
+        self.relies = not self.is_current
+        return found
+
+    def confirm(self) -> None:
+        """Note that a write that relied on what is known was executed."""
+        self.relies, self.is_current = False, True
+
+    def doubt(self) -> None:
+        """Note that the schema has changed, or that a statement of unknown text is about to run and may change it."""
+        self.relies, self.is_current, self._is_doubtful = False, False, True
+
+    def look(self) -> None:
+        """Look at the schema before several statements, which cannot be repeated in their transaction."""
+        if not (self.is_current or self.relies):
+            ((version,),) = self._rows("pragma schema_version", ())
+            if version != self._schema_version:
+                self._schema_version, self._tables = version, {}
+            self.is_current, self._is_doubtful = True, False
+
+    def authorize(self, action: int) -> int:
+        """Whether a statement that does this may be compiled now: the answer of an authorizer."""
+        return apsw.SQLITE_DENY if self.relies and action in _CHANGES else apsw.SQLITE_OK
+
+    def _looked_up(self, table: str) -> Rewriting:
+        if not self._db.in_transaction:
+            raise SchemaNotKnown
+        self.relies = False
+        self.look()
         found = self._tables.get(table)
         if found is None:
             ((triggers, rules),) = self._rows(_QUERY, (table,))
             computed = tuple([name for (name,) in self._rows(_COMPUTED, (table,))])
             found = self._tables[table] = Rewriting(bool(triggers), bool(rules), computed)
         return found
-
-    def doubt(self) -> None:
-        """Note that a statement of unknown text is about to run: it may change the schema."""
-        self._is_current, self._data_version = False, None
-
-    def control(self, text: str) -> None:
-        """Run a transaction control statement."""
-        is_current, self._is_current = self._is_current, False
-        self._execute(text)
-        if is_current and text == "commit":
-            self._data_version = self._db.data_version()
-
-    def _look_at_schema(self) -> None:
-        # The number of the file's changes costs a twentieth of the query, but is right only while this one writes.
-        writes = self._db.txn_state("main") == apsw.SQLITE_TXN_WRITE
-        if not writes or self._db.data_version() != self._data_version:
-            self._ask_for_version()
-        self._is_current = True
-
-    def _ask_for_version(self) -> None:
-        FORKS.enter(self)
-        try:
-            ((version,),) = self._execute("pragma schema_version").fetchall()
-        except apsw.Error as error:
-            raise translated(error) from error
-        finally:
-            FORKS.leave(self)
-        if version != self._schema_version:
-            self._schema_version, self._tables = version, {}

@@ -41,13 +41,28 @@ class ScaledColumns:
         self._changed: list[Origin] = []
         self._inserted: list[str] = []
         self._selects: list[str | None] = []
-        # For good, because to set it makes SQLite compile all statements again.
-        db.authorizer = self._authorize
 
     def begin(self) -> None:
         """Watch the compilation of the next statement."""
         self._watching = True
         self._reads, self._changed, self._inserted, self._selects = [], [], [], []
+
+    def note(
+        self, action: int, first: str | None, second: str | None, database: str | None, inside: str | None
+    ) -> None:
+        """Note what a statement does; called with the arguments of an authorizer."""
+        if not self._watching:
+            return
+        if action == apsw.SQLITE_SELECT:
+            self._selects.append(inside)
+        elif database == "main" and first in self._tables:
+            origin = (str(first), str(second))
+            if action == apsw.SQLITE_READ and origin in self._columns:
+                self._reads.append((origin, inside))
+            elif action == apsw.SQLITE_UPDATE and origin in self._columns and inside is None:
+                self._changed.append(origin)
+            elif action == apsw.SQLITE_INSERT and inside is None:
+                self._inserted.append(origin[0])
 
     def check(self, text: str, origins: Sequence[Origin | None]) -> None:
         """Check the statement that was compiled since :meth:`begin`.
@@ -78,23 +93,6 @@ class ScaledColumns:
     def _is_trigger(self, inside: str | None) -> bool:
         """Whether this is a trigger, whose statements are the database's own; otherwise it is a view or a query."""
         return inside is not None and bool(self._db.execute(_IS_TRIGGER, (inside,)).fetchall()[0][0])
-
-    def _authorize(
-        self, action: int, first: str | None, second: str | None, database: str | None, inside: str | None
-    ) -> int:
-        if not self._watching:
-            return apsw.SQLITE_OK
-        if action == apsw.SQLITE_SELECT:
-            self._selects.append(inside)
-        elif database == "main" and first in self._tables:
-            origin = (str(first), str(second))
-            if action == apsw.SQLITE_READ and origin in self._columns:
-                self._reads.append((origin, inside))
-            elif action == apsw.SQLITE_UPDATE and origin in self._columns and inside is None:
-                self._changed.append(origin)
-            elif action == apsw.SQLITE_INSERT and inside is None:
-                self._inserted.append(origin[0])
-        return apsw.SQLITE_OK
 
 
 def scaled_columns(schema: Iterable[TableSchema]) -> frozenset[Origin]:

@@ -124,8 +124,11 @@ def complete_row(schema: TableSchema, row: Mapping[str, Any], now: datetime) -> 
     completed: dict[str, Any] = {}
     for name, column in schema.columns.items():
         if name in row:
+            value = row[name]
             try:
-                completed[name] = column.check(row[name])
+                # What Column.check() would do, with one call less for most columns.
+                plain = value is not None and not column.bounded
+                completed[name] = column.checks.check(value) if plain else column.check(value)
             except ValueError as error:
                 raise InvalidRow(_message(schema, [row], 0, name, str(error)), row=0, column=name) from None
         elif column.make is not None:
@@ -157,10 +160,13 @@ def check_values(schema: TableSchema, values: Mapping[str, Any]) -> dict[str, An
     """Check the values of an update, without making anything. :raises InvalidQuery: as :func:`new_values`."""
     checked: dict[str, Any] = {}
     for name, value in values.items():
-        column = schema.column(name)
+        column = schema.columns.get(name) or schema.column(name)
         if name == "version" or name in schema.key:
             raise InvalidQuery(f"column {name!r} cannot be updated")
-        checked[name] = value if value is SERVER_DEFAULT else checked_value(column, value)
+        try:
+            checked[name] = value if value is SERVER_DEFAULT else column.check(value)
+        except ValueError as error:
+            raise _not_a_value(column, error) from None
     if not checked:
         raise InvalidQuery("an update needs at least one column")
     return checked
@@ -198,13 +204,17 @@ def checked_value(column: Column, value: Any) -> Any:
     try:
         return column.check(value)
     except ValueError as error:
-        raise InvalidQuery(f"column {column.name!r} {error}") from None
+        raise _not_a_value(column, error) from None
 
 
 def as_rows(columns: Columns) -> list[dict[str, Any]]:
     """Convert the columns of :func:`complete_rows` to records."""
     names = tuple(columns)
     return [dict(zip(names, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+
+
+def _not_a_value(column: Column, error: ValueError) -> InvalidQuery:
+    return InvalidQuery(f"column {column.name!r} {error}")
 
 
 def _given_columns(schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> set[str]:

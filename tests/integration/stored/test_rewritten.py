@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from itertools import product
 
 import pytest
@@ -9,7 +10,11 @@ import pytest
 from database.core.errors import Conflict
 from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
+from database.core.operations import Batch
+from database.core.operations import Delete
 from database.core.operations import Insert
+from database.core.operations import Operation
+from database.core.operations import Sql
 from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.query.filters import Where
@@ -138,11 +143,43 @@ def test_a_dropped_record_fails_its_transaction(dropping: Stored) -> None:
     assert dropping.adapter.table("plain").execute().rows == []
 
 
-def test_a_trigger_that_is_made_later_is_seen(on_sqlite: Stored) -> None:
-    on_sqlite.adapter.run(Insert("plain", [{"id": "a", "name": "bad"}]))
+_BAD = Insert("plain", [{"id": "b", "name": "bad"}])
+_GOOD = Insert("plain", [{"id": "c", "name": "good"}])
+
+
+@pytest.mark.parametrize(
+    "calls",
+    [
+        [_BAD],
+        [Insert("plain", [*_GOOD.rows, *_BAD.rows])],
+        [Update("plain", {"name": "bad"}, id="a")],
+        [Update("plain", {"name": "bad"}, id="a", returning=False)],
+        [Upsert("plain", _BAD.rows)],
+        [Batch((Delete("plain", id="a"), _BAD))],
+        [_GOOD, Delete("plain", id="a"), _BAD],
+        [Sql("update plain set name = 'fine' where id = 'a'"), _BAD],
+    ],
+    ids=repr,
+)
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_trigger_that_is_made_later_is_seen(on_sqlite: Stored, calls: list[Operation], *, alone: bool) -> None:
+    def call() -> None:
+        with nullcontext() if alone else adapter.transaction():
+            for operation in calls:
+                adapter.run(operation)
+
+    adapter = on_sqlite.adapter
+    first = adapter.run(Insert("plain", [{"id": "a", "name": "good"}])).rows
+    # Until now bad records are stored, by the same connection with the same statements.
+    call()
+    adapter.run(Delete("plain", where=Where("id", "gte", "")))
+    adapter.run(Insert("plain", first, verbatim=True))
     _install(on_sqlite, DROP_ON_SQLITE, DROP_ON_POSTGRES, "plain")
     with pytest.raises(ConstraintViolated):
-        on_sqlite.adapter.run(Insert("plain", [{"id": "b", "name": "bad"}]))
+        call()
+    stored = {row["id"]: row["name"] for row in adapter.table("plain").execute()}
+    assert "bad" not in stored.values()
+    assert alone or stored == {"a": "good"}
 
 
 def test_a_rule_that_does_nothing_is_told(on_postgres: Stored) -> None:
