@@ -23,10 +23,10 @@ from tests.contract.backends import Backend
 from tests.contract.conftest import faulty
 from tests.contract.queries import generated
 
-TABLES = 30
+TABLES = 15
 QUERIES = 25
 CHANGES = 4
-WANTED = 400
+WANTED = 200
 RATES = {"refuse": 0.002, "error_before": 0.002}
 """Of the attempts that fail and are repeated, for every other query: so few that none fails too often in a row."""
 

@@ -10,6 +10,9 @@ from datetime import time
 from datetime import timedelta
 from datetime import timezone
 from decimal import Decimal
+from itertools import groupby
+from itertools import zip_longest
+from operator import itemgetter
 from typing import Any
 
 import pytest
@@ -116,30 +119,35 @@ COLUMNS: list[tuple[str, Any]] = [
 ]
 
 
+_BY_COLUMN = [list(pairs) for _, pairs in groupby(sorted(COLUMNS, key=itemgetter(0)), itemgetter(0))]
+ROWS: list[dict[str, Any]] = [dict(filter(None, row)) for row in zip_longest(*_BY_COLUMN)]
+"""Each value in one of these rows, which have as many columns as there are values left."""
+
+
 @pytest.mark.parametrize("copies", [1, 25])
 def test_values_survive(calm: DatabaseAdapter, backend: Backend, copies: int) -> None:
     """One row is inserted by itself, a few row by row, and many in bulk; each has its own path to the database."""
     exact = backend.case.capabilities.json_number_types
-    for column, value in COLUMNS:
-        rows = [thing(f"{copy:02}", **{column: value}) for copy in range(copies)]
+    for given in ROWS:
+        rows = [thing(f"{copy:02}", **given) for copy in range(copies)]
         calm.run(Insert("things", rows))
         stored = calm.table("things").select().execute().rows
         assert [row["id"] for row in stored] == [row["id"] for row in rows]
-        for given, row in zip(rows, stored, strict=True):
-            _assert_kept(given, row, exact)
+        for sent, row in zip(rows, stored, strict=True):
+            _assert_kept(sent, row, exact)
         _assert_kept(rows[-1], calm.get("things", rows[-1]["id"]) or {}, exact)
         backend.clear()
 
 
 def test_values_survive_an_update_and_an_upsert(calm: DatabaseAdapter, backend: Backend) -> None:
     exact = backend.case.capabilities.json_number_types
-    for column, value in COLUMNS:
-        given = thing("a", **{column: value})
+    for values in ROWS:
+        given = thing("a", **values)
         (upserted,) = calm.run(Upsert("things", [given]))
         _assert_kept(given, upserted, exact)
-        (cleared,) = calm.run(Update("things", {column: None}, id="a"))
-        assert cleared[column] is None
-        (updated,) = calm.run(Update("things", {column: value}, id="a"))
+        (cleared,) = calm.run(Update("things", dict.fromkeys(values), id="a"))
+        assert {column: cleared[column] for column in values} == dict.fromkeys(values)
+        (updated,) = calm.run(Update("things", values, id="a"))
         _assert_kept(given, updated, exact)
         (again,) = calm.run(Upsert("things", [given]))
         _assert_kept(given, again, exact)

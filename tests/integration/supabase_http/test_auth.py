@@ -99,6 +99,6 @@ def test_a_project_that_is_not_well(make: Make, scripted: ScriptedServer) -> Non
     begun = monotonic()
     with pytest.raises(TimedOut):
         auth.sign_in("a@b.c", PASSWORD)
-    assert monotonic() - begun < 0.9
+    assert monotonic() - begun < 3  # seconds; the answer takes 5
     with pytest.raises(ConnectFailed):
         make(f"http://127.0.0.1:{free_port()}").auth().sign_in("a@b.c", PASSWORD)

@@ -26,7 +26,7 @@ from tests.servers.network.ports import free_port
 from tests.servers.network.proxy import FaultProxy
 
 TIMEOUT = 0.4  # seconds
-LATEST = 0.9  # seconds; what a busy machine may add
+LATEST = 3.0  # seconds; a busy machine may add a lot, and without the deadline it would be more
 READ = Select("notes", limit=1)
 WRITE = Call("f", {})
 
@@ -101,7 +101,7 @@ def test_a_host_that_does_not_exist(make: Make) -> None:
 
 def test_no_free_connection(scripted: ScriptedServer) -> None:
     """Waiting for a connection ends at the deadline as well; nothing was sent, also of a write."""
-    scripted.answer = trickling(2, from_the_head=False)
+    scripted.answer = trickling(4, from_the_head=False)
     with http_client(scripted.url, max_connections=1) as client, ThreadPoolExecutor(1) as workers:
         holding = workers.submit(client.get, scripted.url)
         while not scripted.asked:

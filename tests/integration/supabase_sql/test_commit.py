@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import psycopg
@@ -24,7 +23,6 @@ from tests.integration.supabase_sql.support import request
 from tests.integration.supabase_sql.support import thing
 from tests.integration.supabase_sql.support import update
 from tests.integration.supabase_sql.support import where
-from tests.servers.postgres import PostgresDatabase
 
 A = thing("a", title="water", amount=2**62 + 1, ratio=0.1, done=False, data={"n": 1.0, "list": [None, "x"]})
 FULL = thing("f", seen="2024-05-01T14:00:00.000001+02:00", data="text", ratio=5e-324, amount=-(2**63))
@@ -235,18 +233,6 @@ def test_a_transaction_that_cannot_see_others_is_refused(project: Project, isola
         else:
             with pytest.raises(psycopg.errors.InvalidTransactionState):
                 connection.execute("select isthmus_commit(%s::jsonb)", sent)
-
-
-def test_a_hundred_insertions_take_little_time(project: Project) -> None:
-    def seconds(database: PostgresDatabase, turn: int) -> float:
-        rows = [insert(thing(f"{turn}-{number}", title="x" * 50, data={"n": number})) for number in range(100)]
-        with psycopg.connect(database.dsn) as connection:
-            become(connection, identity=_SERVICE)
-            begin = time.perf_counter()
-            connection.execute("select isthmus_commit(%s::jsonb)", [json.dumps(request(steps=rows))])
-            return time.perf_counter() - begin
-
-    assert min(seconds(project.database, turn) for turn in range(10)) < 0.1
 
 
 def test_old_keys_are_purged(project: Project) -> None:
