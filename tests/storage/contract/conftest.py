@@ -13,9 +13,10 @@ from tests.storage.contract.places import PLACES
 from tests.storage.contract.places import Make
 
 
-@pytest.fixture(params=PLACES)
-def make(request: pytest.FixtureRequest) -> Make:
-    return PLACES[request.param]
+@pytest.fixture(scope="session", params=PLACES)
+def make(request: pytest.FixtureRequest) -> Iterator[Make]:
+    with PLACES[request.param](request) as found:
+        yield found
 
 
 @pytest.fixture

@@ -1,24 +1,107 @@
-"""The places in which the suite stores: how each backend is made."""
+"""The places in which the suite stores: how each backend is made, with a real server where it has one."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from itertools import count
 from pathlib import Path
+from typing import Final
 
+import pytest
+import sqlalchemy as sa
+
+from database import internal_tables
+from database.adapter.base import DatabaseAdapter
+from database.backends.convex import ConvexAdapter
+from database.backends.memory import MemoryAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.sqlite import SQLiteAdapter
+from database.backends.supabase import SupabaseAdapter
+from database.core.tables.schema import Schema
+from database.schema.migrations.supabase import functions
 from storage.backends.file.backend import FileEntries
 from storage.backends.memory import MemoryEntries
+from storage.backends.table import TableEntries
 from storage.core.backend import StoreBackend
+from tests.contract.backends import supabase_database
+from tests.servers.available import available
+from tests.servers.convex_deployment import ConvexDeployment
+from tests.servers.convex_deployment import functions_with
+from tests.servers.supabase_api import SupabaseApi
 
 Make = Callable[[Path], StoreBackend]
 """Makes an empty backend; the folder is that of the test."""
 
+TIMEOUT: Final = 20  # seconds; only a broken backend needs them
 
-def memory(_: Path) -> StoreBackend:
-    return MemoryEntries()
-
-
-def file(folder: Path) -> StoreBackend:
-    return FileEntries(folder / "store")
+_TABLES: Final = internal_tables.metadata
+_SCHEMA: Final = Schema.of(_TABLES)
 
 
-PLACES: dict[str, Make] = {"memory": memory, "file": file}
+@contextmanager
+def memory(_: pytest.FixtureRequest) -> Iterator[Make]:
+    yield lambda _: MemoryEntries()
+
+
+@contextmanager
+def file(_: pytest.FixtureRequest) -> Iterator[Make]:
+    yield lambda folder: FileEntries(folder / "store")
+
+
+@contextmanager
+def memory_table(_: pytest.FixtureRequest) -> Iterator[Make]:
+    yield lambda _: TableEntries(MemoryAdapter(schema=_SCHEMA))
+
+
+@contextmanager
+def sqlite(request: pytest.FixtureRequest) -> Iterator[Make]:
+    path = request.getfixturevalue("tmp_path_factory").mktemp("storage") / "stores.db"
+    engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
+    _TABLES.create_all(engine)
+    engine.dispose()
+    with _table(SQLiteAdapter({"path": str(path), "synchronous": "normal", "timeout": TIMEOUT}, _SCHEMA)) as make:
+        yield make
+
+
+@contextmanager
+def postgresql(request: pytest.FixtureRequest) -> Iterator[Make]:
+    with request.getfixturevalue("postgres_server").database() as database:
+        database.create(_TABLES)
+        with _table(PostgresAdapter({**asdict(database), "timeout": TIMEOUT}, _SCHEMA)) as make:
+            yield make
+
+
+@contextmanager
+def supabase_http(request: pytest.FixtureRequest) -> Iterator[Make]:
+    database = supabase_database(request.getfixturevalue("postgres_server"))
+    database.create(_TABLES)
+    database.execute(functions.script())
+    with available(SupabaseApi, database) as project:
+        config = {"url": project.url, "key": project.service_key, "timeout": TIMEOUT}
+        with _table(SupabaseAdapter(config, _SCHEMA)) as make:
+            yield make
+
+
+@contextmanager
+def convex(request: pytest.FixtureRequest) -> Iterator[Make]:
+    folder = request.getfixturevalue("tmp_path_factory").mktemp("storage")
+    with available(ConvexDeployment, functions_with(_SCHEMA, folder)) as deployment:
+        config = {"url": deployment.url, "key": deployment.deploy_key, "timeout": TIMEOUT}
+        with _table(ConvexAdapter(config, _SCHEMA)) as make:
+            yield make
+
+
+@contextmanager
+def _table(adapter: DatabaseAdapter) -> Iterator[Make]:
+    """A database that all tests share: each of them has a store of its own in the table, and sees no other one."""
+    numbers = count()
+    try:
+        yield lambda _: TableEntries(adapter, f"store {next(numbers)}")
+    finally:
+        adapter.disconnect()
+
+
+PLACES = {made.__name__: made for made in (memory, file, memory_table, sqlite, postgresql, supabase_http, convex)}
