@@ -10,6 +10,7 @@ from datetime import datetime
 from datetime import timedelta
 from typing import Any
 from typing import Final
+from typing import Protocol
 
 import uuid_utils
 
@@ -52,6 +53,14 @@ from storage.core.values import value_of
 
 WallClock = Callable[[], datetime]
 
+
+class Layer(Protocol):
+    """A stage between a store and its backend."""
+
+    def around(self, inner: Handler) -> Handler:
+        """The stage around the next one."""
+
+
 MAX_PAGE: Final = 1_000
 _SCANNED: Final = 200
 
@@ -66,6 +75,7 @@ class Store:
     :param name: its name in errors, metrics and status; the kind of the backend by default.
     :param settings: timeouts, retries and circuit breaker of its calls; not used by a backend that is protected itself.
     :param clock: the time of day, for what is stored and what expires.
+    :param layers: what is done to entries on their way, the first one first.
     """
 
     def __init__(
@@ -74,6 +84,7 @@ class Store:
         name: str | None = None,
         settings: ResilienceSettings | None = None,
         clock: WallClock = utc_now,
+        layers: Sequence[Layer] = (),
     ) -> None:
         self.backend = backend
         self._clock = clock
@@ -81,6 +92,9 @@ class Store:
         self.capabilities = backend.capabilities
         self.pipeline = None if backend.protected else Pipeline(self.name, backend.execute, settings)
         self._handler: Handler = backend.execute if self.pipeline is None else self.pipeline.call
+        # A retry sends again what the layers have made.
+        for layer in reversed(layers):
+            self._handler = layer.around(self._handler)
 
     # One entry
 

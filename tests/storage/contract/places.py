@@ -24,12 +24,14 @@ from database.core.tables.schema import Schema
 from database.schema.migrations.supabase import functions
 from storage.backends.file.backend import FileEntries
 from storage.backends.memory import MemoryEntries
+from storage.backends.redis.backend import RedisEntries
 from storage.backends.table import TableEntries
 from storage.core.backend import StoreBackend
 from tests.contract.backends import supabase_database
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
+from tests.servers.redis import RedisServer
 from tests.servers.supabase_api import SupabaseApi
 
 Make = Callable[[Path], StoreBackend]
@@ -104,4 +106,11 @@ def _table(adapter: DatabaseAdapter) -> Iterator[Make]:
         adapter.disconnect()
 
 
-PLACES = {made.__name__: made for made in (memory, file, memory_table, sqlite, postgresql, supabase_http, convex)}
+@contextmanager
+def redis(_: pytest.FixtureRequest) -> Iterator[Make]:
+    with available(RedisServer) as server:
+        numbers = count()
+        yield lambda _: RedisEntries(server.url, f"store {next(numbers)}", TIMEOUT)
+
+
+PLACES = {made.__name__: made for made in (memory, file, memory_table, sqlite, postgresql, supabase_http, convex, redis)}
