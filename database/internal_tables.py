@@ -137,6 +137,26 @@ sync_failures = sa.Table(
     info={"internal": True},
 )
 
+entries = sa.Table(
+    "isthmus_entries",
+    metadata,
+    # The id is a hash of the store and the key, which may be longer than an index takes.
+    *record_columns(),
+    sa.Column("store", text(64), nullable=False),
+    sa.Column("key", text(), nullable=False),
+    sa.Column("key_start", text(200), nullable=False),
+    sa.Column("etag", text(64), nullable=False),
+    # JSON as it is, so that people can read it; all else in base64.
+    sa.Column("body", text(), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    sa.Column("headers", json(), nullable=False),
+    sa.Column("metadata", json(), nullable=False),
+    sa.Column("stored_at", timestamp(), nullable=False),
+    sa.Column("expires_at", timestamp(), index=True),
+    sa.Index("ix_isthmus_entries_store_key_start", "store", "key_start"),
+    info={"internal": True},
+)
+
 ACCOUNTS: Final = tuple(table.name for table in (users, identities, sessions, refresh_tokens, idempotency_keys))
 """The tables of accounts and of what their callers have begun. A move takes them along."""
 

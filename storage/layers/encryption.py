@@ -168,9 +168,7 @@ def rewrap(
             return state
 
 
-def _rewrap_one(
-    handler: Handler, encryption: Encryption, entry: Stored, state: Rewrapping, *, dry_run: bool
-) -> None:
+def _rewrap_one(handler: Handler, encryption: Encryption, entry: Stored, state: Rewrapping, *, dry_run: bool) -> None:
     state.seen += 1
     state.last = entry.key
     try:

@@ -170,7 +170,9 @@ class RedisEntries(StoreBackend):
 
     def _translated(self, error: redis.RedisError, *, reads: bool) -> Exception:
         if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
-            return StorageCredentialsRefused("Redis refuses the password of REDIS_URL, or its rights", backend=self.kind)
+            return StorageCredentialsRefused(
+                "Redis refuses the password of REDIS_URL, or its rights", backend=self.kind
+            )
         if isinstance(error, redis.exceptions.OutOfMemoryError):
             return StorageCapacityError("Redis has no memory left for the entry", backend=self.kind)
         if isinstance(error, redis.TimeoutError):

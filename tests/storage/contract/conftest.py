@@ -15,7 +15,7 @@ from tests.storage.contract.places import Place
 
 @pytest.fixture(scope="session", params=PLACES)
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
-    with PLACES[request.param]() as found:
+    with PLACES[request.param](request) as found:
         yield found
 
 
