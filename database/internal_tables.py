@@ -1,4 +1,4 @@
-"""Isthmus's own tables: accounts, sessions, idempotency keys and the state of sync.
+"""Isthmus's own tables: accounts, sessions, idempotency keys, the state of sync, and entries of stores.
 
 Callers have no access to them. A declared table may refer to their columns, as in
 ``sa.ForeignKey(internal_tables.users.c.id)``. On PostgreSQL they are in the schema :data:`SCHEMA`, which PostgREST does
@@ -149,8 +149,9 @@ entries = sa.Table(
     # JSON as it is, so that people can read it; all else in base64.
     sa.Column("body", text(), nullable=False),
     sa.Column("size", sa.BigInteger, nullable=False),
-    sa.Column("headers", json(), nullable=False),
-    sa.Column("metadata", json(), nullable=False),
+    # JSON as text, which every backend returns unchanged.
+    sa.Column("headers", text(), nullable=False),
+    sa.Column("metadata", text(), nullable=False),
     sa.Column("stored_at", timestamp(), nullable=False),
     sa.Column("expires_at", timestamp(), index=True),
     sa.Index("ix_isthmus_entries_store_key_start", "store", "key_start"),

@@ -13,6 +13,8 @@ from typing import Any
 from typing import ClassVar
 from typing import Final
 
+import orjson
+
 from database.adapter.interface import Database
 from database.core.context import Context
 from database.core.context import as_application
@@ -34,7 +36,6 @@ from database.core.result import Result
 from database.core.result import Row
 from database.purging import delete_in_parts
 from storage.core.backend import StoreBackend
-from storage.core.backend import require_etag
 from storage.core.backend import require_expected
 from storage.core.capabilities import StoreCapabilities
 from storage.core.entry import ABSENT
@@ -47,6 +48,7 @@ from storage.core.keys import with_nul
 from storage.core.keys import without_nul
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
+from storage.core.operations import FetchMany
 from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
@@ -106,18 +108,22 @@ class TableEntries(StoreBackend):
         row = self._run(Get(TABLE, self._id(fetch.key), _HEAD if fetch.head else _WHOLE)).first
         return None if row is None else _stored(row)
 
+    def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:
+        ids = [self._id(key) for key in fetch.keys]
+        rows = {row["id"]: row for row in self._run(Select(TABLE, _WHOLE, Where("id", "in", ids))).rows}
+        return [_stored(rows[id_]) for id_ in ids if id_ in rows]
+
     def remove(self, remove: Remove, context: Context) -> bool:
-        present = self.fetch(Fetch(remove.key, head=True), context)
-        require_etag(present, remove, self.kind)
-        if present is None:
-            return False
-        # The one that was looked at, and no other one.
-        where = Where("id", "eq", self._id(remove.key)) & Where("etag", "eq", present.etag)
-        if not self._run(Delete(TABLE, where=where)).count:
-            if remove.expected is not None:
-                raise changed(remove.key, absent=False, backend=self.kind)
-            return self.remove(remove, context)
-        return not present.is_past(remove.now)
+        id_ = self._id(remove.key)
+        if remove.expected is None:
+            deleted = self._run(Delete(TABLE, id_, returning=True)).first
+            return deleted is not None and not _stored(deleted).is_past(remove.now)
+        # Not by the id: that would be repeated if its answer is lost, and find that the entry is gone.
+        where = Where("id", "eq", id_) & Where("etag", "eq", remove.expected)
+        deleted = self._run(Delete(TABLE, where=where, returning=True)).first
+        if deleted is None:
+            raise changed(remove.key, absent=False, backend=self.kind)
+        return not _stored(deleted).is_past(remove.now)
 
     def scan(self, scan: Scan, context: Context) -> list[Stored]:
         where = self._within(scan.prefix)
@@ -135,8 +141,14 @@ class TableEntries(StoreBackend):
         return expired if clear.past else delete_in_parts(self._database, TABLE, where)
 
     def batch(self, batch: Batch, context: Context) -> list[Any]:
-        with self._database.transaction():
-            return [self._answer(part, context) for part in batch.operations]
+        puts = [part for part in batch.operations if isinstance(part, Put) and part.expected is None]
+        if len(puts) < len(batch.operations):
+            with self._database.transaction():
+                return [self._answer(part, context) for part in batch.operations]
+        # The last one of a key holds.
+        rows = {row["id"]: row for row in (self._row(put.entry) for put in puts)}
+        self._run(Upsert(TABLE, list(rows.values()), returning=False))
+        return [None] * len(puts)
 
     def ping(self, context: Context) -> None:
         self._database.run_alone(Ping())
@@ -198,23 +210,23 @@ class TableEntries(StoreBackend):
             "etag": entry.etag,
             "body": entry.body.decode() if is_json else base64_text(entry.body),
             "size": entry.size,
-            "headers": dict(entry.headers),
-            "metadata": dict(entry.metadata),
+            "headers": orjson.dumps(entry.headers).decode(),
+            "metadata": orjson.dumps(entry.metadata).decode(),
             "stored_at": entry.stored_at,
             "expires_at": entry.expires_at,
         }
 
 
 def _stored(row: Row) -> Stored:
-    headers, text = row["headers"], row.get("body", "")
+    key = with_nul(row["key"])
+    try:
+        headers, metadata = orjson.loads(row["headers"]), orjson.loads(row["metadata"])
+        body = _body(row.get("body", ""), headers)
+    except ValueError:
+        return Stored.damaged(key, f"its row in {TABLE} is damaged", row["stored_at"])
+    return Stored(key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"])
+
+
+def _body(text: str, headers: Mapping[str, str]) -> bytes:
     is_json = headers.get(MEDIA_TYPE, JSON_TYPE) == JSON_TYPE
-    return Stored(
-        with_nul(row["key"]),
-        row["etag"],
-        text.encode() if is_json else base64.b64decode(text),
-        row["size"],
-        headers,
-        row["metadata"],
-        row["stored_at"],
-        row["expires_at"],
-    )
+    return text.encode() if is_json else base64.b64decode(text, validate=True)

@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 from typing import Final
 
 import orjson
@@ -29,10 +30,7 @@ from storage.core.errors import StorageConflictError
 from storage.core.operations import Put
 from storage.core.operations import Scan
 from storage.layers.coding import Coding
-from storage.layers.coding import Unreadable
-
-SEALED_TYPE: Final = "application/vnd.isthmus.sealed"
-"""The media type of a body that is encrypted: for a backend, bytes."""
+from storage.layers.coding import Undecodable
 
 _KEY_BYTES: Final = 32
 _NONCE_BYTES: Final = 12
@@ -62,68 +60,63 @@ class Keys:
         return _text(nonce + self._keys[self.current].encrypt(nonce, key, about))
 
     def unwrapped(self, name: str, wrapped: str, about: bytes) -> bytes:
-        """The key of a body. :raises Unreadable: if it was wrapped by another key, or for something else."""
+        """The key of a body. :raises Undecodable: if it was wrapped by another key, or for something else."""
         key = self._keys.get(name)
         if key is None:
-            raise Unreadable(f"it is encrypted with the key {name[:64]!r}, which is not among the storage keys")
+            raise Undecodable(f"it is encrypted with the key {name[:64]!r}, which is not among the storage keys")
         sealed = _bytes(wrapped)
         try:
             return key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], about)
         except (InvalidTag, ValueError) as error:
-            raise Unreadable("its key was exchanged or damaged") from error
+            raise Undecodable("its key was exchanged or damaged") from error
 
 
 class Encryption(Coding):
     """Encrypts the bodies of all entries; their keys and metadata stay readable, so that they can be found.
 
     :param tenant: whose store it is; entries of one tenant cannot be read as those of another.
+    :param required: refuse entries that are not encrypted, so that nobody can put one in the place of another. False
+        for a store that has some from before.
     """
 
-    def __init__(self, keys: Keys, tenant: str = "") -> None:
+    media_type: ClassVar[str] = "application/vnd.isthmus.sealed"
+    name: ClassVar[str] = "sealed"
+
+    def __init__(self, keys: Keys, tenant: str = "", *, required: bool = False) -> None:
+        self.required = required
         self._keys = keys
         self._tenant = tenant
 
-    def encoded(self, entry: Stored) -> Stored:
-        about = self._about(entry, entry.headers.get(MEDIA_TYPE, JSON_TYPE))
+    def coded(self, entry: Stored) -> tuple[bytes, Mapping[str, str]]:
+        about = self._about(entry)
         key, nonce = AESGCM.generate_key(8 * _KEY_BYTES), os.urandom(_NONCE_BYTES)
-        headers = {
-            **entry.headers,
-            MEDIA_TYPE: SEALED_TYPE,
-            "sealed_type": entry.headers.get(MEDIA_TYPE, JSON_TYPE),
-            "sealed_by": _ALGORITHM,
-            "sealed_key": self._keys.current,
-            "sealed_with": self._keys.wrapped(key, about),
-        }
-        return entry._replace(headers=headers, body=nonce + AESGCM(key).encrypt(nonce, entry.body, about))
+        notes = {"by": _ALGORITHM, "key": self._keys.current, "with": self._keys.wrapped(key, about)}
+        return nonce + AESGCM(key).encrypt(nonce, entry.body, about), notes
 
-    def decoded(self, entry: Stored) -> Stored:
-        if entry.headers.get(MEDIA_TYPE) != SEALED_TYPE:
-            return entry
-        headers = {name: value for name, value in entry.headers.items() if not name.startswith("sealed_")}
-        headers[MEDIA_TYPE] = entry.headers["sealed_type"]
-        about = self._about(entry, headers[MEDIA_TYPE])
-        key = self._keys.unwrapped(entry.headers["sealed_key"], entry.headers["sealed_with"], about)
+    def decoded(self, entry: Stored, body: bytes, notes: Mapping[str, str]) -> bytes:
+        about = self._about(entry)
+        key = self._keys.unwrapped(notes["key"], notes["with"], about)
         try:
-            body = AESGCM(key).decrypt(entry.body[:_NONCE_BYTES], entry.body[_NONCE_BYTES:], about)
+            return AESGCM(key).decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], about)
         except (InvalidTag, ValueError) as error:
-            raise Unreadable("its bytes were changed, cut or exchanged") from error
-        if headers[MEDIA_TYPE] == JSON_TYPE:
-            del headers[MEDIA_TYPE]
-        return entry._replace(headers=headers, body=body)
+            raise Undecodable("its bytes were changed, cut or exchanged") from error
 
     def rewrapped(self, entry: Stored) -> Stored | None:
         """The entry with its key wrapped by the current one; None if it is, or if it is not encrypted.
 
-        :raises Unreadable: if its key cannot be unwrapped.
+        :raises Undecodable: if its key cannot be unwrapped.
         """
-        if entry.headers.get("sealed_key") in {None, self._keys.current}:
+        notes = self.notes(entry)
+        if not self.has(entry) or notes.get("key") == self._keys.current:
             return None
-        about = self._about(entry, entry.headers["sealed_type"])
-        key = self._keys.unwrapped(entry.headers["sealed_key"], entry.headers["sealed_with"], about)
-        wrapped = self._keys.wrapped(key, about)
-        return entry._replace(headers={**entry.headers, "sealed_key": self._keys.current, "sealed_with": wrapped})
+        about = self._about(self.before(entry))
+        key = self._keys.unwrapped(notes.get("key", ""), notes.get("with", ""), about)
+        changed = {"key": self._keys.current, "with": self._keys.wrapped(key, about)}
+        return entry._replace(headers=self.noted(entry.headers, changed))
 
-    def _about(self, entry: Stored, media_type: str) -> bytes:
+    def _about(self, entry: Stored) -> bytes:
+        """What the body and its key are bound to."""
+        media_type = entry.headers.get(MEDIA_TYPE, JSON_TYPE)
         return orjson.dumps([self._tenant, entry.key, entry.etag, media_type])
 
 
@@ -179,7 +172,7 @@ def _rewrap_one(handler: Handler, encryption: Encryption, entry: Stored, state: 
             # The same version of the entry: whoever has read it can still replace it.
             handler(Put(changed, entry.etag), current_context.get())
         state.done += 1
-    except Unreadable:
+    except Undecodable:
         state.unreadable.append(entry.key)
     except StorageConflictError:
         # Somebody has stored another one in the meantime, with the current key.
@@ -194,4 +187,4 @@ def _bytes(text: str) -> bytes:
     try:
         return b64decode(text, validate=True)
     except ValueError as error:
-        raise Unreadable("its key was damaged") from error
+        raise Undecodable("its key was damaged") from error

@@ -33,6 +33,8 @@ def written(entry: Stored, *, pretty: bool) -> bytes:
         document["data"] = orjson.loads(entry.body)
     else:
         document["base64"] = base64_text(entry.body)
+        # That of the value, of which a layer has made these bytes.
+        document["size"] = entry.size
     return orjson.dumps(document, option=_PRETTY if pretty else orjson.OPT_APPEND_NEWLINE)
 
 
@@ -46,7 +48,7 @@ def read(text: bytes) -> Stored:
             document["key"],
             document["etag"],
             body,
-            len(body),
+            document.get("size", len(body)),
             document["headers"],
             document["metadata"],
             datetime.fromisoformat(document["stored_at"]),

@@ -11,12 +11,14 @@ from pathlib import Path
 from typing import Any
 from typing import ClassVar
 from typing import Final
+from typing import cast
 
 import orjson
 import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
+from database.core.clock import utc_now
 from database.core.context import Context
 from database.core.errors import lost_answer
 from database.core.lifecycle import rebuild_after_fork
@@ -33,6 +35,7 @@ from storage.core.errors import StorageUnsupportedError
 from storage.core.errors import changed
 from storage.core.keys import after_all
 from storage.core.operations import Fetch
+from storage.core.operations import FetchMany
 from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
@@ -42,8 +45,8 @@ _PUT: Final = (_FOLDER / "put.lua").read_text()
 _REMOVE: Final = (_FOLDER / "remove.lua").read_text()
 _FORGET: Final = (_FOLDER / "forget.lua").read_text()
 _ANY: Final = "*"
-_HEAD: Final = ("etag", "expires", "about")
-_WHOLE: Final = (*_HEAD, "body")
+_HEAD: Final = ["etag", "expires", "about"]
+_WHOLE: Final = [*_HEAD, "body"]
 
 
 class RedisEntries(StoreBackend):
@@ -95,7 +98,10 @@ class RedisEntries(StoreBackend):
     def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
         with self._errors(reads=True):
             found = self._client.hmget(self._name(fetch.key), _HEAD if fetch.head else _WHOLE)
-        return _stored(fetch.key, found)
+        return _stored(fetch.key, cast("list[bytes | None]", found))
+
+    def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:
+        return self._entries(fetch.keys, _WHOLE)
 
     def remove(self, remove: Remove, context: Context) -> bool:
         expected = _ANY if remove.expected is None else remove.expected
@@ -149,9 +155,9 @@ class RedisEntries(StoreBackend):
         end = after_all(prefix)
         with self._errors(reads=True):
             found = self._client.zrangebylex(self._index, first, "+" if end is None else f"({end}", 0, limit)
-        return [key.decode() for key in found]
+        return [key.decode() for key in cast("list[bytes]", found)]
 
-    def _entries(self, keys: Sequence[str], fields: Sequence[str]) -> list[Stored]:
+    def _entries(self, keys: Sequence[str], fields: list[str]) -> list[Stored]:
         """The entries of these keys. Those that Redis has deleted because they expired leave the index."""
         with self._errors(reads=True), self._client.pipeline(transaction=False) as pipeline:
             for key in keys:
@@ -175,12 +181,14 @@ class RedisEntries(StoreBackend):
             )
         if isinstance(error, redis.exceptions.OutOfMemoryError):
             return StorageCapacityError("Redis has no memory left for the entry", backend=self.kind)
-        if isinstance(error, redis.TimeoutError):
-            return lost_answer("Redis did not answer in time", reads=reads, late=True)
-        if isinstance(error, redis.ConnectionError):
+        if isinstance(error, redis.TimeoutError | redis.ConnectionError):
+            # The only difference that there is: nothing was sent.
             if "connecting" in str(error):
                 return StorageConnectionError("could not connect to Redis", backend=self.kind)
-            return lost_answer("the connection to Redis was lost", reads=reads)
+            late = isinstance(error, redis.TimeoutError)
+            return lost_answer(
+                "Redis did not answer in time" if late else "the connection to Redis was lost", reads=reads, late=late
+            )
         return StorageError(f"Redis refused the operation: {type(error).__name__}", backend=self.kind)
 
 
@@ -203,17 +211,20 @@ def _stored(key: str, found: Sequence[bytes | None]) -> Stored | None:
     etag, _, about, *body = found
     if etag is None or about is None:
         return None
-    parts = orjson.loads(about)
-    return Stored(
-        key,
-        etag.decode(),
-        (body[0] or b"") if body else b"",
-        parts["size"],
-        parts["headers"],
-        parts["metadata"],
-        datetime.fromisoformat(parts["stored_at"]),
-        None if parts["expires_at"] is None else datetime.fromisoformat(parts["expires_at"]),
-    )
+    try:
+        parts = orjson.loads(about)
+        return Stored(
+            key,
+            etag.decode(),
+            (body[0] or b"") if body else b"",
+            parts["size"],
+            parts["headers"],
+            parts["metadata"],
+            datetime.fromisoformat(parts["stored_at"]),
+            None if parts["expires_at"] is None else datetime.fromisoformat(parts["expires_at"]),
+        )
+    except (ValueError, TypeError, KeyError):
+        return Stored.damaged(key, "its hash in Redis is damaged", utc_now())
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -1,6 +1,6 @@
 -- Stores entries, all or none. KEYS: the index, then the hash of each entry. ARGV: the time in milliseconds, then for each
--- entry what is expected ("*" for anything), when it expires in milliseconds (or ""), its key, its etag, and its fields as a
--- JSON array of names and values apart from the body, and the body.
+-- entry what is expected ("*" for anything), when it expires in milliseconds (or ""), its key, its etag, what is known about
+-- it as JSON, and its body. Returns 0, or the number of the entry that is not as expected.
 local now = tonumber(ARGV[1])
 for i = 2, #KEYS do
     local at = 2 + (i - 2) * 6

@@ -71,7 +71,7 @@ def file(_: pytest.FixtureRequest) -> Iterator[Place]:
 @contextmanager
 def layered(_: pytest.FixtureRequest) -> Iterator[Place]:
     layers = [Compression(threshold=8), Encryption(Keys({"a": os.urandom(32)}, "a"))]
-    yield Place(lambda folder: FileEntries(folder / "store"), layers)
+    yield Place(lambda _: MemoryEntries(), layers)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ from datetime import timedelta
 import pytest
 
 from storage.core.errors import StorageConflictError
-from storage.core.errors import StorageKeyError
 from storage.core.store import Store
 from tests.clocks import WallClock
 
@@ -81,10 +80,3 @@ def test_a_prefix_with_expired_entries_is_cleared(store: Store, clock: WallClock
     clock.advance(2)
     assert store.clear("a") == 1
     assert store.sweep() == 1
-
-
-@pytest.mark.parametrize("ttl", [0, -1, float("nan"), float("inf"), 1e20, "60", timedelta()])
-def test_what_is_no_time_to_live(store: Store, ttl: float) -> None:
-    with pytest.raises(StorageKeyError, match="time to live"):
-        store.put("key", 1, ttl=ttl)
-    assert not store.exists("key")

@@ -66,6 +66,16 @@ def test_what_was_stored_before_the_layer_is_read() -> None:
     assert sealed(backend).load("plain") == 1
 
 
+def test_what_is_not_encrypted_is_refused_where_all_must_be() -> None:
+    backend = MemoryEntries()
+    store = Store(backend, layers=[Encryption(KEYS, required=True)])
+    store.put("key", 1)
+    assert store.load("key") == 1
+    Store(backend).put("key", "in its place")
+    with pytest.raises(StorageCorruptError, match="not sealed"):
+        store.load("key")
+
+
 def _cut(entry: Stored, _: Stored) -> Stored:
     return entry._replace(body=entry.body[:-1])
 
@@ -106,9 +116,13 @@ def _with_an_unknown_key(entry: Stored, _: Stored) -> Stored:
     return entry._replace(headers={**entry.headers, "sealed_key": "unknown"})
 
 
+def _without_a_note(entry: Stored, _: Stored) -> Stored:
+    return entry._replace(headers={name: text for name, text in entry.headers.items() if name != "sealed_with"})
+
+
 CHANGES = [
     *(_cut, _emptied, _flipped, _moved, _set_back, _of_another_version, _of_another_type),
-    *(_with_another_key, _with_a_broken_key, _with_an_unknown_key),
+    *(_with_another_key, _with_a_broken_key, _with_an_unknown_key, _without_a_note),
 ]
 
 

@@ -7,7 +7,6 @@ from typing import Final
 import sqlalchemy as sa
 from alembic import op
 
-from database.schema.migrations.columns import json
 from database.schema.migrations.columns import record_columns
 from database.schema.migrations.columns import text
 from database.schema.migrations.columns import timestamp
@@ -30,8 +29,8 @@ def upgrade() -> None:
         sa.Column("etag", text(64), nullable=False),
         sa.Column("body", text(), nullable=False),
         sa.Column("size", sa.BigInteger, nullable=False),
-        sa.Column("headers", json(), nullable=False),
-        sa.Column("metadata", json(), nullable=False),
+        sa.Column("headers", text(), nullable=False),
+        sa.Column("metadata", text(), nullable=False),
         sa.Column("stored_at", timestamp(), nullable=False),
         sa.Column("expires_at", timestamp()),
         schema=schema,
