@@ -66,6 +66,7 @@ class RedisEntries(StoreBackend):
     def __init__(self, url: str, store: str = "default", timeout: float = 5.0) -> None:
         self._url = url
         self._timeout = timeout
+        self._store = store
         self._prefix = f"isthmus:{{{store}}}:"
         self._index = f"{self._prefix}keys"
         self._create_runtime_state()
@@ -133,7 +134,8 @@ class RedisEntries(StoreBackend):
 
     def describe(self) -> Mapping[str, Any]:
         settings = self._client.connection_pool.connection_kwargs
-        return {name: settings[name] for name in ("host", "port", "db") if name in settings}
+        where: dict[str, Any] = {name: settings[name] for name in ("host", "port", "db") if name in settings}
+        return {**where, "store": self._store}
 
     def _name(self, key: str) -> str:
         return f"{self._prefix}entry:{key}"

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import Final
@@ -40,6 +42,8 @@ from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
 from tests.servers.redis import RedisServer
 from tests.servers.supabase_api import SupabaseApi
+from tests.storage.writers import Recipe
+from tests.storage.writers import table_entries
 
 TIMEOUT: Final = 20  # seconds; only a broken backend needs them
 
@@ -52,10 +56,14 @@ class Place:
     """How the stores of one kind are made.
 
     :ivar make: an empty backend; the folder is that of the test.
+    :ivar recipe: how another process makes the same one; None if it cannot.
+    :ivar database: that of the application, in which they are; None if they are elsewhere.
     """
 
     make: Callable[[Path], StoreBackend]
     layers: Sequence[Layer] = ()
+    recipe: Callable[[StoreBackend], Recipe] | None = None
+    database: DatabaseAdapter | None = None
 
 
 @contextmanager
@@ -65,7 +73,10 @@ def memory(_: pytest.FixtureRequest) -> Iterator[Place]:
 
 @contextmanager
 def file(_: pytest.FixtureRequest) -> Iterator[Place]:
-    yield Place(lambda folder: FileEntries(folder / "store"))
+    yield Place(
+        lambda folder: FileEntries(folder / "store"),
+        recipe=lambda backend: partial(FileEntries, backend.describe()["folder"]),
+    )
 
 
 @contextmanager
@@ -78,13 +89,16 @@ def layered(_: pytest.FixtureRequest) -> Iterator[Place]:
 def redis(_: pytest.FixtureRequest) -> Iterator[Place]:
     with available(RedisServer) as server:
         numbers = count()
-        yield Place(lambda _: RedisEntries(server.url, f"store {next(numbers)}", TIMEOUT))
+        yield Place(
+            lambda _: RedisEntries(server.url, f"store {next(numbers)}", TIMEOUT),
+            recipe=lambda backend: partial(RedisEntries, server.url, backend.describe()["store"], TIMEOUT),
+        )
 
 
 @contextmanager
 def memory_table(_: pytest.FixtureRequest) -> Iterator[Place]:
     with _table(MemoryAdapter(schema=_SCHEMA)) as place:
-        yield place
+        yield replace(place, recipe=None)
 
 
 @contextmanager
@@ -130,7 +144,11 @@ def _table(adapter: DatabaseAdapter) -> Iterator[Place]:
     """A database that all tests share: each of them has a store of its own in the table, and sees no other one."""
     numbers = count()
     try:
-        yield Place(lambda _: TableEntries(adapter, f"store {next(numbers)}"))
+        yield Place(
+            lambda _: TableEntries(adapter, f"store {next(numbers)}"),
+            recipe=lambda backend: partial(table_entries, type(adapter), adapter.config, backend.describe()["store"]),
+            database=adapter,
+        )
     finally:
         adapter.disconnect()
 
