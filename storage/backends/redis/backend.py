@@ -23,6 +23,8 @@ from database.core.context import Context
 from database.core.errors import lost_answer
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Batch
+from storage.core.about import about
+from storage.core.about import from_about
 from storage.core.backend import StoreBackend
 from storage.core.capabilities import StoreCapabilities
 from storage.core.entry import ABSENT
@@ -196,36 +198,18 @@ class RedisEntries(StoreBackend):
 
 def _arguments(put: Put) -> list[str | bytes | int]:
     entry = put.entry
-    about = orjson.dumps(
-        {
-            "headers": dict(entry.headers),
-            "metadata": dict(entry.metadata),
-            "size": entry.size,
-            "stored_at": entry.stored_at.isoformat(),
-            "expires_at": None if entry.expires_at is None else entry.expires_at.isoformat(),
-        }
-    )
     expires = "" if entry.expires_at is None else _milliseconds(entry.expires_at)
-    return [_ANY if put.expected is None else put.expected, expires, entry.key, entry.etag, about, entry.body]
+    known = orjson.dumps(about(entry))
+    return [_ANY if put.expected is None else put.expected, expires, entry.key, entry.etag, known, entry.body]
 
 
 def _stored(key: str, found: Sequence[bytes | None]) -> Stored | None:
-    etag, _, about, *body = found
-    if etag is None or about is None:
+    etag, _, known, *body = found
+    if etag is None or known is None:
         return None
     try:
-        parts = orjson.loads(about)
-        return Stored(
-            key,
-            etag.decode(),
-            (body[0] or b"") if body else b"",
-            parts["size"],
-            parts["headers"],
-            parts["metadata"],
-            datetime.fromisoformat(parts["stored_at"]),
-            None if parts["expires_at"] is None else datetime.fromisoformat(parts["expires_at"]),
-        )
-    except (ValueError, TypeError, KeyError):
+        return from_about(orjson.loads(known), (body[0] or b"") if body else b"")
+    except ValueError:
         return Stored.damaged(key, "its hash in Redis is damaged", utc_now())
 
 
