@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from storage.backends.file.backend import FileEntries
     from storage.backends.memory import MemoryEntries
     from storage.backends.redis.backend import RedisEntries
+    from storage.backends.s3.backend import S3Entries
     from storage.backends.table import TableEntries
     from storage.core.capabilities import StoreCapabilities
     from storage.core.entry import Entry
@@ -47,6 +48,7 @@ else:
         "backends.file.backend": ("FileEntries",),
         "backends.memory": ("MemoryEntries",),
         "backends.redis.backend": ("RedisEntries",),
+        "backends.s3.backend": ("S3Entries",),
         "backends.table": ("TableEntries",),
         "core.capabilities": ("StoreCapabilities",),
         "core.entry": ("Entry", "EntryPage"),
@@ -74,6 +76,7 @@ __all__ = [
     "Layer",
     "MemoryEntries",
     "RedisEntries",
+    "S3Entries",
     "StorageCapacityError",
     "StorageCircuitOpen",
     "StorageConfigurationError",

@@ -228,7 +228,8 @@ class Store:
         """
         check_filters(filters)
         _check_limit(limit)
-        scanned = self._scan(check_prefix(prefix), bodies=(bodies := needs_value(filters)))
+        bodies = not filters or needs_value(filters)
+        scanned = self._scan(check_prefix(prefix), bodies=bodies)
         found = scanned if bodies else self._with_bodies(scanned, filters, min(limit, _SCANNED))
         fitting = (one for one in readable(found) if matches(filters, one.key, one.metadata, one.value))
         return list(islice(fitting, limit))

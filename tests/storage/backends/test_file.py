@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -17,6 +18,7 @@ from storage import StorageCorruptError
 from storage import Store
 from storage.backends.file.names import key_of
 from storage.backends.file.names import name_of
+from tests.storage.contract.test_increments import in_processes
 from tests.storage.contract.test_keys import HOSTILE
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -128,3 +130,9 @@ def test_what_a_dead_writer_left_is_swept(store: Store, folder: Path) -> None:
     os.utime(old, (0, 0))
     store.sweep()
     assert (old.exists(), new.exists()) == (False, True)
+
+
+def test_increments_of_several_processes_are_exact(store: Store, folder: Path) -> None:
+    store.put("counter", 0)
+    in_processes(partial(FileEntries, folder), 2, 20)
+    assert store.load("counter") == 40

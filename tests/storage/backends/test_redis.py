@@ -13,7 +13,6 @@ from storage import StorageCredentialsRefused
 from storage import Store
 from storage.backends.redis.backend import RedisEntries
 from storage.core.errors import StorageOutcomeUnknown
-from tests.servers.available import available
 from tests.servers.network.faults import LoseReply
 from tests.servers.network.link import Link
 from tests.servers.network.ports import free_port
@@ -22,17 +21,10 @@ from tests.servers.redis import PASSWORD
 from tests.servers.redis import RedisServer
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    with available(RedisServer) as started:
-        yield started
-
-
 @pytest.fixture
-def store(server: RedisServer) -> Iterator[Store]:
-    with server.client() as client:
-        client.flushall()
-    made = Store(RedisEntries(server.url))
+def store(redis_server: RedisServer) -> Iterator[Store]:
+    made = Store(RedisEntries(redis_server.url))
+    made.clear()
     yield made
     made.close()
 
@@ -45,13 +37,13 @@ class LoseOneReply(LoseReply):
 
 
 def test_a_put_whose_answer_was_lost_is_sent_again(
-    store: Store, server: RedisServer, proxy: Callable[[int], FaultProxy]
+    store: Store, redis_server: RedisServer, proxy: Callable[[int], FaultProxy]
 ) -> None:
     etag = store.put("key", 1).etag
     # So that Redis knows this script, too; otherwise the lost answer would be that it does not.
     store.delete("other")
-    between = proxy(server.port)
-    through = Store(RedisEntries(server.url_at(between.port)))
+    between = proxy(redis_server.port)
+    through = Store(RedisEntries(redis_server.url_at(between.port)))
     with between.suffering(LoseOneReply(b"EVALSHA")):
         put = through.put("key", 2, expected=etag)
     assert (store.load("key"), store.entry("key").etag) == (2, put.etag)
@@ -61,21 +53,21 @@ def test_a_put_whose_answer_was_lost_is_sent_again(
     through.close()
 
 
-def test_a_server_that_cannot_be_reached_or_refuses_the_password(server: RedisServer) -> None:
+def test_a_server_that_cannot_be_reached_or_refuses_the_password(redis_server: RedisServer) -> None:
     gone = Store(RedisEntries(f"redis://127.0.0.1:{free_port()}"))
     with pytest.raises(StorageConnectionError, match="could not connect"):
         gone.put("key", 1)
-    refused = Store(RedisEntries(server.url.replace(PASSWORD, "wrong")))
+    refused = Store(RedisEntries(redis_server.url.replace(PASSWORD, "wrong")))
     with pytest.raises(StorageCredentialsRefused) as caught:
         refused.ping()
     assert "wrong" not in str(caught.value)
 
 
 @pytest.mark.parametrize("about", ["{", "[]", "{}"])
-def test_a_spoiled_hash_costs_its_own_entry_only(store: Store, server: RedisServer, about: str) -> None:
+def test_a_spoiled_hash_costs_its_own_entry_only(store: Store, redis_server: RedisServer, about: str) -> None:
     for key in "abc":
         store.put(key, key)
-    with server.client() as client:
+    with redis_server.client() as client:
         client.hset("isthmus:{default}:entry:b", "about", about)
     with pytest.raises(StorageCorruptError, match="'b'"):
         store.load("b")
@@ -83,9 +75,9 @@ def test_a_spoiled_hash_costs_its_own_entry_only(store: Store, server: RedisServ
     assert list(store.keys()) == ["a", "b", "c"]
 
 
-def test_what_redis_has_deleted_leaves_the_index(store: Store, server: RedisServer) -> None:
+def test_what_redis_has_deleted_leaves_the_index(store: Store, redis_server: RedisServer) -> None:
     store.put_many({"a": 1, "b": 2, "c": 3})
-    with server.client() as client:
+    with redis_server.client() as client:
         client.delete("isthmus:{default}:entry:b")
         assert list(store.keys()) == ["a", "c"]
         assert client.zcard("isthmus:{default}:keys") == 2

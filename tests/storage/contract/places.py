@@ -30,6 +30,7 @@ from database.schema.migrations.supabase import functions
 from storage.backends.file.backend import FileEntries
 from storage.backends.memory import MemoryEntries
 from storage.backends.redis.backend import RedisEntries
+from storage.backends.s3.backend import S3Entries
 from storage.backends.table import TableEntries
 from storage.core.backend import StoreBackend
 from storage.core.store import Layer
@@ -40,7 +41,8 @@ from tests.contract.backends import supabase_database
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
-from tests.servers.redis import RedisServer
+from tests.servers.s3 import ACCESS
+from tests.servers.s3 import BUCKET
 from tests.servers.supabase_api import SupabaseApi
 from tests.storage.writers import Recipe
 from tests.storage.writers import table_entries
@@ -86,13 +88,26 @@ def layered(_: pytest.FixtureRequest) -> Iterator[Place]:
 
 
 @contextmanager
-def redis(_: pytest.FixtureRequest) -> Iterator[Place]:
-    with available(RedisServer) as server:
-        numbers = count()
-        yield Place(
-            lambda _: RedisEntries(server.url, f"store {next(numbers)}", TIMEOUT),
-            recipe=lambda backend: partial(RedisEntries, server.url, backend.describe()["store"], TIMEOUT),
-        )
+def redis(request: pytest.FixtureRequest) -> Iterator[Place]:
+    server = request.getfixturevalue("redis_server")
+    numbers = count()
+    yield Place(
+        lambda _: RedisEntries(server.url, f"store {next(numbers)}", TIMEOUT),
+        recipe=lambda backend: partial(RedisEntries, server.url, backend.describe()["store"], TIMEOUT),
+    )
+
+
+@contextmanager
+def s3(request: pytest.FixtureRequest) -> Iterator[Place]:
+    server = request.getfixturevalue("s3_server")
+    numbers = count()
+
+    def recipe(store: str) -> Recipe:
+        return partial(S3Entries, BUCKET, store, endpoint=server.url, timeout=TIMEOUT, **ACCESS)
+
+    yield Place(
+        lambda _: recipe(f"store {next(numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
+    )
 
 
 @contextmanager
@@ -153,5 +168,5 @@ def _table(adapter: DatabaseAdapter) -> Iterator[Place]:
         adapter.disconnect()
 
 
-_MAKERS: Final = (memory, file, layered, redis, memory_table, sqlite, postgresql, supabase_http, convex)
+_MAKERS: Final = (memory, file, layered, redis, s3, memory_table, sqlite, postgresql, supabase_http, convex)
 PLACES: Final = {maker.__name__: maker for maker in _MAKERS}

@@ -101,10 +101,10 @@ def test_an_expected_version(store: Store) -> None:
 
 def test_the_version_of_a_deleted_entry_is_never_used_again(store: Store) -> None:
     seen = set()
-    for _ in range(5):
+    for _ in range(3):
         seen.add(store.put("key", 1).etag)
         store.delete("key")
-    assert len(seen) == 5
+    assert len(seen) == 3
 
 
 def test_a_value_that_is_too_large(store: Store) -> None:

@@ -16,8 +16,8 @@ from tests.storage.writers import count_up
 from tests.storage.writers import writer
 
 PROCESSES = int(os.environ.get("STORAGE_PROCESSES", "0"))
-INCREMENTS = int(os.environ.get("STORAGE_INCREMENTS", "8"))
-THREADS = 3
+INCREMENTS = int(os.environ.get("STORAGE_INCREMENTS", "5"))
+THREADS = 2
 
 
 def test_increments_are_exact(store: Store, place: Place) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import HealthCheck
 from hypothesis import given
 from hypothesis import settings
@@ -18,27 +19,19 @@ HOSTILE = [
     *("*", "?", "[a]", "%", "_", "a%", "a_", "%2F", "%41", "a%2Fb", "'", '"', "`", "$", "${a}", "{}", "#", "&", ";--"),
     *("x" * 10_000, "x" * 9_999 + "y", "\u4e2d" * 5_000, "x" * 255, "x" * 256, "%~", "a%~b", ".locks", ".new"),
 ]
-SOME = HOSTILE[::7]
-PREFIXES = ["a%", "a_", "a:", "a/", "..", "\0", "x" * 9_999, "\U0010ffff", "e", "\u00e9", "[", "a", ""]
+SOME = HOSTILE[::11]
+PREFIXES = ["a%", "a_", "..", "\0", "x" * 9_999, "\U0010ffff", "e", "a", ""]
 """One that begins with another one comes before it."""
 
-few = settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=3, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=20)
 
 
-def test_hostile_keys_are_kept_apart(store: Store) -> None:
+def test_hostile_keys_are_kept_apart_and_a_prefix_means_itself(store: Store) -> None:
     fill_keys(store, HOSTILE)
-    assert [entry.key for entry in store.page(limit=1_000).entries] == sorted(HOSTILE)
-    assert {entry.key: entry.value for entry in store.find({}, limit=1_000)} == dict(
-        zip(HOSTILE, range(len(HOSTILE)), strict=True)
-    )
+    assert [HOSTILE[entry.value] for entry in store.find({}, limit=1_000)] == sorted(HOSTILE)
     assert [store.load(key) for key in SOME] == [HOSTILE.index(key) for key in SOME]
     assert [store.put(key, 1, if_absent=True).key for key in SOME if store.delete(key)] == SOME
-    assert list(store.keys()) == sorted(HOSTILE)
-
-
-def test_a_prefix_means_itself(store: Store) -> None:
-    fill_keys(store, HOSTILE)
     left = sorted(HOSTILE)
     for prefix in PREFIXES:
         meant = [key for key in left if key.startswith(prefix)]
@@ -83,11 +76,13 @@ def test_a_page_goes_on_where_it_ended_while_others_write(store: Store) -> None:
     assert rest.next_cursor is None
 
 
-def test_more_entries_than_are_read_at_once(store: Store) -> None:
-    keys = [f"{number:03}" for number in range(230)]
+def test_more_entries_than_are_read_at_once(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_SCANNED", "_SCANNED_WHOLE"):
+        monkeypatch.setattr(f"storage.core.store.{name}", 7)
+    keys = [f"{number:02}" for number in range(23)]
     fill_keys(store, keys)
     assert list(store.keys()) == keys
-    assert len(store.page(limit=1000).entries) == 230
-    assert store.count("01") == 10
-    assert [entry.key for entry in store.find({"data": 229})] == ["229"]
-    assert store.clear() == 230
+    assert len(store.page(limit=1000).entries) == 23
+    assert store.count("1") == 10
+    assert [entry.key for entry in store.find({"data": 22})] == ["22"]
+    assert store.clear() == 23
