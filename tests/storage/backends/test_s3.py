@@ -56,6 +56,13 @@ def client(s3_server: S3Server) -> Iterator[Any]:
     made.close()
 
 
+def test_names_of_single_characters_are_in_order() -> None:
+    characters = [chr(code) for code in (*range(0x180), 0xFEFF, 0x10FFFF)]
+    names = [name_of(character) for character in characters]
+    assert names == sorted(names)
+    assert [key_of(name) for name in names] == characters
+
+
 @given(one=texts, other=texts)
 def test_names_are_in_the_order_of_the_keys(one: str, other: str) -> None:
     assert (one < other, one == other) == (name_of(one) < name_of(other), name_of(one) == name_of(other))

@@ -44,8 +44,8 @@ def kept(backend: StoreBackend, key: str) -> Stored:
 @pytest.mark.parametrize("value", [{"text": CANARY}, CANARY.encode(), CANARY, [CANARY] * 1000])
 def test_no_file_has_a_word_of_a_value(tmp_path: Path, value: object) -> None:
     store = sealed(FileEntries(tmp_path))
-    store.put("key", value, metadata={"found": "by this"})
-    assert store.load("key") == value
+    put = store.put("key", value, metadata={"found": "by this"})
+    assert (store.load("key"), store.entry("key").size) == (value, put.size)
     text = b"".join([path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()])
     assert CANARY.encode() not in text
     assert b"by this" in text
