@@ -80,7 +80,7 @@ def show_status() -> None:
             agreements, conflicts, waiting = (
                 count(side.adapter, table, where)
                 for table, where in (
-                    (RECORDS, Where("pair", "eq", pair.name)),
+                    (RECORDS, Where("pair", "eq", pair.name) & Where("table_name", "neq", "")),
                     (CONFLICTS, Where("pair", "eq", pair.name)),
                     (CONFLICTS, Where("pair", "eq", pair.name) & Where("state", "eq", OPEN)),
                 )

@@ -30,7 +30,7 @@ from tests.servers.tokens import TokenSigner
 os.environ.update(laboratory.ENVIRONMENT)
 
 # Time says nothing about correctness on a shared machine.
-settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("default", max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("ci", settings.get_profile("default"), derandomize=False, database=None, print_blob=True)
 settings.load_profile("ci" if no_skips.IN_CI else "default")
 

@@ -113,17 +113,18 @@ class Checkpoints:
             rows = self.rows()
             checkpoint = agreed(*rows)
             if checkpoint is None:
-                # The cursors are read before the comparison, so that no change is missed in between.
-                last = max((row["version"] for row in rows if row), default=0)
-                return self._move(
-                    rows, Checkpoint(new_epoch(), last, self.ends(), self._tables, comparing=True, first=True)
-                )
+                return self._begin_epoch(rows)
             # A position says nothing if the tables have come into another order.
             moved = checkpoint.compared is not None and checkpoint.tables != self._tables
             if moved or not set(self._tables) <= set(checkpoint.tables):
                 again = replace(checkpoint, tables=self._tables, comparing=True, compared=None, first=False)
                 return self._move(rows, again)
             return checkpoint
+
+    def begin_epoch(self) -> Checkpoint:
+        """Begin a new epoch, because nothing that was agreed on before is certain."""
+        with self._lock:
+            return self._begin_epoch(self.rows())
 
     def rows(self) -> tuple[Row | None, Row | None]:
         """The stored rows of both sides. :raises UnreadableRecord: for a row of another version of the application."""
@@ -154,6 +155,11 @@ class Checkpoints:
     def ends(self) -> dict[SideName, str]:
         """The current end of each feed."""
         return {side.name: side.changes(None, 1).cursor for side in self._sides}
+
+    def _begin_epoch(self, rows: tuple[Row | None, Row | None]) -> Checkpoint:
+        # The cursors are read before the comparison, so that no change is missed in between.
+        last = max((row["version"] for row in rows if row), default=0)
+        return self._move(rows, Checkpoint(new_epoch(), last, self.ends(), self._tables, comparing=True, first=True))
 
     def _move(self, rows: tuple[Row | None, Row | None], checkpoint: Checkpoint) -> Checkpoint:
         first, second = self._sides

@@ -21,6 +21,7 @@ from database.core.tables.keys import Key
 from database.core.tables.keys import checked_key
 from database.sync.bulk.bases import RECORDS
 from database.sync.bulk.comparison import Comparison
+from database.sync.bulk.marks import Restored
 from database.sync.bulk.read_ahead import read_ahead
 from database.sync.bulk.side import BulkSide
 from database.sync.bulk.windows import RecordWindow
@@ -104,15 +105,23 @@ class Cycle:
         Records that fail may need others that come later, so they are reconciled together at the end.
 
         :raises StoppedError: if ``stopped`` returned True; nothing is lost.
-        :raises Conflict: if another process has synced the pair meanwhile.
+        :raises Conflict: if another process has synced the pair meanwhile, or a side was restored in this moment.
         :raises BackendError: if a side does not respond.
         """
         self._failures.load()
         self._resume(self._checkpoints.load())
+        try:
+            self._bring_together(stopped)
+        except Restored as error:
+            logger.warning("%s: %s", self._pair, error)
+            self._resume(self._checkpoints.begin_epoch())
+            self._bring_together(stopped)
+        return not self._failures.keys()
+
+    def _bring_together(self, stopped: Callable[[], bool]) -> None:
         while (self._current.comparing and not self._compare(stopped)) or not self._follow(stopped):
             logger.info("the change feeds of %s lack changes; all records are compared", self._pair)
         self._reconcile(self._failures.keys(), stopped)
-        return not self._failures.keys()
 
     @property
     def _current(self) -> Checkpoint:

@@ -12,6 +12,7 @@ from typing import Final
 
 from database.core.errors import Conflict
 from database.core.errors import RequestError
+from database.sync.bulk.marks import require_not_restored
 from database.sync.chunks import Chunks
 from database.sync.conflicts.strategies import Deciding
 from database.sync.conflicts.units import FindKeys
@@ -89,6 +90,7 @@ class Reconciler:
         :param again: whether the caller reconciles failed records again, together with others; then they are not
             retried, and nobody is told of them.
         :raises StoppedError: before the next chunk, once ``stopped`` returns True.
+        :raises Restored: if a side was restored from a backup.
         :raises BackendError: if a side does not respond.
         """
         wanted = sorted(set(keys), key=lambda key: (self._places[key.table], key.id))
@@ -196,6 +198,7 @@ class Reconciler:
 
     def _states(self, keys: Sequence[RecordKey], epoch: str) -> list[RecordState]:
         first, second = (side.states(keys, epoch) for side in self._sides)
+        require_not_restored(self._sides, epoch)
         return [RecordState(key, first[key], second[key]) for key in keys]
 
     def _with_dependents(
@@ -216,10 +219,11 @@ class Reconciler:
         """Apply actions. :returns: the applied ones, and the records that have changed meanwhile."""
         if not actions:
             return [], []
+        written_from = self._sides[1 - self._sides.index(side)].count_read(epoch)
         try:
-            side.apply(actions, epoch)
+            side.apply(actions, epoch, written_from)
         except RequestError as error:
-            parts = PartByPart(side, epoch, failed)
+            parts = PartByPart(side, epoch, written_from, failed)
             parts.carry_out(actions, error)
             self._report(parts.applied)
             return parts.applied, list(parts.moved)

@@ -36,6 +36,7 @@ from database.sync.bulk.bases import Bases
 from database.sync.bulk.bases import by_table
 from database.sync.bulk.bases import digest
 from database.sync.bulk.echoes import Echoes
+from database.sync.bulk.marks import Marks
 from database.sync.bulk.states import States
 from database.sync.conflicts.journal import conflict_row
 from database.sync.three_way_merge import MergeAction
@@ -138,16 +139,33 @@ class Side:
         """The addresses of a table's rows."""
         return self._states.addresses(table, rows)
 
+    @property
+    def marks(self) -> Marks:
+        """The marks of this side, as they were read with its last states."""
+        return self._states.marks
+
+    def read_marks(self, epoch: str) -> Marks:
+        """Read the marks of this side."""
+        with apart():
+            return self.bases.marks(epoch)
+
+    def count_read(self, epoch: str) -> int:
+        """Count that what was read on this side is about to be written on the other. :returns: the number."""
+        with apart():
+            return repeated(lambda: self._count_read(epoch))
+
     def apply(
         self,
         actions: Sequence[MergeAction],
         epoch: str,
+        written_from: int,
         ordered: Ordered | None = None,
         *,
         suspecting: bool = False,
     ) -> None:
         """Apply the actions in one transaction.
 
+        :param written_from: the number of the read of the other side that the actions follow from.
         :param ordered: the same actions in the order of their needs; by default rows are written, parents first, and
             then records are deleted.
         :param suspecting: as it was given for this order.
@@ -157,7 +175,9 @@ class Side:
         # Few attempts at many records: concurrent changes of one record would delay all others.
         attempts = ATTEMPTS if len(actions) == 1 else _ATTEMPTS_TOGETHER
         with apart():
-            as_sent = repeated(lambda: self._apply(actions, epoch, ordered, suspecting=suspecting), attempts)
+            as_sent = repeated(
+                lambda: self._apply(actions, epoch, written_from, ordered, suspecting=suspecting), attempts
+            )
         self._expect_echoes([one for one in actions if one.key.table in as_sent])
 
     def dependents(self, actions: Sequence[MergeAction]) -> dict[RecordKey, Dependent]:
@@ -208,8 +228,18 @@ class Side:
         """The id of a record's row in sync's own tables, apart from its base."""
         return digest(self.pair, *key)
 
+    def _count_read(self, epoch: str) -> int:
+        with self.adapter.transaction():
+            return self.bases.count_read(epoch)
+
     def _apply(
-        self, actions: Sequence[MergeAction], epoch: str, ordered: Ordered | None, *, suspecting: bool
+        self,
+        actions: Sequence[MergeAction],
+        epoch: str,
+        written_from: int,
+        ordered: Ordered | None,
+        *,
+        suspecting: bool,
     ) -> set[str]:
         """Apply the actions. :returns: the tables whose rows are certainly stored as they were sent, by one write."""
         with self.adapter.transaction():
@@ -218,7 +248,7 @@ class Side:
                 raise Conflict("the record has changed since it was read", backend=self.adapter.name)
             steps = self._in_bulk(actions) if ordered is None else self._writes[suspecting].of(ordered)
             as_sent = {step.table for step in steps if self._carry_out(step) and ordered is None}
-            self.bases.write(actions, epoch)
+            self.bases.write(actions, epoch, max(written_from, self.marks.written_from))
             if entries := [
                 conflict_row(self.pair, self._names, action.conflict) for action in actions if action.conflict
             ]:

@@ -78,9 +78,7 @@ class PostgresBackend(Backend):
 
     def execute(self, operation: Operation, context: Context) -> Result:
         if type(operation) is ReadChanges:
-            # The log is read with the application's rights, whoever the caller is. Not serializable, because a
-            # serializable reader of the whole log would make concurrent writers fail; the log orders the commits.
-            return self._carry_out(changes.read, operation, context.acting_as(SERVICE), "read committed")
+            return self._read_changes(operation, context)
         try:
             return self._carry_out(self._operations.execute, operation, context)
         except SerializationFailure:
@@ -91,6 +89,18 @@ class PostgresBackend(Backend):
             )
         except OnStandby:
             return self._carry_out(self._operations.execute, operation, context, "repeatable read")
+
+    def _read_changes(self, operation: ReadChanges, context: Context) -> Result:
+        """Read the log with the application's rights, whoever the caller is.
+
+        Not serializable, because a serializable reader of the whole log would make concurrent writers fail; the log
+        orders the commits.
+        """
+        call = self._call_on(self._pool.acquire(context), context, writes=False)
+        try:
+            return changes.read(call, operation, _begin("read committed", self.prologue(context.acting_as(SERVICE))))
+        finally:
+            self._release(call)
 
     def _carry_out(self, handler: Handler, operation: Any, context: Context, isolation: str | None = None) -> Result:
         """Execute an operation as its caller.

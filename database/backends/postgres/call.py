@@ -19,8 +19,10 @@ from typing import TypeVar
 
 import psycopg
 from psycopg.errors import error_from_result
+from psycopg.generators import execute
 from psycopg.pq import ExecStatus
 from psycopg.pq import TransactionStatus
+from psycopg.pq.abc import PGresult
 
 from database.backends.postgres.connection import PostgresConnection
 from database.backends.postgres.cursor import TextCursor
@@ -121,6 +123,15 @@ class PostgresCall:
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         prepare = self._prepares(text, values)
         return self._watched(lambda: fetch_all(self.connection, self._cursor.execute(text, values, prepare=prepare)))
+
+    def value_alone(self, beginning: str, query: str) -> bytes | None:
+        """The one value that a query without parameters returns, as text, in a transaction of its own.
+
+        All of it is one round trip.
+
+        :param beginning: begins the transaction.
+        """
+        return self._watched(lambda: self._results(f"{beginning}; {query}; commit")[-2].get_value(0, 0))
 
     def returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         return self.rows(text, values)
@@ -290,6 +301,15 @@ class PostgresCall:
         if result.status not in _DONE:
             raise error_from_result(result)
         return result.command_status
+
+    def _results(self, statements: str) -> list[PGresult]:
+        """The results of several statements without values."""
+        self.connection.pgconn.send_query(statements.encode())
+        results: list[PGresult] = self.connection.wait(execute(self.connection.pgconn))
+        for result in results:
+            if result.status not in {*_DONE, ExecStatus.TUPLES_OK}:
+                raise error_from_result(result)
+        return results
 
     def _watched(self, run: Callable[[], Answer]) -> Answer:
         if self.deadline == math.inf:

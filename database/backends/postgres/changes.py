@@ -8,9 +8,12 @@ from __future__ import annotations
 from typing import Any
 from typing import Final
 
+import orjson
+from psycopg import sql
 from psycopg.errors import InvalidSchemaName
 from psycopg.errors import UndefinedFunction
 
+from database.backends.postgres.call import PostgresCall
 from database.changes.feed import Change
 from database.changes.feed import Changes
 from database.changes.feed import ReadChanges
@@ -19,25 +22,25 @@ from database.core.errors import InvalidQuery
 from database.core.errors import Unavailable
 from database.core.errors import Unsupported
 from database.core.result import Result
-from database.sql.connection import SqlConnection
 
-_READ: Final = "select isthmus_changes.read(%s, %s)"
+_READ: Final = sql.SQL("select isthmus_changes.read({}, {})")
 
 
-def read(connection: SqlConnection, operation: ReadChanges) -> Result:
+def read(call: PostgresCall, operation: ReadChanges, beginning: str) -> Result:
     """Read one page of the log.
 
+    :param beginning: begins the transaction in which it is read.
     :raises InvalidQuery: for an invalid cursor.
     :raises SchemaMismatch: if the log is not installed.
     :raises Unsupported: on a standby.
     """
     try:
-        ((answer,),) = connection.rows(_READ, (operation.cursor, operation.limit))
+        answer = call.value_alone(beginning, _READ.format(operation.cursor, operation.limit).as_string())
     except InvalidQuery as error:
         if isinstance(error.__cause__, InvalidSchemaName | UndefinedFunction):
             raise no_log() from error.__cause__
         raise
-    return Result(value=page(answer))
+    return Result(value=page(orjson.loads(answer or b"null")))
 
 
 def page(answer: Any) -> Changes:

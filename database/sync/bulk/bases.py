@@ -1,4 +1,4 @@
-"""The bases that one side stores: for each record the row that both sides agreed on last.
+"""The bases that one side stores: for each record the row that both sides agreed on last. Its marks are beside them.
 
 In an epoch that this version has begun, the id of a base begins with a digest of pair, epoch and table, and ends with
 the record's address. So a first load adds them in the order of the index, the bases of a range of records are found by
@@ -25,6 +25,7 @@ from database.core.query.filters import Where
 from database.core.query.targets import with_values
 from database.core.result import Result
 from database.core.tables.schema import new_id
+from database.sync.bulk.marks import Marks
 from database.sync.three_way_merge import Base
 from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
@@ -38,6 +39,10 @@ _DIGITS: Final = 24
 _LONGEST: Final = 255
 _PAGE: Final = 1000
 _COLUMNS: Final = ("id", "version", "epoch", "row")
+
+_READS: Final = RecordKey("", "reads")
+_WRITTEN_FROM: Final = RecordKey("", "written_from")
+"""In place of a record's table and address: the rows of the marks. Their number is in place of the generation."""
 
 Faults = dict[RecordKey | str, UnreadableRecord]
 """The errors of unreadable rows: a record's by its key, a base's by its id."""
@@ -100,19 +105,40 @@ class Bases:
             found = self.read(ids, epoch, faults)
         return {ids[base_id]: base for base_id, base in found.items() if base_id in ids}
 
-    def write(self, actions: Sequence[MergeAction], epoch: str) -> None:
-        """Store the new bases of these records."""
+    def write(self, actions: Sequence[MergeAction], epoch: str, written_from: int) -> None:
+        """Store the new bases of these records, and the mark of the read from which they are written."""
         rows = [self._row(one.key, one.base, epoch) for one in actions if one.base is not None]
-        if rows:
-            self._adapter.run(Upsert(RECORDS, rows, returning=False, verbatim=True))
+        rows.append(self._row(_WRITTEN_FROM, Base(written_from, None), epoch))
+        self._adapter.run(Upsert(RECORDS, rows, returning=False, verbatim=True))
         self.remove([self.id_of(one.key, epoch) for one in actions if one.base is None])
 
-    def add(self, table: str, texts: Mapping[str, str], epoch: str) -> None:
-        """Store the first bases of records.
+    def mark_ids(self, epoch: str) -> tuple[str, str]:
+        """The ids under which :meth:`read` finds the marks."""
+        return self.id_of(_READS, epoch), self.id_of(_WRITTEN_FROM, epoch)
+
+    def marks(self, epoch: str) -> Marks:
+        """The marks. :raises UnreadableRecord: if another program has changed one."""
+        ids, faults = self.mark_ids(epoch), Faults()
+        found = self.read(ids, epoch, faults)
+        for fault in faults.values():
+            raise fault
+        return marks_of(found, ids)
+
+    def count_read(self, epoch: str) -> int:
+        """Count one more read of this side. :returns: its number."""
+        number = self.marks(epoch).reads + 1
+        self._adapter.run(
+            Upsert(RECORDS, [self._row(_READS, Base(number, None), epoch)], returning=False, verbatim=True)
+        )
+        return number
+
+    def add(self, table: str, texts: Mapping[str, str], epoch: str, written_from: int) -> None:
+        """Store the first bases of records, and the mark of the read from which they are written.
 
         :param texts: the agreed rows, by address.
         :raises ConstraintViolated: if one of them has a base.
         """
+        self.write((), epoch, max(written_from, self.marks(epoch).written_from))
         same = {"version": 1, "pair": self._pair, "epoch": epoch, "table_name": table}
         ids = self.ids_of(table, texts, epoch)
         rows = [
@@ -156,6 +182,12 @@ class Bases:
 def _taken(page: Result, epoch: str, faults: Faults) -> dict[str, Base]:
     faults |= {bad.id: bad.error() for bad in page.unreadable if bad.id is not None}
     return {row["id"]: Base(row["version"], row["row"]) for row in page if row["epoch"] == epoch}
+
+
+def marks_of(found: dict[str, Base], ids: tuple[str, str]) -> Marks:
+    """Take the marks out of what was found."""
+    reads, written_from = [found.pop(one, None) for one in ids]
+    return Marks(reads.generation if reads else 0, written_from.generation if written_from else 0)
 
 
 def by_table(keys: Iterable[RecordKey]) -> Iterable[tuple[str, list[RecordKey]]]:

@@ -17,6 +17,7 @@ from threading import RLock
 from database.core.errors import RequestError
 from database.core.result import Row
 from database.sync.bulk.bases import Faults
+from database.sync.bulk.marks import require_not_restored
 from database.sync.bulk.side import BulkSide
 from database.sync.bulk.windows import RecordWindow
 from database.sync.progress import Progress
@@ -59,8 +60,12 @@ class Comparison:
 
         :param changed: records that may have been changed and reconciled since they were read.
         :returns: the addresses of the other records.
+        :raises Restored: if a side was restored from a backup.
         """
         with self._lock:
+            for side in self._sides:
+                side.read_marks(epoch)
+            require_not_restored(self._sides, epoch)
             decided = self._decided(window, epoch, changed)
             self._carry_out(window, decided, epoch)
         self._progress.count(window.table, "compared", len(window.addresses) - len(decided.others))
@@ -95,24 +100,25 @@ class Comparison:
     def _carry_out(self, window: RecordWindow, decided: _Decided, epoch: str) -> None:
         """Write what was decided; what is refused becomes one of the others."""
         if decided.agreed:
-            self._added(self._sides[0], window, {}, decided.agreed, epoch, decided.others)
+            self._added(0, window, {}, decided.agreed, epoch, decided.others)
         for source, texts in enumerate(decided.new):
             if texts:
-                target = self._sides[1 - source]
-                written = self._added(target, window, window.rows[source], texts, epoch, decided.others)
+                written = self._added(1 - source, window, window.rows[source], texts, epoch, decided.others)
                 self._progress.count(window.table, f"copied_to_{SIDES[1 - source]}", written)
 
-    @staticmethod
     def _added(
-        side: BulkSide,
+        self,
+        target: int,
         window: RecordWindow,
         rows: Mapping[str, Row],
         texts: dict[str, str],
         epoch: str,
         others: list[str],
     ) -> int:
+        written_from = self._sides[1 - target].count_read(epoch)
+        sent = [rows[one] for one in texts] if rows else []
         try:
-            side.add(window.table, [rows[one] for one in texts] if rows else [], texts, epoch)
+            self._sides[target].add(window.table, sent, texts, epoch, written_from)
         except RequestError:
             others += texts
             return 0

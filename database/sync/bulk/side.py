@@ -15,6 +15,7 @@ from database.core.tables.keys import Key
 from database.core.tables.keys import parts_of
 from database.resilience.repetition import repeated
 from database.sync.bulk.bases import Faults
+from database.sync.bulk.marks import Marks
 from database.sync.side import Side
 from database.sync.three_way_merge import Base
 from database.sync.three_way_merge import RecordKey
@@ -35,6 +36,10 @@ class BulkSide:
         self.sends_at_once = not side.adapter.capabilities.immediate_constraints
         self._side = side
         self._adapter = side.adapter
+        self._marks = Marks()
+
+    def __repr__(self) -> str:
+        return repr(self._side)
 
     def rows_behind(self, table: str, last: Key | None, limit: int) -> Result:
         """Read the whole rows after a key, sorted by key, and those that cannot be read."""
@@ -55,20 +60,35 @@ class BulkSide:
         with apart():
             return self._side.bases.of_range(table, addresses, epoch, faults)
 
-    def add(self, table: str, rows: Sequence[Row], texts: Mapping[str, str], epoch: str) -> None:
+    @property
+    def marks(self) -> Marks:
+        """The marks, as they were read last."""
+        return self._marks
+
+    def read_marks(self, epoch: str) -> Marks:
+        """Read the marks."""
+        self._marks = self._side.read_marks(epoch)
+        return self._marks
+
+    def count_read(self, epoch: str) -> int:
+        """Count that what was read here is about to be written on the other side. :returns: the number."""
+        return self._side.count_read(epoch)
+
+    def add(self, table: str, rows: Sequence[Row], texts: Mapping[str, str], epoch: str, written_from: int) -> None:
         """Insert records, which must have neither a row nor a base here, with their first bases, in one transaction.
 
         :param rows: of one table; none to store only the bases.
         :param texts: the rows, by address.
+        :param written_from: the number of the read of the other side from which they come.
         :raises RequestError: if the database refuses any of them; then nothing is stored.
         """
         with apart():
-            as_sent = repeated(lambda: self._add(table, rows, texts, epoch), _ATTEMPTS)
+            as_sent = repeated(lambda: self._add(table, rows, texts, epoch, written_from), _ATTEMPTS)
         if as_sent:
             self._side.echoes.expect("insert", [RecordKey(table, one) for one in texts])
 
-    def _add(self, table: str, rows: Sequence[Row], texts: Mapping[str, str], epoch: str) -> bool:
+    def _add(self, table: str, rows: Sequence[Row], texts: Mapping[str, str], epoch: str, written_from: int) -> bool:
         with self._adapter.transaction():
             as_sent = bool(rows) and self._adapter.run(Insert(table, rows, returning=False, verbatim=True)).as_sent
-            self._side.bases.add(table, texts, epoch)
+            self._side.bases.add(table, texts, epoch, written_from)
         return as_sent

@@ -20,6 +20,8 @@ from database.core.tables.schema import TableSchema
 from database.sync.bulk.bases import Bases
 from database.sync.bulk.bases import Faults
 from database.sync.bulk.bases import by_table
+from database.sync.bulk.bases import marks_of
+from database.sync.bulk.marks import Marks
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import SideState
@@ -32,12 +34,14 @@ class States:
 
     :ivar schemas: the synced tables, by name.
     :ivar forms: makes the canonical texts of their rows.
+    :ivar marks: the side's marks, as they were read with the last states.
     """
 
     def __init__(self, adapter: DatabaseAdapter, tables: Iterable[str], bases: Bases) -> None:
         self._adapter = adapter
         self._bases = bases
         self.schemas: Mapping[str, TableSchema] = {table: adapter.schema.table(table) for table in tables}
+        self.marks = Marks()
         self.forms: Mapping[str, CanonicalRows] = {name: CanonicalRows(table) for name, table in self.schemas.items()}
 
     def read(self, keys: Sequence[RecordKey], epoch: str) -> dict[RecordKey, SideState]:
@@ -47,7 +51,9 @@ class States:
         ids: dict[RecordKey, str] = {}
         for table, members in by_table(keys):
             ids |= zip(members, self._bases.ids_of(table, [key.id for key in members], epoch), strict=True)
-        bases = self._bases.read(ids.values(), epoch, faults)
+        mark_ids = self._bases.mark_ids(epoch)
+        bases = self._bases.read([*ids.values(), *mark_ids], epoch, faults)
+        self.marks = marks_of(bases, mark_ids)
         rows = self._rows(keys, faults)
         states = {}
         for key, base_id in ids.items():

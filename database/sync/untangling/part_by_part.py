@@ -23,16 +23,18 @@ _LONGEST_ID: Final = 64
 class PartByPart:
     """Carries out the actions of one side.
 
+    :param written_from: as in :meth:`~database.sync.side.Side.apply`.
     :param failed: gets the records that the database refuses.
     :ivar applied: the actions that were carried out.
     :ivar moved: the records that have changed meanwhile.
     """
 
-    def __init__(self, side: Side, epoch: str, failed: Failed) -> None:
+    def __init__(self, side: Side, epoch: str, written_from: int, failed: Failed) -> None:
         self.applied: list[MergeAction] = []
         self.moved: dict[RecordKey, None] = {}
         self._side = side
         self._epoch = epoch
+        self._written_from = written_from
         self._failed = failed
         self._roots: dict[RecordKey, RecordKey] = {}
         self._suspecting = False
@@ -68,7 +70,7 @@ class PartByPart:
             return
         actions = [action for part in possible for action in part.items]
         try:
-            self._side.apply(actions, self._epoch, possible, suspecting=self._suspecting)
+            self._side.apply(actions, self._epoch, self._written_from, possible, suspecting=self._suspecting)
         except RequestError as error:
             self._divide(possible, error)
         else:

@@ -84,7 +84,7 @@ orders = st.lists(
 )
 
 
-@settings(max_examples=50, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), world=rows)
 def test_every_plan_gives_the_rows_in_the_order_of_the_definition(
     store: Functions, data: st.DataObject, world: tuple[Row, ...]
@@ -100,7 +100,7 @@ def test_every_plan_gives_the_rows_in_the_order_of_the_definition(
         assert answer["total"] == (len(found) if count else None)
 
 
-@settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), world=rows)
 def test_groups_are_counted(store: Functions, data: st.DataObject, world: tuple[Row, ...]) -> None:
     _replace_all(store, world)

@@ -221,7 +221,7 @@ OPERATORS = st.sampled_from(["eq", "not.eq", "in", "is", "like", "ilike", "cs", 
 NAMES = st.sampled_from(
     ["id", "name", "version", "properties", "created_at", "or", "not.and", "select", "order", "limit"]
 )
-fuzzed = settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
+fuzzed = settings(max_examples=30, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 
 
 @fuzzed

@@ -61,6 +61,7 @@ ON_SQLITE = [
     ("drop trigger isthmus_delete_molecules", "isthmus_changes: trigger isthmus_delete_molecules is missing"),
     ("drop trigger isthmus_touch_molecules", "isthmus_changes: trigger isthmus_touch_molecules is missing"),
     ("delete from isthmus_changes", "isthmus_changes: is empty"),
+    ("alter table isthmus_changes add column more text", "isthmus_changes: is from another version"),
     ("drop table isthmus_changes", "isthmus_changes: is missing"),
 ]
 ON_POSTGRES = [

@@ -37,7 +37,7 @@ from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.supabase_api import SupabaseApi
 
-TABLES = 15
+TABLES = 8
 QUERIES = 15
 MANY = 230
 MAX_ROWS = 100

@@ -33,7 +33,7 @@ from tests.integration.supabase_sql.support import request
 from tests.integration.supabase_sql.support import thing
 from tests.integration.supabase_sql.support import where
 
-TABLES = 12
+TABLES = 8
 QUERIES = 10
 THINGS = SCHEMA.table("things")
 ENCODER = Encoder(SCHEMA, encode)

@@ -22,7 +22,7 @@ from tests.servers.supabase_api import SupabaseApi
 
 PAGE = ROOT / "docs" / "make-it-yours.md"
 SAMPLE = {"molecules", "protocols", "experiments", "notes"}
-OWN_TESTS = os.environ.get("FORK_TESTS", "tests/unit/access tests/unit/database")
+OWN_TESTS = os.environ.get("FORK_TESTS", "tests/unit/database")
 """The framework's tests that are run in the copy; ``FORK_TESTS=tests`` with ``FORK_SECONDS=7200`` runs all of them."""
 
 LATER = '''\

@@ -31,7 +31,7 @@ from database.core.result import Row
 from tests.contract.queries import generated
 from tests.contract.tables import SCHEMA
 
-TABLES = 60
+TABLES = 30
 QUERIES = 10
 OF_ARRAYS = {"contains": "@>", "contained_by": "<@", "overlaps": "&&"}
 SIGNS = {"eq": "=", "neq": "<>", "gt": ">", "gte": ">=", "lt": "<", "lte": "<="}

@@ -26,12 +26,13 @@ from database.schema.migrations.capture.tables import shape
 
 _DIALECT: Final = sqlite.dialect()
 
-# Autoincrement never reuses numbers, not even purged ones. The mark distinguishes an entry from one with the same
-# number in another file or in a copy of this one. The first entry exists for cursors to refer to.
+# Numbers are not reused, because the last entry always stays; to have SQLite see to it costs a tenth of an entry. The
+# mark distinguishes an entry from one with the same number in another file or in a copy of this one. The first entry
+# exists for cursors to refer to.
 _TABLE: Final = (
-    f"create table if not exists {LOG} ("
-    "seq integer primary key autoincrement, table_name text not null, record_id text not null, kind text not null,"
-    " at text not null default (strftime('%Y-%m-%dT%H:%M:%fZ', 'now')), mark blob not null default (randomblob(8)))"
+    f"CREATE TABLE {LOG} ("
+    "seq integer primary key, table_name text not null, record_id text not null, kind text not null,"
+    " at text not null default current_timestamp, mark blob not null default (randomblob(8)))"
 )
 _ENTRY: Final = f"insert into {LOG} (table_name, record_id, kind) values"
 _TRIGGERS: Final = {
@@ -61,7 +62,7 @@ _IS_EMPTY: Final = sa.text(f"select not exists (select 1 from {LOG})")  # noqa: 
 _PURGE: Final = sa.text(f"""
 delete from {LOG} where seq < (
     select max(seq) from {LOG} where seq < coalesce(
-        (select min(seq) from {LOG} where at >= strftime('%Y-%m-%dT%H:%M:%fZ', 'now', :age)), 9223372036854775807
+        (select min(seq) from {LOG} where at >= strftime('%Y-%m-%d %H:%M:%f', 'now', :age)), 9223372036854775807
     )
 ) and seq < :unread""")  # noqa: S608
 
@@ -69,10 +70,11 @@ delete from {LOG} where seq < (
 def apply(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
     """Create the log and the triggers, unless all of them exist.
 
-    Otherwise changes may be missing from the log, so it is emptied, which invalidates all cursors.
+    Otherwise changes may be missing from the log, so it is made anew, which invalidates all cursors.
     """
     if not differences(connection, tables):
         return
+    _run(connection, f"drop table if exists {LOG}")
     _run(connection, _TABLE)
     for name, text in _wanted(connection, tables).items():
         _run(connection, f"drop trigger if exists {_quoted(name)}")
@@ -80,7 +82,6 @@ def apply(connection: sa.Connection, tables: Sequence[sa.Table]) -> None:
     for table in _with_columns(connection, tables, sqlite_moments.moments):
         if (statement := sqlite_moments.rewriting(table)) is not None:
             _run(connection, statement)
-    _run(connection, f"delete from {LOG}")  # noqa: S608  # a constant
     _run(connection, f"{_ENTRY} ('', '', 'begin')")
 
 
@@ -90,6 +91,8 @@ def differences(connection: sa.Connection, tables: Sequence[sa.Table]) -> list[s
     if LOG not in found:
         return [f"{LOG}: is missing"]
     wanted = _wanted(connection, [table for table in tables if table.name in found])
+    if found[LOG] != _TABLE:
+        return [f"{LOG}: is from another version"]
     lines = [f"{LOG}: trigger {name} is missing" for name, text in wanted.items() if found.get(name) != text]
     return [f"{LOG}: is empty", *lines] if connection.scalar(_IS_EMPTY) else lines
 

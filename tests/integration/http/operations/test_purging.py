@@ -40,7 +40,7 @@ RECORDS: Final = 1200
 _LOG: Final = {"sqlite": "isthmus_changes", "postgresql": "isthmus_changes.entries"}
 _SIZE: Final = {"sqlite": "count(*)", "postgresql": "coalesce(sum(cardinality(record_ids)), 0)"}
 _OLDER: Final = {
-    "sqlite": "strftime('%Y-%m-%dT%H:%M:%fZ', at, '-1 years')",
+    "sqlite": "datetime(at, '-1 years')",
     "postgresql": "at - interval '1 year'",
 }
 

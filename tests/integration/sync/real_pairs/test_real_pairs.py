@@ -31,7 +31,7 @@ from tests.integration.sync.real_pairs.work import Users
 from tests.integration.sync.support import lost_rows
 from tests.servers.postgres import PostgresServer
 
-CHANGES = int(os.environ.get("SYNC_CHANGES", "100"))
+CHANGES = int(os.environ.get("SYNC_CHANGES", "60"))
 SEED = int(os.environ.get("SYNC_SEED", "1"))
 EVERY = 10
 """Changes for each thing that fails."""
