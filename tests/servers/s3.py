@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 from typing import Final
 from urllib.error import URLError
@@ -13,6 +14,8 @@ from urllib.request import urlopen
 import boto3
 
 from tests.servers.processes.server import ProcessServer
+
+_MAIN: Final = Path(__file__).with_name("s3_main.py")
 
 BUCKET: Final = "isthmus-tests"
 ACCESS: Final[dict[str, Any]] = {"access_key": "of-a-test", "secret_key": "only-for-the-tests", "region": "us-east-1"}
@@ -47,7 +50,7 @@ class S3Server(ProcessServer):
         )
 
     def _command(self) -> Sequence[str]:
-        return [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(self.port)]
+        return [sys.executable, str(_MAIN), str(self.port)]
 
     def _is_ready(self) -> bool:
         with suppress(URLError, ConnectionError), urlopen(f"{self.url}/moto-api/data.json", timeout=1):  # noqa: S310
