@@ -141,13 +141,14 @@ class Side:
 
     @property
     def marks(self) -> Marks:
-        """The marks of this side, as they were read with its last states."""
+        """The marks of this side, as they were read last."""
         return self._states.marks
 
     def read_marks(self, epoch: str) -> Marks:
         """Read the marks of this side."""
         with apart():
-            return self.bases.marks(epoch)
+            self._states.marks = self.bases.marks(epoch)
+        return self.marks
 
     def count_read(self, epoch: str) -> int:
         """Count that what was read on this side is about to be written on the other. :returns: the number."""

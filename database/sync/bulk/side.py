@@ -36,7 +36,6 @@ class BulkSide:
         self.sends_at_once = not side.adapter.capabilities.immediate_constraints
         self._side = side
         self._adapter = side.adapter
-        self._marks = Marks()
 
     def __repr__(self) -> str:
         return repr(self._side)
@@ -63,12 +62,11 @@ class BulkSide:
     @property
     def marks(self) -> Marks:
         """The marks, as they were read last."""
-        return self._marks
+        return self._side.marks
 
     def read_marks(self, epoch: str) -> Marks:
         """Read the marks."""
-        self._marks = self._side.read_marks(epoch)
-        return self._marks
+        return self._side.read_marks(epoch)
 
     def count_read(self, epoch: str) -> int:
         """Count that what was read here is about to be written on the other side. :returns: the number."""

@@ -34,7 +34,7 @@ class States:
 
     :ivar schemas: the synced tables, by name.
     :ivar forms: makes the canonical texts of their rows.
-    :ivar marks: the side's marks, as they were read with the last states.
+    :ivar marks: the side's marks, as they were read with the last states, or alone since.
     """
 
     def __init__(self, adapter: DatabaseAdapter, tables: Iterable[str], bases: Bases) -> None:
