@@ -1,4 +1,4 @@
-"""Isthmus's own tables: accounts, sessions, idempotency keys and the state of sync.
+"""Isthmus's own tables: accounts, sessions, idempotency keys, the state of sync, and entries of stores.
 
 Callers have no access to them. A declared table may refer to their columns, as in
 ``sa.ForeignKey(internal_tables.users.c.id)``. On PostgreSQL they are in the schema :data:`SCHEMA`, which PostgREST does
@@ -134,6 +134,27 @@ sync_failures = sa.Table(
     sa.Column("table_name", text(255), nullable=False),
     sa.Column("record_id", text(255), nullable=False),
     sa.Column("reason", text(), nullable=False),
+    info={"internal": True},
+)
+
+entries = sa.Table(
+    "isthmus_entries",
+    metadata,
+    # The id is a hash of the store and the key, which may be longer than an index takes.
+    *record_columns(),
+    sa.Column("store", text(64), nullable=False),
+    sa.Column("key", text(), nullable=False),
+    sa.Column("key_start", text(200), nullable=False),
+    sa.Column("etag", text(64), nullable=False),
+    # JSON as it is, so that people can read it; all else in base64.
+    sa.Column("body", text(), nullable=False),
+    sa.Column("size", sa.BigInteger, nullable=False),
+    # JSON as text, which every backend returns unchanged.
+    sa.Column("headers", text(), nullable=False),
+    sa.Column("metadata", text(), nullable=False),
+    sa.Column("stored_at", timestamp(), nullable=False),
+    sa.Column("expires_at", timestamp(), index=True),
+    sa.Index("ix_isthmus_entries_store_key_start", "store", "key_start"),
     info={"internal": True},
 )
 

@@ -22,6 +22,7 @@ from storage.core.errors import StorageUnsupportedError
 from storage.core.errors import changed
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
+from storage.core.operations import FetchMany
 from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
@@ -51,6 +52,8 @@ class StoreBackend(ABC):
                 return self.put(operation, context)
             case Fetch():
                 return self.fetch(operation, context)
+            case FetchMany():
+                return self.fetch_many(operation, context)
             case Remove():
                 return self.remove(operation, context)
             case Scan():
@@ -72,6 +75,11 @@ class StoreBackend(ABC):
     @abstractmethod
     def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
         """The entry, also one that has expired and is still there."""
+
+    def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:
+        """The entries of several keys, in their order."""
+        found = (self.fetch(Fetch(key), context) for key in fetch.keys)
+        return [entry for entry in found if entry is not None]
 
     @abstractmethod
     def remove(self, remove: Remove, context: Context) -> bool:

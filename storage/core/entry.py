@@ -31,7 +31,7 @@ class Stored(NamedTuple):
 
     :ivar etag: names this version of the entry; made by the writer, and never used again.
     :ivar body: the bytes; empty in a listing.
-    :ivar size: of the body in bytes.
+    :ivar size: of the value in bytes; what a layer has made of it may have another one.
     :ivar headers: what is needed to read the body: its media type, and what the layers have made of it.
     :ivar metadata: the caller's own, a JSON object.
     :ivar expires_at: when it counts as deleted, in UTC; None if it stays.

@@ -12,6 +12,7 @@
     ├── StorageCorruptError         what is stored under a key is not what was stored there
     ├── StorageNotFoundError        nothing is stored under the key (also a builtin KeyError)
     ├── StorageConflictError        the entry does not have the version that the caller expected
+    │   └── StorageTransactionConflict  another transaction was in the way; the whole one may be run again
     ├── StorageKeyError             not a key, prefix, cursor, filter or number that a store takes
     ├── StorageSerializationError   a value that has no stored form (also a builtin TypeError)
     ├── StorageCapacityError        a value, or its metadata, that is too large
@@ -26,6 +27,7 @@ from __future__ import annotations
 
 from database.core.errors import CircuitOpen
 from database.core.errors import Conflict
+from database.core.errors import ConstraintViolated
 from database.core.errors import CredentialsRefused
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
@@ -33,6 +35,7 @@ from database.core.errors import NotFound
 from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
 from database.core.errors import RequestError
+from database.core.errors import SerializationFailure
 from database.core.errors import Throttled
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
@@ -85,6 +88,10 @@ class StorageNotFoundError(StorageError, NotFound):
 
 class StorageConflictError(StorageError, Conflict):
     """The entry does not have the version that the caller expected."""
+
+
+class StorageTransactionConflict(StorageConflictError, SerializationFailure):
+    """Another transaction changed what this one has read; the whole of it may succeed on the current data."""
 
 
 class StorageKeyError(StorageError, InvalidQuery):
@@ -142,7 +149,10 @@ _TWINS: tuple[tuple[type[DataError], type[StorageError]], ...] = (
     (Throttled, StorageThrottled),
     (CredentialsRefused, StorageCredentialsRefused),
     (NotFound, StorageNotFoundError),
+    (SerializationFailure, StorageTransactionConflict),
     (Conflict, StorageConflictError),
+    # A unique id, or a reference: somebody else's row is in the way.
+    (ConstraintViolated, StorageConflictError),
     (PermissionDenied, StoragePermissionError),
     (InvalidQuery, StorageKeyError),
 )
@@ -153,6 +163,8 @@ def as_storage_error(error: DataError) -> StorageError:
     """The exception of stores for one of the data layer; the same one if it is already."""
     if isinstance(error, StorageError):
         return error
+    if isinstance(error, Unsupported):
+        return StorageUnsupportedError(error.capability, backend=error.backend, detail=error.message)
     twin = next((twin for kind, twin in _TWINS if isinstance(error, kind)), StorageError)
     made = twin(error.message, backend=error.backend, operation=error.operation, retry_after=error.retry_after)
     made.retryable, made.outcome = error.retryable, error.outcome

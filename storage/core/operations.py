@@ -44,6 +44,15 @@ class Fetch(Operation):
 
 
 @immutable
+class FetchMany(Operation):
+    """Read the entries of several keys with their bodies; the value is a list of those ``Stored`` that there are."""
+
+    kind: ClassVar[str] = "fetch_many"
+    reads: ClassVar[bool] = True
+    keys: tuple[str, ...]
+
+
+@immutable
 class Remove(Operation):
     """Delete an entry; the value is whether there was one that had not expired by ``now``.
 

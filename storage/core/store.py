@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import datetime
 from datetime import timedelta
+from itertools import islice
 from typing import Any
 from typing import Final
+from typing import Protocol
 
 import uuid_utils
 
@@ -27,6 +30,7 @@ from storage.core.conditions import check_filters
 from storage.core.conditions import matches
 from storage.core.conditions import needs_value
 from storage.core.entry import ABSENT
+from storage.core.entry import DAMAGED
 from storage.core.entry import Entry
 from storage.core.entry import EntryPage
 from storage.core.entry import Stored
@@ -39,6 +43,7 @@ from storage.core.keys import check_key
 from storage.core.keys import check_prefix
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
+from storage.core.operations import FetchMany
 from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
@@ -48,12 +53,24 @@ from storage.core.values import checked_metadata
 from storage.core.values import entry_of
 from storage.core.values import expiry
 from storage.core.values import head_of
+from storage.core.values import readable
 from storage.core.values import value_of
 
 WallClock = Callable[[], datetime]
 
 MAX_PAGE: Final = 1_000
+"""The most entries of a page, or of a query."""
+
 _SCANNED: Final = 200
+_SCANNED_WHOLE: Final = 20
+"""How many entries are read at once, without and with their bodies."""
+
+
+class Layer(Protocol):
+    """A stage between a store and its backend."""
+
+    def around(self, inner: Handler) -> Handler:
+        """The stage around the next one."""
 
 
 class Store:
@@ -66,6 +83,7 @@ class Store:
     :param name: its name in errors, metrics and status; the kind of the backend by default.
     :param settings: timeouts, retries and circuit breaker of its calls; not used by a backend that is protected itself.
     :param clock: the time of day, for what is stored and what expires.
+    :param layers: what is done to entries on their way, the first one first.
     """
 
     def __init__(
@@ -74,6 +92,7 @@ class Store:
         name: str | None = None,
         settings: ResilienceSettings | None = None,
         clock: WallClock = utc_now,
+        layers: Sequence[Layer] = (),
     ) -> None:
         self.backend = backend
         self._clock = clock
@@ -81,6 +100,9 @@ class Store:
         self.capabilities = backend.capabilities
         self.pipeline = None if backend.protected else Pipeline(self.name, backend.execute, settings)
         self._handler: Handler = backend.execute if self.pipeline is None else self.pipeline.call
+        # A retry sends again what the layers have made.
+        for layer in reversed(layers):
+            self._handler = layer.around(self._handler)
 
     # One entry
 
@@ -169,8 +191,7 @@ class Store:
         :param cursor: that of an earlier page.
         :param limit: how many at most, from 1 to :data:`MAX_PAGE`.
         """
-        if not 1 <= limit <= MAX_PAGE:
-            raise StorageKeyError(f"a limit must be from 1 to {MAX_PAGE}, not {limit}")
+        _check_limit(limit)
         after = None if cursor is None else check_prefix(cursor)
         found: list[Stored] = []
         # What has expired leaves no gap.
@@ -200,18 +221,18 @@ class Store:
     def find(self, filters: Mapping[str, Any], *, prefix: str = "", limit: int = 100) -> Sequence[Entry]:
         """The first entries, in the order of the keys, in which all ``filters`` hold.
 
+        A damaged entry is left out, and named in the log.
+
         :param filters: as :mod:`storage.core.conditions` describes them.
+        :param limit: how many at most, from 1 to :data:`MAX_PAGE`.
         """
         check_filters(filters)
-        bodies = needs_value(filters)
-        found: list[Entry] = []
-        for stored in self._scan(check_prefix(prefix), bodies=bodies):
-            value = value_of(stored) if bodies else None
-            if matches(filters, stored.key, stored.metadata, value):
-                found += [entry_of(stored)] if bodies else self._loaded(stored.key)
-            if len(found) >= limit:
-                break
-        return found
+        _check_limit(limit)
+        bodies = not filters or needs_value(filters)
+        scanned = self._scan(check_prefix(prefix), bodies=bodies)
+        found = scanned if bodies else self._with_bodies(scanned, filters, min(limit, _SCANNED))
+        fitting = (one for one in readable(found) if matches(filters, one.key, one.metadata, one.value))
+        return list(islice(fitting, limit))
 
     def search(
         self, vector: Sequence[float], *, limit: int = 10, filters: Mapping[str, Any] | None = None
@@ -266,16 +287,20 @@ class Store:
         stored: Stored | None = self._run(Fetch(check_key(key), head))
         return None if stored is None or stored.is_past(self._clock()) else stored
 
-    def _loaded(self, key: str) -> list[Entry]:
-        """The entry with its value; none if somebody has just deleted it."""
-        stored = self._fetch(key)
-        return [] if stored is None else [entry_of(stored)]
+    def _with_bodies(self, heads: Iterable[Stored], filters: Mapping[str, Any], at_once: int) -> Iterator[Stored]:
+        """The whole entries of the heads in which the filters hold; those that are damaged, too."""
+        fitting = (
+            head.key for head in heads if DAMAGED in head.headers or matches(filters, head.key, head.metadata, None)
+        )
+        while keys := tuple(islice(fitting, at_once)):
+            now = self._clock()
+            yield from (stored for stored in self._run(FetchMany(keys)) if not stored.is_past(now))
 
     def _scan(
         self, prefix: str, after: str | None = None, first: int = _SCANNED, *, bodies: bool = False
     ) -> Iterator[Stored]:
         """The entries with a prefix, in the order of their keys, page by page."""
-        limit = min(first, _SCANNED)
+        limit = min(first, _SCANNED_WHOLE if bodies else _SCANNED)
         while found := self._run(Scan(prefix, after, limit, bodies)):
             now = self._clock()
             yield from [stored for stored in found if not stored.is_past(now)]
@@ -291,3 +316,8 @@ class Store:
             if made is error:
                 raise
             raise made from error
+
+
+def _check_limit(limit: int) -> None:
+    if not 1 <= limit <= MAX_PAGE:
+        raise StorageKeyError(f"a limit must be from 1 to {MAX_PAGE}, not {limit}")

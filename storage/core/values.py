@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from datetime import datetime
 from datetime import timedelta
@@ -22,6 +25,8 @@ from storage.core.errors import StorageCapacityError
 from storage.core.errors import StorageCorruptError
 from storage.core.errors import StorageKeyError
 from storage.core.errors import StorageSerializationError
+
+logger = logging.getLogger(__name__)
 
 BYTES_TYPE: Final = "application/octet-stream"
 MAX_METADATA: Final = 16 << 10
@@ -116,3 +121,12 @@ def entry_of(stored: Stored, score: float | None = None) -> Entry:
         head.expires_at,
         score,
     )
+
+
+def readable(found: Iterable[Stored]) -> Iterator[Entry]:
+    """The entries with their values. One that is damaged costs itself only: it is left out, and the log names it."""
+    for stored in found:
+        try:
+            yield entry_of(stored)
+        except StorageCorruptError as error:
+            logger.warning("%s; it is left out of the result", error)

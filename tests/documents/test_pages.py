@@ -75,6 +75,13 @@ def test_every_link_leads_to_a_page() -> None:
     assert {page for page in PAGES[1:] if page not in linked} == set()
 
 
+@runs("storage/python/1")
+def test_a_store(tmp_path: Path) -> None:
+    block = BLOCKS["storage/python/1"].with_replaced({"./data": str(tmp_path), "store.clear(": "# store.clear("})
+    store = block.run()["store"]
+    assert {key: store.load(key) for key in store.keys()} == {"note:1": {"title": "Boiled"}}  # noqa: SIM118
+
+
 # Commands
 
 

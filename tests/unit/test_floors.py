@@ -67,7 +67,7 @@ def imported(path: Path) -> Iterator[str]:
 
 def public_names() -> Iterator[tuple[str, str]]:
     """What packages import from their modules for others: as it is named there, and where it is."""
-    for package in ("auth", "database"):
+    for package in ("auth", "database", "storage"):
         for node in ast.walk(ast.parse((ROOT / package / "__init__.py").read_text())):
             if isinstance(node, ast.ImportFrom):
                 yield from ((f"{package}.{alias.name}", f"{node.module}.{alias.name}") for alias in node.names)

@@ -4,6 +4,25 @@ import { defineTable } from "convex/server";
 import { v } from "convex/values";
 
 export const INTERNAL_SCHEMA = {
+  isthmus_entries: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    store: v.string(),
+    key: v.string(),
+    key_start: v.string(),
+    etag: v.string(),
+    body: v.string(),
+    size: v.int64(),
+    headers: v.string(),
+    metadata: v.string(),
+    stored_at: v.string(),
+    expires_at: v.optional(v.union(v.null(), v.string())),
+  })
+    .index("on_expires_at", ["expires_at", "id"])
+    .index("on_id", ["id"])
+    .index("on_store_key_start", ["store", "key_start"]),
   isthmus_idempotency_keys: defineTable({
     id: v.string(),
     created_at: v.string(),

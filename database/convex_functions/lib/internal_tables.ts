@@ -3,6 +3,33 @@
 import type { Table } from "./types";
 
 export const INTERNAL_TABLES: Record<string, Table> = {
+  isthmus_entries: {
+    columns: {
+      id: { kind: "text", nullable: false },
+      created_at: { kind: "timestamp", nullable: false },
+      updated_at: { kind: "timestamp", nullable: false },
+      version: { kind: "integer", nullable: false },
+      store: { kind: "text", nullable: false },
+      key: { kind: "text", nullable: false },
+      key_start: { kind: "text", nullable: false },
+      etag: { kind: "text", nullable: false },
+      body: { kind: "text", nullable: false },
+      size: { kind: "integer", nullable: false },
+      headers: { kind: "text", nullable: false },
+      metadata: { kind: "text", nullable: false },
+      stored_at: { kind: "timestamp", nullable: false },
+      expires_at: { kind: "timestamp", nullable: true },
+    },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
+    unique: [["id"]],
+    references: {},
+    indexes: {
+      on_expires_at: ["expires_at", "id"],
+      on_id: ["id"],
+      on_store_key_start: ["store", "key_start"],
+    },
+  },
   isthmus_idempotency_keys: {
     columns: {
       id: { kind: "text", nullable: false },

@@ -89,7 +89,8 @@ def test_going_back_moves_the_tables_back_with_their_rows(supabase: SupabaseDire
     runner.upgrade(supabase)
     supabase.table("isthmus_users").insert(USER).execute()
     assert runner.downgrade(supabase, "0007") == OURS[7:][::-1]
-    assert ours_in(supabase, "public") >= OWN
+    # The table of stores came later than the schema.
+    assert ours_in(supabase, "public") >= OWN - {"isthmus_entries"}
     assert ours_in(supabase, "isthmus_private") == set()
     assert supabase.execute_query("select email from public.isthmus_users") == [{"email": "a@example.org"}]
     with acting_as(SIGNED_IN), pytest.raises(PermissionDenied):

@@ -16,8 +16,9 @@ from tests.laboratory import ENVIRONMENT
 from tests.simulation.served import ROOT
 
 UNUSED: Final = frozenset(
-    {"alembic", "convex", "granian", "httpcore", "httpx", "mako", "postgrest", "psycopg", "psycopg_pool", "pybreaker"}
-    | {"realtime", "redis", "sqlglot", "storage3", "supabase", "supabase_auth"}
+    {"alembic", "boto3", "botocore", "convex", "granian", "httpcore", "httpx", "mako", "postgrest", "psycopg"}
+    | {"psycopg_pool", "pybreaker", "realtime", "redis", "sqlglot", "storage3", "supabase", "supabase_auth"}
+    | {"zstandard"}
 )
 """Neither SQLite nor memory, nor a command that only shows something, needs these."""
 

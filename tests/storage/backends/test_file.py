@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -20,37 +18,10 @@ from storage import StorageCorruptError
 from storage import Store
 from storage.backends.file.names import key_of
 from storage.backends.file.names import name_of
+from tests.storage.contract.test_increments import in_processes
 from tests.storage.contract.test_keys import HOSTILE
 
-PROCESSES = int(os.environ.get("STORAGE_PROCESSES", "3"))
-INCREMENTS = int(os.environ.get("STORAGE_INCREMENTS", "40"))
-KILLS = int(os.environ.get("STORAGE_KILLS", "4"))
-
 texts = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
-
-COUNT_UP = """
-import sys
-from storage import FileEntries, Store, StorageConflictError
-store = Store(FileEntries(sys.argv[1]))
-for _ in range(int(sys.argv[2])):
-    while True:
-        entry = store.entry("counter")
-        try:
-            store.put("counter", entry.value + 1, expected=entry.etag)
-        except StorageConflictError:
-            continue
-        break
-"""
-
-WRITE = """
-import sys
-from itertools import count
-from storage import FileEntries, Store
-store = Store(FileEntries(sys.argv[1]))
-for number in count():
-    store.put(f"key {number % 5}", [number] * 2000)
-    print(number, flush=True)
-"""
 
 
 @pytest.fixture
@@ -163,28 +134,5 @@ def test_what_a_dead_writer_left_is_swept(store: Store, folder: Path) -> None:
 
 def test_increments_of_several_processes_are_exact(store: Store, folder: Path) -> None:
     store.put("counter", 0)
-    command = (sys.executable, "-c", COUNT_UP, str(folder), str(INCREMENTS))
-    processes = [subprocess.Popen(command) for _ in range(PROCESSES)]
-    assert [process.wait() for process in processes] == [0] * PROCESSES
-    assert store.load("counter") == PROCESSES * INCREMENTS
-
-
-def test_what_was_acknowledged_is_whole_after_the_writer_was_killed(store: Store, folder: Path) -> None:
-    for kill in range(KILLS):
-        store.clear()
-        acknowledged = _killed_after(folder, 10 + 7 * kill)
-        found = {key: store.load(key) for key in list(store.keys())}
-        assert all(len(value) == 2000 and len(set(value)) == 1 for value in found.values())
-        # The one behind it may be there, too: its answer had no time to come.
-        newest = {f"key {number % 5}": number for number in acknowledged}
-        assert all(found[key][0] in {number, acknowledged[-1] + 1} for key, number in newest.items())
-
-
-def _killed_after(folder: Path, lines: int) -> list[int]:
-    """What a writer acknowledged before it was killed."""
-    with subprocess.Popen((sys.executable, "-c", WRITE, str(folder)), stdout=subprocess.PIPE, text=True) as writer:
-        assert writer.stdout is not None
-        told = [writer.stdout.readline() for _ in range(lines)]
-        writer.send_signal(signal.SIGKILL)
-        told += writer.stdout.readlines()
-    return [int(line) for line in told if line.endswith("\n")]
+    in_processes(partial(FileEntries, folder), 2, 20)
+    assert store.load("counter") == 40

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 from storage import MemoryEntries
-from storage import StorageConflictError
 from storage import Store
 
 
@@ -32,25 +29,6 @@ def test_the_bytes_of_all_entries_are_limited() -> None:
     for key in kept:
         store.delete(key)
     assert backend.describe() == {"entries": 0, "bytes": 0, "most_bytes": 50_000}
-
-
-def test_increments_of_several_threads_are_exact() -> None:
-    store = Store(MemoryEntries())
-    store.put("counter", 0)
-
-    def count_up(_: int) -> None:
-        for _ in range(200):
-            while True:
-                entry = store.entry("counter")
-                try:
-                    store.put("counter", entry.value + 1, expected=entry.etag)
-                except StorageConflictError:
-                    continue
-                break
-
-    with ThreadPoolExecutor(4) as pool:
-        list(pool.map(count_up, range(4)))
-    assert store.load("counter") == 800
 
 
 def test_keys_stay_in_order_however_they_come_and_go() -> None:

@@ -10,12 +10,13 @@ import pytest
 from storage.core.store import Store
 from tests.clocks import WallClock
 from tests.storage.contract.places import PLACES
-from tests.storage.contract.places import Make
+from tests.storage.contract.places import Place
 
 
-@pytest.fixture(params=PLACES)
-def make(request: pytest.FixtureRequest) -> Make:
-    return PLACES[request.param]
+@pytest.fixture(scope="session", params=PLACES)
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    with PLACES[request.param](request) as found:
+        yield found
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def clock() -> WallClock:
 
 
 @pytest.fixture
-def store(make: Make, tmp_path: Path, clock: WallClock) -> Iterator[Store]:
-    made = Store(make(tmp_path), clock=clock)
+def store(place: Place, tmp_path: Path, clock: WallClock) -> Iterator[Store]:
+    made = Store(place.make(tmp_path), clock=clock, layers=place.layers)
     yield made
     made.close()

@@ -1,24 +1,172 @@
-"""The places in which the suite stores: how each backend is made."""
+"""The places in which the suite stores: how each backend is made, with a real server where it has one."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
+from itertools import count
 from pathlib import Path
+from typing import Final
 
+import pytest
+import sqlalchemy as sa
+
+from database import internal_tables
+from database.adapter.base import DatabaseAdapter
+from database.backends.convex import ConvexAdapter
+from database.backends.memory import MemoryAdapter
+from database.backends.postgres import PostgresAdapter
+from database.backends.sqlite import SQLiteAdapter
+from database.backends.supabase import SupabaseAdapter
+from database.core.tables.schema import Schema
+from database.schema.migrations.supabase import functions
 from storage.backends.file.backend import FileEntries
 from storage.backends.memory import MemoryEntries
+from storage.backends.redis.backend import RedisEntries
+from storage.backends.s3.backend import S3Entries
+from storage.backends.table import TableEntries
 from storage.core.backend import StoreBackend
+from storage.core.store import Layer
+from storage.layers.compression import Compression
+from storage.layers.encryption import Encryption
+from storage.layers.encryption import Keys
+from tests.contract.backends import supabase_database
+from tests.servers.available import available
+from tests.servers.convex_deployment import ConvexDeployment
+from tests.servers.convex_deployment import functions_with
+from tests.servers.s3 import ACCESS
+from tests.servers.s3 import BUCKET
+from tests.servers.supabase_api import SupabaseApi
+from tests.storage.writers import Recipe
+from tests.storage.writers import table_entries
 
-Make = Callable[[Path], StoreBackend]
-"""Makes an empty backend; the folder is that of the test."""
+TIMEOUT: Final = 20  # seconds; only a broken backend needs them
+
+_TABLES: Final = internal_tables.metadata
+_SCHEMA: Final = Schema.of(_TABLES)
 
 
-def memory(_: Path) -> StoreBackend:
-    return MemoryEntries()
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How the stores of one kind are made.
+
+    :ivar make: an empty backend; the folder is that of the test.
+    :ivar recipe: how another process makes the same one; None if it cannot.
+    :ivar database: that of the application, in which they are; None if they are elsewhere.
+    """
+
+    make: Callable[[Path], StoreBackend]
+    layers: Sequence[Layer] = ()
+    recipe: Callable[[StoreBackend], Recipe] | None = None
+    database: DatabaseAdapter | None = None
 
 
-def file(folder: Path) -> StoreBackend:
-    return FileEntries(folder / "store")
+@contextmanager
+def memory(_: pytest.FixtureRequest) -> Iterator[Place]:
+    yield Place(lambda _: MemoryEntries())
 
 
-PLACES: dict[str, Make] = {"memory": memory, "file": file}
+@contextmanager
+def file(_: pytest.FixtureRequest) -> Iterator[Place]:
+    yield Place(
+        lambda folder: FileEntries(folder / "store"),
+        recipe=lambda backend: partial(FileEntries, backend.describe()["folder"]),
+    )
+
+
+@contextmanager
+def layered(_: pytest.FixtureRequest) -> Iterator[Place]:
+    layers = [Compression(threshold=8), Encryption(Keys({"a": os.urandom(32)}, "a"))]
+    yield Place(lambda _: MemoryEntries(), layers)
+
+
+@contextmanager
+def redis(request: pytest.FixtureRequest) -> Iterator[Place]:
+    server = request.getfixturevalue("redis_server")
+    numbers = count()
+    yield Place(
+        lambda _: RedisEntries(server.url, f"store {next(numbers)}", TIMEOUT),
+        recipe=lambda backend: partial(RedisEntries, server.url, backend.describe()["store"], TIMEOUT),
+    )
+
+
+@contextmanager
+def s3(request: pytest.FixtureRequest) -> Iterator[Place]:
+    server = request.getfixturevalue("s3_server")
+    numbers = count()
+
+    def recipe(store: str) -> Recipe:
+        return partial(S3Entries, BUCKET, store, endpoint=server.url, timeout=TIMEOUT, **ACCESS)
+
+    yield Place(
+        lambda _: recipe(f"store {next(numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
+    )
+
+
+@contextmanager
+def memory_table(_: pytest.FixtureRequest) -> Iterator[Place]:
+    with _table(MemoryAdapter(schema=_SCHEMA)) as place:
+        yield replace(place, recipe=None)
+
+
+@contextmanager
+def sqlite(request: pytest.FixtureRequest) -> Iterator[Place]:
+    path = request.getfixturevalue("tmp_path_factory").mktemp("storage") / "stores.db"
+    engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
+    _TABLES.create_all(engine)
+    engine.dispose()
+    with _table(SQLiteAdapter({"path": str(path), "synchronous": "normal", "timeout": TIMEOUT}, _SCHEMA)) as place:
+        yield place
+
+
+@contextmanager
+def postgresql(request: pytest.FixtureRequest) -> Iterator[Place]:
+    with request.getfixturevalue("postgres_server").database() as database:
+        database.create(_TABLES)
+        with _table(PostgresAdapter({**asdict(database), "timeout": TIMEOUT}, _SCHEMA)) as place:
+            yield place
+
+
+@contextmanager
+def supabase_http(request: pytest.FixtureRequest) -> Iterator[Place]:
+    database = supabase_database(request.getfixturevalue("postgres_server"))
+    database.create(_TABLES)
+    database.execute(functions.script())
+    with available(SupabaseApi, database) as project:
+        config = {"url": project.url, "key": project.service_key, "timeout": TIMEOUT}
+        with _table(SupabaseAdapter(config, _SCHEMA)) as place:
+            yield place
+
+
+@contextmanager
+def convex(request: pytest.FixtureRequest) -> Iterator[Place]:
+    folder = request.getfixturevalue("tmp_path_factory").mktemp("storage")
+    with available(ConvexDeployment, functions_with(_SCHEMA, folder)) as deployment:
+        config = {"url": deployment.url, "key": deployment.deploy_key, "timeout": TIMEOUT}
+        with _table(ConvexAdapter(config, _SCHEMA)) as place:
+            yield place
+
+
+@contextmanager
+def _table(adapter: DatabaseAdapter) -> Iterator[Place]:
+    """A database that all tests share: each of them has a store of its own in the table, and sees no other one."""
+    numbers = count()
+    try:
+        yield Place(
+            lambda _: TableEntries(adapter, f"store {next(numbers)}"),
+            recipe=lambda backend: partial(table_entries, type(adapter), adapter.config, backend.describe()["store"]),
+            database=adapter,
+        )
+    finally:
+        adapter.disconnect()
+
+
+_MAKERS: Final = (memory, file, layered, redis, s3, memory_table, sqlite, postgresql, supabase_http, convex)
+PLACES: Final = {maker.__name__: maker for maker in _MAKERS}

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from storage.core.errors import StorageCapacityError
-from storage.core.errors import StorageSerializationError
+from database.core.context import NO_CONTEXT
+from database.core.operations import Batch
+from storage.core.errors import StorageConflictError
 from storage.core.errors import StorageUnsupportedError
+from storage.core.operations import Fetch
+from storage.core.operations import Put
 from storage.core.store import Store
 
 
@@ -24,9 +27,14 @@ def test_all_are_stored_or_the_store_refuses(store: Store) -> None:
     assert len(store.find({"metadata.m": 1})) == 3
 
 
-@pytest.mark.parametrize("bad", [object(), b"x" * (1 << 27)])
-def test_with_one_that_is_refused_none_is_stored(store: Store, bad: object) -> None:
-    if store.capabilities.batches:
-        with pytest.raises((StorageSerializationError, StorageCapacityError)):
-            store.put_many({"a": 1, "b": bad})
-        assert store.count() == 0
+def test_with_one_conflict_none_is_stored(store: Store) -> None:
+    if not store.capabilities.batches:
+        return
+    store.put("b", 1)
+    present = store.backend.execute(Fetch("b"), NO_CONTEXT).value
+    new = [present._replace(key=key, etag=f"new {key}") for key in ("a", "b")]
+    with pytest.raises(StorageConflictError):
+        store.backend.execute(Batch((Put(new[0]), Put(new[1], "another"))), NO_CONTEXT)
+    assert [(entry.key, entry.etag) for entry in store.page().entries] == [("b", present.etag)]
+    store.backend.execute(Batch((Put(new[0]), Put(new[1], present.etag))), NO_CONTEXT)
+    assert [(entry.key, entry.etag) for entry in store.page().entries] == [("a", "new a"), ("b", "new b")]

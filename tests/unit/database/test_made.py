@@ -35,6 +35,7 @@ def test_the_shipped_ones_make_the_declared_tables() -> None:
         (["op.create_table('a', sa.Column('id', sa.Text))"], {"a"}),
         (["for name in 'ab':", "    op.create_table(f'my_{name}', sa.Column('id', sa.Text))"], {"my_a", "my_b"}),
         (["op.execute('create table if not exists public.a (id text)')"], {"a"}),
+        (["op.execute('create table isthmus_private.a (id text)')"], {"a"}),
         (["op.create_table('Odd \"one', sa.Column('id', sa.Text))"], {'Odd "one'}),
         (["op.create_table('a', sa.Column('id', sa.Text))", "op.rename_table('a', 'b')"], {"b"}),
         (["op.create_table('a', sa.Column('id', sa.Text))", "op.drop_table('a')"], set()),

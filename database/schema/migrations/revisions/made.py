@@ -14,7 +14,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import Script
 from sqlalchemy.dialects import postgresql
 
-_NAME: Final = r'(?:public\.)?("(?:[^"]|"")+"|\w+)'
+from database import internal_tables
+
+_NAME: Final = rf'(?:(?:public|{internal_tables.SCHEMA})\.)?("(?:[^"]|"")+"|\w+)'
 _MADE: Final = re.compile(
     rf"(?P<verb>create|drop) table (?:if (?:not )?exists )?{_NAME}|alter table {_NAME} rename to {_NAME}", re.IGNORECASE
 )

@@ -1,0 +1,1 @@
+"""Entries in Redis: a hash for each key, and the keys in their order."""

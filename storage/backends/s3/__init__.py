@@ -1,0 +1,1 @@
+"""Entries in S3, or in what speaks its protocol: an object for each key."""

@@ -1,0 +1,232 @@
+"""Entries in a table of the application's database: SQLite, PostgreSQL, Supabase, Convex or memory.
+
+A write joins the unit of work of its request: it is committed and rolled back with everything else. What the database
+has, the store has: retries and circuit breaker, failover, sync and backups.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping
+from hashlib import sha256
+from typing import Any
+from typing import ClassVar
+from typing import Final
+
+import orjson
+
+from database.adapter.interface import Database
+from database.core.context import Context
+from database.core.context import as_application
+from database.core.errors import OutcomeUnknown
+from database.core.kinds.binary import base64_text
+from database.core.operations import Batch
+from database.core.operations import Delete
+from database.core.operations import Get
+from database.core.operations import Operation
+from database.core.operations import Ping
+from database.core.operations import Select
+from database.core.operations import Update
+from database.core.operations import Upsert
+from database.core.query.filters import And
+from database.core.query.filters import Filter
+from database.core.query.filters import Order
+from database.core.query.filters import Where
+from database.core.result import Result
+from database.core.result import Row
+from database.purging import delete_in_parts
+from storage.core.backend import StoreBackend
+from storage.core.backend import require_expected
+from storage.core.capabilities import StoreCapabilities
+from storage.core.entry import ABSENT
+from storage.core.entry import JSON_TYPE
+from storage.core.entry import MEDIA_TYPE
+from storage.core.entry import Stored
+from storage.core.errors import changed
+from storage.core.keys import after_all
+from storage.core.keys import with_nul
+from storage.core.keys import without_nul
+from storage.core.operations import Clear
+from storage.core.operations import Fetch
+from storage.core.operations import FetchMany
+from storage.core.operations import Put
+from storage.core.operations import Remove
+from storage.core.operations import Scan
+
+TABLE: Final = "isthmus_entries"
+LARGEST: Final = 700 << 10
+"""The largest body, in bytes: Convex takes documents of 1 MiB."""
+
+_START: Final = 200
+"""The characters of a key by which it is found in the index."""
+
+_ATTEMPTS: Final = 5
+
+_HEAD: Final = ("id", "store", "key", "etag", "headers", "metadata", "size", "stored_at", "expires_at")
+_WHOLE: Final = (*_HEAD, "body")
+_ORDER: Final = (Order("key_start"), Order("key"))
+
+
+class TableEntries(StoreBackend):
+    """A table of a database, which several stores share.
+
+    :param database: the application's connection manager, or one adapter.
+    :param store: the name by which the entries of this store are told from others.
+    """
+
+    kind: ClassVar[str] = "table"
+    capabilities = StoreCapabilities(batches=True, joins=True, largest=LARGEST)
+    protected: ClassVar[bool] = True
+
+    def __init__(self, database: Database, store: str = "default") -> None:
+        self._database = database
+        self._store = store
+
+    def execute(self, operation: Operation, context: Context) -> Result:
+        # The table is the application's own; who may use a store is decided above it.
+        with as_application():
+            return super().execute(operation, context)
+
+    def put(self, put: Put, context: Context) -> None:
+        try:
+            self._put(put)
+        except OutcomeUnknown:
+            # The answer was lost. An entry with this etag can only be this one.
+            row = self._run(Get(TABLE, self._id(put.entry.key), _HEAD)).first
+            if row is None or row["etag"] != put.entry.etag:
+                raise
+
+    def _put(self, put: Put) -> None:
+        if put.expected is None:
+            self._run(Upsert(TABLE, [self._row(put.entry)], returning=False))
+        elif put.expected == ABSENT:
+            self._put_new(put)
+        elif not self._replace(put, put.expected):
+            self._require(put)
+
+    def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
+        row = self._run(Get(TABLE, self._id(fetch.key), _HEAD if fetch.head else _WHOLE)).first
+        return None if row is None else _stored(row)
+
+    def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:
+        ids = [self._id(key) for key in fetch.keys]
+        rows = {row["id"]: row for row in self._run(Select(TABLE, _WHOLE, Where("id", "in", ids))).rows}
+        return [_stored(rows[id_]) for id_ in ids if id_ in rows]
+
+    def remove(self, remove: Remove, context: Context) -> bool:
+        id_ = self._id(remove.key)
+        if remove.expected is None:
+            deleted = self._run(Delete(TABLE, id_, returning=True)).first
+            return deleted is not None and not _stored(deleted).is_past(remove.now)
+        # Not by the id: that would be repeated if its answer is lost, and find that the entry is gone.
+        where = Where("id", "eq", id_) & Where("etag", "eq", remove.expected)
+        deleted = self._run(Delete(TABLE, where=where, returning=True)).first
+        if deleted is None:
+            raise changed(remove.key, absent=False, backend=self.kind)
+        return not _stored(deleted).is_past(remove.now)
+
+    def scan(self, scan: Scan, context: Context) -> list[Stored]:
+        where = self._within(scan.prefix)
+        if scan.after is not None:
+            after = without_nul(scan.after)
+            where &= Where("key_start", "gte", after[:_START]) & Where("key", "gt", after)
+        columns = _WHOLE if scan.bodies else _HEAD
+        rows = self._run(Select(TABLE, columns, where, _ORDER, limit=scan.limit)).rows
+        return [_stored(row) for row in rows]
+
+    def clear(self, clear: Clear, context: Context) -> int:
+        where = self._within(clear.prefix)
+        past = Where("expires_at", "is_null", False) & Where("expires_at", "lte", clear.now)
+        expired = delete_in_parts(self._database, TABLE, where & past)
+        return expired if clear.past else delete_in_parts(self._database, TABLE, where)
+
+    def batch(self, batch: Batch, context: Context) -> list[Any]:
+        puts = [part for part in batch.operations if isinstance(part, Put) and part.expected is None]
+        if len(puts) < len(batch.operations):
+            with self._database.transaction():
+                return [self._answer(part, context) for part in batch.operations]
+        # The last one of a key holds.
+        rows = {row["id"]: row for row in (self._row(put.entry) for put in puts)}
+        self._run(Upsert(TABLE, list(rows.values()), returning=False))
+        return [None] * len(puts)
+
+    def ping(self, context: Context) -> None:
+        self._database.run_alone(Ping())
+
+    def describe(self) -> Mapping[str, Any]:
+        return {"table": TABLE, "store": self._store}
+
+    def _run(self, operation: Operation) -> Result:
+        return self._database.run(operation)
+
+    def _put_new(self, put: Put) -> None:
+        for _ in range(_ATTEMPTS):
+            if self._run(Upsert(TABLE, [self._row(put.entry)], returning=True, ignore_duplicates=True)).count:
+                return
+            present = self._require(put)
+            # None if it was deleted in the meantime; otherwise it has expired, or is this one.
+            if present is not None and (
+                present.etag == put.entry.etag or self._replace(put, present.etag, expired=True)
+            ):
+                return
+        raise changed(put.entry.key, absent=True, backend=self.kind)
+
+    def _replace(self, put: Put, etag: str, *, expired: bool = False) -> bool:
+        """Replace the entry with this etag, if it is there and has not expired, or has."""
+        row, now = self._row(put.entry), put.entry.stored_at
+        past = Where("expires_at", "lte", now)
+        where = Where("id", "eq", row.pop("id")) & Where("etag", "eq", etag)
+        where &= past if expired else Where("expires_at", "is_null", True) | Where("expires_at", "gt", now)
+        return bool(self._run(Update(TABLE, row, where=where, returning=False)).count)
+
+    def _require(self, put: Put) -> Stored | None:
+        """The present entry without its body. :raises StorageConflictError: if it is not as expected."""
+        row = self._run(Get(TABLE, self._id(put.entry.key), _HEAD)).first
+        present = None if row is None else _stored(row)
+        require_expected(present, put, self.kind)
+        return present
+
+    def _within(self, prefix: str) -> Filter:
+        """The keys that begin with a prefix, by the index."""
+        start = without_nul(prefix)
+        parts: list[Filter] = [Where("store", "eq", self._store)]
+        if start:
+            parts += [Where("key_start", "gte", start[:_START]), Where("key", "gte", start)]
+        if (end := after_all(start)) is not None:
+            parts += [Where("key_start", "lte", end[:_START]), Where("key", "lt", end)]
+        return And(tuple(parts))
+
+    def _id(self, key: str) -> str:
+        return sha256(f"{self._store}\0{key}".encode()).hexdigest()
+
+    def _row(self, entry: Stored) -> Row:
+        key = without_nul(entry.key)
+        is_json = entry.headers.get(MEDIA_TYPE, JSON_TYPE) == JSON_TYPE
+        return {
+            "id": self._id(entry.key),
+            "store": self._store,
+            "key": key,
+            "key_start": key[:_START],
+            "etag": entry.etag,
+            "body": entry.body.decode() if is_json else base64_text(entry.body),
+            "size": entry.size,
+            "headers": orjson.dumps(entry.headers).decode(),
+            "metadata": orjson.dumps(entry.metadata).decode(),
+            "stored_at": entry.stored_at,
+            "expires_at": entry.expires_at,
+        }
+
+
+def _stored(row: Row) -> Stored:
+    key = with_nul(row["key"])
+    try:
+        headers, metadata = orjson.loads(row["headers"]), orjson.loads(row["metadata"])
+        body = _body(row.get("body", ""), headers)
+    except ValueError:
+        return Stored.damaged(key, f"its row in {TABLE} is damaged", row["stored_at"])
+    return Stored(key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"])
+
+
+def _body(text: str, headers: Mapping[str, str]) -> bytes:
+    is_json = headers.get(MEDIA_TYPE, JSON_TYPE) == JSON_TYPE
+    return text.encode() if is_json else base64.b64decode(text, validate=True)

@@ -1,0 +1,190 @@
+"""Encryption at rest: each body has a key of its own, which is stored beside it, wrapped by a key of the application.
+
+AES-256-GCM seals a body together with the names of its tenant, its key and its version, so that it cannot be moved to
+another entry, cut, or replaced by an older one. A new key of the application is used for new bodies at once; those that
+are there are wrapped again by :func:`rewrap`, which does not touch the bodies.
+"""
+
+from __future__ import annotations
+
+import os
+from base64 import b64decode
+from base64 import b64encode
+from collections.abc import Callable
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
+from typing import Final
+
+import orjson
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from database.core.context import current_context
+from database.resilience.stages import Handler
+from storage.core.entry import JSON_TYPE
+from storage.core.entry import MEDIA_TYPE
+from storage.core.entry import Stored
+from storage.core.errors import StorageConfigurationError
+from storage.core.errors import StorageConflictError
+from storage.core.operations import Put
+from storage.core.operations import Scan
+from storage.layers.coding import Coding
+from storage.layers.coding import Undecodable
+
+_KEY_BYTES: Final = 32
+_NONCE_BYTES: Final = 12
+_ALGORITHM: Final = "A256GCM"
+_PAGE: Final = 100
+
+
+class Keys:
+    """The application's keys by their names.
+
+    :param keys: 32 bytes each; former ones are kept as long as an entry is wrapped by them.
+    :param current: the name of the one that wraps new entries.
+    :raises StorageConfigurationError: names what is wrong.
+    """
+
+    def __init__(self, keys: Mapping[str, bytes], current: str) -> None:
+        if wrong := [name for name, key in keys.items() if len(key) != _KEY_BYTES]:
+            raise StorageConfigurationError(f"the storage keys {', '.join(wrong)} must have {_KEY_BYTES} bytes each")
+        if current not in keys:
+            raise StorageConfigurationError(f"the current storage key {current!r} is none of the keys")
+        self.current = current
+        self._keys = {name: AESGCM(key) for name, key in keys.items()}
+
+    def wrapped(self, key: bytes, about: bytes) -> str:
+        """The key of a body, encrypted with the current one."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return _text(nonce + self._keys[self.current].encrypt(nonce, key, about))
+
+    def unwrapped(self, name: str, wrapped: str, about: bytes) -> bytes:
+        """The key of a body. :raises Undecodable: if it was wrapped by another key, or for something else."""
+        key = self._keys.get(name)
+        if key is None:
+            raise Undecodable(f"it is encrypted with the key {name[:64]!r}, which is not among the storage keys")
+        sealed = _bytes(wrapped)
+        try:
+            return key.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], about)
+        except (InvalidTag, ValueError) as error:
+            raise Undecodable("its key was exchanged or damaged") from error
+
+
+class Encryption(Coding):
+    """Encrypts the bodies of all entries; their keys and metadata stay readable, so that they can be found.
+
+    :param tenant: whose store it is; entries of one tenant cannot be read as those of another.
+    :param required: refuse entries that are not encrypted, so that nobody can put one in the place of another. False
+        for a store that has some from before.
+    """
+
+    media_type: ClassVar[str] = "application/vnd.isthmus.sealed"
+    name: ClassVar[str] = "sealed"
+
+    def __init__(self, keys: Keys, tenant: str = "", *, required: bool = False) -> None:
+        self.required = required
+        self._keys = keys
+        self._tenant = tenant
+
+    def coded(self, entry: Stored) -> tuple[bytes, Mapping[str, str]]:
+        about = self._about(entry)
+        key, nonce = AESGCM.generate_key(8 * _KEY_BYTES), os.urandom(_NONCE_BYTES)
+        notes = {"by": _ALGORITHM, "key": self._keys.current, "with": self._keys.wrapped(key, about)}
+        return nonce + AESGCM(key).encrypt(nonce, entry.body, about), notes
+
+    def decoded(self, entry: Stored, body: bytes, notes: Mapping[str, str]) -> bytes:
+        about = self._about(entry)
+        key = self._keys.unwrapped(notes["key"], notes["with"], about)
+        try:
+            return AESGCM(key).decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], about)
+        except (InvalidTag, ValueError) as error:
+            raise Undecodable("its bytes were changed, cut or exchanged") from error
+
+    def rewrapped(self, entry: Stored) -> Stored | None:
+        """The entry with its key wrapped by the current one; None if it is, or if it is not encrypted.
+
+        :raises Undecodable: if its key cannot be unwrapped.
+        """
+        notes = self.notes(entry)
+        if not self.has(entry) or notes.get("key") == self._keys.current:
+            return None
+        about = self._about(self.before(entry))
+        key = self._keys.unwrapped(notes.get("key", ""), notes.get("with", ""), about)
+        changed = {"key": self._keys.current, "with": self._keys.wrapped(key, about)}
+        return entry._replace(headers=self.noted(entry.headers, changed))
+
+    def _about(self, entry: Stored) -> bytes:
+        """What the body and its key are bound to."""
+        media_type = entry.headers.get(MEDIA_TYPE, JSON_TYPE)
+        return orjson.dumps([self._tenant, entry.key, entry.etag, media_type])
+
+
+@dataclass(slots=True)
+class Rewrapping:
+    """How far a rotation has come.
+
+    :ivar seen: entries looked at.
+    :ivar done: entries whose keys were wrapped again.
+    :ivar unreadable: the keys of entries that cannot be read.
+    :ivar last: the key behind which to go on after an interruption.
+    """
+
+    seen: int
+    done: int
+    unreadable: list[str]
+    last: str | None
+
+
+def rewrap(
+    handler: Handler,
+    encryption: Encryption,
+    *,
+    after: str | None = None,
+    dry_run: bool = False,
+    told: Callable[[Rewrapping], object] = lambda _: None,
+) -> Rewrapping:
+    """Wrap the keys of all entries with the current key of the application, while others read and write them.
+
+    :param handler: the stage behind the encryption.
+    :param after: the key behind which to begin.
+    :param dry_run: only count them.
+    :param told: called after each part.
+    """
+    state = Rewrapping(0, 0, [], after)
+    while True:
+        entries: list[Stored] = handler(Scan("", state.last, _PAGE, bodies=True), current_context.get()).value
+        for entry in entries:
+            _rewrap_one(handler, encryption, entry, state, dry_run=dry_run)
+        told(state)
+        if len(entries) < _PAGE:
+            return state
+
+
+def _rewrap_one(handler: Handler, encryption: Encryption, entry: Stored, state: Rewrapping, *, dry_run: bool) -> None:
+    state.seen += 1
+    state.last = entry.key
+    try:
+        changed = encryption.rewrapped(entry)
+        if changed is None:
+            return
+        if not dry_run:
+            # The same version of the entry: whoever has read it can still replace it.
+            handler(Put(changed, entry.etag), current_context.get())
+        state.done += 1
+    except Undecodable:
+        state.unreadable.append(entry.key)
+    except StorageConflictError:
+        # Somebody has stored another one in the meantime, with the current key.
+        return
+
+
+def _text(value: bytes) -> str:
+    return b64encode(value).decode()
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except ValueError as error:
+        raise Undecodable("its key was damaged") from error

@@ -1,0 +1,23 @@
+"""Servers that all tests of stores share; each test has a store of its own there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.servers.available import available
+from tests.servers.redis import RedisServer
+from tests.servers.s3 import S3Server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    with available(RedisServer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    with available(S3Server) as server:
+        yield server

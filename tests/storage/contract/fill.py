@@ -1,0 +1,21 @@
+"""Many entries at once: one request where a store takes several."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from collections.abc import Mapping
+from typing import Any
+
+from storage.core.store import Store
+
+
+def fill(store: Store, values: Mapping[str, Any]) -> None:
+    if store.capabilities.batches:
+        store.put_many(values)
+        return
+    for key, value in values.items():
+        store.put(key, value)
+
+
+def fill_keys(store: Store, keys: Iterable[str]) -> None:
+    fill(store, {key: number for number, key in enumerate(keys)})

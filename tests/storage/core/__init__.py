@@ -1,0 +1,1 @@
+"""What a store does before its backend is asked, and with what comes back."""

@@ -1,0 +1,69 @@
+"""Writers in processes of their own: ``python -m tests.storage.writers count_up 40``, with a recipe as its input."""
+
+from __future__ import annotations
+
+import pickle
+import subprocess
+import sys
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+from database import internal_tables
+from database.adapter.base import DatabaseAdapter
+from database.core.tables.schema import Schema
+from storage.backends.table import TableEntries
+from storage.core.backend import StoreBackend
+from storage.core.errors import StorageConflictError
+from storage.core.store import Store
+
+Recipe = Callable[[], StoreBackend]
+"""Makes a backend in any process, because it can be pickled."""
+
+LENGTH = 2_000
+
+
+def table_entries(kind: type[DatabaseAdapter], config: Mapping[str, Any], store: str) -> TableEntries:
+    """The entries of a store in the database that an adapter of this kind reaches."""
+    return TableEntries(kind(config, Schema.of(internal_tables.metadata)), store)
+
+
+def count_up(store: Store, times: int) -> None:
+    """Increment the counter; somebody else does so at the same time."""
+    for _ in range(times):
+        while True:
+            entry = store.entry("counter")
+            try:
+                store.put("counter", entry.value + 1, expected=entry.etag)
+            except StorageConflictError:
+                continue
+            break
+
+
+def write_on(store: Store, keys: int) -> None:
+    """Store one number after another under a few keys, and print each when it is acknowledged."""
+    for number in count():
+        store.put(f"key {number % keys}", [number] * LENGTH)
+        sys.stdout.write(f"{number}\n")
+        sys.stdout.flush()
+
+
+@contextmanager
+def writer(work: Callable[[Store, int], None], number: int, recipe: Recipe) -> Iterator[subprocess.Popen[bytes]]:
+    """A process that does the work; it is waited for."""
+    command = (sys.executable, "-m", __name__, work.__name__, str(number))
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        process.stdin.write(pickle.dumps(recipe))
+        process.stdin.close()
+        yield process
+
+
+if __name__ == "__main__":
+    {"count_up": count_up, "write_on": write_on}[sys.argv[1]](
+        Store(pickle.load(sys.stdin.buffer)()),  # noqa: S301 - from the test that has begun the process
+        int(sys.argv[2]),
+    )
