@@ -89,7 +89,8 @@ def test_private_keys_are_locked_with_the_password(folder: Path) -> None:
     pem = stored(folder)["keys"][0]["private_key"].encode()
     with pytest.raises(TypeError, match="Password was not given"):
         load_pem_private_key(pem, None)
-    with pytest.raises(ValueError, match="password"):
+    # What it says depends on chance: of some keys, what a wrong password makes of them has a valid end.
+    with pytest.raises(ValueError):  # noqa: PT011
         load_pem_private_key(pem, b"x" * 32)
     private: Any = load_pem_private_key(pem, PASSWORD.encode())
     assert thumbprint(private.public_key()) == kid
