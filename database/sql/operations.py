@@ -167,7 +167,7 @@ class SqlOperations:
     @staticmethod
     def _insert_one(connection: SqlConnection, table: SqlTable, given: Record, *, returning: bool) -> Result:
         row = complete_row(table.schema, given, utc_now())
-        names, values = tuple(row), table.encoded_row(row)
+        names, values = tuple(row), table.encoded_values(row)
         if returning and not table.echoes:
             text = table.statements.insert(names, table.every_column).text
             return table.result(table.every_column, connection.returned(text, values), 1)

@@ -73,7 +73,7 @@ class RewrittenWrites:
             statement = table.statements.insert(tuple(completed), table.schema.key if returning else ())
             key = readable_key(table.schema, completed)
             return _write(
-                connection, table, statement, table.encoded_row(completed), _Written(index, key, 0), returning
+                connection, table, statement, table.encoded_values(completed), _Written(index, key, 0), returning
             )
 
         with connection.atomic():
@@ -124,7 +124,7 @@ class RewrittenWrites:
             return None
         names, wanted = tuple(completed), table.schema.key if operation.returning else ()
         statement, more = table.upsert(operation, names, row, wanted, by)
-        values = (*table.encoded_row(completed), *more)
+        values = (*table.encoded_values(completed), *more)
         key = existing[0] if existing else readable_key(table.schema, completed)
         written = _write(connection, table, statement, values, _Written(index, key, 0), operation.returning)
         if existing and not written.changed:

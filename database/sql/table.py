@@ -193,15 +193,8 @@ class SqlTable:
                 encoded[name] = [self.encode(name, value) for value in values]
         return encoded
 
-    def encoded_row(self, row: Row) -> Values:
-        """A checked row in the form the driver binds."""
-        encoded = dict(row)
-        for name in self._encoders.keys() & row.keys():
-            encoded[name] = self.encode(name, row[name])
-        return tuple(encoded.values())
-
     def encoded_values(self, row: Row) -> list[Any]:
-        """As :meth:`encoded_row`, for a few columns."""
+        """Checked values of a row in the form the driver binds."""
         encoders = self._encoders
         return [
             value if value is None or (encoder := encoders.get(name)) is None else encoder(value)

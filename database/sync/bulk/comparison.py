@@ -63,9 +63,10 @@ class Comparison:
         :raises Restored: if a side was restored from a backup.
         """
         with self._lock:
-            for side in self._sides:
+            sides = [one.side for one in self._sides]
+            for side in sides:
                 side.read_marks(epoch)
-            require_not_restored(self._sides, epoch)
+            require_not_restored(sides, epoch)
             decided = self._decided(window, epoch, changed)
             self._carry_out(window, decided, epoch)
         self._progress.count(window.table, "compared", len(window.addresses) - len(decided.others))
@@ -115,7 +116,7 @@ class Comparison:
         epoch: str,
         others: list[str],
     ) -> int:
-        written_from = self._sides[1 - target].count_read(epoch)
+        written_from = self._sides[1 - target].side.count_read(epoch)
         sent = [rows[one] for one in texts] if rows else []
         try:
             self._sides[target].add(window.table, sent, texts, epoch, written_from)

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 from typing import Protocol
 
+from database.adapter.base import DatabaseAdapter
 from database.core.errors import Conflict
 
 
@@ -33,13 +34,15 @@ class Marked(Protocol):
     """A side with marks."""
 
     @property
+    def adapter(self) -> DatabaseAdapter:
+        """Its database."""
+
+    @property
     def marks(self) -> Marks:
         """As they were read last."""
 
     def read_marks(self, epoch: str) -> Marks:
         """Read the marks now."""
-
-    def __repr__(self) -> str: ...
 
 
 def require_not_restored(sides: Sequence[Marked], epoch: str) -> None:
@@ -49,5 +52,7 @@ def require_not_restored(sides: Sequence[Marked], epoch: str) -> None:
         # Read once more, because another process may have written both sides between the two reads.
         if side.marks.reads < read and side.read_marks(epoch).reads < read:
             raise Restored(
-                f"{side!r} was restored from a backup since it was synced last; the next cycle compares all records"
+                "the database was restored from a backup since it was synced last; the next cycle of sync compares all"
+                " records of both sides",
+                backend=side.adapter.name,
             )

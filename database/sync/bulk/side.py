@@ -15,7 +15,6 @@ from database.core.tables.keys import Key
 from database.core.tables.keys import parts_of
 from database.resilience.repetition import repeated
 from database.sync.bulk.bases import Faults
-from database.sync.bulk.marks import Marks
 from database.sync.side import Side
 from database.sync.three_way_merge import Base
 from database.sync.three_way_merge import RecordKey
@@ -27,6 +26,7 @@ _ATTEMPTS: Final = 3
 class BulkSide:
     """One side. All calls are made as the application itself and outside of the caller's unit of work.
 
+    :ivar side: the same side, record by record.
     :ivar sends_at_once: whether a transaction is one request, whose size is limited.
     """
 
@@ -34,22 +34,19 @@ class BulkSide:
         self.name = side.name
         # A backend that checks constraints at the commit only receives a transaction as one request.
         self.sends_at_once = not side.adapter.capabilities.immediate_constraints
-        self._side = side
+        self.side = side
         self._adapter = side.adapter
-
-    def __repr__(self) -> str:
-        return repr(self._side)
 
     def rows_behind(self, table: str, last: Key | None, limit: int) -> Result:
         """Read the whole rows after a key, sorted by key, and those that cannot be read."""
-        schema = self._side.schemas[table]
+        schema = self.side.schemas[table]
         where = None if last is None else after((), parts_of(schema, last), schema.key)
         with apart():
             return self._adapter.run(Select(table, None, where, limit=limit))
 
     def texts(self, table: str, rows: Sequence[Row]) -> list[str]:
         """The rows as canonical texts."""
-        return self._side.forms[table].texts(rows)
+        return self.side.forms[table].texts(rows)
 
     def bases(self, table: str, addresses: Sequence[str], epoch: str, faults: Faults) -> dict[str, Base]:
         """The bases of all records of a range, by address.
@@ -57,20 +54,7 @@ class BulkSide:
         :param faults: gets the errors of those that cannot be read.
         """
         with apart():
-            return self._side.bases.of_range(table, addresses, epoch, faults)
-
-    @property
-    def marks(self) -> Marks:
-        """The marks, as they were read last."""
-        return self._side.marks
-
-    def read_marks(self, epoch: str) -> Marks:
-        """Read the marks."""
-        return self._side.read_marks(epoch)
-
-    def count_read(self, epoch: str) -> int:
-        """Count that what was read here is about to be written on the other side. :returns: the number."""
-        return self._side.count_read(epoch)
+            return self.side.bases.of_range(table, addresses, epoch, faults)
 
     def add(self, table: str, rows: Sequence[Row], texts: Mapping[str, str], epoch: str, written_from: int) -> None:
         """Insert records, which must have neither a row nor a base here, with their first bases, in one transaction.
@@ -83,10 +67,10 @@ class BulkSide:
         with apart():
             as_sent = repeated(lambda: self._add(table, rows, texts, epoch, written_from), _ATTEMPTS)
         if as_sent:
-            self._side.echoes.expect("insert", [RecordKey(table, one) for one in texts])
+            self.side.echoes.expect("insert", [RecordKey(table, one) for one in texts])
 
     def _add(self, table: str, rows: Sequence[Row], texts: Mapping[str, str], epoch: str, written_from: int) -> bool:
         with self._adapter.transaction():
             as_sent = bool(rows) and self._adapter.run(Insert(table, rows, returning=False, verbatim=True)).as_sent
-            self._side.bases.add(table, texts, epoch, written_from)
+            self.side.bases.add(table, texts, epoch, written_from)
         return as_sent
