@@ -25,6 +25,7 @@ from auth import AuthBridge
 from auth.sign_in import limits
 from cli.auth import auth_commands
 from cli.db import db_commands
+from cli.stores.commands import storage_commands
 from cli.sync import sync_commands
 from config.advice import advice
 from config.advice import given_names
@@ -99,6 +100,7 @@ def create_app(
     problem.init_app(app)
     app.cli.add_command(auth_commands)
     app.cli.add_command(db_commands)
+    app.cli.add_command(storage_commands)
     app.cli.add_command(sync_commands)
     # The application's own set-up comes last, because it builds on everything above.
     import_module(f"{settings.application_package}.application").init_app(app)

@@ -83,20 +83,6 @@ def read_ttl() -> float | None:
         raise InvalidQuery(f"{TTL} must be a number of seconds") from None
 
 
-def described(entry: Entry, **more: Any) -> dict[str, Any]:
-    """An entry as JSON, without its value."""
-    return {
-        "key": entry.key,
-        "etag": entry.etag,
-        "size": entry.size,
-        "media_type": entry.media_type,
-        "metadata": entry.metadata,
-        "stored_at": entry.stored_at,
-        "expires_at": entry.expires_at,
-        **more,
-    }
-
-
 def headed(entry: Entry) -> dict[str, str]:
     """The headers of an entry, apart from those of its body."""
     headers = {"ETag": f'"{entry.etag}"', **_HARMLESS}

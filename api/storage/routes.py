@@ -102,7 +102,7 @@ def list_entries(store: Store) -> ResponseReturnValue:
     refuse_parameters(request.args, allowed=names)
     given = single_parameters(request.args, names)
     page = store.page(given.get("prefix", ""), cursor=given.get("cursor"), limit=_limit(given))
-    return {"data": [entries.described(entry) for entry in page.entries], "next_cursor": page.next_cursor}
+    return {"data": [entry.known() for entry in page.entries], "next_cursor": page.next_cursor}
 
 
 @blueprint.get("/<store>/<key:key>")
@@ -142,9 +142,9 @@ def _put(store: Store, key: str) -> ResponseReturnValue:
     entry = store.put(key, value, metadata=metadata, ttl=ttl, media_type=media_type, **condition)
     headers = {"ETag": f'"{entry.etag}"'}
     if present is not None:
-        return entries.described(entry), headers
+        return entry.known(), headers
     location = url_for("storage.read_entry", store=store.name, key=key)
-    return entries.described(entry), 201, {**headers, "Location": location}
+    return entry.known(), 201, {**headers, "Location": location}
 
 
 @blueprint.delete("/<store>/<key:key>")
@@ -185,7 +185,7 @@ def search_entries(store: Store) -> ResponseReturnValue:
     if not isinstance(vector, list):
         raise InvalidQuery("vector must be a list of numbers")
     found = store.search(vector, limit=_limit(asked, 10), filters=asked.get("filters"))
-    return {"data": [entries.described(entry, value=entry.value, score=entry.score) for entry in found]}
+    return {"data": [entry.known() | {"value": entry.value, "score": entry.score} for entry in found]}
 
 
 def refuse_undecodable() -> None:
@@ -235,7 +235,7 @@ def _first(found: Iterator[Entry], limit: int) -> tuple[list[dict[str, Any]], bo
     for entry in found:
         if len(data) == limit or size >= MOST_BYTES:
             return data, True
-        data.append(entries.described(entry, value=entry.value))
+        data.append(entry.known() | {"value": entry.value})
         size += entry.size
     return data, False
 

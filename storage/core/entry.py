@@ -78,6 +78,18 @@ class Entry:
     expires_at: datetime | None = None
     score: float | None = None
 
+    def known(self) -> dict[str, Any]:
+        """What is known about it beside its value, as it is shown to clients."""
+        return {
+            "key": self.key,
+            "etag": self.etag,
+            "size": self.size,
+            "media_type": self.media_type,
+            "metadata": self.metadata,
+            "stored_at": self.stored_at,
+            "expires_at": self.expires_at,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class EntryPage:

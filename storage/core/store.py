@@ -211,8 +211,11 @@ class Store:
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """The keys that begin with ``prefix``, in order."""
-        for stored in self._scan(check_prefix(prefix)):
-            yield stored.key
+        return (entry.key for entry in self.heads(prefix))
+
+    def heads(self, prefix: str = "") -> Iterator[Entry]:
+        """All entries whose keys begin with ``prefix``, in the order of the keys, without values; read page by page."""
+        return (head_of(stored) for stored in self._scan(check_prefix(prefix)))
 
     def count(self, prefix: str = "") -> int:
         """How many keys begin with ``prefix``."""
