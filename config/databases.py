@@ -115,8 +115,8 @@ class ConvexSettings(CallSettings):
     )
     sync_tables: Names | None = Field(
         None,
-        description="Tables of two-way sync, separated by commas; if not set, all declared ones and, if there are stores in"
-        " the database, `isthmus_entries`.",
+        description="Tables of two-way sync, separated by commas; if not set, all declared ones and, if there are"
+        " stores in the database, `isthmus_entries`.",
     )
     conflict_resolution: StrategyText = Field(
         "last_modified",
