@@ -70,8 +70,8 @@ def _lines() -> Iterator[Line]:
                 _TARGETS[where],
                 shows_figure=shows,
             )
-    yield Line("encryption of 1 MiB", _SEALED, "Isthmus", "AES-GCM", 1.4)
-    yield Line("decryption of 1 MiB", _OPENED, "Isthmus", "AES-GCM", 1.4)
+    yield Line("encryption of 1 MiB", _SEALED, "Isthmus", "AES-GCM by hand", 1.4)
+    yield Line("decryption of 1 MiB", _OPENED, "Isthmus", "AES-GCM by hand", 1.4)
 
 
 LINES = tuple(_lines())
@@ -195,10 +195,17 @@ def _encrypted(plan: Plan) -> Iterator[Table]:
     store.put("large", body)
     sealed = raw.encrypt(nonce, body, b"large")
     assert store.load("large") == body
-    sealing: dict[str, Callable[[], object]]
-    sealing = {_BY_HAND: partial(raw.encrypt, nonce, body, b"large"), "Isthmus": partial(store.put, "large", body)}
-    opening: dict[str, Callable[[], object]]
-    opening = {_BY_HAND: partial(raw.decrypt, nonce, sealed, b"large"), "Isthmus": partial(store.load, "large")}
+    held: dict[str, bytes] = {}
+
+    def seal() -> None:
+        # Kept as the store keeps it: memory that is given back and taken again is most of the difference otherwise.
+        held["large"] = raw.encrypt(nonce, body, b"large")
+
+    sealing: dict[str, Callable[[], object]] = {_BY_HAND: seal, "Isthmus": partial(store.put, "large", body)}
+    opening: dict[str, Callable[[], object]] = {
+        _BY_HAND: partial(raw.decrypt, nonce, sealed, b"large"),
+        "Isthmus": partial(store.load, "large"),
+    }
     for title, functions in ((_SEALED, sealing), (_OPENED, opening)):
         cases = {name: per_call(function, plan.of(20)) for name, function in functions.items()}
         yield compare(title, cases, baseline=_BY_HAND, plan=plan, note="a store in memory")

@@ -210,7 +210,9 @@ class SqlOperations:
         names, returning = tuple(columns), table.every_column if operation.returning else ()
         result = Result(count=len(operation.rows))
         by_name = table.encoded(columns)
-        with connection.atomic():
+        # One statement is atomic by itself.
+        single = len(operation.rows) == 1 and not operation.verbatim
+        with nullcontext() if single else connection.atomic():
             if operation.verbatim and not operation.same and not returning:
                 upsert_many(connection, self._dialect, table, by_name)
                 return result

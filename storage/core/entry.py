@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import dataclass
 from dataclasses import field
 from datetime import datetime
 from typing import Any
 from typing import Final
 from typing import NamedTuple
+
+from database.core.immutable import immutable
 
 JSON_TYPE: Final = "application/json"
 """The media type of values; a body of another type is bytes."""
@@ -56,7 +57,7 @@ class Stored(NamedTuple):
         return self.expires_at is not None and self.expires_at <= now
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Entry:
     """An entry as a caller gets it.
 
@@ -91,7 +92,7 @@ class Entry:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class EntryPage:
     """A part of a listing, in the order of the keys.
 
