@@ -50,7 +50,7 @@ def _rewrap(name: str, encryption: Encryption, after: str | None, *, dry_run: bo
             line.show(state.seen)
 
         try:
-            state = rewrap(found.behind(encryption), encryption, after=after, dry_run=dry_run, told=told)
+            state = rewrap(encryption.behind, encryption, after=after, dry_run=dry_run, told=told)
         except (KeyboardInterrupt, DataError):
             line.end()
             rest = "" if last is None else f" --after {json.dumps(last)}"

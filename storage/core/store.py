@@ -106,10 +106,8 @@ class Store:
         self.capabilities = replace(backend.capabilities, largest=most if largest is None else min(largest, most))
         self.pipeline = None if backend.protected else Pipeline(self.name, backend.execute, settings)
         self._handler: Handler = backend.execute if self.pipeline is None else self.pipeline.call
-        self._behind: list[Handler] = []
         # A retry sends again what the layers have made.
         for layer in reversed(self.layers):
-            self._behind.insert(0, self._handler)
             self._handler = layer.around(self._handler)
 
     # One entry
@@ -266,10 +264,6 @@ class Store:
             raise StorageUnsupportedError("vectors", backend=self.name)
         found = self._run(Search(tuple(vector), limit, filters))
         return [entry_of(stored, score) for stored, score in found]
-
-    def behind(self, layer: Layer) -> Handler:
-        """The stage behind one of the layers. :raises ValueError: if it is none of them."""
-        return self._behind[self.layers.index(layer)]
 
     def ping(self) -> None:
         """Check that the store can be reached. :raises StorageConnectionError: if not."""

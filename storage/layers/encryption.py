@@ -77,6 +77,7 @@ class Encryption(Coding):
     :param tenant: whose store it is; entries of one tenant cannot be read as those of another.
     :param required: refuse entries that are not encrypted, so that nobody can put one in the place of another. False
         for a store that has some from before.
+    :ivar behind: the stage behind it, for :func:`rewrap`.
     """
 
     media_type: ClassVar[str] = "application/vnd.isthmus.sealed"
@@ -86,6 +87,10 @@ class Encryption(Coding):
         self.required = required
         self._keys = keys
         self._tenant = tenant
+
+    def around(self, inner: Handler) -> Handler:
+        self.behind = inner
+        return super().around(inner)
 
     def coded(self, entry: Stored) -> tuple[bytes, Mapping[str, str]]:
         about = self._about(entry)
