@@ -324,6 +324,7 @@ class SyncManager:
                 complete = self._attempt(stopped)
                 if self._own is not None:
                     self._own.run(stopped)
+                    complete = complete and not self._failures.keys()
                 self._audit_some(stopped)
                 self._note_recovery()
             except StoppedError:

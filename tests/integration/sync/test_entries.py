@@ -63,6 +63,19 @@ def test_of_two_changes_the_later_one_stays_as_a_whole(two: Two) -> None:
     assert (entry.etag, entry.metadata) == (later.etag, {"n": 2})
 
 
+@pytest.mark.parametrize("two", ["sqlite-convex"], indirect=True)
+def test_an_entry_that_a_side_cannot_take_is_a_failure(two: Two) -> None:
+    of(two.first).put("whole", b"\xff" * (700 << 10))
+    two.sync(sync_tables=TABLES)
+    # What both sides agree on is kept as text, in which each of these is two characters.
+    of(two.first).put("quotes", '"' * (340 << 10))
+    manager = two.manager(sync_tables=TABLES)
+    assert not manager.sync_all()
+    (failure,) = manager.get_sync_status()["failures"]
+    assert "Convex allows 1 MiB" in failure["reason"]
+    assert set(held(of(two.second))) == {"whole"}
+
+
 def test_entries_are_not_merged(two: Two) -> None:
     with pytest.raises(ConfigurationError, match="cannot be merged column by column"):
         two.manager(sync_tables=TABLES, conflict_resolution=f"last_modified,{ENTRIES}=merge")
