@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from typing import ClassVar
-from typing import Final
 
 from database.core.context import Context
 from database.core.operations import Batch
@@ -29,18 +28,6 @@ from storage.core.operations import Remove
 from storage.core.operations import Scan
 from storage.core.operations import Search
 
-_METHODS: Final[Mapping[type[Operation], str]] = {
-    Put: "put",
-    Fetch: "fetch",
-    FetchMany: "fetch_many",
-    Remove: "remove",
-    Scan: "scan",
-    Clear: "clear",
-    Batch: "batch",
-    Search: "search",
-}
-"""The method of a backend for each operation."""
-
 
 class StoreBackend(ABC):
     """A place for entries.
@@ -60,12 +47,26 @@ class StoreBackend(ABC):
         return Result(value=self._answer(operation, context))
 
     def _answer(self, operation: Operation, context: Context) -> Any:
-        name = _METHODS.get(type(operation))
-        if type(operation) is Ping:
-            return self.ping(context)
-        if name is None:
-            raise StorageUnsupportedError(operation.kind, backend=self.kind)
-        return getattr(self, name)(operation, context)
+        match operation:
+            case Put():
+                return self.put(operation, context)
+            case Fetch():
+                return self.fetch(operation, context)
+            case FetchMany():
+                return self.fetch_many(operation, context)
+            case Remove():
+                return self.remove(operation, context)
+            case Scan():
+                return self.scan(operation, context)
+            case Clear():
+                return self.clear(operation, context)
+            case Batch():
+                return self.batch(operation, context)
+            case Search():
+                return self.search(operation, context)
+            case Ping():
+                return self.ping(context)
+        raise StorageUnsupportedError(operation.kind, backend=self.kind)
 
     @abstractmethod
     def put(self, put: Put, context: Context) -> None:
