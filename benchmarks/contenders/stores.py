@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from collections.abc import Coroutine
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import UTC
@@ -41,10 +42,14 @@ class StoreContender:
 
     :ivar put: stores :data:`VALUE` under a key.
     :ivar get: reads it.
+    :ivar put_many: does so with several keys, for one whose calls belong into an event loop.
+    :ivar get_many: likewise.
     """
 
     put: Callable[[str], object]
     get: Callable[[str], Any]
+    put_many: Callable[[Sequence[str]], object] | None = None
+    get_many: Callable[[Sequence[str]], object] | None = None
 
 
 def isthmus(store: Store) -> StoreContender:
@@ -120,7 +125,7 @@ def s3_by_hand(client: Any) -> StoreContender:
 
 
 def py_key_value(store: str, resources: ExitStack, **options: Any) -> StoreContender:
-    """py-key-value, which is asynchronous: each call runs an event loop until its end.
+    """py-key-value, which is asynchronous: a call on its own runs an event loop until its end.
 
     :param store: the module and the class.
     """
@@ -137,7 +142,25 @@ def py_key_value(store: str, resources: ExitStack, **options: Any) -> StoreConte
     made = run(make())
     if hasattr(made, "close"):
         resources.callback(lambda: run(made.close()))
-    return StoreContender(lambda key: run(made.put(key=key, value=VALUE)), lambda key: run(made.get(key=key)))
+
+    def put(key: str) -> Coroutine[Any, Any, Any]:
+        made_now: Coroutine[Any, Any, Any] = made.put(key=key, value=VALUE)
+        return made_now
+
+    def get(key: str) -> Coroutine[Any, Any, Any]:
+        made_now: Coroutine[Any, Any, Any] = made.get(key=key)
+        return made_now
+
+    async def each(call: Callable[[str], Coroutine[Any, Any, Any]], keys: Sequence[str]) -> None:
+        for key in keys:
+            await call(key)
+
+    return StoreContender(
+        lambda key: run(put(key)),
+        lambda key: run(get(key)),
+        lambda keys: run(each(put, keys)),
+        lambda keys: run(each(get, keys)),
+    )
 
 
 def diskcache(folder: Path, resources: ExitStack) -> StoreContender:

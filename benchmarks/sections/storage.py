@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from benchmarks.contenders import stores
 from benchmarks.contenders.stores import StoreContender
+from benchmarks.harness import Measure
 from benchmarks.harness import compare
 from benchmarks.harness import compare_by_turns
 from benchmarks.harness import per_call
@@ -170,8 +171,16 @@ def _compared(
     keys = _keys(plan.of(number))
     _fill(contenders, keys)
     for what in ("put", "get"):
-        cases = {name: per_item(getattr(one, what), lambda: keys) for name, one in contenders.items()}
+        cases = {name: _measure(one, what, keys) for name, one in contenders.items()}
         yield compare(_title(where, what), cases, baseline=_BY_HAND, plan=plan, note=note)
+
+
+def _measure(one: StoreContender, what: str, keys: list[str]) -> Measure:
+    many: Callable[[list[str]], object] | None = getattr(one, f"{what}_many")
+    if many is None:
+        return per_item(getattr(one, what), lambda: keys)
+    whole = per_item(many, lambda: [keys])
+    return lambda: whole() / len(keys)
 
 
 def _by_turns(where: str, contenders: dict[str, StoreContender], plan: Plan, number: int, note: str) -> Iterator[Table]:
