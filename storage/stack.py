@@ -177,14 +177,16 @@ def stores_in(package: str) -> Mapping[str, StoreDeclaration]:
     """The stores that the application in ``package`` declares. :raises ConfigurationError: if they are not declared."""
     name = f"{package}.stores"
     try:
-        declared: Mapping[str, StoreDeclaration] = import_module(name).STORES
+        declared: Any = import_module(name).STORES
     except ModuleNotFoundError as error:
         if error.name == name:
             return DEFAULT_STORES
         raise ConfigurationError({name: f"cannot be imported: {error}"}) from error
     except (ImportError, AttributeError) as error:
         raise ConfigurationError({name: f"cannot be imported: {error}"}) from error
-    return declared
+    if not isinstance(declared, Mapping) or not all(isinstance(one, StoreDeclaration) for one in declared.values()):
+        raise ConfigurationError({name: "STORES must be a dict of names to StoreDeclaration(…)"})
+    return dict(declared)
 
 
 def current_store(name: str = "default") -> Store:

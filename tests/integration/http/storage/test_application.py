@@ -101,6 +101,13 @@ def test_an_application_without_the_module_has_the_default_store() -> None:
         stores_in("no_such_package")
 
 
+@pytest.mark.parametrize("declared", [None, ["default"], {"default": "table"}])
+def test_what_is_no_declaration_is_refused(declared: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.laboratory.config.stores.STORES", declared)
+    with pytest.raises(ConfigurationError, match="STORES must be a dict of names to StoreDeclaration"):
+        stores_in("tests.laboratory.config")
+
+
 def test_a_table_that_the_routes_would_hide_is_refused(sqlite_site: Site) -> None:
     metadata = sa.MetaData()
     columns = sa.Column("id", sa.Text, primary_key=True), sa.Column("a", sa.Text)
