@@ -43,6 +43,10 @@ if TYPE_CHECKING:
     from storage.layers.encryption import Encryption
     from storage.layers.encryption import Keys
     from storage.layers.encryption import rewrap
+    from storage.stack import StoreDeclaration
+    from storage.stack import Stores
+    from storage.stack import StoreSetup
+    from storage.stack import current_store
 else:
     _HOMES = {
         "backends.file.backend": ("FileEntries",),
@@ -63,6 +67,7 @@ else:
         "core.store": ("Layer", "Store"),
         "layers.compression": ("Compression",),
         "layers.encryption": ("Encryption", "Keys", "rewrap"),
+        "stack": (*("StoreDeclaration", "StoreSetup", "Stores", "current_store"),),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
@@ -96,6 +101,10 @@ __all__ = [
     "StorageUnsupportedError",
     "Store",
     "StoreCapabilities",
+    "StoreDeclaration",
+    "StoreSetup",
+    "Stores",
     "TableEntries",
+    "current_store",
     "rewrap",
 ]

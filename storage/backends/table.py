@@ -16,8 +16,9 @@ from typing import Final
 import orjson
 
 from database.adapter.interface import Database
+from database.core.context import SERVICE
 from database.core.context import Context
-from database.core.context import as_application
+from database.core.context import current_context
 from database.core.errors import OutcomeUnknown
 from database.core.kinds.binary import base64_text
 from database.core.operations import Batch
@@ -84,8 +85,11 @@ class TableEntries(StoreBackend):
 
     def execute(self, operation: Operation, context: Context) -> Result:
         # The table is the application's own; who may use a store is decided above it.
-        with as_application():
+        token = current_context.set(context.acting_as(SERVICE))
+        try:
             return super().execute(operation, context)
+        finally:
+            current_context.reset(token)
 
     def put(self, put: Put, context: Context) -> None:
         try:
@@ -105,7 +109,8 @@ class TableEntries(StoreBackend):
             self._require(put)
 
     def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
-        row = self._run(Get(TABLE, self._id(fetch.key), _HEAD if fetch.head else _WHOLE)).first
+        # All columns: which they are is not checked then.
+        row = self._run(Get(TABLE, self._id(fetch.key), _HEAD if fetch.head else None)).first
         return None if row is None else _stored(row)
 
     def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -26,6 +27,7 @@ from database.core.context import as_application
 from database.core.tables.schema import Schema
 from database.declared import declared_schema
 from database.schema.migrations import runner
+from storage import Stores
 from tests import laboratory
 from tests.contract.backends import supabase_database
 from tests.documents.blocks import Block
@@ -80,6 +82,21 @@ def test_a_store(tmp_path: Path) -> None:
     block = BLOCKS["storage/python/1"].with_replaced({"./data": str(tmp_path), "store.clear(": "# store.clear("})
     store = block.run()["store"]
     assert {key: store.load(key) for key in store.keys()} == {"note:1": {"title": "Boiled"}}  # noqa: SIM118
+
+
+@runs("storage/python/2")
+def test_the_stores_of_an_application() -> None:
+    key = f"2026={b64encode(os.urandom(32)).decode()}"
+    declared = BLOCKS["storage/python/2"].run()["STORES"]
+    stores = Stores(declared, load_settings(None, ENVIRONMENT="testing", STORAGE_KEYS=key), MemoryAdapter())
+    assert {name: store.backend.kind for name, store in stores.items()} == {
+        "default": "table",
+        "drafts": "table",
+        "pictures": "s3",
+    }
+    with as_application():
+        assert list(stores["drafts"].keys()) == []
+    stores.close()
 
 
 # Commands
