@@ -37,12 +37,14 @@ if TYPE_CHECKING:
     from storage.core.errors import StorageTimeoutError
     from storage.core.errors import StorageTransactionConflict
     from storage.core.errors import StorageUnsupportedError
-    from storage.core.store import Layer
+    from storage.core.layer import Layer
     from storage.core.store import Store
+    from storage.core.written import written_to
     from storage.layers.compression import Compression
     from storage.layers.encryption import Encryption
     from storage.layers.encryption import Keys
     from storage.layers.encryption import rewrap
+    from storage.layers.size_tier import SizeTier
 else:
     _HOMES = {
         "backends.file.backend": ("FileEntries",),
@@ -60,9 +62,12 @@ else:
             *("StorageSerializationError", "StorageThrottled", "StorageTimeoutError"),
             *("StorageTransactionConflict", "StorageUnsupportedError"),
         ),
-        "core.store": ("Layer", "Store"),
+        "core.layer": ("Layer",),
+        "core.store": ("Store",),
+        "core.written": ("written_to",),
         "layers.compression": ("Compression",),
         "layers.encryption": ("Encryption", "Keys", "rewrap"),
+        "layers.size_tier": ("SizeTier",),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
@@ -77,6 +82,7 @@ __all__ = [
     "MemoryEntries",
     "RedisEntries",
     "S3Entries",
+    "SizeTier",
     "StorageCapacityError",
     "StorageCircuitOpen",
     "StorageConfigurationError",
@@ -98,4 +104,5 @@ __all__ = [
     "StoreCapabilities",
     "TableEntries",
     "rewrap",
+    "written_to",
 ]

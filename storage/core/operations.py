@@ -8,6 +8,7 @@ from typing import Any
 from typing import ClassVar
 
 from database.core.immutable import immutable
+from database.core.operations import Batch
 from database.core.operations import Operation
 from storage.core.entry import Stored
 
@@ -35,12 +36,14 @@ class Fetch(Operation):
     """Read an entry; the value is a ``Stored``, or None.
 
     :param head: without its body.
+    :param preview: the beginning of its body is enough, and all of it as good.
     """
 
     kind: ClassVar[str] = "fetch"
     reads: ClassVar[bool] = True
     key: str
     head: bool = False
+    preview: bool = False
 
 
 @immutable
@@ -111,3 +114,14 @@ class Search(Operation):
     vector: tuple[float, ...]
     limit: int = 10
     filters: Mapping[str, Any] | None = None
+
+
+def written_keys(operation: Operation) -> tuple[str, ...]:
+    """The keys that an operation writes, apart from those of a :class:`Clear`."""
+    if isinstance(operation, Put):
+        return (operation.entry.key,)
+    if isinstance(operation, Remove):
+        return (operation.key,)
+    if isinstance(operation, Batch):
+        return tuple(key for part in operation.operations for key in written_keys(part))
+    return ()

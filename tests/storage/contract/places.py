@@ -33,7 +33,7 @@ from storage.backends.redis.backend import RedisEntries
 from storage.backends.s3.backend import S3Entries
 from storage.backends.table import TableEntries
 from storage.core.backend import StoreBackend
-from storage.core.store import Layer
+from storage.core.layer import Layer
 from storage.layers.compression import Compression
 from storage.layers.encryption import Encryption
 from storage.layers.encryption import Keys
