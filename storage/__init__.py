@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from storage.core.layer import Layer
     from storage.core.store import Store
     from storage.core.written import written_to
+    from storage.layers.cache import Cache
     from storage.layers.compression import Compression
     from storage.layers.encryption import Encryption
     from storage.layers.encryption import Keys
@@ -65,6 +66,7 @@ else:
         "core.layer": ("Layer",),
         "core.store": ("Store",),
         "core.written": ("written_to",),
+        "layers.cache": ("Cache",),
         "layers.compression": ("Compression",),
         "layers.encryption": ("Encryption", "Keys", "rewrap"),
         "layers.size_tier": ("SizeTier",),
@@ -72,6 +74,7 @@ else:
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
+    "Cache",
     "Compression",
     "Encryption",
     "Entry",

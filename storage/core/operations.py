@@ -116,12 +116,12 @@ class Search(Operation):
     filters: Mapping[str, Any] | None = None
 
 
-def written_keys(operation: Operation) -> tuple[str, ...]:
-    """The keys that an operation writes, apart from those of a :class:`Clear`."""
+def written(operation: Operation) -> dict[str, str | None]:
+    """The keys that an operation other than :class:`Clear` writes, with the etags that they then have, if any."""
     if isinstance(operation, Put):
-        return (operation.entry.key,)
+        return {operation.entry.key: operation.entry.etag}
     if isinstance(operation, Remove):
-        return (operation.key,)
+        return {operation.key: None}
     if isinstance(operation, Batch):
-        return tuple(key for part in operation.operations for key in written_keys(part))
-    return ()
+        return {key: etag for part in operation.operations for key, etag in written(part).items()}
+    return {}
