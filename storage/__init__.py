@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from storage.layers.encryption import Encryption
     from storage.layers.encryption import Keys
     from storage.layers.encryption import rewrap
+    from storage.layers.fallback import Fallback
     from storage.layers.size_tier import SizeTier
 else:
     _HOMES = {
@@ -69,6 +70,7 @@ else:
         "layers.cache": ("Cache",),
         "layers.compression": ("Compression",),
         "layers.encryption": ("Encryption", "Keys", "rewrap"),
+        "layers.fallback": ("Fallback",),
         "layers.size_tier": ("SizeTier",),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
@@ -79,6 +81,7 @@ __all__ = [
     "Encryption",
     "Entry",
     "EntryPage",
+    "Fallback",
     "FileEntries",
     "Keys",
     "Layer",
