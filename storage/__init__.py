@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from storage.layers.encryption import Keys
     from storage.layers.encryption import rewrap
     from storage.layers.fallback import Fallback
+    from storage.layers.mirror import Mirrors
     from storage.layers.size_tier import SizeTier
 else:
     _HOMES = {
@@ -71,6 +72,7 @@ else:
         "layers.compression": ("Compression",),
         "layers.encryption": ("Encryption", "Keys", "rewrap"),
         "layers.fallback": ("Fallback",),
+        "layers.mirror": ("Mirrors",),
         "layers.size_tier": ("SizeTier",),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
@@ -86,6 +88,7 @@ __all__ = [
     "Keys",
     "Layer",
     "MemoryEntries",
+    "Mirrors",
     "RedisEntries",
     "S3Entries",
     "SizeTier",

@@ -102,7 +102,7 @@ def s3(request: pytest.FixtureRequest) -> Iterator[Place]:
     server = request.getfixturevalue("s3_server")
     numbers = count()
 
-    def recipe(store: str) -> Recipe:
+    def recipe(store: str) -> Callable[[], S3Entries]:
         return partial(S3Entries, BUCKET, store, endpoint=server.url, timeout=TIMEOUT, **ACCESS)
 
     yield Place(
