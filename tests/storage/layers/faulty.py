@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -25,6 +26,9 @@ from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
 from storage.core.store import Store
+
+EXAMPLES = int(os.environ.get("STORAGE_EXAMPLES", "20"))
+"""Of each random test."""
 
 AT_ONCE = ResilienceSettings(retry_count=0, circuit_breaker_threshold=0)
 

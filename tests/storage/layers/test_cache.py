@@ -32,6 +32,7 @@ from storage.core.operations import Put
 from storage.layers.recent_writes import RecentWrites
 from tests.clocks import ManualClock
 from tests.clocks import WallClock
+from tests.storage.layers.faulty import EXAMPLES
 from tests.storage.layers.faulty import Faulty
 from tests.storage.layers.faulty import over
 
@@ -281,7 +282,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(STEPS)
 def test_a_cached_store_is_a_dictionary(steps: list[tuple[str, str, int]]) -> None:
     cached, model = Cached(), dict[str, int]()

@@ -32,8 +32,6 @@ from storage import StorageTimeoutError
 from storage import Store
 from storage import TableEntries
 from storage import written_to
-from storage.core.backend import StoreBackend
-from storage.core.capabilities import StoreCapabilities
 from storage.core.errors import as_storage_error
 from storage.core.operations import Fetch
 from storage.core.operations import Put
@@ -41,16 +39,10 @@ from storage.core.operations import Remove
 from storage.core.operations import Scan
 from storage.layers.journal import Journal
 from tests.clocks import START
-from tests.storage.layers.faulty import AT_ONCE
+from tests.storage.contract.places import lasting
+from tests.storage.layers.faulty import EXAMPLES
 from tests.storage.layers.faulty import Faulty
 from tests.storage.layers.faulty import over
-
-
-def lasting(backend: StoreBackend | None = None) -> Store:
-    """A place for a journal; in memory, and as durable as the test."""
-    made = backend or MemoryEntries()
-    made.capabilities = StoreCapabilities()
-    return Store(made, "journal", AT_ONCE)
 
 
 class Held:
@@ -360,7 +352,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(STEPS)
 def test_what_is_acknowledged_is_a_dictionary(steps: list[tuple[str, str, int]]) -> None:
     first = Held()

@@ -41,9 +41,10 @@ from storage.core.operations import Fetch
 from storage.core.operations import Put
 from storage.core.operations import Remove
 from tests.clocks import WallClock
+from tests.storage.contract.places import lasting
+from tests.storage.layers.faulty import EXAMPLES
 from tests.storage.layers.faulty import Faulty
 from tests.storage.layers.faulty import over
-from tests.storage.layers.test_fallback import lasting
 from tests.storage.writers import LENGTH
 from tests.storage.writers import mirrored
 from tests.storage.writers import write_on
@@ -370,7 +371,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(STEPS)
 def test_after_a_repair_all_places_are_one_dictionary(steps: list[tuple[str, str, int]]) -> None:
     mirrored_store, model = Mirrored(), dict[str, int]()
