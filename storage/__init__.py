@@ -42,11 +42,14 @@ if TYPE_CHECKING:
     from storage.core.written import written_to
     from storage.layers.cache import Cache
     from storage.layers.compression import Compression
+    from storage.layers.disk_space import DiskSpace
     from storage.layers.encryption import Encryption
     from storage.layers.encryption import Keys
     from storage.layers.encryption import rewrap
     from storage.layers.fallback import Fallback
     from storage.layers.mirror import Mirrors
+    from storage.layers.retention import Retention
+    from storage.layers.retention import Rule
     from storage.layers.size_tier import SizeTier
 else:
     _HOMES = {
@@ -70,9 +73,11 @@ else:
         "core.written": ("written_to",),
         "layers.cache": ("Cache",),
         "layers.compression": ("Compression",),
+        "layers.disk_space": ("DiskSpace",),
         "layers.encryption": ("Encryption", "Keys", "rewrap"),
         "layers.fallback": ("Fallback",),
         "layers.mirror": ("Mirrors",),
+        "layers.retention": ("Retention", "Rule"),
         "layers.size_tier": ("SizeTier",),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
@@ -80,6 +85,7 @@ else:
 __all__ = [
     "Cache",
     "Compression",
+    "DiskSpace",
     "Encryption",
     "Entry",
     "EntryPage",
@@ -90,6 +96,8 @@ __all__ = [
     "MemoryEntries",
     "Mirrors",
     "RedisEntries",
+    "Retention",
+    "Rule",
     "S3Entries",
     "SizeTier",
     "StorageCapacityError",

@@ -136,7 +136,7 @@ class Mirrors(Layer):
         return Repaired(done, left)
 
     def verify_integrity(self, *, bodies: bool = False, repair: bool = False) -> Integrity:
-        """Compare all entries with their copies.
+        """Compare all entries with their copies. Sweep first, or expired entries count as differences.
 
         :param bodies: compare the bodies, too, and not only the versions.
         :param repair: bring the copies up to date.
