@@ -46,10 +46,10 @@ if TYPE_CHECKING:
     from storage.layers.encryption import Encryption
     from storage.layers.encryption import Keys
     from storage.layers.encryption import rewrap
-    from storage.layers.fallback import Fallback
-    from storage.layers.mirror import Mirrors
+    from storage.layers.fallback.stage import Fallback
+    from storage.layers.mirror.stage import Mirrors
+    from storage.layers.retention import Keep
     from storage.layers.retention import Retention
-    from storage.layers.retention import Rule
     from storage.layers.size_tier import SizeTier
 else:
     _HOMES = {
@@ -75,9 +75,9 @@ else:
         "layers.compression": ("Compression",),
         "layers.disk_space": ("DiskSpace",),
         "layers.encryption": ("Encryption", "Keys", "rewrap"),
-        "layers.fallback": ("Fallback",),
-        "layers.mirror": ("Mirrors",),
-        "layers.retention": ("Retention", "Rule"),
+        "layers.fallback.stage": ("Fallback",),
+        "layers.mirror.stage": ("Mirrors",),
+        "layers.retention": ("Retention", "Keep"),
         "layers.size_tier": ("SizeTier",),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
@@ -91,13 +91,13 @@ __all__ = [
     "EntryPage",
     "Fallback",
     "FileEntries",
+    "Keep",
     "Keys",
     "Layer",
     "MemoryEntries",
     "Mirrors",
     "RedisEntries",
     "Retention",
-    "Rule",
     "S3Entries",
     "SizeTier",
     "StorageCapacityError",

@@ -22,7 +22,7 @@ from storage.backends.table import TableEntries
 from storage.core.backend import StoreBackend
 from storage.core.errors import StorageConflictError
 from storage.core.store import Store
-from storage.layers.mirror import Mirrors
+from storage.layers.mirror.stage import Mirrors
 
 Recipe = Callable[[], StoreBackend | Store]
 """Makes a backend, or a store with layers, in any process, because it can be pickled."""

@@ -37,7 +37,7 @@ from storage.core.operations import Fetch
 from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
-from storage.layers.journal import Journal
+from storage.layers.fallback.journal import Journal
 from tests.clocks import START
 from tests.storage.contract.places import lasting
 from tests.storage.layers.faulty import EXAMPLES
@@ -305,7 +305,7 @@ def test_a_deadline_ends_what_is_carried_out_and_loses_nothing(held: Held) -> No
     with held.source.down():
         held.store.put("key", 1)
     with pytest.raises(StorageTimeoutError, match="brought up to date"):
-        held.fallback._carry_out(Context(deadline=0.0))
+        held.fallback._heal(Context(deadline=0.0))
     assert held.store.load("key") == 1
 
 
