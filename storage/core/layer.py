@@ -5,8 +5,11 @@ from __future__ import annotations
 from abc import ABC
 from abc import abstractmethod
 from collections import Counter
+from dataclasses import replace
 from typing import ClassVar
 
+from database.core.clock import monotonic
+from database.resilience.metrics import Metrics
 from database.resilience.stages import Handler
 from storage.core.capabilities import StoreCapabilities
 
@@ -16,20 +19,25 @@ class Layer(ABC):
     :meth:`around`, once each.
 
     :cvar name: in the status of the store.
+    :ivar metrics: of the operations that reach it.
     :ivar counts: what it has done, by names of its own. Like all metrics, they are incremented without a lock.
     """
 
     name: ClassVar[str]
 
     def __init__(self) -> None:
+        self.metrics = Metrics(monotonic)
         self.counts: Counter[str] = Counter()
 
     def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
         """The capabilities that this stage has if the next one has ``inner``.
 
+        Bodies in parts pass only a layer that says so: the others know of them neither what to change nor what to
+        forget.
+
         :raises StorageConfigurationError: if the two do not fit together.
         """
-        return inner
+        return replace(inner, uploads=False)
 
     @abstractmethod
     def around(self, inner: Handler) -> Handler:

@@ -76,7 +76,7 @@ class Cache(Layer):
 
     def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
         self._joins = inner.joins
-        return inner
+        return super().offers(inner)
 
     def around(self, inner: Handler) -> Handler:
         def call(operation: Operation, context: Context) -> Result:

@@ -103,7 +103,7 @@ class SizeTier(Coding):
                 f"the size tier leaves bodies of up to {self._threshold:,} bytes to a store that takes"
                 f" {inner.largest:,}; give it a threshold of no more than that"
             )
-        return replace(inner, largest=max(inner.largest, self._blobs.capabilities.largest))
+        return replace(super().offers(inner), largest=max(inner.largest, self._blobs.capabilities.largest))
 
     def coded(self, entry: Stored) -> tuple[bytes, Mapping[str, str]] | None:
         if len(entry.body) <= self._threshold:

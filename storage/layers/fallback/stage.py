@@ -84,7 +84,7 @@ class Fallback(Layer):
 
     def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
         self._joins = inner.joins
-        return inner
+        return super().offers(inner)
 
     def around(self, inner: Handler) -> Handler:
         self._healing = Healing(self._journal, inner, self._primary, self.counts)

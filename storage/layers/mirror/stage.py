@@ -102,9 +102,8 @@ class Mirrors(Layer):
     def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
         self._joins = inner.joins
         # What a copy cannot take would never be repaired.
-        return replace(
-            inner, largest=min([inner.largest, *(copy.capabilities.largest for copy in self._copies.stores.values())])
-        )
+        largest = min([inner.largest, *(copy.capabilities.largest for copy in self._copies.stores.values())])
+        return replace(super().offers(inner), largest=largest)
 
     def around(self, inner: Handler) -> Handler:
         self._inner = inner

@@ -217,7 +217,7 @@ def test_a_disk_that_fills(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     assert layer.space() == Space(100, 90, "enough")
     store.put("c", 1)
     assert [space.state for space in disk.told] == ["low", "full", "enough"]
-    assert store.snapshot()["layers"]["disk_space"] == {"free_bytes": 90, "refused": 2}
+    assert store.snapshot()["layers"][0]["counts"] == {"free_bytes": 90, "refused": 2}
 
 
 def test_a_real_disk(tmp_path: Path) -> None:
