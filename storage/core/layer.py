@@ -12,6 +12,7 @@ from database.core.clock import monotonic
 from database.resilience.metrics import Metrics
 from database.resilience.stages import Handler
 from storage.core.capabilities import StoreCapabilities
+from storage.core.errors import StorageConfigurationError
 
 
 class Layer(ABC):
@@ -45,3 +46,14 @@ class Layer(ABC):
 
     def close(self) -> None:  # noqa: B027 - some have nothing to do here
         """Close the connections of its own places; the next call opens them again."""
+
+
+def require_one_tenant(inner: StoreCapabilities, what: str) -> None:
+    """Refuse a layer that would show the entries of one tenant to another, or could not read them itself.
+
+    :raises StorageConfigurationError: if the next stage has several tenants.
+    """
+    if inner.tenants:
+        raise StorageConfigurationError(
+            f"{what} must be behind the encryption of several tenants, which keeps their entries apart; move it there"
+        )

@@ -41,6 +41,7 @@ from storage.core.entry import MEDIA_TYPE
 from storage.core.entry import Stored
 from storage.core.errors import StorageConfigurationError
 from storage.core.errors import StorageConflictError
+from storage.core.layer import require_one_tenant
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
 from storage.core.operations import Put
@@ -98,6 +99,9 @@ class SizeTier(Coding):
         self._grace = timedelta(seconds=grace)
 
     def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
+        require_one_tenant(inner, "a size tier")
+        # Equal bodies of two tenants would be one blob.
+        require_one_tenant(self._blobs.capabilities, "the size tier of a store for blobs")
         if self._threshold > inner.largest:
             raise StorageConfigurationError(
                 f"the size tier leaves bodies of up to {self._threshold:,} bytes to a store that takes"

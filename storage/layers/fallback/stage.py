@@ -32,6 +32,7 @@ from storage.core.errors import StorageConfigurationError
 from storage.core.errors import StorageOutcomeUnknown
 from storage.core.errors import is_outage
 from storage.core.layer import Layer
+from storage.core.layer import require_one_tenant
 from storage.core.operations import Fetch
 from storage.core.operations import FetchMany
 from storage.core.operations import Put
@@ -83,6 +84,7 @@ class Fallback(Layer):
         self._lock = RLock()
 
     def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
+        require_one_tenant(inner, "a fallback")
         self._joins = inner.joins
         return super().offers(inner)
 

@@ -36,6 +36,7 @@ from storage.core.errors import StorageConfigurationError
 from storage.core.errors import StorageCorruptError
 from storage.core.errors import is_outage
 from storage.core.layer import Layer
+from storage.core.layer import require_one_tenant
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
 from storage.core.operations import FetchMany
@@ -100,6 +101,7 @@ class Mirrors(Layer):
         self._joins = False
 
     def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
+        require_one_tenant(inner, "a mirror")
         self._joins = inner.joins
         # What a copy cannot take would never be repaired.
         largest = min([inner.largest, *(copy.capabilities.largest for copy in self._copies.stores.values())])
