@@ -22,6 +22,7 @@ from storage.backends.table import TableEntries
 from storage.core.backend import StoreBackend
 from storage.core.errors import StorageConflictError
 from storage.core.store import Store
+from storage.layers.fallback.stage import Fallback
 from storage.layers.mirror.stage import Mirrors
 from storage.layers.size_tier import SizeTier
 
@@ -45,6 +46,15 @@ def _mirrored(folder: Path) -> Store:
 def mirrored(folder: Path) -> Callable[[], Store]:
     """A store of files with a copy, and another store for their values."""
     return partial(_mirrored, folder)
+
+
+def _out_of_reach(folder: Path) -> Store:
+    return Store(FileEntries(folder / "main"), layers=[Fallback(Store(FileEntries(folder / "pending")))])
+
+
+def out_of_reach(folder: Path) -> Callable[[], Store]:
+    """A store with a fallback. It cannot be reached as long as ``main`` in the folder is a file."""
+    return partial(_out_of_reach, folder)
 
 
 def store_of(recipe: Recipe) -> Store:
