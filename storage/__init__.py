@@ -37,12 +37,20 @@ if TYPE_CHECKING:
     from storage.core.errors import StorageTimeoutError
     from storage.core.errors import StorageTransactionConflict
     from storage.core.errors import StorageUnsupportedError
-    from storage.core.store import Layer
+    from storage.core.layer import Layer
     from storage.core.store import Store
+    from storage.core.written import written_to
+    from storage.layers.cache import Cache
     from storage.layers.compression import Compression
+    from storage.layers.disk_space import DiskSpace
     from storage.layers.encryption import Encryption
     from storage.layers.encryption import Keys
     from storage.layers.encryption import rewrap
+    from storage.layers.fallback.stage import Fallback
+    from storage.layers.mirror.stage import Mirrors
+    from storage.layers.retention import Keep
+    from storage.layers.retention import Retention
+    from storage.layers.size_tier import SizeTier
     from storage.stack import StoreDeclaration
     from storage.stack import Stores
     from storage.stack import StoreSetup
@@ -64,24 +72,39 @@ else:
             *("StorageSerializationError", "StorageThrottled", "StorageTimeoutError"),
             *("StorageTransactionConflict", "StorageUnsupportedError"),
         ),
-        "core.store": ("Layer", "Store"),
+        "core.layer": ("Layer",),
+        "core.store": ("Store",),
+        "core.written": ("written_to",),
+        "layers.cache": ("Cache",),
         "layers.compression": ("Compression",),
+        "layers.disk_space": ("DiskSpace",),
         "layers.encryption": ("Encryption", "Keys", "rewrap"),
+        "layers.fallback.stage": ("Fallback",),
+        "layers.mirror.stage": ("Mirrors",),
+        "layers.retention": ("Retention", "Keep"),
+        "layers.size_tier": ("SizeTier",),
         "stack": (*("StoreDeclaration", "StoreSetup", "Stores", "current_store"),),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
+    "Cache",
     "Compression",
+    "DiskSpace",
     "Encryption",
     "Entry",
     "EntryPage",
+    "Fallback",
     "FileEntries",
+    "Keep",
     "Keys",
     "Layer",
     "MemoryEntries",
+    "Mirrors",
     "RedisEntries",
+    "Retention",
     "S3Entries",
+    "SizeTier",
     "StorageCapacityError",
     "StorageCircuitOpen",
     "StorageConfigurationError",
@@ -107,4 +130,5 @@ __all__ = [
     "TableEntries",
     "current_store",
     "rewrap",
+    "written_to",
 ]
