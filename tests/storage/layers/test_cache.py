@@ -35,6 +35,7 @@ from tests.clocks import WallClock
 from tests.storage.layers.faulty import EXAMPLES
 from tests.storage.layers.faulty import Faulty
 from tests.storage.layers.faulty import over
+from tests.storage.writers import count_up
 
 TTL = 60
 
@@ -203,6 +204,30 @@ def test_a_value_is_that_of_the_last_write_of_this_process() -> None:
         readers = [threads.submit(lambda: [store.get(key) for _ in range(300) for key in "ab"]) for _ in range(2)]
         for done in [threads.submit(count, key) for key in "ab"] + readers:
             done.result()
+
+
+def test_increments_are_exact_though_each_process_has_a_cache() -> None:
+    source = MemoryEntries()
+    processes = [Store(source, layers=[Cache()]) for _ in range(2)]
+    processes[0].put("counter", 0)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda store: count_up(store, 50), processes))
+    assert Store(source).load("counter") == 100
+
+
+def test_another_process_puts_what_is_old_into_a_cache_that_all_share(cached: Cached) -> None:
+    others = over(cached.source, Cache(over(shared := Faulty(cached.kept.backend)), clock=cached.clock))
+    cached.store.put("key", 1)
+
+    def meanwhile(operation: Operation) -> None:
+        if isinstance(operation, Put):
+            shared.heal()
+            cached.store.put("key", 2)
+
+    shared.before = meanwhile
+    assert others.load("key") == 1
+    assert cached.store.load("key") == 2
+    assert others.load("key") == 2
 
 
 @pytest.fixture
