@@ -22,6 +22,7 @@ from database.core.tables.schema import Schema
 from storage import Fallback
 from storage import FileEntries
 from storage import MemoryEntries
+from storage import Mirrors
 from storage import StorageCapacityError
 from storage import StorageConfigurationError
 from storage import StorageConflictError
@@ -296,6 +297,19 @@ def test_what_the_store_refuses_is_put_aside(held: Held, caplog: pytest.LogCaptu
     assert isinstance(refused, Put)
     assert refused.entry.body == b"x" * 100
     assert "it is too large" in caplog.text
+
+
+def test_a_copy_answers_for_what_the_journal_does_not_know(held: Held) -> None:
+    mirrors = Mirrors({"copy": lasting()}, lasting())
+    store = over(held.source, Fallback(held.to), mirrors)
+    store.put_many({"a": 1, "b": 1})
+    with held.source.down():
+        store.put("a", 2)
+        assert (store.load("a"), store.load("b")) == (2, 1)
+        with pytest.raises(StorageConnectionError):
+            list(store.keys())  # the copy does not know what is pending
+    assert [entry.value for entry in store.find({})] == [2, 1]
+    assert mirrors.verify_integrity().consistency == 1
 
 
 def test_the_journal_is_limited() -> None:
