@@ -22,6 +22,7 @@ from storage.core.about import about
 from storage.core.about import from_about
 from storage.core.entry import ABSENT
 from storage.core.entry import Stored
+from storage.core.errors import StorageCapacityError
 from storage.core.errors import StorageConflictError
 from storage.core.errors import StorageCorruptError
 from storage.core.operations import Fetch
@@ -98,9 +99,17 @@ class Journal:
         return found is not None and found.etag == record.etag
 
     def append(self, operation: Operation) -> Record | None:
-        """Add an operation behind all that :meth:`catch_up` has read; None if another process was faster."""
+        """Add an operation behind all that :meth:`catch_up` has read; None if another process was faster.
+
+        :raises StorageCapacityError: if it is larger than the store of the journal takes.
+        """
         number = int(self._last.removeprefix(_PENDING) or 0) + 1
         entry = _entry(f"{_PENDING}{number:020}", operation)
+        if entry.size > self._store.capabilities.largest:
+            raise StorageCapacityError(
+                f"the journal {self._store.name} takes at most {self._store.capabilities.largest:,} bytes, and the"
+                f" write has {entry.size:,} there; try again when the store itself can be reached"
+            )
         try:
             self._store.run(Put(entry, ABSENT))
         except StorageConflictError:

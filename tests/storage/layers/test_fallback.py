@@ -34,6 +34,7 @@ from storage import StorageTimeoutError
 from storage import Store
 from storage import TableEntries
 from storage import written_to
+from storage.core.capabilities import StoreCapabilities
 from storage.core.errors import as_storage_error
 from storage.core.operations import Fetch
 from storage.core.operations import Put
@@ -320,6 +321,18 @@ def test_the_journal_is_limited() -> None:
         with pytest.raises(StorageConnectionError):
             held.store.put("c", 1)
     assert sorted(held.store.keys()) == ["a", "b"]
+
+
+def test_what_is_too_large_for_the_journal_is_refused() -> None:
+    small = MemoryEntries()
+    small.capabilities = StoreCapabilities(largest=1_000)
+    held = Held(to=Store(small, "journal"))
+    with held.source.down():
+        with pytest.raises(StorageCapacityError, match="journal"):
+            held.store.put("key", b"x" * 1_000)
+        assert held.fallback.pending() == 0
+        held.store.put("key", b"x" * 100)
+    assert held.store.load("key") == b"x" * 100
 
 
 def test_a_deadline_ends_what_is_carried_out_and_loses_nothing(held: Held) -> None:
