@@ -183,8 +183,9 @@ def _part(operation: Operation, key: str) -> Put | Remove:
 
 def _document(operation: Operation) -> dict[str, Any]:
     if isinstance(operation, Put):
-        entry = {**about(operation.entry), "base64": base64_text(operation.entry.body)}
-        return {"put": entry, "expected": operation.expected}
+        fields = operation.entry._asdict().items()
+        binary: dict[str, Any] = {name: base64_text(value) for name, value in fields if isinstance(value, bytes)}
+        return {"put": about(operation.entry), "base64": binary, "expected": operation.expected}
     if isinstance(operation, Remove):
         return {"remove": operation.key, "now": operation.now.isoformat(), "expected": operation.expected}
     assert isinstance(operation, Batch)
@@ -196,5 +197,5 @@ def _from_document(found: Mapping[str, Any]) -> Operation:
         return Batch(tuple(_from_document(part) for part in found["batch"]))
     if "remove" in found:
         return Remove(found["remove"], datetime.fromisoformat(found["now"]), found["expected"])
-    entry = found["put"]
-    return Put(from_about(entry, base64.b64decode(entry["base64"], validate=True)), found["expected"])
+    binary: dict[str, Any] = {name: base64.b64decode(text, validate=True) for name, text in found["base64"].items()}
+    return Put(from_about(found["put"], b"")._replace(**binary), found["expected"])

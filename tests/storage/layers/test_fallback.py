@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -203,6 +205,29 @@ def test_several_processes_share_what_is_pending(held: Held) -> None:
             held.store.put("key", 5)
             assert other.store.load("key") == 5
     assert other.store.load("key") == held.store.load("key") == 5
+
+
+def test_threads_and_processes_write_while_the_store_comes_and_goes(held: Held) -> None:
+    processes = [held, held.other()]
+    calls = count()
+
+    def flapping(_: Operation) -> None:
+        if next(calls) // 5 % 2:
+            raise StorageConnectionError("it is out of reach")
+
+    for process in processes:
+        process.source.before = flapping
+
+    def write(key: str) -> None:
+        for number in range(40):
+            processes[number % 2].store.put(key, number)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, "abcd"))
+    for process in processes:
+        process.source.heal()
+    assert {entry.key: entry.value for entry in held.store.find({})} == dict.fromkeys("abcd", 39)
+    assert held.to.count() == 0
 
 
 def test_two_processes_that_carry_out_the_same(held: Held) -> None:
