@@ -22,6 +22,7 @@ from storage.core.about import about
 from storage.core.about import from_about
 from storage.core.entry import ABSENT
 from storage.core.entry import Stored
+from storage.core.errors import StorageCapacityError
 from storage.core.errors import StorageConflictError
 from storage.core.errors import StorageCorruptError
 from storage.core.operations import Fetch
@@ -98,9 +99,17 @@ class Journal:
         return found is not None and found.etag == record.etag
 
     def append(self, operation: Operation) -> Record | None:
-        """Add an operation behind all that :meth:`catch_up` has read; None if another process was faster."""
+        """Add an operation behind all that :meth:`catch_up` has read; None if another process was faster.
+
+        :raises StorageCapacityError: if it is larger than the store of the journal takes.
+        """
         number = int(self._last.removeprefix(_PENDING) or 0) + 1
         entry = _entry(f"{_PENDING}{number:020}", operation)
+        if entry.size > self._store.capabilities.largest:
+            raise StorageCapacityError(
+                f"the journal {self._store.name} takes at most {self._store.capabilities.largest:,} bytes, and the"
+                f" write has {entry.size:,} there; try again when the store itself can be reached"
+            )
         try:
             self._store.run(Put(entry, ABSENT))
         except StorageConflictError:
@@ -174,8 +183,9 @@ def _part(operation: Operation, key: str) -> Put | Remove:
 
 def _document(operation: Operation) -> dict[str, Any]:
     if isinstance(operation, Put):
-        entry = {**about(operation.entry), "base64": base64_text(operation.entry.body)}
-        return {"put": entry, "expected": operation.expected}
+        fields = operation.entry._asdict().items()
+        binary: dict[str, Any] = {name: base64_text(value) for name, value in fields if isinstance(value, bytes)}
+        return {"put": about(operation.entry), "base64": binary, "expected": operation.expected}
     if isinstance(operation, Remove):
         return {"remove": operation.key, "now": operation.now.isoformat(), "expected": operation.expected}
     assert isinstance(operation, Batch)
@@ -187,5 +197,5 @@ def _from_document(found: Mapping[str, Any]) -> Operation:
         return Batch(tuple(_from_document(part) for part in found["batch"]))
     if "remove" in found:
         return Remove(found["remove"], datetime.fromisoformat(found["now"]), found["expected"])
-    entry = found["put"]
-    return Put(from_about(entry, base64.b64decode(entry["base64"], validate=True)), found["expected"])
+    binary: dict[str, Any] = {name: base64.b64decode(text, validate=True) for name, text in found["base64"].items()}
+    return Put(from_about(found["put"], b"")._replace(**binary), found["expected"])

@@ -94,13 +94,15 @@ class Fallback(Layer):
         def call(operation: Operation, context: Context) -> Result:
             if self._joins and active_unit.get() is not None:
                 return inner(operation, context)
+            beyond: Handler | None = inner
             try:
                 self._heal(context)
+                beyond = None
                 result = inner(operation, context)
             except DataError as error:
                 if not is_outage(error):
                     raise
-                return self._without(operation, error)
+                return self._without(operation, error, beyond)
             if written(operation):
                 report(self._primary, written=True)
             return result
@@ -135,24 +137,35 @@ class Fallback(Layer):
             with self._lock:
                 return self._healing.carry_out(context)
 
-    def _without(self, operation: Operation, error: DataError) -> Result:
+    def _without(self, operation: Operation, error: DataError, beyond: Handler | None) -> Result:
+        """The answer of the journal.
+
+        :param beyond: reads what the journal does not know, if that was not tried: a mirror behind may have it.
+        """
+        if isinstance(operation, Fetch):
+            return Result(value=self._read(operation, error, beyond), source=self._to.name)
+        if isinstance(operation, FetchMany):
+            found = [self._read(Fetch(key), error, beyond) for key in operation.keys]
+            return Result(value=[entry for entry in found if entry is not None], source=self._to.name)
+        if not written(operation):
+            raise error
         with on_its_own(), self._lock:
-            if isinstance(operation, Fetch):
-                return Result(value=self._read(operation, error), source=self._to.name)
-            if isinstance(operation, FetchMany):
-                found = [self._read(Fetch(key), error) for key in operation.keys]
-                return Result(value=[entry for entry in found if entry is not None], source=self._to.name)
-            if not written(operation):
-                raise error
             value = self._append(operation, error)
         report(self._primary, written=False)
         report(self._to.name, written=True)
         return Result(value=value, source=self._to.name)
 
-    def _read(self, fetch: Fetch, error: DataError) -> Stored | None:
-        self._journal.catch_up()
-        entry = self._latest(fetch.key, error, [])
+    def _read(self, fetch: Fetch, error: DataError, beyond: Handler | None) -> Stored | None:
+        with on_its_own(), self._lock:
+            self._journal.catch_up()
+            found = self._journal.latest(fetch.key)
+        if found is None:
+            if beyond is None:
+                raise error
+            entry: Stored | None = beyond(fetch, current_context.get()).value
+            return entry
         self.counts["read"] += 1
+        entry = _left_by(found[1])
         return entry._replace(body=b"") if entry is not None and fetch.head else entry
 
     def _append(self, operation: Operation, error: DataError) -> Any:
@@ -202,7 +215,7 @@ class Fallback(Layer):
             raise error
         record, part = found
         bases.append(record)
-        return part.entry if isinstance(part, Put) else None
+        return _left_by(part)
 
     def _confirm(self, record: Record, bases: list[Record]) -> None:
         """Make a decided write unconditional, if what it was decided by was still pending when it was added.
@@ -215,6 +228,10 @@ class Fallback(Layer):
             return
         self._journal.remove(record)
         raise StorageOutcomeUnknown(f"{self._primary} came back while the write was kept for it; read the entry again")
+
+
+def _left_by(part: Put | Remove) -> Stored | None:
+    return part.entry if isinstance(part, Put) else None
 
 
 def _decided(operation: Operation) -> Operation:

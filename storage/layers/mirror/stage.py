@@ -124,7 +124,9 @@ class Mirrors(Layer):
         done = left = 0
         with on_its_own():
             for mark in self._queue.marks():
-                if self._copies.make_equal(mark) and self._queue.is_over(mark):
+                # Before they are compared: what is written after that has a mark of its own.
+                is_over = self._queue.is_over(mark)
+                if self._copies.make_equal(mark) and is_over:
                     self._queue.release(mark)
                     done += 1
                 else:
@@ -158,9 +160,10 @@ class Mirrors(Layer):
         try:
             result = self._inner(operation, context)
         except DataError as error:
-            if not joined:
+            # Of unknown outcome, it may still be under way.
+            if not joined and error.outcome is Outcome.NOT_APPLIED:
                 with on_its_own():
-                    self._end(mark, are_equal=error.outcome is Outcome.NOT_APPLIED)
+                    self._queue.release(mark)
             raise
         report(self._main, written=True)
         if joined:
@@ -195,10 +198,13 @@ class Mirrors(Layer):
         The last one who writes a copy looks whether the store still has what he wrote. So copies end equal, in whatever
         order several writers reach them.
         """
-        reached = [self._send(name, copy, operation) for name, copy in self._copies.stores.items()]
-        self._end(mark, are_equal=all(reached) and (self._is_current(operation) or self._copies.make_equal(mark)))
+        outcomes = {self._send(name, copy, operation) for name, copy in self._copies.stores.items()}
+        if Outcome.UNKNOWN in outcomes:
+            return  # it may still be under way
+        is_everywhere = outcomes == {Outcome.APPLIED}
+        self._end(mark, are_equal=is_everywhere and (self._is_current(operation) or self._copies.make_equal(mark)))
 
-    def _send(self, name: str, copy: Store, operation: Operation) -> bool:
+    def _send(self, name: str, copy: Store, operation: Operation) -> Outcome:
         try:
             for part in _parts(operation, copy.capabilities):
                 copy.run(part)
@@ -206,10 +212,10 @@ class Mirrors(Layer):
             logger.warning("the copy %s has missed a write, and is repaired later: %s", name, error)
             self.counts["missed"] += 1
             report(name, written=False)
-            return False
+            return error.outcome
         self.counts["copied"] += 1
         report(name, written=True)
-        return True
+        return Outcome.APPLIED
 
     def _is_current(self, operation: Operation) -> bool:
         """Whether the store still has what an operation has written."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 from flask import Flask
@@ -17,12 +18,14 @@ from database import flask_scope
 from database import internal_tables
 from database.backends.memory import MemoryAdapter
 from database.connection_manager import ConnectionManager
+from database.core.clock import utc_now
 from database.core.context import NO_CONTEXT
 from database.core.context import SERVICE
 from database.core.operations import Operation
 from database.core.tables.schema import Schema
 from storage import Cache
 from storage import MemoryEntries
+from storage import RedisEntries
 from storage import StorageConnectionError
 from storage import StorageOutcomeUnknown
 from storage import Store
@@ -32,9 +35,11 @@ from storage.core.operations import Put
 from storage.layers.recent_writes import RecentWrites
 from tests.clocks import ManualClock
 from tests.clocks import WallClock
+from tests.servers.redis import RedisServer
 from tests.storage.layers.faulty import EXAMPLES
 from tests.storage.layers.faulty import Faulty
 from tests.storage.layers.faulty import over
+from tests.storage.writers import count_up
 
 TTL = 60
 
@@ -203,6 +208,47 @@ def test_a_value_is_that_of_the_last_write_of_this_process() -> None:
         readers = [threads.submit(lambda: [store.get(key) for _ in range(300) for key in "ab"]) for _ in range(2)]
         for done in [threads.submit(count, key) for key in "ab"] + readers:
             done.result()
+
+
+def test_increments_are_exact_though_each_process_has_a_cache() -> None:
+    source = MemoryEntries()
+    processes = [Store(source, layers=[Cache()]) for _ in range(2)]
+    processes[0].put("counter", 0)
+    with ThreadPoolExecutor(2) as threads:
+        list(threads.map(lambda store: count_up(store, 50), processes))
+    assert Store(source).load("counter") == 100
+
+
+def test_another_process_puts_what_is_old_into_a_cache_that_all_share(cached: Cached) -> None:
+    others = over(cached.source, Cache(over(shared := Faulty(cached.kept.backend)), clock=cached.clock))
+    cached.store.put("key", 1)
+
+    def meanwhile(operation: Operation) -> None:
+        if isinstance(operation, Put):
+            shared.heal()
+            cached.store.put("key", 2)
+
+    shared.before = meanwhile
+    assert others.load("key") == 1
+    assert cached.store.load("key") == 2
+    assert others.load("key") == 2
+
+
+def test_a_cache_in_redis_forgets_by_itself(redis_server: RedisServer) -> None:
+    place = RedisEntries(redis_server.url, "cache of a test")
+    cache = Cache(Store(place), ttl=TTL)
+    store = Store(MemoryEntries(), layers=[cache])
+    put = store.put("key", {"a": b"\0"}, metadata={"m": [1]}, ttl=10 * TTL)
+    assert [store.entry("key").expires_at for _ in range(2)] == [put.expires_at] * 2
+    assert store.load("key") == {"a": b"\0"}
+    assert dict(cache.counts) == {"misses": 1, "hits": 2}
+    kept = place.fetch(Fetch("key"), NO_CONTEXT)
+    assert kept is not None
+    assert kept.expires_at is not None
+    assert timedelta() < kept.expires_at - utc_now() <= timedelta(seconds=TTL)
+    store.delete("key")
+    assert place.fetch(Fetch("key"), NO_CONTEXT) is None
+    store.close()
 
 
 @pytest.fixture

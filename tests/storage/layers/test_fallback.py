@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +24,7 @@ from database.core.tables.schema import Schema
 from storage import Fallback
 from storage import FileEntries
 from storage import MemoryEntries
+from storage import Mirrors
 from storage import StorageCapacityError
 from storage import StorageConfigurationError
 from storage import StorageConflictError
@@ -33,6 +36,7 @@ from storage import StorageTimeoutError
 from storage import Store
 from storage import TableEntries
 from storage import written_to
+from storage.core.capabilities import StoreCapabilities
 from storage.core.errors import as_storage_error
 from storage.core.operations import Fetch
 from storage.core.operations import Put
@@ -203,6 +207,29 @@ def test_several_processes_share_what_is_pending(held: Held) -> None:
     assert other.store.load("key") == held.store.load("key") == 5
 
 
+def test_threads_and_processes_write_while_the_store_comes_and_goes(held: Held) -> None:
+    processes = [held, held.other()]
+    calls = count()
+
+    def flapping(_: Operation) -> None:
+        if next(calls) // 5 % 2:
+            raise StorageConnectionError("it is out of reach")
+
+    for process in processes:
+        process.source.before = flapping
+
+    def write(key: str) -> None:
+        for number in range(40):
+            processes[number % 2].store.put(key, number)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(write, "abcd"))
+    for process in processes:
+        process.source.heal()
+    assert {entry.key: entry.value for entry in held.store.find({})} == dict.fromkeys("abcd", 39)
+    assert held.to.count() == 0
+
+
 def test_two_processes_that_carry_out_the_same(held: Held) -> None:
     other = held.other()
     with held.source.down():
@@ -298,6 +325,19 @@ def test_what_the_store_refuses_is_put_aside(held: Held, caplog: pytest.LogCaptu
     assert "it is too large" in caplog.text
 
 
+def test_a_copy_answers_for_what_the_journal_does_not_know(held: Held) -> None:
+    mirrors = Mirrors({"copy": lasting()}, lasting())
+    store = over(held.source, Fallback(held.to), mirrors)
+    store.put_many({"a": 1, "b": 1})
+    with held.source.down():
+        store.put("a", 2)
+        assert (store.load("a"), store.load("b")) == (2, 1)
+        with pytest.raises(StorageConnectionError):
+            list(store.keys())  # the copy does not know what is pending
+    assert [entry.value for entry in store.find({})] == [2, 1]
+    assert mirrors.verify_integrity().consistency == 1
+
+
 def test_the_journal_is_limited() -> None:
     held = Held(most=2)
     with held.source.down():
@@ -306,6 +346,18 @@ def test_the_journal_is_limited() -> None:
         with pytest.raises(StorageConnectionError):
             held.store.put("c", 1)
     assert sorted(held.store.keys()) == ["a", "b"]
+
+
+def test_what_is_too_large_for_the_journal_is_refused() -> None:
+    small = MemoryEntries()
+    small.capabilities = StoreCapabilities(largest=1_000)
+    held = Held(to=Store(small, "journal"))
+    with held.source.down():
+        with pytest.raises(StorageCapacityError, match="journal"):
+            held.store.put("key", b"x" * 1_000)
+        assert held.fallback.pending() == 0
+        held.store.put("key", b"x" * 100)
+    assert held.store.load("key") == b"x" * 100
 
 
 def test_a_deadline_ends_what_is_carried_out_and_loses_nothing(held: Held) -> None:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from database import flask_scope
 from database import internal_tables
 from database.backends.memory import MemoryAdapter
 from database.connection_manager import ConnectionManager
+from database.core.context import NO_CONTEXT
 from database.core.context import SERVICE
 from database.core.context import as_application
 from database.core.operations import Operation
@@ -194,6 +196,30 @@ def test_a_write_that_is_under_way_keeps_its_mark(mirrored_store: Mirrored) -> N
     with pytest.raises(KeyboardInterrupt):
         mirrored_store.store.put("key", 1)
     assert mirrored_store.queue.count() == 1
+
+
+@pytest.mark.parametrize("where", ["source", "one"])
+def test_a_write_of_unknown_outcome_that_arrives_late(mirrored_store: Mirrored, where: str) -> None:
+    mirror = Mirrors(mirrored_store.copies, mirrored_store.queue)
+    store = over(mirrored_store.source, mirror)
+    place = mirrored_store.source if where == "source" else mirrored_store.places[where]
+    late: list[Operation] = []
+
+    def lose(operation: Operation) -> None:
+        if isinstance(operation, Put):
+            late.append(operation)
+            raise StorageOutcomeUnknown("the answer was lost")
+
+    place.before = lose
+    with suppress(StorageOutcomeUnknown):
+        store.put("key", 1)
+    place.heal()
+    assert mirror.repair().left == 1
+    if where == "one":
+        store.put("key", 2)
+    place.backend.execute(late[0], NO_CONTEXT)
+    assert mirror.repair().left == 1
+    assert mirrored_store.is_equal()
 
 
 def test_writers_that_reach_the_copies_in_another_order(mirrored_store: Mirrored) -> None:

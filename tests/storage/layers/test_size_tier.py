@@ -112,6 +112,13 @@ def test_a_refused_write_takes_its_blob_with_it(tiered: Tiered) -> None:
     assert tiered.blobs.count() == 1
 
 
+def test_without_the_blobs_nothing_is_stored(tiered: Tiered) -> None:
+    tiered.store.put("key", 1)
+    with tiered.bodies.down(), pytest.raises(StorageConnectionError):
+        tiered.store.put("key", LARGE)
+    assert tiered.store.load("key") == 1
+
+
 def test_a_write_of_unknown_outcome_keeps_its_blob(tiered: Tiered) -> None:
     with tiered.rows.losing_answers(), pytest.raises(StorageOutcomeUnknown):
         tiered.store.put("key", LARGE)
