@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from database.core.first_use import on_first_use
 
 if TYPE_CHECKING:
+    from storage.backends.documents import DocumentEntries
     from storage.backends.file.backend import FileEntries
     from storage.backends.memory import MemoryEntries
     from storage.backends.redis.backend import RedisEntries
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from storage.core.errors import StorageNotFoundError
     from storage.core.errors import StorageOutcomeUnknown
     from storage.core.errors import StoragePermissionError
+    from storage.core.errors import StorageRollbackError
     from storage.core.errors import StorageSerializationError
     from storage.core.errors import StorageThrottled
     from storage.core.errors import StorageTimeoutError
@@ -43,8 +45,21 @@ if TYPE_CHECKING:
     from storage.layers.encryption import Encryption
     from storage.layers.encryption import Keys
     from storage.layers.encryption import rewrap
+    from storage.manager.environment import get_data_manager
+    from storage.manager.functions import requires_storage
+    from storage.manager.functions import storage_enabled
+    from storage.manager.manager import DataManager
+    from storage.manager.provider import BaseStorageProvider
+    from storage.manager.provider import StorageResult
+    from storage.manager.references import DataReference
+    from storage.providers.filesystem import FileSystemProvider
+    from storage.providers.postgresql import PostgreSQLProvider
+    from storage.providers.redis import RedisProvider
+    from storage.providers.s3 import S3Provider
+    from storage.providers.store import StoreProvider
 else:
     _HOMES = {
+        "backends.documents": ("DocumentEntries",),
         "backends.file.backend": ("FileEntries",),
         "backends.memory": ("MemoryEntries",),
         "backends.redis.backend": ("RedisEntries",),
@@ -58,25 +73,49 @@ else:
             *("StorageCredentialsRefused", "StorageError", "StorageKeyError"),
             *("StorageNotFoundError", "StorageOutcomeUnknown", "StoragePermissionError"),
             *("StorageSerializationError", "StorageThrottled", "StorageTimeoutError"),
-            *("StorageTransactionConflict", "StorageUnsupportedError"),
+            *("StorageRollbackError", "StorageTransactionConflict", "StorageUnsupportedError"),
         ),
         "core.store": ("Layer", "Store"),
+        "manager.provider": (
+            "BaseStorageProvider",
+            "StorageResult",
+        ),
+        "manager.manager": ("DataManager",),
+        "manager.references": ("DataReference",),
+        "manager.environment": ("get_data_manager",),
+        "manager.functions": (
+            "requires_storage",
+            "storage_enabled",
+        ),
+        "providers.filesystem": ("FileSystemProvider",),
+        "providers.postgresql": ("PostgreSQLProvider",),
+        "providers.redis": ("RedisProvider",),
+        "providers.s3": ("S3Provider",),
+        "providers.store": ("StoreProvider",),
         "layers.compression": ("Compression",),
         "layers.encryption": ("Encryption", "Keys", "rewrap"),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
+    "BaseStorageProvider",
     "Compression",
+    "DataManager",
+    "DataReference",
+    "DocumentEntries",
     "Encryption",
     "Entry",
     "EntryPage",
     "FileEntries",
+    "FileSystemProvider",
     "Keys",
     "Layer",
     "MemoryEntries",
+    "PostgreSQLProvider",
     "RedisEntries",
+    "RedisProvider",
     "S3Entries",
+    "S3Provider",
     "StorageCapacityError",
     "StorageCircuitOpen",
     "StorageConfigurationError",
@@ -89,6 +128,8 @@ __all__ = [
     "StorageNotFoundError",
     "StorageOutcomeUnknown",
     "StoragePermissionError",
+    "StorageResult",
+    "StorageRollbackError",
     "StorageSerializationError",
     "StorageThrottled",
     "StorageTimeoutError",
@@ -96,6 +137,10 @@ __all__ = [
     "StorageUnsupportedError",
     "Store",
     "StoreCapabilities",
+    "StoreProvider",
     "TableEntries",
+    "get_data_manager",
+    "requires_storage",
     "rewrap",
+    "storage_enabled",
 ]

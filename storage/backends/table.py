@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from hashlib import sha256
 from typing import Any
 from typing import ClassVar
@@ -18,6 +19,7 @@ import orjson
 from database.adapter.interface import Database
 from database.core.context import Context
 from database.core.context import as_application
+from database.core.errors import BackendError
 from database.core.errors import OutcomeUnknown
 from database.core.kinds.binary import base64_text
 from database.core.operations import Batch
@@ -63,8 +65,6 @@ _START: Final = 200
 _ATTEMPTS: Final = 5
 
 _HEAD: Final = ("id", "store", "key", "etag", "headers", "metadata", "size", "stored_at", "expires_at")
-_WHOLE: Final = (*_HEAD, "body")
-_ORDER: Final = (Order("key_start"), Order("key"))
 
 
 class TableEntries(StoreBackend):
@@ -77,6 +77,12 @@ class TableEntries(StoreBackend):
     kind: ClassVar[str] = "table"
     capabilities = StoreCapabilities(batches=True, joins=True, largest=LARGEST)
     protected: ClassVar[bool] = True
+    table: str = TABLE
+    # Of the rows of an entry: another table may have others.
+    _id_column: ClassVar[str] = "id"
+    _head: ClassVar[tuple[str, ...]] = _HEAD
+    _whole: ClassVar[tuple[str, ...]] = (*_HEAD, "body")
+    _order: ClassVar[tuple[Order, ...]] = (Order("key_start"), Order("key"))
 
     def __init__(self, database: Database, store: str = "default") -> None:
         self._database = database
@@ -90,78 +96,83 @@ class TableEntries(StoreBackend):
     def put(self, put: Put, context: Context) -> None:
         try:
             self._put(put)
-        except OutcomeUnknown:
+        except OutcomeUnknown as unknown:
             # The answer was lost. An entry with this etag can only be this one.
-            row = self._run(Get(TABLE, self._id(put.entry.key), _HEAD)).first
+            try:
+                row = self._run(Get(self.table, self._id(put.entry.key), self._head)).first
+            except BackendError:
+                raise unknown from unknown.__cause__
             if row is None or row["etag"] != put.entry.etag:
                 raise
 
     def _put(self, put: Put) -> None:
         if put.expected is None:
-            self._run(Upsert(TABLE, [self._row(put.entry)], returning=False))
+            self._run(Upsert(self.table, [self._row(put.entry)], returning=False))
         elif put.expected == ABSENT:
             self._put_new(put)
         elif not self._replace(put, put.expected):
             self._require(put)
 
     def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
-        row = self._run(Get(TABLE, self._id(fetch.key), _HEAD if fetch.head else _WHOLE)).first
-        return None if row is None else _stored(row)
+        row = self._run(Get(self.table, self._id(fetch.key), self._head if fetch.head else self._whole)).first
+        return None if row is None else self._stored(row)
 
     def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:
         ids = [self._id(key) for key in fetch.keys]
-        rows = {row["id"]: row for row in self._run(Select(TABLE, _WHOLE, Where("id", "in", ids))).rows}
-        return [_stored(rows[id_]) for id_ in ids if id_ in rows]
+        found = self._run(Select(self.table, self._whole, Where(self._id_column, "in", ids))).rows
+        rows = {row[self._id_column]: row for row in found}
+        return [self._stored(rows[id_]) for id_ in ids if id_ in rows]
 
     def remove(self, remove: Remove, context: Context) -> bool:
         id_ = self._id(remove.key)
         if remove.expected is None:
-            deleted = self._run(Delete(TABLE, id_, returning=True)).first
-            return deleted is not None and not _stored(deleted).is_past(remove.now)
+            deleted = self._run(Delete(self.table, id_, returning=True)).first
+            return deleted is not None and not self._stored(deleted).is_past(remove.now)
         # Not by the id: that would be repeated if its answer is lost, and find that the entry is gone.
-        where = Where("id", "eq", id_) & Where("etag", "eq", remove.expected)
-        deleted = self._run(Delete(TABLE, where=where, returning=True)).first
+        where = Where(self._id_column, "eq", id_) & Where("etag", "eq", remove.expected)
+        deleted = self._run(Delete(self.table, where=where, returning=True)).first
         if deleted is None:
             raise changed(remove.key, absent=False, backend=self.kind)
-        return not _stored(deleted).is_past(remove.now)
+        return not self._stored(deleted).is_past(remove.now)
 
     def scan(self, scan: Scan, context: Context) -> list[Stored]:
-        where = self._within(scan.prefix)
-        if scan.after is not None:
-            after = without_nul(scan.after)
-            where &= Where("key_start", "gte", after[:_START]) & Where("key", "gt", after)
-        columns = _WHOLE if scan.bodies else _HEAD
-        rows = self._run(Select(TABLE, columns, where, _ORDER, limit=scan.limit)).rows
-        return [_stored(row) for row in rows]
+        where = self._within(scan.prefix, scan.after)
+        columns = self._whole if scan.bodies else self._head
+        rows = self._run(Select(self.table, columns, where, self._order, limit=scan.limit)).rows
+        return [self._stored(row) for row in rows]
 
     def clear(self, clear: Clear, context: Context) -> int:
         where = self._within(clear.prefix)
         past = Where("expires_at", "is_null", False) & Where("expires_at", "lte", clear.now)
-        expired = delete_in_parts(self._database, TABLE, where & past)
-        return expired if clear.past else delete_in_parts(self._database, TABLE, where)
+        expired = self._delete(where & past)
+        return expired if clear.past else self._delete(where)
 
     def batch(self, batch: Batch, context: Context) -> list[Any]:
         puts = [part for part in batch.operations if isinstance(part, Put) and part.expected is None]
         if len(puts) < len(batch.operations):
-            with self._database.transaction():
+            with self._together():
                 return [self._answer(part, context) for part in batch.operations]
         # The last one of a key holds.
-        rows = {row["id"]: row for row in (self._row(put.entry) for put in puts)}
-        self._run(Upsert(TABLE, list(rows.values()), returning=False))
+        rows = {row[self._id_column]: row for row in (self._row(put.entry) for put in puts)}
+        self._run(Upsert(self.table, list(rows.values()), returning=False))
         return [None] * len(puts)
 
     def ping(self, context: Context) -> None:
         self._database.run_alone(Ping())
 
     def describe(self) -> Mapping[str, Any]:
-        return {"table": TABLE, "store": self._store}
+        return {"table": self.table, "store": self._store}
 
     def _run(self, operation: Operation) -> Result:
         return self._database.run(operation)
 
+    def _together(self) -> AbstractContextManager[Any]:
+        """A block in which all operations are carried out, or none."""
+        return self._database.transaction()
+
     def _put_new(self, put: Put) -> None:
         for _ in range(_ATTEMPTS):
-            if self._run(Upsert(TABLE, [self._row(put.entry)], returning=True, ignore_duplicates=True)).count:
+            if self._run(Upsert(self.table, [self._row(put.entry)], returning=True, ignore_duplicates=True)).count:
                 return
             present = self._require(put)
             # None if it was deleted in the meantime; otherwise it has expired, or is this one.
@@ -175,25 +186,31 @@ class TableEntries(StoreBackend):
         """Replace the entry with this etag, if it is there and has not expired, or has."""
         row, now = self._row(put.entry), put.entry.stored_at
         past = Where("expires_at", "lte", now)
-        where = Where("id", "eq", row.pop("id")) & Where("etag", "eq", etag)
+        where = Where(self._id_column, "eq", row.pop(self._id_column)) & Where("etag", "eq", etag)
         where &= past if expired else Where("expires_at", "is_null", True) | Where("expires_at", "gt", now)
-        return bool(self._run(Update(TABLE, row, where=where, returning=False)).count)
+        return bool(self._run(Update(self.table, row, where=where, returning=False)).count)
 
     def _require(self, put: Put) -> Stored | None:
         """The present entry without its body. :raises StorageConflictError: if it is not as expected."""
-        row = self._run(Get(TABLE, self._id(put.entry.key), _HEAD)).first
-        present = None if row is None else _stored(row)
+        row = self._run(Get(self.table, self._id(put.entry.key), self._head)).first
+        present = None if row is None else self._stored(row)
         require_expected(present, put, self.kind)
         return present
 
-    def _within(self, prefix: str) -> Filter:
-        """The keys that begin with a prefix, by the index."""
+    def _delete(self, where: Filter) -> int:
+        return delete_in_parts(self._database, self.table, where)
+
+    def _within(self, prefix: str, after: str | None = None) -> Filter:
+        """The keys that begin with a prefix, behind another one, by the index."""
         start = without_nul(prefix)
         parts: list[Filter] = [Where("store", "eq", self._store)]
         if start:
             parts += [Where("key_start", "gte", start[:_START]), Where("key", "gte", start)]
         if (end := after_all(start)) is not None:
             parts += [Where("key_start", "lte", end[:_START]), Where("key", "lt", end)]
+        if after is not None:
+            after = without_nul(after)
+            parts += [Where("key_start", "gte", after[:_START]), Where("key", "gt", after)]
         return And(tuple(parts))
 
     def _id(self, key: str) -> str:
@@ -216,15 +233,14 @@ class TableEntries(StoreBackend):
             "expires_at": entry.expires_at,
         }
 
-
-def _stored(row: Row) -> Stored:
-    key = with_nul(row["key"])
-    try:
-        headers, metadata = orjson.loads(row["headers"]), orjson.loads(row["metadata"])
-        body = _body(row.get("body", ""), headers)
-    except ValueError:
-        return Stored.damaged(key, f"its row in {TABLE} is damaged", row["stored_at"])
-    return Stored(key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"])
+    def _stored(self, row: Row) -> Stored:
+        key = with_nul(row["key"])
+        try:
+            headers, metadata = orjson.loads(row["headers"]), orjson.loads(row["metadata"])
+            body = _body(row.get("body", ""), headers)
+        except ValueError:
+            return Stored.damaged(key, f"its row in {self.table} is damaged", row["stored_at"])
+        return Stored(key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"])
 
 
 def _body(text: str, headers: Mapping[str, str]) -> bytes:

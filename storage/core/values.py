@@ -59,11 +59,22 @@ def checked_metadata(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
     try:
         text = orjson.dumps(JSON.check(dict(given)))
     except (TypeError, ValueError) as error:
-        raise StorageSerializationError(f"the metadata {error}") from error
+        raise StorageSerializationError(_no_json(given) or f"the metadata {error}") from error
     if len(text) > MAX_METADATA:
         raise StorageCapacityError(f"the metadata has {len(text):,} bytes of JSON, and may have {MAX_METADATA:,}")
     copied: dict[str, Any] = orjson.loads(text)
     return copied
+
+
+def _no_json(value: Any) -> str | None:
+    """What is wrong with metadata that has a part of another type than those of JSON."""
+    if isinstance(value, Mapping):
+        return next(filter(None, map(_no_json, value.values())), None)
+    if isinstance(value, list | tuple):
+        return next(filter(None, map(_no_json, value)), None)
+    if value is None or isinstance(value, str | int | float):
+        return None
+    return f"Object of type {type(value).__name__!r} is not JSON serializable: convert it to text in the metadata first"
 
 
 def expiry(now: datetime, ttl: float | timedelta) -> datetime:

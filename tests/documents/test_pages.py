@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -26,6 +27,7 @@ from database.core.context import as_application
 from database.core.tables.schema import Schema
 from database.declared import declared_schema
 from database.schema.migrations import runner
+from storage.manager import environment
 from tests import laboratory
 from tests.contract.backends import supabase_database
 from tests.documents.blocks import Block
@@ -40,6 +42,8 @@ from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
+from tests.servers.redis import PASSWORD
+from tests.servers.redis import RedisServer
 from tests.servers.tokens import TokenSigner
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -80,6 +84,28 @@ def test_a_store(tmp_path: Path) -> None:
     block = BLOCKS["storage/python/1"].with_replaced({"./data": str(tmp_path), "store.clear(": "# store.clear("})
     store = block.run()["store"]
     assert {key: store.load(key) for key in store.keys()} == {"note:1": {"title": "Boiled"}}  # noqa: SIM118
+
+
+@runs("storage/python/2")
+def test_a_data_manager(
+    postgres_database: PostgresDatabase,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    own_environment: None,
+) -> None:
+    process = environment.Process()
+    monkeypatch.setattr(environment, "_process", process)
+    database = ", ".join(f"{name}={value!r}" for name, value in asdict(postgres_database).items())
+    block = BLOCKS["storage/python/2"].with_replaced(
+        {
+            'host="localhost", database="app", user="app", password="secret"': database,
+            'RedisProvider(host="localhost")': f'RedisProvider(port={redis_server.port}, password="{PASSWORD}")',
+        }
+    )
+    names = block.run()
+    assert names["count_logins"]() == 0
+    assert names["dm"].retrieve("storage://redis/session%3Aabc") == {"session": "abc"}
+    process.manager.close()
 
 
 # Commands

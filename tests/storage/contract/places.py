@@ -27,6 +27,7 @@ from database.backends.sqlite import SQLiteAdapter
 from database.backends.supabase import SupabaseAdapter
 from database.core.tables.schema import Schema
 from database.schema.migrations.supabase import functions
+from storage.backends.documents import DocumentEntries
 from storage.backends.file.backend import FileEntries
 from storage.backends.memory import MemoryEntries
 from storage.backends.redis.backend import RedisEntries
@@ -127,6 +128,23 @@ def sqlite(request: pytest.FixtureRequest) -> Iterator[Place]:
 
 
 @contextmanager
+def documents(_: pytest.FixtureRequest) -> Iterator[Place]:
+    """Tables of their own in the file of the test."""
+    numbers = count()
+
+    def make(folder: Path) -> DocumentEntries:
+        config = {"path": folder / "documents.db", "timeout": TIMEOUT}
+        return DocumentEntries(SQLiteAdapter, config, f"documents_{next(numbers)}")
+
+    yield Place(
+        make,
+        recipe=lambda backend: partial(
+            DocumentEntries, SQLiteAdapter, {"path": backend.describe()["path"]}, backend.describe()["table"]
+        ),
+    )
+
+
+@contextmanager
 def postgresql(request: pytest.FixtureRequest) -> Iterator[Place]:
     with request.getfixturevalue("postgres_server").database() as database:
         database.create(_TABLES)
@@ -168,5 +186,5 @@ def _table(adapter: DatabaseAdapter) -> Iterator[Place]:
         adapter.disconnect()
 
 
-_MAKERS: Final = (memory, file, layered, redis, s3, memory_table, sqlite, postgresql, supabase_http, convex)
+_MAKERS: Final = (memory, file, layered, redis, s3, memory_table, sqlite, documents, postgresql, supabase_http, convex)
 PLACES: Final = {maker.__name__: maker for maker in _MAKERS}
