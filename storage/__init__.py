@@ -12,6 +12,16 @@ from typing import TYPE_CHECKING
 from database.core.first_use import on_first_use
 
 if TYPE_CHECKING:
+    from storage.asynchronous.convex.storage import ConvexStorage
+    from storage.asynchronous.convex.verification import IntegrationReport
+    from storage.asynchronous.convex.verification import verify_integration
+    from storage.asynchronous.face import AsyncStorage
+    from storage.asynchronous.protocol import StorageProtocol
+    from storage.asynchronous.registry import StorageRegistry
+    from storage.asynchronous.registry import get_storage_registry
+    from storage.asynchronous.single import FileStorage
+    from storage.asynchronous.single import MemoryStorage
+    from storage.asynchronous.single import SQLiteStorage
     from storage.backends.documents import DocumentEntries
     from storage.backends.file.backend import FileEntries
     from storage.backends.memory import MemoryEntries
@@ -59,6 +69,22 @@ if TYPE_CHECKING:
     from storage.providers.store import StoreProvider
 else:
     _HOMES = {
+        "asynchronous.convex.storage": ("ConvexStorage",),
+        "asynchronous.convex.verification": (
+            "IntegrationReport",
+            "verify_integration",
+        ),
+        "asynchronous.face": ("AsyncStorage",),
+        "asynchronous.protocol": ("StorageProtocol",),
+        "asynchronous.registry": (
+            "StorageRegistry",
+            "get_storage_registry",
+        ),
+        "asynchronous.single": (
+            "FileStorage",
+            "MemoryStorage",
+            "SQLiteStorage",
+        ),
         "backends.documents": ("DocumentEntries",),
         "backends.file.backend": ("FileEntries",),
         "backends.memory": ("MemoryEntries",),
@@ -98,8 +124,10 @@ else:
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
+    "AsyncStorage",
     "BaseStorageProvider",
     "Compression",
+    "ConvexStorage",
     "DataManager",
     "DataReference",
     "DocumentEntries",
@@ -107,15 +135,19 @@ __all__ = [
     "Entry",
     "EntryPage",
     "FileEntries",
+    "FileStorage",
     "FileSystemProvider",
+    "IntegrationReport",
     "Keys",
     "Layer",
     "MemoryEntries",
+    "MemoryStorage",
     "PostgreSQLProvider",
     "RedisEntries",
     "RedisProvider",
     "S3Entries",
     "S3Provider",
+    "SQLiteStorage",
     "StorageCapacityError",
     "StorageCircuitOpen",
     "StorageConfigurationError",
@@ -128,6 +160,8 @@ __all__ = [
     "StorageNotFoundError",
     "StorageOutcomeUnknown",
     "StoragePermissionError",
+    "StorageProtocol",
+    "StorageRegistry",
     "StorageResult",
     "StorageRollbackError",
     "StorageSerializationError",
@@ -140,7 +174,9 @@ __all__ = [
     "StoreProvider",
     "TableEntries",
     "get_data_manager",
+    "get_storage_registry",
     "requires_storage",
     "rewrap",
     "storage_enabled",
+    "verify_integration",
 ]

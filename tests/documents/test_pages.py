@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
@@ -33,6 +34,7 @@ from tests.contract.backends import supabase_database
 from tests.documents.blocks import Block
 from tests.documents.blocks import blocks
 from tests.documents.conftest import Run
+from tests.documents.optimizer import Client
 from tests.integration.http.server.test_server import ROOT
 from tests.integration.http.server.test_server import serving
 from tests.integration.http.support import make_site
@@ -106,6 +108,15 @@ def test_a_data_manager(
     assert names["count_logins"]() == 0
     assert names["dm"].retrieve("storage://redis/session%3Aabc") == {"session": "abc"}
     process.manager.close()
+
+
+@runs("storage/python/3")
+def test_asynchronous_storage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    client = Client()
+    block = BLOCKS["storage/python/3"].with_replaced({"./data": str(tmp_path)})
+    asyncio.run(block.run()["optimize"](client))
+    assert "save_rl_data: works\n" in capsys.readouterr().out
+    assert client.runs["r1"]["system_name"] == "search"
 
 
 # Commands
