@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from database.core.first_use import on_first_use
 
 if TYPE_CHECKING:
+    from storage.backends.cosmos.backend import CosmosEntries
     from storage.backends.file.backend import FileEntries
     from storage.backends.memory import MemoryEntries
     from storage.backends.redis.backend import RedisEntries
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
     from storage.layers.encryption import rewrap
 else:
     _HOMES = {
+        "backends.cosmos.backend": ("CosmosEntries",),
         "backends.file.backend": ("FileEntries",),
         "backends.memory": ("MemoryEntries",),
         "backends.redis.backend": ("RedisEntries",),
@@ -68,6 +70,7 @@ else:
 
 __all__ = [
     "Compression",
+    "CosmosEntries",
     "Encryption",
     "Entry",
     "EntryPage",

@@ -6,7 +6,6 @@ has, the store has: retries and circuit breaker, failover, sync and backups.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any
@@ -19,7 +18,6 @@ from database.adapter.interface import Database
 from database.core.context import Context
 from database.core.context import as_application
 from database.core.errors import OutcomeUnknown
-from database.core.kinds.binary import base64_text
 from database.core.operations import Batch
 from database.core.operations import Delete
 from database.core.operations import Get
@@ -35,12 +33,12 @@ from database.core.query.filters import Where
 from database.core.result import Result
 from database.core.result import Row
 from database.purging import delete_in_parts
+from storage.core.about import body_as_text
+from storage.core.about import body_from_text
 from storage.core.backend import StoreBackend
 from storage.core.backend import require_expected
 from storage.core.capabilities import StoreCapabilities
 from storage.core.entry import ABSENT
-from storage.core.entry import JSON_TYPE
-from storage.core.entry import MEDIA_TYPE
 from storage.core.entry import Stored
 from storage.core.errors import changed
 from storage.core.keys import after_all
@@ -201,14 +199,13 @@ class TableEntries(StoreBackend):
 
     def _row(self, entry: Stored) -> Row:
         key = without_nul(entry.key)
-        is_json = entry.headers.get(MEDIA_TYPE, JSON_TYPE) == JSON_TYPE
         return {
             "id": self._id(entry.key),
             "store": self._store,
             "key": key,
             "key_start": key[:_START],
             "etag": entry.etag,
-            "body": entry.body.decode() if is_json else base64_text(entry.body),
+            "body": body_as_text(entry),
             "size": entry.size,
             "headers": orjson.dumps(entry.headers).decode(),
             "metadata": orjson.dumps(entry.metadata).decode(),
@@ -221,12 +218,7 @@ def _stored(row: Row) -> Stored:
     key = with_nul(row["key"])
     try:
         headers, metadata = orjson.loads(row["headers"]), orjson.loads(row["metadata"])
-        body = _body(row.get("body", ""), headers)
+        body = body_from_text(row.get("body", ""), headers)
     except ValueError:
         return Stored.damaged(key, f"its row in {TABLE} is damaged", row["stored_at"])
     return Stored(key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"])
-
-
-def _body(text: str, headers: Mapping[str, str]) -> bytes:
-    is_json = headers.get(MEDIA_TYPE, JSON_TYPE) == JSON_TYPE
-    return text.encode() if is_json else base64.b64decode(text, validate=True)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers.available import available
+from tests.servers.cosmos.account import CosmosAccount
 from tests.servers.redis import RedisServer
 from tests.servers.s3 import S3Server
 
@@ -21,3 +22,9 @@ def redis_server() -> Iterator[RedisServer]:
 def s3_server() -> Iterator[S3Server]:
     with available(S3Server) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def cosmos_account() -> Iterator[CosmosAccount]:
+    with available(CosmosAccount) as account:
+        yield account

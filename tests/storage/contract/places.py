@@ -27,6 +27,7 @@ from database.backends.sqlite import SQLiteAdapter
 from database.backends.supabase import SupabaseAdapter
 from database.core.tables.schema import Schema
 from database.schema.migrations.supabase import functions
+from storage.backends.cosmos.backend import CosmosEntries
 from storage.backends.file.backend import FileEntries
 from storage.backends.memory import MemoryEntries
 from storage.backends.redis.backend import RedisEntries
@@ -41,6 +42,7 @@ from tests.contract.backends import supabase_database
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
+from tests.servers.cosmos.account import KEY
 from tests.servers.s3 import ACCESS
 from tests.servers.s3 import BUCKET
 from tests.servers.supabase_api import SupabaseApi
@@ -111,6 +113,19 @@ def s3(request: pytest.FixtureRequest) -> Iterator[Place]:
 
 
 @contextmanager
+def cosmos(request: pytest.FixtureRequest) -> Iterator[Place]:
+    account = request.getfixturevalue("cosmos_account")
+    numbers = count()
+
+    def recipe(store: str) -> Recipe:
+        return partial(CosmosEntries, account.url, KEY, "isthmus", store, timeout=TIMEOUT)
+
+    yield Place(
+        lambda _: recipe(f"store {next(numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
+    )
+
+
+@contextmanager
 def memory_table(_: pytest.FixtureRequest) -> Iterator[Place]:
     with _table(MemoryAdapter(schema=_SCHEMA)) as place:
         yield replace(place, recipe=None)
@@ -168,5 +183,5 @@ def _table(adapter: DatabaseAdapter) -> Iterator[Place]:
         adapter.disconnect()
 
 
-_MAKERS: Final = (memory, file, layered, redis, s3, memory_table, sqlite, postgresql, supabase_http, convex)
+_MAKERS: Final = (memory, file, layered, redis, s3, cosmos, memory_table, sqlite, postgresql, supabase_http, convex)
 PLACES: Final = {maker.__name__: maker for maker in _MAKERS}
