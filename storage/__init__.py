@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from storage.core.errors import StorageTimeoutError
     from storage.core.errors import StorageTransactionConflict
     from storage.core.errors import StorageUnsupportedError
+    from storage.core.errors import StorageVectorError
     from storage.core.store import Layer
     from storage.core.store import Store
     from storage.layers.compression import Compression
@@ -60,7 +61,7 @@ else:
             *("StorageCredentialsRefused", "StorageError", "StorageKeyError"),
             *("StorageNotFoundError", "StorageOutcomeUnknown", "StoragePermissionError"),
             *("StorageSerializationError", "StorageThrottled", "StorageTimeoutError"),
-            *("StorageTransactionConflict", "StorageUnsupportedError"),
+            *("StorageTransactionConflict", "StorageUnsupportedError", "StorageVectorError"),
         ),
         "core.store": ("Layer", "Store"),
         "layers.compression": ("Compression",),
@@ -97,6 +98,7 @@ __all__ = [
     "StorageTimeoutError",
     "StorageTransactionConflict",
     "StorageUnsupportedError",
+    "StorageVectorError",
     "Store",
     "StoreCapabilities",
     "TableEntries",

@@ -6,8 +6,13 @@ has, the store has: retries and circuit breaker, failover, sync and backups.
 
 from __future__ import annotations
 
+import base64
+from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import ClassVar
 from typing import Final
@@ -18,6 +23,7 @@ from database.adapter.interface import Database
 from database.core.context import Context
 from database.core.context import as_application
 from database.core.errors import OutcomeUnknown
+from database.core.kinds.binary import base64_text
 from database.core.operations import Batch
 from database.core.operations import Delete
 from database.core.operations import Get
@@ -50,6 +56,12 @@ from storage.core.operations import FetchMany
 from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
+from storage.core.operations import Search
+from storage.core.searching import first_fitting
+from storage.core.searching import fits
+
+if TYPE_CHECKING:
+    from storage.backends.table_vectors import TableVectors
 
 TABLE: Final = "isthmus_entries"
 LARGEST: Final = 700 << 10
@@ -61,7 +73,11 @@ _START: Final = 200
 _ATTEMPTS: Final = 5
 
 _HEAD: Final = ("id", "store", "key", "etag", "headers", "metadata", "size", "stored_at", "expires_at")
-_WHOLE: Final = (*_HEAD, "body")
+_WHOLE: Final = (*_HEAD, "body", "vector")
+_TOGETHER: Final = 200
+_VECTORS: Final = 2_000
+"""How many vectors, and how many keys of entries with vectors, are read at once."""
+
 _ORDER: Final = (Order("key_start"), Order("key"))
 
 
@@ -70,15 +86,18 @@ class TableEntries(StoreBackend):
 
     :param database: the application's connection manager, or one adapter.
     :param store: the name by which the entries of this store are told from others.
+    :param dimensions: of the vectors; without them, there are none. The process keeps those that a search has read.
     """
 
     kind: ClassVar[str] = "table"
     capabilities = StoreCapabilities(batches=True, joins=True, largest=LARGEST)
     protected: ClassVar[bool] = True
 
-    def __init__(self, database: Database, store: str = "default") -> None:
+    def __init__(self, database: Database, store: str = "default", dimensions: int | None = None) -> None:
         self._database = database
         self._store = store
+        self.capabilities = replace(self.capabilities, dimensions=dimensions)
+        self._vectors = None if dimensions is None else _vectors(dimensions)
 
     def execute(self, operation: Operation, context: Context) -> Result:
         # The table is the application's own; who may use a store is decided above it.
@@ -107,9 +126,7 @@ class TableEntries(StoreBackend):
         return None if row is None else _stored(row)
 
     def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:
-        ids = [self._id(key) for key in fetch.keys]
-        rows = {row["id"]: row for row in self._run(Select(TABLE, _WHOLE, Where("id", "in", ids))).rows}
-        return [_stored(rows[id_]) for id_ in ids if id_ in rows]
+        return self._whole(fetch.keys)
 
     def remove(self, remove: Remove, context: Context) -> bool:
         id_ = self._id(remove.key)
@@ -124,13 +141,26 @@ class TableEntries(StoreBackend):
         return not _stored(deleted).is_past(remove.now)
 
     def scan(self, scan: Scan, context: Context) -> list[Stored]:
-        where = self._within(scan.prefix)
-        if scan.after is not None:
-            after = without_nul(scan.after)
-            where &= Where("key_start", "gte", after[:_START]) & Where("key", "gt", after)
+        where = self._behind(scan.prefix, scan.after)
         columns = _WHOLE if scan.bodies else _HEAD
         rows = self._run(Select(TABLE, columns, where, _ORDER, limit=scan.limit)).rows
         return [_stored(row) for row in rows]
+
+    def search(self, search: Search, context: Context) -> list[tuple[Stored, float]]:
+        vectors = self._vectors
+        if vectors is None:
+            return super().search(search, context)
+        present = self._present()
+
+        def fitting(best: Sequence[tuple[str, float]]) -> list[tuple[Stored, float]]:
+            keys = [with_nul(present[etag]) for etag, _ in best]
+            entries = {entry.etag: entry for entry in self._whole(keys)}
+            found = [(entries[etag], score) for etag, score in best if etag in entries]
+            return [(entry, score) for entry, score in found if fits(search, entry)]
+
+        return first_fitting(
+            search.limit, lambda most: vectors.best(search.vector, most, present, self._read_vectors), fitting
+        )
 
     def clear(self, clear: Clear, context: Context) -> int:
         where = self._within(clear.prefix)
@@ -156,6 +186,32 @@ class TableEntries(StoreBackend):
 
     def _run(self, operation: Operation) -> Result:
         return self._database.run(operation)
+
+    def _whole(self, keys: Sequence[str]) -> list[Stored]:
+        rows = {row["id"]: row for row in self._of(keys, _WHOLE)}
+        return [_stored(rows[id_]) for id_ in map(self._id, keys) if id_ in rows]
+
+    def _of(self, keys: Sequence[str], columns: tuple[str, ...]) -> Iterator[Row]:
+        """The rows of these keys, in any order."""
+        for first in range(0, len(keys), _TOGETHER):
+            ids = [self._id(key) for key in keys[first : first + _TOGETHER]]
+            yield from self._run(Select(TABLE, columns, Where("id", "in", ids))).rows
+
+    def _present(self) -> dict[str, str]:
+        """The keys of all entries with vectors, as they are in the table, by etag."""
+        found: dict[str, str] = {}
+        after: str | None = None
+        while True:
+            where = self._behind("", after) & Where("vector", "is_null", False)
+            rows = self._run(Select(TABLE, ("key", "etag"), where, _ORDER, limit=_VECTORS)).rows
+            found |= {row["etag"]: row["key"] for row in rows}
+            if len(rows) < _VECTORS:
+                return found
+            after = with_nul(rows[-1]["key"])
+
+    def _read_vectors(self, keys: Sequence[str]) -> dict[str, bytes]:
+        rows = self._of([with_nul(key) for key in keys], ("etag", "vector"))
+        return {row["etag"]: _vector_or_none(row["vector"]) for row in rows}
 
     def _put_new(self, put: Put) -> None:
         for _ in range(_ATTEMPTS):
@@ -184,6 +240,13 @@ class TableEntries(StoreBackend):
         require_expected(present, put, self.kind)
         return present
 
+    def _behind(self, prefix: str, after: str | None) -> Filter:
+        where = self._within(prefix)
+        if after is None:
+            return where
+        text = without_nul(after)
+        return where & Where("key_start", "gte", text[:_START]) & Where("key", "gt", text)
+
     def _within(self, prefix: str) -> Filter:
         """The keys that begin with a prefix, by the index."""
         start = without_nul(prefix)
@@ -211,6 +274,7 @@ class TableEntries(StoreBackend):
             "metadata": orjson.dumps(entry.metadata).decode(),
             "stored_at": entry.stored_at,
             "expires_at": entry.expires_at,
+            "vector": base64_text(entry.vector) if entry.vector else None,
         }
 
 
@@ -219,6 +283,25 @@ def _stored(row: Row) -> Stored:
     try:
         headers, metadata = orjson.loads(row["headers"]), orjson.loads(row["metadata"])
         body = body_from_text(row.get("body", ""), headers)
+        vector = _vector(row.get("vector"))
     except ValueError:
         return Stored.damaged(key, f"its row in {TABLE} is damaged", row["stored_at"])
-    return Stored(key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"])
+    return Stored(key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"], vector)
+
+
+def _vector(text: str | None) -> bytes:
+    return b"" if text is None else base64.b64decode(text, validate=True)
+
+
+def _vector_or_none(text: str | None) -> bytes:
+    """The vector; empty if somebody has spoiled it."""
+    try:
+        return _vector(text)
+    except ValueError:
+        return b""
+
+
+def _vectors(dimensions: int) -> TableVectors:
+    from storage.backends.table_vectors import TableVectors  # noqa: PLC0415  # NumPy is loaded where there are vectors
+
+    return TableVectors(dimensions)

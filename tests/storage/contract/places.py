@@ -50,6 +50,8 @@ from tests.storage.writers import Recipe
 from tests.storage.writers import table_entries
 
 TIMEOUT: Final = 20  # seconds; only a broken backend needs them
+DIMENSIONS: Final = 5
+"""Of the vectors, where there are some."""
 
 _TABLES: Final = internal_tables.metadata
 _SCHEMA: Final = Schema.of(_TABLES)
@@ -72,7 +74,7 @@ class Place:
 
 @contextmanager
 def memory(_: pytest.FixtureRequest) -> Iterator[Place]:
-    yield Place(lambda _: MemoryEntries())
+    yield Place(lambda _: MemoryEntries(dimensions=DIMENSIONS))
 
 
 @contextmanager
@@ -86,7 +88,7 @@ def file(_: pytest.FixtureRequest) -> Iterator[Place]:
 @contextmanager
 def layered(_: pytest.FixtureRequest) -> Iterator[Place]:
     layers = [Compression(threshold=8), Encryption(Keys({"a": os.urandom(32)}, "a"))]
-    yield Place(lambda _: MemoryEntries(), layers)
+    yield Place(lambda _: MemoryEntries(dimensions=DIMENSIONS), layers)
 
 
 @contextmanager
@@ -175,7 +177,7 @@ def _table(adapter: DatabaseAdapter) -> Iterator[Place]:
     numbers = count()
     try:
         yield Place(
-            lambda _: TableEntries(adapter, f"store {next(numbers)}"),
+            lambda _: TableEntries(adapter, f"store {next(numbers)}", DIMENSIONS),
             recipe=lambda backend: partial(table_entries, type(adapter), adapter.config, backend.describe()["store"]),
             database=adapter,
         )
