@@ -82,6 +82,12 @@ def test_a_store(tmp_path: Path) -> None:
     assert {key: store.load(key) for key in store.keys()} == {"note:1": {"title": "Boiled"}}  # noqa: SIM118
 
 
+@runs("storage/python/2")
+def test_a_search(capsys: pytest.CaptureFixture[str]) -> None:
+    BLOCKS["storage/python/2"].run()
+    assert capsys.readouterr().out == "boiling 0.993884 {'text': 'Boiling'}\n"
+
+
 # Commands
 
 
