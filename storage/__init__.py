@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from storage.backends.cosmos.backend import CosmosEntries
     from storage.backends.file.backend import FileEntries
     from storage.backends.memory import MemoryEntries
+    from storage.backends.qdrant.backend import QdrantEntries
     from storage.backends.redis.backend import RedisEntries
     from storage.backends.s3.backend import S3Entries
     from storage.backends.table import TableEntries
@@ -50,6 +51,7 @@ else:
         "backends.cosmos.backend": ("CosmosEntries",),
         "backends.file.backend": ("FileEntries",),
         "backends.memory": ("MemoryEntries",),
+        "backends.qdrant.backend": ("QdrantEntries",),
         "backends.redis.backend": ("RedisEntries",),
         "backends.s3.backend": ("S3Entries",),
         "backends.table": ("TableEntries",),
@@ -79,6 +81,7 @@ __all__ = [
     "Keys",
     "Layer",
     "MemoryEntries",
+    "QdrantEntries",
     "RedisEntries",
     "S3Entries",
     "StorageCapacityError",

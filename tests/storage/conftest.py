@@ -8,6 +8,7 @@ import pytest
 
 from tests.servers.available import available
 from tests.servers.cosmos.account import CosmosAccount
+from tests.servers.qdrant.server import QdrantServer
 from tests.servers.redis import RedisServer
 from tests.servers.s3 import S3Server
 
@@ -28,3 +29,9 @@ def s3_server() -> Iterator[S3Server]:
 def cosmos_account() -> Iterator[CosmosAccount]:
     with available(CosmosAccount) as account:
         yield account
+
+
+@pytest.fixture(scope="session")
+def qdrant_server() -> Iterator[QdrantServer]:
+    with available(QdrantServer) as server:
+        yield server

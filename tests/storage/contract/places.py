@@ -30,6 +30,7 @@ from database.schema.migrations.supabase import functions
 from storage.backends.cosmos.backend import CosmosEntries
 from storage.backends.file.backend import FileEntries
 from storage.backends.memory import MemoryEntries
+from storage.backends.qdrant.backend import QdrantEntries
 from storage.backends.redis.backend import RedisEntries
 from storage.backends.s3.backend import S3Entries
 from storage.backends.table import TableEntries
@@ -115,6 +116,11 @@ def s3(request: pytest.FixtureRequest) -> Iterator[Place]:
 
 
 @contextmanager
+def qdrant(_: pytest.FixtureRequest) -> Iterator[Place]:
+    yield Place(lambda _: QdrantEntries(":memory:", dimensions=DIMENSIONS))
+
+
+@contextmanager
 def cosmos(request: pytest.FixtureRequest) -> Iterator[Place]:
     account = request.getfixturevalue("cosmos_account")
     numbers = count()
@@ -185,5 +191,18 @@ def _table(adapter: DatabaseAdapter) -> Iterator[Place]:
         adapter.disconnect()
 
 
-_MAKERS: Final = (memory, file, layered, redis, s3, cosmos, memory_table, sqlite, postgresql, supabase_http, convex)
+_MAKERS: Final = (
+    memory,
+    file,
+    layered,
+    redis,
+    s3,
+    cosmos,
+    qdrant,
+    memory_table,
+    sqlite,
+    postgresql,
+    supabase_http,
+    convex,
+)
 PLACES: Final = {maker.__name__: maker for maker in _MAKERS}
