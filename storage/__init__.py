@@ -22,9 +22,11 @@ if TYPE_CHECKING:
     from storage.asynchronous.single import FileStorage
     from storage.asynchronous.single import MemoryStorage
     from storage.asynchronous.single import SQLiteStorage
+    from storage.backends.cosmos.backend import CosmosEntries
     from storage.backends.documents import DocumentEntries
     from storage.backends.file.backend import FileEntries
     from storage.backends.memory import MemoryEntries
+    from storage.backends.qdrant.backend import QdrantEntries
     from storage.backends.redis.backend import RedisEntries
     from storage.backends.s3.backend import S3Entries
     from storage.backends.table import TableEntries
@@ -49,6 +51,7 @@ if TYPE_CHECKING:
     from storage.core.errors import StorageTimeoutError
     from storage.core.errors import StorageTransactionConflict
     from storage.core.errors import StorageUnsupportedError
+    from storage.core.errors import StorageVectorError
     from storage.core.store import Layer
     from storage.core.store import Store
     from storage.layers.compression import Compression
@@ -85,9 +88,11 @@ else:
             "MemoryStorage",
             "SQLiteStorage",
         ),
+        "backends.cosmos.backend": ("CosmosEntries",),
         "backends.documents": ("DocumentEntries",),
         "backends.file.backend": ("FileEntries",),
         "backends.memory": ("MemoryEntries",),
+        "backends.qdrant.backend": ("QdrantEntries",),
         "backends.redis.backend": ("RedisEntries",),
         "backends.s3.backend": ("S3Entries",),
         "backends.table": ("TableEntries",),
@@ -100,6 +105,7 @@ else:
             *("StorageNotFoundError", "StorageOutcomeUnknown", "StoragePermissionError"),
             *("StorageSerializationError", "StorageThrottled", "StorageTimeoutError"),
             *("StorageRollbackError", "StorageTransactionConflict", "StorageUnsupportedError"),
+            "StorageVectorError",
         ),
         "core.store": ("Layer", "Store"),
         "manager.provider": (
@@ -128,6 +134,7 @@ __all__ = [
     "BaseStorageProvider",
     "Compression",
     "ConvexStorage",
+    "CosmosEntries",
     "DataManager",
     "DataReference",
     "DocumentEntries",
@@ -143,6 +150,7 @@ __all__ = [
     "MemoryEntries",
     "MemoryStorage",
     "PostgreSQLProvider",
+    "QdrantEntries",
     "RedisEntries",
     "RedisProvider",
     "S3Entries",
@@ -169,6 +177,7 @@ __all__ = [
     "StorageTimeoutError",
     "StorageTransactionConflict",
     "StorageUnsupportedError",
+    "StorageVectorError",
     "Store",
     "StoreCapabilities",
     "StoreProvider",

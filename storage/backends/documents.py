@@ -43,7 +43,6 @@ from database.core.kinds.binary import base64_text
 from database.core.kinds.values import JSON
 from database.core.operations import Delete
 from database.core.operations import Operation
-from database.core.query.filters import And
 from database.core.query.filters import Filter
 from database.core.query.filters import Order
 from database.core.query.filters import Where
@@ -87,7 +86,7 @@ class DocumentEntries(TableEntries):
     capabilities = StoreCapabilities(batches=True)
     _id_column: ClassVar[str] = "key"
     _head: ClassVar[tuple[str, ...]] = _HEAD
-    _whole: ClassVar[tuple[str, ...]] = (*_HEAD, "data")
+    _columns: ClassVar[tuple[str, ...]] = (*_HEAD, "data")
     _order: ClassVar[tuple[Order, ...]] = (Order("key"),)
 
     def __init__(
@@ -148,14 +147,14 @@ class DocumentEntries(TableEntries):
     def _delete(self, where: Filter) -> int:
         return self._run(Delete(self.table, where=where)).count or 0
 
-    def _within(self, prefix: str, after: str | None = None) -> Filter:
+    def _behind(self, prefix: str, after: str | None) -> Filter:
+        where = self._within(prefix)
+        return where if after is None else where & Where("key", "gt", without_nul(after))
+
+    def _within(self, prefix: str) -> Filter:
         start = without_nul(prefix)
-        parts: list[Filter] = [Where("key", "gte", start)]
-        if (end := after_all(start)) is not None:
-            parts.append(Where("key", "lt", end))
-        if after is not None:
-            parts.append(Where("key", "gt", without_nul(after)))
-        return And(tuple(parts))
+        where, end = Where("key", "gte", start), after_all(start)
+        return where if end is None else where & Where("key", "lt", end)
 
     def _id(self, key: str) -> str:
         id_ = without_nul(key)

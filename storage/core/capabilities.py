@@ -18,7 +18,7 @@ class StoreCapabilities:
     :ivar expiry: whether the store itself deletes expired entries, or a sweep does.
     :ivar largest: the largest body that one entry takes, in bytes.
     :ivar uploads: a body may be written in parts, and read in ranges, so that it need not fit in memory.
-    :ivar vectors: entries may be found by the similarity of vectors.
+    :ivar dimensions: of the vectors by whose similarity entries may be found; None if the store has no vectors.
     """
 
     durable: bool = True
@@ -29,4 +29,4 @@ class StoreCapabilities:
     expiry: Literal["itself", "swept"] = "swept"
     largest: int = 16 << 20
     uploads: bool = False
-    vectors: bool = False
+    dimensions: int | None = None

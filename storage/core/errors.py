@@ -14,6 +14,7 @@
     ├── StorageConflictError        the entry does not have the version that the caller expected
     │   └── StorageTransactionConflict  another transaction was in the way; the whole one may be run again
     ├── StorageKeyError             not a key, prefix, cursor, filter or number that a store takes
+    ├── StorageVectorError          not a vector that the store takes
     ├── StorageSerializationError   a value that has no stored form (also a builtin TypeError)
     ├── StorageCapacityError        a value, or its metadata, that is too large
     ├── StorageUnsupportedError     the store lacks a capability
@@ -100,6 +101,10 @@ class StorageTransactionConflict(StorageConflictError, SerializationFailure):
 
 class StorageKeyError(StorageError, InvalidQuery):
     """Not a key, prefix, cursor, filter or number that a store takes."""
+
+
+class StorageVectorError(StorageError, InvalidQuery):
+    """Not a vector that the store takes: another number of dimensions, no number, or 0 everywhere."""
 
 
 class StorageSerializationError(StorageError, InvalidQuery, TypeError):

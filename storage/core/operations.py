@@ -103,11 +103,16 @@ class Clear(Operation):
 class Search(Operation):
     """Find the entries whose vectors are most similar; the value is a list of pairs of a ``Stored`` and its score.
 
-    :param filters: only entries whose metadata has these values.
+    Those that have expired by ``now`` are left out.
+
+    :param vector: a direction, as in ``Stored``.
+    :param limit: how many at most; if there are fewer, there are no others.
+    :param filters: only entries whose keys and metadata have these values; they need no value.
     """
 
     kind: ClassVar[str] = "search"
     reads: ClassVar[bool] = True
-    vector: tuple[float, ...]
-    limit: int = 10
-    filters: Mapping[str, Any] | None = None
+    vector: bytes
+    now: datetime
+    limit: int
+    filters: Mapping[str, Any]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -33,6 +34,7 @@ MAX_METADATA: Final = 16 << 10
 """The largest metadata of an entry, in bytes of JSON."""
 
 _JSON_HEADERS: Final[Mapping[str, str]] = {}
+_NO_SCORES: Final[Mapping[str, float]] = {}
 
 
 def body_of(value: Any, media_type: str | None) -> tuple[bytes, Mapping[str, str]]:
@@ -130,14 +132,15 @@ def entry_of(stored: Stored, score: float | None = None) -> Entry:
         head.metadata,
         head.stored_at,
         head.expires_at,
+        tuple(array("f", stored.vector)) if stored.vector else None,
         score,
     )
 
 
-def readable(found: Iterable[Stored]) -> Iterator[Entry]:
+def readable(found: Iterable[Stored], scores: Mapping[str, float] = _NO_SCORES) -> Iterator[Entry]:
     """The entries with their values. One that is damaged costs itself only: it is left out, and the log names it."""
     for stored in found:
         try:
-            yield entry_of(stored)
+            yield entry_of(stored, scores.get(stored.key))
         except StorageCorruptError as error:
             logger.warning("%s; it is left out of the result", error)

@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from hashlib import sha256
 from itertools import groupby
 from typing import Any
 from typing import ClassVar
@@ -18,9 +17,10 @@ import orjson
 from database.core.clock import utc_now
 from database.core.context import Context
 from database.core.lifecycle import rebuild_after_fork
-from storage.backends.s3.names import LONGEST
-from storage.backends.s3.names import key_of
-from storage.backends.s3.names import name_of
+from storage.backends.ordered_names import LONGEST
+from storage.backends.ordered_names import key_of
+from storage.backends.ordered_names import name_of
+from storage.backends.ordered_names import short_name_of
 from storage.backends.s3.objects import KIND
 from storage.backends.s3.objects import PARALLEL
 from storage.backends.s3.objects import Bucket
@@ -90,7 +90,7 @@ class S3Entries(StoreBackend):
         self._bucket = self._open()
 
     def put(self, put: Put, context: Context) -> None:
-        name, text = _object_name(put.entry.key), _written(put.entry)
+        name, text = short_name_of(put.entry.key), _written(put.entry)
         conditions = {"IfNoneMatch": "*"} if put.expected == ABSENT else self._conditions(put)
         for _ in range(_ATTEMPTS):
             # None if it is there already, because its answer was lost.
@@ -100,13 +100,13 @@ class S3Entries(StoreBackend):
         raise changed(put.entry.key, absent=put.expected == ABSENT, backend=self.kind)
 
     def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
-        return self._read(_object_name(fetch.key), head=fetch.head)[0]
+        return self._read(short_name_of(fetch.key), head=fetch.head)[0]
 
     def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:
-        return self._read_all([_object_name(key) for key in fetch.keys], head=False)
+        return self._read_all([short_name_of(key) for key in fetch.keys], head=False)
 
     def remove(self, remove: Remove, context: Context) -> bool:
-        name = _object_name(remove.key)
+        name = short_name_of(remove.key)
         present, tag = self._read(name, head=True)
         require_etag(present, remove, self.kind)
         if present is None:
@@ -133,7 +133,7 @@ class S3Entries(StoreBackend):
             return super().clear(clear, context)
         number, after = 0, None
         while found := self.scan(Scan(clear.prefix, after, _PAGE), context):
-            self._bucket.delete_many([_object_name(entry.key) for entry in found])
+            self._bucket.delete_many([short_name_of(entry.key) for entry in found])
             number += sum(not entry.is_past(clear.now) for entry in found)
             after = found[-1].key
         return number
@@ -154,7 +154,7 @@ class S3Entries(StoreBackend):
         """
         if put.expected is None:
             return {}
-        present, tag = self._read(_object_name(put.entry.key), head=True)
+        present, tag = self._read(short_name_of(put.entry.key), head=True)
         require_expected(present, put, self.kind)
         if present is None:
             return {"IfNoneMatch": "*"}
@@ -198,11 +198,6 @@ class S3Entries(StoreBackend):
         return entry._replace(body=b"") if head else entry, tag
 
 
-def _object_name(key: str) -> str:
-    name = name_of(key)
-    return name if len(name) <= LONGEST else name[:LONGEST] + sha256(key.encode()).hexdigest()
-
-
 def _written(entry: Stored) -> bytes:
     return orjson.dumps(about(entry)) + b"\n" + entry.body
 
@@ -211,6 +206,6 @@ def _entry(text: bytes, name: str) -> Stored:
     """The entry of an object. :raises ValueError: if it is not that of its name, or damaged."""
     known, _, body = text.partition(b"\n")
     entry = from_about(orjson.loads(known), body)
-    if _object_name(entry.key) != name:
+    if short_name_of(entry.key) != name:
         raise ValueError("it has the entry of another key")
     return entry

@@ -17,8 +17,8 @@ from storage import StorageConnectionError
 from storage import StorageCorruptError
 from storage import StorageOutcomeUnknown
 from storage import Store
-from storage.backends.s3.names import key_of
-from storage.backends.s3.names import name_of
+from storage.backends.ordered_names import key_of
+from storage.backends.ordered_names import name_of
 from tests.servers.network.faults import LoseReply
 from tests.servers.network.link import Link
 from tests.servers.network.ports import free_port

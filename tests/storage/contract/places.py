@@ -27,9 +27,11 @@ from database.backends.sqlite import SQLiteAdapter
 from database.backends.supabase import SupabaseAdapter
 from database.core.tables.schema import Schema
 from database.schema.migrations.supabase import functions
+from storage.backends.cosmos.backend import CosmosEntries
 from storage.backends.documents import DocumentEntries
 from storage.backends.file.backend import FileEntries
 from storage.backends.memory import MemoryEntries
+from storage.backends.qdrant.backend import QdrantEntries
 from storage.backends.redis.backend import RedisEntries
 from storage.backends.s3.backend import S3Entries
 from storage.backends.table import TableEntries
@@ -42,6 +44,7 @@ from tests.contract.backends import supabase_database
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
+from tests.servers.cosmos.account import KEY
 from tests.servers.s3 import ACCESS
 from tests.servers.s3 import BUCKET
 from tests.servers.supabase_api import SupabaseApi
@@ -49,6 +52,8 @@ from tests.storage.writers import Recipe
 from tests.storage.writers import table_entries
 
 TIMEOUT: Final = 20  # seconds; only a broken backend needs them
+DIMENSIONS: Final = 5
+"""Of the vectors, where there are some."""
 
 _TABLES: Final = internal_tables.metadata
 _SCHEMA: Final = Schema.of(_TABLES)
@@ -71,7 +76,7 @@ class Place:
 
 @contextmanager
 def memory(_: pytest.FixtureRequest) -> Iterator[Place]:
-    yield Place(lambda _: MemoryEntries())
+    yield Place(lambda _: MemoryEntries(dimensions=DIMENSIONS))
 
 
 @contextmanager
@@ -85,7 +90,7 @@ def file(_: pytest.FixtureRequest) -> Iterator[Place]:
 @contextmanager
 def layered(_: pytest.FixtureRequest) -> Iterator[Place]:
     layers = [Compression(threshold=8), Encryption(Keys({"a": os.urandom(32)}, "a"))]
-    yield Place(lambda _: MemoryEntries(), layers)
+    yield Place(lambda _: MemoryEntries(dimensions=DIMENSIONS), layers)
 
 
 @contextmanager
@@ -105,6 +110,24 @@ def s3(request: pytest.FixtureRequest) -> Iterator[Place]:
 
     def recipe(store: str) -> Recipe:
         return partial(S3Entries, BUCKET, store, endpoint=server.url, timeout=TIMEOUT, **ACCESS)
+
+    yield Place(
+        lambda _: recipe(f"store {next(numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
+    )
+
+
+@contextmanager
+def qdrant(_: pytest.FixtureRequest) -> Iterator[Place]:
+    yield Place(lambda _: QdrantEntries(":memory:", dimensions=DIMENSIONS))
+
+
+@contextmanager
+def cosmos(request: pytest.FixtureRequest) -> Iterator[Place]:
+    account = request.getfixturevalue("cosmos_account")
+    numbers = count()
+
+    def recipe(store: str) -> Recipe:
+        return partial(CosmosEntries, account.url, KEY, "isthmus", store, timeout=TIMEOUT)
 
     yield Place(
         lambda _: recipe(f"store {next(numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
@@ -178,7 +201,7 @@ def _table(adapter: DatabaseAdapter) -> Iterator[Place]:
     numbers = count()
     try:
         yield Place(
-            lambda _: TableEntries(adapter, f"store {next(numbers)}"),
+            lambda _: TableEntries(adapter, f"store {next(numbers)}", DIMENSIONS),
             recipe=lambda backend: partial(table_entries, type(adapter), adapter.config, backend.describe()["store"]),
             database=adapter,
         )
@@ -186,5 +209,19 @@ def _table(adapter: DatabaseAdapter) -> Iterator[Place]:
         adapter.disconnect()
 
 
-_MAKERS: Final = (memory, file, layered, redis, s3, memory_table, sqlite, documents, postgresql, supabase_http, convex)
+_MAKERS: Final = (
+    memory,
+    file,
+    layered,
+    redis,
+    s3,
+    cosmos,
+    qdrant,
+    memory_table,
+    sqlite,
+    documents,
+    postgresql,
+    supabase_http,
+    convex,
+)
 PLACES: Final = {maker.__name__: maker for maker in _MAKERS}
