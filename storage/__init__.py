@@ -67,6 +67,7 @@ if TYPE_CHECKING:
     from storage.manager.references import DataReference
     from storage.providers.filesystem import FileSystemProvider
     from storage.providers.postgresql import PostgreSQLProvider
+    from storage.providers.qdrant import QdrantProvider
     from storage.providers.redis import RedisProvider
     from storage.providers.s3 import S3Provider
     from storage.providers.store import StoreProvider
@@ -121,6 +122,7 @@ else:
         ),
         "providers.filesystem": ("FileSystemProvider",),
         "providers.postgresql": ("PostgreSQLProvider",),
+        "providers.qdrant": ("QdrantProvider",),
         "providers.redis": ("RedisProvider",),
         "providers.s3": ("S3Provider",),
         "providers.store": ("StoreProvider",),
@@ -151,6 +153,7 @@ __all__ = [
     "MemoryStorage",
     "PostgreSQLProvider",
     "QdrantEntries",
+    "QdrantProvider",
     "RedisEntries",
     "RedisProvider",
     "S3Entries",

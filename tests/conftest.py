@@ -23,6 +23,7 @@ from tests.servers.convex_deployment import laboratory_functions
 from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
+from tests.servers.qdrant.server import QdrantServer
 from tests.servers.redis import RedisServer
 from tests.servers.s3 import S3Server
 from tests.servers.tokens import TokenSigner
@@ -80,6 +81,13 @@ def redis_server() -> Iterator[RedisServer]:
 def s3_server() -> Iterator[S3Server]:
     """A server of S3 that all tests share; each has a store of its own there."""
     with available(S3Server) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def qdrant_server() -> Iterator[QdrantServer]:
+    """A server of Qdrant that all tests share; each has a collection of its own there."""
+    with available(QdrantServer) as server:
         yield server
 
 

@@ -115,11 +115,25 @@ def _s3(settings: ProviderSettings) -> BaseStorageProvider | None:
     )
 
 
+def _qdrant(settings: ProviderSettings) -> BaseStorageProvider | None:
+    if settings.qdrant_url is None:
+        return None
+    from storage.providers.qdrant import QdrantProvider  # noqa: PLC0415
+
+    return QdrantProvider(
+        url=settings.qdrant_url,
+        collection_name=settings.qdrant_collection,
+        vector_size=settings.qdrant_vector_size,
+        api_key=_text(settings.qdrant_api_key),
+    )
+
+
 _MAKERS: Final[Mapping[str, Callable[[ProviderSettings], BaseStorageProvider | None]]] = {
     "filesystem": _filesystem,
     "postgresql": _postgresql,
     "redis": _redis,
     "s3": _s3,
+    "qdrant": _qdrant,
 }
 
 _process = Process()

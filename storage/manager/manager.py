@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 from typing import Any
 
 import uuid_utils
@@ -25,6 +26,9 @@ from storage.manager.references import check_name
 from storage.manager.transaction import ManagerTransaction
 from storage.manager.transaction import current_transaction
 from storage.manager.transaction import transaction
+
+if TYPE_CHECKING:
+    from storage.core.vectors import Vector
 
 Find = Callable[[str], BaseStorageProvider | None]
 """Finds a provider that was not registered, by its name."""
@@ -157,7 +161,7 @@ class DataManager:
     def search(
         self,
         storage_type: str,
-        query_vector: Sequence[float],
+        query_vector: Vector,
         limit: int = 10,
         filters: Mapping[str, Any] | None = None,
     ) -> list[tuple[Any, float]]:
@@ -165,8 +169,8 @@ class DataManager:
 
         :raises StorageUnsupportedError: if the provider has no vectors.
         """
-        vector = [float(number) for number in query_vector]
-        found = self.provider(storage_type).search(vector, limit, None if filters is None else dict(filters))
+        given = None if filters is None else dict(filters)
+        found = self.provider(storage_type).search(query_vector, limit, given)
         return [(data, score) for data, score in resolved(found)]
 
     def transaction(self) -> AbstractContextManager[ManagerTransaction]:

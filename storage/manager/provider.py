@@ -6,7 +6,6 @@ from abc import ABC
 from abc import abstractmethod
 from collections.abc import Awaitable
 from collections.abc import Mapping
-from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -75,7 +74,7 @@ class BaseStorageProvider(ABC):
         """
         raise StorageUnsupportedError("queries", backend=self.name)
 
-    def search(self, query_vector: Sequence[float], limit: int, filters: dict[str, Any] | None) -> Any:
+    def search(self, query_vector: Any, limit: int, filters: dict[str, Any] | None) -> Any:
         """A list of pairs of data and a score, that with the most similar vector first."""
         raise StorageUnsupportedError("vectors", backend=self.name)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from collections.abc import Sequence
 from typing import Any
 from typing import Final
 
@@ -17,6 +16,9 @@ from storage.core.store import Store
 from storage.manager.provider import BaseStorageProvider
 from storage.manager.provider import StorageResult
 from storage.manager.provider import UndoableWrite
+
+VECTOR: Final = "vector"
+"""The part of the data that is its vector, in a store that has vectors."""
 
 _GONE: Final = object()
 
@@ -38,6 +40,8 @@ class StoreProvider(BaseStorageProvider):
     def store(self, key: str, data: Any, metadata: Mapping[str, Any]) -> StorageResult:
         """Store data.
 
+        :param data: a value, or bytes. Its ``vector`` is that of the entry, if it is a dictionary, and the store has
+            vectors.
         :param metadata: as in :meth:`Store.put`; ``ttl`` is the number of seconds after which the entry counts as
             deleted.
         """
@@ -52,10 +56,25 @@ class StoreProvider(BaseStorageProvider):
         expected: str | None = None,
         if_absent: bool = False,
     ) -> StorageResult:
+        plain, vector = self.with_vector(data)
         entry = self._store.put(
-            key, data, metadata=metadata, ttl=metadata.get(TTL), expected=expected, if_absent=if_absent
+            key,
+            plain,
+            metadata=metadata,
+            ttl=metadata.get(TTL),
+            expected=expected,
+            if_absent=if_absent,
+            vector=vector,
         )
         return StorageResult(success=True, key=key, version=entry.etag)
+
+    def with_vector(self, data: Any) -> tuple[Any, Any]:
+        """Data as it is stored, and the vector in it by which it is found, if the store has vectors."""
+        if self._store.capabilities.dimensions is None or not isinstance(data, Mapping) or VECTOR not in data:
+            return data, None
+        # An array of NumPy, as models return it, is a list in JSON.
+        vector = data[VECTOR].tolist() if hasattr(data[VECTOR], "tolist") else data[VECTOR]
+        return {**data, VECTOR: vector}, vector
 
     def retrieve(self, key: str) -> Any:
         return self._store.load(key)
@@ -66,9 +85,7 @@ class StoreProvider(BaseStorageProvider):
     def query(self, filters: dict[str, Any], limit: int) -> list[Any]:
         return [entry.value for entry in self._store.find(filters, limit=limit)]
 
-    def search(
-        self, query_vector: Sequence[float], limit: int, filters: dict[str, Any] | None
-    ) -> list[tuple[Any, float]]:
+    def search(self, query_vector: Any, limit: int, filters: dict[str, Any] | None) -> list[tuple[Any, float]]:
         found = self._store.search(query_vector, limit=limit, filters=filters)
         return [(entry.value, entry.score or 0.0) for entry in found]
 
@@ -100,7 +117,7 @@ class _StoreWrite(UndoableWrite):
     def store(self, data: Any, metadata: Mapping[str, Any], condition: Mapping[str, Any]) -> StorageResult:
         if condition.get("expected") not in {None, self._etag}:
             raise changed(self._key, absent=False, backend=self._provider.name)
-        self._tried = [_as_read(data)]
+        self._tried = [_as_read(self._provider.with_vector(data)[0])]
         result = self._provider.store_if(self._key, data, metadata, **(condition or self._while_it_is(self._etag)))
         self._etag, self._tried = result.version, []
         return result
@@ -151,6 +168,7 @@ class _StoreWrite(UndoableWrite):
             metadata=before.metadata,
             ttl=None if before.expires_at is None else before.expires_at - utc_now(),
             media_type=before.media_type,
+            vector=before.vector,
             **condition,
         )
         return entry.etag

@@ -12,8 +12,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
+from numpy.typing import NDArray
 
 from storage import DataManager
 from storage import DataReference
@@ -23,6 +25,7 @@ from storage import S3Entries
 from storage import StorageError
 from storage import Store
 from storage import get_data_manager
+from storage import storage_enabled
 from storage.manager import environment
 from tests.documents.agents import Spore
 from tests.documents.agents import agent
@@ -30,6 +33,7 @@ from tests.documents.blocks import Block
 from tests.documents.blocks import blocks
 from tests.servers.network.ports import free_port
 from tests.servers.postgres import PostgresDatabase
+from tests.servers.qdrant.server import KEY
 from tests.servers.redis import PASSWORD
 from tests.servers.redis import RedisServer
 from tests.servers.s3 import ACCESS
@@ -69,6 +73,7 @@ ADDRESSES = {
         " aws_secret_access_key={secret_key!r}, region_name={region!r}"
     ),
 }
+ADDRESSES['url="http://localhost:6333"'] = "url={qdrant!r}, api_key={qdrant_key!r}"
 REPLACEMENTS = IMPORTS | ADDRESSES
 """All that is changed of the code."""
 
@@ -134,11 +139,13 @@ def addresses(request: pytest.FixtureRequest, text: str) -> dict[str, Any]:
         return {name: getattr(database, name) for name in ("host", "port", "user", "password", "database")}
     if "{redis" in text:
         return {"redis": request.getfixturevalue("redis_server").port, "secret": PASSWORD}
+    if "{qdrant" in text:
+        return {"qdrant": request.getfixturevalue("qdrant_server").url, "qdrant_key": KEY}
     return {"s3": request.getfixturevalue("s3_server").url, "bucket": BUCKET, **ACCESS}
 
 
 def test_every_block_of_the_document_is_run() -> None:
-    assert _covered == PYTHON.keys() - {"Qdrant Provider/1", "Storage with Memory Integration/1"}
+    assert _covered == PYTHON.keys()
     assert len(PYTHON) == TEXTS.count("```python")
 
 
@@ -226,6 +233,32 @@ def test_s3_takes_a_large_dataset(run: Run, dm: DataManager) -> None:
     assert dm.delete(names["ref"]) is True
 
 
+class Model:
+    """Makes a vector of the letters of a text, as models do: an array of NumPy."""
+
+    def encode(self, text: str) -> NDArray[np.float32]:
+        found = np.zeros(384, np.float32)
+        for letter in text.lower():
+            found[ord(letter)] += 1
+        return found
+
+
+@runs("Qdrant Provider/1")
+@pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
+def test_qdrant_finds_the_most_similar_data(run: Run, dm: DataManager) -> None:
+    model = Model()
+    names = run(dm=dm, embedding_model=model)
+    ((data, score),) = names["results"]
+    assert data == {"text": "Praval is a multi-agent AI framework", "vector": model.encode("Praval is...").tolist()}
+    assert 0 < score < 1
+    assert dm.retrieve(names["ref"]) == data
+    dm.store({"text": "framework", "vector": model.encode("AI framework")}, "qdrant", metadata={"category": "other"})
+    first, second = dm.search("qdrant", model.encode("AI framework"), limit=5)
+    assert (first[0]["text"], round(first[1], 6), second[0]) == ("framework", 1.0, data)
+    found = dm.search("qdrant", model.encode("AI framework"), filters={"metadata.category": "documentation"})
+    assert [data for data, _ in found] == [data]
+
+
 # The manager's interface
 
 
@@ -306,6 +339,17 @@ def servers(run: Run, dm: DataManager, redis_server: RedisServer, s3_server: S3S
         store = Store(entries)
         store.clear()
         store.close()
+
+
+@runs("Storage with Memory Integration/1")
+@pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
+def test_memory_and_storage_go_together(run: Run, dm: DataManager) -> None:
+    imports = {"agent": agent, "storage_enabled": storage_enabled}
+    names = run(name="Qdrant Provider/1", dm=dm, embedding_model=Model())
+    dm.delete(names["ref"])
+    smart = run(**imports, process_data=str.upper)["smart_agent"]
+    assert dm.retrieve(smart(Spore({"input": "text"}))["stored"]) == "TEXT"
+    assert smart.remembered == ["Current task: process data"]
 
 
 @runs("Transaction-like Operations/1")

@@ -19,6 +19,7 @@ from tests.servers.s3 import S3Server
 NAMES = (
     *("FILESYSTEM_BASE_PATH", "POSTGRES_HOST", "POSTGRES_PORT", "POSTGRES_DB", "POSTGRES_DATABASE", "REDIS_HOST"),
     *("REDIS_PORT", "REDIS_DB", "AWS_S3_BUCKET", "S3_BUCKET_NAME", "AWS_REGION", "AWS_DEFAULT_REGION", "QDRANT_URL"),
+    *("QDRANT_COLLECTION", "QDRANT_COLLECTION_NAME", "QDRANT_VECTOR_SIZE", "QDRANT_API_KEY"),
 )
 
 
@@ -74,6 +75,16 @@ def test_s3(dm: DataManager, s3_server: S3Server, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", ACCESS["secret_key"])
     monkeypatch.setenv("S3_ENDPOINT_URL", s3_server.url)
     assert dm.retrieve(dm.store([1], "s3")) == [1]
+
+
+@pytest.mark.parametrize("collection", ["QDRANT_COLLECTION", "QDRANT_COLLECTION_NAME"])
+def test_qdrant(dm: DataManager, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, collection: str) -> None:
+    monkeypatch.setenv("QDRANT_URL", str(tmp_path / "qdrant"))
+    monkeypatch.setenv(collection, "own")
+    monkeypatch.setenv("QDRANT_VECTOR_SIZE", "2")
+    dm.store({"vector": [1, 0]}, "qdrant", "key")
+    assert dm.search("qdrant", [1, 0]) == [({"vector": [1, 0]}, 1.0)]
+    assert (tmp_path / "qdrant" / "collection" / "own").exists()
 
 
 def test_an_invalid_setting_is_named_without_its_value(dm: DataManager, monkeypatch: pytest.MonkeyPatch) -> None:

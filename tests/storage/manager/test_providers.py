@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC
 from datetime import datetime
@@ -14,7 +15,11 @@ from typing import Any
 import psycopg
 import pytest
 
+from storage import BaseStorageProvider
+from storage import DataManager
+from storage import MemoryEntries
 from storage import PostgreSQLProvider
+from storage import QdrantProvider
 from storage import RedisProvider
 from storage import StorageConfigurationError
 from storage import StorageConnectionError
@@ -23,6 +28,10 @@ from storage import StorageCredentialsRefused
 from storage import StorageKeyError
 from storage import StorageNotFoundError
 from storage import StorageSerializationError
+from storage import StorageUnsupportedError
+from storage import StorageVectorError
+from storage import Store
+from storage import StoreProvider
 from tests.servers.network.ports import free_port
 from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresDatabase
@@ -99,6 +108,30 @@ def test_a_refused_password_names_its_variable(postgres_database: PostgresDataba
     with pytest.raises(StorageCredentialsRefused, match="POSTGRES_PASSWORD"):
         provider.retrieve("key")
     provider.close()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [lambda: QdrantProvider(":memory:", vector_size=2), lambda: StoreProvider(Store(MemoryEntries(dimensions=2)))],
+)
+def test_data_is_found_by_its_vector_also_after_it_was_put_back(
+    dm: DataManager, make: Callable[[], BaseStorageProvider]
+) -> None:
+    dm.register_provider("vectors", make())
+    data = {"name": "east", "vector": [2.0, 0.0]}
+    dm.store(data, "vectors", "east", {"kind": "main"})
+    dm.store({"name": "north", "vector": (0, 1)}, "vectors", "north")
+    dm.store({"name": "nowhere"}, "vectors", "nowhere")
+    with suppress(LookupError), dm.transaction():
+        dm.store({"name": "west", "vector": [-1, 0]}, "vectors", "east")
+        dm.delete_by_key("vectors", "north")
+        raise LookupError
+    assert dm.search("vectors", [1, 0]) == [(data, 1.0), ({"name": "north", "vector": [0, 1]}, 0.0)]
+    assert dm.search("vectors", [1, 0], filters={"metadata.kind": "main"}) == [(data, 1.0)]
+    with pytest.raises(StorageVectorError):
+        dm.store({"vector": [1, 2, 3]}, "vectors")
+    with pytest.raises(StorageUnsupportedError, match="vectors"):
+        dm.search("first", [1, 0])
 
 
 @pytest.fixture
