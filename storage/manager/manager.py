@@ -15,6 +15,7 @@ from storage.core.conditions import check_filters
 from storage.core.errors import StorageConfigurationError
 from storage.core.errors import StorageConnectionError
 from storage.core.errors import StorageKeyError
+from storage.core.errors import StorageSerializationError
 from storage.core.errors import shown
 from storage.core.keys import check_key
 from storage.core.store import Store
@@ -111,7 +112,7 @@ class DataManager:
         :raises StorageConflictError: if something else is there than expected.
         """
         provider = self.provider(storage_type)
-        given = dict(metadata or {})
+        given = _copied(metadata)
         key = uuid_utils.uuid7().hex if key is None else check_key(key)
         condition = {"expected": expected, "if_absent": if_absent} if if_absent or expected is not None else {}
         within = current_transaction.get()
@@ -182,6 +183,12 @@ class DataManager:
         :raises StorageRollbackError: if the block failed, and some of its writes could not be undone.
         """
         return transaction()
+
+
+def _copied(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise StorageSerializationError(f"the metadata must be a dictionary, not {type(metadata).__name__}")
+    return dict(metadata or {})
 
 
 def _reference(reference: DataReference | str) -> DataReference:

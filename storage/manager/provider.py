@@ -37,6 +37,8 @@ class BaseStorageProvider(ABC):
     :param name: its name in messages.
     """
 
+    name = "provider"
+
     def __init__(self, name: str) -> None:
         self.name = name
 

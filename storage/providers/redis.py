@@ -17,6 +17,7 @@ class RedisProvider(StoreProvider):
     """Entries in Redis. Their metadata ``ttl`` is the number of seconds after which Redis deletes them.
 
     :param db: the number of the database.
+    :param ssl: connect by TLS.
     :param store: the name by which the entries of this provider are told from others in the same database.
     """
 
@@ -26,10 +27,13 @@ class RedisProvider(StoreProvider):
         port: int = 6379,
         db: int = 0,
         password: str | None = None,
+        ssl: bool = False,
         store: str = "default",
     ) -> None:
         user = "" if password is None else f":{quote(password, safe='')}@"
-        url = f"redis://{user}{host}:{port}/{db}"
+        # An address of IPv6 has colons itself.
+        place = f"[{host}]" if ":" in host else host
+        url = f"{'rediss' if ssl else 'redis'}://{user}{place}:{port}/{db}"
         super().__init__(Store(RedisEntries(url, store), "redis"))
         self._channels = RedisChannels(url)
 

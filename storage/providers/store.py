@@ -92,6 +92,10 @@ class StoreProvider(BaseStorageProvider):
     def health_check(self) -> None:
         self._store.ping()
 
+    def describe(self) -> Mapping[str, Any]:
+        """Where the data is, without secrets."""
+        return self._store.backend.describe()
+
     def undoable(self, key: str) -> UndoableWrite:
         return _StoreWrite(self, self._store, key)
 

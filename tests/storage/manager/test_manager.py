@@ -22,6 +22,7 @@ from storage import StorageError
 from storage import StorageKeyError
 from storage import StorageNotFoundError
 from storage import StorageResult
+from storage import StorageSerializationError
 from storage import StorageUnsupportedError
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), min_size=1)
@@ -68,6 +69,12 @@ def test_a_version_can_be_expected(dm: DataManager) -> None:
 def test_ttl_is_a_positive_number_of_seconds(dm: DataManager) -> None:
     with pytest.raises(StorageKeyError, match="time to live"):
         dm.store(1, "first", metadata={"ttl": 0})
+
+
+@pytest.mark.parametrize("metadata", [["a"], "text", 7])
+def test_metadata_must_be_a_dictionary(dm: DataManager, metadata: Any) -> None:
+    with pytest.raises(StorageSerializationError, match="must be a dictionary"):
+        dm.store(1, "first", metadata=metadata)
 
 
 @pytest.mark.parametrize("filters", [["a"], {1: 2}, None])

@@ -186,6 +186,20 @@ def test_a_listener_connects_again(redis_server: RedisServer, proxy: Callable[[i
     provider.close()
 
 
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"host": "::1", "db": 2}, {"host": "::1", "port": 6379, "db": 2}),
+        ({"host": "cache", "port": 7, "password": "a@b:c/d?e"}, {"host": "cache", "port": 7, "db": 0}),
+        ({"host": "cache", "ssl": True}, {"host": "cache", "port": 6379, "db": 0}),
+    ],
+)
+def test_the_address_of_redis(options: dict[str, Any], expected: dict[str, Any]) -> None:
+    described = RedisProvider(**options).describe()
+    assert {name: described[name] for name in expected} == expected
+    assert "a@b" not in str(described)
+
+
 def test_a_listener_needs_a_server() -> None:
     provider = RedisProvider(port=free_port())
     with pytest.raises(StorageConnectionError, match="Could not connect to Redis"):
