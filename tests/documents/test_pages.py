@@ -26,6 +26,8 @@ from database.core.context import as_application
 from database.core.tables.schema import Schema
 from database.declared import declared_schema
 from database.schema.migrations import runner
+from storage import MemoryEntries
+from storage import Store
 from tests import laboratory
 from tests.contract.backends import supabase_database
 from tests.documents.blocks import Block
@@ -83,8 +85,14 @@ def test_a_store(tmp_path: Path) -> None:
 
 
 @runs("storage/python/2")
+def test_a_stream() -> None:
+    found = BLOCKS["storage/python/2"].run(store=Store(MemoryEntries()))
+    assert (found["rest"], found["entry"].size) == (b"".join(b"%09d\n" % number for number in range(500, 1000)), 10_000)
+
+
+@runs("storage/python/3")
 def test_a_search(capsys: pytest.CaptureFixture[str]) -> None:
-    BLOCKS["storage/python/2"].run()
+    BLOCKS["storage/python/3"].run()
     assert capsys.readouterr().out == "boiling 0.993884 {'text': 'Boiling'}\n"
 
 
