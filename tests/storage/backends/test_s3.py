@@ -156,7 +156,7 @@ def test_metadata_that_is_longer_than_what_a_head_reads(store: Store) -> None:
 def parts(size: int) -> Iterator[bytes]:
     """So many bytes, in chunks of which none is like another one."""
     for number in range(0, size, CHUNK):
-        yield (b"%08d" % number) * (min(CHUNK, size - number) // 8)
+        yield (b"%08x" % number) * (min(CHUNK, size - number) // 8)
 
 
 def test_a_large_body_is_stored_in_parts_and_need_not_fit_in_memory(store: Store) -> None:
@@ -170,7 +170,7 @@ def test_a_large_body_is_stored_in_parts_and_need_not_fit_in_memory(store: Store
     _, most = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert most < 5 * PART
-    assert store.read("large", entry.size - 16).value == (b"%08d" % (entry.size - CHUNK)) * 2
+    assert store.read("large", entry.size - 16).value == (b"%08x" % (entry.size - CHUNK)) * 2
 
 
 def test_conditions_of_a_large_body(store: Store, client: Any) -> None:
@@ -210,7 +210,7 @@ def test_a_large_body_whose_answer_was_lost(
 def test_a_large_body_with_long_metadata(store: Store) -> None:
     store.upload("key", parts(PART + 8), metadata={"long": "x" * 15_000})
     assert store.read("key", 0, 8).size == PART + 8
-    assert store.read("key", PART, PART + 8).value == b"%08d" % (PART // CHUNK * CHUNK)
+    assert store.read("key", PART, PART + 8).value == b"%08x" % (PART // CHUNK * CHUNK)
 
 
 def test_an_object_of_an_earlier_version_is_read(store: Store, client: Any) -> None:
