@@ -1,4 +1,7 @@
-"""Bodies in parts: from chunks, in ranges, as streams; and by links, where there are some."""
+"""Bodies in parts: from chunks, in ranges, as streams; and by links, where there are some.
+
+The store itself does so for backends without uploads, so one of them is enough.
+"""
 
 from __future__ import annotations
 
@@ -14,6 +17,15 @@ from storage.core.errors import StorageNotFoundError
 from storage.core.errors import StorageUnsupportedError
 from storage.core.store import Store
 from tests.clocks import WallClock
+from tests.storage.contract.places import PLACES
+from tests.storage.contract.places import Place
+
+
+@pytest.fixture(scope="module", params=["memory", "layered", "s3"])
+def place(request: pytest.FixtureRequest) -> Iterator[Place]:
+    with PLACES[request.param](request) as found:
+        yield found
+
 
 CHUNKS = [b"ab", b"", b"cdef", b"\0\xff"]
 WHOLE = b"".join(CHUNKS)
