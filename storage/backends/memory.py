@@ -29,11 +29,11 @@ from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
 from storage.core.operations import Search
-from storage.core.searching import first_fitting
-from storage.core.searching import fits
+from storage.core.vectors.searching import first_fitting
+from storage.core.vectors.searching import fits
 
 if TYPE_CHECKING:
-    from storage.core.vectors import Directions
+    from storage.core.vectors.directions import Directions
 
 MOST_BYTES = 256 << 20
 _OVERHEAD = 500
@@ -215,6 +215,6 @@ class MemoryEntries(StoreBackend):
 
 
 def _directions(dimensions: int) -> Directions:
-    from storage.core.vectors import Directions  # noqa: PLC0415  # NumPy is loaded where there are vectors
+    from storage.core.vectors.directions import Directions  # noqa: PLC0415  # NumPy is loaded where there are vectors
 
     return Directions(dimensions)

@@ -59,8 +59,8 @@ from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
 from storage.core.operations import Search
-from storage.core.searching import first_fitting
-from storage.core.searching import fits
+from storage.core.vectors.searching import first_fitting
+from storage.core.vectors.searching import fits
 
 if TYPE_CHECKING:
     from storage.backends.table_vectors import TableVectors

@@ -14,8 +14,8 @@ from threading import Lock
 
 from database.core.lifecycle import rebuild_after_fork
 from storage.core.errors import shown
-from storage.core.vectors import Directions
-from storage.core.vectors import Scored
+from storage.core.vectors.directions import Directions
+from storage.core.vectors.directions import Scored
 
 logger = logging.getLogger(__name__)
 

@@ -73,6 +73,6 @@ class Maker:
         if self.capabilities.dimensions is None:
             reason = f"{self.name} has no vectors: its backend takes none, or was made without `dimensions`"
             raise StorageUnsupportedError("vectors", backend=self.name, detail=reason)
-        from storage.core.vectors import direction  # noqa: PLC0415  # NumPy is loaded with the first vector
+        from storage.core.vectors.directions import direction  # noqa: PLC0415  # NumPy is loaded with the first vector
 
         return direction(vector, self.capabilities.dimensions)

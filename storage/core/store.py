@@ -27,7 +27,6 @@ from storage.core.conditions import check_filters
 from storage.core.conditions import matches
 from storage.core.conditions import needs_value
 from storage.core.conditions import without_value
-from storage.core.entry import ABSENT
 from storage.core.entry import DAMAGED
 from storage.core.entry import Entry
 from storage.core.entry import EntryPage
@@ -48,14 +47,16 @@ from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
 from storage.core.operations import Search
-from storage.core.searching import first_fitting
+from storage.core.streaming import Streaming
 from storage.core.values import entry_of
+from storage.core.values import expected_etag
 from storage.core.values import head_of
 from storage.core.values import readable
 from storage.core.values import value_of
+from storage.core.vectors.searching import first_fitting
 
 if TYPE_CHECKING:
-    from storage.core.vectors import Vector
+    from storage.core.vectors.directions import Vector
 
 MAX_PAGE: Final = 1_000
 """The most entries of a page, or of a query."""
@@ -66,13 +67,17 @@ _SCANNED_WHOLE: Final = 20
 
 
 class Layer(Protocol):
-    """A stage between a store and its backend."""
+    """A stage between a store and its backend.
+
+    One that hands on operations which it does not know, and must not see the bodies, may say ``streams = True``: then
+    bodies pass it in parts (:class:`~storage.core.operations.Upload` and its like).
+    """
 
     def around(self, inner: Handler) -> Handler:
         """The stage around the next one."""
 
 
-class Store:
+class Store(Streaming):
     """Values under keys.
 
     A value is anything that :mod:`storage.core.documents` writes as JSON, or bytes. Nothing that is given or returned
@@ -97,6 +102,7 @@ class Store:
         self._clock = clock
         self.name = name or backend.kind
         self.capabilities = backend.capabilities
+        self._streams = self.capabilities.uploads and all(getattr(layer, "streams", False) for layer in layers)
         self._maker = Maker(self.name, self.capabilities, clock)
         self.pipeline = None if backend.protected else Pipeline(self.name, backend.execute, settings)
         self._handler: Handler = backend.execute if self.pipeline is None else self.pipeline.call
@@ -131,12 +137,9 @@ class Store:
         :raises StorageVectorError: if the vector is not one that the store takes.
         :raises StorageCapacityError: if it is larger than the store takes.
         """
-        if if_absent and expected is not None:
-            raise StorageKeyError(
-                "a put is either conditional on an etag, or on there being no entry; give one of them"
-            )
+        condition = expected_etag(expected, if_absent=if_absent)
         entry = self._maker.entry(key, value, metadata, ttl, media_type, vector)
-        self._run(Put(entry, ABSENT if if_absent else expected))
+        self._run(Put(entry, condition))
         return head_of(entry)
 
     def get(self, key: str, default: Any = None) -> Any:

@@ -17,6 +17,7 @@ import orjson
 from database.core.kinds.values import JSON
 from storage.core.documents import from_json
 from storage.core.documents import to_json
+from storage.core.entry import ABSENT
 from storage.core.entry import DAMAGED
 from storage.core.entry import JSON_TYPE
 from storage.core.entry import MEDIA_TYPE
@@ -92,6 +93,13 @@ def expiry(now: datetime, ttl: float | timedelta) -> datetime:
         return now + after
     except (TypeError, ValueError, OverflowError):
         raise StorageKeyError("a time to live must be a number of seconds, at most some thousand years") from None
+
+
+def expected_etag(expected: str | None, *, if_absent: bool) -> str | None:
+    """The condition of a put. :raises StorageKeyError: if there are two."""
+    if if_absent and expected is not None:
+        raise StorageKeyError("a put is either conditional on an etag, or on there being no entry; give one of them")
+    return ABSENT if if_absent else expected
 
 
 def value_of(stored: Stored) -> Any:

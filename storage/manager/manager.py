@@ -29,7 +29,7 @@ from storage.manager.transaction import current_transaction
 from storage.manager.transaction import transaction
 
 if TYPE_CHECKING:
-    from storage.core.vectors import Vector
+    from storage.core.vectors.directions import Vector
 
 Find = Callable[[str], BaseStorageProvider | None]
 """Finds a provider that was not registered, by its name."""

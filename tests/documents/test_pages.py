@@ -28,6 +28,8 @@ from database.core.context import as_application
 from database.core.tables.schema import Schema
 from database.declared import declared_schema
 from database.schema.migrations import runner
+from storage import MemoryEntries
+from storage import Store
 from storage.manager import environment
 from tests import laboratory
 from tests.contract.backends import supabase_database
@@ -89,12 +91,18 @@ def test_a_store(tmp_path: Path) -> None:
 
 
 @runs("storage/python/2")
-def test_a_search(capsys: pytest.CaptureFixture[str]) -> None:
-    BLOCKS["storage/python/2"].run()
-    assert capsys.readouterr().out == "boiling 0.993884 {'text': 'Boiling'}\n"
+def test_a_stream() -> None:
+    found = BLOCKS["storage/python/2"].run(store=Store(MemoryEntries()))
+    assert (found["rest"], found["entry"].size) == (b"".join(b"%09d\n" % number for number in range(500, 1000)), 10_000)
 
 
 @runs("storage/python/3")
+def test_a_search(capsys: pytest.CaptureFixture[str]) -> None:
+    BLOCKS["storage/python/3"].run()
+    assert capsys.readouterr().out == "boiling 0.993884 {'text': 'Boiling'}\n"
+
+
+@runs("storage/python/4")
 def test_a_data_manager(
     postgres_database: PostgresDatabase,
     redis_server: RedisServer,
@@ -104,7 +112,7 @@ def test_a_data_manager(
     process = environment.Process()
     monkeypatch.setattr(environment, "_process", process)
     database = ", ".join(f"{name}={value!r}" for name, value in asdict(postgres_database).items())
-    block = BLOCKS["storage/python/3"].with_replaced(
+    block = BLOCKS["storage/python/4"].with_replaced(
         {
             'host="localhost", database="app", user="app", password="secret"': database,
             'RedisProvider(host="localhost")': f'RedisProvider(port={redis_server.port}, password="{PASSWORD}")',
@@ -116,10 +124,10 @@ def test_a_data_manager(
     process.manager.close()
 
 
-@runs("storage/python/4")
+@runs("storage/python/5")
 def test_asynchronous_storage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     client = Client()
-    block = BLOCKS["storage/python/4"].with_replaced({"./data": str(tmp_path)})
+    block = BLOCKS["storage/python/5"].with_replaced({"./data": str(tmp_path)})
     asyncio.run(block.run()["optimize"](client))
     assert "save_rl_data: works\n" in capsys.readouterr().out
     assert client.runs["r1"]["system_name"] == "search"

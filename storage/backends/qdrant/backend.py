@@ -53,12 +53,12 @@ from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
 from storage.core.operations import Search
-from storage.core.searching import first_fitting
-from storage.core.searching import fits
-from storage.core.vectors import Scored
-from storage.core.vectors import floats
-from storage.core.vectors import margin
-from storage.core.vectors import scores
+from storage.core.vectors.directions import Scored
+from storage.core.vectors.directions import floats
+from storage.core.vectors.directions import margin
+from storage.core.vectors.directions import scores
+from storage.core.vectors.searching import first_fitting
+from storage.core.vectors.searching import fits
 
 LARGEST: Final = 12 << 20
 """The largest body, in bytes: Qdrant takes requests of 32 MB, in which a quotation mark of JSON takes two bytes."""

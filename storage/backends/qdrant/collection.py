@@ -27,7 +27,7 @@ from storage.core.errors import StorageConnectionError
 from storage.core.errors import StorageCredentialsRefused
 from storage.core.errors import StorageError
 from storage.core.errors import StorageThrottled
-from storage.core.vectors import floats
+from storage.core.vectors.directions import floats
 
 KIND: Final = "qdrant"
 VECTOR: Final = "vector"

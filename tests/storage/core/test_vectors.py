@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from storage.core.errors import StorageVectorError
-from storage.core.vectors import Directions
-from storage.core.vectors import direction
-from storage.core.vectors import floats
-from storage.core.vectors import scores
+from storage.core.vectors.directions import Directions
+from storage.core.vectors.directions import direction
+from storage.core.vectors.directions import floats
+from storage.core.vectors.directions import scores
 
 numbers = st.floats(allow_nan=False, allow_infinity=False) | st.integers(-(2**62), 2**62)
 small = st.lists(st.integers(-2, 2), min_size=3, max_size=3).filter(any)
