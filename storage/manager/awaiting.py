@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from contextvars import copy_context
 from inspect import isawaitable
 from threading import Lock
-from threading import current_thread
 from typing import Any
 
 from database.core.lifecycle import in_background
@@ -25,21 +25,21 @@ class _Loop:
     def _create_runtime_state(self) -> None:
         self._lock = Lock()
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._thread: object = None
 
     def result(self, awaitable: Awaitable[Any]) -> Any:
-        if current_thread() is self._thread:
-            # A provider that calls another one; this thread must go on meanwhile, or both would wait for ever.
+        if _inside.get():
+            # A provider that calls another one: the loop may wait for it, and then cannot carry it out itself.
             with ThreadPoolExecutor(1) as other:
                 return other.submit(copy_context().run, asyncio.run, _awaited(awaitable)).result()
         with self._lock:
             if self._loop is None:
                 self._loop = asyncio.new_event_loop()
-                self._thread = in_background("awaited providers", self._loop.run_forever)
+                in_background("awaited providers", self._loop.run_forever)
         return asyncio.run_coroutine_threadsafe(_awaited(awaitable), self._loop).result()
 
 
 _loop = _Loop()
+_inside: ContextVar[bool] = ContextVar("inside of an awaited provider", default=False)
 
 
 def resolved(value: Any) -> Any:
@@ -48,4 +48,5 @@ def resolved(value: Any) -> Any:
 
 
 async def _awaited(awaitable: Awaitable[Any]) -> Any:
+    _inside.set(True)
     return await awaitable

@@ -190,26 +190,22 @@ def test_an_asynchronous_provider_is_called_inside_of_a_running_loop(dm: DataMan
 
 
 class Nested(Awaited):
-    """Calls an asynchronous provider from an asynchronous one."""
+    """Calls another asynchronous provider, and without anything that belongs to a loop."""
 
-    async def retrieve(self, key: str) -> Any:
-        return self._dm.retrieve_by_key("awaited", key)
-
-
-def test_an_asynchronous_provider_may_call_another_one(dm: DataManager) -> None:
-    dm.register_provider("inner", Custom())
-    dm.register_provider("awaited", Elsewhere(dm))
-    dm.register_provider("nested", Nested(dm))
-    dm.store([1], "inner", "key")
-    assert dm.retrieve_by_key("nested", "key") == [1]
-
-
-class Elsewhere(Awaited):
-    """Without anything that belongs to a loop."""
+    def __init__(self, dm: DataManager, inner: str) -> None:
+        super().__init__(dm)
+        self._inner = inner
 
     async def retrieve(self, key: str) -> Any:
         await asyncio.sleep(0)
-        return self._dm.retrieve_by_key("inner", key)
+        return self._dm.retrieve_by_key(self._inner, key)
+
+
+def test_an_asynchronous_provider_may_call_another_one(dm: DataManager) -> None:
+    dm.store([1], "first", "key")
+    for name, inner in (("innermost", "first"), ("inner", "innermost"), ("outer", "inner")):
+        dm.register_provider(name, Nested(dm, inner))
+    assert dm.retrieve_by_key("outer", "key") == [1]
 
 
 class Nonsense(Custom):
