@@ -81,7 +81,8 @@ def page() -> str:
     """The page: the table, and below it what each backend cannot do."""
     untranslated = f"Translated SQL is one operation on one table, without {', '.join(UNTRANSLATED.values())}."
     lacking = "\n".join(map(_lacking, BACKENDS))
-    return "\n\n".join([_INTRODUCTION, _table(), untranslated, _CONSTRAINTS, _LACKING, lacking, stores.section()])
+    databases = f"{_INTRODUCTION}\n\n{_table()}\n\n{untranslated}\n\n{_CONSTRAINTS}\n\n{_LACKING}\n\n{lacking}"
+    return f"{databases}\n\n{stores.section()}"
 
 
 def main() -> None:
