@@ -76,7 +76,7 @@ _ATTEMPTS: Final = 5
 
 _HEAD: Final = ("id", "store", "key", "etag", "headers", "metadata", "size", "stored_at", "expires_at")
 _TOGETHER: Final = 200
-_VECTORS: Final = 2_000
+_VECTORS: Final = 5_000
 """How many vectors, and how many keys of entries with vectors, are read at once."""
 
 

@@ -139,7 +139,12 @@ class Container:
             return self._opened
 
     def _open(self) -> ContainerProxy:
-        self._client = self._client or _client(self._url, self._credential, self._timeout)
+        if self._client is None:
+            try:
+                self._client = _client(self._url, self._credential, self._timeout)
+            except ValueError as error:
+                reason = "the URL or the key of the account of Cosmos DB is malformed; copy them from its page"
+                raise StorageConfigurationError(reason, backend=KIND) from error
         if self._create:
             database = self._client.create_database_if_not_exists(self._database)
             opened = database.create_container_if_not_exists(
@@ -208,9 +213,6 @@ def _errors(*, reads: bool) -> Iterator[None]:
         raise lost_answer("Cosmos DB did not answer in time", reads=reads, late=True) from error
     except core.ClientAuthenticationError as error:
         raise StorageCredentialsRefused("Cosmos DB refuses the credential", backend=KIND) from error
-    except ValueError as error:
-        reason = "the URL or the key of the account of Cosmos DB is malformed; copy them from its page"
-        raise StorageConfigurationError(reason, backend=KIND) from error
     except core.AzureError as error:
         raise lost_answer("the connection to Cosmos DB was lost", reads=reads) from error
 
