@@ -149,6 +149,23 @@ def test_a_row_is_not_given_away(adapter: DatabaseAdapter, target: dict[str, Any
     assert written(adapter) == before
 
 
+def test_the_owner_may_be_in_the_key(adapter: DatabaseAdapter) -> None:
+    made = [{"course": one.subject, "attempt": 1, "name": one.subject} for one in (ADA, BOB)]
+    adapter.run(Insert("grades", made))
+    with acting_as(ADA):
+        assert [row["course"] for row in adapter.run(Select("grades"))] == [ADA.subject]
+        assert adapter.run(Get("grades", f"{BOB.subject},1")).rows == []
+        assert adapter.run(Update("grades", {"name": "x"}, f"{BOB.subject},1")).count == 0
+        assert adapter.run(Update("grades", {"name": "x"}, f"{ADA.subject},1")).count == 1
+        assert adapter.run(Insert("grades", [{"attempt": 2}])).rows[0]["course"] == ADA.subject
+        with pytest.raises(PermissionDenied):
+            adapter.run(Insert("grades", [{"course": BOB.subject, "attempt": 2}]))
+    names = [(row["course"], row["name"]) for row in adapter.run(Select("grades"))]
+    assert sorted(names, key=repr) == sorted(
+        [(ADA.subject, "x"), (ADA.subject, None), (BOB.subject, BOB.subject)], key=repr
+    )
+
+
 def test_a_change_without_a_target_stays_refused(adapter: DatabaseAdapter) -> None:
     with acting_as(ADA):
         for unbounded in (Update("diaries", {"title": "x"}), Delete("diaries")):

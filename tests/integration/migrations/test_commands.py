@@ -7,6 +7,7 @@ from typing import Any
 import apsw
 import psycopg
 import pytest
+import sqlalchemy as sa
 from flask import Flask
 from flask.testing import FlaskCliRunner
 
@@ -15,9 +16,15 @@ from database.adapter.base import DatabaseAdapter
 from database.backends.memory import MemoryAdapter
 from database.backends.postgres import PostgresAdapter
 from database.backends.sqlite import SQLiteAdapter
+from database.columns import text
 from database.connection_manager import ConnectionManager
+from database.core.operations import Insert
 from database.extension import Isthmus
+from database.schema.migrations import presence
 from database.schema.migrations import runner
+from tests.integration.migrations.declaring import anew
+from tests.integration.migrations.declaring import declared
+from tests.integration.migrations.declaring import declaring
 from tests.integration.migrations.revisions import NEWEST
 from tests.integration.migrations.revisions import REVISIONS
 from tests.servers.network.ports import free_port
@@ -44,6 +51,18 @@ def test_every_reachable_database_is_upgraded(sqlite: SQLiteAdapter, away: Postg
     again = cli.invoke(args=["db", "upgrade"])
     assert (again.exit_code, again.stdout) == (0, "memory: has no SQL tables\nsqlite: up to date\n")
     assert runner.current(sqlite) == NEWEST
+
+
+def test_a_table_that_no_migration_creates_is_named_and_stops_no_other(adapter: DatabaseAdapter) -> None:
+    with declaring(declared("projects", sa.Column("title", text()))):
+        author = anew(adapter)
+        done = _cli(author).invoke(args=["db", "upgrade"])
+        lines = done.stdout.splitlines()
+        assert (done.exit_code, lines[0]) == (0, f"{adapter.name}: applied {ALL}")
+        assert lines[1:] == ["  table projects: no migration creates it; run `flask db revision MESSAGE`"]
+        assert "projects" in presence.missing_tables(author)
+        assert len(author.run(Insert("molecules", [{"name": "Water"}])).rows) == 1
+        author.disconnect()
 
 
 @pytest.mark.parametrize("command", ["upgrade", "current", "check"])
