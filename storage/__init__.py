@@ -49,12 +49,20 @@ if TYPE_CHECKING:
     from storage.core.errors import StorageTimeoutError
     from storage.core.errors import StorageTransactionConflict
     from storage.core.errors import StorageUnsupportedError
-    from storage.core.store import Layer
+    from storage.core.layer import Layer
     from storage.core.store import Store
+    from storage.core.written import written_to
+    from storage.layers.cache import Cache
     from storage.layers.compression import Compression
+    from storage.layers.disk_space import DiskSpace
     from storage.layers.encryption import Encryption
     from storage.layers.encryption import Keys
     from storage.layers.encryption import rewrap
+    from storage.layers.fallback import Fallback
+    from storage.layers.mirror import Mirrors
+    from storage.layers.retention import Retention
+    from storage.layers.retention import Rule
+    from storage.layers.size_tier import SizeTier
     from storage.manager.environment import get_data_manager
     from storage.manager.functions import requires_storage
     from storage.manager.functions import storage_enabled
@@ -70,21 +78,11 @@ if TYPE_CHECKING:
 else:
     _HOMES = {
         "asynchronous.convex.storage": ("ConvexStorage",),
-        "asynchronous.convex.verification": (
-            "IntegrationReport",
-            "verify_integration",
-        ),
+        "asynchronous.convex.verification": ("IntegrationReport", "verify_integration"),
         "asynchronous.face": ("AsyncStorage",),
         "asynchronous.protocol": ("StorageProtocol",),
-        "asynchronous.registry": (
-            "StorageRegistry",
-            "get_storage_registry",
-        ),
-        "asynchronous.single": (
-            "FileStorage",
-            "MemoryStorage",
-            "SQLiteStorage",
-        ),
+        "asynchronous.registry": ("StorageRegistry", "get_storage_registry"),
+        "asynchronous.single": ("FileStorage", "MemoryStorage", "SQLiteStorage"),
         "backends.documents": ("DocumentEntries",),
         "backends.file.backend": ("FileEntries",),
         "backends.memory": ("MemoryEntries",),
@@ -98,42 +96,47 @@ else:
             *("StorageConflictError", "StorageConnectionError", "StorageCorruptError"),
             *("StorageCredentialsRefused", "StorageError", "StorageKeyError"),
             *("StorageNotFoundError", "StorageOutcomeUnknown", "StoragePermissionError"),
-            *("StorageSerializationError", "StorageThrottled", "StorageTimeoutError"),
-            *("StorageRollbackError", "StorageTransactionConflict", "StorageUnsupportedError"),
+            *("StorageRollbackError", "StorageSerializationError", "StorageThrottled"),
+            *("StorageTimeoutError", "StorageTransactionConflict", "StorageUnsupportedError"),
         ),
-        "core.store": ("Layer", "Store"),
-        "manager.provider": (
-            "BaseStorageProvider",
-            "StorageResult",
-        ),
-        "manager.manager": ("DataManager",),
-        "manager.references": ("DataReference",),
+        "core.layer": ("Layer",),
+        "core.store": ("Store",),
+        "core.written": ("written_to",),
+        "layers.cache": ("Cache",),
+        "layers.compression": ("Compression",),
+        "layers.disk_space": ("DiskSpace",),
+        "layers.encryption": ("Encryption", "Keys", "rewrap"),
+        "layers.fallback": ("Fallback",),
+        "layers.mirror": ("Mirrors",),
+        "layers.retention": ("Retention", "Rule"),
+        "layers.size_tier": ("SizeTier",),
         "manager.environment": ("get_data_manager",),
-        "manager.functions": (
-            "requires_storage",
-            "storage_enabled",
-        ),
+        "manager.functions": ("requires_storage", "storage_enabled"),
+        "manager.manager": ("DataManager",),
+        "manager.provider": ("BaseStorageProvider", "StorageResult"),
+        "manager.references": ("DataReference",),
         "providers.filesystem": ("FileSystemProvider",),
         "providers.postgresql": ("PostgreSQLProvider",),
         "providers.redis": ("RedisProvider",),
         "providers.s3": ("S3Provider",),
         "providers.store": ("StoreProvider",),
-        "layers.compression": ("Compression",),
-        "layers.encryption": ("Encryption", "Keys", "rewrap"),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
     "AsyncStorage",
     "BaseStorageProvider",
+    "Cache",
     "Compression",
     "ConvexStorage",
     "DataManager",
     "DataReference",
+    "DiskSpace",
     "DocumentEntries",
     "Encryption",
     "Entry",
     "EntryPage",
+    "Fallback",
     "FileEntries",
     "FileStorage",
     "FileSystemProvider",
@@ -142,12 +145,16 @@ __all__ = [
     "Layer",
     "MemoryEntries",
     "MemoryStorage",
+    "Mirrors",
     "PostgreSQLProvider",
     "RedisEntries",
     "RedisProvider",
+    "Retention",
+    "Rule",
     "S3Entries",
     "S3Provider",
     "SQLiteStorage",
+    "SizeTier",
     "StorageCapacityError",
     "StorageCircuitOpen",
     "StorageConfigurationError",
@@ -179,4 +186,5 @@ __all__ = [
     "rewrap",
     "storage_enabled",
     "verify_integration",
+    "written_to",
 ]

@@ -12,7 +12,7 @@ from datetime import timedelta
 from itertools import islice
 from typing import Any
 from typing import Final
-from typing import Protocol
+from typing import TypedDict
 
 import uuid_utils
 
@@ -23,6 +23,7 @@ from database.core.operations import Batch
 from database.core.operations import Operation
 from database.core.operations import Ping
 from database.resilience.pipeline import Pipeline
+from database.resilience.pipeline import PipelineSnapshot
 from database.resilience.settings import ResilienceSettings
 from database.resilience.stages import Handler
 from storage.core.backend import StoreBackend
@@ -41,6 +42,7 @@ from storage.core.errors import as_storage_error
 from storage.core.errors import missing
 from storage.core.keys import check_key
 from storage.core.keys import check_prefix
+from storage.core.layer import Layer
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
 from storage.core.operations import FetchMany
@@ -54,6 +56,7 @@ from storage.core.values import entry_of
 from storage.core.values import expiry
 from storage.core.values import head_of
 from storage.core.values import readable
+from storage.core.values import readable_body
 from storage.core.values import value_of
 
 WallClock = Callable[[], datetime]
@@ -61,16 +64,23 @@ WallClock = Callable[[], datetime]
 MAX_PAGE: Final = 1_000
 """The most entries of a page, or of a query."""
 
+PREVIEW: Final = 1 << 10
+"""The bytes of a preview."""
+
 _SCANNED: Final = 200
 _SCANNED_WHOLE: Final = 20
 """How many entries are read at once, without and with their bodies."""
 
 
-class Layer(Protocol):
-    """A stage between a store and its backend."""
+class StoreSnapshot(TypedDict):
+    """The state of a store, for the status page.
 
-    def around(self, inner: Handler) -> Handler:
-        """The stage around the next one."""
+    ``pipeline`` is None for a backend with a pipeline of its own; ``layers`` has each layer's counters by its name.
+    """
+
+    name: str
+    pipeline: PipelineSnapshot | None
+    layers: dict[str, dict[str, int]]
 
 
 class Store:
@@ -97,11 +107,13 @@ class Store:
         self.backend = backend
         self._clock = clock
         self.name = name or backend.kind
-        self.capabilities = backend.capabilities
         self.pipeline = None if backend.protected else Pipeline(self.name, backend.execute, settings)
         self._handler: Handler = backend.execute if self.pipeline is None else self.pipeline.call
+        self.capabilities = backend.capabilities
+        self.layers = tuple(layers)
         # A retry sends again what the layers have made.
-        for layer in reversed(layers):
+        for layer in reversed(self.layers):
+            self.capabilities = layer.offers(self.capabilities)
             self._handler = layer.around(self._handler)
 
     # One entry
@@ -129,7 +141,7 @@ class Store:
         :raises StorageCapacityError: if it is larger than the store takes.
         """
         put = self._put(key, value, metadata, ttl, media_type, expected, if_absent)
-        self._run(put)
+        self.run(put)
         return head_of(put.entry)
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -153,6 +165,14 @@ class Store:
         stored = self._fetch(key, head=True)
         return None if stored is None else head_of(stored)
 
+    def preview(self, key: str) -> bytes | None:
+        """The first :data:`PREVIEW` bytes of a value, JSON or the bytes themselves; None if there is none.
+
+        A :class:`~storage.layers.size_tier.SizeTier` that is the first layer reads them without the blob.
+        """
+        stored: Stored | None = self.run(Fetch(check_key(key), preview=True))
+        return None if stored is None or stored.is_past(self._clock()) else readable_body(stored)[:PREVIEW]
+
     def exists(self, key: str) -> bool:
         """Whether there is an entry."""
         return self._fetch(key, head=True) is not None
@@ -163,7 +183,7 @@ class Store:
         :param expected: the etag that it must have.
         :raises StorageConflictError: if it has another one, or if there is none.
         """
-        return bool(self._run(Remove(check_key(key), self._clock(), expected)))
+        return bool(self.run(Remove(check_key(key), self._clock(), expected)))
 
     # Many entries
 
@@ -182,7 +202,7 @@ class Store:
         if not self.capabilities.batches:
             raise StorageUnsupportedError("batches", backend=self.name)
         puts = [self._put(key, value, metadata, ttl, media_type) for key, value in values.items()]
-        self._run(Batch(tuple(puts)))
+        self.run(Batch(tuple(puts)))
         return [head_of(put.entry) for put in puts]
 
     def page(self, prefix: str = "", *, cursor: str | None = None, limit: int = 100) -> EntryPage:
@@ -212,11 +232,11 @@ class Store:
 
     def clear(self, prefix: str = "") -> int:
         """Delete all entries whose keys begin with ``prefix``; returns their number."""
-        return int(self._run(Clear(self._clock(), check_prefix(prefix))))
+        return int(self.run(Clear(self._clock(), check_prefix(prefix))))
 
     def sweep(self) -> int:
         """Delete the entries that have expired; returns their number."""
-        return int(self._run(Clear(self._clock(), past=True)))
+        return int(self.run(Clear(self._clock(), past=True)))
 
     def find(self, filters: Mapping[str, Any], *, prefix: str = "", limit: int = 100) -> Sequence[Entry]:
         """The first entries, in the order of the keys, in which all ``filters`` hold.
@@ -243,18 +263,27 @@ class Store:
         """
         if not self.capabilities.vectors:
             raise StorageUnsupportedError("vectors", backend=self.name)
-        found = self._run(Search(tuple(vector), limit, filters))
+        found = self.run(Search(tuple(vector), limit, filters))
         return [entry_of(stored, score) for stored, score in found]
 
     def ping(self) -> None:
         """Check that the store can be reached. :raises StorageConnectionError: if not."""
-        self._run(Ping())
+        self.run(Ping())
 
     def close(self) -> None:
         """Close all connections; the next call opens them again."""
+        for layer in self.layers:
+            layer.close()
         if self.pipeline is not None:
             self.pipeline.close()
         self.backend.close()
+
+    def snapshot(self) -> StoreSnapshot:
+        """The state and the counters of its stages, for the status page."""
+        pipeline = None if self.pipeline is None else self.pipeline.snapshot()
+        return StoreSnapshot(
+            name=self.name, pipeline=pipeline, layers={layer.name: dict(layer.counts) for layer in self.layers}
+        )
 
     def _put(
         self,
@@ -284,7 +313,7 @@ class Store:
         return Put(entry, ABSENT if if_absent else expected)
 
     def _fetch(self, key: str, *, head: bool = False) -> Stored | None:
-        stored: Stored | None = self._run(Fetch(check_key(key), head))
+        stored: Stored | None = self.run(Fetch(check_key(key), head))
         return None if stored is None or stored.is_past(self._clock()) else stored
 
     def _with_bodies(self, heads: Iterable[Stored], filters: Mapping[str, Any], at_once: int) -> Iterator[Stored]:
@@ -294,21 +323,22 @@ class Store:
         )
         while keys := tuple(islice(fitting, at_once)):
             now = self._clock()
-            yield from (stored for stored in self._run(FetchMany(keys)) if not stored.is_past(now))
+            yield from (stored for stored in self.run(FetchMany(keys)) if not stored.is_past(now))
 
     def _scan(
         self, prefix: str, after: str | None = None, first: int = _SCANNED, *, bodies: bool = False
     ) -> Iterator[Stored]:
         """The entries with a prefix, in the order of their keys, page by page."""
         limit = min(first, _SCANNED_WHOLE if bodies else _SCANNED)
-        while found := self._run(Scan(prefix, after, limit, bodies)):
+        while found := self.run(Scan(prefix, after, limit, bodies)):
             now = self._clock()
             yield from [stored for stored in found if not stored.is_past(now)]
             if len(found) < limit:
                 return
             after = found[-1].key
 
-    def _run(self, operation: Operation) -> Any:
+    def run(self, operation: Operation) -> Any:
+        """Carry out an operation through all layers; returns its value. For layers, which take stores as places."""
         try:
             return self._handler(operation, current_context.get()).value
         except DataError as error:

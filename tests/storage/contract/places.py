@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from contextlib import contextmanager
 from dataclasses import asdict
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from database.backends.postgres import PostgresAdapter
 from database.backends.sqlite import SQLiteAdapter
 from database.backends.supabase import SupabaseAdapter
 from database.core.tables.schema import Schema
+from database.resilience.settings import ResilienceSettings
 from database.schema.migrations.supabase import functions
 from storage.backends.documents import DocumentEntries
 from storage.backends.file.backend import FileEntries
@@ -34,10 +36,15 @@ from storage.backends.redis.backend import RedisEntries
 from storage.backends.s3.backend import S3Entries
 from storage.backends.table import TableEntries
 from storage.core.backend import StoreBackend
-from storage.core.store import Layer
+from storage.core.layer import Layer
+from storage.core.store import Store
+from storage.layers.cache import Cache
 from storage.layers.compression import Compression
 from storage.layers.encryption import Encryption
 from storage.layers.encryption import Keys
+from storage.layers.fallback import Fallback
+from storage.layers.mirror import Mirrors
+from storage.layers.size_tier import SizeTier
 from tests.contract.backends import supabase_database
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
@@ -59,14 +66,18 @@ class Place:
     """How the stores of one kind are made.
 
     :ivar make: an empty backend; the folder is that of the test.
+    :ivar layers: makes those of a store.
     :ivar recipe: how another process makes the same one; None if it cannot.
     :ivar database: that of the application, in which they are; None if they are elsewhere.
     """
 
     make: Callable[[Path], StoreBackend]
-    layers: Sequence[Layer] = ()
+    layers: Callable[[], Sequence[Layer]] = list
     recipe: Callable[[StoreBackend], Recipe] | None = None
     database: DatabaseAdapter | None = None
+
+
+Maker = Callable[[pytest.FixtureRequest], AbstractContextManager[Place]]
 
 
 @contextmanager
@@ -80,12 +91,6 @@ def file(_: pytest.FixtureRequest) -> Iterator[Place]:
         lambda folder: FileEntries(folder / "store"),
         recipe=lambda backend: partial(FileEntries, backend.describe()["folder"]),
     )
-
-
-@contextmanager
-def layered(_: pytest.FixtureRequest) -> Iterator[Place]:
-    layers = [Compression(threshold=8), Encryption(Keys({"a": os.urandom(32)}, "a"))]
-    yield Place(lambda _: MemoryEntries(), layers)
 
 
 @contextmanager
@@ -103,7 +108,7 @@ def s3(request: pytest.FixtureRequest) -> Iterator[Place]:
     server = request.getfixturevalue("s3_server")
     numbers = count()
 
-    def recipe(store: str) -> Recipe:
+    def recipe(store: str) -> Callable[[], S3Entries]:
         return partial(S3Entries, BUCKET, store, endpoint=server.url, timeout=TIMEOUT, **ACCESS)
 
     yield Place(
@@ -186,5 +191,38 @@ def _table(adapter: DatabaseAdapter) -> Iterator[Place]:
         adapter.disconnect()
 
 
-_MAKERS: Final = (memory, file, layered, redis, s3, memory_table, sqlite, documents, postgresql, supabase_http, convex)
-PLACES: Final = {maker.__name__: maker for maker in _MAKERS}
+def full_stack() -> Sequence[Layer]:
+    """All layers; their own places are in memory."""
+    return [
+        Cache(),
+        SizeTier(lasting(), 100),
+        Compression(threshold=8),
+        Encryption(Keys({"a": os.urandom(32)}, "a")),
+        Fallback(lasting()),
+        Mirrors({"copy": lasting()}, lasting()),
+    ]
+
+
+def lasting(backend: StoreBackend | None = None) -> Store:
+    """A store that is as durable as the test."""
+    made = backend or MemoryEntries()
+    made.capabilities = replace(made.capabilities, durable=True)
+    return Store(made, "journal", ResilienceSettings(retry_count=0, circuit_breaker_threshold=0))
+
+
+def _stacked(maker: Maker) -> Maker:
+    @contextmanager
+    def stacked(request: pytest.FixtureRequest) -> Iterator[Place]:
+        with maker(request) as place:
+            yield replace(place, layers=full_stack, recipe=None)
+
+    return stacked
+
+
+_MAKERS: Final = (memory, file, redis, s3, memory_table, sqlite, documents, postgresql, supabase_http, convex)
+_STACKED: Final = _MAKERS if os.environ.get("STORAGE_STACKS") == "all" else (memory, sqlite)
+PLACES: Final[dict[str, Maker]] = {
+    **{maker.__name__: maker for maker in _MAKERS},
+    **{f"{maker.__name__}_stacked": _stacked(maker) for maker in _STACKED},
+}
+"""Through the full stack of layers: two of them, or all with ``STORAGE_STACKS=all``."""

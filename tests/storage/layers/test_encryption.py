@@ -15,6 +15,7 @@ from storage import FileEntries
 from storage import MemoryEntries
 from storage import StorageConfigurationError
 from storage import StorageCorruptError
+from storage import StoragePermissionError
 from storage import Store
 from storage.core.backend import StoreBackend
 from storage.core.entry import Stored
@@ -31,7 +32,7 @@ ROTATED = Keys({"old": OLD, "new": NEW}, "new")
 CANARY = "canary 7d8f6f9e"
 
 
-def sealed(backend: StoreBackend, keys: Keys = KEYS, tenant: str = "") -> Store:
+def sealed(backend: StoreBackend, keys: Keys = KEYS, tenant: str | Callable[[], str] = "") -> Store:
     return Store(backend, layers=[Encryption(keys, tenant)])
 
 
@@ -60,15 +61,15 @@ def test_equal_values_look_different() -> None:
     assert kept(backend, "a").body != kept(backend, "b").body
 
 
-def test_what_was_stored_before_the_layer_is_read() -> None:
+def test_what_was_stored_before_the_layer_is_read_where_it_may_be() -> None:
     backend = MemoryEntries()
     Store(backend).put("plain", 1)
-    assert sealed(backend).load("plain") == 1
+    assert Store(backend, layers=[Encryption(KEYS, required=False)]).load("plain") == 1
 
 
-def test_what_is_not_encrypted_is_refused_where_all_must_be() -> None:
+def test_what_is_not_encrypted_is_refused() -> None:
     backend = MemoryEntries()
-    store = Store(backend, layers=[Encryption(KEYS, required=True)])
+    store = sealed(backend)
     store.put("key", 1)
     assert store.load("key") == 1
     Store(backend).put("key", "in its place")
@@ -144,6 +145,36 @@ def test_tenants_cannot_read_each_other() -> None:
     sealed(backend, tenant="one").put("key", "secret")
     with pytest.raises(StorageCorruptError):
         sealed(backend, tenant="other").load("key")
+
+
+def test_tenants_that_share_a_store_cannot_read_each_other() -> None:
+    backend = MemoryEntries()
+    caller = ["one"]
+    store = sealed(backend, tenant=lambda: caller[0])
+    store.put("key", "secret")
+    caller[0] = "other"
+    with pytest.raises(StorageCorruptError, match="another tenant"):
+        store.load("key")
+    entry = kept(backend, "key")
+    backend.put(Put(entry._replace(headers={**entry.headers, "sealed_for": "other"})), NO_CONTEXT)
+    with pytest.raises(StorageCorruptError, match="exchanged"):
+        store.load("key")
+    assert rewrap(backend.execute, Encryption(ROTATED)).unreadable == ["key"]
+    caller[0] = ""
+    with pytest.raises(StoragePermissionError):
+        store.put("key", 1)
+
+
+def test_keys_of_tenants_rotate_together() -> None:
+    backend = MemoryEntries()
+    caller = ["one"]
+    store = sealed(backend, tenant=lambda: caller[0])
+    for caller[0] in ("one", "two"):
+        store.put(caller[0], caller[0])
+    assert rewrap(backend.execute, Encryption(ROTATED, lambda: "")).done == 2
+    rotated = sealed(backend, Keys({"new": NEW}, "new"), lambda: caller[0])
+    for caller[0] in ("one", "two"):
+        assert rotated.load(caller[0]) == caller[0]
 
 
 def test_keys_rotate() -> None:
