@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from storage.asynchronous.convex.verification import IntegrationReport
     from storage.asynchronous.convex.verification import verify_integration
     from storage.asynchronous.face import AsyncStorage
+    from storage.asynchronous.multi import MultiBackendStorage
+    from storage.asynchronous.multi import get_legacy_storage
     from storage.asynchronous.protocol import StorageProtocol
     from storage.asynchronous.registry import StorageRegistry
     from storage.asynchronous.registry import get_storage_registry
@@ -80,6 +82,7 @@ else:
         "asynchronous.convex.storage": ("ConvexStorage",),
         "asynchronous.convex.verification": ("IntegrationReport", "verify_integration"),
         "asynchronous.face": ("AsyncStorage",),
+        "asynchronous.multi": ("MultiBackendStorage", "get_legacy_storage"),
         "asynchronous.protocol": ("StorageProtocol",),
         "asynchronous.registry": ("StorageRegistry", "get_storage_registry"),
         "asynchronous.single": ("FileStorage", "MemoryStorage", "SQLiteStorage"),
@@ -146,6 +149,7 @@ __all__ = [
     "MemoryEntries",
     "MemoryStorage",
     "Mirrors",
+    "MultiBackendStorage",
     "PostgreSQLProvider",
     "RedisEntries",
     "RedisProvider",
@@ -181,6 +185,7 @@ __all__ = [
     "StoreProvider",
     "TableEntries",
     "get_data_manager",
+    "get_legacy_storage",
     "get_storage_registry",
     "requires_storage",
     "rewrap",
