@@ -60,10 +60,10 @@ if TYPE_CHECKING:
     from storage.layers.encryption import Encryption
     from storage.layers.encryption import Keys
     from storage.layers.encryption import rewrap
-    from storage.layers.fallback import Fallback
-    from storage.layers.mirror import Mirrors
+    from storage.layers.fallback.stage import Fallback
+    from storage.layers.mirror.stage import Mirrors
+    from storage.layers.retention import Keep
     from storage.layers.retention import Retention
-    from storage.layers.retention import Rule
     from storage.layers.size_tier import SizeTier
     from storage.manager.environment import get_data_manager
     from storage.manager.functions import requires_storage
@@ -109,9 +109,9 @@ else:
         "layers.compression": ("Compression",),
         "layers.disk_space": ("DiskSpace",),
         "layers.encryption": ("Encryption", "Keys", "rewrap"),
-        "layers.fallback": ("Fallback",),
-        "layers.mirror": ("Mirrors",),
-        "layers.retention": ("Retention", "Rule"),
+        "layers.fallback.stage": ("Fallback",),
+        "layers.mirror.stage": ("Mirrors",),
+        "layers.retention": ("Keep", "Retention"),
         "layers.size_tier": ("SizeTier",),
         "manager.environment": ("get_data_manager",),
         "manager.functions": ("requires_storage", "storage_enabled"),
@@ -144,6 +144,7 @@ __all__ = [
     "FileStorage",
     "FileSystemProvider",
     "IntegrationReport",
+    "Keep",
     "Keys",
     "Layer",
     "MemoryEntries",
@@ -154,7 +155,6 @@ __all__ = [
     "RedisEntries",
     "RedisProvider",
     "Retention",
-    "Rule",
     "S3Entries",
     "S3Provider",
     "SQLiteStorage",

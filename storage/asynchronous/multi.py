@@ -25,9 +25,9 @@ from storage.core.layer import Layer
 from storage.core.store import Store
 from storage.core.written import written_to
 from storage.layers.cache import Cache
-from storage.layers.integrity import Integrity
-from storage.layers.mirror import Mirrors
-from storage.layers.mirror import Repaired
+from storage.layers.mirror.integrity import Integrity
+from storage.layers.mirror.stage import Mirrors
+from storage.layers.mirror.stage import Repaired
 
 _BACKENDS: Final = ("sqlite", "file")
 _REPAIRS: Final = "repairs"

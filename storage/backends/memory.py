@@ -11,6 +11,8 @@ from threading import Lock
 from typing import Any
 from typing import ClassVar
 
+import orjson
+
 from database.core.context import Context
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Batch
@@ -99,7 +101,7 @@ class MemoryEntries(StoreBackend):
             entry = self._entries.get(fetch.key)
             if entry is not None:
                 self._entries.move_to_end(fetch.key)
-        return entry._replace(body=b"") if entry is not None and fetch.head else entry
+        return None if entry is None else _given_out(entry, body=not fetch.head)
 
     def remove(self, remove: Remove, context: Context) -> bool:
         with self._lock:
@@ -108,7 +110,7 @@ class MemoryEntries(StoreBackend):
     def scan(self, scan: Scan, context: Context) -> list[Stored]:
         with self._lock:
             found = [self._entries[key] for key in self._order.between(scan.prefix, scan.after, scan.limit)]
-        return found if scan.bodies else [entry._replace(body=b"") for entry in found]
+        return [_given_out(entry, body=scan.bodies) for entry in found]
 
     def batch(self, batch: Batch, context: Context) -> list[Any]:
         with self._lock:
@@ -163,6 +165,12 @@ class MemoryEntries(StoreBackend):
     def _drop(self, key: str) -> None:
         self._bytes -= _size(self._entries.pop(key))
         self._order.discard(key)
+
+
+def _given_out(entry: Stored, *, body: bool) -> Stored:
+    """The entry with metadata of its own, which a caller may change."""
+    metadata = orjson.loads(orjson.dumps(entry.metadata)) if entry.metadata else {}
+    return entry._replace(metadata=metadata, body=entry.body if body else b"")
 
 
 def _size(entry: Stored) -> int:

@@ -18,6 +18,7 @@ class StoreCapabilities:
     :ivar expiry: whether the store itself deletes expired entries, or a sweep does.
     :ivar largest: the largest body that one entry takes, in bytes.
     :ivar uploads: a body may be written in parts, and read in ranges, so that it need not fit in memory.
+    :ivar tenants: an entry is read by the tenant that has stored it only, though all find its key.
     :ivar vectors: entries may be found by the similarity of vectors.
     """
 
@@ -30,3 +31,4 @@ class StoreCapabilities:
     largest: int = 16 << 20
     uploads: bool = False
     vectors: bool = False
+    tenants: bool = False

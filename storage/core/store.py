@@ -22,6 +22,7 @@ from database.core.errors import DataError
 from database.core.operations import Batch
 from database.core.operations import Operation
 from database.core.operations import Ping
+from database.resilience.metrics import OperationCounts
 from database.resilience.pipeline import Pipeline
 from database.resilience.pipeline import PipelineSnapshot
 from database.resilience.settings import ResilienceSettings
@@ -72,15 +73,27 @@ _SCANNED_WHOLE: Final = 20
 """How many entries are read at once, without and with their bodies."""
 
 
+class LayerSnapshot(TypedDict):
+    """What a layer has done.
+
+    ``operations`` are those that have reached it, with the durations until its answer; ``counts`` has its own numbers,
+    such as the hits of a cache.
+    """
+
+    name: str
+    operations: dict[str, OperationCounts]
+    counts: dict[str, int]
+
+
 class StoreSnapshot(TypedDict):
     """The state of a store, for the status page.
 
-    ``pipeline`` is None for a backend with a pipeline of its own; ``layers`` has each layer's counters by its name.
+    ``pipeline`` is None for a backend with a pipeline of its own; ``layers`` begin with the first one.
     """
 
     name: str
     pipeline: PipelineSnapshot | None
-    layers: dict[str, dict[str, int]]
+    layers: list[LayerSnapshot]
 
 
 class Store:
@@ -114,7 +127,7 @@ class Store:
         # A retry sends again what the layers have made.
         for layer in reversed(self.layers):
             self.capabilities = layer.offers(self.capabilities)
-            self._handler = layer.around(self._handler)
+            self._handler = layer.metrics.measured(layer.around(self._handler))
 
     # One entry
 
@@ -281,9 +294,11 @@ class Store:
     def snapshot(self) -> StoreSnapshot:
         """The state and the counters of its stages, for the status page."""
         pipeline = None if self.pipeline is None else self.pipeline.snapshot()
-        return StoreSnapshot(
-            name=self.name, pipeline=pipeline, layers={layer.name: dict(layer.counts) for layer in self.layers}
-        )
+        layers = [
+            LayerSnapshot(name=layer.name, operations=layer.metrics.snapshot(), counts=dict(layer.counts))
+            for layer in self.layers
+        ]
+        return StoreSnapshot(name=self.name, pipeline=pipeline, layers=layers)
 
     def _put(
         self,

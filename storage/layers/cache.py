@@ -25,6 +25,7 @@ from storage.core.capabilities import StoreCapabilities
 from storage.core.entry import DAMAGED
 from storage.core.entry import Stored
 from storage.core.layer import Layer
+from storage.core.layer import require_one_tenant
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
 from storage.core.operations import Put
@@ -75,8 +76,9 @@ class Cache(Layer):
         self._joins = False
 
     def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
+        require_one_tenant(inner, "a cache")
         self._joins = inner.joins
-        return inner
+        return super().offers(inner)
 
     def around(self, inner: Handler) -> Handler:
         def call(operation: Operation, context: Context) -> Result:
@@ -107,15 +109,28 @@ class Cache(Layer):
         return result
 
     def _write(self, inner: Handler, operation: Operation, etags: Mapping[str, str | None], context: Context) -> Result:
-        # What is written in a transaction is not committed yet, nor is it known in which order several will be.
-        in_transaction = self._joins and active_unit.get() is not None
+        unknown = dict.fromkeys(etags)
         self._recent.begin(*etags)
         try:
-            return inner(operation, context)
-        finally:
-            for key, etag in etags.items():
-                self._recent.end(key, None if in_transaction else etag)
-                self._drop(key)
+            result = inner(operation, context)
+        except BaseException:
+            self._end(unknown)
+            raise
+        unit = active_unit.get() if self._joins else None
+        if unit is None:
+            self._end(etags)
+        elif isinstance(unit, UnitOfWork):
+            unit.after_commit(lambda: self._end(etags))
+            unit.after_rollback(lambda: self._end(unknown))
+        else:
+            # Nobody tells when a transaction ends, nor which one of several is committed first.
+            self._end(unknown)
+        return result
+
+    def _end(self, etags: Mapping[str, str | None]) -> None:
+        for key, etag in etags.items():
+            self._recent.end(key, etag)
+            self._drop(key)
 
     def _clear(self, inner: Handler, clear: Clear, context: Context) -> Result:
         self._recent.begin_clearing(clear.prefix)

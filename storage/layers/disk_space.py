@@ -19,6 +19,7 @@ from database.core.operations import Batch
 from database.core.operations import Operation
 from database.core.result import Result
 from database.resilience.stages import Handler
+from storage.core.capabilities import StoreCapabilities
 from storage.core.errors import StorageCapacityError
 from storage.core.errors import StorageConfigurationError
 from storage.core.layer import Layer
@@ -72,6 +73,9 @@ class DiskSpace(Layer):
         self._clock = clock
         self._next_look = -1.0
         self._state = "enough"
+
+    def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
+        return inner
 
     def around(self, inner: Handler) -> Handler:
         def call(operation: Operation, context: Context) -> Result:

@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import ClassVar
 from typing import Final
 
@@ -22,6 +23,8 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from database.core.context import current_context
 from database.resilience.stages import Handler
+from storage.core.capabilities import StoreCapabilities
+from storage.core.entry import DAMAGED
 from storage.core.entry import JSON_TYPE
 from storage.core.entry import MEDIA_TYPE
 from storage.core.entry import Stored
@@ -91,6 +94,9 @@ class Encryption(Coding):
         self._keys = keys
         self._tenant = tenant
 
+    def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
+        return replace(super().offers(inner), tenants=inner.tenants or callable(self._tenant))
+
     def around(self, inner: Handler) -> Handler:
         self.behind = inner
         return super().around(inner)
@@ -116,12 +122,16 @@ class Encryption(Coding):
             raise Undecodable("its bytes were changed, cut or exchanged") from error
 
     def rewrapped(self, entry: Stored) -> Stored | None:
-        """The entry with its key wrapped by the current one; None if it is, or if it is not encrypted.
+        """The entry with its key wrapped by the current one; None if it is.
+
+        A plain one is encrypted, unless encryption is required: then somebody has put it there.
 
         :raises Undecodable: if its key cannot be unwrapped.
         """
+        if not self.has(entry):
+            return None if self.required or DAMAGED in entry.headers else self._encoded(entry)
         notes = self.notes(entry)
-        if not self.has(entry) or notes.get("key") == self._keys.current:
+        if notes.get("key") == self._keys.current:
             return None
         # That of the entry: a rotation is nobody's own. If the note was changed, the key cannot be unwrapped.
         tenant = notes.get("for", "" if callable(self._tenant) else self._tenant)
@@ -149,7 +159,7 @@ class Rewrapping:
     """How far a rotation has come.
 
     :ivar seen: entries looked at.
-    :ivar done: entries whose keys were wrapped again.
+    :ivar done: entries whose keys were wrapped again, or that were encrypted.
     :ivar unreadable: the keys of entries that cannot be read.
     :ivar last: the key behind which to go on after an interruption.
     """
@@ -169,6 +179,8 @@ def rewrap(
     told: Callable[[Rewrapping], object] = lambda _: None,
 ) -> Rewrapping:
     """Wrap the keys of all entries with the current key of the application, while others read and write them.
+
+    Plain entries are encrypted if the encryption is not ``required``.
 
     :param handler: the stage behind the encryption: its own ``behind``, or the backend's ``execute``.
     :param after: the key behind which to begin.

@@ -58,7 +58,8 @@ class RecentWrites:
                 mark = self._marks.setdefault(key, _Mark())
                 mark.mixed = mark.writers > 0
                 mark.writers += 1
-                mark.etag, mark.until = None, math.inf
+                # A write of which nobody hears any more is forgotten like others.
+                mark.etag, mark.until = None, self._clock() + self._seconds
                 self._marks.move_to_end(key)
 
     def end(self, key: str, etag: str | None) -> None:
@@ -67,12 +68,16 @@ class RecentWrites:
         :param etag: the version that the key has now; None if that is not known, or if it is gone.
         """
         with self._lock:
-            mark = self._marks[key]
-            mark.writers -= 1
+            mark = self._marks.get(key)
+            if mark is None:
+                # It took so long that it was forgotten.
+                mark = self._marks[key] = _Mark()
+                etag = None
+            else:
+                mark.writers -= 1
             mark.etag = None if mark.mixed else etag
-            if not mark.writers:
-                mark.until = self._clock() + self._seconds
-                self._marks.move_to_end(key)
+            mark.until = self._clock() + self._seconds
+            self._marks.move_to_end(key)
 
     def begin_clearing(self, prefix: str) -> None:
         """All keys with the prefix are being deleted."""
@@ -109,7 +114,7 @@ class RecentWrites:
 
     def _forget_old(self) -> None:
         now = self._clock()
-        # The oldest are in front, behind those that are being written for long.
+        # The oldest are in front.
         while self._marks and next(iter(self._marks.values())).until <= now:
             self._marks.popitem(last=False)
         self._prefixes = {prefix: mark for prefix, mark in self._prefixes.items() if mark.until > now}

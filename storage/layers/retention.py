@@ -36,7 +36,7 @@ _Age = tuple[datetime, str]
 
 
 @dataclass(frozen=True, slots=True)
-class Rule:
+class Keep:
     """Which entries are kept. One that exceeds any limit is not.
 
     :param prefix: of the keys that it is about.
@@ -76,7 +76,7 @@ class Applied:
     :ivar keys: those of the first :data:`SHOWN` entries that were moved or deleted.
     """
 
-    rule: Rule
+    rule: Keep
     seen: int = 0
     archived: int = 0
     deleted: int = 0
@@ -92,7 +92,7 @@ class Retention:
     :param clock: the time of day, as the store has it.
     """
 
-    def __init__(self, store: Store, rules: Iterable[Rule], clock: WallClock = utc_now) -> None:
+    def __init__(self, store: Store, rules: Iterable[Keep], clock: WallClock = utc_now) -> None:
         self._store = store
         self._rules = tuple(rules)
         self._clock = clock
@@ -120,7 +120,7 @@ class Retention:
                     return True
         return False
 
-    def _applied(self, rule: Rule, *, dry_run: bool) -> Applied:
+    def _applied(self, rule: Keep, *, dry_run: bool) -> Applied:
         done = Applied(rule)
         now = self._clock()
         newest = self._oldest_that_counts(rule)
@@ -136,7 +136,7 @@ class Retention:
         )
         return done
 
-    def _oldest_that_counts(self, rule: Rule) -> _Age | None:
+    def _oldest_that_counts(self, rule: Keep) -> _Age | None:
         """The oldest of the newest entries that are kept; None without a limit."""
         if rule.max_count is None:
             return None
@@ -147,7 +147,7 @@ class Retention:
             return None
         return kept[-1] if rule.max_count else (datetime.max.replace(tzinfo=kept[0][0].tzinfo), "")
 
-    def _entries(self, rule: Rule) -> Iterator[Stored]:
+    def _entries(self, rule: Keep) -> Iterator[Stored]:
         now = self._clock()
         # What has expired is deleted by the sweep, and is nobody's to archive.
         return (entry for entry in scanned(self._store.run, rule.prefix) if not entry.is_past(now))

@@ -41,6 +41,7 @@ from storage.core.entry import MEDIA_TYPE
 from storage.core.entry import Stored
 from storage.core.errors import StorageConfigurationError
 from storage.core.errors import StorageConflictError
+from storage.core.layer import require_one_tenant
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
 from storage.core.operations import Put
@@ -98,12 +99,15 @@ class SizeTier(Coding):
         self._grace = timedelta(seconds=grace)
 
     def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
+        require_one_tenant(inner, "a size tier")
+        # Equal bodies of two tenants would be one blob.
+        require_one_tenant(self._blobs.capabilities, "the size tier of a store for blobs")
         if self._threshold > inner.largest:
             raise StorageConfigurationError(
                 f"the size tier leaves bodies of up to {self._threshold:,} bytes to a store that takes"
                 f" {inner.largest:,}; give it a threshold of no more than that"
             )
-        return replace(inner, largest=max(inner.largest, self._blobs.capabilities.largest))
+        return replace(super().offers(inner), largest=max(inner.largest, self._blobs.capabilities.largest))
 
     def coded(self, entry: Stored) -> tuple[bytes, Mapping[str, str]] | None:
         if len(entry.body) <= self._threshold:

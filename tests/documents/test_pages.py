@@ -88,7 +88,7 @@ def test_a_store(tmp_path: Path) -> None:
     assert {key: store.load(key) for key in store.keys()} == {"note:1": {"title": "Boiled"}}  # noqa: SIM118
 
 
-@runs("storage/python/2")
+@runs("storage/python/5")
 def test_a_data_manager(
     postgres_database: PostgresDatabase,
     redis_server: RedisServer,
@@ -98,7 +98,7 @@ def test_a_data_manager(
     process = environment.Process()
     monkeypatch.setattr(environment, "_process", process)
     database = ", ".join(f"{name}={value!r}" for name, value in asdict(postgres_database).items())
-    block = BLOCKS["storage/python/2"].with_replaced(
+    block = BLOCKS["storage/python/5"].with_replaced(
         {
             'host="localhost", database="app", user="app", password="secret"': database,
             'RedisProvider(host="localhost")': f'RedisProvider(port={redis_server.port}, password="{PASSWORD}")',
@@ -110,10 +110,10 @@ def test_a_data_manager(
     process.manager.close()
 
 
-@runs("storage/python/3")
+@runs("storage/python/6")
 def test_asynchronous_storage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     client = Client()
-    block = BLOCKS["storage/python/3"].with_replaced({"./data": str(tmp_path)})
+    block = BLOCKS["storage/python/6"].with_replaced({"./data": str(tmp_path)})
     asyncio.run(block.run()["optimize"](client))
     assert "save_rl_data: works\n" in capsys.readouterr().out
     assert client.runs["r1"]["system_name"] == "search"

@@ -22,7 +22,9 @@ from storage.backends.table import TableEntries
 from storage.core.backend import StoreBackend
 from storage.core.errors import StorageConflictError
 from storage.core.store import Store
-from storage.layers.mirror import Mirrors
+from storage.layers.fallback.stage import Fallback
+from storage.layers.mirror.stage import Mirrors
+from storage.layers.size_tier import SizeTier
 
 Recipe = Callable[[], StoreBackend | Store]
 """Makes a backend, or a store with layers, in any process, because it can be pickled."""
@@ -36,13 +38,23 @@ def table_entries(kind: type[DatabaseAdapter], config: Mapping[str, Any], store:
 
 
 def _mirrored(folder: Path) -> Store:
-    queue = Store(FileEntries(folder / "queue"))
-    return Store(FileEntries(folder / "main"), layers=[Mirrors({"copy": Store(FileEntries(folder / "copy"))}, queue)])
+    blobs, copy, queue = (Store(FileEntries(folder / name)) for name in ("blobs", "copy", "queue"))
+    layers = [SizeTier(blobs, 1_000, grace=0), Mirrors({"copy": copy}, queue)]
+    return Store(FileEntries(folder / "main"), layers=layers)
 
 
 def mirrored(folder: Path) -> Callable[[], Store]:
-    """A store of files with a copy, in three folders."""
+    """A store of files with a copy, and another store for their values."""
     return partial(_mirrored, folder)
+
+
+def _out_of_reach(folder: Path) -> Store:
+    return Store(FileEntries(folder / "main"), layers=[Fallback(Store(FileEntries(folder / "pending")))])
+
+
+def out_of_reach(folder: Path) -> Callable[[], Store]:
+    """A store with a fallback. It cannot be reached as long as ``main`` in the folder is a file."""
+    return partial(_out_of_reach, folder)
 
 
 def store_of(recipe: Recipe) -> Store:

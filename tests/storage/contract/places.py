@@ -42,8 +42,8 @@ from storage.layers.cache import Cache
 from storage.layers.compression import Compression
 from storage.layers.encryption import Encryption
 from storage.layers.encryption import Keys
-from storage.layers.fallback import Fallback
-from storage.layers.mirror import Mirrors
+from storage.layers.fallback.stage import Fallback
+from storage.layers.mirror.stage import Mirrors
 from storage.layers.size_tier import SizeTier
 from tests.contract.backends import supabase_database
 from tests.servers.available import available

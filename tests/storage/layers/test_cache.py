@@ -176,11 +176,16 @@ def test_what_was_cleared_is_cached_again(cached: Cached) -> None:
     assert cached.cache.counts["hits"] == 2
     clock = ManualClock()
     recent = RecentWrites(10, clock=clock)
+    recent.begin("b")  # and never ended
     recent.begin_clearing("a")
     recent.end_clearing("a")
-    assert (recent.allow("a", "1"), recent.allow("b", "1")) == (False, True)
+    assert (recent.allow("a", "1"), recent.allow("b", "1"), recent.allow("c", "1")) == (False, False, True)
     clock.advance(10)
     assert recent.allow("a", "1")
+    assert recent.allow("b", "1")
+    recent.begin("c")
+    recent.end("b", "2")  # so late that it was forgotten
+    assert not recent.allow("b", "2")
 
 
 def test_a_value_is_that_of_the_last_write_of_this_process() -> None:
@@ -209,7 +214,7 @@ def manager() -> Iterator[ConnectionManager]:
 
 
 def test_what_a_request_has_not_committed_is_no_phantom(manager: ConnectionManager) -> None:
-    store = Store(TableEntries(manager), layers=[Cache()])
+    store = Store(TableEntries(manager), layers=[cache := Cache()])
     store.put("key", "before")
     app = Flask(__name__)
     flask_scope.init_app(app, manager, caller=SERVICE)
@@ -232,6 +237,7 @@ def test_what_a_request_has_not_committed_is_no_phantom(manager: ConnectionManag
     assert store.get("new") is None
     assert client.post("/200").status_code == 200
     assert [client.get("/").text for _ in range(2)] == ["after", "after"]
+    assert cache.counts["hits"] == 1  # what was committed is cached again
 
 
 def test_a_transaction_reads_past_the_cache(manager: ConnectionManager) -> None:

@@ -11,8 +11,12 @@ from pathlib import Path
 import pytest
 
 from database.core.context import NO_CONTEXT
+from storage import Cache
+from storage import Fallback
 from storage import FileEntries
 from storage import MemoryEntries
+from storage import Mirrors
+from storage import SizeTier
 from storage import StorageConfigurationError
 from storage import StorageCorruptError
 from storage import StoragePermissionError
@@ -25,6 +29,7 @@ from storage.layers.encryption import Encryption
 from storage.layers.encryption import Keys
 from storage.layers.encryption import Rewrapping
 from storage.layers.encryption import rewrap
+from tests.storage.contract.places import lasting
 
 OLD, NEW = os.urandom(32), os.urandom(32)
 KEYS = Keys({"old": OLD}, "old")
@@ -165,6 +170,19 @@ def test_tenants_that_share_a_store_cannot_read_each_other() -> None:
         store.put("key", 1)
 
 
+def test_what_would_mix_tenants_is_refused() -> None:
+    def sealing() -> Encryption:
+        return Encryption(KEYS, lambda: "one")
+
+    kept, blobs = lasting(), Store(MemoryEntries(), layers=[sealing()])
+    for layer in (Cache(), SizeTier(lasting()), Fallback(kept), Mirrors({"copy": kept}, kept)):
+        with pytest.raises(StorageConfigurationError, match="behind the encryption"):
+            Store(MemoryEntries(), layers=[layer, sealing()])
+        Store(MemoryEntries(), layers=[sealing(), layer]).put("key", 1)
+    with pytest.raises(StorageConfigurationError):
+        Store(MemoryEntries(), layers=[SizeTier(blobs)])
+
+
 def test_keys_of_tenants_rotate_together() -> None:
     backend = MemoryEntries()
     caller = ["one"]
@@ -198,6 +216,20 @@ def test_keys_rotate() -> None:
     assert {key: only_new.entry(key).etag for key in etags} == etags
     with pytest.raises(StorageCorruptError, match="not among the storage keys"):
         store.load("newer")
+
+
+def test_plain_entries_are_encrypted_where_they_may_be(tmp_path: Path) -> None:
+    backend = FileEntries(tmp_path)
+    plain = Store(backend)
+    etags = {key: plain.put(key, CANARY).etag for key in "abc"}
+    (tmp_path / "c").write_bytes(b"{")
+    assert rewrap(backend.execute, Encryption(KEYS)).done == 0
+    assert rewrap(backend.execute, Encryption(KEYS, required=False)).done == 2
+    assert CANARY.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    assert [(sealed(backend).load(key), sealed(backend).entry(key).etag) for key in "ab"] == [
+        (CANARY, etags[key]) for key in "ab"
+    ]
+    assert (tmp_path / "c").read_bytes() == b"{"
 
 
 def test_an_interrupted_rotation_goes_on() -> None:

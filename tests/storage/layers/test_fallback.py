@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -37,12 +38,18 @@ from storage.core.operations import Fetch
 from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
-from storage.layers.journal import Journal
+from storage.layers.fallback.journal import Journal
 from tests.clocks import START
 from tests.storage.contract.places import lasting
 from tests.storage.layers.faulty import EXAMPLES
 from tests.storage.layers.faulty import Faulty
 from tests.storage.layers.faulty import over
+from tests.storage.writers import LENGTH
+from tests.storage.writers import out_of_reach
+from tests.storage.writers import write_on
+from tests.storage.writers import writer
+
+KILLS = int(os.environ.get("STORAGE_KILLS", "1"))
 
 
 class Held:
@@ -305,7 +312,7 @@ def test_a_deadline_ends_what_is_carried_out_and_loses_nothing(held: Held) -> No
     with held.source.down():
         held.store.put("key", 1)
     with pytest.raises(StorageTimeoutError, match="brought up to date"):
-        held.fallback._carry_out(Context(deadline=0.0))
+        held.fallback._heal(Context(deadline=0.0))
     assert held.store.load("key") == 1
 
 
@@ -395,3 +402,22 @@ def _same(found: bool, expected: bool) -> None:
 
 def _out_of_reach(_: Operation) -> None:
     raise StorageConnectionError("it is out of reach")
+
+
+def test_a_writer_that_is_killed_in_an_outage_loses_nothing(tmp_path: Path) -> None:
+    """As often as ``STORAGE_KILLS`` says."""
+    for kill in range(KILLS):
+        folder = tmp_path / str(kill)
+        folder.mkdir()
+        (folder / "main").write_text("no folder")
+        with writer(write_on, 3, out_of_reach(folder)) as process:
+            assert process.stdout is not None
+            acknowledged = [int(process.stdout.readline()) for _ in range(5 + kill % 20)]
+            process.kill()
+            acknowledged += [int(line) for line in process.stdout.readlines() if line.endswith(b"\n")]
+        (folder / "main").unlink()
+        found = {entry.key: entry.value for entry in out_of_reach(folder)().find({})}
+        newest = {f"key {number % 3}": number for number in acknowledged}
+        assert all(len(value) == LENGTH and len(set(value)) == 1 for value in found.values())
+        assert all(found[key][0] in {number, acknowledged[-1] + 1} for key, number in newest.items())
+        assert not [path for path in (folder / "pending").iterdir() if path.is_file()]

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from database.core.operations import Operation
 from storage import DiskSpace
 from storage import FileEntries
+from storage import Keep
 from storage import MemoryEntries
 from storage import Retention
-from storage import Rule
 from storage import StorageCapacityError
 from storage import StorageConfigurationError
 from storage import StorageConflictError
@@ -40,7 +40,7 @@ class Kept:
         self.place, self.cold = Faulty(), Faulty()
         self.store, self.archive = over(self.place, clock=self.clock), over(self.cold, clock=self.clock)
 
-    def retention(self, *rules: Rule) -> Retention:
+    def retention(self, *rules: Keep) -> Retention:
         return Retention(self.store, rules, self.clock)
 
     def fill(self, *keys: str) -> None:
@@ -56,7 +56,7 @@ def kept() -> Kept:
 
 def test_entries_that_are_too_old_are_deleted(kept: Kept) -> None:
     kept.fill("log:1", "log:2", "note:1", "log:3")
-    (done,) = kept.retention(Rule("log:", max_age=timedelta(seconds=1))).apply()
+    (done,) = kept.retention(Keep("log:", max_age=timedelta(seconds=1))).apply()
     assert (done.seen, done.deleted, done.keys, done.size) == (3, 2, ["log:1", "log:2"], 14)
     assert list(kept.store.keys()) == ["log:3", "note:1"]
 
@@ -66,13 +66,13 @@ def test_entries_that_are_too_old_are_deleted(kept: Kept) -> None:
 )
 def test_the_newest_ones_are_kept(kept: Kept, count: int, left: list[str]) -> None:
     kept.fill("b", "c", "a")
-    kept.retention(Rule(max_count=count)).apply()
+    kept.retention(Keep(max_count=count)).apply()
     assert list(kept.store.keys()) == left
 
 
 def test_a_dry_run_changes_nothing(kept: Kept) -> None:
     kept.fill("a", "b")
-    rules = Rule(max_count=1), Rule("b", max_age=0, archive=kept.archive)
+    rules = Keep(max_count=1), Keep("b", max_age=0, archive=kept.archive)
     kept.clock.advance(1)
     first, second = kept.retention(*rules).apply(dry_run=True)
     assert (first.keys, second.keys, second.archived) == (["a"], ["b"], 1)
@@ -83,7 +83,7 @@ def test_cold_entries_are_moved_and_come_back(kept: Kept) -> None:
     kept.store.put("old", b"\0", metadata={"m": 1}, media_type="image/png", ttl=1_000)
     before = kept.store.entry("old")
     kept.clock.advance(10)
-    retention = kept.retention(Rule(max_age=5, archive=kept.archive))
+    retention = kept.retention(Keep(max_age=5, archive=kept.archive))
     assert retention.apply()[0].archived == 1
     assert not kept.store.exists("old")
     assert kept.archive.entry("old") == before
@@ -101,7 +101,7 @@ def test_the_archive_keeps_every_version(kept: Kept) -> None:
     for number in range(3):
         etags.append(kept.store.put("key", number).etag)
         kept.clock.advance(10)
-        kept.retention(Rule(max_age=5, archive=kept.archive)).apply()
+        kept.retention(Keep(max_age=5, archive=kept.archive)).apply()
     found = {entry.key: entry.value for entry in kept.archive.find({})}
     assert found == {"key": 0, f"key@{etags[1]}": 1, f"key@{etags[2]}": 2}
 
@@ -109,7 +109,7 @@ def test_the_archive_keeps_every_version(kept: Kept) -> None:
 def test_nothing_is_lost_between_the_two_places(kept: Kept) -> None:
     kept.fill("key")
     kept.clock.advance(10)
-    retention = kept.retention(Rule(max_age=5, archive=kept.archive))
+    retention = kept.retention(Keep(max_age=5, archive=kept.archive))
     with kept.cold.down(), pytest.raises(StorageConnectionError):
         retention.apply()
     assert kept.store.load("key") == "key"
@@ -139,7 +139,7 @@ def test_an_entry_that_is_changed_meanwhile_stays(kept: Kept, when: type[Operati
             kept.store.put("key", "changed")
 
     kept.cold.before = kept.place.before = meanwhile
-    (done,) = kept.retention(Rule(max_age=5, archive=kept.archive)).apply()
+    (done,) = kept.retention(Keep(max_age=5, archive=kept.archive)).apply()
     assert (done.changed, done.archived) == (1, 0)
     assert kept.store.load("key") == "changed"
 
@@ -152,16 +152,16 @@ def test_damaged_and_expired_entries_are_left(tmp_path: Path) -> None:
     (tmp_path / "b").write_bytes(b"{")
     clock.advance(10)
     archive = Store(MemoryEntries())
-    (done,) = Retention(store, [Rule(max_age=1, max_count=0, archive=archive)], clock).apply()
+    (done,) = Retention(store, [Keep(max_age=1, max_count=0, archive=archive)], clock).apply()
     assert (done.archived, done.unreadable, list(archive.keys())) == (1, ["b"], ["a"])
-    (done,) = Retention(store, [Rule("b", max_count=0)], clock).apply()
+    (done,) = Retention(store, [Keep("b", max_count=0)], clock).apply()
     assert (done.deleted, done.unreadable) == (0, ["b"])
 
 
 @pytest.mark.parametrize("limits", [{}, {"max_age": -1}, {"max_count": -1}])
 def test_what_is_no_rule(limits: dict[str, Any]) -> None:
     with pytest.raises(StorageConfigurationError):
-        Rule("log:", **limits)
+        Keep("log:", **limits)
 
 
 @settings(max_examples=EXAMPLES, deadline=None)
@@ -175,7 +175,7 @@ def test_what_is_left_is_what_the_rule_says(ages: list[int], count: int | None, 
         kept.clock.time = now.time - timedelta(seconds=seconds)
         kept.store.put(f"{number:02}", seconds)
     kept.clock.time = now.time
-    kept.retention(Rule(max_count=count, max_age=age)).apply()
+    kept.retention(Keep(max_count=count, max_age=age)).apply()
     newest = sorted(enumerate(ages), key=lambda pair: (-pair[1], pair[0]), reverse=True)[:count]
     expected = sorted(number for number, seconds in newest if age is None or seconds <= age)
     assert list(map(int, kept.store.keys())) == expected
@@ -217,7 +217,7 @@ def test_a_disk_that_fills(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> 
     assert layer.space() == Space(100, 90, "enough")
     store.put("c", 1)
     assert [space.state for space in disk.told] == ["low", "full", "enough"]
-    assert store.snapshot()["layers"]["disk_space"] == {"free_bytes": 90, "refused": 2}
+    assert store.snapshot()["layers"][0]["counts"] == {"free_bytes": 90, "refused": 2}
 
 
 def test_a_real_disk(tmp_path: Path) -> None:

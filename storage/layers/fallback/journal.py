@@ -147,6 +147,13 @@ class Journal:
             self._latest[key] = record.name
 
 
+def is_conditional(operation: Operation) -> bool:
+    """Whether an operation has a condition."""
+    if isinstance(operation, Batch):
+        return any(map(is_conditional, operation.operations))
+    return isinstance(operation, Put | Remove) and operation.expected is not None
+
+
 def _record(entry: Stored) -> Record:
     try:
         return Record(entry.key, entry.etag, _from_document(orjson.loads(readable_body(entry))))

@@ -14,18 +14,11 @@ from typing import Any
 from typing import ClassVar
 from typing import Final
 
-from database.core.clock import monotonic
 from database.core.context import Context
 from database.core.context import active_unit
+from database.core.context import current_context
 from database.core.context import on_its_own
 from database.core.errors import DataError
-from database.core.errors import Outcome
-from database.core.errors import OutcomeUnknown
-from database.core.errors import PoolExhausted
-from database.core.errors import RequestError
-from database.core.errors import Stopped
-from database.core.errors import TimedOut
-from database.core.errors import Unavailable
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Batch
 from database.core.operations import Operation
@@ -34,14 +27,12 @@ from database.resilience.stages import Handler
 from storage.core.backend import require_etag
 from storage.core.backend import require_expected
 from storage.core.capabilities import StoreCapabilities
-from storage.core.entry import ABSENT
 from storage.core.entry import Stored
 from storage.core.errors import StorageConfigurationError
-from storage.core.errors import StorageConflictError
-from storage.core.errors import StorageConnectionError
 from storage.core.errors import StorageOutcomeUnknown
-from storage.core.errors import StorageTimeoutError
+from storage.core.errors import is_outage
 from storage.core.layer import Layer
+from storage.core.layer import require_one_tenant
 from storage.core.operations import Fetch
 from storage.core.operations import FetchMany
 from storage.core.operations import Put
@@ -49,17 +40,15 @@ from storage.core.operations import Remove
 from storage.core.operations import written
 from storage.core.store import Store
 from storage.core.written import report
-from storage.layers.journal import Journal
-from storage.layers.journal import Record
+from storage.layers.fallback.healing import Healing
+from storage.layers.fallback.healing import Known
+from storage.layers.fallback.journal import Journal
+from storage.layers.fallback.journal import Record
+from storage.layers.fallback.journal import is_conditional
 
 logger = logging.getLogger(__name__)
 
 MOST_PENDING: Final = 10_000
-
-_ATTEMPTS: Final = 100
-
-Known = dict[str, Stored | None]
-"""Entries as the journal leaves them; None for one that is deleted."""
 
 
 class Fallback(Layer):
@@ -95,17 +84,18 @@ class Fallback(Layer):
         self._lock = RLock()
 
     def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
+        require_one_tenant(inner, "a fallback")
         self._joins = inner.joins
-        return inner
+        return super().offers(inner)
 
     def around(self, inner: Handler) -> Handler:
-        self._inner = inner
+        self._healing = Healing(self._journal, inner, self._primary, self.counts)
 
         def call(operation: Operation, context: Context) -> Result:
             if self._joins and active_unit.get() is not None:
                 return inner(operation, context)
             try:
-                self._carry_out(context)
+                self._heal(context)
                 result = inner(operation, context)
             except DataError as error:
                 if not is_outage(error):
@@ -133,79 +123,17 @@ class Fallback(Layer):
 
         :raises StorageConnectionError: if the store cannot be reached.
         """
-        return self._carry_out(Context())
+        return self._heal(current_context.get())
 
     def close(self) -> None:
         self._to.close()
 
-    # When the store is back
-
-    def _carry_out(self, context: Context) -> int:
-        number = 0
+    def _heal(self, context: Context) -> int:
         with on_its_own():
             if self._journal.is_empty():
                 return 0
             with self._lock:
-                for record in self._journal.records():
-                    if monotonic() >= context.deadline:
-                        raise StorageTimeoutError(
-                            f"{self._primary} is being brought up to date, and the deadline has passed; try again later"
-                        )
-                    self._carry_out_one(record, context)
-                    number += 1
-        return number
-
-    def _carry_out_one(self, record: Record, context: Context) -> None:
-        try:
-            self._send(record, context)
-        except OutcomeUnknown as error:
-            # Nobody's own write: what is applied is found when it is tried again.
-            raise StorageConnectionError(f"{self._primary} could not be brought up to date: {error}") from error
-        except RequestError as error:
-            if self._journal.has(record):
-                logger.error("%s refuses a write that was made while it was out of reach: %s", self._primary, error)
-                self._journal.refuse(record)
-                self.counts["refused"] += 1
-            return
-        self._journal.remove(record)
-        self.counts["carried_out"] += 1
-
-    def _send(self, record: Record, context: Context) -> None:
-        """Carry out a record, unless another process has done so.
-
-        Each write is conditional on what was there before the record was seen to be pending. So it does not replace
-        what another process has made of it, nor what was written after that.
-        """
-        for _ in range(_ATTEMPTS):
-            operation = self._chained(record.operation, {}, context)
-            if operation is None or not self._journal.has(record):
-                return
-            try:
-                self._inner(operation, context)
-            except StorageConflictError:
-                if _is_conditional(record.operation):
-                    raise
-            else:
-                return
-        raise StorageTimeoutError(f"{self._primary} changes all the time while it is brought up to date")
-
-    def _chained(self, operation: Operation, known: Known, context: Context) -> Operation | None:
-        """The operation on condition that the entry is as it is now; None if nothing is left to be deleted."""
-        if isinstance(operation, Batch):
-            parts = [self._chained(part, known, context) for part in operation.operations]
-            left = tuple(part for part in parts if part is not None)
-            return Batch(left) if left else None
-        (key,) = written(operation)
-        present: Stored | None = known[key] if key in known else self._inner(Fetch(key, head=True), context).value
-        if isinstance(operation, Put):
-            known[key] = operation.entry
-            etag = ABSENT if present is None or present.is_past(operation.entry.stored_at) else present.etag
-            return Put(operation.entry, etag if operation.expected is None else operation.expected)
-        assert isinstance(operation, Remove)
-        known[key] = None
-        return None if present is None else Remove(key, operation.now, operation.expected or present.etag)
-
-    # While the store is out of reach
+                return self._healing.carry_out(context)
 
     def _without(self, operation: Operation, error: DataError) -> Result:
         with on_its_own(), self._lock:
@@ -255,7 +183,7 @@ class Fallback(Layer):
         if isinstance(operation, Batch):
             return [self._decided(part, known, error, bases) for part in operation.operations]
         (key,) = written(operation)
-        if key not in known and (isinstance(operation, Remove) or _is_conditional(operation)):
+        if key not in known and (isinstance(operation, Remove) or is_conditional(operation)):
             known[key] = self._latest(key, error, bases)
         present = known.get(key)
         if isinstance(operation, Put):
@@ -281,25 +209,12 @@ class Fallback(Layer):
 
         Otherwise another process has reached the store, and may have changed the entry there.
         """
-        if not _is_conditional(record.operation):
+        if not is_conditional(record.operation):
             return
         if all(self._journal.has(base) for base in bases) and self._journal.replace(record, _decided(record.operation)):
             return
         self._journal.remove(record)
         raise StorageOutcomeUnknown(f"{self._primary} came back while the write was kept for it; read the entry again")
-
-
-def is_outage(error: DataError) -> bool:
-    """Whether the error says that a place is out of reach, and that nothing was applied."""
-    if isinstance(error, PoolExhausted | Stopped) or error.outcome is not Outcome.NOT_APPLIED:
-        return False
-    return isinstance(error, Unavailable | TimedOut)
-
-
-def _is_conditional(operation: Operation) -> bool:
-    if isinstance(operation, Batch):
-        return any(map(_is_conditional, operation.operations))
-    return isinstance(operation, Put | Remove) and operation.expected is not None
 
 
 def _decided(operation: Operation) -> Operation:

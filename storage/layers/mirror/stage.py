@@ -7,19 +7,16 @@ nothing that happens in between, not even the end of the process, leaves a diffe
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from contextlib import nullcontext
 from dataclasses import dataclass
 from dataclasses import replace
-from itertools import chain
 from typing import Any
 from typing import ClassVar
 from typing import Final
 
-from database.core.clock import utc_now
 from database.core.context import Context
 from database.core.context import active_unit
 from database.core.context import current_context
@@ -37,7 +34,9 @@ from storage.core.entry import DAMAGED
 from storage.core.entry import Stored
 from storage.core.errors import StorageConfigurationError
 from storage.core.errors import StorageCorruptError
+from storage.core.errors import is_outage
 from storage.core.layer import Layer
+from storage.core.layer import require_one_tenant
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
 from storage.core.operations import FetchMany
@@ -46,13 +45,10 @@ from storage.core.operations import Remove
 from storage.core.operations import written
 from storage.core.store import Store
 from storage.core.written import report
-from storage.layers.fallback import is_outage
-from storage.layers.integrity import Integrity
-from storage.layers.integrity import same
-from storage.layers.integrity import side_by_side
-from storage.layers.repair_queue import Mark
-from storage.layers.repair_queue import RepairQueue
-from storage.layers.scanning import scanned
+from storage.layers.mirror.copies import Copies
+from storage.layers.mirror.integrity import Integrity
+from storage.layers.mirror.repair_queue import Mark
+from storage.layers.mirror.repair_queue import RepairQueue
 
 logger = logging.getLogger(__name__)
 
@@ -100,16 +96,16 @@ class Mirrors(Layer):
         if not copies or name in copies:
             raise StorageConfigurationError(f"a mirror must have copies, with other names than {name}")
         self._main = name
-        self._copies = dict(copies)
+        self._copies = Copies(name, copies, self._own, self.counts)
         self._queue = RepairQueue(queue, patience)
         self._joins = False
 
     def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
+        require_one_tenant(inner, "a mirror")
         self._joins = inner.joins
         # What a copy cannot take would never be repaired.
-        return replace(
-            inner, largest=min([inner.largest, *(copy.capabilities.largest for copy in self._copies.values())])
-        )
+        largest = min([inner.largest, *(copy.capabilities.largest for copy in self._copies.stores.values())])
+        return replace(super().offers(inner), largest=largest)
 
     def around(self, inner: Handler) -> Handler:
         self._inner = inner
@@ -128,7 +124,7 @@ class Mirrors(Layer):
         done = left = 0
         with on_its_own():
             for mark in self._queue.marks():
-                if self._are_equal(mark) and self._queue.is_over(mark):
+                if self._copies.make_equal(mark) and self._queue.is_over(mark):
                     self._queue.release(mark)
                     done += 1
                 else:
@@ -141,34 +137,16 @@ class Mirrors(Layer):
         :param bodies: compare the bodies, too, and not only the versions.
         :param repair: bring the copies up to date.
         """
-        found = Integrity.of(self._main, self._copies)
         with on_its_own():
-            places = {self._main: scanned(self._own, bodies=bodies)}
-            places |= {name: scanned(copy.run, bodies=bodies) for name, copy in self._copies.items()}
-            for key, entries in side_by_side(places):
-                found.count(entries)
-                right = entries.get(self._main)
-                if not all(same(entries.get(name), right) for name in self._copies):
-                    self._look_again(key, found, Fetch(key, head=not bodies), repair=repair)
-        return found
+            return self._copies.compared(bodies=bodies, repair=repair)
 
     def close(self) -> None:
         self._queue.close()
-        for copy in self._copies.values():
+        for copy in self._copies.stores.values():
             copy.close()
 
     def _own(self, operation: Operation) -> Any:
         return self._inner(operation, current_context.get()).value
-
-    def _look_again(self, key: str, found: Integrity, fetch: Fetch, *, repair: bool) -> None:
-        """Note a difference, unless it was one of a write that was under way."""
-        right: Stored | None = self._own(fetch)
-        for name, copy in self._copies.items():
-            entry: Stored | None = copy.run(fetch)
-            if not same(entry, right):
-                found.note(key, name, right, entry)
-        if repair and key in found.wrong and self._bring(key):
-            found.repaired += 1
 
     # Writes
 
@@ -194,7 +172,7 @@ class Mirrors(Layer):
 
     def _wait(self, mark: Mark) -> None:
         """Leave the copies until the transaction has ended; a repair does it, if nobody tells when that is."""
-        for name in self._copies:
+        for name in self._copies.stores:
             report(name, written=False)
         unit = active_unit.get()
         if isinstance(unit, UnitOfWork):
@@ -203,7 +181,7 @@ class Mirrors(Layer):
 
     def _finish(self, mark: Mark) -> None:
         with on_its_own():
-            self._end(mark, are_equal=self._are_equal(mark))
+            self._end(mark, are_equal=self._copies.make_equal(mark))
 
     def _end(self, mark: Mark, *, are_equal: bool) -> None:
         if are_equal:
@@ -217,8 +195,8 @@ class Mirrors(Layer):
         The last one who writes a copy looks whether the store still has what he wrote. So copies end equal, in whatever
         order several writers reach them.
         """
-        reached = [self._send(name, copy, operation) for name, copy in self._copies.items()]
-        self._end(mark, are_equal=all(reached) and (self._is_current(operation) or self._are_equal(mark)))
+        reached = [self._send(name, copy, operation) for name, copy in self._copies.stores.items()]
+        self._end(mark, are_equal=all(reached) and (self._is_current(operation) or self._copies.make_equal(mark)))
 
     def _send(self, name: str, copy: Store, operation: Operation) -> bool:
         try:
@@ -247,53 +225,9 @@ class Mirrors(Layer):
     def _sweep(self, clear: Clear, context: Context) -> Result:
         result = self._inner(clear, context)
         with on_its_own():
-            for name, copy in self._copies.items():
+            for name, copy in self._copies.stores.items():
                 self._send(name, copy, clear)
         return result
-
-    # Repair
-
-    def _are_equal(self, mark: Mark) -> bool:
-        """Bring the copies of the marked keys up to date; returns whether they are."""
-        try:
-            behind = [key for key in self._marked(mark) if not self._bring(key)]
-        except DataError as error:
-            logger.warning("copies cannot be repaired now: %s", error)
-            return False
-        return not behind
-
-    def _marked(self, mark: Mark) -> Iterable[str]:
-        if mark.prefix is None:
-            return mark.keys
-        runs = [self._own, *(copy.run for copy in self._copies.values())]
-        return {entry.key for entry in chain.from_iterable(scanned(run, mark.prefix) for run in runs)}
-
-    def _bring(self, key: str) -> bool:
-        """Make all copies of an entry what it is; returns whether they are.
-
-        :raises DataError: if the store cannot be reached.
-        """
-        for _ in range(_ATTEMPTS):
-            right: Stored | None = self._own(Fetch(key))
-            if right is not None and DAMAGED in right.headers:
-                logger.warning("the entry %.64r is damaged, and not copied: %s", key, right.headers[DAMAGED])
-                return False
-            equal = [self._make_equal(name, key, right) for name in self._copies]
-            # As after a write: the last one who writes a copy looks whether the store still has what he wrote.
-            if same(self._own(Fetch(key)), right):
-                return all(equal)
-        return False
-
-    def _make_equal(self, name: str, key: str, right: Stored | None) -> bool:
-        copy = self._copies[name]
-        try:
-            if not same(copy.run(Fetch(key)), right):
-                copy.run(Remove(key, utc_now()) if right is None else Put(right))
-                self.counts["repaired"] += 1
-        except DataError as error:
-            logger.warning("the copy %s cannot be repaired now: %s", name, error)
-            return False
-        return True
 
     # Reads
 
@@ -311,7 +245,7 @@ class Mirrors(Layer):
         with on_its_own():
             if self._may_differ(operation):
                 raise error
-            for name, copy in self._copies.items():
+            for name, copy in self._copies.stores.items():
                 try:
                     value = copy.run(operation)
                 except DataError as unreachable:
