@@ -22,6 +22,8 @@ import sqlalchemy as sa
 from database import internal_tables
 from database.adapter.base import DatabaseAdapter
 from database.backends.convex import ConvexAdapter
+from database.backends.faulty import Faults
+from database.backends.faulty import FaultyAdapter
 from database.backends.memory import MemoryAdapter
 from database.backends.postgres import PostgresAdapter
 from database.backends.sqlite import SQLiteAdapter
@@ -52,6 +54,7 @@ from tests.servers.convex_deployment import functions_with
 from tests.servers.s3 import ACCESS
 from tests.servers.s3 import BUCKET
 from tests.servers.supabase_api import SupabaseApi
+from tests.storage.layers.faulty import Flaky
 from tests.storage.writers import Recipe
 from tests.storage.writers import table_entries
 
@@ -219,10 +222,27 @@ def _stacked(maker: Maker) -> Maker:
     return stacked
 
 
+def _through_faults(maker: Maker) -> Maker:
+    @contextmanager
+    def flaky(request: pytest.FixtureRequest) -> Iterator[Place]:
+        with maker(request) as place:
+            if place.database is None:
+                yield replace(place, make=lambda folder: Flaky(place.make(folder)), recipe=None)
+                return
+            # The database tries again itself.
+            with _table(FaultyAdapter(place.database, faults=Faults(refuse=0.02, error_before=0.02))) as faulty:
+                yield replace(faulty, recipe=None)
+
+    return flaky
+
+
 _MAKERS: Final = (memory, file, redis, s3, memory_table, sqlite, documents, postgresql, supabase_http, convex)
-_STACKED: Final = _MAKERS if os.environ.get("STORAGE_STACKS") == "all" else (memory, sqlite)
+_ALL: Final = os.environ.get("STORAGE_STACKS") == "all"
+_STACKED: Final = _MAKERS if _ALL else (memory, sqlite)
+_FLAKY: Final = _MAKERS if _ALL else (memory,)
 PLACES: Final[dict[str, Maker]] = {
     **{maker.__name__: maker for maker in _MAKERS},
     **{f"{maker.__name__}_stacked": _stacked(maker) for maker in _STACKED},
+    **{f"{maker.__name__}_flaky": _through_faults(maker) for maker in _FLAKY},
 }
-"""Through the full stack of layers: two of them, or all with ``STORAGE_STACKS=all``."""
+"""Also through the full stack of layers, and through faults: some of them, or all with ``STORAGE_STACKS=all``."""

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import count
 from typing import Any
 from typing import ClassVar
 
@@ -95,6 +96,26 @@ class Faulty(StoreBackend):
 
     def scan(self, scan: Scan, context: Context) -> list[Stored]:
         raise NotImplementedError
+
+
+class Flaky(Faulty):
+    """Now and then it is out of reach, or the answer to a put is lost; a store tries again, and notices nothing."""
+
+    kind: ClassVar[str] = "flaky"
+
+    def heal(self) -> None:
+        self._calls = count(1)
+        self.before = self._refuse
+        self.after = self._lose
+
+    def _refuse(self, _: Operation) -> None:
+        if next(self._calls) % 20 == 0:
+            raise StorageConnectionError("it is out of reach for a moment")
+
+    def _lose(self, operation: Operation) -> None:
+        # Of a conditional one it would not be known, if somebody else has written in the meantime.
+        if isinstance(operation, Put) and operation.expected is None and next(self._calls) % 20 == 0:
+            raise StorageOutcomeUnknown("the answer was lost")
 
 
 def over(backend: StoreBackend, *layers: Layer, **options: Any) -> Store:

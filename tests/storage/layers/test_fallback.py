@@ -420,4 +420,4 @@ def test_a_writer_that_is_killed_in_an_outage_loses_nothing(tmp_path: Path) -> N
         newest = {f"key {number % 3}": number for number in acknowledged}
         assert all(len(value) == LENGTH and len(set(value)) == 1 for value in found.values())
         assert all(found[key][0] in {number, acknowledged[-1] + 1} for key, number in newest.items())
-        assert not [path for path in (folder / "pending").iterdir() if path.is_file()]
+        assert Store(FileEntries(folder / "pending")).count() == 0
