@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from storage.asynchronous.convex.verification import IntegrationReport
     from storage.asynchronous.convex.verification import verify_integration
     from storage.asynchronous.face import AsyncStorage
+    from storage.asynchronous.multi import MultiBackendStorage
+    from storage.asynchronous.multi import get_legacy_storage
     from storage.asynchronous.protocol import StorageProtocol
     from storage.asynchronous.registry import StorageRegistry
     from storage.asynchronous.registry import get_storage_registry
@@ -52,12 +54,20 @@ if TYPE_CHECKING:
     from storage.core.errors import StorageTransactionConflict
     from storage.core.errors import StorageUnsupportedError
     from storage.core.errors import StorageVectorError
-    from storage.core.store import Layer
+    from storage.core.layer import Layer
     from storage.core.store import Store
+    from storage.layers.cache import Cache
     from storage.layers.compression import Compression
+    from storage.layers.disk_space import DiskSpace
     from storage.layers.encryption import Encryption
     from storage.layers.encryption import Keys
     from storage.layers.encryption import rewrap
+    from storage.layers.fallback.stage import Fallback
+    from storage.layers.mirror.stage import Mirrors
+    from storage.layers.retention import Keep
+    from storage.layers.retention import Retention
+    from storage.layers.size_tier import SizeTier
+    from storage.layers.written import written_to
     from storage.manager.environment import get_data_manager
     from storage.manager.functions import requires_storage
     from storage.manager.functions import storage_enabled
@@ -74,21 +84,12 @@ if TYPE_CHECKING:
 else:
     _HOMES = {
         "asynchronous.convex.storage": ("ConvexStorage",),
-        "asynchronous.convex.verification": (
-            "IntegrationReport",
-            "verify_integration",
-        ),
+        "asynchronous.convex.verification": ("IntegrationReport", "verify_integration"),
         "asynchronous.face": ("AsyncStorage",),
+        "asynchronous.multi": ("MultiBackendStorage", "get_legacy_storage"),
         "asynchronous.protocol": ("StorageProtocol",),
-        "asynchronous.registry": (
-            "StorageRegistry",
-            "get_storage_registry",
-        ),
-        "asynchronous.single": (
-            "FileStorage",
-            "MemoryStorage",
-            "SQLiteStorage",
-        ),
+        "asynchronous.registry": ("StorageRegistry", "get_storage_registry"),
+        "asynchronous.single": ("FileStorage", "MemoryStorage", "SQLiteStorage"),
         "backends.cosmos.backend": ("CosmosEntries",),
         "backends.documents": ("DocumentEntries",),
         "backends.file.backend": ("FileEntries",),
@@ -104,61 +105,71 @@ else:
             *("StorageConflictError", "StorageConnectionError", "StorageCorruptError"),
             *("StorageCredentialsRefused", "StorageError", "StorageKeyError"),
             *("StorageNotFoundError", "StorageOutcomeUnknown", "StoragePermissionError"),
-            *("StorageSerializationError", "StorageThrottled", "StorageTimeoutError"),
-            *("StorageRollbackError", "StorageTransactionConflict", "StorageUnsupportedError"),
+            *("StorageRollbackError", "StorageSerializationError", "StorageThrottled"),
+            *("StorageTimeoutError", "StorageTransactionConflict", "StorageUnsupportedError"),
             "StorageVectorError",
         ),
-        "core.store": ("Layer", "Store"),
-        "manager.provider": (
-            "BaseStorageProvider",
-            "StorageResult",
-        ),
-        "manager.manager": ("DataManager",),
-        "manager.references": ("DataReference",),
+        "core.layer": ("Layer",),
+        "core.store": ("Store",),
+        "layers.written": ("written_to",),
+        "layers.cache": ("Cache",),
+        "layers.compression": ("Compression",),
+        "layers.disk_space": ("DiskSpace",),
+        "layers.encryption": ("Encryption", "Keys", "rewrap"),
+        "layers.fallback.stage": ("Fallback",),
+        "layers.mirror.stage": ("Mirrors",),
+        "layers.retention": ("Keep", "Retention"),
+        "layers.size_tier": ("SizeTier",),
         "manager.environment": ("get_data_manager",),
-        "manager.functions": (
-            "requires_storage",
-            "storage_enabled",
-        ),
+        "manager.functions": ("requires_storage", "storage_enabled"),
+        "manager.manager": ("DataManager",),
+        "manager.provider": ("BaseStorageProvider", "StorageResult"),
+        "manager.references": ("DataReference",),
         "providers.filesystem": ("FileSystemProvider",),
         "providers.postgresql": ("PostgreSQLProvider",),
         "providers.qdrant": ("QdrantProvider",),
         "providers.redis": ("RedisProvider",),
         "providers.s3": ("S3Provider",),
         "providers.store": ("StoreProvider",),
-        "layers.compression": ("Compression",),
-        "layers.encryption": ("Encryption", "Keys", "rewrap"),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
     "AsyncStorage",
     "BaseStorageProvider",
+    "Cache",
     "Compression",
     "ConvexStorage",
     "CosmosEntries",
     "DataManager",
     "DataReference",
+    "DiskSpace",
     "DocumentEntries",
     "Encryption",
     "Entry",
     "EntryPage",
+    "Fallback",
     "FileEntries",
     "FileStorage",
     "FileSystemProvider",
     "IntegrationReport",
+    "Keep",
     "Keys",
     "Layer",
     "MemoryEntries",
     "MemoryStorage",
+    "Mirrors",
+    "MultiBackendStorage",
     "PostgreSQLProvider",
     "QdrantEntries",
     "QdrantProvider",
     "RedisEntries",
     "RedisProvider",
+    "Retention",
     "S3Entries",
     "S3Provider",
     "SQLiteStorage",
+    "SizeTier",
     "StorageCapacityError",
     "StorageCircuitOpen",
     "StorageConfigurationError",
@@ -186,9 +197,11 @@ __all__ = [
     "StoreProvider",
     "TableEntries",
     "get_data_manager",
+    "get_legacy_storage",
     "get_storage_registry",
     "requires_storage",
     "rewrap",
     "storage_enabled",
     "verify_integration",
+    "written_to",
 ]

@@ -10,29 +10,20 @@ from typing import TypeVar
 
 from storage.core.store import Store
 
-Self = TypeVar("Self", bound="AsyncStorage")
+Self = TypeVar("Self", bound="StoreFace")
 _Answer = TypeVar("_Answer")
 
 
-class AsyncStorage:
+class StoreFace:
     """A store whose methods are awaited. They run in threads, so that the event loop goes on meanwhile.
 
     A method that is cancelled is carried out nevertheless; its answer is lost.
 
     :param store: what it is a face of.
-    :param ttl_seconds: the time to live of what is saved.
     """
 
-    def __init__(self, store: Store, ttl_seconds: float | None = None) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._ttl = ttl_seconds
-
-    async def save(self, key: str, value: Any) -> None:
-        """Store a value, replacing the one that is there.
-
-        :raises StorageSerializationError: if it has no JSON form, and is no bytes either.
-        """
-        await self._run(lambda: self._store.put(key, value, ttl=self._ttl))
 
     async def load(self, key: str) -> Any:
         """The value of a key. :raises StorageNotFoundError: if there is none; it is a ``KeyError``."""
@@ -41,10 +32,6 @@ class AsyncStorage:
     async def exists(self, key: str) -> bool:
         """Whether there is a value. :raises StorageError: if that cannot be known."""
         return await self._run(lambda: self._store.exists(key))
-
-    async def delete(self, key: str) -> None:
-        """Delete a value, if there is one."""
-        await self._run(lambda: self._store.delete(key))
 
     async def list_keys(self, prefix: str = "") -> list[str]:
         """The keys that begin with ``prefix``, in order."""
@@ -78,3 +65,26 @@ class AsyncStorage:
 
     async def _run(self, work: Callable[[], _Answer]) -> _Answer:
         return await asyncio.to_thread(work)
+
+
+class AsyncStorage(StoreFace):
+    """A store whose methods are awaited, with those of ``StorageProtocol``.
+
+    :param store: what it is a face of.
+    :param ttl_seconds: the time to live of what is saved.
+    """
+
+    def __init__(self, store: Store, ttl_seconds: float | None = None) -> None:
+        super().__init__(store)
+        self._ttl = ttl_seconds
+
+    async def save(self, key: str, value: Any) -> None:
+        """Store a value, replacing the one that is there.
+
+        :raises StorageSerializationError: if it has no JSON form, and is no bytes either.
+        """
+        await self._run(lambda: self._store.put(key, value, ttl=self._ttl))
+
+    async def delete(self, key: str) -> None:
+        """Delete a value, if there is one."""
+        await self._run(lambda: self._store.delete(key))

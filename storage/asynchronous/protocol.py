@@ -9,9 +9,9 @@ from typing import runtime_checkable
 
 @runtime_checkable
 class StorageProtocol(Protocol):
-    """Values under keys."""
+    """Values under keys. What ``save`` and ``delete`` return is not used: it may be None."""
 
-    async def save(self, key: str, value: Any) -> None:
+    async def save(self, key: str, value: Any) -> object:
         """Store a value, replacing the one that is there."""
 
     async def load(self, key: str) -> Any:
@@ -20,7 +20,7 @@ class StorageProtocol(Protocol):
     async def exists(self, key: str) -> bool:
         """Whether there is a value; raises if that cannot be known."""
 
-    async def delete(self, key: str) -> None:
+    async def delete(self, key: str) -> object:
         """Delete a value, if there is one."""
 
     async def list_keys(self, prefix: str = "") -> list[str]:

@@ -16,6 +16,7 @@ _BUILT_IN: Final = {
     "convex": "ConvexStorage",
     "file": "FileStorage",
     "memory": "MemoryStorage",
+    "multi": "MultiBackendStorage",
     "sqlite": "SQLiteStorage",
 }
 

@@ -16,7 +16,7 @@ from storage.core.errors import StorageConfigurationError
 from storage.core.store import Store
 
 _Answer = TypeVar("_Answer")
-Path = str | os.PathLike[str]
+Place = str | os.PathLike[str]
 
 
 class SQLiteStorage(AsyncStorage):
@@ -29,7 +29,7 @@ class SQLiteStorage(AsyncStorage):
 
     def __init__(
         self,
-        db_path: Path = "./data/storage.db",
+        db_path: Place = "./data/storage.db",
         table_name: str = "storage",
         serializer: Literal["json"] = "json",
     ) -> None:
@@ -44,7 +44,7 @@ class FileStorage(AsyncStorage):
     :param serializer: values are JSON.
     """
 
-    def __init__(self, base_dir: Path = "./data/storage", serializer: Literal["json"] = "json") -> None:
+    def __init__(self, base_dir: Place = "./data/storage", serializer: Literal["json"] = "json") -> None:
         _check(serializer)
         super().__init__(Store(FileEntries(base_dir)))
 

@@ -111,7 +111,12 @@ class DocumentEntries(TableEntries):
             return super().execute(operation, context)
         except SchemaMismatch:
             self._create()
+        try:
             return super().execute(operation, context)
+        except SchemaMismatch as error:
+            raise StorageConfigurationError(
+                f"the table {self.table} has other columns than those of a store; choose another name for the table"
+            ) from error
 
     def close(self) -> None:
         self._adapter.disconnect()

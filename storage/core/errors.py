@@ -37,10 +37,13 @@ from database.core.errors import CredentialsRefused
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
+from database.core.errors import Outcome
 from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
+from database.core.errors import PoolExhausted
 from database.core.errors import RequestError
 from database.core.errors import SerializationFailure
+from database.core.errors import Stopped
 from database.core.errors import Throttled
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
@@ -160,6 +163,13 @@ def changed(key: str, *, absent: bool, backend: str | None = None) -> StorageCon
     """
     reason = "exists already" if absent else "was changed or deleted by somebody else; read it again"
     return StorageConflictError(f"the entry {shown(key)} {reason}", backend=backend)
+
+
+def is_outage(error: DataError) -> bool:
+    """Whether the error says that a place is out of reach, and that nothing was applied."""
+    if isinstance(error, PoolExhausted | Stopped) or error.outcome is not Outcome.NOT_APPLIED:
+        return False
+    return isinstance(error, Unavailable | TimedOut)
 
 
 _TWINS: tuple[tuple[type[DataError], type[StorageError]], ...] = (

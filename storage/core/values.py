@@ -102,14 +102,20 @@ def expected_etag(expected: str | None, *, if_absent: bool) -> str | None:
     return ABSENT if if_absent else expected
 
 
-def value_of(stored: Stored) -> Any:
-    """The value of an entry. :raises StorageCorruptError: if its body is not that of a value."""
+def readable_body(stored: Stored) -> bytes:
+    """The body of an entry. :raises StorageCorruptError: if it cannot be read."""
     if DAMAGED in stored.headers:
         raise StorageCorruptError(stored.key, stored.headers[DAMAGED])
+    return stored.body
+
+
+def value_of(stored: Stored) -> Any:
+    """The value of an entry. :raises StorageCorruptError: if its body is not that of a value."""
+    body = readable_body(stored)
     if stored.headers.get(MEDIA_TYPE, JSON_TYPE) != JSON_TYPE:
-        return stored.body
+        return body
     try:
-        return from_json(stored.body)
+        return from_json(body)
     except ValueError as error:
         raise StorageCorruptError(stored.key, "its value is no JSON") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import re
+import sqlite3
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -82,7 +83,7 @@ def service() -> Iterator[Service]:
 
 
 def test_every_block_of_the_document_is_run() -> None:
-    assert _covered == PYTHON.keys() - {"SQLite + File (Legacy Multi-Backend)"}
+    assert _covered == PYTHON.keys()
     assert len(PYTHON) == DOCUMENT.read_text().count("```python")
 
 
@@ -154,6 +155,23 @@ def test_a_function_saves_to_a_database(block: Block) -> None:
     asyncio.run(storage.save("trajectory:1", {"agent_id": "a", "timestamp": 2}))
     ((table, row),) = database.rows
     assert (table, row["key"], row["type"], row["agent_id"]) == ("rl_data", "trajectory:1", "trajectory", "a")
+
+
+@runs("SQLite + File (Legacy Multi-Backend)")
+def test_values_are_in_two_places(block: Block, own_environment: None) -> None:
+    storage = block.run()["storage"]
+
+    async def use() -> None:
+        assert isinstance(storage, StorageProtocol)
+        await storage.save("episode:1", {"reward": 0.5})
+        assert await storage.load("episode:1") == {"reward": 0.5}
+        await storage.close()
+
+    asyncio.run(use())
+    assert '"reward": 0.5' in Path("data/convergence_legacy/episode%3A1").read_text()
+    with sqlite3.connect("data/convergence_legacy.db") as connection:
+        assert connection.execute("select data ->> '$.reward' from storage").fetchall() == [(0.5,)]
+    connection.close()
 
 
 @runs("Custom Storage")

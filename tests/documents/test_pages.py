@@ -102,7 +102,7 @@ def test_a_search(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "boiling 0.993884 {'text': 'Boiling'}\n"
 
 
-@runs("storage/python/4")
+@runs("storage/python/7")
 def test_a_data_manager(
     postgres_database: PostgresDatabase,
     redis_server: RedisServer,
@@ -112,7 +112,7 @@ def test_a_data_manager(
     process = environment.Process()
     monkeypatch.setattr(environment, "_process", process)
     database = ", ".join(f"{name}={value!r}" for name, value in asdict(postgres_database).items())
-    block = BLOCKS["storage/python/4"].with_replaced(
+    block = BLOCKS["storage/python/7"].with_replaced(
         {
             'host="localhost", database="app", user="app", password="secret"': database,
             'RedisProvider(host="localhost")': f'RedisProvider(port={redis_server.port}, password="{PASSWORD}")',
@@ -124,10 +124,10 @@ def test_a_data_manager(
     process.manager.close()
 
 
-@runs("storage/python/5")
+@runs("storage/python/8")
 def test_asynchronous_storage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     client = Client()
-    block = BLOCKS["storage/python/5"].with_replaced({"./data": str(tmp_path)})
+    block = BLOCKS["storage/python/8"].with_replaced({"./data": str(tmp_path)})
     asyncio.run(block.run()["optimize"](client))
     assert "save_rl_data: works\n" in capsys.readouterr().out
     assert client.runs["r1"]["system_name"] == "search"

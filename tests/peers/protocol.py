@@ -25,6 +25,7 @@ def made() -> list[Any]:
         storage.SQLiteStorage("a.db"),
         storage.FileStorage("files"),
         storage.MemoryStorage(),
+        storage.MultiBackendStorage(sqlite_path="c.db", file_base_dir="more files"),
         storage.ConvexStorage(object()),
     ]
 
@@ -50,8 +51,8 @@ def episode(number: int) -> RLEpisode:
 async def main() -> None:
     """Use our storage. :raises AssertionError: if it is not accepted, or does not keep what it is given."""
     accepted = [type(one).__name__ for one in made() if isinstance(one, StorageProtocol)]
-    StorageRegistry.register("isthmus", storage.SQLiteStorage)
-    kept = StorageRegistry.get("isthmus", db_path="b.db")
+    StorageRegistry.register("isthmus", storage.MultiBackendStorage)
+    kept = StorageRegistry.get("isthmus", sqlite_path="b.db", file_base_dir="b")
     manager = LegacyManager(kept)
     episodes = [episode(number) for number in range(5)]
     keys = [await manager.record_episode(one) for one in episodes]
@@ -60,6 +61,7 @@ async def main() -> None:
     legacy = await manager.get_agent_legacy("a1")
     assert legacy is not None
     assert legacy.total_episodes == len(episodes)
+    assert (await kept.verify_integrity()).consistency == 1.0
     await manager.close()
     print(f"the-convergence {version('the-convergence')}: its protocol accepts {', '.join(accepted)}")  # noqa: T201
 

@@ -19,7 +19,7 @@ from storage.core.documents import to_json
 
 logger = logging.getLogger(__name__)
 
-_PAUSE: Final = 1.0
+_PAUSE: Final = 0.5
 """Seconds before a lost connection is opened again."""
 
 _WAIT: Final = 0.2

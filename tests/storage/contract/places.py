@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from contextlib import contextmanager
 from dataclasses import asdict
 from dataclasses import dataclass
@@ -21,11 +22,14 @@ import sqlalchemy as sa
 from database import internal_tables
 from database.adapter.base import DatabaseAdapter
 from database.backends.convex import ConvexAdapter
+from database.backends.faulty import Faults
+from database.backends.faulty import FaultyAdapter
 from database.backends.memory import MemoryAdapter
 from database.backends.postgres import PostgresAdapter
 from database.backends.sqlite import SQLiteAdapter
 from database.backends.supabase import SupabaseAdapter
 from database.core.tables.schema import Schema
+from database.resilience.settings import ResilienceSettings
 from database.schema.migrations.supabase import functions
 from storage.backends.cosmos.backend import CosmosEntries
 from storage.backends.documents import DocumentEntries
@@ -36,10 +40,15 @@ from storage.backends.redis.backend import RedisEntries
 from storage.backends.s3.backend import S3Entries
 from storage.backends.table import TableEntries
 from storage.core.backend import StoreBackend
-from storage.core.store import Layer
+from storage.core.layer import Layer
+from storage.core.store import Store
+from storage.layers.cache import Cache
 from storage.layers.compression import Compression
 from storage.layers.encryption import Encryption
 from storage.layers.encryption import Keys
+from storage.layers.fallback.stage import Fallback
+from storage.layers.mirror.stage import Mirrors
+from storage.layers.size_tier import SizeTier
 from tests.contract.backends import supabase_database
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
@@ -48,6 +57,7 @@ from tests.servers.cosmos.account import KEY
 from tests.servers.s3 import ACCESS
 from tests.servers.s3 import BUCKET
 from tests.servers.supabase_api import SupabaseApi
+from tests.storage.layers.faulty import Flaky
 from tests.storage.writers import Recipe
 from tests.storage.writers import table_entries
 
@@ -64,14 +74,18 @@ class Place:
     """How the stores of one kind are made.
 
     :ivar make: an empty backend; the folder is that of the test.
+    :ivar layers: makes those of a store.
     :ivar recipe: how another process makes the same one; None if it cannot.
     :ivar database: that of the application, in which they are; None if they are elsewhere.
     """
 
     make: Callable[[Path], StoreBackend]
-    layers: Sequence[Layer] = ()
+    layers: Callable[[], Sequence[Layer]] = list
     recipe: Callable[[StoreBackend], Recipe] | None = None
     database: DatabaseAdapter | None = None
+
+
+Maker = Callable[[pytest.FixtureRequest], AbstractContextManager[Place]]
 
 
 @contextmanager
@@ -88,12 +102,6 @@ def file(_: pytest.FixtureRequest) -> Iterator[Place]:
 
 
 @contextmanager
-def layered(_: pytest.FixtureRequest) -> Iterator[Place]:
-    layers = [Compression(threshold=8), Encryption(Keys({"a": os.urandom(32)}, "a"))]
-    yield Place(lambda _: MemoryEntries(dimensions=DIMENSIONS), layers)
-
-
-@contextmanager
 def redis(request: pytest.FixtureRequest) -> Iterator[Place]:
     server = request.getfixturevalue("redis_server")
     numbers = count()
@@ -103,16 +111,19 @@ def redis(request: pytest.FixtureRequest) -> Iterator[Place]:
     )
 
 
+_s3_numbers = count()
+"""Of stores: one server has those of several places."""
+
+
 @contextmanager
 def s3(request: pytest.FixtureRequest) -> Iterator[Place]:
     server = request.getfixturevalue("s3_server")
-    numbers = count()
 
-    def recipe(store: str) -> Recipe:
+    def recipe(store: str) -> Callable[[], S3Entries]:
         return partial(S3Entries, BUCKET, store, endpoint=server.url, timeout=TIMEOUT, **ACCESS)
 
     yield Place(
-        lambda _: recipe(f"store {next(numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
+        lambda _: recipe(f"store {next(_s3_numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
     )
 
 
@@ -126,7 +137,7 @@ def cosmos(request: pytest.FixtureRequest) -> Iterator[Place]:
     account = request.getfixturevalue("cosmos_account")
     numbers = count()
 
-    def recipe(store: str) -> Recipe:
+    def recipe(store: str) -> Callable[[], StoreBackend]:
         return partial(CosmosEntries, account.url, KEY, "isthmus", store, timeout=TIMEOUT)
 
     yield Place(
@@ -209,19 +220,58 @@ def _table(adapter: DatabaseAdapter) -> Iterator[Place]:
         adapter.disconnect()
 
 
+def full_stack() -> Sequence[Layer]:
+    """All layers; their own places are in memory."""
+    return [
+        Cache(),
+        SizeTier(lasting(), 100),
+        Compression(threshold=8),
+        Encryption(Keys({"a": os.urandom(32)}, "a")),
+        Fallback(lasting()),
+        Mirrors({"copy": lasting()}, lasting()),
+    ]
+
+
+def lasting(backend: StoreBackend | None = None) -> Store:
+    """A store that is as durable as the test."""
+    made = backend or MemoryEntries()
+    made.capabilities = replace(made.capabilities, durable=True)
+    return Store(made, "journal", ResilienceSettings(retry_count=0, circuit_breaker_threshold=0))
+
+
+def _stacked(maker: Maker) -> Maker:
+    @contextmanager
+    def stacked(request: pytest.FixtureRequest) -> Iterator[Place]:
+        with maker(request) as place:
+            yield replace(place, layers=full_stack, recipe=None)
+
+    return stacked
+
+
+def _through_faults(maker: Maker) -> Maker:
+    @contextmanager
+    def flaky(request: pytest.FixtureRequest) -> Iterator[Place]:
+        with maker(request) as place:
+            if place.database is None:
+                yield replace(place, make=lambda folder: Flaky(place.make(folder)), recipe=None)
+                return
+            # The database tries again itself.
+            with _table(FaultyAdapter(place.database, faults=Faults(refuse=0.02, error_before=0.02))) as faulty:
+                yield replace(faulty, recipe=None)
+
+    return flaky
+
+
 _MAKERS: Final = (
-    memory,
-    file,
-    layered,
-    redis,
-    s3,
-    cosmos,
-    qdrant,
-    memory_table,
-    sqlite,
-    documents,
-    postgresql,
-    supabase_http,
-    convex,
+    *(memory, file, redis, s3, cosmos, qdrant, memory_table, sqlite, documents),
+    *(postgresql, supabase_http, convex),
 )
-PLACES: Final = {maker.__name__: maker for maker in _MAKERS}
+_ALL: Final = os.environ.get("STORAGE_STACKS") == "all"
+_STACKED: Final = _MAKERS if _ALL else (memory, sqlite)
+_FLAKY: Final = _MAKERS if _ALL else (memory,)
+PLACES: Final[dict[str, Maker]] = {
+    **{maker.__name__: maker for maker in _MAKERS},
+    **{f"{maker.__name__}_stacked": _stacked(maker) for maker in _STACKED},
+    **{f"{maker.__name__}_flaky": _through_faults(maker) for maker in _FLAKY},
+}
+"""Also through the full stack of layers, and through faults: some of them, or all with ``STORAGE_STACKS=all``."""
