@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+import storage
 from config.settings import load_settings
 from config.settings import settings_table
 from database import RecordChange
@@ -100,6 +101,18 @@ def test_a_stream() -> None:
 def test_a_search(capsys: pytest.CaptureFixture[str]) -> None:
     BLOCKS["storage/python/3"].run()
     assert capsys.readouterr().out == "boiling 0.993884 {'text': 'Boiling'}\n"
+
+
+@runs("storage/python/4", "storage/python/5", "storage/python/6")
+def test_layers(own_environment: None) -> None:
+    database = MemoryAdapter(schema=Schema.of(internal_tables.metadata))
+    names = {name: getattr(storage, name) for name in storage.__all__}
+    made = BLOCKS["storage/python/4"].run(**names, database=database, key=os.urandom(32), secret=os.urandom(32))
+    block = BLOCKS["storage/python/5"].with_replaced({"places  #": "FOUND = dict(places)  #"})
+    assert block.run(**names, store=made["store"])["FOUND"] == {"main": True, "copy": True}
+    done = BLOCKS["storage/python/6"].run(**names, store=made["store"])["retention"].apply(dry_run=True)
+    assert [one.rule.prefix for one in done] == ["log:", "draft:"]
+    made["store"].close()
 
 
 @runs("storage/python/7")

@@ -73,8 +73,9 @@ class Mirrors(Layer):
     """Keeps copies of all entries in other stores.
 
     A write is acknowledged when the store itself has it; :func:`~storage.layers.written.written_to` says which copies
-    do. One that was not reached gets it by :meth:`repair`. A write in a transaction reaches the copies after its commit.
-    While the store is out of reach, or an entry there is damaged, a copy answers reads, unless it may be behind.
+    do. One that was not reached gets it by :meth:`repair`. A write in a transaction reaches the copies after its
+    commit. While the store is out of reach, or an entry there is damaged, a copy answers reads, unless it may be
+    behind.
 
     :param copies: the other stores by their names.
     :param queue: where writes are marked: a durable store that is shared by all processes that use this one. For a
