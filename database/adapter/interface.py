@@ -118,13 +118,15 @@ class Database(ABC):
         transaction.rollback()
         return True
 
-    def transaction(self) -> AbstractContextManager[Transaction]:
+    def transaction(self, *, reads: bool = False) -> AbstractContextManager[Transaction]:
         """A transaction for all calls inside the block; committed at its end, rolled back by an exception.
 
         Inside another transaction or unit of work it is a savepoint of that one.
+
+        :param reads: as in :meth:`begin_transaction`.
         """
         unit = active_unit.get()
-        return _Block(self) if unit is None else unit.nested(self)
+        return _Block(self, reads=reads) if unit is None else unit.nested(self)
 
     def _execute_query_in_transaction(self, transaction: Transaction, query: str, params: SqlParams = None) -> Any:
         """Run :meth:`execute_query` in a transaction that :meth:`begin_transaction` returned."""
@@ -134,13 +136,14 @@ class Database(ABC):
 class _Block:
     """A separate transaction around a block. Not a generator: that would cost half as much as the begin."""
 
-    __slots__ = ("_database", "_token", "_transaction")
+    __slots__ = ("_database", "_reads", "_token", "_transaction")
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, reads: bool) -> None:
         self._database = database
+        self._reads = reads
 
     def __enter__(self) -> Transaction:
-        self._transaction = self._database.begin_transaction()
+        self._transaction = self._database.begin_transaction(reads=self._reads)
         self._token = active_unit.set(self._transaction)
         return self._transaction
 

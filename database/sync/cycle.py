@@ -8,11 +8,13 @@ from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import closing
 from itertools import chain
 from typing import Final
 
 from database.changes.feed import MAX_PAGE
+from database.changes.feed import Change
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.collecting import old_objects_spared
@@ -139,8 +141,17 @@ class Cycle:
     def _take(self, checkpoint: Checkpoint) -> None:
         self._checkpoint, self._cursors, self._kept_at = checkpoint, checkpoint.cursors, self._clock()
 
-    def _reconcile(self, keys: Iterable[RecordKey], stopped: Callable[[], bool], *, again: bool = False) -> int:
-        actions, _ = self._reconciler.reconcile(keys, self._current.epoch, self._next_action, stopped, again=again)
+    def _reconcile(
+        self,
+        keys: Iterable[RecordKey],
+        stopped: Callable[[], bool],
+        *,
+        again: bool = False,
+        changed_on: SideName | None = None,
+    ) -> int:
+        actions, _ = self._reconciler.reconcile(
+            keys, self._current.epoch, self._next_action, stopped, again=again, changed_on=changed_on
+        )
         return actions
 
     # Following the feeds
@@ -156,11 +167,14 @@ class Cycle:
             if any(page.gap for page in pages.values()):
                 self._take(self._checkpoints.advance(self._current, self._checkpoints.ends(), comparing=True))
                 return False
-            changes = [change for side in self._sides for change in side.echoes.not_in(pages[side.name])]
-            found = {RecordKey(one.table, one.id) for one in changes if one.table in self._tables}
+            changes = {
+                side.name: [one for one in side.echoes.not_in(pages[side.name]) if one.table in self._tables]
+                for side in self._sides
+            }
+            found = {RecordKey(one.table, one.id) for one in chain.from_iterable(changes.values())}
             if self._current.comparing:
                 self._changed |= found
-            actions = self._reconcile(found, stopped, again=True)
+            actions = self._reconcile(found, stopped, again=True, changed_on=_only_changed_on(changes))
             self._move({name: page.cursor for name, page in pages.items()}, keep=actions > 0)
             more = any(page.more for page in pages.values())
         self._progress.note_caught_up()
@@ -253,3 +267,11 @@ class Cycle:
             for one in self._sides:
                 keys = list(one.absent(keys))
             yield keys
+
+
+def _only_changed_on(changes: Mapping[SideName, Sequence[Change]]) -> SideName | None:
+    """The only side with changes, if none of them is a deletion, which may take other records along."""
+    changed = [name for name, found in changes.items() if found]
+    if len(changed) != 1 or any(one.kind == "delete" for one in changes[changed[0]]):
+        return None
+    return changed[0]

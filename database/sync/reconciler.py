@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
 from threading import RLock
 from typing import Final
@@ -13,6 +14,7 @@ from typing import Final
 from database.core.errors import Conflict
 from database.core.errors import RequestError
 from database.sync.bulk.marks import require_not_restored
+from database.sync.bulk.marks import seemingly_restored
 from database.sync.chunks import Chunks
 from database.sync.conflicts.strategies import Deciding
 from database.sync.conflicts.units import FindKeys
@@ -26,6 +28,7 @@ from database.sync.three_way_merge import NextAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import RecordState
 from database.sync.three_way_merge import SideName
+from database.sync.three_way_merge import SideState
 from database.sync.untangling.dependents import with_dependents
 from database.sync.untangling.needs import Needs
 from database.sync.untangling.ordering import in_order
@@ -46,6 +49,10 @@ Callback = Callable[..., object]
 
 class StoppedError(Exception):
     """The cycle was stopped; the next cycle processes the remaining records."""
+
+
+class _NotSimple(Exception):
+    """Records need more than changes that are copied from one side to the other."""
 
 
 class Reconciler:
@@ -82,6 +89,7 @@ class Reconciler:
         stopped: Callable[[], bool],
         *,
         again: bool = False,
+        changed_on: SideName | None = None,
     ) -> tuple[int, Failed]:
         """Reconcile records. :returns: the number of actions, and the records that failed.
 
@@ -89,6 +97,7 @@ class Reconciler:
 
         :param again: whether the caller reconciles failed records again, together with others; then they are not
             retried, and nobody is told of them.
+        :param changed_on: the only side on which the records have changed, as far as is known.
         :raises StoppedError: before the next chunk, once ``stopped`` returns True.
         :raises Restored: if a side was restored from a backup.
         :raises BackendError: if a side does not respond.
@@ -104,7 +113,8 @@ class Reconciler:
                     raise StoppedError
                 number += 1
                 with self.lock:
-                    actions += self._reconcile_chunk(chunk, epoch, next_action, failed)
+                    copied = self._copy_over(changed_on, chunk, epoch, next_action) if changed_on else None
+                    actions += self._reconcile_chunk(chunk, epoch, next_action, failed) if copied is None else copied
             if again or not failed or (len(failed) == len(pending) and (number == 1 or pending is not wanted)):
                 break
             pending = list(failed)
@@ -134,6 +144,37 @@ class Reconciler:
         for key in self._failures.untold().keys() & failed.keys():
             logger.warning("a record of table %s cannot be synced: %s", key.table, failed[key])
             self._on_failure(failed[key])
+
+    def _copy_over(
+        self, source: SideName, keys: Sequence[RecordKey], epoch: str, next_action: NextAction
+    ) -> int | None:
+        """Bring changes of one side to the other one, which is read in the transaction that writes it, and only there.
+
+        :returns: the number of actions; None if they are not so simple. Then nothing was written.
+        """
+        if isinstance(next_action, Deciding) and not next_action.units.tables.isdisjoint([key.table for key in keys]):
+            return None
+        given, target = self._sides if source == "first" else reversed(self._sides)
+        read = given.states(keys, epoch)
+
+        def decide(present: Mapping[RecordKey, SideState]) -> tuple[list[MergeAction], int]:
+            first, second = (read, present) if source == "first" else (present, read)
+            states = [RecordState(key, first[key], second[key]) for key in keys]
+            failed: Failed = {}
+            actions = self._decided(states, epoch, next_action, failed)
+            simple = all(one.side == target.name and not one.deletes and not one.more for one in actions)
+            if failed or not simple or seemingly_restored(self._sides):
+                raise _NotSimple
+            # The transaction has read only, so it holds no lock that another process may wait for.
+            return actions, given.count_read(epoch) if actions else 0
+
+        try:
+            actions = target.apply_decided(keys, epoch, decide)
+        except (_NotSimple, RequestError):
+            return None
+        self._progress.count_compared(keys)
+        self._report(actions)
+        return len(actions)
 
     def _reconcile_chunk(
         self,
@@ -169,8 +210,12 @@ class Reconciler:
         self, keys: Sequence[RecordKey], epoch: str, next_action: NextAction, failed: Failed
     ) -> list[MergeAction]:
         """The actions for these records, in their order."""
-        states = self._states(keys, epoch)
-        self._chunks.note(len(keys), sum(len(one.of(name).text or "") for one in states for name in SIDES))
+        return self._decided(self._states(keys, epoch), epoch, next_action, failed)
+
+    def _decided(
+        self, states: Sequence[RecordState], epoch: str, next_action: NextAction, failed: Failed
+    ) -> list[MergeAction]:
+        self._chunks.note(len(states), sum(len(one.of(name).text or "") for one in states for name in SIDES))
         together = self._decided_together(states, epoch, next_action, failed)
         actions = [action for action in together.values() if action is not None]
         for state in states:

@@ -5,9 +5,12 @@ All calls are made as the application itself and outside of the caller's unit of
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 from typing import Final
@@ -58,6 +61,9 @@ CONFLICTS: Final = "isthmus_sync_conflicts"
 
 _ATTEMPTS_TOGETHER: Final = 3
 """The most attempts at a transaction on several records, before it is split into smaller ones."""
+
+Actions = Sequence[MergeAction]
+Decide = Callable[[Mapping[RecordKey, SideState]], tuple[Actions, int]]
 
 Ordered = Sequence[Component[MergeAction]]
 """Actions in the order of their needs."""
@@ -181,6 +187,24 @@ class Side:
             )
         self._expect_echoes([one for one in actions if one.key.table in as_sent])
 
+    def apply_decided(self, keys: Sequence[RecordKey], epoch: str, decide: Decide) -> Actions:
+        """Decide about records and apply the actions, in one transaction; returns the actions.
+
+        :param decide: what to do on this side, where the records have these states, and the number of the read of the
+            other side from which that follows, as for :meth:`apply`. May be asked again.
+        :raises RequestError: as :meth:`apply`.
+        """
+
+        def carry_out() -> tuple[Actions, set[str]]:
+            with self.adapter.transaction(reads=True):
+                actions, written_from = decide(self._states.read(keys, epoch))
+                return actions, self._write(actions, epoch, written_from) if actions else set()
+
+        with apart():
+            actions, as_sent = repeated(carry_out, _ATTEMPTS_TOGETHER)
+        self._expect_echoes([one for one in actions if one.key.table in as_sent])
+        return actions
+
     def dependents(self, actions: Sequence[MergeAction]) -> dict[RecordKey, Dependent]:
         """The records that the database deletes or changes with those that the actions delete, without their own."""
         gone = {one.key: one.expected.row for one in actions if one.deletes and one.expected.row is not None}
@@ -215,10 +239,10 @@ class Side:
         with apart():
             repeated(lambda: self._replace(table, expected, row))
 
-    def store(self, table: str, rows: Sequence[Record]) -> None:
-        """Write rows of one of sync's own tables."""
+    def store(self, table: str, rows: Sequence[Record], *, replaced: Sequence[str] = ()) -> None:
+        """Write rows of one of sync's own tables, and delete those with the ids ``replaced``, in one transaction."""
         with apart():
-            self.adapter.run(Upsert(table, rows, returning=False))
+            repeated(lambda: self._store(table, rows, replaced))
 
     def remove(self, table: str, ids: Sequence[str]) -> None:
         """Delete rows of one of sync's own tables."""
@@ -242,18 +266,32 @@ class Side:
         *,
         suspecting: bool,
     ) -> set[str]:
-        """Apply the actions. :returns: the tables whose rows are certainly stored as they were sent, by one write."""
+        """Apply the actions. :returns: as :meth:`_write`."""
         with self.adapter.transaction():
             states = self._states.read([action.key for action in actions], epoch)
             if not all(states[action.key].same_as(action.expected) for action in actions):
                 raise Conflict("the record has changed since it was read", backend=self.adapter.name)
-            steps = self._in_bulk(actions) if ordered is None else self._writes[suspecting].of(ordered)
-            as_sent = {step.table for step in steps if self._carry_out(step) and ordered is None}
-            self.bases.write(actions, epoch, max(written_from, self.marks.written_from))
-            if entries := [
-                conflict_row(self.pair, self._names, action.conflict) for action in actions if action.conflict
-            ]:
-                self.adapter.run(Insert(CONFLICTS, entries, returning=False))
+            return self._write(actions, epoch, written_from, ordered, suspecting=suspecting)
+
+    def _write(
+        self,
+        actions: Sequence[MergeAction],
+        epoch: str,
+        written_from: int,
+        ordered: Ordered | None = None,
+        *,
+        suspecting: bool = False,
+    ) -> set[str]:
+        """Write rows, bases and journal.
+
+        :returns: the tables whose rows are certainly stored as they were sent, by one write.
+        """
+        steps = self._in_bulk(actions) if ordered is None else self._writes[suspecting].of(ordered)
+        as_sent = {step.table for step in steps if self._carry_out(step) and ordered is None}
+        self.bases.write(actions, epoch, max(written_from, self.marks.written_from))
+        entries = [conflict_row(self.pair, self._names, action.conflict) for action in actions if action.conflict]
+        if entries:
+            self.adapter.run(Insert(CONFLICTS, entries, returning=False))
         return as_sent
 
     def _expect_echoes(self, actions: Iterable[MergeAction]) -> None:
@@ -272,6 +310,11 @@ class Side:
             if (present is None) != (expected is None) or found != expected:
                 raise Conflict("another process has moved the checkpoint of this sync", backend=self.adapter.name)
             self.adapter.run(Upsert(table, [row], returning=False, verbatim=True))
+
+    def _store(self, table: str, rows: Sequence[Record], replaced: Sequence[str]) -> None:
+        with self.adapter.transaction() if replaced else nullcontext():
+            self.adapter.run(Upsert(table, rows, returning=False))
+            self._remove(table, replaced)
 
     def _in_bulk(self, actions: Sequence[MergeAction]) -> Iterator[TableWrite]:
         ordered = sorted((one for one in actions if one.writes), key=lambda action: self._places[action.key.table])

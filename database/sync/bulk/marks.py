@@ -45,12 +45,17 @@ class Marked(Protocol):
         """Read the marks now."""
 
 
+def seemingly_restored(sides: Sequence[Marked]) -> list[Marked]:
+    """The sides that were restored, or read at another moment than the other one."""
+    return [side for side, other in (sides, reversed(sides)) if side.marks.reads < other.marks.written_from]
+
+
 def require_not_restored(sides: Sequence[Marked], epoch: str) -> None:
     """Compare the marks of both sides. :raises Restored: if one of them was restored from a backup."""
-    for side, other in (sides, reversed(sides)):
-        read = other.marks.written_from
+    for side in seemingly_restored(sides):
+        (other,) = [one for one in sides if one is not side]
         # Read once more, because another process may have written both sides between the two reads.
-        if side.marks.reads < read and side.read_marks(epoch).reads < read:
+        if side.read_marks(epoch).reads < other.marks.written_from:
             raise Restored(
                 "the database was restored from a backup since it was synced last; the next cycle of sync compares all"
                 " records of both sides",

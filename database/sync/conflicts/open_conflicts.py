@@ -97,8 +97,8 @@ class OpenConflicts:
             records = [key.id for key in news]
             among = [row for where in with_values(("record_id",), [records]) for row in self._stored(where)]
             replaced = [row["id"] for row in among if ids.get(_key(row), row["id"]) != row["id"]]
-            self._side.store(CONFLICTS, [self._row(ids[key], waiting[key]) for key in news])
-            self._side.remove(CONFLICTS, replaced)
+            # In one transaction: a conflict that was replaced would otherwise stay, and nobody could decide it.
+            self._side.store(CONFLICTS, [self._row(ids[key], waiting[key]) for key in news], replaced=replaced)
             self._log(news)
         if settled:
             self._side.remove(CONFLICTS, [self._known.pop(key) for key in settled])

@@ -15,7 +15,6 @@ from app import create_app
 from config.settings import load_settings
 from database.adapter.backend import Setup
 from database.adapter.base import DatabaseAdapter
-from database.adapter.transactions import Session
 from database.backends.memory import MemoryAdapter
 from database.backends.memory.adapter import MemoryBackend
 from database.backends.memory.log import ChangeLog
@@ -39,7 +38,7 @@ class MortalMemoryBackend(MemoryBackend):
 
     :ivar writes: how many transactions have changed anything.
     :ivar life: how many more will; None for any number.
-    :ivar interruption: happens once, before the next transaction is begun.
+    :ivar interruption: happens once, before the next transaction begins to write.
     """
 
     def __init__(self, setup: Setup) -> None:
@@ -48,11 +47,11 @@ class MortalMemoryBackend(MemoryBackend):
         self.life: int | None = None
         self.interruption: Callable[[], object] | None = None
 
-    def open_session(self, context: Context) -> Session:
+    def _acquire(self, context: Context) -> None:
         interruption, self.interruption = self.interruption, None
         if interruption is not None:
             interruption()
-        return super().open_session(context)
+        super()._acquire(context)
 
     def _publish(self, tables: LoggedTables) -> None:
         if self.life == 0:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -18,6 +19,8 @@ from database.core.operations import Update
 from database.core.query.filters import Where
 from database.sync import SyncManager
 from tests.integration.sync.conftest import Two
+from tests.integration.sync.support import Killed
+from tests.integration.sync.support import MortalMemory
 from tests.integration.sync.support import contents
 from tests.integration.sync.support import insert
 from tests.integration.sync.support import journal
@@ -132,6 +135,26 @@ def test_a_decision_is_about_what_was_seen(manager: SyncManager, first: MemoryAd
     assert now.second["name"] == "later"
     with pytest.raises(NotFound):
         manager.resolve_conflict(seen.id, "first")
+
+
+@pytest.mark.parametrize("life", range(4))
+def test_a_process_that_is_killed_leaves_one_conflict_of_a_record(life: int) -> None:
+    first, second = MortalMemory(name="supabase"), MortalMemory(name="convex")
+    manager = SyncManager(first, second, conflict_resolution="manual")
+    insert(first, "a")
+    assert manager.sync_all()
+    for name in ("other", "another"):
+        first.run(Update("molecules", {"name": "one"}, id="a"))
+        second.run(Update("molecules", {"name": name}, id="a"))
+        first.backend.life = life if name == "another" else None
+        with suppress(Killed):
+            manager.sync_all()
+    first.backend.life = None
+    again = SyncManager(first, second, conflict_resolution="manual")
+    assert again.sync_all()
+    (waiting,) = again.get_conflicts(state="open")
+    again.resolve_conflict(waiting.id, "second")
+    assert contents(first) == contents(second)
 
 
 def test_a_decided_row_says_what_differs(manager: SyncManager, first: MemoryAdapter) -> None:
