@@ -28,8 +28,6 @@ from tests.servers.qdrant.server import KEY
 from tests.servers.qdrant.server import QdrantServer
 from tests.storage.writers import count_up
 
-pytestmark = pytest.mark.filterwarnings("ignore:Api key is used with an insecure connection")
-
 
 class LoseOneReply(LoseReply):
     """Only the first one."""
@@ -165,6 +163,20 @@ def test_a_collection_or_a_server_that_is_not_as_it_must_be(store: Store, qdrant
             _check_version(version)
     for version in ("1.17.0", "1.20.1-dev", "2.0.0"):
         _check_version(version)
+
+
+def test_the_memory_of_the_process() -> None:
+    store = Store(QdrantEntries(":memory:", dimensions=2))
+    assert (store.capabilities.shared, store.capabilities.durable) == (False, False)
+    etag = store.put("a", 1, vector=[1, 2]).etag
+    store.put("b", 2, vector=[2, 1])
+    assert [(one.key, one.score) for one in store.search([1, 2])] == [("a", 1.0), ("b", 0.8)]
+    with pytest.raises(StorageConflictError):
+        store.put("a", 3, if_absent=True)
+    store.close()
+    # Closing it would lose them.
+    assert store.delete("a", expected=etag)
+    assert list(store.keys()) == ["b"]
 
 
 # The client leaves the file open with which it has tried to lock the folder.

@@ -53,7 +53,8 @@ from tests.contract.backends import supabase_database
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
-from tests.servers.cosmos.account import KEY
+from tests.servers.cosmos import account as cosmos_account
+from tests.servers.qdrant import server as qdrant_server
 from tests.servers.s3 import ACCESS
 from tests.servers.s3 import BUCKET
 from tests.servers.supabase_api import SupabaseApi
@@ -128,8 +129,18 @@ def s3(request: pytest.FixtureRequest) -> Iterator[Place]:
 
 
 @contextmanager
-def qdrant(_: pytest.FixtureRequest) -> Iterator[Place]:
-    yield Place(lambda _: QdrantEntries(":memory:", dimensions=DIMENSIONS))
+def qdrant(request: pytest.FixtureRequest) -> Iterator[Place]:
+    server = request.getfixturevalue("qdrant_server")
+    numbers = count()
+
+    def recipe(collection: str) -> Recipe:
+        key = qdrant_server.KEY
+        return partial(QdrantEntries, server.url, collection, dimensions=DIMENSIONS, api_key=key, timeout=TIMEOUT)
+
+    yield Place(
+        lambda _: recipe(f"store-{next(numbers)}")(),
+        recipe=lambda backend: recipe(backend.describe()["collection"]),
+    )
 
 
 @contextmanager
@@ -138,7 +149,7 @@ def cosmos(request: pytest.FixtureRequest) -> Iterator[Place]:
     numbers = count()
 
     def recipe(store: str) -> Callable[[], StoreBackend]:
-        return partial(CosmosEntries, account.url, KEY, "isthmus", store, timeout=TIMEOUT)
+        return partial(CosmosEntries, account.url, cosmos_account.KEY, "isthmus", store, timeout=TIMEOUT)
 
     yield Place(
         lambda _: recipe(f"store {next(numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
