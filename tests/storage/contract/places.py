@@ -133,7 +133,7 @@ def qdrant(request: pytest.FixtureRequest) -> Iterator[Place]:
     server = request.getfixturevalue("qdrant_server")
     numbers = count()
 
-    def recipe(collection: str) -> Recipe:
+    def recipe(collection: str) -> Callable[[], StoreBackend]:
         key = qdrant_server.KEY
         return partial(QdrantEntries, server.url, collection, dimensions=DIMENSIONS, api_key=key, timeout=TIMEOUT)
 
