@@ -154,6 +154,8 @@ entries = sa.Table(
     sa.Column("metadata", text(), nullable=False),
     sa.Column("stored_at", timestamp(), nullable=False),
     sa.Column("expires_at", timestamp(), index=True),
+    # 32-bit floats in base64.
+    sa.Column("vector", text()),
     sa.Index("ix_isthmus_entries_store_key_start", "store", "key_start"),
     info={"internal": True},
 )

@@ -7,7 +7,10 @@ from bisect import bisect_right
 from bisect import insort
 from collections import OrderedDict
 from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import replace
 from threading import Lock
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import ClassVar
 
@@ -27,6 +30,12 @@ from storage.core.operations import Fetch
 from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
+from storage.core.operations import Search
+from storage.core.vectors.searching import first_fitting
+from storage.core.vectors.searching import fits
+
+if TYPE_CHECKING:
+    from storage.core.vectors.directions import Directions
 
 MOST_BYTES = 256 << 20
 _OVERHEAD = 500
@@ -75,17 +84,23 @@ class MemoryEntries(StoreBackend):
 
     :param most_bytes: what all entries may take together. Then the one that was not used for longest gives way.
     :param most_entries: the largest number of entries; None for any.
+    :param dimensions: of the vectors; without them, there are none.
     """
 
     kind: ClassVar[str] = "memory"
     capabilities = StoreCapabilities(durable=False, shared=False, batches=True)
 
-    def __init__(self, most_bytes: int = MOST_BYTES, most_entries: int | None = None) -> None:
+    def __init__(
+        self, most_bytes: int = MOST_BYTES, most_entries: int | None = None, dimensions: int | None = None
+    ) -> None:
+        self.capabilities = replace(self.capabilities, dimensions=dimensions)
         self._most_bytes = most_bytes
         self._most_entries = most_entries
         self._entries: OrderedDict[str, Stored] = OrderedDict()
         self._order = _Order()
         self._bytes = 0
+        # The vectors are here, and not in the entries.
+        self._directions = None if dimensions is None else _directions(dimensions)
         self._create_runtime_state()
         rebuild_after_fork(self, MemoryEntries._create_runtime_state)
 
@@ -101,7 +116,8 @@ class MemoryEntries(StoreBackend):
             entry = self._entries.get(fetch.key)
             if entry is not None:
                 self._entries.move_to_end(fetch.key)
-        return None if entry is None else _given_out(entry, body=not fetch.head)
+                return _given_out(entry if fetch.head else self._whole(entry), body=not fetch.head)
+        return None
 
     def remove(self, remove: Remove, context: Context) -> bool:
         with self._lock:
@@ -110,7 +126,23 @@ class MemoryEntries(StoreBackend):
     def scan(self, scan: Scan, context: Context) -> list[Stored]:
         with self._lock:
             found = [self._entries[key] for key in self._order.between(scan.prefix, scan.after, scan.limit)]
+            if scan.bodies:
+                found = [self._whole(entry) for entry in found]
         return [_given_out(entry, body=scan.bodies) for entry in found]
+
+    def search(self, search: Search, context: Context) -> list[tuple[Stored, float]]:
+        directions = self._directions
+        if directions is None:
+            return super().search(search, context)
+
+        def fitting(found: Sequence[tuple[str, float]]) -> list[tuple[Stored, float]]:
+            entries = ((self._entries[key], score) for key, score in found)
+            return [
+                (_given_out(self._whole(entry), body=True), score) for entry, score in entries if fits(search, entry)
+            ]
+
+        with self._lock:
+            return first_fitting(search.limit, lambda most: directions.best(search.vector, most), fitting)
 
     def batch(self, batch: Batch, context: Context) -> list[Any]:
         with self._lock:
@@ -127,10 +159,10 @@ class MemoryEntries(StoreBackend):
 
     def _part(self, part: object, undo: list[tuple[str, Stored | None]]) -> Any:
         if isinstance(part, Put):
-            undo.append((part.entry.key, self._entries.get(part.entry.key)))
+            undo.append((part.entry.key, self._present(part.entry.key)))
             return self._put(part)
         if isinstance(part, Remove):
-            undo.append((part.key, self._entries.get(part.key)))
+            undo.append((part.key, self._present(part.key)))
             return self._remove(part)
         raise StorageUnsupportedError("reads in a batch", backend=self.kind)
 
@@ -140,6 +172,16 @@ class MemoryEntries(StoreBackend):
         if entry is not None:
             self._put(Put(entry))
 
+    def _present(self, key: str) -> Stored | None:
+        entry = self._entries.get(key)
+        return None if entry is None else self._whole(entry)
+
+    def _whole(self, entry: Stored) -> Stored:
+        """The entry with its vector."""
+        if self._directions is None or entry.key not in self._directions:
+            return entry
+        return entry._replace(vector=self._directions.get(entry.key))
+
     def _put(self, put: Put) -> None:
         entry = put.entry
         present = self._entries.get(entry.key)
@@ -147,10 +189,13 @@ class MemoryEntries(StoreBackend):
         if present is None:
             self._order.add(entry.key)
         else:
-            self._bytes -= _size(present)
+            self._bytes -= self._size(present)
+        if self._directions is not None:
+            self._directions.set(entry.key, entry.vector)
+            entry = entry._replace(vector=b"")
         self._entries[entry.key] = entry
         self._entries.move_to_end(entry.key)
-        self._bytes += _size(entry)
+        self._bytes += self._size(entry)
         while self._bytes > self._most_bytes or len(self._entries) > (self._most_entries or len(self._entries)):
             self._drop(next(iter(self._entries)))
 
@@ -163,15 +208,23 @@ class MemoryEntries(StoreBackend):
         return not present.is_past(remove.now)
 
     def _drop(self, key: str) -> None:
-        self._bytes -= _size(self._entries.pop(key))
+        self._bytes -= self._size(self._entries.pop(key))
         self._order.discard(key)
+        if self._directions is not None:
+            self._directions.discard(key)
+
+    def _size(self, entry: Stored) -> int:
+        vector = 4 * (self.capabilities.dimensions or 0)
+        return _OVERHEAD + len(entry.body) + 2 * len(entry.key) + vector
+
+
+def _directions(dimensions: int) -> Directions:
+    from storage.core.vectors.directions import Directions  # noqa: PLC0415  # NumPy is loaded where there are vectors
+
+    return Directions(dimensions)
 
 
 def _given_out(entry: Stored, *, body: bool) -> Stored:
     """The entry with metadata of its own, which a caller may change."""
     metadata = orjson.loads(orjson.dumps(entry.metadata)) if entry.metadata else {}
     return entry._replace(metadata=metadata, body=entry.body if body else b"")
-
-
-def _size(entry: Stored) -> int:
-    return _OVERHEAD + len(entry.body) + 2 * len(entry.key)

@@ -7,8 +7,13 @@ has, the store has: retries and circuit breaker, failover, sync and backups.
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterator
 from collections.abc import Mapping
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from hashlib import sha256
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import ClassVar
 from typing import Final
@@ -19,6 +24,7 @@ from database.adapter.interface import Database
 from database.core.context import SERVICE
 from database.core.context import Context
 from database.core.context import current_context
+from database.core.errors import BackendError
 from database.core.errors import OutcomeUnknown
 from database.core.kinds.binary import base64_text
 from database.core.operations import Batch
@@ -36,12 +42,12 @@ from database.core.query.filters import Where
 from database.core.result import Result
 from database.core.result import Row
 from database.purging import delete_in_parts
+from storage.core.about import body_as_text
+from storage.core.about import body_from_text
 from storage.core.backend import StoreBackend
 from storage.core.backend import require_expected
 from storage.core.capabilities import StoreCapabilities
 from storage.core.entry import ABSENT
-from storage.core.entry import JSON_TYPE
-from storage.core.entry import MEDIA_TYPE
 from storage.core.entry import Stored
 from storage.core.errors import changed
 from storage.core.keys import after_all
@@ -53,6 +59,12 @@ from storage.core.operations import FetchMany
 from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
+from storage.core.operations import Search
+from storage.core.vectors.searching import first_fitting
+from storage.core.vectors.searching import fits
+
+if TYPE_CHECKING:
+    from storage.backends.table_vectors import TableVectors
 
 TABLE: Final = "isthmus_entries"
 LARGEST: Final = 700 << 10
@@ -64,8 +76,9 @@ _START: Final = 200
 _ATTEMPTS: Final = 5
 
 _HEAD: Final = ("id", "store", "key", "etag", "headers", "metadata", "size", "stored_at", "expires_at")
-_WHOLE: Final = (*_HEAD, "body")
-_ORDER: Final = (Order("key_start"), Order("key"))
+_TOGETHER: Final = 200
+_VECTORS: Final = 5_000
+"""How many vectors, and how many keys of entries with vectors, are read at once."""
 
 
 class TableEntries(StoreBackend):
@@ -73,15 +86,24 @@ class TableEntries(StoreBackend):
 
     :param database: the application's connection manager, or one adapter.
     :param store: the name by which the entries of this store are told from others.
+    :param dimensions: of the vectors; without them, there are none. The process keeps those that a search has read.
     """
 
     kind: ClassVar[str] = "table"
     capabilities = StoreCapabilities(batches=True, joins=True, largest=LARGEST)
     protected: ClassVar[bool] = True
+    table: str = TABLE
+    # Of the rows of an entry: another table may have others.
+    _id_column: ClassVar[str] = "id"
+    _head: ClassVar[tuple[str, ...]] = _HEAD
+    _columns: ClassVar[tuple[str, ...]] = (*_HEAD, "body", "vector")
+    _order: ClassVar[tuple[Order, ...]] = (Order("key_start"), Order("key"))
 
-    def __init__(self, database: Database, store: str = "default") -> None:
+    def __init__(self, database: Database, store: str = "default", dimensions: int | None = None) -> None:
         self._database = database
         self._store = store
+        self.capabilities = replace(self.capabilities, dimensions=dimensions)
+        self._vectors = None if dimensions is None else _vectors(dimensions)
 
     def execute(self, operation: Operation, context: Context) -> Result:
         # The table is the application's own; who may use a store is decided above it.
@@ -94,15 +116,18 @@ class TableEntries(StoreBackend):
     def put(self, put: Put, context: Context) -> None:
         try:
             self._put(put)
-        except OutcomeUnknown:
+        except OutcomeUnknown as unknown:
             # The answer was lost. An entry with this etag can only be this one.
-            row = self._run(Get(TABLE, self._id(put.entry.key), _HEAD)).first
+            try:
+                row = self._run(Get(self.table, self._id(put.entry.key), self._head)).first
+            except BackendError:
+                raise unknown from unknown.__cause__
             if row is None or row["etag"] != put.entry.etag:
                 raise
 
     def _put(self, put: Put) -> None:
         if put.expected is None:
-            self._run(Upsert(TABLE, [self._row(put.entry)], returning=False))
+            self._run(Upsert(self.table, [self._row(put.entry)], returning=False))
         elif put.expected == ABSENT:
             self._put_new(put)
         elif not self._replace(put, put.expected):
@@ -110,63 +135,107 @@ class TableEntries(StoreBackend):
 
     def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
         # All columns: which they are is not checked then.
-        row = self._run(Get(TABLE, self._id(fetch.key), _HEAD if fetch.head else None)).first
-        return None if row is None else _stored(row)
+        row = self._run(Get(self.table, self._id(fetch.key), self._head if fetch.head else None)).first
+        return None if row is None else self._stored(row)
 
     def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:
-        ids = [self._id(key) for key in fetch.keys]
-        rows = {row["id"]: row for row in self._run(Select(TABLE, _WHOLE, Where("id", "in", ids))).rows}
-        return [_stored(rows[id_]) for id_ in ids if id_ in rows]
+        return self._whole(fetch.keys)
 
     def remove(self, remove: Remove, context: Context) -> bool:
         id_ = self._id(remove.key)
         if remove.expected is None:
-            deleted = self._run(Delete(TABLE, id_, returning=True)).first
-            return deleted is not None and not _stored(deleted).is_past(remove.now)
+            deleted = self._run(Delete(self.table, id_, returning=True)).first
+            return deleted is not None and not self._stored(deleted).is_past(remove.now)
         # Not by the id: that would be repeated if its answer is lost, and find that the entry is gone.
-        where = Where("id", "eq", id_) & Where("etag", "eq", remove.expected)
-        deleted = self._run(Delete(TABLE, where=where, returning=True)).first
+        where = Where(self._id_column, "eq", id_) & Where("etag", "eq", remove.expected)
+        deleted = self._run(Delete(self.table, where=where, returning=True)).first
         if deleted is None:
             raise changed(remove.key, absent=False, backend=self.kind)
-        return not _stored(deleted).is_past(remove.now)
+        return not self._stored(deleted).is_past(remove.now)
 
     def scan(self, scan: Scan, context: Context) -> list[Stored]:
-        where = self._within(scan.prefix)
-        if scan.after is not None:
-            after = without_nul(scan.after)
-            where &= Where("key_start", "gte", after[:_START]) & Where("key", "gt", after)
-        columns = _WHOLE if scan.bodies else _HEAD
-        rows = self._run(Select(TABLE, columns, where, _ORDER, limit=scan.limit)).rows
-        return [_stored(row) for row in rows]
+        where = self._behind(scan.prefix, scan.after)
+        columns = self._columns if scan.bodies else self._head
+        rows = self._run(Select(self.table, columns, where, self._order, limit=scan.limit)).rows
+        return [self._stored(row) for row in rows]
+
+    def search(self, search: Search, context: Context) -> list[tuple[Stored, float]]:
+        vectors = self._vectors
+        if vectors is None:
+            return super().search(search, context)
+        present = self._present()
+
+        def fitting(best: Sequence[tuple[str, float]]) -> list[tuple[Stored, float]]:
+            keys = [with_nul(present[etag]) for etag, _ in best]
+            entries = {entry.etag: entry for entry in self._whole(keys)}
+            found = [(entries[etag], score) for etag, score in best if etag in entries]
+            return [(entry, score) for entry, score in found if fits(search, entry)]
+
+        return first_fitting(
+            search.limit, lambda most: vectors.best(search.vector, most, present, self._read_vectors), fitting
+        )
 
     def clear(self, clear: Clear, context: Context) -> int:
         where = self._within(clear.prefix)
         past = Where("expires_at", "is_null", False) & Where("expires_at", "lte", clear.now)
-        expired = delete_in_parts(self._database, TABLE, where & past)
-        return expired if clear.past else delete_in_parts(self._database, TABLE, where)
+        expired = self._delete(where & past)
+        return expired if clear.past else self._delete(where)
 
     def batch(self, batch: Batch, context: Context) -> list[Any]:
         puts = [part for part in batch.operations if isinstance(part, Put) and part.expected is None]
         if len(puts) < len(batch.operations):
-            with self._database.transaction():
+            with self._together():
                 return [self._answer(part, context) for part in batch.operations]
         # The last one of a key holds.
-        rows = {row["id"]: row for row in (self._row(put.entry) for put in puts)}
-        self._run(Upsert(TABLE, list(rows.values()), returning=False))
+        rows = {row[self._id_column]: row for row in (self._row(put.entry) for put in puts)}
+        self._run(Upsert(self.table, list(rows.values()), returning=False))
         return [None] * len(puts)
 
     def ping(self, context: Context) -> None:
         self._database.run_alone(Ping())
 
     def describe(self) -> Mapping[str, Any]:
-        return {"table": TABLE, "store": self._store}
+        return {"table": self.table, "store": self._store}
 
     def _run(self, operation: Operation) -> Result:
         return self._database.run(operation)
 
+    def _together(self) -> AbstractContextManager[Any]:
+        """A block in which all operations are carried out, or none."""
+        return self._database.transaction()
+
+    def _delete(self, where: Filter) -> int:
+        return delete_in_parts(self._database, self.table, where)
+
+    def _whole(self, keys: Sequence[str]) -> list[Stored]:
+        rows = {row[self._id_column]: row for row in self._of(keys, self._columns)}
+        return [self._stored(rows[id_]) for id_ in map(self._id, keys) if id_ in rows]
+
+    def _of(self, keys: Sequence[str], columns: tuple[str, ...]) -> Iterator[Row]:
+        """The rows of these keys, in any order."""
+        for first in range(0, len(keys), _TOGETHER):
+            ids = [self._id(key) for key in keys[first : first + _TOGETHER]]
+            yield from self._run(Select(self.table, columns, Where(self._id_column, "in", ids))).rows
+
+    def _present(self) -> dict[str, str]:
+        """The keys of all entries with vectors, as they are in the table, by etag."""
+        found: dict[str, str] = {}
+        after: str | None = None
+        while True:
+            where = self._behind("", after) & Where("vector", "is_null", False)
+            rows = self._run(Select(self.table, ("key", "etag"), where, self._order, limit=_VECTORS)).rows
+            found |= {row["etag"]: row["key"] for row in rows}
+            if len(rows) < _VECTORS:
+                return found
+            after = with_nul(rows[-1]["key"])
+
+    def _read_vectors(self, keys: Sequence[str]) -> dict[str, bytes]:
+        rows = self._of([with_nul(key) for key in keys], ("etag", "vector"))
+        return {row["etag"]: _vector_or_none(row["vector"]) for row in rows}
+
     def _put_new(self, put: Put) -> None:
         for _ in range(_ATTEMPTS):
-            if self._run(Upsert(TABLE, [self._row(put.entry)], returning=True, ignore_duplicates=True)).count:
+            if self._run(Upsert(self.table, [self._row(put.entry)], returning=True, ignore_duplicates=True)).count:
                 return
             present = self._require(put)
             # None if it was deleted in the meantime; otherwise it has expired, or is this one.
@@ -180,16 +249,23 @@ class TableEntries(StoreBackend):
         """Replace the entry with this etag, if it is there and has not expired, or has."""
         row, now = self._row(put.entry), put.entry.stored_at
         past = Where("expires_at", "lte", now)
-        where = Where("id", "eq", row.pop("id")) & Where("etag", "eq", etag)
+        where = Where(self._id_column, "eq", row.pop(self._id_column)) & Where("etag", "eq", etag)
         where &= past if expired else Where("expires_at", "is_null", True) | Where("expires_at", "gt", now)
-        return bool(self._run(Update(TABLE, row, where=where, returning=False)).count)
+        return bool(self._run(Update(self.table, row, where=where, returning=False)).count)
 
     def _require(self, put: Put) -> Stored | None:
         """The present entry without its body. :raises StorageConflictError: if it is not as expected."""
-        row = self._run(Get(TABLE, self._id(put.entry.key), _HEAD)).first
-        present = None if row is None else _stored(row)
+        row = self._run(Get(self.table, self._id(put.entry.key), self._head)).first
+        present = None if row is None else self._stored(row)
         require_expected(present, put, self.kind)
         return present
+
+    def _behind(self, prefix: str, after: str | None) -> Filter:
+        where = self._within(prefix)
+        if after is None:
+            return where
+        text = without_nul(after)
+        return where & Where("key_start", "gte", text[:_START]) & Where("key", "gt", text)
 
     def _within(self, prefix: str) -> Filter:
         """The keys that begin with a prefix, by the index."""
@@ -206,32 +282,47 @@ class TableEntries(StoreBackend):
 
     def _row(self, entry: Stored) -> Row:
         key = without_nul(entry.key)
-        is_json = entry.headers.get(MEDIA_TYPE, JSON_TYPE) == JSON_TYPE
         return {
             "id": self._id(entry.key),
             "store": self._store,
             "key": key,
             "key_start": key[:_START],
             "etag": entry.etag,
-            "body": entry.body.decode() if is_json else base64_text(entry.body),
+            "body": body_as_text(entry),
             "size": entry.size,
             "headers": orjson.dumps(entry.headers).decode(),
             "metadata": orjson.dumps(entry.metadata).decode(),
             "stored_at": entry.stored_at,
             "expires_at": entry.expires_at,
+            "vector": base64_text(entry.vector) if entry.vector else None,
         }
 
+    def _stored(self, row: Row) -> Stored:
+        key = with_nul(row["key"])
+        try:
+            headers, metadata = orjson.loads(row["headers"]), orjson.loads(row["metadata"])
+            body = body_from_text(row.get("body", ""), headers)
+            vector = _vector(row.get("vector"))
+        except ValueError:
+            return Stored.damaged(key, f"its row in {self.table} is damaged", row["stored_at"])
+        return Stored(
+            key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"], vector
+        )
 
-def _stored(row: Row) -> Stored:
-    key = with_nul(row["key"])
+
+def _vector(text: str | None) -> bytes:
+    return b"" if text is None else base64.b64decode(text, validate=True)
+
+
+def _vector_or_none(text: str | None) -> bytes:
+    """The vector; empty if somebody has spoiled it."""
     try:
-        headers, metadata = orjson.loads(row["headers"]), orjson.loads(row["metadata"])
-        body = _body(row.get("body", ""), headers)
+        return _vector(text)
     except ValueError:
-        return Stored.damaged(key, f"its row in {TABLE} is damaged", row["stored_at"])
-    return Stored(key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"])
+        return b""
 
 
-def _body(text: str, headers: Mapping[str, str]) -> bytes:
-    is_json = headers.get(MEDIA_TYPE, JSON_TYPE) == JSON_TYPE
-    return text.encode() if is_json else base64.b64decode(text, validate=True)
+def _vectors(dimensions: int) -> TableVectors:
+    from storage.backends.table_vectors import TableVectors  # noqa: PLC0415  # NumPy is loaded where there are vectors
+
+    return TableVectors(dimensions)

@@ -1,11 +1,15 @@
-"""What is known about an entry beside its body, as one JSON object: for backends that keep it so."""
+"""An entry in the forms that several backends keep: what is known about it as one JSON object, its body as text."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
+from database.core.kinds.binary import base64_text
+from storage.core.entry import JSON_TYPE
+from storage.core.entry import MEDIA_TYPE
 from storage.core.entry import Stored
 
 
@@ -40,3 +44,17 @@ def from_about(known: Any, body: bytes) -> Stored:
         )
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError("it is no entry of a store") from error
+
+
+def body_as_text(entry: Stored) -> str:
+    """The body: JSON as it is, so that people can read it, and all else in base64."""
+    return entry.body.decode() if _is_json(entry.headers) else base64_text(entry.body)
+
+
+def body_from_text(text: str, headers: Mapping[str, str]) -> bytes:
+    """The body of :func:`body_as_text`. :raises ValueError: if the text is none."""
+    return text.encode() if _is_json(headers) else base64.b64decode(text, validate=True)
+
+
+def _is_json(headers: Mapping[str, str]) -> bool:
+    return headers.get(MEDIA_TYPE, JSON_TYPE) == JSON_TYPE

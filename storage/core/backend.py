@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 from typing import ClassVar
+from typing import Final
 
 from database.core.context import Context
 from database.core.operations import Batch
@@ -23,10 +24,16 @@ from storage.core.errors import changed
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
 from storage.core.operations import FetchMany
+from storage.core.operations import Link
 from storage.core.operations import Put
+from storage.core.operations import Read
 from storage.core.operations import Remove
 from storage.core.operations import Scan
 from storage.core.operations import Search
+from storage.core.operations import Upload
+
+_OPERATIONS: Final = (Put, Fetch, FetchMany, Remove, Scan, Clear, Batch, Search, Read, Upload, Link)
+"""Those whose kinds are the names of methods."""
 
 
 class StoreBackend(ABC):
@@ -47,25 +54,10 @@ class StoreBackend(ABC):
         return Result(value=self._answer(operation, context))
 
     def _answer(self, operation: Operation, context: Context) -> Any:
-        match operation:
-            case Put():
-                return self.put(operation, context)
-            case Fetch():
-                return self.fetch(operation, context)
-            case FetchMany():
-                return self.fetch_many(operation, context)
-            case Remove():
-                return self.remove(operation, context)
-            case Scan():
-                return self.scan(operation, context)
-            case Clear():
-                return self.clear(operation, context)
-            case Batch():
-                return self.batch(operation, context)
-            case Search():
-                return self.search(operation, context)
-            case Ping():
-                return self.ping(context)
+        if isinstance(operation, Ping):
+            return self.ping(context)
+        if isinstance(operation, _OPERATIONS):
+            return getattr(self, operation.kind)(operation, context)
         raise StorageUnsupportedError(operation.kind, backend=self.kind)
 
     @abstractmethod
@@ -120,6 +112,18 @@ class StoreBackend(ABC):
     def search(self, search: Search, context: Context) -> list[tuple[Stored, float]]:
         """The entries with the most similar vectors, the most similar one first."""
         raise StorageUnsupportedError("vectors", backend=self.kind)
+
+    def read(self, read: Read, context: Context) -> Stored | None:
+        """The entry with a part of its body, also one that has expired and is still there."""
+        raise StorageUnsupportedError("uploads", backend=self.kind)
+
+    def upload(self, upload: Upload, context: Context) -> int:
+        """Store an entry whose body comes in chunks; its size. :raises StorageConflictError: as :meth:`put`."""
+        raise StorageUnsupportedError("uploads", backend=self.kind)
+
+    def link(self, link: Link, context: Context) -> str | None:
+        """A URL that reads the body of an entry; None if there is no entry."""
+        raise StorageUnsupportedError("links", backend=self.kind)
 
     def ping(self, context: Context) -> None:  # noqa: B027 - some have nothing to do here
         """Check that the place can be reached."""

@@ -17,9 +17,10 @@ class StoreCapabilities:
     :ivar joins: writes join the unit of work of a request: they are committed and rolled back with it.
     :ivar expiry: whether the store itself deletes expired entries, or a sweep does.
     :ivar largest: the largest body that one entry takes, in bytes.
-    :ivar uploads: a body may be written in parts, and read in ranges, so that it need not fit in memory.
+    :ivar uploads: a body may be of any size, is written and read in parts, so that it need not fit in memory, and can
+        be read by a URL.
     :ivar tenants: an entry is read by the tenant that has stored it only, though all find its key.
-    :ivar vectors: entries may be found by the similarity of vectors.
+    :ivar dimensions: of the vectors by whose similarity entries may be found; None if the store has no vectors.
     """
 
     durable: bool = True
@@ -30,5 +31,5 @@ class StoreCapabilities:
     expiry: Literal["itself", "swept"] = "swept"
     largest: int = 16 << 20
     uploads: bool = False
-    vectors: bool = False
     tenants: bool = False
+    dimensions: int | None = None

@@ -28,9 +28,9 @@ def check_filters(filters: object) -> None:
             raise StorageKeyError(f"a filter must name a path such as 'metadata.category', not {shown(path)}")
 
 
-def of_metadata(filters: Mapping[str, Any]) -> dict[str, Any]:
-    """The filters on metadata, by their paths in it."""
-    return {path.partition(".")[2]: value for path, value in filters.items() if path.startswith("metadata.")}
+def without_value(filters: Mapping[str, Any]) -> dict[str, Any]:
+    """The filters on metadata and keys, for which no value must be read."""
+    return {path: wanted for path, wanted in filters.items() if not needs_value({path: wanted})}
 
 
 def needs_value(filters: Mapping[str, Any]) -> bool:

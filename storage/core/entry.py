@@ -36,6 +36,7 @@ class Stored(NamedTuple):
     :ivar headers: what is needed to read the body: its media type, and what the layers have made of it.
     :ivar metadata: the caller's own, a JSON object.
     :ivar expires_at: when it counts as deleted, in UTC; None if it stays.
+    :ivar vector: its direction, as 32-bit floats; empty if it has none, and may be empty in a listing.
     """
 
     key: str
@@ -46,6 +47,7 @@ class Stored(NamedTuple):
     metadata: Mapping[str, Any]
     stored_at: datetime
     expires_at: datetime | None = None
+    vector: bytes = b""
 
     @classmethod
     def damaged(cls, key: str, reason: str, stored_at: datetime) -> Stored:
@@ -66,7 +68,8 @@ class Entry:
     :ivar size: of the value in bytes, as it is transferred.
     :ivar media_type: ``application/json``, or that of the bytes.
     :ivar expires_at: when it counts as deleted, in UTC; None if it stays.
-    :ivar score: how similar it is to the vector of a search.
+    :ivar vector: the direction of the vector that it was stored with; None if there was none, and in a listing.
+    :ivar score: how similar it is to the vector of a search: the cosine of the angle between them, from -1 to 1.
     """
 
     key: str
@@ -77,6 +80,7 @@ class Entry:
     metadata: Mapping[str, Any] = field(default_factory=dict)
     stored_at: datetime | None = None
     expires_at: datetime | None = None
+    vector: Sequence[float] | None = None
     score: float | None = None
 
     def known(self) -> dict[str, Any]:

@@ -14,9 +14,11 @@
     ├── StorageConflictError        the entry does not have the version that the caller expected
     │   └── StorageTransactionConflict  another transaction was in the way; the whole one may be run again
     ├── StorageKeyError             not a key, prefix, cursor, filter or number that a store takes
+    ├── StorageVectorError          not a vector that the store takes
     ├── StorageSerializationError   a value that has no stored form (also a builtin TypeError)
     ├── StorageCapacityError        a value, or its metadata, that is too large
     ├── StorageUnsupportedError     the store lacks a capability
+    ├── StorageRollbackError        a transaction of a data manager failed, and could not be undone as a whole
     ├── StoragePermissionError      the access rules, or those of the server, refuse this caller
     └── StorageConfigurationError   a store that is not set up, or not as it must be
 
@@ -24,6 +26,9 @@ Messages never contain values, credentials or metadata.
 """
 
 from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
 
 from database.core.errors import CircuitOpen
 from database.core.errors import Conflict
@@ -101,6 +106,10 @@ class StorageKeyError(StorageError, InvalidQuery):
     """Not a key, prefix, cursor, filter or number that a store takes."""
 
 
+class StorageVectorError(StorageError, InvalidQuery):
+    """Not a vector that the store takes: another number of dimensions, no number, or 0 everywhere."""
+
+
 class StorageSerializationError(StorageError, InvalidQuery, TypeError):
     """The value, or its metadata, has no stored form."""
 
@@ -115,6 +124,18 @@ class StorageUnsupportedError(StorageError, Unsupported):
 
 class StoragePermissionError(StorageError, PermissionDenied):
     """The access rules, or those of the store's server, refuse this caller."""
+
+
+class StorageRollbackError(StorageError):
+    """A transaction of a data manager failed, and some of what it had stored could not be undone; the cause is the
+    reason of its failure.
+
+    :param left: the references to what is still as the transaction stored it, each with the reason.
+    """
+
+    def __init__(self, message: str, left: Mapping[Any, Exception]) -> None:
+        super().__init__(message)
+        self.left = left
 
 
 class StorageConfigurationError(StorageError, RequestError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -106,14 +107,66 @@ class Clear(Operation):
 class Search(Operation):
     """Find the entries whose vectors are most similar; the value is a list of pairs of a ``Stored`` and its score.
 
-    :param filters: only entries whose metadata has these values.
+    Those that have expired by ``now`` are left out.
+
+    :param vector: a direction, as in ``Stored``.
+    :param limit: how many at most; if there are fewer, there are no others.
+    :param filters: only entries whose keys and metadata have these values; they need no value.
     """
 
     kind: ClassVar[str] = "search"
     reads: ClassVar[bool] = True
-    vector: tuple[float, ...]
-    limit: int = 10
-    filters: Mapping[str, Any] | None = None
+    vector: bytes
+    now: datetime
+    limit: int
+    filters: Mapping[str, Any]
+
+
+@immutable
+class Read(Operation):
+    """Read a part of the body of an entry; the value is a ``Stored`` with these bytes as its body, or None.
+
+    Only for backends with ``uploads``.
+
+    :param start: the first byte; behind the last one, there are none.
+    :param stop: the one behind the last byte; None for all.
+    """
+
+    kind: ClassVar[str] = "read"
+    reads: ClassVar[bool] = True
+    key: str
+    start: int = 0
+    stop: int | None = None
+
+
+@immutable
+class Upload(Operation):
+    """Store an entry whose body comes in chunks, which can be read once; the value is its size in bytes.
+
+    Only for backends with ``uploads``.
+
+    :param entry: without its body.
+    :param expected: as in :class:`Put`.
+    """
+
+    kind: ClassVar[str] = "upload"
+    entry: Stored
+    chunks: Iterator[bytes]
+    expected: str | None = None
+
+
+@immutable
+class Link(Operation):
+    """Make a URL by which anybody can read the body of an entry for some time; the value is the URL, or None.
+
+    An entry that has expired by ``now`` is none. Only for backends with ``uploads``.
+    """
+
+    kind: ClassVar[str] = "link"
+    reads: ClassVar[bool] = True
+    key: str
+    now: datetime
+    seconds: int
 
 
 def written(operation: Operation) -> dict[str, str | None]:

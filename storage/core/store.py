@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime
 from datetime import timedelta
 from itertools import islice
+from typing import TYPE_CHECKING
 from typing import Any
 from typing import Final
 from typing import TypedDict
-
-import uuid_utils
 
 from database.core.clock import utc_now
 from database.core.context import current_context
@@ -33,19 +30,21 @@ from storage.core.backend import StoreBackend
 from storage.core.conditions import check_filters
 from storage.core.conditions import matches
 from storage.core.conditions import needs_value
-from storage.core.entry import ABSENT
+from storage.core.conditions import without_value
 from storage.core.entry import DAMAGED
 from storage.core.entry import Entry
 from storage.core.entry import EntryPage
 from storage.core.entry import Stored
-from storage.core.errors import StorageCapacityError
 from storage.core.errors import StorageKeyError
 from storage.core.errors import StorageUnsupportedError
 from storage.core.errors import as_storage_error
 from storage.core.errors import missing
+from storage.core.errors import shown
 from storage.core.keys import check_key
 from storage.core.keys import check_prefix
 from storage.core.layer import Layer
+from storage.core.making import Maker
+from storage.core.making import WallClock
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
 from storage.core.operations import FetchMany
@@ -53,16 +52,17 @@ from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
 from storage.core.operations import Search
-from storage.core.values import body_of
-from storage.core.values import checked_metadata
+from storage.core.streaming import Streaming
 from storage.core.values import entry_of
-from storage.core.values import expiry
+from storage.core.values import expected_etag
 from storage.core.values import head_of
 from storage.core.values import readable
 from storage.core.values import readable_body
 from storage.core.values import value_of
+from storage.core.vectors.searching import first_fitting
 
-WallClock = Callable[[], datetime]
+if TYPE_CHECKING:
+    from storage.core.vectors.directions import Vector
 
 MAX_PAGE: Final = 1_000
 """The most entries of a page, or of a query."""
@@ -98,7 +98,7 @@ class StoreSnapshot(TypedDict):
     layers: list[LayerSnapshot]
 
 
-class Store:
+class Store(Streaming):
     """Values under keys.
 
     A value is anything that :mod:`storage.core.documents` writes as JSON, or bytes. Nothing that is given or returned
@@ -134,6 +134,8 @@ class Store:
             self._handler = layer.metrics.measured(layer.around(self._handler))
         if largest is not None:
             self.capabilities = replace(self.capabilities, largest=min(largest, self.capabilities.largest))
+        self._streams = self.capabilities.uploads
+        self._maker = Maker(self.name, self.capabilities, clock)
 
     # One entry
 
@@ -145,6 +147,7 @@ class Store:
         metadata: Mapping[str, Any] | None = None,
         ttl: float | timedelta | None = None,
         media_type: str | None = None,
+        vector: Vector | None = None,
         expected: str | None = None,
         if_absent: bool = False,
     ) -> Entry:
@@ -153,15 +156,18 @@ class Store:
         :param metadata: a JSON object of at most :data:`MAX_METADATA` bytes, by which :meth:`find` finds the entry.
         :param ttl: seconds after which the entry counts as deleted.
         :param media_type: of bytes; ``application/octet-stream`` by default.
+        :param vector: numbers, as many as the store's vectors have dimensions, by which :meth:`search` finds the entry.
         :param expected: the etag that the present entry must have.
         :param if_absent: only if there is no entry.
         :raises StorageConflictError: if the present entry is not as expected.
         :raises StorageSerializationError: if the value or the metadata has no JSON form.
+        :raises StorageVectorError: if the vector is not one that the store takes.
         :raises StorageCapacityError: if it is larger than the store takes.
         """
-        put = self._put(key, value, metadata, ttl, media_type, expected, if_absent)
-        self.run(put)
-        return head_of(put.entry)
+        condition = expected_etag(expected, if_absent=if_absent)
+        entry = self._maker.entry(key, value, metadata, ttl, media_type, vector)
+        self.run(Put(entry, condition))
+        return head_of(entry)
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or ``default``."""
@@ -213,16 +219,21 @@ class Store:
         metadata: Mapping[str, Any] | None = None,
         ttl: float | timedelta | None = None,
         media_type: str | None = None,
+        vectors: Mapping[str, Vector] | None = None,
     ) -> Sequence[Entry]:
         """Store several values, all or none; all with the same options, which are those of :meth:`put`.
 
+        :param vectors: by key.
         :raises StorageUnsupportedError: if the store has no such writes.
         """
         if not self.capabilities.batches:
             raise StorageUnsupportedError("batches", backend=self.name)
-        puts = [self._put(key, value, metadata, ttl, media_type) for key, value in values.items()]
-        self.run(Batch(tuple(puts)))
-        return [head_of(put.entry) for put in puts]
+        of = vectors or {}
+        if strange := of.keys() - values.keys():
+            raise StorageKeyError(f"the key {shown(min(strange))} has a vector and no value")
+        made = [self._maker.entry(key, value, metadata, ttl, media_type, of.get(key)) for key, value in values.items()]
+        self.run(Batch(tuple(map(Put, made))))
+        return [head_of(entry) for entry in made]
 
     def page(self, prefix: str = "", *, cursor: str | None = None, limit: int = 100) -> EntryPage:
         """A page of the entries whose keys begin with ``prefix``, in the order of the keys, without values.
@@ -286,17 +297,26 @@ class Store:
         found = scanned if bodies else self._with_bodies(scanned, filters, min(at_once, _SCANNED))
         return (one for one in readable(found) if matches(filters, one.key, one.metadata, one.value))
 
-    def search(
-        self, vector: Sequence[float], *, limit: int = 10, filters: Mapping[str, Any] | None = None
-    ) -> Sequence[Entry]:
+    def search(self, vector: Vector, *, limit: int = 10, filters: Mapping[str, Any] | None = None) -> Sequence[Entry]:
         """The entries whose vectors are most similar to ``vector``, the most similar one first, with their scores.
 
+        Those with the same score are in the order of their keys. A damaged entry is left out, and named in the log.
+
+        :param limit: how many at most, from 1 to :data:`MAX_PAGE`.
+        :param filters: as in :meth:`find`.
+        :raises StorageVectorError: if the vector is not one that the store takes.
         :raises StorageUnsupportedError: if the store has no vectors.
         """
-        if not self.capabilities.vectors:
-            raise StorageUnsupportedError("vectors", backend=self.name)
-        found = self.run(Search(tuple(vector), limit, filters))
-        return [entry_of(stored, score) for stored, score in found]
+        wanted = filters or {}
+        check_filters(wanted)
+        _check_limit(limit)
+        stored, now, first = self._maker.direction(vector), self._clock(), without_value(wanted)
+
+        def fitting(found: Sequence[tuple[Stored, float]]) -> list[Entry]:
+            entries = readable((one for one, _ in found), {one.key: score for one, score in found})
+            return [one for one in entries if matches(wanted, one.key, one.metadata, one.value)]
+
+        return first_fitting(limit, lambda most: self.run(Search(stored, now, most, first)), fitting)
 
     def ping(self) -> None:
         """Check that the store can be reached. :raises StorageConnectionError: if not."""
@@ -318,33 +338,6 @@ class Store:
             for layer in self.layers
         ]
         return StoreSnapshot(name=self.name, pipeline=pipeline, layers=layers)
-
-    def _put(
-        self,
-        key: str,
-        value: Any,
-        metadata: Mapping[str, Any] | None,
-        ttl: float | timedelta | None,
-        media_type: str | None,
-        expected: str | None = None,
-        if_absent: bool = False,
-    ) -> Put:
-        check_key(key)
-        body, headers = body_of(value, media_type)
-        if len(body) > self.capabilities.largest:
-            raise StorageCapacityError(
-                f"the value has {len(body):,} bytes, and {self.name} takes at most {self.capabilities.largest:,}"
-            )
-        now = self._clock()
-        expires_at = None if ttl is None else expiry(now, ttl)
-        entry = Stored(
-            key, uuid_utils.uuid7().hex, body, len(body), headers, checked_metadata(metadata), now, expires_at
-        )
-        if if_absent and expected is not None:
-            raise StorageKeyError(
-                "a put is either conditional on an etag, or on there being no entry; give one of them"
-            )
-        return Put(entry, ABSENT if if_absent else expected)
 
     def _fetch(self, key: str, *, head: bool = False) -> Stored | None:
         stored: Stored | None = self.run(Fetch(check_key(key), head))

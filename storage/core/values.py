@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from array import array
 from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -16,6 +17,7 @@ import orjson
 from database.core.kinds.values import JSON
 from storage.core.documents import from_json
 from storage.core.documents import to_json
+from storage.core.entry import ABSENT
 from storage.core.entry import DAMAGED
 from storage.core.entry import JSON_TYPE
 from storage.core.entry import MEDIA_TYPE
@@ -33,6 +35,7 @@ MAX_METADATA: Final = 16 << 10
 """The largest metadata of an entry, in bytes of JSON."""
 
 _JSON_HEADERS: Final[Mapping[str, str]] = {}
+_NO_SCORES: Final[Mapping[str, float]] = {}
 
 
 def body_of(value: Any, media_type: str | None) -> tuple[bytes, Mapping[str, str]]:
@@ -59,11 +62,22 @@ def checked_metadata(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
     try:
         text = orjson.dumps(JSON.check(dict(given)))
     except (TypeError, ValueError) as error:
-        raise StorageSerializationError(f"the metadata {error}") from error
+        raise StorageSerializationError(_no_json(given) or f"the metadata {error}") from error
     if len(text) > MAX_METADATA:
         raise StorageCapacityError(f"the metadata has {len(text):,} bytes of JSON, and may have {MAX_METADATA:,}")
     copied: dict[str, Any] = orjson.loads(text)
     return copied
+
+
+def _no_json(value: Any) -> str | None:
+    """What is wrong with metadata that has a part of another type than those of JSON."""
+    if isinstance(value, Mapping):
+        return next(filter(None, map(_no_json, value.values())), None)
+    if isinstance(value, list | tuple):
+        return next(filter(None, map(_no_json, value)), None)
+    if value is None or isinstance(value, str | int | float):
+        return None
+    return f"Object of type {type(value).__name__!r} is not JSON serializable: convert it to text in the metadata first"
 
 
 def expiry(now: datetime, ttl: float | timedelta) -> datetime:
@@ -79,6 +93,13 @@ def expiry(now: datetime, ttl: float | timedelta) -> datetime:
         return now + after
     except (TypeError, ValueError, OverflowError):
         raise StorageKeyError("a time to live must be a number of seconds, at most some thousand years") from None
+
+
+def expected_etag(expected: str | None, *, if_absent: bool) -> str | None:
+    """The condition of a put. :raises StorageKeyError: if there are two."""
+    if if_absent and expected is not None:
+        raise StorageKeyError("a put is either conditional on an etag, or on there being no entry; give one of them")
+    return ABSENT if if_absent else expected
 
 
 def readable_body(stored: Stored) -> bytes:
@@ -125,14 +146,15 @@ def entry_of(stored: Stored, score: float | None = None) -> Entry:
         head.metadata,
         head.stored_at,
         head.expires_at,
+        tuple(array("f", stored.vector)) if stored.vector else None,
         score,
     )
 
 
-def readable(found: Iterable[Stored]) -> Iterator[Entry]:
+def readable(found: Iterable[Stored], scores: Mapping[str, float] = _NO_SCORES) -> Iterator[Entry]:
     """The entries with their values. One that is damaged costs itself only: it is left out, and the log names it."""
     for stored in found:
         try:
-            yield entry_of(stored)
+            yield entry_of(stored, scores.get(stored.key))
         except StorageCorruptError as error:
             logger.warning("%s; it is left out of the result", error)

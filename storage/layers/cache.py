@@ -26,13 +26,13 @@ from storage.core.entry import DAMAGED
 from storage.core.entry import Stored
 from storage.core.layer import Layer
 from storage.core.layer import require_one_tenant
+from storage.core.making import WallClock
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
 from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import written
 from storage.core.store import Store
-from storage.core.store import WallClock
 from storage.layers.recent_writes import RecentWrites
 
 logger = logging.getLogger(__name__)

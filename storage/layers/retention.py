@@ -19,11 +19,11 @@ from storage.core.entry import Stored
 from storage.core.errors import StorageConfigurationError
 from storage.core.errors import StorageConflictError
 from storage.core.keys import check_key
+from storage.core.making import WallClock
 from storage.core.operations import Fetch
 from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.store import Store
-from storage.core.store import WallClock
 from storage.layers.scanning import scanned
 
 logger = logging.getLogger(__name__)

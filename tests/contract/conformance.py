@@ -13,6 +13,7 @@ from typing import Final
 from database.backends.buffered.backend import BufferedBackend
 from tests.contract.backends import BACKENDS
 from tests.contract.backends import BackendCase
+from tests.storage import conformance as stores
 
 PAGE: Final = Path(__file__).parents[2] / "docs" / "reference" / "backends.md"
 
@@ -80,7 +81,8 @@ def page() -> str:
     """The page: the table, and below it what each backend cannot do."""
     untranslated = f"Translated SQL is one operation on one table, without {', '.join(UNTRANSLATED.values())}."
     lacking = "\n".join(map(_lacking, BACKENDS))
-    return f"{_INTRODUCTION}\n\n{_table()}\n\n{untranslated}\n\n{_CONSTRAINTS}\n\n{_LACKING}\n\n{lacking}\n"
+    databases = f"{_INTRODUCTION}\n\n{_table()}\n\n{untranslated}\n\n{_CONSTRAINTS}\n\n{_LACKING}\n\n{lacking}"
+    return f"{databases}\n\n{stores.section()}"
 
 
 def main() -> None:

@@ -7,17 +7,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.servers.available import available
-from tests.servers.redis import RedisServer
-from tests.servers.s3 import S3Server
+from tests.servers.cosmos.account import CosmosAccount
 
 
 @pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
-    with available(RedisServer) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    with available(S3Server) as server:
-        yield server
+def cosmos_account() -> Iterator[CosmosAccount]:
+    with available(CosmosAccount) as account:
+        yield account

@@ -19,6 +19,7 @@ export const INTERNAL_SCHEMA = {
     metadata: v.string(),
     stored_at: v.string(),
     expires_at: v.optional(v.union(v.null(), v.string())),
+    vector: v.optional(v.union(v.null(), v.string())),
   })
     .index("on_expires_at", ["expires_at", "id"])
     .index("on_id", ["id"])

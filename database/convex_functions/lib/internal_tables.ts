@@ -19,6 +19,7 @@ export const INTERNAL_TABLES: Record<string, Table> = {
       metadata: { kind: "text", nullable: false },
       stored_at: { kind: "timestamp", nullable: false },
       expires_at: { kind: "timestamp", nullable: true },
+      vector: { kind: "text", nullable: true },
     },
     access: { read: [], write: [], delete: [] },
     owner: null,

@@ -1,51 +1,63 @@
-"""The backend of S3: a line of JSON about the entry and its body in one object, changed under conditions on its tag."""
+"""The backend of S3: an object for each entry, changed under conditions on its tag."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from hashlib import sha256
+from itertools import chain
 from itertools import groupby
 from typing import Any
 from typing import ClassVar
 from typing import Final
 
-import orjson
-
-from database.core.clock import utc_now
 from database.core.context import Context
+from database.core.errors import DataError
+from database.core.errors import OutcomeUnknown
 from database.core.lifecycle import rebuild_after_fork
-from storage.backends.s3.names import LONGEST
-from storage.backends.s3.names import key_of
-from storage.backends.s3.names import name_of
+from storage.backends.ordered_names import LONGEST
+from storage.backends.ordered_names import key_of
+from storage.backends.ordered_names import name_of
+from storage.backends.ordered_names import short_name_of
+from storage.backends.s3.layout import LINE
+from storage.backends.s3.layout import UNKNOWN
+from storage.backends.s3.layout import Known
+from storage.backends.s3.layout import has_note
+from storage.backends.s3.layout import known_of
+from storage.backends.s3.layout import laid_out
 from storage.backends.s3.objects import KIND
 from storage.backends.s3.objects import PARALLEL
 from storage.backends.s3.objects import Bucket
-from storage.core.about import about
-from storage.core.about import from_about
+from storage.backends.s3.parts import PART
+from storage.backends.s3.parts import begun
+from storage.backends.s3.parts import in_parts
+from storage.backends.s3.parts import put_parts
 from storage.core.backend import StoreBackend
 from storage.core.backend import require_etag
 from storage.core.backend import require_expected
 from storage.core.capabilities import StoreCapabilities
 from storage.core.entry import ABSENT
+from storage.core.entry import DAMAGED
 from storage.core.entry import Stored
 from storage.core.errors import StorageConfigurationError
+from storage.core.errors import StorageUnsupportedError
 from storage.core.errors import changed
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
 from storage.core.operations import FetchMany
+from storage.core.operations import Link
 from storage.core.operations import Put
+from storage.core.operations import Read
 from storage.core.operations import Remove
 from storage.core.operations import Scan
+from storage.core.operations import Upload
 
 _ATTEMPTS: Final = 5
 _PAGE: Final = 500
 _LONGEST_STORE: Final = 100
-_HEAD: Final = 8 << 10
-"""The bytes of an object that are read for what is known about its entry; if that is longer, all of it is read."""
 
 
 class S3Entries(StoreBackend):
@@ -60,7 +72,7 @@ class S3Entries(StoreBackend):
     """
 
     kind: ClassVar[str] = KIND
-    capabilities = StoreCapabilities()
+    capabilities = StoreCapabilities(uploads=True)
 
     def __init__(
         self,
@@ -90,23 +102,55 @@ class S3Entries(StoreBackend):
         self._bucket = self._open()
 
     def put(self, put: Put, context: Context) -> None:
-        name, text = _object_name(put.entry.key), _written(put.entry)
-        conditions = {"IfNoneMatch": "*"} if put.expected == ABSENT else self._conditions(put)
+        name = short_name_of(put.entry.key)
+        options, start = laid_out(put.entry)
+        text = start + put.entry.body
+        self._store(put, lambda conditions: self._bucket.put(name, text, **options, **conditions))
+
+    def upload(self, upload: Upload, context: Context) -> int:
+        try:
+            return self._uploaded(upload, context)
+        except DataError as error:
+            # What has been read of the chunks is gone.
+            error.retryable = False
+            raise
+
+    def read(self, read: Read, context: Context) -> Stored | None:
+        name = short_name_of(read.key)
         for _ in range(_ATTEMPTS):
-            # None if it is there already, because its answer was lost.
-            if conditions is None or self._bucket.put(name, text, **conditions):
-                return
-            conditions = self._conditions(put)
-        raise changed(put.entry.key, absent=put.expected == ABSENT, backend=self.kind)
+            found = self._bucket.get(name, read.start, read.stop)
+            if found is None:
+                return None
+            if has_note(found):
+                known, part = known_of(found, name), found
+            else:
+                known = self._known(name)
+                stop = None if read.stop is None else known.start + read.stop
+                if (again := self._bucket.get(name, known.start + read.start, stop, known.tag)) is None:
+                    # Somebody has replaced it in the meantime.
+                    continue
+                part = again
+            return None if known.entry is None else known.entry._replace(body=part.content)
+        raise changed(read.key, absent=False, backend=self.kind)
+
+    def link(self, link: Link, context: Context) -> str | None:
+        name = short_name_of(link.key)
+        known = self._known(name)
+        if known.entry is None or known.entry.is_past(link.now):
+            return None
+        if known.start or DAMAGED in known.entry.headers:
+            reason = "the entry has no link: its key and metadata are too long, or it is an older one; store it again"
+            raise StorageUnsupportedError("links", backend=self.kind, detail=reason)
+        return self._bucket.url(name, link.seconds)
 
     def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
-        return self._read(_object_name(fetch.key), head=fetch.head)[0]
+        return self._read(short_name_of(fetch.key), head=fetch.head)[0]
 
     def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:
-        return self._read_all([_object_name(key) for key in fetch.keys], head=False)
+        return self._read_all([short_name_of(key) for key in fetch.keys], head=False)
 
     def remove(self, remove: Remove, context: Context) -> bool:
-        name = _object_name(remove.key)
+        name = short_name_of(remove.key)
         present, tag = self._read(name, head=True)
         require_etag(present, remove, self.kind)
         if present is None:
@@ -133,7 +177,7 @@ class S3Entries(StoreBackend):
             return super().clear(clear, context)
         number, after = 0, None
         while found := self.scan(Scan(clear.prefix, after, _PAGE), context):
-            self._bucket.delete_many([_object_name(entry.key) for entry in found])
+            self._bucket.delete_many([short_name_of(entry.key) for entry in found])
             number += sum(not entry.is_past(clear.now) for entry in found)
             after = found[-1].key
         return number
@@ -154,7 +198,7 @@ class S3Entries(StoreBackend):
         """
         if put.expected is None:
             return {}
-        present, tag = self._read(_object_name(put.entry.key), head=True)
+        present, tag = self._read(short_name_of(put.entry.key), head=True)
         require_expected(present, put, self.kind)
         if present is None:
             return {"IfNoneMatch": "*"}
@@ -183,34 +227,53 @@ class S3Entries(StoreBackend):
 
     def _read(self, name: str, *, head: bool) -> tuple[Stored | None, str]:
         """The entry of a name, without its body for a head, and the tag by which S3 knows it."""
-        found = self._bucket.get(name, _HEAD if head else None)
-        if found is not None and head and b"\n" not in found[0]:
-            found = self._bucket.get(name)
+        if head:
+            entry, tag, _ = self._known(name)
+            return entry, tag
+        found = self._bucket.get(name)
         if found is None:
             return None, ""
-        text, tag = found
-        try:
-            entry = _entry(text, name)
-        except ValueError as error:
-            key = key_of(name)
-            # The key of a long name was in the object only.
-            return None if key is None else Stored.damaged(key, f"its object is damaged: {error}", utc_now()), tag
-        return entry._replace(body=b"") if head else entry, tag
+        entry, tag, start = known_of(found, name)
+        return None if entry is None else entry._replace(body=found.content[start:]), tag
 
+    def _known(self, name: str) -> Known:
+        """The entry of a name, without its body."""
+        found = self._bucket.head(name)
+        if found is not None and not has_note(found):
+            found = self._bucket.get(name, 0, LINE)
+            if found is not None and b"\n" not in found.content:
+                found = self._bucket.get(name)
+        return Known(None, "", 0) if found is None else known_of(found, name)
 
-def _object_name(key: str) -> str:
-    name = name_of(key)
-    return name if len(name) <= LONGEST else name[:LONGEST] + sha256(key.encode()).hexdigest()
+    def _store(self, put: Put, request: Callable[[dict[str, str]], bool]) -> None:
+        """Store an entry as :meth:`put` must.
 
+        :param request: does so under conditions, and returns whether they held.
+        """
+        conditions = {"IfNoneMatch": "*"} if put.expected == ABSENT else self._conditions(put)
+        for _ in range(_ATTEMPTS):
+            # None if it is there already, because its answer was lost.
+            if conditions is None or request(conditions):
+                return
+            conditions = self._conditions(put)
+        raise changed(put.entry.key, absent=put.expected == ABSENT, backend=self.kind)
 
-def _written(entry: Stored) -> bytes:
-    return orjson.dumps(about(entry)) + b"\n" + entry.body
-
-
-def _entry(text: bytes, name: str) -> Stored:
-    """The entry of an object. :raises ValueError: if it is not that of its name, or damaged."""
-    known, _, body = text.partition(b"\n")
-    entry = from_about(orjson.loads(known), body)
-    if _object_name(entry.key) != name:
-        raise ValueError("it has the entry of another key")
-    return entry
+    def _uploaded(self, upload: Upload, context: Context) -> int:
+        parts = in_parts(upload.chunks)
+        first = next(parts, b"")
+        if len(first) < PART:
+            entry = upload.entry._replace(body=first, size=len(first))
+            self.put(Put(entry, upload.expected), context)
+            return len(first)
+        name = short_name_of(upload.entry.key)
+        options, start = laid_out(upload.entry._replace(size=UNKNOWN))
+        with begun(self._bucket, name, options) as id_:
+            tags, size = put_parts(self._bucket, name, id_, chain([start + first], parts))
+            put = Put(upload.entry, upload.expected)
+            try:
+                self._store(put, lambda conditions: self._bucket.complete(name, id_, tags, **conditions))
+            except OutcomeUnknown:
+                # The answer was lost. An entry with this etag can only be this one.
+                if (present := self._known(name).entry) is None or present.etag != upload.entry.etag:
+                    raise
+        return size - len(start)

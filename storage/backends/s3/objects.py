@@ -11,6 +11,7 @@ from http import HTTPStatus
 from threading import Lock
 from typing import Any
 from typing import Final
+from typing import NamedTuple
 
 import boto3
 from botocore import exceptions
@@ -31,7 +32,24 @@ PARALLEL: Final = 8
 _UNMATCHED: Final = frozenset({"PreconditionFailed", "ConditionalRequestConflict", "NoSuchKey", "404", "412"})
 """The codes for an object that is not as the request demands."""
 
+MOST_PARTS: Final = 10_000
+
 _making: Final = Lock()
+
+
+class Found(NamedTuple):
+    """An object that was read.
+
+    :ivar content: the bytes that were asked for.
+    :ivar tag: by which S3 knows them.
+    :ivar notes: what S3 calls its user-defined metadata.
+    :ivar length: of all its bytes.
+    """
+
+    content: bytes
+    tag: str
+    notes: Mapping[str, str]
+    length: int
 
 
 class Bucket:
@@ -59,28 +77,79 @@ class Bucket:
         with _making:
             self._client = _session().client("s3", config=config, **options)
 
-    def get(self, name: str, most: int | None = None) -> tuple[bytes, str] | None:
-        """The bytes of an object, and the tag by which S3 knows them; None if there is none.
+    def get(self, name: str, first: int = 0, last: int | None = None, tag: str | None = None) -> Found | None:
+        """An object with a part of its bytes; None if there is none, or if it has another tag.
 
-        :param most: only so many from the beginning.
+        :param first: the first byte; behind the last one, there are none.
+        :param last: the one behind the last byte; None for all.
         """
-        ranged = {} if most is None else {"Range": f"bytes=0-{most - 1}"}
+        if last is not None and last <= first:
+            return self.head(name)
+        options: dict[str, str] = {} if tag is None else {"IfMatch": tag}
+        if first or last is not None:
+            options["Range"] = f"bytes={first}-{'' if last is None else last - 1}"
         with _errors(reads=True):
             try:
-                found = self._client.get_object(Bucket=self._name, Key=self._prefix + name, **ranged)
+                found = self._client.get_object(Bucket=self._name, Key=self._prefix + name, **options)
             except exceptions.ClientError as error:
-                # Somebody's empty object has no range.
-                if most is not None and error.response["Error"]["Code"] == "InvalidRange":
-                    return self.get(name)
-                if error.response["Error"]["Code"] == "NoSuchKey":
+                if error.response["Error"]["Code"] == "InvalidRange":
+                    return self._without_bytes(name)
+                if error.response["Error"]["Code"] in _UNMATCHED:
                     return None
                 raise
-            return found["Body"].read(), found["ETag"]
+            return _found(found, found["Body"].read())
 
-    def put(self, name: str, body: bytes, **conditions: str) -> bool:
-        """Store an object; returns whether the conditions held."""
+    def head(self, name: str) -> Found | None:
+        """An object without its bytes; None if there is none."""
+        # S3 says what is missing in the text of an answer, which one to the method HEAD does not have.
+        found = self.get(name, 0, 1)
+        return None if found is None else found._replace(content=b"")
+
+    def _without_bytes(self, name: str) -> Found | None:
+        """An object that has no bytes where some were asked for."""
+        try:
+            return _found(self._client.head_object(Bucket=self._name, Key=self._prefix + name), b"")
+        except exceptions.ClientError as error:
+            if error.response["Error"]["Code"] in _UNMATCHED:
+                return None
+            raise
+
+    def put(self, name: str, body: bytes, **options: Any) -> bool:
+        """Store an object; returns whether the conditions among the options held."""
         with _errors(reads=False):
-            return _holds(self._client.put_object, Bucket=self._name, Key=self._prefix + name, Body=body, **conditions)
+            return _holds(self._client.put_object, Bucket=self._name, Key=self._prefix + name, Body=body, **options)
+
+    def begin(self, name: str, **options: Any) -> str:
+        """Begin an object of several parts; its id. Until it is completed, there is none."""
+        with _errors(reads=True):
+            begun = self._client.create_multipart_upload(Bucket=self._name, Key=self._prefix + name, **options)
+        return str(begun["UploadId"])
+
+    def put_part(self, name: str, upload: str, number: int, body: bytes) -> str:
+        """Store a part, from 1 to :data:`MOST_PARTS`; its tag."""
+        where = {"Bucket": self._name, "Key": self._prefix + name, "UploadId": upload}
+        # It changes nothing that anybody can see.
+        with _errors(reads=True):
+            return str(self._client.upload_part(**where, PartNumber=number, Body=body)["ETag"])
+
+    def complete(self, name: str, upload: str, tags: Sequence[str], **conditions: str) -> bool:
+        """Make an object of its parts; returns whether the conditions held."""
+        where = {"Bucket": self._name, "Key": self._prefix + name, "UploadId": upload}
+        parts = [{"PartNumber": number, "ETag": tag} for number, tag in enumerate(tags, 1)]
+        with _errors(reads=False):
+            request = self._client.complete_multipart_upload
+            return _holds(request, **where, MultipartUpload={"Parts": parts}, **conditions)
+
+    def abort(self, name: str, upload: str) -> None:
+        """Forget the parts of an object."""
+        with _errors(reads=True):
+            self._client.abort_multipart_upload(Bucket=self._name, Key=self._prefix + name, UploadId=upload)
+
+    def url(self, name: str, seconds: int) -> str:
+        """A URL that reads an object."""
+        parameters = {"Bucket": self._name, "Key": self._prefix + name}
+        with _errors(reads=True):
+            return str(self._client.generate_presigned_url("get_object", Params=parameters, ExpiresIn=seconds))
 
     def delete(self, name: str, **conditions: str) -> bool:
         """Delete an object, if there is one; returns whether the conditions held."""
@@ -118,6 +187,11 @@ class Bucket:
     def close(self) -> None:
         """Close the connections."""
         self._client.close()
+
+
+def _found(answer: Mapping[str, Any], content: bytes) -> Found:
+    length = answer.get("ContentRange", "").rpartition("/")[2] or answer["ContentLength"]
+    return Found(content, answer["ETag"], answer.get("Metadata", {}), int(length))
 
 
 @cache

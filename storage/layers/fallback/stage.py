@@ -39,12 +39,12 @@ from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import written
 from storage.core.store import Store
-from storage.core.written import report
 from storage.layers.fallback.healing import Healing
 from storage.layers.fallback.healing import Known
 from storage.layers.fallback.journal import Journal
 from storage.layers.fallback.journal import Record
 from storage.layers.fallback.journal import is_conditional
+from storage.layers.written import report
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class Fallback(Layer):
 
     :param to: where the writes are kept: a durable store that is shared by all processes that use this one.
     :param most: how many operations are kept at most; then writes are refused, too.
-    :param name: of the store itself, for :func:`~storage.core.written.written_to`.
+    :param name: of the store itself, for :func:`~storage.layers.written.written_to`.
     """
 
     name: ClassVar[str] = "fallback"

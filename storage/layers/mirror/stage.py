@@ -44,11 +44,11 @@ from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import written
 from storage.core.store import Store
-from storage.core.written import report
 from storage.layers.mirror.copies import Copies
 from storage.layers.mirror.integrity import Integrity
 from storage.layers.mirror.repair_queue import Mark
 from storage.layers.mirror.repair_queue import RepairQueue
+from storage.layers.written import report
 
 logger = logging.getLogger(__name__)
 
@@ -72,14 +72,15 @@ class Repaired:
 class Mirrors(Layer):
     """Keeps copies of all entries in other stores.
 
-    A write is acknowledged when the store itself has it; :func:`~storage.core.written.written_to` says which copies do.
-    One that was not reached gets it by :meth:`repair`. A write in a transaction reaches the copies after its commit.
-    While the store is out of reach, or an entry there is damaged, a copy answers reads, unless it may be behind.
+    A write is acknowledged when the store itself has it; :func:`~storage.layers.written.written_to` says which copies
+    do. One that was not reached gets it by :meth:`repair`. A write in a transaction reaches the copies after its
+    commit. While the store is out of reach, or an entry there is damaged, a copy answers reads, unless it may be
+    behind.
 
     :param copies: the other stores by their names.
     :param queue: where writes are marked: a durable store that is shared by all processes that use this one. For a
         store that joins transactions, one of the same database makes both one commit.
-    :param name: of the store itself, for :func:`~storage.core.written.written_to`.
+    :param name: of the store itself, for :func:`~storage.layers.written.written_to`.
     :param patience: seconds after which no write or transaction is under way any more.
     """
 

@@ -23,7 +23,7 @@ from tests.storage.writers import writer
 KILLS = int(os.environ.get("STORAGE_KILLS", "0"))
 KEYS = 5
 
-ALL = ["file", "redis", "s3", "sqlite", "postgresql", "supabase_http", "convex"]
+ALL = ["file", "redis", "s3", "cosmos", "qdrant", "sqlite", "postgresql", "supabase_http", "convex"]
 
 
 @pytest.fixture(scope="module", params=ALL if KILLS else ["file", "sqlite"])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import os
+import tracemalloc
 from collections.abc import Callable
 from collections.abc import Iterator
 from typing import Any
@@ -17,8 +20,9 @@ from storage import StorageConnectionError
 from storage import StorageCorruptError
 from storage import StorageOutcomeUnknown
 from storage import Store
-from storage.backends.s3.names import key_of
-from storage.backends.s3.names import name_of
+from storage.backends.ordered_names import key_of
+from storage.backends.ordered_names import name_of
+from storage.backends.s3.parts import PART
 from tests.servers.network.faults import LoseReply
 from tests.servers.network.link import Link
 from tests.servers.network.ports import free_port
@@ -26,6 +30,9 @@ from tests.servers.network.proxy import FaultProxy
 from tests.servers.s3 import ACCESS
 from tests.servers.s3 import BUCKET
 from tests.servers.s3 import S3Server
+
+MEBIBYTES = int(os.environ.get("STORAGE_STREAMED", "32"))
+CHUNK = 1 << 20
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=8) | st.text(alphabet="./-_09azAZ~\0é", max_size=8)
 
@@ -144,3 +151,75 @@ def test_metadata_that_is_longer_than_what_a_head_reads(store: Store) -> None:
     head = store.head("key")
     assert head is not None
     assert head.metadata == {"long": "x" * 15_000}
+
+
+def parts(size: int) -> Iterator[bytes]:
+    """So many bytes, in chunks of which none is like another one."""
+    for number in range(0, size, CHUNK):
+        yield (b"%08x" % number) * (min(CHUNK, size - number) // 8)
+
+
+def test_a_large_body_is_stored_in_parts_and_need_not_fit_in_memory(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in ("parts", "backend"):
+        monkeypatch.setattr(f"storage.backends.s3.{module}.PART", 5 << 20)
+    tracemalloc.start()
+    store.upload("large", parts(MEBIBYTES << 20), metadata={"m": 1})
+    entry, stream = store.stream("large")
+    assert entry.size == MEBIBYTES << 20
+    assert entry.metadata == {"m": 1}
+    for _ in stream:
+        pass
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 25 << 20
+    assert store.read("large", entry.size - 16).value == (b"%08x" % (entry.size - CHUNK)) * 2
+
+
+def test_conditions_of_a_large_body(store: Store, client: Any) -> None:
+    size = PART + 8
+    etag = store.upload("key", parts(size), if_absent=True).etag
+    for condition in ({"if_absent": True}, {"expected": "another"}):
+        with pytest.raises(StorageConflictError):
+            store.upload("key", parts(size), **condition)
+    assert store.upload("key", parts(size + 8), expected=etag).size == size + 8
+
+    def broken() -> Iterator[bytes]:
+        yield from parts(size)
+        raise ConnectionResetError
+
+    with pytest.raises(ConnectionResetError):
+        store.upload("key", broken())
+    assert store.read("key", 0, 0).size == size + 8
+    assert client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
+
+
+def test_a_large_body_whose_answer_was_lost(
+    store: Store, s3_server: S3Server, proxy: Callable[[int], FaultProxy], client: Any
+) -> None:
+    between = proxy(s3_server.port)
+    through = Store(entries(s3_server.url_at(between.port)))
+    with between.suffering(LoseOneReply(b"<CompleteMultipartUpload")):
+        etag = through.upload("key", parts(PART + 8)).etag
+    assert store.read("key", 0, 0).etag == etag
+    # The chunks are gone, so nothing is sent again.
+    with between.suffering(LoseReply(b"partNumber=2")), pytest.raises(StorageConnectionError):
+        through.upload("key", parts(PART + 8))
+    assert store.read("key", 0, 0).etag == etag
+    assert client.list_multipart_uploads(Bucket=BUCKET).get("Uploads", []) == []
+    through.close()
+
+
+def test_a_large_body_with_long_metadata(store: Store) -> None:
+    store.upload("key", parts(PART + 8), metadata={"long": "x" * 15_000})
+    assert store.read("key", 0, 8).size == PART + 8
+    assert store.read("key", PART, PART + 8).value == b"%08x" % (PART // CHUNK * CHUNK)
+
+
+def test_an_object_of_an_earlier_version_is_read(store: Store, client: Any) -> None:
+    entry = store.put("key", "value")
+    found = client.get_object(Bucket=BUCKET, Key="s3/key")
+    line = base64.b64decode(found["Metadata"]["isthmus"])
+    client.put_object(Bucket=BUCKET, Key="s3/key", Body=line + b"\n" + found["Body"].read())
+    assert (store.load("key"), store.entry("key").etag, store.read("key", 1, 3).value) == ("value", entry.etag, b"va")

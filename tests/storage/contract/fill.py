@@ -9,12 +9,12 @@ from typing import Any
 from storage.core.store import Store
 
 
-def fill(store: Store, values: Mapping[str, Any]) -> None:
+def fill(store: Store, values: Mapping[str, Any], vectors: Mapping[str, list[float]] | None = None) -> None:
     if store.capabilities.batches:
-        store.put_many(values)
+        store.put_many(values, vectors=vectors)
         return
     for key, value in values.items():
-        store.put(key, value)
+        store.put(key, value, vector=(vectors or {}).get(key))
 
 
 def fill_keys(store: Store, keys: Iterable[str]) -> None:

@@ -31,8 +31,11 @@ from database.backends.supabase import SupabaseAdapter
 from database.core.tables.schema import Schema
 from database.resilience.settings import ResilienceSettings
 from database.schema.migrations.supabase import functions
+from storage.backends.cosmos.backend import CosmosEntries
+from storage.backends.documents import DocumentEntries
 from storage.backends.file.backend import FileEntries
 from storage.backends.memory import MemoryEntries
+from storage.backends.qdrant.backend import QdrantEntries
 from storage.backends.redis.backend import RedisEntries
 from storage.backends.s3.backend import S3Entries
 from storage.backends.table import TableEntries
@@ -50,6 +53,8 @@ from tests.contract.backends import supabase_database
 from tests.servers.available import available
 from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
+from tests.servers.cosmos import account as cosmos_account
+from tests.servers.qdrant import server as qdrant_server
 from tests.servers.s3 import ACCESS
 from tests.servers.s3 import BUCKET
 from tests.servers.supabase_api import SupabaseApi
@@ -58,6 +63,8 @@ from tests.storage.writers import Recipe
 from tests.storage.writers import table_entries
 
 TIMEOUT: Final = 20  # seconds; only a broken backend needs them
+DIMENSIONS: Final = 5
+"""Of the vectors, where there are some."""
 
 _TABLES: Final = internal_tables.metadata
 _SCHEMA: Final = Schema.of(_TABLES)
@@ -84,7 +91,7 @@ Maker = Callable[[pytest.FixtureRequest], AbstractContextManager[Place]]
 
 @contextmanager
 def memory(_: pytest.FixtureRequest) -> Iterator[Place]:
-    yield Place(lambda _: MemoryEntries())
+    yield Place(lambda _: MemoryEntries(dimensions=DIMENSIONS))
 
 
 @contextmanager
@@ -105,13 +112,44 @@ def redis(request: pytest.FixtureRequest) -> Iterator[Place]:
     )
 
 
+_s3_numbers = count()
+"""Of stores: one server has those of several places."""
+
+
 @contextmanager
 def s3(request: pytest.FixtureRequest) -> Iterator[Place]:
     server = request.getfixturevalue("s3_server")
-    numbers = count()
 
     def recipe(store: str) -> Callable[[], S3Entries]:
         return partial(S3Entries, BUCKET, store, endpoint=server.url, timeout=TIMEOUT, **ACCESS)
+
+    yield Place(
+        lambda _: recipe(f"store {next(_s3_numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
+    )
+
+
+@contextmanager
+def qdrant(request: pytest.FixtureRequest) -> Iterator[Place]:
+    server = request.getfixturevalue("qdrant_server")
+    numbers = count()
+
+    def recipe(collection: str) -> Callable[[], StoreBackend]:
+        key = qdrant_server.KEY
+        return partial(QdrantEntries, server.url, collection, dimensions=DIMENSIONS, api_key=key, timeout=TIMEOUT)
+
+    yield Place(
+        lambda _: recipe(f"store-{next(numbers)}")(),
+        recipe=lambda backend: recipe(backend.describe()["collection"]),
+    )
+
+
+@contextmanager
+def cosmos(request: pytest.FixtureRequest) -> Iterator[Place]:
+    account = request.getfixturevalue("cosmos_account")
+    numbers = count()
+
+    def recipe(store: str) -> Callable[[], StoreBackend]:
+        return partial(CosmosEntries, account.url, cosmos_account.KEY, "isthmus", store, timeout=TIMEOUT)
 
     yield Place(
         lambda _: recipe(f"store {next(numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
@@ -132,6 +170,23 @@ def sqlite(request: pytest.FixtureRequest) -> Iterator[Place]:
     engine.dispose()
     with _table(SQLiteAdapter({"path": str(path), "synchronous": "normal", "timeout": TIMEOUT}, _SCHEMA)) as place:
         yield place
+
+
+@contextmanager
+def documents(_: pytest.FixtureRequest) -> Iterator[Place]:
+    """Tables of their own in the file of the test."""
+    numbers = count()
+
+    def make(folder: Path) -> DocumentEntries:
+        config = {"path": folder / "documents.db", "timeout": TIMEOUT}
+        return DocumentEntries(SQLiteAdapter, config, f"documents_{next(numbers)}")
+
+    yield Place(
+        make,
+        recipe=lambda backend: partial(
+            DocumentEntries, SQLiteAdapter, {"path": backend.describe()["path"]}, backend.describe()["table"]
+        ),
+    )
 
 
 @contextmanager
@@ -168,7 +223,7 @@ def _table(adapter: DatabaseAdapter) -> Iterator[Place]:
     numbers = count()
     try:
         yield Place(
-            lambda _: TableEntries(adapter, f"store {next(numbers)}"),
+            lambda _: TableEntries(adapter, f"store {next(numbers)}", DIMENSIONS),
             recipe=lambda backend: partial(table_entries, type(adapter), adapter.config, backend.describe()["store"]),
             database=adapter,
         )
@@ -218,7 +273,10 @@ def _through_faults(maker: Maker) -> Maker:
     return flaky
 
 
-_MAKERS: Final = (memory, file, redis, s3, memory_table, sqlite, postgresql, supabase_http, convex)
+_MAKERS: Final = (
+    *(memory, file, redis, s3, cosmos, qdrant, memory_table, sqlite, documents),
+    *(postgresql, supabase_http, convex),
+)
 _ALL: Final = os.environ.get("STORAGE_STACKS") == "all"
 _STACKED: Final = _MAKERS if _ALL else (memory, sqlite)
 _FLAKY: Final = _MAKERS if _ALL else (memory,)

@@ -1,0 +1,1 @@
+"""Vectors: how they are compared, and searches with filters."""
