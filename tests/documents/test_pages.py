@@ -120,7 +120,7 @@ def test_layers(own_environment: None) -> None:
 @runs("storage/python/7")
 def test_the_stores_of_an_application() -> None:
     key = f"2026={b64encode(os.urandom(32)).decode()}"
-    declared = BLOCKS["storage/python/2"].run()["STORES"]
+    declared = BLOCKS["storage/python/7"].run()["STORES"]
     stores = Stores(declared, load_settings(None, ENVIRONMENT="testing", STORAGE_KEYS=key), MemoryAdapter())
     assert {name: store.backend.kind for name, store in stores.items()} == {
         "default": "table",
