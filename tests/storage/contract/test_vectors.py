@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from database.adapter.base import DatabaseAdapter
+from database.core.context import as_application
 from storage.core.errors import StorageKeyError
 from storage.core.errors import StorageUnsupportedError
 from storage.core.errors import StorageVectorError
@@ -193,7 +194,7 @@ class _UndoneError(Exception):
 
 
 def change_and_fail(store: Store, database: DatabaseAdapter) -> None:
-    with database.transaction():
+    with as_application(), database.transaction():
         store.delete("old")
         store.put("new", 1, vector=at(1))
         store.put("changed", 1, vector=NORTH)
