@@ -20,10 +20,12 @@ from api.operations import auto_migration
 from api.operations import health
 from api.operations import purging
 from api.records import routes
+from api.storage import routes as storage_routes
 from auth import AuthBridge
 from auth.sign_in import limits
 from cli.auth import auth_commands
 from cli.db import db_commands
+from cli.stores.commands import storage_commands
 from cli.sync import sync_commands
 from config.advice import advice
 from config.advice import given_names
@@ -39,6 +41,8 @@ from database import flask_scope
 from database.core.clock import utc_now
 from database.declared import schema_for
 from database.sync.status import running
+from storage import Stores
+from storage import stack
 
 logger = logging.getLogger(__name__)
 
@@ -81,14 +85,22 @@ def create_app(
         auto_migration.init_app(app, manager)
     limits.init_app(app, settings)
     token_exchange.init_app(app, manager, settings)
+    stores = stack.init_app(app, manager, settings)
+    storage_routes.init_app(app, stores, schema_for(settings))
     app.register_blueprint(routes.blueprint)
     discovery.init_app(app, bridge)
-    purger = purging.init_app(app, manager)
-    others = {"revocation": revocation.snapshot, "keys": bridge.ring.snapshot, "sync": running.statuses}
-    health.init_app(app, manager, others | {"syncs_gone": purger.snapshot})
+    purger = purging.init_app(app, manager, stores)
+    others = {
+        "revocation": revocation.snapshot,
+        "keys": bridge.ring.snapshot,
+        "sync": running.statuses,
+        "stores": stores.snapshot,
+    }
+    health.init_app(app, manager, others | {"syncs_gone": purger.snapshot}, stores=stores)
     problem.init_app(app)
     app.cli.add_command(auth_commands)
     app.cli.add_command(db_commands)
+    app.cli.add_command(storage_commands)
     app.cli.add_command(sync_commands)
     # The application's own set-up comes last, because it builds on everything above.
     import_module(f"{settings.application_package}.application").init_app(app)
@@ -122,6 +134,7 @@ def main() -> int:
         app = create_app(settings)
         Isthmus.of(app)[AuthBridge].ring.keys(utc_now())
         auto_migration.start(app)
+        Isthmus.of(app)[Stores].close()
         Isthmus.of(app).manager.disconnect()
         server.serving.serve("app:serve_app", settings)
     except ConfigurationError as error:

@@ -8,11 +8,15 @@ from config.settings import ConfigurationError
 from database import DatabaseAdapter
 from database import DataError
 from database import Filter
+from database import Schema
 from database import Select
 from database import SyncManager
 from database import as_application
 from database import current_database
+from database import current_isthmus
 from database.sync.documented import neutral_side
+from database.sync.options import declared_tables
+from storage import Stores
 
 
 def first_pair() -> SyncManager:
@@ -35,7 +39,7 @@ def sync_of(first: DatabaseAdapter, second: DatabaseAdapter, *, everything: bool
             first,
             second,
             settings.sync_interval,
-            None if everything else settings.sync_tables,
+            None if everything else settings.sync_tables or _synced(first.schema),
             settings.conflict_resolution,
             neutral_side(settings.sync_numbers),
             conflict_deletes=settings.conflict_deletes,
@@ -44,6 +48,12 @@ def sync_of(first: DatabaseAdapter, second: DatabaseAdapter, *, everything: bool
         )
     except (ConfigurationError, DataError) as error:
         raise click.ClickException(str(error)) from error
+
+
+def _synced(schema: Schema) -> list[str]:
+    """The tables that are synced if the settings name none: all declared ones, and that of stores if there are any."""
+    stores = current_isthmus()[Stores].values()
+    return declared_tables(schema, entries=any(store.capabilities.joins for store in stores))
 
 
 def count(adapter: DatabaseAdapter, table: str, where: Filter | None = None) -> int:

@@ -1,7 +1,7 @@
 """Your application's own set-up: :func:`app.create_app` calls :func:`init_app` last.
 
-This file, ``config/tables.py``, ``config/permissions.py`` and ``migrations/`` belong to you. An update of Isthmus does
-not change them.
+This file, ``config/tables.py``, ``config/stores.py``, ``config/permissions.py`` and ``migrations/`` belong to you. An
+update of Isthmus does not change them.
 """
 
 from __future__ import annotations

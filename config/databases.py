@@ -114,7 +114,9 @@ class ConvexSettings(CallSettings):
         60.0, gt=0, allow_inf_nan=False, description="Seconds between two cycles of two-way sync."
     )
     sync_tables: Names | None = Field(
-        None, description="Tables of two-way sync, separated by commas; if not set, all except internal tables."
+        None,
+        description="Tables of two-way sync, separated by commas; if not set, all declared ones and, if there are"
+        " stores in the database, `isthmus_entries`.",
     )
     conflict_resolution: StrategyText = Field(
         "last_modified",

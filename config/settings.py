@@ -36,6 +36,7 @@ from config.fields import Positive
 from config.fields import Seconds
 from config.fields import upper
 from config.sign_in import SignInSettings
+from config.storage import StorageSettings
 
 MAX_TOKEN_SECONDS = 86400
 MIN_PASSWORD_LENGTH = 32
@@ -228,6 +229,7 @@ class Settings(SessionSettings, SignInSettings, TokenSettings, FailoverSettings,
     supabase_db: SupabaseDatabaseSettings = Field(default_factory=SupabaseDatabaseSettings)
     supabase: SupabaseSettings = Field(default_factory=SupabaseSettings)
     convex: ConvexSettings = Field(default_factory=ConvexSettings)
+    storage: StorageSettings = Field(default_factory=StorageSettings)
 
 
 def load_settings(env_file: Path | str | None = ".env", /, **overrides: object) -> Settings:

@@ -36,6 +36,7 @@ from database.failover.reading import alone
 from database.failover.reading import begun
 from database.failover.reading import read
 from database.failover.state import Failover
+from database.internal_tables import ENTRIES
 from database.registry import adapters_in_order
 
 _AWAY = (CircuitOpen, ConnectFailed)
@@ -222,7 +223,7 @@ class ConnectionManager(Database):
 
 def _check_sync_tables(settings: Settings, schema: Schema) -> None:
     tables = [table.name for table in schema if not table.internal]
-    if unknown := [name for name in settings.convex.sync_tables or () if name not in tables]:
+    if unknown := [name for name in settings.convex.sync_tables or () if name not in {*tables, ENTRIES}]:
         reason = f"names unknown tables: {', '.join(unknown)}; declared tables are {', '.join(sorted(tables))}"
         raise ConfigurationError({"CONVEX_SYNC_TABLES": reason})
 

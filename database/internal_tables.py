@@ -160,6 +160,12 @@ entries = sa.Table(
     info={"internal": True},
 )
 
+ENTRIES: Final = str(entries.name)
+"""The table of stores. A move takes it along, and a sync that names it."""
+
+ENTRY_HEADS: Final = tuple(str(column.name) for column in entries.columns if column.name not in {"body", "vector"})
+"""Its columns in which two different entries of one key always differ: each put makes a new etag."""
+
 ACCOUNTS: Final = tuple(table.name for table in (users, identities, sessions, refresh_tokens, idempotency_keys))
 """The tables of accounts and of what their callers have begun. A move takes them along."""
 

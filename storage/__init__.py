@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from storage.layers.encryption import Encryption
     from storage.layers.encryption import Keys
     from storage.layers.encryption import rewrap
+    from storage.stack import StoreDeclaration
+    from storage.stack import Stores
+    from storage.stack import StoreSetup
+    from storage.stack import current_store
 else:
     _HOMES = {
         "backends.cosmos.backend": ("CosmosEntries",),
@@ -68,6 +72,7 @@ else:
         "core.store": ("Layer", "Store"),
         "layers.compression": ("Compression",),
         "layers.encryption": ("Encryption", "Keys", "rewrap"),
+        "stack": (*("StoreDeclaration", "StoreSetup", "Stores", "current_store"),),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
@@ -104,6 +109,10 @@ __all__ = [
     "StorageVectorError",
     "Store",
     "StoreCapabilities",
+    "StoreDeclaration",
+    "StoreSetup",
+    "Stores",
     "TableEntries",
+    "current_store",
     "rewrap",
 ]

@@ -32,11 +32,8 @@ Body = dict[str, Any]
 
 
 def read_object() -> Body:
-    """The request's body, a JSON object. The last value of a repeated name is used.
-
-    :raises HTTPException: 415 for another media type, 413 if the body is too large, 400 if it is not a JSON object.
-    """
-    body = _read_json()
+    """The request's body, a JSON object. :raises HTTPException: as :func:`read_json`; 400 for another JSON value."""
+    body = read_json()
     if not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object")
     return body
@@ -48,7 +45,7 @@ def read_rows(schema: TableSchema) -> tuple[list[Body], bool]:
     :raises HTTPException: as :func:`read_object`; also 400 for more than ``MAX_ROWS`` rows.
     :raises InvalidRow: for a row that is not an object, or sets a column that only the server may set.
     """
-    body = _read_json()
+    body = read_json()
     bulk = isinstance(body, list)
     if not bulk and not isinstance(body, dict):
         raise BadRequest("The body must be a JSON object or a list of objects")
@@ -116,7 +113,11 @@ def read_bytes() -> bytes:
     return data
 
 
-def _read_json() -> Any:
+def read_json() -> Any:
+    """The JSON value in the request's body. The last value of a repeated name is used.
+
+    :raises HTTPException: 415 for another media type, 413 if the body is too large, 400 if it is not JSON.
+    """
     if request.mimetype != "application/json":
         raise UnsupportedMediaType("The body must be application/json")
     if request.mimetype_params.get("charset", "utf-8").lower() not in _CHARSETS:

@@ -27,6 +27,9 @@ from database.core.kinds.binary import base64_text
 from database.core.kinds.durations import iso_duration
 
 _MOST_ZEROS = 20
+_BITS = 63
+_TOO_LONG = "64-bit"
+"""What orjson says of an integer that is too long for it."""
 
 _OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME
 
@@ -53,7 +56,18 @@ def _encoded(obj: Any) -> bytes:
     except orjson.JSONEncodeError as error:
         if isinstance(error.__cause__, TransactionError):
             raise error.__cause__ from None
-        raise
+        if _TOO_LONG not in str(error):
+            raise
+        return orjson.dumps(_with_long_integers(obj), _in_json, _OPTIONS)
+
+
+def _with_long_integers(value: Any) -> Any:
+    """The value with its integers of more than 64 bits as text that is already JSON."""
+    if isinstance(value, dict):
+        return {key: _with_long_integers(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_with_long_integers(part) for part in value]
+    return orjson.Fragment(str(value)) if type(value) is int and value.bit_length() > _BITS else value
 
 
 def _in_json(value: object) -> Any:

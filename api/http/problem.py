@@ -23,9 +23,12 @@ from uuid_utils import uuid7
 from werkzeug.exceptions import HTTPException
 from werkzeug.exceptions import InternalServerError
 
+from api.http.preconditions import is_conditional
 from auth import AuthError
 from auth import InvalidRegistration
 from database.core import errors
+from storage import StorageCapacityError
+from storage import StorageCorruptError
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ BLANK = "about:blank"
 _URN = "urn:isthmus:problem:"
 
 _KINDS: dict[type[errors.DataError], tuple[int, str, str]] = {
-    errors.NotFound: (404, "not-found", "The table or record does not exist"),
+    errors.NotFound: (404, "not-found", "There is no such table, record, store or entry"),
     errors.Conflict: (409, "conflict", "Another request has changed the data"),
     errors.SerializationFailure: (409, "conflict", "Another request has changed the data"),
     errors.ConstraintViolated: (409, "constraint-violated", "The change violates a constraint"),
@@ -50,6 +53,8 @@ _KINDS: dict[type[errors.DataError], tuple[int, str, str]] = {
     errors.TimedOut: (503, "timed-out", "The database did not answer in time"),
     errors.BackendError: (503, "unavailable", "The database is not available"),
     errors.UnreadableRecord: (500, "unreadable-record", "A stored record cannot be read"),
+    StorageCapacityError: (413, "too-large", "The value is larger than the store takes"),
+    StorageCorruptError: (500, "unreadable-entry", "A stored entry cannot be read"),
     errors.DataError: (500, "data-error", "The data layer failed"),
 }
 """Status, name and title by error class; the most specific class of an error applies."""
@@ -110,7 +115,7 @@ def problem_of(error: errors.DataError | AuthError) -> Problem:
     if isinstance(error, AuthError):
         return _auth_problem(error)
     lost_race = isinstance(error, errors.SerializationFailure)
-    if isinstance(error, errors.Conflict) and not lost_race and "If-Match" in request.headers:
+    if isinstance(error, errors.Conflict) and not lost_race and is_conditional():
         return Problem(412, BLANK, HTTPStatus(412).phrase, error.message)
     status, name, title = next(_KINDS[kind] for kind in type(error).__mro__ if kind in _KINDS)
     if isinstance(error, errors.ConstraintViolated) and error.kind in _WRONG_BY_ITSELF:

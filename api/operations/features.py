@@ -14,6 +14,7 @@ _NEEDS: Final[Mapping[str, tuple[str, ...]]] = {
     "sessions": ("isthmus_sessions", "isthmus_refresh_tokens"),
     "idempotency keys": ("isthmus_idempotency_keys",),
     "two-way sync": ("isthmus_sync_cursors", "isthmus_sync_records", "isthmus_sync_conflicts", "isthmus_sync_failures"),
+    "stores": ("isthmus_entries",),
 }
 """The tables that each feature needs."""
 

@@ -29,6 +29,7 @@ from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.lifecycle import rebuild_after_fork
 from database.core.tables.access_rules import ADMIN
+from storage import Stores
 
 READY_FOR = 1.0
 PATIENCE = 2.0
@@ -36,8 +37,8 @@ PATIENCE = 2.0
 
 ENDPOINTS = frozenset({"livez", "readyz", "status", "metrics"})
 
-_PLACES = frozenset({"host", "port", "database", "user", "path", "url"})
-"""Members of a database's status that would help an attacker to reach it; shown to administrators only."""
+_PLACES = frozenset({"host", "port", "database", "user", "path", "url", "place"})
+"""Members of the status of a database or store that would help an attacker; shown to administrators only."""
 
 ALIVE = {"status": "alive"}
 UNCACHED = {"Cache-Control": "no-store"}
@@ -124,11 +125,11 @@ def _shown(info: dict[str, Any]) -> dict[str, Any]:
     """The status that the caller may see: without addresses, unless the caller is an administrator."""
     if (g.get("user_data") or {}).get("role") == ADMIN:
         return info
-    adapters = {
-        name: {key: value for key, value in known.items() if key not in _PLACES}
-        for name, known in info["adapters"].items()
-    }
-    return info | {"adapters": adapters}
+    return info | {kind: _without_places(info[kind]) for kind in ("adapters", "stores") if kind in info}
+
+
+def _without_places(infos: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {name: {key: value for key, value in one.items() if key not in _PLACES} for name, one in infos.items()}
 
 
 def init_app(
@@ -136,14 +137,17 @@ def init_app(
     manager: ConnectionManager,
     others: Mapping[str, Callable[[], object]] | None = None,
     ready: Readiness | None = None,
+    stores: Stores | None = None,
 ) -> None:
     """Add ``/livez``, ``/readyz``, ``/status`` and ``/metrics`` to ``app``.
 
     :param others: functions that return the status of other parts of the application, by their names in ``/status``.
+    :param stores: those whose status and metrics are shown, too.
     """
     why_not = ready or Readiness(manager)
     registry = CollectorRegistry()
-    registry.register(AdapterCollector(manager))
+    registry.register(AdapterCollector(manager, stores))
+    parts = {**(others or {}), **({} if stores is None else {"stores": stores.snapshot})}
 
     def livez() -> ResponseReturnValue:
         """Return 200 if the process runs, whatever the state of the databases."""
@@ -159,10 +163,10 @@ def init_app(
 
     def status() -> ResponseReturnValue:
         """Return the known state of all databases and other parts without calling them; addresses to administrators."""
-        known = {name: tell() for name, tell in (others or {}).items()}
+        known = {name: tell() for name, tell in parts.items()}
         if why_not.off:
             known["features_off"] = dict(why_not.off)
-        return jsonify(_shown(manager.get_connection_info()) | known), UNCACHED
+        return jsonify(_shown(manager.get_connection_info() | known)), UNCACHED
 
     def metrics() -> ResponseReturnValue:
         """Return the metrics of this process in Prometheus' text format."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from collections.abc import Mapping
 from itertools import accumulate
 from typing import Any
 
@@ -13,8 +14,8 @@ from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
 from database import ConnectionManager
-from database import DatabaseAdapter
 from database.resilience.metrics import OperationCounts
+from storage import Store
 
 CIRCUIT_STATES = ("closed", "open", "half-open")
 OUTCOMES = ("ok", "request_error", "backend_error", "unknown")
@@ -32,14 +33,20 @@ _POOL_PREFIX = "pool_"
 
 
 class AdapterCollector(Collector):
-    """Collects the metrics of every adapter of ``manager``, with its name as the label ``adapter``."""
+    """Collects the metrics of every adapter of ``manager``, with its name as the label ``adapter``.
 
-    def __init__(self, manager: ConnectionManager) -> None:
+    :param stores: those whose calls have a pipeline of their own are collected, too, as ``store:<name>``.
+    """
+
+    def __init__(self, manager: ConnectionManager, stores: Mapping[str, Store] | None = None) -> None:
         self._manager = manager
+        self._stores = stores or {}
 
     def collect(self) -> Iterator[Metric]:
-        adapters = self._manager.adapters.values()
-        infos = [(adapter.name, adapter.get_connection_info()) for adapter in adapters]
+        infos = [(adapter.name, adapter.get_connection_info()) for adapter in self._manager.adapters.values()]
+        infos += [
+            (f"store:{name}", dict(store.pipeline.snapshot())) for name, store in self._stores.items() if store.pipeline
+        ]
         yield self._active()
         yield _circuits(infos)
         for key, text in _COUNTERS.items():
@@ -51,7 +58,7 @@ class AdapterCollector(Collector):
             _fill(gauge, infos, key)
             yield gauge
         yield _pools(infos)
-        yield from _operations(list(adapters))
+        yield from _operations(infos)
 
     def _active(self) -> Metric:
         family = GaugeMetricFamily("isthmus_active", "1 for the database that gets the writes.", labels=["adapter"])
@@ -72,7 +79,7 @@ def _circuits(infos: list[tuple[str, dict[str, Any]]]) -> Metric:
 
 def _fill(family: CounterMetricFamily | GaugeMetricFamily, infos: list[tuple[str, dict[str, Any]]], key: str) -> None:
     for name, info in infos:
-        if info[key] is not None:
+        if info.get(key) is not None:
             family.add_metric([name], float(info[key]))
 
 
@@ -85,18 +92,18 @@ def _pools(infos: list[tuple[str, dict[str, Any]]]) -> Metric:
     return family
 
 
-def _operations(adapters: list[DatabaseAdapter]) -> Iterator[Metric]:
+def _operations(infos: list[tuple[str, dict[str, Any]]]) -> Iterator[Metric]:
     calls = CounterMetricFamily(
         "isthmus_operations", "Operations sent to the database, by outcome.", labels=["adapter", "operation", "outcome"]
     )
     durations = HistogramMetricFamily(
         "isthmus_operation_duration_seconds", "Duration of operations.", labels=["adapter", "operation"]
     )
-    for adapter in adapters:
-        for kind, counts in adapter.pipeline.metrics.snapshot().items():
+    for name, info in infos:
+        for kind, counts in info["operations"].items():
             for outcome, count in zip(OUTCOMES, _by_outcome(counts), strict=True):
-                calls.add_metric([adapter.name, kind, outcome], count)
-            durations.add_metric([adapter.name, kind], _buckets(counts), counts["seconds"])
+                calls.add_metric([name, kind, outcome], count)
+            durations.add_metric([name, kind], _buckets(counts), counts["seconds"])
     yield calls
     yield durations
 

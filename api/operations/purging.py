@@ -30,6 +30,7 @@ from database.purging import gone
 from database.purging import purge_changes
 from database.purging import purge_conflicts
 from database.sync.checkpoint import followers
+from storage import Stores
 
 logger = logging.getLogger(__name__)
 
@@ -42,11 +43,13 @@ Step = Callable[[], object]
 class Purger:
     """Purges the databases of a manager periodically.
 
+    :param stores: those whose expired entries are deleted, too.
     :param clock: a monotonic clock.
     """
 
-    def __init__(self, manager: ConnectionManager, clock: Clock = monotonic) -> None:
+    def __init__(self, manager: ConnectionManager, clock: Clock = monotonic, stores: Stores | None = None) -> None:
         self._manager = manager
+        self._stores = stores
         self._settings: Settings = manager.settings
         self._clock = clock
         self._create_runtime_state()
@@ -90,6 +93,8 @@ class Purger:
         conflicts = timedelta(seconds=self._settings.db_conflicts_kept)
         yield "idempotency keys", partial(idempotency.purge, manager)
         yield "ended sessions", partial(sessions.purge, manager, idle)
+        if self._stores is not None:
+            yield "expired entries of stores", self._stores.sweep_tables
         for name, adapter in manager.adapters.items():
             yield f"old changes of {name}", partial(self._purge_changes, name, adapter)
             if conflicts:
@@ -111,9 +116,9 @@ class Purger:
         purge_changes(adapter, kept, followers_kept=followers_kept)
 
 
-def init_app(app: Flask, manager: ConnectionManager) -> Purger:
+def init_app(app: Flask, manager: ConnectionManager, stores: Stores | None = None) -> Purger:
     """Purge the databases of ``manager`` with requests of ``app``, unless ``PURGE_INTERVAL`` is 0."""
-    purger = Purger(manager)
+    purger = Purger(manager, stores=stores)
     if manager.settings.purge_interval:
         app.before_request(purger.before_request)
     return purger

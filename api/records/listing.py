@@ -17,13 +17,15 @@ from typing import Any
 import orjson
 from werkzeug.datastructures import MultiDict
 
+from api.http.parameters import number_of
+from api.http.parameters import refuse_parameters
+from api.http.parameters import single_parameters
 from api.records import filters
 from database import Filter
 from database import InvalidQuery
 from database import Order
 from database import TableSchema
 from database.core.kinds.json_forms import json_form
-from database.core.kinds.values import INTEGER
 from database.core.kinds.values import INTEGER_MAX
 from database.core.query.filters import Nulls
 from database.core.query.filters import after
@@ -106,7 +108,7 @@ def read_listing(schema: TableSchema, parameters: MultiDict[str, str], *, whole:
 
 
 def _listing(schema: TableSchema, parameters: MultiDict[str, str], whole: bool) -> Listing:
-    singles = _singles(parameters)
+    singles = single_parameters(parameters, _SINGLES)
     order = _order(singles.get("order"))
     keys = complete_order(order, schema.key)
     cursor, offset = singles.get("cursor"), singles.get("offset")
@@ -119,8 +121,8 @@ def _listing(schema: TableSchema, parameters: MultiDict[str, str], whole: bool) 
         filters.checked_filters(_filters(schema, parameters)),
         order,
         keys,
-        _number("limit", singles.get("limit", str(default)), most),
-        None if offset is None else _number("offset", offset),
+        number_of("limit", singles.get("limit", str(default)), most),
+        None if offset is None else number_of("offset", offset),
         None if cursor is None else _last(schema, keys, cursor),
         _count(singles.get("count")),
         schema.key,
@@ -130,7 +132,7 @@ def _listing(schema: TableSchema, parameters: MultiDict[str, str], whole: bool) 
 def read_record_selection(parameters: MultiDict[str, str]) -> Selection:
     """What to return of a record. :raises InvalidQuery: for any parameter except ``select``."""
     refuse_parameters(parameters, allowed=("select",))
-    return _selection(_singles(parameters).get("select"))
+    return _selection(single_parameters(parameters, _SINGLES).get("select"))
 
 
 def with_columns(columns: tuple[str, ...] | None, more: Sequence[str]) -> tuple[str, ...] | None:
@@ -141,21 +143,6 @@ def with_columns(columns: tuple[str, ...] | None, more: Sequence[str]) -> tuple[
     if columns is None:
         return None
     return (*columns, *dict.fromkeys(name for name in more if name not in columns))
-
-
-def refuse_parameters(parameters: MultiDict[str, str], *, allowed: Sequence[str] = ()) -> None:
-    """Reject other parameters. :raises InvalidQuery: for a parameter that is not allowed; names it."""
-    unknown = next((name for name in parameters if name not in allowed), None)
-    if unknown is not None:
-        raise InvalidQuery(f"parameter {unknown[:64]!r} is not allowed here")
-
-
-def _singles(parameters: MultiDict[str, str]) -> dict[str, str]:
-    given = {name: parameters.getlist(name) for name in _SINGLES & parameters.keys()}
-    repeated = next((name for name, values in given.items() if len(values) > 1), None)
-    if repeated is not None:
-        raise InvalidQuery(f"parameter {repeated!r} must not be repeated")
-    return {name: values[0] for name, values in given.items()}
 
 
 def _filters(schema: TableSchema, parameters: MultiDict[str, str]) -> list[Filter]:
@@ -185,16 +172,6 @@ def _order_key(text: str) -> Order:
             "order must have the form column.asc or column.desc, optionally followed by .nullsfirst or .nullslast"
         )
     return Order(column, descending, nulls)
-
-
-def _number(name: str, text: str, most: int | None = None) -> int:
-    try:
-        number = int(INTEGER.parse(text))
-    except ValueError as error:
-        raise InvalidQuery(f"{name} {error}") from None
-    if number < 0 or (most is not None and number > most):
-        raise InvalidQuery(f"{name} must be at least 0" + (f" and at most {most}" if most is not None else ""))
-    return number
 
 
 def _count(text: str | None) -> bool:

@@ -1,12 +1,10 @@
-"""Conditional requests (RFC 9110, section 13). The entity tag of a record is its version, or a digest of it."""
+"""Conditional requests for records. The entity tag of a record is its version, or a digest of it."""
 
 from __future__ import annotations
 
 from hashlib import sha256
 
-from flask import request
-from werkzeug.exceptions import PreconditionFailed
-
+from api.http import preconditions
 from database import Row
 from database import TableSchema
 from database.sync.canonical_rows import CanonicalRows
@@ -21,34 +19,18 @@ def etag(schema: TableSchema, row: Row) -> dict[str, str]:
     return {} if tag is None else {"ETag": f'"{tag}"'}
 
 
-def is_conditional() -> bool:
-    """Whether the request has ``If-Match`` or ``If-None-Match``."""
-    return "If-Match" in request.headers or "If-None-Match" in request.headers
-
-
 def require(schema: TableSchema, row: Row | None) -> None:
     """Check the preconditions of the request before a change.
 
     :param row: the present record; None if it does not exist.
     :raises PreconditionFailed: if a precondition is false.
     """
-    if "If-Match" in request.headers and not _is_expected(schema, row):
-        raise PreconditionFailed("The record does not exist or has another version than If-Match; read it again")
-    if "If-None-Match" in request.headers and is_known(schema, row):
-        raise PreconditionFailed("The record exists with a version that If-None-Match excludes")
+    preconditions.require(None if row is None else _tag(schema, row), exists=row is not None)
 
 
-def is_known(schema: TableSchema, row: Row | None) -> bool:
+def is_known(schema: TableSchema, row: Row) -> bool:
     """Whether ``If-None-Match`` contains the present version of the record."""
-    tags = request.if_none_match
-    tag = None if row is None else _tag(schema, row)
-    return row is not None and (tags.star_tag or (tag is not None and tags.contains_weak(tag)))
-
-
-def _is_expected(schema: TableSchema, row: Row | None) -> bool:
-    tags = request.if_match
-    tag = None if row is None else _tag(schema, row)
-    return row is not None and (tags.star_tag or (tag is not None and tags.contains(tag)))
+    return preconditions.is_known(_tag(schema, row))
 
 
 def _tag(schema: TableSchema, row: Row) -> str | None:

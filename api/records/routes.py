@@ -13,17 +13,18 @@ from flask import make_response
 from flask import request
 from flask import url_for
 from flask.typing import ResponseReturnValue
-from werkzeug.datastructures import Headers
 
 from api.http.bodies import read_changes
 from api.http.bodies import read_replacement
 from api.http.bodies import read_rows
 from api.http.idempotency import idempotent
+from api.http.parameters import refuse_parameters
+from api.http.preconditions import is_conditional
+from api.http.responses import empty
 from api.records import exports
 from api.records import preconditions
 from api.records.listing import read_listing
 from api.records.listing import read_record_selection
-from api.records.listing import refuse_parameters
 from api.records.listing import with_columns
 from api.records.pages import read_page
 from api.records.relations import output_of
@@ -107,7 +108,7 @@ def read_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     row = _existing(schema, result.first)
     headers = {} if output.joins else preconditions.etag(schema, row)
     if not output.joins and "If-None-Match" in request.headers and preconditions.is_known(schema, row):
-        return _empty(304, headers)
+        return empty(304, headers)
     (shown,), unreadable = output.complete([row], [])
     if unreadable:
         raise unreadable[0].error()
@@ -157,7 +158,7 @@ def delete_record(schema: TableSchema, record_id: str) -> ResponseReturnValue:
     current = _expected(schema, key, for_update=False)
     if not current_database().run(Delete(schema.name, key, expected_version=_version(schema, current))).count:
         raise _missing(schema)
-    return _empty(204)
+    return empty(204)
 
 
 def _unreadable(schema: TableSchema, bad: Unreadable) -> dict[str, str | None]:
@@ -169,13 +170,6 @@ def _with_owner(schema: TableSchema, body: Row, current: Row) -> Row:
     """The body with the present owner, unless the body names one."""
     owner = schema.rules.owner
     return body if owner is None or owner not in current else {owner: current[owner], **body}
-
-
-def _empty(status: int, headers: dict[str, str] | None = None) -> Response:
-    """A response without a body and without ``Content-Type``."""
-    response = Response(status=status)
-    response.headers = Headers(headers or {})
-    return response
 
 
 def _created(schema: TableSchema, row: Row) -> ResponseReturnValue:
@@ -213,7 +207,7 @@ def _key(schema: TableSchema, record_id: str) -> Key:
 
 def _expected(schema: TableSchema, key: Key, *, for_update: bool) -> Row | None:
     """Check the preconditions; the record that the change must find, or None for a request without preconditions."""
-    if not preconditions.is_conditional():
+    if not is_conditional():
         return None
     current = _existing(schema, _read_current(schema, key, for_update=for_update))
     preconditions.require(schema, current)

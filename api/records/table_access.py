@@ -31,7 +31,7 @@ def on_table(action: Action) -> Callable[[View], View]:
         @wraps(view)
         def resolved(table: str, **values: Any) -> Any:
             schema = _shown_table(table)
-            return _guarded(view, schema.rules.of(action))(schema, **values)
+            return guarded(view, schema.rules.of(action))(schema, **values)
 
         return resolved
 
@@ -43,7 +43,7 @@ def require_readable(name: str) -> None:
 
     :raises NotFound: :raises AuthError: as :func:`on_table`.
     """
-    _guarded(_nothing, _shown_table(name).rules.of("read"))()
+    guarded(_nothing, _shown_table(name).rules.of("read"))()
 
 
 def current_adapter() -> DatabaseAdapter:
@@ -72,5 +72,6 @@ def _shown_table(name: str) -> TableSchema:
 
 
 @cache
-def _guarded(view: View, access: Access) -> View:
+def guarded(view: View, access: Access) -> View:
+    """The view for callers to whom the rules grant something; the data layer enforces what that is."""
     return access_required(access)(view)

@@ -67,20 +67,21 @@ class Bodies:
     """Receives the request bodies of a process.
 
     :param seconds: time limit of each body; None for no limit.
-    :param largest: maximum bytes of a body. Of a larger body, one byte more is read.
+    :param largest: maximum bytes of the body of a request. Of a larger body, one byte more is read.
+    :param most: the largest of these maxima.
     """
 
-    def __init__(self, seconds: float | None, largest: int) -> None:
+    def __init__(self, seconds: float | None, largest: Callable[[Scope], int], most: int) -> None:
         self._seconds = seconds
         self._largest = largest
-        self._budget = max(BUDGET, 2 * largest)
+        self._budget = max(BUDGET, 2 * most)
         self._size = 0
         self._arriving: dict[asyncio.Timeout, None] = {}
         self._beginning: dict[Arrived, float] = {}
 
-    def takes(self, length: int) -> bool:
+    def takes(self, scope: Scope, length: int) -> bool:
         """Whether a body of this length is read."""
-        return length <= self._largest
+        return length <= self._largest(scope)
 
     def begin(self, receive: Receive, arrived: Callable[[Message | None], None]) -> None:
         """Call ``arrived`` with the first message, in the thread that receives it, or with None after the time limit.
@@ -108,7 +109,7 @@ class Bodies:
         :raises Gone: if the client disconnects.
         """
         length = declared_length(scope)
-        if length == 0 or (length is not None and not self.takes(length)):
+        if length == 0 or (length is not None and not self.takes(scope, length)):
             return b""
         first = scope.get(FIRST, _NONE)
         if first is None:
@@ -117,7 +118,7 @@ class Bodies:
         try:
             async with timer:
                 self._arriving[timer] = None
-                return await self._collect(receive, length, first)
+                return await self._collect(receive, length, first, self._largest(scope))
         except TimeoutError:
             raise TooSlow from None
         finally:
@@ -131,11 +132,11 @@ class Bodies:
         for first in list(self._beginning):
             first.give_up()
 
-    async def _collect(self, receive: Receive, length: int | None, message: Message) -> bytes:
+    async def _collect(self, receive: Receive, length: int | None, message: Message, largest: int) -> bytes:
         pieces: list[bytes] = []
         size = 0
         try:
-            while size <= self._largest:
+            while size <= largest:
                 message = message or await receive()
                 if message["type"] != "http.request":
                     raise Gone
@@ -150,7 +151,7 @@ class Bodies:
                 self._make_room()
         finally:
             self._size -= size
-        return b"".join(pieces)[: self._largest + 1]
+        return b"".join(pieces)[: largest + 1]
 
     def _make_room(self) -> None:
         """Give up the oldest body if the limit is exceeded. Normal clients send their bodies quickly."""

@@ -36,6 +36,7 @@ from api.server.gateway import WsgiCall
 from api.server.threads import Job
 from api.server.threads import Lane
 from api.server.threads import Threads
+from api.storage import PREFIX
 from config.settings import Settings
 from database.flask_scope import SAFE_METHODS
 
@@ -74,7 +75,8 @@ class Front:
         )
         self._streams, self._reads, self._writes = self._threads.lanes
         self._probes = Threads(PROBE_THREADS, "isthmus-probe", PROBE_THREADS)
-        self._bodies = Bodies(settings.body_timeout or None, settings.max_body_bytes)
+        most = max(settings.max_body_bytes, settings.storage.max_body_bytes)
+        self._bodies = Bodies(settings.body_timeout or None, _largest(settings), most)
         self._app = app
         self._limit = settings.request_timeout or math.inf
         self._ending = False
@@ -119,7 +121,7 @@ class Front:
         length = declared_length(scope)
         if length == 0:
             self._perform(scope, b"", send, otherwise)
-        elif length is None or not self._bodies.takes(length):
+        elif length is None or not self._bodies.takes(scope, length):
             return False
         else:
             self._begin(scope, length, receive, send, otherwise)
@@ -255,6 +257,16 @@ class Front:
 def most_writers(threads: int) -> int:
     """The number of ``threads`` that requests with changes may use at a time, at least one."""
     return max(1, threads - max(1, threads // 4))
+
+
+def _largest(settings: Settings) -> Callable[[Scope], int]:
+    """The maximum bytes of the body of a request: values of stores may be larger."""
+    usual, stored = settings.max_body_bytes, settings.storage.max_body_bytes
+
+    def largest(scope: Scope) -> int:
+        return stored if scope["method"] == "PUT" and scope["path"].startswith(f"{PREFIX}/") else usual
+
+    return largest
 
 
 def _raw(headers: Iterable[tuple[str, str]]) -> Headers:

@@ -121,6 +121,13 @@ class Checkpoints:
                 return self._move(rows, again)
             return checkpoint
 
+    def is_still(self, expected: Checkpoint) -> bool:
+        """Whether the stored checkpoint is the expected one. Of the two sides, the first is written first."""
+        row = self._sides[0].row(CURSORS, self._pair)
+        if row is None or row["cursors"]["unsettled"]:
+            return False
+        return (row["epoch"], row["version"]) == (expected.epoch, expected.round)
+
     def begin_epoch(self) -> Checkpoint:
         """Begin a new epoch, because nothing that was agreed on before is certain."""
         with self._lock:

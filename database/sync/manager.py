@@ -39,7 +39,7 @@ from database.sync.options import DEFAULT_INTERVAL
 from database.sync.options import DEFAULT_RESOLUTION
 from database.sync.options import checked
 from database.sync.options import checked_rows
-from database.sync.options import with_accounts
+from database.sync.options import with_own_tables
 from database.sync.progress import Progress
 from database.sync.reconciler import Reconciler
 from database.sync.reconciler import StoppedError
@@ -79,8 +79,9 @@ class SyncManager:
     :param conflict_units: records that a function resolves together; see :mod:`database.sync.conflicts.units`.
     :param audit_rows: the records that each cycle audits after its work, so that all are compared again and again; 0
         for none.
-    :param accounts: whether the tables of accounts (:data:`database.internal_tables.ACCOUNTS`) are synced, too. No
-        change log of a SQL database has them, so each cycle compares all of their records.
+    :param accounts: whether the tables of accounts and stores are synced, too (:mod:`database.internal_tables`). That
+        of stores also is if ``sync_tables`` names it. No change log of a SQL database has them, so each cycle compares
+        all of their records.
     :raises ConfigurationError: names every invalid option.
     :raises Unsupported: for an adapter without a change feed, or without repeatable reads.
     :cvar started: those of this process whose thread was started.
@@ -105,7 +106,7 @@ class SyncManager:
         conflicts = conflict_resolution, sync_numbers, conflict_deletes, conflict_units
         self._options = checked(first, second, sync_interval, sync_tables, *conflicts)
         self.interval = self._options.interval
-        self.tables = with_accounts(self._options.tables, first, second) if accounts else self._options.tables
+        self.tables = with_own_tables(self._options.tables, first, second) if accounts else self._options.tables
         self.audit_rows = checked_rows(audit_rows)
         self.pair = Pair.of(first, second, self.tables)
         if sync_numbers is not None:
@@ -129,8 +130,8 @@ class SyncManager:
         )
         self._audit = self.auditor() if self.audit_rows else None
         self._audit_resumed = False
-        accounts = [name for name in self.tables if schema.table(name).internal]
-        self._accounts = self.auditor(accounts, repair=True) if accounts else None
+        own = [name for name in self.tables if schema.table(name).internal]
+        self._own = self._auditor(own, repair=True, quick=True) if own else None
         self._cycling = Lock()
         self._worker = Worker(f"isthmus-sync-{self.pair.name}", self._step, self.interval)
         self._out = False
@@ -222,8 +223,11 @@ class SyncManager:
         chosen = self.tables if tables is None else tuple(table for table in self.tables if table in tables)
         if unknown := [table for table in tables or () if table not in self.tables]:
             raise ValueError(f"table {unknown[0]!r} is not synced; use one of {', '.join(self.tables)}")
+        return self._auditor(chosen, repair=repair, patience=patience)
+
+    def _auditor(self, tables: Sequence[str], *, repair: bool, patience: float = 0.0, quick: bool = False) -> Auditor:
         mend = (lambda keys, restoring: self.reconcile(keys, restoring=restoring)) if repair else None
-        return Auditor(self.pair, self._checkpoints, chosen, mend, patience)
+        return Auditor(self.pair, self._checkpoints, tables, mend, patience, quick=quick)
 
     def get_conflicts(
         self, table: str | None = None, *, state: State | None = None, limit: int = 100
@@ -318,8 +322,9 @@ class SyncManager:
                 for side in self.pair.sides:
                     require_followed(side.adapter, self.tables)
                 complete = self._attempt(stopped)
-                if self._accounts is not None:
-                    self._accounts.run(stopped)
+                if self._own is not None:
+                    self._own.run(stopped)
+                    complete = complete and not self._failures.keys()
                 self._audit_some(stopped)
                 self._note_recovery()
             except StoppedError:

@@ -20,6 +20,7 @@ from database.core.kinds.values import Kind
 from database.core.tables.schema import Column
 from database.core.tables.schema import Schema
 from database.internal_tables import ACCOUNTS
+from database.internal_tables import ENTRIES
 from database.sync.conflicts.strategies import Deciding
 from database.sync.conflicts.strategies import Policies
 from database.sync.conflicts.strategies import Strategies
@@ -62,7 +63,10 @@ class Options:
     def deciding(self, schema: Schema, tables: Sequence[str]) -> Deciding:
         """What decides about the records of these tables. :raises ValueError: as :class:`Deciding`."""
         synced = {name: schema.table(name) for name in tables}
-        return Deciding(strategies_by_table(self.resolution), synced, policies_by_table(self.deletes), self.units)
+        strategies = dict(strategies_by_table(self.resolution))
+        if ENTRIES in synced and strategies.setdefault(ENTRIES, DEFAULT_RESOLUTION) == "merge":
+            raise ValueError(f"{ENTRIES}: an entry cannot be merged column by column; use another strategy")
+        return Deciding(strategies, synced, policies_by_table(self.deletes), self.units)
 
 
 def from_config(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -163,20 +167,29 @@ def _check_numbers(first: DatabaseAdapter, second: DatabaseAdapter, numbers: obj
 
 
 def _tables(first: DatabaseAdapter, second: DatabaseAdapter, wanted: object) -> tuple[str, ...]:
-    known = [table.name for table in first.schema if not (table.internal or table.source.info.get("read_only"))]
-    chosen = known if wanted is None else names(wanted)
+    declared, known = declared_tables(first.schema), declared_tables(first.schema, entries=True)
+    chosen = declared if wanted is None else names(wanted)
     if isinstance(chosen, str) or not isinstance(chosen, Iterable) or not (chosen := list(chosen)):
         raise ValueError("must be a list of table names")
     if unknown := [str(name) for name in chosen if name not in known]:
-        raise ValueError(f"has unknown tables: {', '.join(unknown)}; the declared tables are {', '.join(known)}")
+        raise ValueError(f"has unknown tables: {', '.join(unknown)}; the declared tables are {', '.join(declared)}")
     for name in chosen:
         _compare_columns(name, first, second)
     return tuple(name for name in known if name in chosen)
 
 
-def with_accounts(tables: tuple[str, ...], first: DatabaseAdapter, second: DatabaseAdapter) -> tuple[str, ...]:
-    """These tables and those of accounts that both databases have, parents first."""
-    both = {*tables, *(name for name in ACCOUNTS if name in second.schema)}
+def declared_tables(schema: Schema, *, entries: bool = False) -> list[str]:
+    """The tables that are synced unless others are named.
+
+    :param entries: whether that of stores is one of them.
+    """
+    declared = [table.name for table in schema if not (table.internal or table.source.info.get("read_only"))]
+    return [*declared, ENTRIES] if entries and ENTRIES in schema else declared
+
+
+def with_own_tables(tables: tuple[str, ...], first: DatabaseAdapter, second: DatabaseAdapter) -> tuple[str, ...]:
+    """These tables, and those of accounts and stores that both databases have, parents first."""
+    both = {*tables, *(name for name in (*ACCOUNTS, ENTRIES) if name in second.schema)}
     return tuple(table.name for table in first.schema if table.name in both)
 
 

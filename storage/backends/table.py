@@ -20,8 +20,9 @@ from typing import Final
 import orjson
 
 from database.adapter.interface import Database
+from database.core.context import SERVICE
 from database.core.context import Context
-from database.core.context import as_application
+from database.core.context import current_context
 from database.core.errors import OutcomeUnknown
 from database.core.kinds.binary import base64_text
 from database.core.operations import Batch
@@ -39,8 +40,8 @@ from database.core.query.filters import Where
 from database.core.result import Result
 from database.core.result import Row
 from database.purging import delete_in_parts
-from storage.core.about import body_as_text
-from storage.core.about import body_from_text
+from storage.backends.about import body_as_text
+from storage.backends.about import body_from_text
 from storage.core.backend import StoreBackend
 from storage.core.backend import require_expected
 from storage.core.capabilities import StoreCapabilities
@@ -101,8 +102,11 @@ class TableEntries(StoreBackend):
 
     def execute(self, operation: Operation, context: Context) -> Result:
         # The table is the application's own; who may use a store is decided above it.
-        with as_application():
+        token = current_context.set(context.acting_as(SERVICE))
+        try:
             return super().execute(operation, context)
+        finally:
+            current_context.reset(token)
 
     def put(self, put: Put, context: Context) -> None:
         try:
@@ -122,7 +126,8 @@ class TableEntries(StoreBackend):
             self._require(put)
 
     def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
-        row = self._run(Get(TABLE, self._id(fetch.key), _HEAD if fetch.head else _WHOLE)).first
+        # All columns: which they are is not checked then.
+        row = self._run(Get(TABLE, self._id(fetch.key), _HEAD if fetch.head else None)).first
         return None if row is None else _stored(row)
 
     def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
-from dataclasses import dataclass
 from dataclasses import field
 from datetime import datetime
 from typing import Any
 from typing import Final
 from typing import NamedTuple
+
+from database.core.immutable import immutable
 
 JSON_TYPE: Final = "application/json"
 """The media type of values; a body of another type is bytes."""
@@ -58,7 +59,7 @@ class Stored(NamedTuple):
         return self.expires_at is not None and self.expires_at <= now
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Entry:
     """An entry as a caller gets it.
 
@@ -82,8 +83,20 @@ class Entry:
     vector: Sequence[float] | None = None
     score: float | None = None
 
+    def known(self) -> dict[str, Any]:
+        """What is known about it beside its value, as it is shown to clients."""
+        return {
+            "key": self.key,
+            "etag": self.etag,
+            "size": self.size,
+            "media_type": self.media_type,
+            "metadata": self.metadata,
+            "stored_at": self.stored_at,
+            "expires_at": self.expires_at,
+        }
 
-@dataclass(frozen=True, slots=True)
+
+@immutable
 class EntryPage:
     """A part of a listing, in the order of the keys.
 

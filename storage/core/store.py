@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import timedelta
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -15,6 +16,7 @@ from typing import Protocol
 
 from database.core.clock import utc_now
 from database.core.context import current_context
+from database.core.errors import CallerMissing
 from database.core.errors import DataError
 from database.core.operations import Batch
 from database.core.operations import Operation
@@ -88,6 +90,7 @@ class Store(Streaming):
     :param settings: timeouts, retries and circuit breaker of its calls; not used by a backend that is protected itself.
     :param clock: the time of day, for what is stored and what expires.
     :param layers: what is done to entries on their way, the first one first.
+    :param largest: the largest value in bytes, if it is less than the backend takes.
     """
 
     def __init__(
@@ -97,17 +100,21 @@ class Store(Streaming):
         settings: ResilienceSettings | None = None,
         clock: WallClock = utc_now,
         layers: Sequence[Layer] = (),
+        largest: int | None = None,
     ) -> None:
         self.backend = backend
+        self.layers = tuple(layers)
         self._clock = clock
         self.name = name or backend.kind
-        self.capabilities = backend.capabilities
-        self._streams = self.capabilities.uploads and all(getattr(layer, "streams", False) for layer in layers)
+        most = backend.capabilities.largest
+        self.capabilities = replace(backend.capabilities, largest=most if largest is None else min(largest, most))
+        streams = self.capabilities.uploads and largest is None
+        self._streams = streams and all(getattr(layer, "streams", False) for layer in layers)
         self._maker = Maker(self.name, self.capabilities, clock)
         self.pipeline = None if backend.protected else Pipeline(self.name, backend.execute, settings)
         self._handler: Handler = backend.execute if self.pipeline is None else self.pipeline.call
         # A retry sends again what the layers have made.
-        for layer in reversed(layers):
+        for layer in reversed(self.layers):
             self._handler = layer.around(self._handler)
 
     # One entry
@@ -218,8 +225,11 @@ class Store(Streaming):
 
     def keys(self, prefix: str = "") -> Iterator[str]:
         """The keys that begin with ``prefix``, in order."""
-        for stored in self._scan(check_prefix(prefix)):
-            yield stored.key
+        return (entry.key for entry in self.heads(prefix))
+
+    def heads(self, prefix: str = "") -> Iterator[Entry]:
+        """All entries whose keys begin with ``prefix``, in the order of the keys, without values; read page by page."""
+        return (head_of(stored) for stored in self._scan(check_prefix(prefix)))
 
     def count(self, prefix: str = "") -> int:
         """How many keys begin with ``prefix``."""
@@ -241,13 +251,23 @@ class Store(Streaming):
         :param filters: as :mod:`storage.core.conditions` describes them.
         :param limit: how many at most, from 1 to :data:`MAX_PAGE`.
         """
-        check_filters(filters)
         _check_limit(limit)
+        return list(islice(self.found(filters, prefix=prefix, at_once=limit), limit))
+
+    def found(
+        self, filters: Mapping[str, Any], *, prefix: str = "", after: str | None = None, at_once: int = _SCANNED
+    ) -> Iterator[Entry]:
+        """All entries in which all ``filters`` hold, as :meth:`find` returns the first ones; read as they are needed.
+
+        :param after: only the keys behind this one.
+        :param at_once: how many are read with their values at once, if they are found by their metadata.
+        """
+        check_filters(filters)
         bodies = not filters or needs_value(filters)
-        scanned = self._scan(check_prefix(prefix), bodies=bodies)
-        found = scanned if bodies else self._with_bodies(scanned, filters, min(limit, _SCANNED))
-        fitting = (one for one in readable(found) if matches(filters, one.key, one.metadata, one.value))
-        return list(islice(fitting, limit))
+        behind = None if after is None else check_prefix(after)
+        scanned = self._scan(check_prefix(prefix), behind, bodies=bodies)
+        found = scanned if bodies else self._with_bodies(scanned, filters, min(at_once, _SCANNED))
+        return (one for one in readable(found) if matches(filters, one.key, one.metadata, one.value))
 
     def search(self, vector: Vector, *, limit: int = 10, filters: Mapping[str, Any] | None = None) -> Sequence[Entry]:
         """The entries whose vectors are most similar to ``vector``, the most similar one first, with their scores.
@@ -308,6 +328,9 @@ class Store(Streaming):
     def _run(self, operation: Operation) -> Any:
         try:
             return self._handler(operation, current_context.get()).value
+        except CallerMissing:
+            # A mistake in the program, which has nothing to do with the store.
+            raise
         except DataError as error:
             made = as_storage_error(error)
             if made is error:

@@ -77,6 +77,7 @@ class Encryption(Coding):
     :param tenant: whose store it is; entries of one tenant cannot be read as those of another.
     :param required: refuse entries that are not encrypted, so that nobody can put one in the place of another. False
         for a store that has some from before.
+    :ivar behind: the stage behind it, for :func:`rewrap`.
     """
 
     media_type: ClassVar[str] = "application/vnd.isthmus.sealed"
@@ -87,17 +88,23 @@ class Encryption(Coding):
         self._keys = keys
         self._tenant = tenant
 
+    def around(self, inner: Handler) -> Handler:
+        self.behind = inner
+        return super().around(inner)
+
     def coded(self, entry: Stored) -> tuple[bytes, Mapping[str, str]]:
         about = self._about(entry)
         key, nonce = AESGCM.generate_key(8 * _KEY_BYTES), os.urandom(_NONCE_BYTES)
-        notes = {"by": _ALGORITHM, "key": self._keys.current, "with": self._keys.wrapped(key, about)}
-        return nonce + AESGCM(key).encrypt(nonce, entry.body, about), notes
+        # Beside the body, because to put it before would copy the body.
+        notes = {"by": _ALGORITHM, "nonce": _text(nonce), "key": self._keys.current}
+        notes["with"] = self._keys.wrapped(key, about)
+        return AESGCM(key).encrypt(nonce, entry.body, about), notes
 
     def decoded(self, entry: Stored, body: bytes, notes: Mapping[str, str]) -> bytes:
         about = self._about(entry)
         key = self._keys.unwrapped(notes["key"], notes["with"], about)
         try:
-            return AESGCM(key).decrypt(body[:_NONCE_BYTES], body[_NONCE_BYTES:], about)
+            return AESGCM(key).decrypt(_bytes(notes["nonce"]), body, about)
         except (InvalidTag, ValueError) as error:
             raise Undecodable("its bytes were changed, cut or exchanged") from error
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import subprocess
+from base64 import b64encode
 from collections.abc import Callable
 from pathlib import Path
 from threading import Event
@@ -28,6 +29,7 @@ from database.declared import declared_schema
 from database.schema.migrations import runner
 from storage import MemoryEntries
 from storage import Store
+from storage import Stores
 from tests import laboratory
 from tests.contract.backends import supabase_database
 from tests.documents.blocks import Block
@@ -94,6 +96,21 @@ def test_a_stream() -> None:
 def test_a_search(capsys: pytest.CaptureFixture[str]) -> None:
     BLOCKS["storage/python/3"].run()
     assert capsys.readouterr().out == "boiling 0.993884 {'text': 'Boiling'}\n"
+
+
+@runs("storage/python/4")
+def test_the_stores_of_an_application() -> None:
+    key = f"2026={b64encode(os.urandom(32)).decode()}"
+    declared = BLOCKS["storage/python/4"].run()["STORES"]
+    stores = Stores(declared, load_settings(None, ENVIRONMENT="testing", STORAGE_KEYS=key), MemoryAdapter())
+    assert {name: store.backend.kind for name, store in stores.items()} == {
+        "default": "table",
+        "drafts": "table",
+        "pictures": "s3",
+    }
+    with as_application():
+        assert list(stores["drafts"].keys()) == []
+    stores.close()
 
 
 # Commands

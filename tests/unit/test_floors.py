@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FLOORS = (
     {"app"},
-    {"config.application", "config.tables"},
+    {"config.application", "config.stores", "config.tables"},
     {"cli", "api"},
     {"auth", "storage"},
     {"database.purging"},

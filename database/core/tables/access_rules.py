@@ -170,14 +170,23 @@ def rules_of(table: sa.Table) -> TableRules:
         if "owner" in table.info:
             raise ValueError(f'table {table.name!r} has info["owner"] but no info["access"]; declare its access rules')
         return UNDECLARED
-    access = table.info["access"]
-    if not isinstance(access, Mapping) or not access.keys() <= set(get_args(Action)):
-        raise ValueError(f'info["access"] of table {table.name!r} must be a dict with the keys read, write and delete')
-    read, write, delete = (_access(table, action, access) for action in get_args(Action))
+    read, write, delete = granted_by(table.info["access"], f"table {table.name!r}")
     if table.info.get("read_only") and (write, delete) != (NOBODY, NOBODY):
         raise ValueError(f"table {table.name!r} is read-only; remove its rules for write and delete")
     owned = any(granted.names("owner") for granted in (read, write, delete))
     return TableRules(read, write, delete, _owner(table, owned=owned))
+
+
+def granted_by(access: object, place: str) -> tuple[Access, Access, Access]:
+    """Parse the grants of reading, writing and deleting.
+
+    :param place: what they are about, for messages.
+    :raises ValueError: says what is wrong with them.
+    """
+    if not isinstance(access, Mapping) or not access.keys() <= set(get_args(Action)):
+        raise ValueError(f"the access of {place} must be a dict with the keys read, write and delete")
+    read, write, delete = (_access(place, action, access) for action in get_args(Action))
+    return read, write, delete
 
 
 def _refuse_misspelled(table: sa.Table) -> None:
@@ -187,10 +196,10 @@ def _refuse_misspelled(table: sa.Table) -> None:
             raise ValueError(f"the info of table {table.name!r} has the key {key!r}; did you mean {near[0]!r}?")
 
 
-def _access(table: sa.Table, action: Action, access: Mapping[Action, object]) -> Access:
+def _access(of: str, action: Action, access: Mapping[Action, object]) -> Access:
     if action not in access:
         return NOBODY
-    place, declared = f"the {action} access of table {table.name!r}", access[action]
+    place, declared = f"the {action} access of {of}", access[action]
     match declared:
         case list() if declared:
             return Access(tuple(dict.fromkeys(_rule(place, one, one) for one in declared)))

@@ -12,12 +12,15 @@ import orjson
 from database.core.operations import Select
 from database.core.query.filters import after
 from database.core.result import Result
+from database.core.result import Row
 from database.core.tables.keys import Key
 from database.core.tables.keys import address
 from database.core.tables.keys import checked_key
 from database.core.tables.keys import key_of
 from database.core.tables.keys import parts_of
 from database.core.tables.keys import readable_key
+from database.internal_tables import ENTRIES
+from database.internal_tables import ENTRY_HEADS
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.side import Pair
 from database.sync.side import Side
@@ -25,6 +28,9 @@ from database.unit_of_work import apart
 
 PAGE: Final = 1000
 """The most rows of one side that are read at a time."""
+
+_WITH_BODIES: Final = 50
+"""The same of entries of stores, whose bodies may be large."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +50,19 @@ class ComparedPage:
 
 
 class SidePage:
-    """The rows of one side: their texts by key, and the keys of those that cannot be read."""
+    """The rows of one side: their texts by key, and the keys of those that cannot be read.
 
-    def __init__(self, side: Side, table: str, last: Key | None, limit: int) -> None:
+    :param columns: those that the texts have; by default all.
+    """
+
+    def __init__(
+        self, side: Side, table: str, last: Key | None, limit: int, columns: tuple[str, ...] | None = None
+    ) -> None:
         schema = side.adapter.schema.table(table)
-        found = _read(side, table, last, limit)
-        text = CanonicalRows(schema).text
+        if table == ENTRIES and columns is None:
+            limit = min(limit, _WITH_BODIES)
+        found = _read(side, table, last, limit, columns)
+        text = CanonicalRows(schema).text if columns is None else _text
         self.texts = {key_of(schema, row): text(row) for row in found.rows}
         keys = [(readable_key(schema, bad.values), bad) for bad in found.unreadable]
         self.unreadable = {key for key, _ in keys if key is not None}
@@ -58,14 +71,18 @@ class SidePage:
         self.end = max((*self.texts, *self.unreadable), default=None) if full else None
 
 
-def compared_page(pair: Pair, table: str, behind: str | None, limit: int = PAGE) -> ComparedPage:
+def compared_page(
+    pair: Pair, table: str, behind: str | None, limit: int = PAGE, *, quick: bool = False
+) -> ComparedPage:
     """Compare the records of both sides after an address.
 
     :param behind: None to begin with the first record.
+    :param quick: whether the bodies of stores' entries are left out.
     """
     schema = pair.sides[0].adapter.schema.table(table)
     last = None if behind is None else checked_key(schema, behind)
-    first, second = (SidePage(side, table, last, limit) for side in pair.sides)
+    columns = ENTRY_HEADS if quick and table == ENTRIES else None
+    first, second = (SidePage(side, table, last, limit, columns) for side in pair.sides)
     # A full page says nothing about the keys after its last one.
     end = min((part.end for part in (first, second) if part.end is not None), default=None)
     found = {*first.texts, *second.texts, *first.unreadable, *second.unreadable}
@@ -89,9 +106,14 @@ def different_columns(one: str, other: str) -> Iterator[str]:
             yield name
 
 
-def _read(side: Side, table: str, last: Key | None, limit: int) -> Result:
+def _text(row: Row) -> str:
+    """Some columns of a row as text, the same on every backend: those of entries are text, integers and times."""
+    return repr(sorted(row.items()))
+
+
+def _read(side: Side, table: str, last: Key | None, limit: int, columns: tuple[str, ...] | None) -> Result:
     """The rows after a key, sorted by key; those that cannot be read, too."""
     schema = side.adapter.schema.table(table)
     where = None if last is None else after((), parts_of(schema, last), schema.key)
     with apart():
-        return side.adapter.run(Select(table, None, where, limit=limit))
+        return side.adapter.run(Select(table, columns, where, limit=limit))

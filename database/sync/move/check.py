@@ -164,4 +164,7 @@ def _remarks(manager: SyncManager, source: DatabaseAdapter, target: DatabaseAdap
     for name in manager.tables:
         if source.schema.table(name).numbered and target.schema.table(name).numbered:
             yield f"{name}: {source.name} numbers the records until the cut over, then {target.name} does"
-    yield "accounts, sessions, refresh tokens and idempotency keys are moved; signing keys are in no database"
+    yield (
+        "accounts, sessions, refresh tokens, idempotency keys and entries of stores are moved; signing keys are in no"
+        " database"
+    )

@@ -23,8 +23,8 @@ from database.core.context import Context
 from database.core.errors import lost_answer
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Batch
-from storage.core.about import about
-from storage.core.about import from_about
+from storage.backends.about import about
+from storage.backends.about import from_about
 from storage.core.backend import StoreBackend
 from storage.core.capabilities import StoreCapabilities
 from storage.core.entry import ABSENT

@@ -168,7 +168,7 @@ def test_what_needs_our_own_tables_says_so(profiles: PostgresDatabase, project: 
     site = started(made)
     ready = site.get("/readyz")
     assert (ready.status_code, ready.json["status"]) == (200, "ready")
-    assert set(ready.json["features_off"]) == {"accounts", "sessions", "idempotency keys", "two-way sync"}
+    assert set(ready.json["features_off"]) == {*("accounts", "sessions", "idempotency keys", "two-way sync", "stores")}
     assert "flask db upgrade" in ready.json["features_off"]["accounts"]
     assert site.get("/status").json["features_off"] == ready.json["features_off"]
     account = {"email": "ada@example.org", "password": "correct horse battery staple"}

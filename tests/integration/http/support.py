@@ -24,6 +24,7 @@ from database.core.context import SERVICE
 from database.core.context import acting_as
 from database.core.operations import Select
 from database.extension import Isthmus
+from storage import Stores
 from tests.servers.postgres import PostgresDatabase
 
 PASSWORD = "correct horse battery staple"
@@ -54,6 +55,10 @@ class Site:
     def manager(self) -> ConnectionManager:
         manager: ConnectionManager = Isthmus.of(self.app).manager
         return manager
+
+    @property
+    def stores(self) -> Stores:
+        return Isthmus.of(self.app)[Stores]
 
     def call(self, method: str, path: str, json: Any = None, headers: Headers | None = None, **more: Any) -> Any:
         """Send one request, as a client of its own."""
@@ -103,6 +108,7 @@ class Site:
         return self
 
     def close(self) -> None:
+        self.stores.close()
         self.manager.disconnect()
         ConnectionManager.set_instance(None)
 

@@ -130,8 +130,11 @@ def application(folder: Path, order: str, **options: str) -> Flask:
         DB_ADAPTER_ORDER=order,
         LOCAL_DB_PATH=folder / "local.db",
         INSTANCE_PATH=folder,
-        CONVEX_SYNC_TABLES="molecules,experiments",
-        **{"CONVEX_CONFLICT_RESOLUTION": "supabase_wins", **options},
+        **{
+            "CONVEX_SYNC_TABLES": "molecules,experiments",
+            "CONVEX_CONFLICT_RESOLUTION": "supabase_wins",
+            **options,
+        },
     )
     app = create_app(settings)
     auto_migration.start(app)

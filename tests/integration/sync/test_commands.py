@@ -10,6 +10,8 @@ from flask import Flask
 from database.adapter.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from database.extension import Isthmus
+from storage import Store
+from storage import TableEntries
 from tests.integration.sync.support import application
 from tests.integration.sync.support import contents
 from tests.integration.sync.support import insert
@@ -32,6 +34,21 @@ def test_one_cycle_runs_and_says_what_it_did(app: Flask) -> None:
     assert done.output.endswith("first is local, second is memory\n")
     assert [row["name"] for row in contents(local)["molecules"]] == ["ours", "b"]
     assert contents(local) == contents(memory)
+
+
+def test_the_entries_of_the_stores_are_synced_unless_the_tables_are_named(app: Flask, tmp_path: Path) -> None:
+    databases(app)[0].disconnect()
+    app = application(tmp_path, "local,memory", CONVEX_SYNC_TABLES="")
+    local, memory = databases(app)
+    etag = Store(TableEntries(local)).put("a", 1).etag
+    Store(TableEntries(memory)).put("b", 2)
+    done = app.test_cli_runner().invoke(args=["sync", "run", "--once"])
+    assert done.exit_code == 0, done.output
+    assert "isthmus_entries: compared 2, copied_to_first 1, copied_to_second 1," in done.output
+    assert Store(TableEntries(memory)).entry("a").etag == etag
+    audited = app.test_cli_runner().invoke(args=["sync", "audit", "--table", "isthmus_entries"])
+    assert audited.exit_code == 0, audited.output
+    local.disconnect()
 
 
 def test_a_cycle_tells_its_progress_and_its_status_as_json(app: Flask) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from collections.abc import Sequence
+from contextlib import closing
 from contextlib import contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
@@ -192,3 +193,25 @@ def test_a_large_body_of_unknown_length_is_refused(tmp_path: Path, keyed: dict[s
         connection.close()
         assert call(port, "GET", "/api/molecules")[1]["data"] == []
         assert call(port, "POST", "/api/molecules", {"name": "x"}, headers)[0] == 201
+
+
+def test_values_of_stores_may_be_larger_than_other_bodies(tmp_path: Path) -> None:
+    large = os.urandom(3 << 20)
+    with serving(tmp_path, STORAGE_MAX_BODY_BYTES=len(large)) as (_, port):
+        user = register(port)
+
+        def sent(method: str, path: str, body: bytes | None, kind: str) -> tuple[int, bytes]:
+            with closing(HTTPConnection("127.0.0.1", port, timeout=TIMEOUT)) as connection:
+                connection.request(method, path, body, {**user, "Content-Type": kind})
+                with connection.getresponse() as response:
+                    return response.status, response.read()
+
+        key = "/api/storage/files/%2F..%2Fa%00b%ED%9F%BF"
+        assert sent("PUT", key, large, "image/png")[0] == 201
+        assert sent("GET", key, None, "image/png") == (200, large)
+        assert sent("PUT", key, large + b"x", "image/png")[0] == 413
+        assert sent("GET", "/api/storage/files/%ff", None, "image/png")[0] == 400
+        assert sent("PUT", "/api/molecules/a", large, "application/json")[0] == 413
+        assert sent("POST", "/api/storage/files/query", large, "application/json")[0] == 413
+        assert sent("HEAD", key, None, "image/png") == (200, b"")
+        assert sent("HEAD", f"{key}/none", None, "image/png") == (404, b"")

@@ -96,6 +96,9 @@ def test_the_application_moves_and_goes_back(house: House) -> None:
     insert(house.old, "a")
     assert register(house.app, "ada") == 201
     session = sign_in(house.app, "ada").json
+    ada = {"Authorization": f"Bearer {session['access_token']}"}
+    place = "/api/storage/default/kept"
+    etag = house.app.test_client().put(place, json={"a": 1}, headers=ada).headers["ETag"]
 
     steps = house.moved("--until", "cut")
     assert [step["step"] for step in steps] == ["check", "copy", "verify", "cut over"]
@@ -107,6 +110,8 @@ def test_the_application_moves_and_goes_back(house: House) -> None:
     refreshed = other.test_client().post("/auth/refresh", json={"refresh_token": session["refresh_token"]})
     assert refreshed.status_code == 200, refreshed.json
     assert register(other, "grace") == 201
+    assert other.test_client().get(place, headers=ada).headers["ETag"] == etag
+    assert other.test_client().put(place, json={"a": 2}, headers={**ada, "If-Match": etag}).status_code == 200
     with as_application():
         Isthmus.of(other).manager.table("molecules").insert({"id": "b", "name": "after"}).execute()
     assert [row["id"] for row in contents(house.new)["molecules"]] == ["a", "b"]
@@ -116,6 +121,7 @@ def test_the_application_moves_and_goes_back(house: House) -> None:
     assert (primary(house.app), primary(other), primary(house.worker())) == ("supabase", "supabase", "supabase")
     assert [row["id"] for row in contents(house.old)["molecules"]] == ["a", "b"]
     assert sign_in(house.app, "grace").status_code == 200
+    assert house.app.test_client().get(place, headers=ada).get_json() == {"a": 2}
     assert [step["step"] for step in house.moved("--finish")] == ["verify", "finish"]
     assert contents(house.old) == contents(house.new)
 

@@ -1,0 +1,5 @@
+"""The HTTP interface of stores: ``/api/storage/<store>/<key>``."""
+
+from typing import Final
+
+PREFIX: Final = "/api/storage"

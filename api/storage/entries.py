@@ -1,0 +1,133 @@
+"""Entries of stores in requests and responses."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from typing import Any
+from typing import Final
+
+import orjson
+from flask import Response
+from flask import current_app
+from flask import request
+from werkzeug.datastructures import Headers
+
+from api.http import preconditions
+from api.http.bodies import read_bytes
+from api.http.bodies import read_json
+from api.http.responses import empty
+from database import InvalidQuery
+from database.core.clock import utc_now
+from storage import Entry
+
+JSON: Final = "application/json"
+METADATA: Final = "X-Storage-Metadata"
+TTL: Final = "X-Storage-TTL"
+
+_BYTES: Final = "application/octet-stream"
+_MEDIA_TYPE: Final = re.compile(r"[!-~]+/[!-~]+( *;[ -~]*)?")
+_LONGEST_MEDIA_TYPE: Final = 255
+_RANGE: Final = re.compile(r"bytes= *(\d+-\d*|-\d+) *")
+"""One range of bytes. Any other header is ignored, as RFC 9110 allows it."""
+
+_SHOWN: Final = frozenset(
+    {JSON, "text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"}
+    | {"audio/mpeg", "audio/ogg", "video/mp4", "video/webm"}
+)
+"""Media types that a browser may show, because it runs nothing in them. It saves all others as files."""
+
+_HARMLESS: Final = {
+    # What somebody has stored must not run as a page of this server, whose cookies and routes it could use.
+    "Content-Security-Policy": "default-src 'none'; sandbox",
+    "X-Content-Type-Options": "nosniff",
+}
+
+
+def read_value() -> tuple[Any, str | None]:
+    """The value in the request's body, and its media type; None for JSON.
+
+    :raises HTTPException: 413 if it is too large, 415 for a compressed one, 400 if it is not JSON but said to be.
+    :raises InvalidQuery: for something that is no media type.
+    """
+    if request.mimetype == JSON:
+        return read_json(), None
+    given = request.headers.get("Content-Type", _BYTES).strip()
+    if len(given) > _LONGEST_MEDIA_TYPE or _MEDIA_TYPE.fullmatch(given) is None:
+        raise InvalidQuery("Content-Type must be a media type such as text/plain, of at most 255 characters")
+    return read_bytes(), given
+
+
+def read_metadata() -> dict[str, Any] | None:
+    """The JSON object in ``X-Storage-Metadata``. :raises InvalidQuery: if it is none."""
+    if (given := request.headers.get(METADATA)) is None:
+        return None
+    try:
+        # Headers are decoded as Latin-1, and JSON is UTF-8.
+        metadata = orjson.loads(given.encode("latin-1"))
+    except ValueError as error:
+        raise InvalidQuery(f"{METADATA} is not JSON: {error}") from None
+    if not isinstance(metadata, dict):
+        raise InvalidQuery(f"{METADATA} must be a JSON object")
+    return metadata
+
+
+def read_ttl() -> float | None:
+    """The seconds in ``X-Storage-TTL``. :raises InvalidQuery: if it is no number."""
+    if (given := request.headers.get(TTL)) is None:
+        return None
+    try:
+        return float(given)
+    except ValueError:
+        raise InvalidQuery(f"{TTL} must be a number of seconds") from None
+
+
+def headed(entry: Entry) -> dict[str, str]:
+    """The headers of an entry, apart from those of its body."""
+    headers = {"ETag": f'"{entry.etag}"', **_HARMLESS}
+    if entry.metadata:
+        headers[METADATA] = json.dumps(entry.metadata, separators=(",", ":"))
+    if entry.expires_at is not None:
+        headers[TTL] = str(max(1, math.ceil((entry.expires_at - utc_now()).total_seconds())))
+    return headers
+
+
+def head(entry: Entry) -> Response:
+    """The response to ``HEAD``. The size of JSON is not known without the value, which may be written otherwise."""
+    response = Response(iter(()))
+    response.headers = Headers({**headed(entry), **_typed(entry), "Accept-Ranges": "bytes"})
+    if entry.media_type != JSON:
+        response.content_length = entry.size
+    return response
+
+
+def unchanged(entry: Entry) -> Response:
+    """The response to a client that has this version."""
+    return empty(304, headed(entry))
+
+
+def whole(entry: Entry) -> Response:
+    """The response with the value, or with the range of it that the request asks for."""
+    body = entry.value if entry.media_type != JSON else current_app.json.dumps(entry.value).encode()
+    response = Response(body, headers={**headed(entry), **_typed(entry)})
+    ranged = _RANGE.fullmatch(request.headers.get("Range", "")) is not None
+    if not ranged:
+        response.headers["Accept-Ranges"] = "bytes"
+        return response
+    response.make_conditional(request, accept_ranges=True, complete_length=len(body))
+    return response
+
+
+def is_known(entry: Entry) -> bool:
+    """Whether the client has this version."""
+    return "If-None-Match" in request.headers and preconditions.is_known(entry.etag)
+
+
+def _typed(entry: Entry) -> dict[str, str]:
+    # Also of code in Python, which may have given any.
+    media_type = entry.media_type if _MEDIA_TYPE.fullmatch(entry.media_type) else _BYTES
+    headers = {"Content-Type": media_type}
+    if media_type.partition(";")[0].strip().lower() not in _SHOWN:
+        headers["Content-Disposition"] = "attachment"
+    return headers
