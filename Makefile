@@ -12,7 +12,7 @@ PYTHON ?= $(shell for python in python3.11 python3 python3.14 python3.13 python3
 	&& echo $$python && break; done)
 
 .DEFAULT_GOAL := help
-.PHONY: help run convex-dev supabase-dev test simulate lint format conformance bench clean
+.PHONY: help run convex-dev supabase-dev test simulate peers lint format conformance bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -35,6 +35,15 @@ SEED ?= $(shell date +%s)
 simulate: $(VENV)/dev.stamp ## try random histories of sync; set SEED to repeat a run, SYNC_HISTORIES for another number than 5000
 	@echo 'SEED=$(SEED)'
 	SYNC_HISTORIES=$${SYNC_HISTORIES:-5000} $(BIN)/pytest tests/integration/sync/test_random_histories.py --hypothesis-seed=$(SEED)
+
+# About 900 MB; each in an environment of its own, because they need different versions of the same packages.
+peers: .peers/praval/stamp .peers/convergence/stamp ## test storage with the frameworks Praval and Convergence, which it installs
+	$(BIN)/pytest tests/peers
+
+.peers/%/stamp: tests/peers/%.txt | $(VENV)/dev.stamp
+	$(BIN)/python -m venv .peers/$*
+	.peers/$*/bin/python -m pip --disable-pip-version-check --quiet install -r $<
+	@touch $@
 
 lint: $(VENV)/dev.stamp ## check style, format and types
 	$(BIN)/ruff check

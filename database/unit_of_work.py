@@ -115,6 +115,14 @@ class UnitOfWork:
         """Whether a transaction of this unit has been committed, so that a later failure cannot undo everything."""
         return self._committed
 
+    @property
+    def writes(self) -> bool:
+        """Whether a read now belongs to a transaction that writes, or is expected to."""
+        if self._closed:
+            return False
+        beginning = self._beginning()
+        return self._wrote or beginning == "writing" or (beginning == "lazy" and self.begun)
+
     def run(self, source: Database, operation: Operation) -> Result:
         """Execute an operation for ``source`` in the unit's transaction."""
         self._require_own_thread()
@@ -127,6 +135,7 @@ class UnitOfWork:
                 if beginning == "reading" and not self._wrote:
                     return self._begin_to_read(source, operation)
             transaction = self._begin(source)
+            self._wrote = self._wrote or not reads_only(operation)
         elif not self._wrote:
             self._wrote = not reads_only(operation)
         # The manager may have switched its active adapter; the transaction stays on its own.

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
+from typing import ClassVar
 from typing import Final
 
 from database.core.context import Context
@@ -25,6 +26,7 @@ from database.core.tables.access_rules import granted_by
 from database.core.tables.access_rules import is_caller
 from database.resilience.stages import Handler
 from storage.core.errors import changed
+from storage.core.layer import Layer
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
 from storage.core.operations import FetchMany
@@ -42,7 +44,7 @@ _NEEDED: Final[dict[type[Operation], tuple[Action, ...]]] = {
 """The actions that an operation requires; all others read."""
 
 
-class StoreAccess:
+class StoreAccess(Layer):
     """The first stage of a store: what its callers may do. The application itself may do everything.
 
     :param store: the name of the store, for messages.
@@ -51,7 +53,10 @@ class StoreAccess:
     :raises ValueError: says what is wrong with them.
     """
 
+    name: ClassVar[str] = "access"
+
     def __init__(self, store: str, access: object) -> None:
+        super().__init__()
         self._store = store
         given = dict.fromkeys(_ACTIONS, access) if isinstance(access, str) else access
         self._access = dict(zip(_ACTIONS, granted_by(given, f"store {store!r}"), strict=True))

@@ -28,7 +28,7 @@ from storage.access import StoreAccess
 from storage.core.backend import StoreBackend
 from storage.core.errors import StorageConfigurationError
 from storage.core.errors import shown
-from storage.core.store import Layer
+from storage.core.layer import Layer
 from storage.core.store import Store
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -155,7 +155,7 @@ class Stores(Mapping[str, Store]):
 def _known(store: Store) -> dict[str, Any]:
     return {
         "type": store.backend.kind,
-        "layers": [type(layer).__name__ for layer in store.layers if not isinstance(layer, StoreAccess)],
+        "layers": [layer for layer in store.snapshot()["layers"] if layer["name"] != StoreAccess.name],
         "durable": store.capabilities.durable,
         "largest": store.capabilities.largest,
         "place": dict(store.backend.describe()),

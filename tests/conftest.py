@@ -23,6 +23,9 @@ from tests.servers.convex_deployment import laboratory_functions
 from tests.servers.network.proxy import FaultProxy
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
+from tests.servers.qdrant.server import QdrantServer
+from tests.servers.redis import RedisServer
+from tests.servers.s3 import S3Server
 from tests.servers.tokens import TokenSigner
 
 # Everything runs with the tests' own application. A conftest of a folder that is named on the command line is imported
@@ -65,6 +68,27 @@ def durable_postgres(_durable_postgres: PostgresServer) -> PostgresServer:
     """A server of the module's own that commits to disk, running, to be stopped and killed at will."""
     _durable_postgres.start()
     return _durable_postgres
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """A Redis server that all tests share; each has a store of its own there."""
+    with available(RedisServer) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[S3Server]:
+    """A server of S3 that all tests share; each has a store of its own there."""
+    with available(S3Server) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def qdrant_server() -> Iterator[QdrantServer]:
+    """A server of Qdrant that all tests share; each has a collection of its own there."""
+    with available(QdrantServer) as server:
+        yield server
 
 
 @pytest.fixture(scope="session")

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 from typing import Any
 from typing import ClassVar
 
+import orjson
+
 from database.core.context import Context
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Batch
@@ -114,7 +116,7 @@ class MemoryEntries(StoreBackend):
             entry = self._entries.get(fetch.key)
             if entry is not None:
                 self._entries.move_to_end(fetch.key)
-                return entry._replace(body=b"") if fetch.head else self._whole(entry)
+                return _given_out(entry if fetch.head else self._whole(entry), body=not fetch.head)
         return None
 
     def remove(self, remove: Remove, context: Context) -> bool:
@@ -125,8 +127,8 @@ class MemoryEntries(StoreBackend):
         with self._lock:
             found = [self._entries[key] for key in self._order.between(scan.prefix, scan.after, scan.limit)]
             if scan.bodies:
-                return [self._whole(entry) for entry in found]
-        return [entry._replace(body=b"") for entry in found]
+                found = [self._whole(entry) for entry in found]
+        return [_given_out(entry, body=scan.bodies) for entry in found]
 
     def search(self, search: Search, context: Context) -> list[tuple[Stored, float]]:
         directions = self._directions
@@ -135,7 +137,9 @@ class MemoryEntries(StoreBackend):
 
         def fitting(found: Sequence[tuple[str, float]]) -> list[tuple[Stored, float]]:
             entries = ((self._entries[key], score) for key, score in found)
-            return [(self._whole(entry), score) for entry, score in entries if fits(search, entry)]
+            return [
+                (_given_out(self._whole(entry), body=True), score) for entry, score in entries if fits(search, entry)
+            ]
 
         with self._lock:
             return first_fitting(search.limit, lambda most: directions.best(search.vector, most), fitting)
@@ -218,3 +222,9 @@ def _directions(dimensions: int) -> Directions:
     from storage.core.vectors.directions import Directions  # noqa: PLC0415  # NumPy is loaded where there are vectors
 
     return Directions(dimensions)
+
+
+def _given_out(entry: Stored, *, body: bool) -> Stored:
+    """The entry with metadata of its own, which a caller may change."""
+    metadata = orjson.loads(orjson.dumps(entry.metadata)) if entry.metadata else {}
+    return entry._replace(metadata=metadata, body=entry.body if body else b"")

@@ -10,6 +10,7 @@ import base64
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -23,6 +24,7 @@ from database.adapter.interface import Database
 from database.core.context import SERVICE
 from database.core.context import Context
 from database.core.context import current_context
+from database.core.errors import BackendError
 from database.core.errors import OutcomeUnknown
 from database.core.kinds.binary import base64_text
 from database.core.operations import Batch
@@ -74,12 +76,9 @@ _START: Final = 200
 _ATTEMPTS: Final = 5
 
 _HEAD: Final = ("id", "store", "key", "etag", "headers", "metadata", "size", "stored_at", "expires_at")
-_WHOLE: Final = (*_HEAD, "body", "vector")
 _TOGETHER: Final = 200
 _VECTORS: Final = 5_000
 """How many vectors, and how many keys of entries with vectors, are read at once."""
-
-_ORDER: Final = (Order("key_start"), Order("key"))
 
 
 class TableEntries(StoreBackend):
@@ -93,6 +92,12 @@ class TableEntries(StoreBackend):
     kind: ClassVar[str] = "table"
     capabilities = StoreCapabilities(batches=True, joins=True, largest=LARGEST)
     protected: ClassVar[bool] = True
+    table: str = TABLE
+    # Of the rows of an entry: another table may have others.
+    _id_column: ClassVar[str] = "id"
+    _head: ClassVar[tuple[str, ...]] = _HEAD
+    _columns: ClassVar[tuple[str, ...]] = (*_HEAD, "body", "vector")
+    _order: ClassVar[tuple[Order, ...]] = (Order("key_start"), Order("key"))
 
     def __init__(self, database: Database, store: str = "default", dimensions: int | None = None) -> None:
         self._database = database
@@ -111,15 +116,18 @@ class TableEntries(StoreBackend):
     def put(self, put: Put, context: Context) -> None:
         try:
             self._put(put)
-        except OutcomeUnknown:
+        except OutcomeUnknown as unknown:
             # The answer was lost. An entry with this etag can only be this one.
-            row = self._run(Get(TABLE, self._id(put.entry.key), _HEAD)).first
+            try:
+                row = self._run(Get(self.table, self._id(put.entry.key), self._head)).first
+            except BackendError:
+                raise unknown from unknown.__cause__
             if row is None or row["etag"] != put.entry.etag:
                 raise
 
     def _put(self, put: Put) -> None:
         if put.expected is None:
-            self._run(Upsert(TABLE, [self._row(put.entry)], returning=False))
+            self._run(Upsert(self.table, [self._row(put.entry)], returning=False))
         elif put.expected == ABSENT:
             self._put_new(put)
         elif not self._replace(put, put.expected):
@@ -127,8 +135,8 @@ class TableEntries(StoreBackend):
 
     def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
         # All columns: which they are is not checked then.
-        row = self._run(Get(TABLE, self._id(fetch.key), _HEAD if fetch.head else None)).first
-        return None if row is None else _stored(row)
+        row = self._run(Get(self.table, self._id(fetch.key), self._head if fetch.head else None)).first
+        return None if row is None else self._stored(row)
 
     def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:
         return self._whole(fetch.keys)
@@ -136,20 +144,20 @@ class TableEntries(StoreBackend):
     def remove(self, remove: Remove, context: Context) -> bool:
         id_ = self._id(remove.key)
         if remove.expected is None:
-            deleted = self._run(Delete(TABLE, id_, returning=True)).first
-            return deleted is not None and not _stored(deleted).is_past(remove.now)
+            deleted = self._run(Delete(self.table, id_, returning=True)).first
+            return deleted is not None and not self._stored(deleted).is_past(remove.now)
         # Not by the id: that would be repeated if its answer is lost, and find that the entry is gone.
-        where = Where("id", "eq", id_) & Where("etag", "eq", remove.expected)
-        deleted = self._run(Delete(TABLE, where=where, returning=True)).first
+        where = Where(self._id_column, "eq", id_) & Where("etag", "eq", remove.expected)
+        deleted = self._run(Delete(self.table, where=where, returning=True)).first
         if deleted is None:
             raise changed(remove.key, absent=False, backend=self.kind)
-        return not _stored(deleted).is_past(remove.now)
+        return not self._stored(deleted).is_past(remove.now)
 
     def scan(self, scan: Scan, context: Context) -> list[Stored]:
         where = self._behind(scan.prefix, scan.after)
-        columns = _WHOLE if scan.bodies else _HEAD
-        rows = self._run(Select(TABLE, columns, where, _ORDER, limit=scan.limit)).rows
-        return [_stored(row) for row in rows]
+        columns = self._columns if scan.bodies else self._head
+        rows = self._run(Select(self.table, columns, where, self._order, limit=scan.limit)).rows
+        return [self._stored(row) for row in rows]
 
     def search(self, search: Search, context: Context) -> list[tuple[Stored, float]]:
         vectors = self._vectors
@@ -170,37 +178,44 @@ class TableEntries(StoreBackend):
     def clear(self, clear: Clear, context: Context) -> int:
         where = self._within(clear.prefix)
         past = Where("expires_at", "is_null", False) & Where("expires_at", "lte", clear.now)
-        expired = delete_in_parts(self._database, TABLE, where & past)
-        return expired if clear.past else delete_in_parts(self._database, TABLE, where)
+        expired = self._delete(where & past)
+        return expired if clear.past else self._delete(where)
 
     def batch(self, batch: Batch, context: Context) -> list[Any]:
         puts = [part for part in batch.operations if isinstance(part, Put) and part.expected is None]
         if len(puts) < len(batch.operations):
-            with self._database.transaction():
+            with self._together():
                 return [self._answer(part, context) for part in batch.operations]
         # The last one of a key holds.
-        rows = {row["id"]: row for row in (self._row(put.entry) for put in puts)}
-        self._run(Upsert(TABLE, list(rows.values()), returning=False))
+        rows = {row[self._id_column]: row for row in (self._row(put.entry) for put in puts)}
+        self._run(Upsert(self.table, list(rows.values()), returning=False))
         return [None] * len(puts)
 
     def ping(self, context: Context) -> None:
         self._database.run_alone(Ping())
 
     def describe(self) -> Mapping[str, Any]:
-        return {"table": TABLE, "store": self._store}
+        return {"table": self.table, "store": self._store}
 
     def _run(self, operation: Operation) -> Result:
         return self._database.run(operation)
 
+    def _together(self) -> AbstractContextManager[Any]:
+        """A block in which all operations are carried out, or none."""
+        return self._database.transaction()
+
+    def _delete(self, where: Filter) -> int:
+        return delete_in_parts(self._database, self.table, where)
+
     def _whole(self, keys: Sequence[str]) -> list[Stored]:
-        rows = {row["id"]: row for row in self._of(keys, _WHOLE)}
-        return [_stored(rows[id_]) for id_ in map(self._id, keys) if id_ in rows]
+        rows = {row[self._id_column]: row for row in self._of(keys, self._columns)}
+        return [self._stored(rows[id_]) for id_ in map(self._id, keys) if id_ in rows]
 
     def _of(self, keys: Sequence[str], columns: tuple[str, ...]) -> Iterator[Row]:
         """The rows of these keys, in any order."""
         for first in range(0, len(keys), _TOGETHER):
             ids = [self._id(key) for key in keys[first : first + _TOGETHER]]
-            yield from self._run(Select(TABLE, columns, Where("id", "in", ids))).rows
+            yield from self._run(Select(self.table, columns, Where(self._id_column, "in", ids))).rows
 
     def _present(self) -> dict[str, str]:
         """The keys of all entries with vectors, as they are in the table, by etag."""
@@ -208,7 +223,7 @@ class TableEntries(StoreBackend):
         after: str | None = None
         while True:
             where = self._behind("", after) & Where("vector", "is_null", False)
-            rows = self._run(Select(TABLE, ("key", "etag"), where, _ORDER, limit=_VECTORS)).rows
+            rows = self._run(Select(self.table, ("key", "etag"), where, self._order, limit=_VECTORS)).rows
             found |= {row["etag"]: row["key"] for row in rows}
             if len(rows) < _VECTORS:
                 return found
@@ -220,7 +235,7 @@ class TableEntries(StoreBackend):
 
     def _put_new(self, put: Put) -> None:
         for _ in range(_ATTEMPTS):
-            if self._run(Upsert(TABLE, [self._row(put.entry)], returning=True, ignore_duplicates=True)).count:
+            if self._run(Upsert(self.table, [self._row(put.entry)], returning=True, ignore_duplicates=True)).count:
                 return
             present = self._require(put)
             # None if it was deleted in the meantime; otherwise it has expired, or is this one.
@@ -234,14 +249,14 @@ class TableEntries(StoreBackend):
         """Replace the entry with this etag, if it is there and has not expired, or has."""
         row, now = self._row(put.entry), put.entry.stored_at
         past = Where("expires_at", "lte", now)
-        where = Where("id", "eq", row.pop("id")) & Where("etag", "eq", etag)
+        where = Where(self._id_column, "eq", row.pop(self._id_column)) & Where("etag", "eq", etag)
         where &= past if expired else Where("expires_at", "is_null", True) | Where("expires_at", "gt", now)
-        return bool(self._run(Update(TABLE, row, where=where, returning=False)).count)
+        return bool(self._run(Update(self.table, row, where=where, returning=False)).count)
 
     def _require(self, put: Put) -> Stored | None:
         """The present entry without its body. :raises StorageConflictError: if it is not as expected."""
-        row = self._run(Get(TABLE, self._id(put.entry.key), _HEAD)).first
-        present = None if row is None else _stored(row)
+        row = self._run(Get(self.table, self._id(put.entry.key), self._head)).first
+        present = None if row is None else self._stored(row)
         require_expected(present, put, self.kind)
         return present
 
@@ -282,16 +297,17 @@ class TableEntries(StoreBackend):
             "vector": base64_text(entry.vector) if entry.vector else None,
         }
 
-
-def _stored(row: Row) -> Stored:
-    key = with_nul(row["key"])
-    try:
-        headers, metadata = orjson.loads(row["headers"]), orjson.loads(row["metadata"])
-        body = body_from_text(row.get("body", ""), headers)
-        vector = _vector(row.get("vector"))
-    except ValueError:
-        return Stored.damaged(key, f"its row in {TABLE} is damaged", row["stored_at"])
-    return Stored(key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"], vector)
+    def _stored(self, row: Row) -> Stored:
+        key = with_nul(row["key"])
+        try:
+            headers, metadata = orjson.loads(row["headers"]), orjson.loads(row["metadata"])
+            body = body_from_text(row.get("body", ""), headers)
+            vector = _vector(row.get("vector"))
+        except ValueError:
+            return Stored.damaged(key, f"its row in {self.table} is damaged", row["stored_at"])
+        return Stored(
+            key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"], vector
+        )
 
 
 def _vector(text: str | None) -> bytes:

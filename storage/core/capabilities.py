@@ -19,6 +19,7 @@ class StoreCapabilities:
     :ivar largest: the largest body that one entry takes, in bytes.
     :ivar uploads: a body may be of any size, is written and read in parts, so that it need not fit in memory, and can
         be read by a URL.
+    :ivar tenants: an entry is read by the tenant that has stored it only, though all find its key.
     :ivar dimensions: of the vectors by whose similarity entries may be found; None if the store has no vectors.
     """
 
@@ -30,4 +31,5 @@ class StoreCapabilities:
     expiry: Literal["itself", "swept"] = "swept"
     largest: int = 16 << 20
     uploads: bool = False
+    tenants: bool = False
     dimensions: int | None = None

@@ -43,6 +43,9 @@ def to_json(value: Any) -> bytes:
         if plain and _TAG_IN_JSON not in (written := orjson.dumps(value)):
             return written
         return orjson.dumps(_tagged(value, "the value"))
+    except StorageSerializationError:
+        # A TypeError, as those of orjson are.
+        raise
     except (orjson.JSONEncodeError, RecursionError) as error:
         raise StorageSerializationError(f"the value has no JSON form: {error}") from error
 
@@ -83,8 +86,8 @@ def _tagged(value: Any, where: str, depth: int = MAX_DEPTH) -> Any:
         if type(value) is kind:
             return {_TAG: name, "value": write(value)}
     raise StorageSerializationError(
-        f"{where} is of type {type(value).__name__}, which has no JSON form; convert it to text, a number, a list or a"
-        " dict first"
+        f"Object of type {type(value).__name__!r} is not JSON serializable: convert {where} to text, a number, a"
+        " list or a dict first"
     )
 
 

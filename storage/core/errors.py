@@ -18,6 +18,7 @@
     ├── StorageSerializationError   a value that has no stored form (also a builtin TypeError)
     ├── StorageCapacityError        a value, or its metadata, that is too large
     ├── StorageUnsupportedError     the store lacks a capability
+    ├── StorageRollbackError        a transaction of a data manager failed, and could not be undone as a whole
     ├── StoragePermissionError      the access rules, or those of the server, refuse this caller
     └── StorageConfigurationError   a store that is not set up, or not as it must be
 
@@ -26,6 +27,9 @@ Messages never contain values, credentials or metadata.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from database.core.errors import CircuitOpen
 from database.core.errors import Conflict
 from database.core.errors import ConstraintViolated
@@ -33,10 +37,13 @@ from database.core.errors import CredentialsRefused
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
+from database.core.errors import Outcome
 from database.core.errors import OutcomeUnknown
 from database.core.errors import PermissionDenied
+from database.core.errors import PoolExhausted
 from database.core.errors import RequestError
 from database.core.errors import SerializationFailure
+from database.core.errors import Stopped
 from database.core.errors import Throttled
 from database.core.errors import TimedOut
 from database.core.errors import Unavailable
@@ -119,6 +126,18 @@ class StoragePermissionError(StorageError, PermissionDenied):
     """The access rules, or those of the store's server, refuse this caller."""
 
 
+class StorageRollbackError(StorageError):
+    """A transaction of a data manager failed, and some of what it had stored could not be undone; the cause is the
+    reason of its failure.
+
+    :param left: the references to what is still as the transaction stored it, each with the reason.
+    """
+
+    def __init__(self, message: str, left: Mapping[Any, Exception]) -> None:
+        super().__init__(message)
+        self.left = left
+
+
 class StorageConfigurationError(StorageError, RequestError):
     """A store is not set up, or not as it must be."""
 
@@ -144,6 +163,13 @@ def changed(key: str, *, absent: bool, backend: str | None = None) -> StorageCon
     """
     reason = "exists already" if absent else "was changed or deleted by somebody else; read it again"
     return StorageConflictError(f"the entry {shown(key)} {reason}", backend=backend)
+
+
+def is_outage(error: DataError) -> bool:
+    """Whether the error says that a place is out of reach, and that nothing was applied."""
+    if isinstance(error, PoolExhausted | Stopped) or error.outcome is not Outcome.NOT_APPLIED:
+        return False
+    return isinstance(error, Unavailable | TimedOut)
 
 
 _TWINS: tuple[tuple[type[DataError], type[StorageError]], ...] = (

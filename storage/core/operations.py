@@ -9,6 +9,7 @@ from typing import Any
 from typing import ClassVar
 
 from database.core.immutable import immutable
+from database.core.operations import Batch
 from database.core.operations import Operation
 from storage.core.entry import Stored
 
@@ -36,12 +37,14 @@ class Fetch(Operation):
     """Read an entry; the value is a ``Stored``, or None.
 
     :param head: without its body.
+    :param preview: the beginning of its body is enough, and all of it as good.
     """
 
     kind: ClassVar[str] = "fetch"
     reads: ClassVar[bool] = True
     key: str
     head: bool = False
+    preview: bool = False
 
 
 @immutable
@@ -164,3 +167,14 @@ class Link(Operation):
     key: str
     now: datetime
     seconds: int
+
+
+def written(operation: Operation) -> dict[str, str | None]:
+    """The keys that an operation other than :class:`Clear` writes, with the etags that they then have, if any."""
+    if isinstance(operation, Put):
+        return {operation.entry.key: operation.entry.etag}
+    if isinstance(operation, Remove):
+        return {operation.key: None}
+    if isinstance(operation, Batch):
+        return {key: etag for part in operation.operations for key, etag in written(part).items()}
+    return {}

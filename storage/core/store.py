@@ -12,7 +12,7 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import Final
-from typing import Protocol
+from typing import TypedDict
 
 from database.core.clock import utc_now
 from database.core.context import current_context
@@ -21,7 +21,9 @@ from database.core.errors import DataError
 from database.core.operations import Batch
 from database.core.operations import Operation
 from database.core.operations import Ping
+from database.resilience.metrics import OperationCounts
 from database.resilience.pipeline import Pipeline
+from database.resilience.pipeline import PipelineSnapshot
 from database.resilience.settings import ResilienceSettings
 from database.resilience.stages import Handler
 from storage.core.backend import StoreBackend
@@ -40,6 +42,7 @@ from storage.core.errors import missing
 from storage.core.errors import shown
 from storage.core.keys import check_key
 from storage.core.keys import check_prefix
+from storage.core.layer import Layer
 from storage.core.making import Maker
 from storage.core.making import WallClock
 from storage.core.operations import Clear
@@ -54,6 +57,7 @@ from storage.core.values import entry_of
 from storage.core.values import expected_etag
 from storage.core.values import head_of
 from storage.core.values import readable
+from storage.core.values import readable_body
 from storage.core.values import value_of
 from storage.core.vectors.searching import first_fitting
 
@@ -63,20 +67,35 @@ if TYPE_CHECKING:
 MAX_PAGE: Final = 1_000
 """The most entries of a page, or of a query."""
 
+PREVIEW: Final = 1 << 10
+"""The bytes of a preview."""
+
 _SCANNED: Final = 200
 _SCANNED_WHOLE: Final = 20
 """How many entries are read at once, without and with their bodies."""
 
 
-class Layer(Protocol):
-    """A stage between a store and its backend.
+class LayerSnapshot(TypedDict):
+    """What a layer has done.
 
-    One that hands on operations which it does not know, and must not see the bodies, may say ``streams = True``: then
-    bodies pass it in parts (:class:`~storage.core.operations.Upload` and its like).
+    ``operations`` are those that have reached it, with the durations until its answer; ``counts`` has its own numbers,
+    such as the hits of a cache.
     """
 
-    def around(self, inner: Handler) -> Handler:
-        """The stage around the next one."""
+    name: str
+    operations: dict[str, OperationCounts]
+    counts: dict[str, int]
+
+
+class StoreSnapshot(TypedDict):
+    """The state of a store, for the status page.
+
+    ``pipeline`` is None for a backend with a pipeline of its own; ``layers`` begin with the first one.
+    """
+
+    name: str
+    pipeline: PipelineSnapshot | None
+    layers: list[LayerSnapshot]
 
 
 class Store(Streaming):
@@ -103,19 +122,21 @@ class Store(Streaming):
         largest: int | None = None,
     ) -> None:
         self.backend = backend
-        self.layers = tuple(layers)
         self._clock = clock
         self.name = name or backend.kind
-        most = backend.capabilities.largest
-        self.capabilities = replace(backend.capabilities, largest=most if largest is None else min(largest, most))
-        streams = self.capabilities.uploads and largest is None
-        self._streams = streams and all(getattr(layer, "streams", False) for layer in layers)
-        self._maker = Maker(self.name, self.capabilities, clock)
         self.pipeline = None if backend.protected else Pipeline(self.name, backend.execute, settings)
         self._handler: Handler = backend.execute if self.pipeline is None else self.pipeline.call
+        self.capabilities = backend.capabilities
+        self.layers = tuple(layers)
         # A retry sends again what the layers have made.
         for layer in reversed(self.layers):
-            self._handler = layer.around(self._handler)
+            self.capabilities = layer.offers(self.capabilities)
+            self._handler = layer.metrics.measured(layer.around(self._handler))
+        if largest is not None:
+            self.capabilities = replace(self.capabilities, largest=min(largest, self.capabilities.largest))
+        # Bodies in parts may be of any size.
+        self._streams = self.capabilities.uploads and largest is None
+        self._maker = Maker(self.name, self.capabilities, clock)
 
     # One entry
 
@@ -146,7 +167,7 @@ class Store(Streaming):
         """
         condition = expected_etag(expected, if_absent=if_absent)
         entry = self._maker.entry(key, value, metadata, ttl, media_type, vector)
-        self._run(Put(entry, condition))
+        self.run(Put(entry, condition))
         return head_of(entry)
 
     def get(self, key: str, default: Any = None) -> Any:
@@ -170,6 +191,14 @@ class Store(Streaming):
         stored = self._fetch(key, head=True)
         return None if stored is None else head_of(stored)
 
+    def preview(self, key: str) -> bytes | None:
+        """The first :data:`PREVIEW` bytes of a value, JSON or the bytes themselves; None if there is none.
+
+        A :class:`~storage.layers.size_tier.SizeTier` that is the first layer reads them without the blob.
+        """
+        stored: Stored | None = self.run(Fetch(check_key(key), preview=True))
+        return None if stored is None or stored.is_past(self._clock()) else readable_body(stored)[:PREVIEW]
+
     def exists(self, key: str) -> bool:
         """Whether there is an entry."""
         return self._fetch(key, head=True) is not None
@@ -180,7 +209,7 @@ class Store(Streaming):
         :param expected: the etag that it must have.
         :raises StorageConflictError: if it has another one, or if there is none.
         """
-        return bool(self._run(Remove(check_key(key), self._clock(), expected)))
+        return bool(self.run(Remove(check_key(key), self._clock(), expected)))
 
     # Many entries
 
@@ -204,7 +233,7 @@ class Store(Streaming):
         if strange := of.keys() - values.keys():
             raise StorageKeyError(f"the key {shown(min(strange))} has a vector and no value")
         made = [self._maker.entry(key, value, metadata, ttl, media_type, of.get(key)) for key, value in values.items()]
-        self._run(Batch(tuple(map(Put, made))))
+        self.run(Batch(tuple(map(Put, made))))
         return [head_of(entry) for entry in made]
 
     def page(self, prefix: str = "", *, cursor: str | None = None, limit: int = 100) -> EntryPage:
@@ -237,11 +266,11 @@ class Store(Streaming):
 
     def clear(self, prefix: str = "") -> int:
         """Delete all entries whose keys begin with ``prefix``; returns their number."""
-        return int(self._run(Clear(self._clock(), check_prefix(prefix))))
+        return int(self.run(Clear(self._clock(), check_prefix(prefix))))
 
     def sweep(self) -> int:
         """Delete the entries that have expired; returns their number."""
-        return int(self._run(Clear(self._clock(), past=True)))
+        return int(self.run(Clear(self._clock(), past=True)))
 
     def find(self, filters: Mapping[str, Any], *, prefix: str = "", limit: int = 100) -> Sequence[Entry]:
         """The first entries, in the order of the keys, in which all ``filters`` hold.
@@ -288,20 +317,31 @@ class Store(Streaming):
             entries = readable((one for one, _ in found), {one.key: score for one, score in found})
             return [one for one in entries if matches(wanted, one.key, one.metadata, one.value)]
 
-        return first_fitting(limit, lambda most: self._run(Search(stored, now, most, first)), fitting)
+        return first_fitting(limit, lambda most: self.run(Search(stored, now, most, first)), fitting)
 
     def ping(self) -> None:
         """Check that the store can be reached. :raises StorageConnectionError: if not."""
-        self._run(Ping())
+        self.run(Ping())
 
     def close(self) -> None:
         """Close all connections; the next call opens them again."""
+        for layer in self.layers:
+            layer.close()
         if self.pipeline is not None:
             self.pipeline.close()
         self.backend.close()
 
+    def snapshot(self) -> StoreSnapshot:
+        """The state and the counters of its stages, for the status page."""
+        pipeline = None if self.pipeline is None else self.pipeline.snapshot()
+        layers = [
+            LayerSnapshot(name=layer.name, operations=layer.metrics.snapshot(), counts=dict(layer.counts))
+            for layer in self.layers
+        ]
+        return StoreSnapshot(name=self.name, pipeline=pipeline, layers=layers)
+
     def _fetch(self, key: str, *, head: bool = False) -> Stored | None:
-        stored: Stored | None = self._run(Fetch(check_key(key), head))
+        stored: Stored | None = self.run(Fetch(check_key(key), head))
         return None if stored is None or stored.is_past(self._clock()) else stored
 
     def _with_bodies(self, heads: Iterable[Stored], filters: Mapping[str, Any], at_once: int) -> Iterator[Stored]:
@@ -311,21 +351,22 @@ class Store(Streaming):
         )
         while keys := tuple(islice(fitting, at_once)):
             now = self._clock()
-            yield from (stored for stored in self._run(FetchMany(keys)) if not stored.is_past(now))
+            yield from (stored for stored in self.run(FetchMany(keys)) if not stored.is_past(now))
 
     def _scan(
         self, prefix: str, after: str | None = None, first: int = _SCANNED, *, bodies: bool = False
     ) -> Iterator[Stored]:
         """The entries with a prefix, in the order of their keys, page by page."""
         limit = min(first, _SCANNED_WHOLE if bodies else _SCANNED)
-        while found := self._run(Scan(prefix, after, limit, bodies)):
+        while found := self.run(Scan(prefix, after, limit, bodies)):
             now = self._clock()
             yield from [stored for stored in found if not stored.is_past(now)]
             if len(found) < limit:
                 return
             after = found[-1].key
 
-    def _run(self, operation: Operation) -> Any:
+    def run(self, operation: Operation) -> Any:
+        """Carry out an operation through all layers; returns its value. For layers, which take stores as places."""
         try:
             return self._handler(operation, current_context.get()).value
         except CallerMissing:

@@ -53,7 +53,7 @@ class Streaming(ABC):
     _streams: bool
 
     @abstractmethod
-    def _run(self, operation: Operation) -> Any:
+    def run(self, operation: Operation) -> Any:
         """Carry out an operation; its value."""
 
     def upload(
@@ -74,11 +74,11 @@ class Streaming(ABC):
         condition = expected_etag(expected, if_absent=if_absent)
         entry = self._maker.entry(key, b"", metadata, ttl, media_type, None)
         if self._streams:
-            size = self._run(Upload(entry, iter(chunks), condition))
+            size = self.run(Upload(entry, iter(chunks), condition))
             return replace(head_of(entry), size=size)
         body = self._collected(chunks)
         entry = entry._replace(body=body, size=len(body))
-        self._run(Put(entry, condition))
+        self.run(Put(entry, condition))
         return head_of(entry)
 
     def read(self, key: str, start: int = 0, stop: int | None = None, *, expected: str | None = None) -> Entry:
@@ -127,16 +127,16 @@ class Streaming(ABC):
             raise StorageUnsupportedError("links", backend=self.name)
         if not 1 <= seconds <= LONGEST_LINK:
             raise StorageKeyError(f"a link must last from 1 to {LONGEST_LINK:,} seconds, not {seconds}")
-        url = self._run(Link(check_key(key), self._maker.clock(), seconds))
+        url = self.run(Link(check_key(key), self._maker.clock(), seconds))
         if url is None:
             raise missing(key, backend=self.name)
         return str(url)
 
     def _part(self, key: str, start: int, stop: int | None) -> Stored | None:
         if self._streams:
-            part: Stored | None = self._run(Read(key, start, stop))
+            part: Stored | None = self.run(Read(key, start, stop))
             return part
-        whole: Stored | None = self._run(Fetch(key))
+        whole: Stored | None = self.run(Fetch(key))
         return None if whole is None else whole._replace(body=whole.body[start:stop])
 
     def _rest(self, first: Entry, start: int, stop: int) -> Iterator[bytes]:

@@ -62,11 +62,22 @@ def checked_metadata(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
     try:
         text = orjson.dumps(JSON.check(dict(given)))
     except (TypeError, ValueError) as error:
-        raise StorageSerializationError(f"the metadata {error}") from error
+        raise StorageSerializationError(_no_json(given) or f"the metadata {error}") from error
     if len(text) > MAX_METADATA:
         raise StorageCapacityError(f"the metadata has {len(text):,} bytes of JSON, and may have {MAX_METADATA:,}")
     copied: dict[str, Any] = orjson.loads(text)
     return copied
+
+
+def _no_json(value: Any) -> str | None:
+    """What is wrong with metadata that has a part of another type than those of JSON."""
+    if isinstance(value, Mapping):
+        return next(filter(None, map(_no_json, value.values())), None)
+    if isinstance(value, list | tuple):
+        return next(filter(None, map(_no_json, value)), None)
+    if value is None or isinstance(value, str | int | float):
+        return None
+    return f"Object of type {type(value).__name__!r} is not JSON serializable: convert it to text in the metadata first"
 
 
 def expiry(now: datetime, ttl: float | timedelta) -> datetime:
@@ -91,14 +102,20 @@ def expected_etag(expected: str | None, *, if_absent: bool) -> str | None:
     return ABSENT if if_absent else expected
 
 
-def value_of(stored: Stored) -> Any:
-    """The value of an entry. :raises StorageCorruptError: if its body is not that of a value."""
+def readable_body(stored: Stored) -> bytes:
+    """The body of an entry. :raises StorageCorruptError: if it cannot be read."""
     if DAMAGED in stored.headers:
         raise StorageCorruptError(stored.key, stored.headers[DAMAGED])
+    return stored.body
+
+
+def value_of(stored: Stored) -> Any:
+    """The value of an entry. :raises StorageCorruptError: if its body is not that of a value."""
+    body = readable_body(stored)
     if stored.headers.get(MEDIA_TYPE, JSON_TYPE) != JSON_TYPE:
-        return stored.body
+        return body
     try:
-        return from_json(stored.body)
+        return from_json(body)
     except ValueError as error:
         raise StorageCorruptError(stored.key, "its value is no JSON") from error
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import ABC
 from abc import abstractmethod
 from collections.abc import Callable
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ from storage.core.entry import DAMAGED
 from storage.core.entry import JSON_TYPE
 from storage.core.entry import MEDIA_TYPE
 from storage.core.entry import Stored
+from storage.core.layer import Layer
 from storage.core.operations import Fetch
 from storage.core.operations import FetchMany
 from storage.core.operations import Put
@@ -34,7 +34,7 @@ class Undecodable(Exception):
     """A body cannot be brought back to its form; the message says why."""
 
 
-class Coding(ABC):
+class Coding(Layer):
     """Writes each body in another form, and reads it back.
 
     A store reads what it wrote without the layer, and with it what was written before: the media type and the notes
@@ -46,7 +46,6 @@ class Coding(ABC):
     """
 
     media_type: ClassVar[str]
-    name: ClassVar[str]
     required: bool = False
 
     @abstractmethod
@@ -110,6 +109,9 @@ class Coding(ABC):
             return Put(self._encoded(operation.entry), operation.expected)
         if isinstance(operation, Batch):
             return replace(operation, operations=tuple(map(self._sent, operation.operations)))
+        if isinstance(operation, Fetch) and operation.preview:
+            # The beginning of the other form is of no use.
+            return Fetch(operation.key)
         return operation
 
     def _received(self, value: Any, read: Callable[[Stored], Stored]) -> Any:

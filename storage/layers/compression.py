@@ -31,6 +31,7 @@ class Compression(Coding):
     name: ClassVar[str] = "packed"
 
     def __init__(self, threshold: int = _THRESHOLD, level: int = _LEVEL, largest: int = _LARGEST) -> None:
+        super().__init__()
         self._threshold = threshold
         self._level = level
         self._largest = largest

@@ -13,6 +13,7 @@ from base64 import b64encode
 from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import replace
 from typing import ClassVar
 from typing import Final
 
@@ -22,11 +23,14 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from database.core.context import current_context
 from database.resilience.stages import Handler
+from storage.core.capabilities import StoreCapabilities
+from storage.core.entry import DAMAGED
 from storage.core.entry import JSON_TYPE
 from storage.core.entry import MEDIA_TYPE
 from storage.core.entry import Stored
 from storage.core.errors import StorageConfigurationError
 from storage.core.errors import StorageConflictError
+from storage.core.errors import StoragePermissionError
 from storage.core.operations import Put
 from storage.core.operations import Scan
 from storage.layers.coding import Coding
@@ -74,34 +78,45 @@ class Keys:
 class Encryption(Coding):
     """Encrypts the bodies of all entries; their keys and metadata stay readable, so that they can be found.
 
-    :param tenant: whose store it is; entries of one tenant cannot be read as those of another.
+    :param tenant: whose store it is, or a function that returns whose entries the current caller reads and writes;
+        those of one tenant cannot be read as those of another.
     :param required: refuse entries that are not encrypted, so that nobody can put one in the place of another. False
-        for a store that has some from before.
+        for a store whose plain entries are still to be encrypted.
     :ivar behind: the stage behind it, for :func:`rewrap`.
     """
 
     media_type: ClassVar[str] = "application/vnd.isthmus.sealed"
     name: ClassVar[str] = "sealed"
 
-    def __init__(self, keys: Keys, tenant: str = "", *, required: bool = False) -> None:
+    def __init__(self, keys: Keys, tenant: str | Callable[[], str] = "", *, required: bool = True) -> None:
+        super().__init__()
         self.required = required
         self._keys = keys
         self._tenant = tenant
+
+    def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
+        return replace(super().offers(inner), tenants=inner.tenants or callable(self._tenant))
 
     def around(self, inner: Handler) -> Handler:
         self.behind = inner
         return super().around(inner)
 
     def coded(self, entry: Stored) -> tuple[bytes, Mapping[str, str]]:
-        about = self._about(entry)
+        tenant = self._current_tenant()
+        about = _about(tenant, entry)
         key, nonce = AESGCM.generate_key(8 * _KEY_BYTES), os.urandom(_NONCE_BYTES)
         # Beside the body, because to put it before would copy the body.
         notes = {"by": _ALGORITHM, "nonce": _text(nonce), "key": self._keys.current}
         notes["with"] = self._keys.wrapped(key, about)
+        if tenant:
+            notes["for"] = tenant
         return AESGCM(key).encrypt(nonce, entry.body, about), notes
 
     def decoded(self, entry: Stored, body: bytes, notes: Mapping[str, str]) -> bytes:
-        about = self._about(entry)
+        tenant = self._current_tenant()
+        if notes.get("for", tenant) != tenant:
+            raise Undecodable("it belongs to another tenant")
+        about = _about(tenant, entry)
         key = self._keys.unwrapped(notes["key"], notes["with"], about)
         try:
             return AESGCM(key).decrypt(_bytes(notes["nonce"]), body, about)
@@ -109,22 +124,36 @@ class Encryption(Coding):
             raise Undecodable("its bytes were changed, cut or exchanged") from error
 
     def rewrapped(self, entry: Stored) -> Stored | None:
-        """The entry with its key wrapped by the current one; None if it is, or if it is not encrypted.
+        """The entry with its key wrapped by the current one; None if it is.
+
+        A plain one is encrypted, unless encryption is required: then somebody has put it there.
 
         :raises Undecodable: if its key cannot be unwrapped.
         """
+        if not self.has(entry):
+            return None if self.required or DAMAGED in entry.headers else self._encoded(entry)
         notes = self.notes(entry)
-        if not self.has(entry) or notes.get("key") == self._keys.current:
+        if notes.get("key") == self._keys.current:
             return None
-        about = self._about(self.before(entry))
+        # That of the entry: a rotation is nobody's own. If the note was changed, the key cannot be unwrapped.
+        tenant = notes.get("for", "" if callable(self._tenant) else self._tenant)
+        about = _about(tenant, self.before(entry))
         key = self._keys.unwrapped(notes.get("key", ""), notes.get("with", ""), about)
         changed = {"key": self._keys.current, "with": self._keys.wrapped(key, about)}
         return entry._replace(headers=self.noted(entry.headers, changed))
 
-    def _about(self, entry: Stored) -> bytes:
-        """What the body and its key are bound to."""
-        media_type = entry.headers.get(MEDIA_TYPE, JSON_TYPE)
-        return orjson.dumps([self._tenant, entry.key, entry.etag, media_type])
+    def _current_tenant(self) -> str:
+        if not callable(self._tenant):
+            return self._tenant
+        tenant = self._tenant()
+        if not tenant or not isinstance(tenant, str):
+            raise StoragePermissionError("the store's entries belong to tenants, and the current caller has none")
+        return tenant
+
+
+def _about(tenant: str, entry: Stored) -> bytes:
+    """What a body and its key are bound to."""
+    return orjson.dumps([tenant, entry.key, entry.etag, entry.headers.get(MEDIA_TYPE, JSON_TYPE)])
 
 
 @dataclass(slots=True)
@@ -132,7 +161,7 @@ class Rewrapping:
     """How far a rotation has come.
 
     :ivar seen: entries looked at.
-    :ivar done: entries whose keys were wrapped again.
+    :ivar done: entries whose keys were wrapped again, or that were encrypted.
     :ivar unreadable: the keys of entries that cannot be read.
     :ivar last: the key behind which to go on after an interruption.
     """
@@ -153,7 +182,9 @@ def rewrap(
 ) -> Rewrapping:
     """Wrap the keys of all entries with the current key of the application, while others read and write them.
 
-    :param handler: the stage behind the encryption.
+    Plain entries are encrypted if the encryption is not ``required``.
+
+    :param handler: the stage behind the encryption: its own ``behind``, or the backend's ``execute``.
     :param after: the key behind which to begin.
     :param dry_run: only count them.
     :param told: called after each part.

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
+from ast import PyCF_ALLOW_TOP_LEVEL_AWAIT
 from collections.abc import Iterator
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import replace
+from inspect import CO_COROUTINE
 from pathlib import Path
 from typing import Any
 
@@ -41,13 +44,16 @@ class Block:
         return replace(self, code=code)
 
     def run(self, **names: Any) -> dict[str, Any]:
-        """Execute it with some names defined; all names that there are at its end.
+        """Execute it with some names defined; all names that there are at its end. It may await.
 
         Tracebacks show the document's own lines, as long as no replacement has moved them.
         """
         variables = {"__name__": "document", **names}
-        code = compile("\n" * (self.line - 1) + self.code, str(self.path), "exec")
-        exec(code, variables)  # noqa: S102 - the document is part of the repository
+        source = "\n" * (self.line - 1) + self.code
+        code = compile(source, str(self.path), "exec", flags=PyCF_ALLOW_TOP_LEVEL_AWAIT)
+        answer = eval(code, variables)  # noqa: S307 - the document is part of the repository
+        if code.co_flags & CO_COROUTINE:
+            asyncio.run(answer)
         return variables
 
 

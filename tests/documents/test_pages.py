@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import subprocess
 from base64 import b64encode
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -14,6 +16,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+import storage
 from config.settings import load_settings
 from config.settings import settings_table
 from database import RecordChange
@@ -30,11 +33,13 @@ from database.schema.migrations import runner
 from storage import MemoryEntries
 from storage import Store
 from storage import Stores
+from storage.manager import environment
 from tests import laboratory
 from tests.contract.backends import supabase_database
 from tests.documents.blocks import Block
 from tests.documents.blocks import blocks
 from tests.documents.conftest import Run
+from tests.documents.optimizer import Client
 from tests.integration.http.server.test_server import ROOT
 from tests.integration.http.server.test_server import serving
 from tests.integration.http.support import make_site
@@ -44,6 +49,8 @@ from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
+from tests.servers.redis import PASSWORD
+from tests.servers.redis import RedisServer
 from tests.servers.tokens import TokenSigner
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -98,10 +105,22 @@ def test_a_search(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == "boiling 0.993884 {'text': 'Boiling'}\n"
 
 
-@runs("storage/python/4")
+@runs("storage/python/4", "storage/python/5", "storage/python/6")
+def test_layers(own_environment: None) -> None:
+    database = MemoryAdapter(schema=Schema.of(internal_tables.metadata))
+    names = {name: getattr(storage, name) for name in storage.__all__}
+    made = BLOCKS["storage/python/4"].run(**names, database=database, key=os.urandom(32), secret=os.urandom(32))
+    block = BLOCKS["storage/python/5"].with_replaced({"places  #": "FOUND = dict(places)  #"})
+    assert block.run(**names, store=made["store"])["FOUND"] == {"main": True, "copy": True}
+    done = BLOCKS["storage/python/6"].run(**names, store=made["store"])["retention"].apply(dry_run=True)
+    assert [one.rule.prefix for one in done] == ["log:", "draft:"]
+    made["store"].close()
+
+
+@runs("storage/python/7")
 def test_the_stores_of_an_application() -> None:
     key = f"2026={b64encode(os.urandom(32)).decode()}"
-    declared = BLOCKS["storage/python/4"].run()["STORES"]
+    declared = BLOCKS["storage/python/7"].run()["STORES"]
     stores = Stores(declared, load_settings(None, ENVIRONMENT="testing", STORAGE_KEYS=key), MemoryAdapter())
     assert {name: store.backend.kind for name, store in stores.items()} == {
         "default": "table",
@@ -111,6 +130,37 @@ def test_the_stores_of_an_application() -> None:
     with as_application():
         assert list(stores["drafts"].keys()) == []
     stores.close()
+
+
+@runs("storage/python/8")
+def test_a_data_manager(
+    postgres_database: PostgresDatabase,
+    redis_server: RedisServer,
+    monkeypatch: pytest.MonkeyPatch,
+    own_environment: None,
+) -> None:
+    process = environment.Process()
+    monkeypatch.setattr(environment, "_process", process)
+    database = ", ".join(f"{name}={value!r}" for name, value in asdict(postgres_database).items())
+    block = BLOCKS["storage/python/8"].with_replaced(
+        {
+            'host="localhost", database="app", user="app", password="secret"': database,
+            'RedisProvider(host="localhost")': f'RedisProvider(port={redis_server.port}, password="{PASSWORD}")',
+        }
+    )
+    names = block.run()
+    assert names["count_logins"]() == 0
+    assert names["dm"].retrieve("storage://redis/session%3Aabc") == {"session": "abc"}
+    process.manager.close()
+
+
+@runs("storage/python/9")
+def test_asynchronous_storage(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    client = Client()
+    block = BLOCKS["storage/python/9"].with_replaced({"./data": str(tmp_path)})
+    asyncio.run(block.run()["optimize"](client))
+    assert "save_rl_data: works\n" in capsys.readouterr().out
+    assert client.runs["r1"]["system_name"] == "search"
 
 
 # Commands

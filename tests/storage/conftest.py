@@ -8,30 +8,9 @@ import pytest
 
 from tests.servers.available import available
 from tests.servers.cosmos.account import CosmosAccount
-from tests.servers.qdrant.server import QdrantServer
-from tests.servers.redis import RedisServer
-from tests.servers.s3 import S3Server
-
-
-@pytest.fixture(scope="session")
-def redis_server() -> Iterator[RedisServer]:
-    with available(RedisServer) as server:
-        yield server
-
-
-@pytest.fixture(scope="session")
-def s3_server() -> Iterator[S3Server]:
-    with available(S3Server) as server:
-        yield server
 
 
 @pytest.fixture(scope="session")
 def cosmos_account() -> Iterator[CosmosAccount]:
     with available(CosmosAccount) as account:
         yield account
-
-
-@pytest.fixture(scope="session")
-def qdrant_server() -> Iterator[QdrantServer]:
-    with available(QdrantServer) as server:
-        yield server

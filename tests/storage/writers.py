@@ -9,19 +9,25 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import contextmanager
+from functools import partial
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from database import internal_tables
 from database.adapter.base import DatabaseAdapter
 from database.core.tables.schema import Schema
+from storage.backends.file.backend import FileEntries
 from storage.backends.table import TableEntries
 from storage.core.backend import StoreBackend
 from storage.core.errors import StorageConflictError
 from storage.core.store import Store
+from storage.layers.fallback.stage import Fallback
+from storage.layers.mirror.stage import Mirrors
+from storage.layers.size_tier import SizeTier
 
-Recipe = Callable[[], StoreBackend]
-"""Makes a backend in any process, because it can be pickled."""
+Recipe = Callable[[], StoreBackend | Store]
+"""Makes a backend, or a store with layers, in any process, because it can be pickled."""
 
 LENGTH = 2_000
 
@@ -29,6 +35,32 @@ LENGTH = 2_000
 def table_entries(kind: type[DatabaseAdapter], config: Mapping[str, Any], store: str) -> TableEntries:
     """The entries of a store in the database that an adapter of this kind reaches."""
     return TableEntries(kind(config, Schema.of(internal_tables.metadata)), store)
+
+
+def _mirrored(folder: Path) -> Store:
+    blobs, copy, queue = (Store(FileEntries(folder / name)) for name in ("blobs", "copy", "queue"))
+    layers = [SizeTier(blobs, 1_000, grace=0), Mirrors({"copy": copy}, queue)]
+    return Store(FileEntries(folder / "main"), layers=layers)
+
+
+def mirrored(folder: Path) -> Callable[[], Store]:
+    """A store of files with a copy, and another store for their values."""
+    return partial(_mirrored, folder)
+
+
+def _out_of_reach(folder: Path) -> Store:
+    return Store(FileEntries(folder / "main"), layers=[Fallback(Store(FileEntries(folder / "pending")))])
+
+
+def out_of_reach(folder: Path) -> Callable[[], Store]:
+    """A store with a fallback. It cannot be reached as long as ``main`` in the folder is a file."""
+    return partial(_out_of_reach, folder)
+
+
+def store_of(recipe: Recipe) -> Store:
+    """The store that a recipe makes."""
+    made = recipe()
+    return made if isinstance(made, Store) else Store(made)
 
 
 def count_up(store: Store, times: int) -> None:
@@ -64,6 +96,6 @@ def writer(work: Callable[[Store, int], None], number: int, recipe: Recipe) -> I
 
 if __name__ == "__main__":
     {"count_up": count_up, "write_on": write_on}[sys.argv[1]](
-        Store(pickle.load(sys.stdin.buffer)()),  # noqa: S301 - from the test that has begun the process
+        store_of(pickle.load(sys.stdin.buffer)),  # noqa: S301 - from the test that has begun the process
         int(sys.argv[2]),
     )

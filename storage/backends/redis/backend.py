@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
-from contextlib import contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,25 +12,20 @@ from typing import Final
 from typing import cast
 
 import orjson
-import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from database.core.clock import utc_now
 from database.core.context import Context
-from database.core.errors import lost_answer
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Batch
 from storage.backends.about import about
 from storage.backends.about import from_about
+from storage.backends.redis.connection import KIND
+from storage.backends.redis.connection import client_of
+from storage.backends.redis.connection import redis_errors
 from storage.core.backend import StoreBackend
 from storage.core.capabilities import StoreCapabilities
 from storage.core.entry import ABSENT
 from storage.core.entry import Stored
-from storage.core.errors import StorageCapacityError
-from storage.core.errors import StorageConnectionError
-from storage.core.errors import StorageCredentialsRefused
-from storage.core.errors import StorageError
 from storage.core.errors import StorageUnsupportedError
 from storage.core.errors import changed
 from storage.core.keys import after_all
@@ -62,7 +55,7 @@ class RedisEntries(StoreBackend):
     :param timeout: seconds for a connection, and for each answer.
     """
 
-    kind: ClassVar[str] = "redis"
+    kind: ClassVar[str] = KIND
     capabilities = StoreCapabilities(batches=True, expiry="itself")
 
     def __init__(self, url: str, store: str = "default", timeout: float = 5.0) -> None:
@@ -75,15 +68,7 @@ class RedisEntries(StoreBackend):
         rebuild_after_fork(self, RedisEntries._create_runtime_state)
 
     def _create_runtime_state(self) -> None:
-        # Retries are those of the store's pipeline, which knows what may be repeated.
-        self._client = redis.Redis.from_url(
-            self._url,
-            socket_timeout=self._timeout,
-            socket_connect_timeout=self._timeout,
-            retry=Retry(NoBackoff(), 0),
-            retry_on_timeout=False,
-            health_check_interval=0,
-        )
+        self._client = client_of(self._url, self._timeout)
         self._put = self._client.register_script(_PUT)
         self._remove = self._client.register_script(_REMOVE)
         self._forget = self._client.register_script(_FORGET)
@@ -99,7 +84,7 @@ class RedisEntries(StoreBackend):
         return [None] * len(puts)
 
     def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
-        with self._errors(reads=True):
+        with redis_errors(reads=True):
             found = self._client.hmget(self._name(fetch.key), _HEAD if fetch.head else _WHOLE)
         return _stored(fetch.key, cast("list[bytes | None]", found))
 
@@ -108,7 +93,7 @@ class RedisEntries(StoreBackend):
 
     def remove(self, remove: Remove, context: Context) -> bool:
         expected = _ANY if remove.expected is None else remove.expected
-        with self._errors(reads=False):
+        with redis_errors(reads=False):
             found = self._remove(
                 keys=[self._index, self._name(remove.key)], args=[_milliseconds(remove.now), remove.key, expected]
             )
@@ -128,7 +113,7 @@ class RedisEntries(StoreBackend):
             after = keys[-1]
 
     def ping(self, context: Context) -> None:
-        with self._errors(reads=True):
+        with redis_errors(reads=True):
             self._client.ping()
 
     def close(self) -> None:
@@ -147,7 +132,7 @@ class RedisEntries(StoreBackend):
         arguments: list[str | bytes | int] = [_milliseconds(puts[0].entry.stored_at)]
         for put in puts:
             arguments += _arguments(put)
-        with self._errors(reads=False):
+        with redis_errors(reads=False):
             refused = self._put(keys=names, args=arguments)
         if refused:
             put = puts[refused - 1]
@@ -157,43 +142,19 @@ class RedisEntries(StoreBackend):
         """The next keys of the index, in order: Redis compares bytes, which for UTF-8 is the order of code points."""
         first = f"({after}" if after is not None and after >= prefix else f"[{prefix}" if prefix else "-"
         end = after_all(prefix)
-        with self._errors(reads=True):
+        with redis_errors(reads=True):
             found = self._client.zrangebylex(self._index, first, "+" if end is None else f"({end}", 0, limit)
         return [key.decode() for key in cast("list[bytes]", found)]
 
     def _entries(self, keys: Sequence[str], fields: list[str]) -> list[Stored]:
         """The entries of these keys. Those that Redis has deleted because they expired leave the index."""
-        with self._errors(reads=True), self._client.pipeline(transaction=False) as pipeline:
+        with redis_errors(reads=True), self._client.pipeline(transaction=False) as pipeline:
             for key in keys:
                 pipeline.hmget(self._name(key), fields)
             found = {key: _stored(key, values) for key, values in zip(keys, pipeline.execute(), strict=True)}
             if gone := [key for key, entry in found.items() if entry is None]:
                 self._forget(keys=[self._index, *map(self._name, gone)], args=gone)
         return [entry for entry in found.values() if entry is not None]
-
-    @contextmanager
-    def _errors(self, *, reads: bool) -> Iterator[None]:
-        try:
-            yield
-        except redis.RedisError as error:
-            raise self._translated(error, reads=reads) from error
-
-    def _translated(self, error: redis.RedisError, *, reads: bool) -> Exception:
-        if isinstance(error, redis.AuthenticationError | redis.exceptions.NoPermissionError):
-            return StorageCredentialsRefused(
-                "Redis refuses the password of REDIS_URL, or its rights", backend=self.kind
-            )
-        if isinstance(error, redis.exceptions.OutOfMemoryError):
-            return StorageCapacityError("Redis has no memory left for the entry", backend=self.kind)
-        if isinstance(error, redis.TimeoutError | redis.ConnectionError):
-            # The only difference that there is: nothing was sent.
-            if "connecting" in str(error):
-                return StorageConnectionError("could not connect to Redis", backend=self.kind)
-            late = isinstance(error, redis.TimeoutError)
-            return lost_answer(
-                "Redis did not answer in time" if late else "the connection to Redis was lost", reads=reads, late=late
-            )
-        return StorageError(f"Redis refused the operation: {type(error).__name__}", backend=self.kind)
 
 
 def _arguments(put: Put) -> list[str | bytes | int]:

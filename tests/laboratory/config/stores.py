@@ -6,7 +6,7 @@ from storage import Encryption
 from storage import FileEntries
 from storage import StoreDeclaration
 from storage import StoreSetup
-from storage.core.store import Layer
+from storage.core.layer import Layer
 
 
 def sealed(setup: StoreSetup) -> list[Layer]:

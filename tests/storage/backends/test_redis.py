@@ -55,7 +55,7 @@ def test_a_put_whose_answer_was_lost_is_sent_again(
 
 def test_a_server_that_cannot_be_reached_or_refuses_the_password(redis_server: RedisServer) -> None:
     gone = Store(RedisEntries(f"redis://127.0.0.1:{free_port()}"))
-    with pytest.raises(StorageConnectionError, match="could not connect"):
+    with pytest.raises(StorageConnectionError, match="Could not connect to Redis"):
         gone.put("key", 1)
     refused = Store(RedisEntries(redis_server.url.replace(PASSWORD, "wrong")))
     with pytest.raises(StorageCredentialsRefused) as caught:

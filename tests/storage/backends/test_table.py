@@ -43,6 +43,12 @@ def test_a_put_whose_answer_was_lost_is_looked_up(store: Store, adapter: FaultyA
     assert (store.load("key"), store.load("new")) == (2, 3)
 
 
+def test_a_put_that_cannot_be_looked_up_stays_unknown(store: Store, adapter: FaultyAdapter) -> None:
+    with adapter.faults.expected("error_after_commit", "refuse"), pytest.raises(StorageOutcomeUnknown):
+        store.put("key", 1)
+    assert store.load("key") == 1
+
+
 def test_a_put_that_was_cut_is_not_there(store: Store, adapter: FaultyAdapter) -> None:
     store.put("key", 1)
     with adapter.faults.expected("cut"), pytest.raises(StorageOutcomeUnknown):

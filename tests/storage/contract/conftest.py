@@ -26,6 +26,6 @@ def clock() -> WallClock:
 
 @pytest.fixture
 def store(place: Place, tmp_path: Path, clock: WallClock) -> Iterator[Store]:
-    made = Store(place.make(tmp_path), clock=clock, layers=place.layers)
+    made = Store(place.make(tmp_path), clock=clock, layers=place.layers())
     yield made
     made.close()

@@ -51,6 +51,14 @@ def test_a_head_has_everything_but_the_value(store: Store) -> None:
     assert (head.metadata, head.stored_at, head.media_type) == (METADATA, whole.stored_at, JSON_TYPE)
 
 
+def test_a_preview_is_the_beginning_of_a_value(store: Store) -> None:
+    store.put("bytes", b"0123456789" * 1_000)
+    store.put("json", {"a": [1]})
+    assert store.preview("bytes") == (b"0123456789" * 1_000)[:1024]
+    assert store.preview("json") == b'{"a":[1]}'
+    assert store.preview("missing") is None
+
+
 def test_nothing_is_shared_with_the_caller(store: Store) -> None:
     given = {"list": [1]}
     labels = {"tags": ["a"]}
@@ -58,6 +66,9 @@ def test_nothing_is_shared_with_the_caller(store: Store) -> None:
     given["list"].append(2)
     labels["tags"].append("b")
     store.load("key")["list"].append(3)
+    for entry in (store.entry("key"), store.head("key"), *store.page().entries, *store.find({})):
+        assert entry is not None
+        entry.metadata["tags"].append("c")
     assert store.load("key") == {"list": [1]}
     assert store.entry("key").metadata == {"tags": ["a"]}
 

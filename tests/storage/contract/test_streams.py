@@ -21,7 +21,7 @@ from tests.storage.contract.places import PLACES
 from tests.storage.contract.places import Place
 
 
-@pytest.fixture(scope="module", params=["memory", "layered", "s3"])
+@pytest.fixture(scope="module", params=["memory", "memory_stacked", "s3"])
 def place(request: pytest.FixtureRequest) -> Iterator[Place]:
     with PLACES[request.param](request) as found:
         yield found

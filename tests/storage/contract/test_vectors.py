@@ -194,6 +194,7 @@ class _UndoneError(Exception):
 
 
 def change_and_fail(store: Store, database: DatabaseAdapter) -> None:
+    # Other tests of this database have made an app, in which every call has a caller.
     with as_application(), database.transaction():
         store.delete("old")
         store.put("new", 1, vector=at(1))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
+from typing import ClassVar
 
 import pytest
 
@@ -15,6 +16,7 @@ from database.resilience.stages import Handler
 from storage.backends.file.backend import FileEntries
 from storage.backends.memory import MemoryEntries
 from storage.core.errors import StorageKeyError
+from storage.core.layer import Layer
 from storage.core.store import MAX_PAGE
 from storage.core.store import Store
 
@@ -27,10 +29,13 @@ EVENTS: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
-class Counted:
+class Counted(Layer):
     """A layer that knows which operations have passed."""
 
+    name: ClassVar[str] = "counted"
+
     def __init__(self) -> None:
+        super().__init__()
         self.kinds: list[str] = []
 
     def around(self, inner: Handler) -> Handler:

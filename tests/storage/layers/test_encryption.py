@@ -11,10 +11,15 @@ from pathlib import Path
 import pytest
 
 from database.core.context import NO_CONTEXT
+from storage import Cache
+from storage import Fallback
 from storage import FileEntries
 from storage import MemoryEntries
+from storage import Mirrors
+from storage import SizeTier
 from storage import StorageConfigurationError
 from storage import StorageCorruptError
+from storage import StoragePermissionError
 from storage import Store
 from storage.core.backend import StoreBackend
 from storage.core.entry import Stored
@@ -24,6 +29,7 @@ from storage.layers.encryption import Encryption
 from storage.layers.encryption import Keys
 from storage.layers.encryption import Rewrapping
 from storage.layers.encryption import rewrap
+from tests.storage.contract.places import lasting
 
 OLD, NEW = os.urandom(32), os.urandom(32)
 KEYS = Keys({"old": OLD}, "old")
@@ -31,7 +37,7 @@ ROTATED = Keys({"old": OLD, "new": NEW}, "new")
 CANARY = "canary 7d8f6f9e"
 
 
-def sealed(backend: StoreBackend, keys: Keys = KEYS, tenant: str = "") -> Store:
+def sealed(backend: StoreBackend, keys: Keys = KEYS, tenant: str | Callable[[], str] = "") -> Store:
     return Store(backend, layers=[Encryption(keys, tenant)])
 
 
@@ -60,15 +66,15 @@ def test_equal_values_look_different() -> None:
     assert kept(backend, "a").body != kept(backend, "b").body
 
 
-def test_what_was_stored_before_the_layer_is_read() -> None:
+def test_what_was_stored_before_the_layer_is_read_where_it_may_be() -> None:
     backend = MemoryEntries()
     Store(backend).put("plain", 1)
-    assert sealed(backend).load("plain") == 1
+    assert Store(backend, layers=[Encryption(KEYS, required=False)]).load("plain") == 1
 
 
-def test_what_is_not_encrypted_is_refused_where_all_must_be() -> None:
+def test_what_is_not_encrypted_is_refused() -> None:
     backend = MemoryEntries()
-    store = Store(backend, layers=[Encryption(KEYS, required=True)])
+    store = sealed(backend)
     store.put("key", 1)
     assert store.load("key") == 1
     Store(backend).put("key", "in its place")
@@ -146,6 +152,49 @@ def test_tenants_cannot_read_each_other() -> None:
         sealed(backend, tenant="other").load("key")
 
 
+def test_tenants_that_share_a_store_cannot_read_each_other() -> None:
+    backend = MemoryEntries()
+    caller = ["one"]
+    store = sealed(backend, tenant=lambda: caller[0])
+    store.put("key", "secret")
+    caller[0] = "other"
+    with pytest.raises(StorageCorruptError, match="another tenant"):
+        store.load("key")
+    entry = kept(backend, "key")
+    backend.put(Put(entry._replace(headers={**entry.headers, "sealed_for": "other"})), NO_CONTEXT)
+    with pytest.raises(StorageCorruptError, match="exchanged"):
+        store.load("key")
+    assert rewrap(backend.execute, Encryption(ROTATED)).unreadable == ["key"]
+    caller[0] = ""
+    with pytest.raises(StoragePermissionError):
+        store.put("key", 1)
+
+
+def test_what_would_mix_tenants_is_refused() -> None:
+    def sealing() -> Encryption:
+        return Encryption(KEYS, lambda: "one")
+
+    kept, blobs = lasting(), Store(MemoryEntries(), layers=[sealing()])
+    for layer in (Cache(), SizeTier(lasting()), Fallback(kept), Mirrors({"copy": kept}, kept)):
+        with pytest.raises(StorageConfigurationError, match="behind the encryption"):
+            Store(MemoryEntries(), layers=[layer, sealing()])
+        Store(MemoryEntries(), layers=[sealing(), layer]).put("key", 1)
+    with pytest.raises(StorageConfigurationError):
+        Store(MemoryEntries(), layers=[SizeTier(blobs)])
+
+
+def test_keys_of_tenants_rotate_together() -> None:
+    backend = MemoryEntries()
+    caller = ["one"]
+    store = sealed(backend, tenant=lambda: caller[0])
+    for caller[0] in ("one", "two"):
+        store.put(caller[0], caller[0])
+    assert rewrap(backend.execute, Encryption(ROTATED, lambda: "")).done == 2
+    rotated = sealed(backend, Keys({"new": NEW}, "new"), lambda: caller[0])
+    for caller[0] in ("one", "two"):
+        assert rotated.load(caller[0]) == caller[0]
+
+
 def test_keys_rotate() -> None:
     backend = MemoryEntries()
     store = sealed(backend)
@@ -167,6 +216,20 @@ def test_keys_rotate() -> None:
     assert {key: only_new.entry(key).etag for key in etags} == etags
     with pytest.raises(StorageCorruptError, match="not among the storage keys"):
         store.load("newer")
+
+
+def test_plain_entries_are_encrypted_where_they_may_be(tmp_path: Path) -> None:
+    backend = FileEntries(tmp_path)
+    plain = Store(backend)
+    etags = {key: plain.put(key, CANARY).etag for key in "abc"}
+    (tmp_path / "c").write_bytes(b"{")
+    assert rewrap(backend.execute, Encryption(KEYS)).done == 0
+    assert rewrap(backend.execute, Encryption(KEYS, required=False)).done == 2
+    assert CANARY.encode() not in b"".join(path.read_bytes() for path in tmp_path.iterdir() if path.is_file())
+    assert [(sealed(backend).load(key), sealed(backend).entry(key).etag) for key in "ab"] == [
+        (CANARY, etags[key]) for key in "ab"
+    ]
+    assert (tmp_path / "c").read_bytes() == b"{"
 
 
 def test_an_interrupted_rotation_goes_on() -> None:

@@ -8,6 +8,8 @@ from database.backends.faulty import FaultyAdapter
 from database.backends.memory import MemoryAdapter
 from database.core.errors import OutcomeUnknown
 from database.core.operations import Insert
+from database.core.operations import Select
+from database.unit_of_work import Beginning
 from database.unit_of_work import UnitOfWork
 
 
@@ -55,3 +57,20 @@ def test_a_unit_that_begins_anew_undoes_its_resources_and_goes_back_to_its_hooks
     assert notes == ["rollback"]
     unit.end(success=False)
     assert notes == ["rollback", "after rollback"]
+
+
+@pytest.mark.parametrize("beginning", ["lazy", "reading", "writing"])
+def test_a_unit_says_whether_its_reads_are_those_of_a_writer(beginning: Beginning) -> None:
+    adapter = MemoryAdapter()
+    unit = UnitOfWork(beginning=lambda: beginning)
+    assert unit.writes is (beginning == "writing")
+    unit.run(adapter, Select("molecules"))
+    assert unit.writes is (beginning == "writing")
+    unit.run(adapter, Insert("molecules", [{"name": "water"}]))
+    assert unit.writes
+    unit.end(success=True)
+    assert unit.writes is (beginning == "writing")
+    unit.run(adapter, Insert("molecules", [{"name": "heavy water"}]))
+    assert unit.writes
+    unit.close()
+    assert not unit.writes

@@ -1,0 +1,1 @@
+"""Storage through functions of an application's own, such as those of a Convex deployment."""

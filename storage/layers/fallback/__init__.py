@@ -1,0 +1,1 @@
+"""Writes while a store is out of reach, and how they are carried out later."""
