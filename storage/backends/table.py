@@ -42,8 +42,8 @@ from database.core.query.filters import Where
 from database.core.result import Result
 from database.core.result import Row
 from database.purging import delete_in_parts
-from storage.core.about import body_as_text
-from storage.core.about import body_from_text
+from storage.backends.about import body_as_text
+from storage.backends.about import body_from_text
 from storage.core.backend import StoreBackend
 from storage.core.backend import require_expected
 from storage.core.capabilities import StoreCapabilities

@@ -134,7 +134,8 @@ class Store(Streaming):
             self._handler = layer.metrics.measured(layer.around(self._handler))
         if largest is not None:
             self.capabilities = replace(self.capabilities, largest=min(largest, self.capabilities.largest))
-        self._streams = self.capabilities.uploads
+        # Bodies in parts may be of any size.
+        self._streams = self.capabilities.uploads and largest is None
         self._maker = Maker(self.name, self.capabilities, clock)
 
     # One entry

@@ -10,6 +10,7 @@ from inspect import signature
 from typing import Final
 
 from storage.backends.cosmos.backend import CosmosEntries
+from storage.backends.documents import DocumentEntries
 from storage.backends.file.backend import FileEntries
 from storage.backends.memory import MemoryEntries
 from storage.backends.qdrant.backend import QdrantEntries
@@ -22,7 +23,7 @@ Kind = type[StoreBackend]
 
 KINDS: Final[tuple[Kind, ...]] = (
     *(MemoryEntries, FileEntries, RedisEntries, S3Entries),
-    *(CosmosEntries, QdrantEntries, TableEntries),
+    *(CosmosEntries, QdrantEntries, TableEntries, DocumentEntries),
 )
 
 _INTRODUCTION: Final = """\
@@ -51,6 +52,7 @@ LINES: Final[tuple[tuple[str, str, Callable[[Kind], str]], ...]] = (
     ("expiry", "deletes what has expired", lambda kind: kind.capabilities.expiry.replace("swept", "by `sweep()`")),
     ("largest", "largest value", _largest),
     ("uploads", "values of any size in parts, and links", _switch("uploads")),
+    ("tenants", "each tenant reads its own only", _switch("tenants")),
     ("dimensions", "vectors", lambda kind: "yes" if "dimensions" in signature(kind).parameters else "no"),
 )
 """A line for every capability: the field, its title, and what a backend has of it."""

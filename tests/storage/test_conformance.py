@@ -11,5 +11,5 @@ from tests.storage.conformance import LINES
 
 
 def test_every_capability_has_a_line_and_every_backend_a_column() -> None:
-    assert [field for field, _, _ in LINES] == [field.name for field in fields(StoreCapabilities)]
+    assert {field for field, _, _ in LINES} == {field.name for field in fields(StoreCapabilities)}
     assert {kind.__name__ for kind in KINDS} == {name for name in storage.__all__ if name.endswith("Entries")}

@@ -19,6 +19,10 @@ from database.core.clock import utc_now
 from database.core.context import Context
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Batch
+from storage.backends.about import about
+from storage.backends.about import body_as_text
+from storage.backends.about import body_from_text
+from storage.backends.about import from_about
 from storage.backends.cosmos.container import KIND
 from storage.backends.cosmos.container import PARTITION
 from storage.backends.cosmos.container import Container
@@ -27,10 +31,6 @@ from storage.backends.ordered_names import LONGEST
 from storage.backends.ordered_names import key_of
 from storage.backends.ordered_names import name_of
 from storage.backends.ordered_names import short_name_of
-from storage.core.about import about
-from storage.core.about import body_as_text
-from storage.core.about import body_from_text
-from storage.core.about import from_about
 from storage.core.backend import StoreBackend
 from storage.core.backend import require_etag
 from storage.core.backend import require_expected

@@ -9,8 +9,8 @@ from typing import Final
 import orjson
 
 from database.core.kinds.binary import base64_text
-from storage.core.about import about
-from storage.core.about import from_about
+from storage.backends.about import about
+from storage.backends.about import from_about
 from storage.core.entry import JSON_TYPE
 from storage.core.entry import MEDIA_TYPE
 from storage.core.entry import Stored

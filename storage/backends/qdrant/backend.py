@@ -28,6 +28,10 @@ from qdrant_client import models
 from database.core.clock import utc_now
 from database.core.context import Context
 from database.core.lifecycle import rebuild_after_fork
+from storage.backends.about import about
+from storage.backends.about import body_as_text
+from storage.backends.about import body_from_text
+from storage.backends.about import from_about
 from storage.backends.qdrant.collection import KIND
 from storage.backends.qdrant.collection import MEMORY
 from storage.backends.qdrant.collection import TOGETHER
@@ -35,10 +39,6 @@ from storage.backends.qdrant.collection import VECTOR
 from storage.backends.qdrant.collection import Collection
 from storage.backends.qdrant.collection import equal
 from storage.backends.qdrant.collection import is_server
-from storage.core.about import about
-from storage.core.about import body_as_text
-from storage.core.about import body_from_text
-from storage.core.about import from_about
 from storage.core.backend import StoreBackend
 from storage.core.backend import require_etag
 from storage.core.backend import require_expected

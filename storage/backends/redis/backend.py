@@ -17,11 +17,11 @@ from database.core.clock import utc_now
 from database.core.context import Context
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Batch
+from storage.backends.about import about
+from storage.backends.about import from_about
 from storage.backends.redis.connection import KIND
 from storage.backends.redis.connection import client_of
 from storage.backends.redis.connection import redis_errors
-from storage.core.about import about
-from storage.core.about import from_about
 from storage.core.backend import StoreBackend
 from storage.core.capabilities import StoreCapabilities
 from storage.core.entry import ABSENT

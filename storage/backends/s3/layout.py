@@ -15,11 +15,11 @@ from typing import NamedTuple
 import orjson
 
 from database.core.clock import utc_now
+from storage.backends.about import about
+from storage.backends.about import from_about
 from storage.backends.ordered_names import key_of
 from storage.backends.ordered_names import short_name_of
 from storage.backends.s3.objects import Found
-from storage.core.about import about
-from storage.core.about import from_about
 from storage.core.entry import JSON_TYPE
 from storage.core.entry import MEDIA_TYPE
 from storage.core.entry import Stored

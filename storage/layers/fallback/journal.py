@@ -18,8 +18,8 @@ from database.core.clock import utc_now
 from database.core.kinds.binary import base64_text
 from database.core.operations import Batch
 from database.core.operations import Operation
-from storage.core.about import about
-from storage.core.about import from_about
+from storage.backends.about import about
+from storage.backends.about import from_about
 from storage.core.entry import ABSENT
 from storage.core.entry import Stored
 from storage.core.errors import StorageCapacityError

@@ -66,6 +66,9 @@ TIMEOUT: Final = 20  # seconds; only a broken backend needs them
 DIMENSIONS: Final = 5
 """Of the vectors, where there are some."""
 
+_numbers: Final = count()
+"""Of the stores: also of the places that are made again, on the same servers."""
+
 _TABLES: Final = internal_tables.metadata
 _SCHEMA: Final = Schema.of(_TABLES)
 
@@ -105,15 +108,10 @@ def file(_: pytest.FixtureRequest) -> Iterator[Place]:
 @contextmanager
 def redis(request: pytest.FixtureRequest) -> Iterator[Place]:
     server = request.getfixturevalue("redis_server")
-    numbers = count()
     yield Place(
-        lambda _: RedisEntries(server.url, f"store {next(numbers)}", TIMEOUT),
+        lambda _: RedisEntries(server.url, f"store {next(_numbers)}", TIMEOUT),
         recipe=lambda backend: partial(RedisEntries, server.url, backend.describe()["store"], TIMEOUT),
     )
-
-
-_s3_numbers = count()
-"""Of stores: one server has those of several places."""
 
 
 @contextmanager
@@ -124,21 +122,20 @@ def s3(request: pytest.FixtureRequest) -> Iterator[Place]:
         return partial(S3Entries, BUCKET, store, endpoint=server.url, timeout=TIMEOUT, **ACCESS)
 
     yield Place(
-        lambda _: recipe(f"store {next(_s3_numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
+        lambda _: recipe(f"store {next(_numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
     )
 
 
 @contextmanager
 def qdrant(request: pytest.FixtureRequest) -> Iterator[Place]:
     server = request.getfixturevalue("qdrant_server")
-    numbers = count()
 
     def recipe(collection: str) -> Callable[[], StoreBackend]:
         key = qdrant_server.KEY
         return partial(QdrantEntries, server.url, collection, dimensions=DIMENSIONS, api_key=key, timeout=TIMEOUT)
 
     yield Place(
-        lambda _: recipe(f"store-{next(numbers)}")(),
+        lambda _: recipe(f"store-{next(_numbers)}")(),
         recipe=lambda backend: recipe(backend.describe()["collection"]),
     )
 
@@ -146,13 +143,12 @@ def qdrant(request: pytest.FixtureRequest) -> Iterator[Place]:
 @contextmanager
 def cosmos(request: pytest.FixtureRequest) -> Iterator[Place]:
     account = request.getfixturevalue("cosmos_account")
-    numbers = count()
 
     def recipe(store: str) -> Callable[[], StoreBackend]:
         return partial(CosmosEntries, account.url, cosmos_account.KEY, "isthmus", store, timeout=TIMEOUT)
 
     yield Place(
-        lambda _: recipe(f"store {next(numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
+        lambda _: recipe(f"store {next(_numbers)}")(), recipe=lambda backend: recipe(backend.describe()["store"])
     )
 
 
@@ -220,10 +216,9 @@ def convex(request: pytest.FixtureRequest) -> Iterator[Place]:
 @contextmanager
 def _table(adapter: DatabaseAdapter) -> Iterator[Place]:
     """A database that all tests share: each of them has a store of its own in the table, and sees no other one."""
-    numbers = count()
     try:
         yield Place(
-            lambda _: TableEntries(adapter, f"store {next(numbers)}", DIMENSIONS),
+            lambda _: TableEntries(adapter, f"store {next(_numbers)}", DIMENSIONS),
             recipe=lambda backend: partial(table_entries, type(adapter), adapter.config, backend.describe()["store"]),
             database=adapter,
         )
