@@ -219,5 +219,6 @@ def _row(key: str, time: Callable[[str], Any]) -> tuple[Any, ...]:
         "updated_at": now,
         "stored_at": now,
         "expires_at": None,
+        "vector": None,
     }
     return tuple(values[name] for name in _COLUMNS)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from bisect import bisect_right
 from bisect import insort
@@ -89,16 +90,19 @@ class MemoryEntries(StoreBackend):
 
     kind: ClassVar[str] = "memory"
     capabilities = StoreCapabilities(durable=False, shared=False, batches=True)
+    waits: ClassVar[bool] = False
 
     def __init__(
         self, most_bytes: int = MOST_BYTES, most_entries: int | None = None, dimensions: int | None = None
     ) -> None:
         self.capabilities = replace(self.capabilities, dimensions=dimensions)
         self._most_bytes = most_bytes
-        self._most_entries = most_entries
+        self._most_entries = most_entries or sys.maxsize
         self._entries: OrderedDict[str, Stored] = OrderedDict()
         self._order = _Order()
         self._bytes = 0
+        # What each entry takes beside its key and its body.
+        self._overhead = _OVERHEAD + 4 * (dimensions or 0)
         # The vectors are here, and not in the entries.
         self._directions = None if dimensions is None else _directions(dimensions)
         self._create_runtime_state()
@@ -196,7 +200,7 @@ class MemoryEntries(StoreBackend):
         self._entries[entry.key] = entry
         self._entries.move_to_end(entry.key)
         self._bytes += self._size(entry)
-        while self._bytes > self._most_bytes or len(self._entries) > (self._most_entries or len(self._entries)):
+        while self._bytes > self._most_bytes or len(self._entries) > self._most_entries:
             self._drop(next(iter(self._entries)))
 
     def _remove(self, remove: Remove) -> bool:
@@ -214,8 +218,7 @@ class MemoryEntries(StoreBackend):
             self._directions.discard(key)
 
     def _size(self, entry: Stored) -> int:
-        vector = 4 * (self.capabilities.dimensions or 0)
-        return _OVERHEAD + len(entry.body) + 2 * len(entry.key) + vector
+        return self._overhead + len(entry.body) + 2 * len(entry.key)
 
 
 def _directions(dimensions: int) -> Directions:
@@ -226,5 +229,9 @@ def _directions(dimensions: int) -> Directions:
 
 def _given_out(entry: Stored, *, body: bool) -> Stored:
     """The entry with metadata of its own, which a caller may change."""
-    metadata = orjson.loads(orjson.dumps(entry.metadata)) if entry.metadata else {}
-    return entry._replace(metadata=metadata, body=entry.body if body else b"")
+    key, etag, whole, size, headers, own, stored_at, expires_at, vector = entry
+    metadata = orjson.loads(orjson.dumps(own)) if own else {}
+    # Made for every read; the generated constructor, and _replace(), would take several times as long.
+    return tuple.__new__(
+        Stored, (key, etag, whole if body else b"", size, headers, metadata, stored_at, expires_at, vector)
+    )

@@ -73,6 +73,8 @@ LARGEST: Final = 700 << 10
 _START: Final = 200
 """The characters of a key by which it is found in the index."""
 
+_EMPTY: Final = "{}"
+
 _ATTEMPTS: Final = 5
 
 _HEAD: Final = ("id", "store", "key", "etag", "headers", "metadata", "size", "stored_at", "expires_at")
@@ -290,8 +292,8 @@ class TableEntries(StoreBackend):
             "etag": entry.etag,
             "body": body_as_text(entry),
             "size": entry.size,
-            "headers": orjson.dumps(entry.headers).decode(),
-            "metadata": orjson.dumps(entry.metadata).decode(),
+            "headers": _object_as_text(entry.headers),
+            "metadata": _object_as_text(entry.metadata),
             "stored_at": entry.stored_at,
             "expires_at": entry.expires_at,
             "vector": base64_text(entry.vector) if entry.vector else None,
@@ -300,7 +302,7 @@ class TableEntries(StoreBackend):
     def _stored(self, row: Row) -> Stored:
         key = with_nul(row["key"])
         try:
-            headers, metadata = orjson.loads(row["headers"]), orjson.loads(row["metadata"])
+            headers, metadata = _object(row["headers"]), _object(row["metadata"])
             body = body_from_text(row.get("body", ""), headers)
             vector = _vector(row.get("vector"))
         except ValueError:
@@ -308,6 +310,16 @@ class TableEntries(StoreBackend):
         return Stored(
             key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"], vector
         )
+
+
+def _object_as_text(given: Mapping[str, Any]) -> str:
+    """A JSON object; most are empty."""
+    return orjson.dumps(given).decode() if given else _EMPTY
+
+
+def _object(text: str) -> Any:
+    """That of :func:`_object_as_text`. :raises ValueError: if the text is no JSON."""
+    return {} if text == _EMPTY else orjson.loads(text)
 
 
 def _vector(text: str | None) -> bytes:

@@ -43,21 +43,23 @@ class StoreBackend(ABC):
 
     :cvar kind: its name in errors, metrics and settings.
     :cvar protected: whether its calls pass through a pipeline of their own already, with retries and circuit breaker.
+    :cvar waits: whether a call can wait, for a network or a disk; otherwise its time and number need no limits.
     """
 
     kind: ClassVar[str]
     capabilities: StoreCapabilities = StoreCapabilities()
     protected: ClassVar[bool] = False
+    waits: ClassVar[bool] = True
 
     def execute(self, operation: Operation, context: Context) -> Result:
         """Carry out one operation, which is atomic. The value of the result is that of the operation's method."""
         return Result(value=self._answer(operation, context))
 
     def _answer(self, operation: Operation, context: Context) -> Any:
-        if isinstance(operation, Ping):
-            return self.ping(context)
         if isinstance(operation, _OPERATIONS):
             return getattr(self, operation.kind)(operation, context)
+        if isinstance(operation, Ping):
+            return self.ping(context)
         raise StorageUnsupportedError(operation.kind, backend=self.kind)
 
     @abstractmethod

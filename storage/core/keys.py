@@ -21,6 +21,9 @@ _MARK: Final = "\x01"
 
 def check_key(key: object) -> str:
     """``key``, if a store takes it. :raises StorageKeyError: says what is wrong with it."""
+    # Almost all keys.
+    if type(key) is str and 0 < len(key) <= MAX_KEY and key.isascii():
+        return key
     if not isinstance(key, str) or not key:
         raise StorageKeyError(f"a key must be text of 1 to {MAX_KEY:,} characters, not {shown(key)}")
     return _checked(key, "key")

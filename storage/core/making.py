@@ -52,17 +52,11 @@ class Maker:
                 f"the value has {len(body):,} bytes, and {self.name} takes at most {self.capabilities.largest:,}"
             )
         now = self.clock()
-        return Stored(
-            key,
-            uuid_utils.uuid7().hex,
-            body,
-            len(body),
-            headers,
-            checked_metadata(metadata),
-            now,
-            None if ttl is None else expiry(now, ttl),
-            b"" if vector is None else self.direction(vector),
-        )
+        etag, own = uuid_utils.uuid7().hex, checked_metadata(metadata)
+        expires_at = None if ttl is None else expiry(now, ttl)
+        stored_vector = b"" if vector is None else self.direction(vector)
+        # Made for every put; the generated constructor would take twice as long.
+        return tuple.__new__(Stored, (key, etag, body, len(body), headers, own, now, expires_at, stored_vector))
 
     def direction(self, vector: object) -> bytes:
         """A vector as it is stored.

@@ -70,6 +70,9 @@ MAX_PAGE: Final = 1_000
 PREVIEW: Final = 1 << 10
 """The bytes of a preview."""
 
+_NO_LIMITS: Final = ResilienceSettings(timeout=0, max_concurrency=0)
+"""Those of a backend that does not wait: only the caller's own deadline."""
+
 _SCANNED: Final = 200
 _SCANNED_WHOLE: Final = 20
 """How many entries are read at once, without and with their bodies."""
@@ -107,6 +110,8 @@ class Store(Streaming):
     :param backend: where the entries are.
     :param name: its name in errors, metrics and status; the kind of the backend by default.
     :param settings: timeouts, retries and circuit breaker of its calls; not used by a backend that is protected itself.
+        By default those of :class:`ResilienceSettings`, without the limits of time and number if the backend never
+        waits.
     :param clock: the time of day, for what is stored and what expires.
     :param layers: what is done to entries on their way, the first one first.
     :param largest: the largest value in bytes, if it is less than the backend takes.
@@ -124,7 +129,8 @@ class Store(Streaming):
         self.backend = backend
         self._clock = clock
         self.name = name or backend.kind
-        self.pipeline = None if backend.protected else Pipeline(self.name, backend.execute, settings)
+        limits = settings or (ResilienceSettings() if backend.waits else _NO_LIMITS)
+        self.pipeline = None if backend.protected else Pipeline(self.name, backend.execute, limits)
         self._handler: Handler = backend.execute if self.pipeline is None else self.pipeline.call
         self.capabilities = backend.capabilities
         self.layers = tuple(layers)
@@ -342,7 +348,10 @@ class Store(Streaming):
 
     def _fetch(self, key: str, *, head: bool = False) -> Stored | None:
         stored: Stored | None = self.run(Fetch(check_key(key), head))
-        return None if stored is None or stored.is_past(self._clock()) else stored
+        # Most entries stay; the clock is not read for them.
+        if stored is None or stored.expires_at is None:
+            return stored
+        return None if stored.is_past(self._clock()) else stored
 
     def _with_bodies(self, heads: Iterable[Stored], filters: Mapping[str, Any], at_once: int) -> Iterator[Stored]:
         """The whole entries of the heads in which the filters hold; those that are damaged, too."""

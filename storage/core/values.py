@@ -34,6 +34,8 @@ BYTES_TYPE: Final = "application/octet-stream"
 MAX_METADATA: Final = 16 << 10
 """The largest metadata of an entry, in bytes of JSON."""
 
+# A tuple: a union would be made again for every value.
+_BYTES: Final = (bytes, bytearray, memoryview)
 _JSON_HEADERS: Final[Mapping[str, str]] = {}
 _NO_SCORES: Final[Mapping[str, float]] = {}
 
@@ -44,9 +46,9 @@ def body_of(value: Any, media_type: str | None) -> tuple[bytes, Mapping[str, str
     :param media_type: of bytes; :data:`BYTES_TYPE` by default.
     :raises StorageSerializationError: if the value has no JSON form.
     """
-    if isinstance(value, bytes | bytearray | memoryview):
+    if isinstance(value, _BYTES):
         return bytes(value), {MEDIA_TYPE: media_type or BYTES_TYPE}
-    if media_type not in {None, JSON_TYPE}:
+    if media_type is not None and media_type != JSON_TYPE:
         raise StorageSerializationError(f"a value of media type {media_type!r:.64} must be bytes")
     return to_json(value), _JSON_HEADERS
 
@@ -111,9 +113,12 @@ def readable_body(stored: Stored) -> bytes:
 
 def value_of(stored: Stored) -> Any:
     """The value of an entry. :raises StorageCorruptError: if its body is not that of a value."""
-    body = readable_body(stored)
-    if stored.headers.get(MEDIA_TYPE, JSON_TYPE) != JSON_TYPE:
-        return body
+    body, headers = stored.body, stored.headers
+    # JSON that no layer has changed has none.
+    if headers:
+        readable_body(stored)
+        if headers.get(MEDIA_TYPE, JSON_TYPE) != JSON_TYPE:
+            return body
     try:
         return from_json(body)
     except ValueError as error:

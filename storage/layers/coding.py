@@ -88,7 +88,8 @@ class Coding(Layer):
 
     def before(self, entry: Stored) -> Stored:
         """An entry that is in the other form, with the headers that it had before."""
-        headers = {name: text for name, text in entry.headers.items() if not name.startswith(self._header(""))}
+        begins = self._header("")
+        headers = {name: text for name, text in entry.headers.items() if not name.startswith(begins)}
         headers[MEDIA_TYPE] = entry.headers[self._header(_FORMER)]
         if headers[MEDIA_TYPE] == JSON_TYPE:
             del headers[MEDIA_TYPE]
@@ -101,8 +102,9 @@ class Coding(Layer):
         if (made := self.coded(entry)) is None:
             return entry
         body, notes = made
-        notes = {_FORMER: entry.headers.get(MEDIA_TYPE, JSON_TYPE), **notes}
-        return entry._replace(headers=self.noted({**entry.headers, MEDIA_TYPE: self.media_type}, notes), body=body)
+        former = entry.headers.get(MEDIA_TYPE, JSON_TYPE)
+        headers = {**entry.headers, MEDIA_TYPE: self.media_type, self._header(_FORMER): former}
+        return entry._replace(headers=self.noted(headers, notes), body=body)
 
     def _sent(self, operation: Operation) -> Operation:
         if isinstance(operation, Put):

@@ -104,7 +104,7 @@ class Encryption(Coding):
     def coded(self, entry: Stored) -> tuple[bytes, Mapping[str, str]]:
         tenant = self._current_tenant()
         about = _about(tenant, entry)
-        key, nonce = AESGCM.generate_key(8 * _KEY_BYTES), os.urandom(_NONCE_BYTES)
+        key, nonce = os.urandom(_KEY_BYTES), os.urandom(_NONCE_BYTES)
         # Beside the body, because to put it before would copy the body.
         notes = {"by": _ALGORITHM, "nonce": _text(nonce), "key": self._keys.current}
         notes["with"] = self._keys.wrapped(key, about)

@@ -12,8 +12,9 @@ import redis
 
 from database.core.lifecycle import Worker
 from database.core.lifecycle import rebuild_after_fork
+from storage.backends.redis.connection import READING
+from storage.backends.redis.connection import WRITING
 from storage.backends.redis.connection import client_of
-from storage.backends.redis.connection import redis_errors
 from storage.core.documents import from_json
 from storage.core.documents import to_json
 
@@ -48,7 +49,7 @@ class RedisChannels:
         :raises StorageSerializationError: if the data has no JSON form.
         """
         message = to_json(data)
-        with redis_errors(reads=False):
+        with WRITING:
             return int(cast("int", self._client.publish(channel, message)))
 
     def subscribe(self, channel: str, callback: Callable[[Any], object]) -> RedisSubscription:
@@ -70,7 +71,7 @@ class RedisSubscription:
         self._messages: Any = client.pubsub()  # type: ignore[no-untyped-call]
         self._channel = channel
         self._callback = callback
-        with redis_errors(reads=True):
+        with READING:
             self._listen()
         self._worker = Worker(f"subscription to {channel!r}", self._step, 0.0, ended=self._messages.close)
         self._worker.start()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Final
 
 import redis
@@ -35,16 +34,24 @@ def client_of(url: str, timeout: float) -> redis.Redis:
     )
 
 
-@contextmanager
-def redis_errors(*, reads: bool) -> Iterator[None]:
-    """Raise the errors of Redis as those of stores.
+@dataclass(frozen=True, slots=True)
+class _Errors:
+    """A block whose errors of Redis are raised as those of stores."""
 
-    :param reads: whether nothing is changed, so that a lost answer does no harm.
-    """
-    try:
-        yield
-    except redis.RedisError as error:
-        raise _translated(error, reads=reads) from error
+    reads: bool
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, redis.RedisError):
+            raise _translated(error, reads=self.reads) from error
+
+
+READING: Final = _Errors(reads=True)
+"""Around commands that change nothing, so that a lost answer does no harm."""
+
+WRITING: Final = _Errors(reads=False)
+"""Around commands that may have changed something when an answer is lost."""
 
 
 def _translated(error: redis.RedisError, *, reads: bool) -> Exception:
