@@ -8,8 +8,8 @@ are there are wrapped again by :func:`rewrap`, which does not touch the bodies.
 from __future__ import annotations
 
 import os
-from base64 import b64decode
-from base64 import b64encode
+from binascii import a2b_base64
+from binascii import b2a_base64
 from collections.abc import Callable
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -104,7 +104,9 @@ class Encryption(Coding):
     def coded(self, entry: Stored) -> tuple[bytes, Mapping[str, str]]:
         tenant = self._current_tenant()
         about = _about(tenant, entry)
-        key, nonce = os.urandom(_KEY_BYTES), os.urandom(_NONCE_BYTES)
+        # At once: each call asks the kernel.
+        drawn = os.urandom(_KEY_BYTES + _NONCE_BYTES)
+        key, nonce = drawn[:_KEY_BYTES], drawn[_KEY_BYTES:]
         # Beside the body, because to put it before would copy the body.
         notes = {"by": _ALGORITHM, "nonce": _text(nonce), "key": self._keys.current}
         notes["with"] = self._keys.wrapped(key, about)
@@ -218,11 +220,11 @@ def _rewrap_one(handler: Handler, encryption: Encryption, entry: Stored, state: 
 
 
 def _text(value: bytes) -> str:
-    return b64encode(value).decode()
+    return b2a_base64(value, newline=False).decode()
 
 
 def _bytes(text: str) -> bytes:
     try:
-        return b64decode(text, validate=True)
+        return a2b_base64(text, strict_mode=True)
     except ValueError as error:
         raise Undecodable("its key was damaged") from error
