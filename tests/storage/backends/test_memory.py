@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
+
+from database.core.context import as_application
 from storage import MemoryEntries
 from storage import Store
+from storage.core.errors import StorageTimeoutError
 
 
 def test_the_entry_that_was_unused_for_longest_gives_way() -> None:
@@ -45,3 +49,13 @@ def test_keys_stay_in_order_however_they_come_and_go() -> None:
         if turn % 97 == 0:
             assert list(store.keys()) == sorted(kept)
     assert list(store.keys()) == sorted(kept)
+
+
+def test_a_deadline_that_has_passed_holds_without_limits_of_its_own() -> None:
+    store = Store(MemoryEntries())
+    with as_application(within=-1), pytest.raises(StorageTimeoutError):
+        store.put("key", 1)
+    assert store.get("key") is None
+    pipeline = store.snapshot()["pipeline"]
+    assert pipeline is not None
+    assert pipeline["in_flight"] is None
