@@ -12,6 +12,7 @@ import pytest
 from database.core.context import Identity
 from database.core.context import acting_as
 from database.core.context import as_application
+from storage import Entry
 from storage import StorageConflictError
 from storage import StorageNotFoundError
 from storage import StoragePermissionError
@@ -146,7 +147,8 @@ def test_a_get_of_an_entry_that_is_replaced_before_its_first_byte_begins_again(
     parts_site: Site, parts_user: Headers, send: Callable[..., Any], store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     send(BODY)
-    stream, replaced = store.stream, []
+    stream = store.stream
+    replaced: list[Entry] = []
 
     def late(key: str, *args: Any, **options: Any) -> Any:
         if not replaced:
