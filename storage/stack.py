@@ -25,7 +25,6 @@ from database.core.context import as_application
 from database.extension import Isthmus
 from database.extension import current_isthmus
 from storage.access import StoreAccess
-from storage.access_in_parts import AccessInParts
 from storage.core.backend import StoreBackend
 from storage.core.errors import StorageConfigurationError
 from storage.core.errors import shown
@@ -148,7 +147,7 @@ class Stores(Mapping[str, Store]):
     def _compose(self, declaration: StoreDeclaration, setup: StoreSetup) -> None:
         if _NAME.fullmatch(setup.name) is None:
             raise ValueError("a name must have 1 to 64 lower case letters, digits, _ and -")
-        access = AccessInParts(setup.name, declaration.access)
+        access = StoreAccess(setup.name, declaration.access)
         self._stores[setup.name] = Store(
             declaration.backend(setup),
             setup.name,
