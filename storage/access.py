@@ -25,14 +25,18 @@ from database.core.tables.access_rules import Action
 from database.core.tables.access_rules import granted_by
 from database.core.tables.access_rules import is_caller
 from database.resilience.stages import Handler
+from storage.core.capabilities import StoreCapabilities
 from storage.core.errors import changed
 from storage.core.layer import Layer
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
 from storage.core.operations import FetchMany
+from storage.core.operations import Link
 from storage.core.operations import Put
+from storage.core.operations import Read
 from storage.core.operations import Remove
 from storage.core.operations import Scan
+from storage.core.operations import Upload
 
 _ACTIONS: Final[tuple[Action, ...]] = ("read", "write", "delete")
 
@@ -42,6 +46,13 @@ _NEEDED: Final[dict[type[Operation], tuple[Action, ...]]] = {
     Clear: ("read", "delete"),
 }
 """The actions that an operation requires; all others read."""
+
+_WHOLE: Final[dict[type[Operation], Callable[[Any], Operation]]] = {
+    Read: lambda read: Fetch(read.key, head=True),
+    Link: lambda link: Fetch(link.key, head=True),
+    Upload: lambda upload: Put(upload.entry, upload.expected),
+}
+"""For an operation on parts of a body, the one on the whole entry that requires the same rights."""
 
 
 class StoreAccess(Layer):
@@ -70,6 +81,10 @@ class StoreAccess(Layer):
         """The grants of an action."""
         return self._access[action]
 
+    def offers(self, inner: StoreCapabilities) -> StoreCapabilities:
+        # It needs no body to judge an operation.
+        return inner
+
     def around(self, inner: Handler) -> Handler:
         """The stage around the next one. A call without a caller is refused, as those of databases are."""
 
@@ -78,8 +93,11 @@ class StoreAccess(Layer):
                 raise CallerMissing(backend=self._store, operation=operation.kind)
             if not is_caller(context.identity) or isinstance(operation, Ping):
                 return inner(operation, context)
-            permitted = self._permitted(operation, context.identity)
-            return permitted if isinstance(permitted, Result) else inner(permitted, context)
+            whole = _WHOLE.get(type(operation))
+            permitted = self._permitted(operation if whole is None else whole(operation), context.identity)
+            if isinstance(permitted, Result):
+                return permitted
+            return inner(permitted if whole is None else operation, context)
 
         return call
 

@@ -40,11 +40,13 @@ class StoreSetup:
 
     :ivar name: of the store.
     :ivar database: the application's databases.
+    :ivar dimensions: of the vectors; None if there are none.
     """
 
     name: str
     database: Database
     settings: Settings
+    dimensions: int | None = None
 
     def encryption_keys(self) -> storage.Keys:
         """The keys of ``STORAGE_KEYS`` for :class:`~storage.layers.encryption.Encryption`.
@@ -60,7 +62,7 @@ class StoreSetup:
 
 def in_database(setup: StoreSetup) -> StoreBackend:
     """The table of stores in the application's database."""
-    return storage.TableEntries(setup.database, setup.name)
+    return storage.TableEntries(setup.database, setup.name, setup.dimensions)
 
 
 def _no_layers(_: StoreSetup) -> Sequence[Layer]:
@@ -77,12 +79,15 @@ class StoreDeclaration:
     :ivar backend: makes the place of its entries; by default a table of the application's database.
     :ivar layers: make what is done to entries on their way, the first one first.
     :ivar largest: the largest value in bytes, if it is less than the backend takes.
+    :ivar dimensions: of the vectors, by which a search finds entries; without them, there are none. A ``backend`` of
+        your own gets them with its setup.
     """
 
     access: str | Mapping[str, object] = field(default_factory=dict)
     backend: Callable[[StoreSetup], StoreBackend] = in_database
     layers: Callable[[StoreSetup], Sequence[Layer]] = _no_layers
     largest: int | None = None
+    dimensions: int | None = None
 
 
 DEFAULT_STORES: Final = MappingProxyType({"default": StoreDeclaration(access="user")})
@@ -101,7 +106,7 @@ class Stores(Mapping[str, Store]):
         problems: dict[str, str] = {}
         for name, declaration in declared.items():
             try:
-                self._compose(declaration, StoreSetup(name, database, settings))
+                self._compose(declaration, StoreSetup(name, database, settings, declaration.dimensions))
             except ConfigurationError as error:
                 problems |= error.problems
             except (TypeError, ValueError, StorageConfigurationError) as error:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from decimal import Decimal
+from typing import IO
 from typing import Any
 
 import orjson
 from flask import g
 from flask import request
 from werkzeug.exceptions import BadRequest
+from werkzeug.exceptions import ClientDisconnected
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.exceptions import UnsupportedMediaType
 
@@ -23,6 +26,8 @@ from database.core.tables.keys import Key
 from database.core.tables.keys import parts_of
 
 MAX_ROWS = 1000
+
+_CHUNK = 256 << 10
 
 _LONG_NUMBER = re.compile(rb"\d{20}")
 
@@ -103,14 +108,40 @@ def read_bytes() -> bytes:
 
     :raises HTTPException: 413 for more bytes than ``MAX_CONTENT_LENGTH``, 415 if they are compressed.
     """
-    coding = request.headers.get("Content-Encoding", "identity")
-    if coding.strip().lower() not in {"", "identity"}:
-        raise UnsupportedMediaType("The body must not have a Content-Encoding")
+    _refuse_coding()
     data = request.get_data()
     # Without a Content-Length, the stream ends silently at the limit.
     if request.content_length is None and len(data) >= (request.max_content_length or len(data) + 1):
         raise RequestEntityTooLarge
     return data
+
+
+def read_chunks() -> Iterator[bytes]:
+    """The bytes of the request's body in chunks, which are received while they are read, and can be read once.
+
+    :raises HTTPException: as :func:`read_bytes`. If the size is known too late for that, the iterator raises it; also a
+        400 if the body ends too early.
+    """
+    _refuse_coding()
+    if getattr(request, "_cached_data", None) is not None:
+        return iter((read_bytes(),))
+    return _chunks(request.stream)
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    size, declared = 0, request.content_length
+    # A read behind the limit raises the 413.
+    while size != declared and (chunk := stream.read(_CHUNK)):
+        size += len(chunk)
+        yield chunk
+    if declared is not None and size != declared:
+        raise ClientDisconnected
+
+
+def _refuse_coding() -> None:
+    coding = request.headers.get("Content-Encoding", "identity")
+    if coding.strip().lower() not in {"", "identity"}:
+        raise UnsupportedMediaType("The body must not have a Content-Encoding")
 
 
 def read_json() -> Any:

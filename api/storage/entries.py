@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Iterator
 from typing import Any
 from typing import Final
 
@@ -13,18 +14,21 @@ from flask import Response
 from flask import current_app
 from flask import request
 from werkzeug.datastructures import Headers
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from api.http import preconditions
-from api.http.bodies import read_bytes
-from api.http.bodies import read_json
 from api.http.responses import empty
 from database import InvalidQuery
+from database import SerializationFailure
 from database.core.clock import utc_now
 from storage import Entry
+from storage import StorageConflictError
+from storage import Store
 
 JSON: Final = "application/json"
 METADATA: Final = "X-Storage-Metadata"
 TTL: Final = "X-Storage-TTL"
+VECTOR: Final = "X-Storage-Vector"
 
 _BYTES: Final = "application/octet-stream"
 _MEDIA_TYPE: Final = re.compile(r"[!-~]+/[!-~]+( *;[ -~]*)?")
@@ -45,18 +49,14 @@ _HARMLESS: Final = {
 }
 
 
-def read_value() -> tuple[Any, str | None]:
-    """The value in the request's body, and its media type; None for JSON.
-
-    :raises HTTPException: 413 if it is too large, 415 for a compressed one, 400 if it is not JSON but said to be.
-    :raises InvalidQuery: for something that is no media type.
-    """
+def read_media_type() -> str | None:
+    """The media type of the request's body; None for JSON. :raises InvalidQuery: for something that is none."""
     if request.mimetype == JSON:
-        return read_json(), None
+        return None
     given = request.headers.get("Content-Type", _BYTES).strip()
     if len(given) > _LONGEST_MEDIA_TYPE or _MEDIA_TYPE.fullmatch(given) is None:
         raise InvalidQuery("Content-Type must be a media type such as text/plain, of at most 255 characters")
-    return read_bytes(), given
+    return given
 
 
 def read_metadata() -> dict[str, Any] | None:
@@ -81,6 +81,23 @@ def read_ttl() -> float | None:
         return float(given)
     except ValueError:
         raise InvalidQuery(f"{TTL} must be a number of seconds") from None
+
+
+def read_vector() -> list[float] | None:
+    """The numbers in ``X-Storage-Vector``. :raises InvalidQuery: if it is no JSON list of numbers."""
+    if (given := request.headers.get(VECTOR)) is None:
+        return None
+    try:
+        return checked_vector(orjson.loads(given), VECTOR)
+    except ValueError as error:
+        raise InvalidQuery(f"{VECTOR} is not JSON: {error}") from None
+
+
+def checked_vector(given: object, name: str) -> list[float]:
+    """The numbers of a vector, which the store checks further. :raises InvalidQuery: if it is no list of numbers."""
+    if not isinstance(given, list) or not {int, float}.issuperset(map(type, given)):
+        raise InvalidQuery(f"{name} must be a list of numbers")
+    return given
 
 
 def headed(entry: Entry) -> dict[str, str]:
@@ -110,12 +127,53 @@ def unchanged(entry: Entry) -> Response:
 def whole(entry: Entry) -> Response:
     """The response with the value, or with the range of it that the request asks for."""
     body = entry.value if entry.media_type != JSON else current_app.json.dumps(entry.value).encode()
-    response = Response(body, headers={**headed(entry), **_typed(entry)})
-    ranged = _RANGE.fullmatch(request.headers.get("Range", "")) is not None
-    if not ranged:
-        response.headers["Accept-Ranges"] = "bytes"
-        return response
-    response.make_conditional(request, accept_ranges=True, complete_length=len(body))
+    asked = _asked_range(entry, len(body))
+    start, stop = asked or (0, len(body))
+    return _with_body(entry, body[start:stop], asked, len(body))
+
+
+def streamed(store: Store, known: Entry) -> Response:
+    """As :func:`whole`, with bytes that are read in parts while they are sent.
+
+    If the entry is replaced or deleted meanwhile, the response ends before its ``Content-Length``.
+
+    :param known: the entry without its value.
+    :raises SerializationFailure: if it has been replaced already.
+    """
+    asked = _asked_range(known, known.size)
+    start, stop = asked or (0, known.size)
+    try:
+        entry, parts = store.stream(known.key, start, stop, expected=known.etag)
+    except StorageConflictError as error:
+        raise SerializationFailure("the entry was replaced while it was read; retry", retry_after=1) from error
+    return _with_body(entry, parts, asked, known.size)
+
+
+def _asked_range(entry: Entry, size: int) -> tuple[int, int] | None:
+    """The first byte that the request asks for, and the one behind the last one; None if it asks for all.
+
+    :raises RequestedRangeNotSatisfiable: if there are no such bytes.
+    """
+    tag = f'"{entry.etag}"'
+    if (
+        _RANGE.fullmatch(request.headers.get("Range", "")) is None
+        or request.headers.get("If-Range", tag).strip() != tag
+    ):
+        return None
+    found = None if request.range is None else request.range.range_for_length(size)
+    if found is None:
+        raise RequestedRangeNotSatisfiable(size)
+    return found
+
+
+def _with_body(entry: Entry, body: bytes | Iterator[bytes], asked: tuple[int, int] | None, size: int) -> Response:
+    response = Response(
+        body, 200 if asked is None else 206, {**headed(entry), **_typed(entry), "Accept-Ranges": "bytes"}
+    )
+    start, stop = asked or (0, size)
+    response.content_length = stop - start
+    if asked is not None:
+        response.headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
     return response
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Iterator
+from functools import partial
 from functools import wraps
 from typing import Any
 from typing import Final
@@ -16,6 +17,9 @@ from flask.typing import ResponseReturnValue
 from werkzeug.routing import BaseConverter
 
 from api.http import preconditions
+from api.http.bodies import read_bytes
+from api.http.bodies import read_chunks
+from api.http.bodies import read_json
 from api.http.bodies import read_object
 from api.http.idempotency import idempotent
 from api.http.parameters import number_of
@@ -111,13 +115,15 @@ def list_entries(store: Store) -> ResponseReturnValue:
 def read_entry(store: Store, key: str) -> ResponseReturnValue:
     """Return the value with its ``ETag``, or the range of it that the request asks for; 304 if the client has it."""
     refuse_parameters(request.args)
-    if request.method == "HEAD" or "If-None-Match" in request.headers:
+    if request.method == "HEAD" or "If-None-Match" in request.headers or store.in_parts:
         # Without the value, which may be large.
         known = _existing(store.head(key))
         if entries.is_known(known):
             return entries.unchanged(known)
         if request.method == "HEAD":
             return entries.head(known)
+        if store.in_parts and known.media_type != entries.JSON:
+            return entries.streamed(store, known)
     return entries.whole(store.entry(key))
 
 
@@ -135,16 +141,25 @@ def put_entry(store: Store, key: str) -> ResponseReturnValue:
 @idempotent
 def _put(store: Store, key: str) -> ResponseReturnValue:
     refuse_parameters(request.args)
-    value, media_type = entries.read_value()
-    metadata, ttl = entries.read_metadata(), entries.read_ttl()
+    write = _writer(store, key)
     present = store.head(key)
-    condition = _condition(present)
-    entry = store.put(key, value, metadata=metadata, ttl=ttl, media_type=media_type, **condition)
+    entry = write(**_condition(present))
     headers = {"ETag": f'"{entry.etag}"'}
     if present is not None:
         return entry.known(), headers
     location = url_for("storage.read_entry", store=store.name, key=key)
     return entry.known(), 201, {**headers, "Location": location}
+
+
+def _writer(store: Store, key: str) -> Callable[..., Entry]:
+    """What stores the request's value under a condition, which it gets."""
+    media_type, vector = entries.read_media_type(), entries.read_vector()
+    options: dict[str, Any] = {"metadata": entries.read_metadata(), "ttl": entries.read_ttl(), "media_type": media_type}
+    if store.in_parts and media_type is not None and vector is None:
+        # Received while it is stored. No transaction waits for it: such a store joins none.
+        return partial(store.upload, key, read_chunks(), **options)
+    value = read_json() if media_type is None else read_bytes()
+    return partial(store.put, key, value, vector=vector, **options)
 
 
 @blueprint.delete("/<store>/<key:key>")
@@ -181,9 +196,7 @@ def find_entries(store: Store) -> ResponseReturnValue:
 def search_entries(store: Store) -> ResponseReturnValue:
     """Return the entries whose vectors are most similar to ``vector``, the most similar first, with their scores."""
     asked = _asked("vector", "filters", "limit")
-    vector = asked.get("vector")
-    if not isinstance(vector, list):
-        raise InvalidQuery("vector must be a list of numbers")
+    vector = entries.checked_vector(asked.get("vector"), "vector")
     found = store.search(vector, limit=_limit(asked, 10), filters=asked.get("filters"))
     return {"data": [entry.known() | {"value": entry.value, "score": entry.score} for entry in found]}
 

@@ -56,6 +56,11 @@ class Streaming(ABC):
     def run(self, operation: Operation) -> Any:
         """Carry out an operation; its value."""
 
+    @property
+    def in_parts(self) -> bool:
+        """Whether bodies may be of any size, because they are written and read in parts."""
+        return self._streams
+
     def upload(
         self,
         key: str,

@@ -100,8 +100,3 @@ def test_a_page_of_large_entries_is_shorter(sqlite_site: Site, user: Headers, pu
     assert len(first["data"]) == 12
     rest = sqlite_site.post(f"{PLACE}/query", {"cursor": first["next_cursor"]}, user).json
     assert ([entry["key"] for entry in rest["data"]], rest["next_cursor"]) == (["n12", "n13"], None)
-
-
-def test_a_search_needs_vectors(sqlite_site: Site, user: Headers) -> None:
-    assert_problem(sqlite_site.post(f"{PLACE}/search", {"vector": [1, 0]}, user), 400, "unsupported")
-    assert_problem(sqlite_site.post(f"{PLACE}/search", {"vector": "x"}, user), 400, "invalid-query")
