@@ -24,6 +24,7 @@ from database.core.context import as_application
 from database.core.operations import Insert
 from database.core.result import Row
 from database.sync import SyncManager
+from database.unit_of_work import apart
 
 TABLES = ("molecules", "protocols", "experiments")
 """The declared ones, parents first."""
@@ -50,7 +51,9 @@ class MortalMemoryBackend(MemoryBackend):
     def _acquire(self, context: Context) -> None:
         interruption, self.interruption = self.interruption, None
         if interruption is not None:
-            interruption()
+            # It is somebody else, and no part of the transaction.
+            with apart():
+                interruption()
         super()._acquire(context)
 
     def _publish(self, tables: LoggedTables) -> None:

@@ -17,7 +17,6 @@ from database.core.errors import BackendError
 from database.core.operations import Delete
 from database.core.operations import Update
 from database.sync import SyncManager
-from database.unit_of_work import apart
 from tests.integration.sync.support import ForgetfulMemory
 from tests.integration.sync.support import Killed
 from tests.integration.sync.support import MortalMemory
@@ -101,11 +100,7 @@ def test_what_is_changed_between_the_look_and_the_write_is_not_overwritten() -> 
     assert manager.sync_all()
     supabase.run(Update("molecules", {"name": "from supabase"}, id="a"))
 
-    def edit() -> None:
-        with apart():
-            convex.run(Update("molecules", {"name": "from convex"}, id="a"))
-
-    convex.backend.interruption = edit
+    convex.backend.interruption = lambda: convex.run(Update("molecules", {"name": "from convex"}, id="a"))
     assert_in_sync(manager, supabase, convex)
     assert supabase.get("molecules", "a", ("name",)) == {"name": "from convex"}
     (entry,) = journal(supabase, convex)
