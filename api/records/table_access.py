@@ -43,7 +43,12 @@ def require_readable(name: str) -> None:
 
     :raises NotFound: :raises AuthError: as :func:`on_table`.
     """
-    guarded(_nothing, _shown_table(name).rules.of("read"))()
+    require_access(_shown_table(name).rules.of("read"))
+
+
+def require_access(access: Access) -> None:
+    """Refuse callers to whom the rules grant nothing. :raises AuthError: as :func:`on_table`."""
+    guarded(_nothing, access)()
 
 
 def current_adapter() -> DatabaseAdapter:

@@ -28,7 +28,7 @@ from api.http.parameters import single_parameters
 from api.http.responses import empty
 from api.records.pages import MOST_BYTES
 from api.records.table_access import View
-from api.records.table_access import guarded
+from api.records.table_access import require_access
 from api.storage import PREFIX
 from api.storage import entries
 from config.settings import ConfigurationError
@@ -89,7 +89,7 @@ def on_store(*actions: Action) -> Callable[[View], View]:
                 raise NotFound(f"store {store[:64]!r} does not exist")
             refuse_undecodable()
             for action in actions:
-                guarded(_nothing, stores.access(store).of(action))()
+                require_access(stores.access(store).of(action))
             return view(stores[store], **values)
 
         return resolved
@@ -208,10 +208,6 @@ def refuse_undecodable() -> None:
             request.environ["PATH_INFO"].encode("latin-1").decode()
         except UnicodeDecodeError:
             raise InvalidQuery("the key in the URL must be percent-encoded UTF-8") from None
-
-
-def _nothing() -> None:
-    """A view that only its guard is needed of."""
 
 
 def _limit(given: dict[str, Any], default: int = DEFAULT_LIMIT) -> int:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from abc import ABC
 from abc import abstractmethod
+from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 from typing import ClassVar
@@ -93,6 +95,17 @@ class StoreBackend(ABC):
             number += sum([self._cleared(entry, clear, context) for entry in found])
             if len(found) < _PAGE:
                 break
+            after = found[-1].key
+        return number
+
+    def _clear_together(
+        self, clear: Clear, context: Context, at_once: int, delete: Callable[[Sequence[Stored]], object]
+    ) -> int:
+        """As :meth:`clear`, where many entries can be deleted at once, whatever they are by then."""
+        number, after = 0, None
+        while found := self.scan(Scan(clear.prefix, after, at_once), context):
+            delete(found)
+            number += sum(not entry.is_past(clear.now) for entry in found)
             after = found[-1].key
         return number
 

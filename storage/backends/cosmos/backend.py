@@ -171,12 +171,10 @@ class CosmosEntries(StoreBackend):
     def clear(self, clear: Clear, context: Context) -> int:
         if clear.past:
             return self._sweep(clear.now)
-        number, after = 0, None
-        while found := self.scan(Scan(clear.prefix, after, MOST_TOGETHER), context):
-            self._delete_all([short_name_of(entry.key) for entry in found])
-            number += sum(not entry.is_past(clear.now) for entry in found)
-            after = found[-1].key
-        return number
+        delete = self._delete_all
+        return self._clear_together(
+            clear, context, MOST_TOGETHER, lambda found: delete([short_name_of(entry.key) for entry in found])
+        )
 
     def ping(self, context: Context) -> None:
         self._items.ping()

@@ -175,12 +175,10 @@ class S3Entries(StoreBackend):
     def clear(self, clear: Clear, context: Context) -> int:
         if clear.past:
             return super().clear(clear, context)
-        number, after = 0, None
-        while found := self.scan(Scan(clear.prefix, after, _PAGE), context):
-            self._bucket.delete_many([short_name_of(entry.key) for entry in found])
-            number += sum(not entry.is_past(clear.now) for entry in found)
-            after = found[-1].key
-        return number
+        delete = self._bucket.delete_many
+        return self._clear_together(
+            clear, context, _PAGE, lambda found: delete([short_name_of(entry.key) for entry in found])
+        )
 
     def ping(self, context: Context) -> None:
         self._bucket.ping()
