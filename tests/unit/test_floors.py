@@ -13,6 +13,7 @@ FLOORS = (
     {"app"},
     {"config.application", "config.stores", "config.tables"},
     {"cli", "api"},
+    {"stores"},
     {"auth", "storage"},
     {"database.purging"},
     {"database.sync", "database.flask_scope"},
@@ -33,7 +34,7 @@ FLOORS = (
 """From the top to the bottom. A module imports from its own floor's room and from the floors below."""
 
 _MOST_FILES = 15
-_OURS = ("api", "auth", "benchmarks", "cli", "config", "database", "docs", "storage", "tests")
+_OURS = ("api", "auth", "benchmarks", "cli", "config", "database", "docs", "storage", "stores", "tests")
 """An application may have folders of its own beside these."""
 _GROWING = "versions"
 """Folders of revisions, which get one more with each change of the tables."""
@@ -41,7 +42,7 @@ _GROWING = "versions"
 
 def modules() -> Iterator[tuple[str, Path]]:
     yield "app", ROOT / "app.py"
-    for package in ("api", "auth", "cli", "config", "database", "storage"):
+    for package in ("api", "auth", "cli", "config", "database", "storage", "stores"):
         for path in sorted((ROOT / package).rglob("*.py")):
             yield ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"), path
 
@@ -67,7 +68,7 @@ def imported(path: Path) -> Iterator[str]:
 
 def public_names() -> Iterator[tuple[str, str]]:
     """What packages import from their modules for others: as it is named there, and where it is."""
-    for package in ("auth", "database", "storage"):
+    for package in ("auth", "database", "storage", "stores"):
         for node in ast.walk(ast.parse((ROOT / package / "__init__.py").read_text())):
             if isinstance(node, ast.ImportFrom):
                 yield from ((f"{package}.{alias.name}", f"{node.module}.{alias.name}") for alias in node.names)
