@@ -11,7 +11,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from database import columns
-from stores.agents import tables as agents
+from stores import declare_agents
 
 metadata = columns.table_metadata()
 
@@ -56,5 +56,4 @@ notes = sa.Table(
     info={"access": columns.OWN_ROWS, "owner": "owner_id"},
 )
 
-agents.declare(metadata)
-"""Of the record store ``agents`` (``config/stores.py``)."""
+declare_agents(metadata)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from database.core.first_use import on_first_use
 
 if TYPE_CHECKING:
+    from stores.agents.application import AgentPart
+    from stores.agents.application import current_agents
     from stores.agents.client import StorageClient
     from stores.agents.client import ValuePage
     from stores.agents.clients import DatabaseClient
@@ -16,9 +18,12 @@ if TYPE_CHECKING:
     from stores.agents.postgresql import PostgreSQLClient
     from stores.agents.sqlite import SQLiteClient
     from stores.agents.state_manager import StateManager
+    from stores.agents.tables import declare_agents
+    from stores.agents.values import etag_of
     from stores.declaration import RecordStoreDeclaration
 else:
     _HOMES = {
+        "agents.application": ("AgentPart", "current_agents"),
         "agents.client": ("StorageClient", "ValuePage"),
         "agents.clients": ("DatabaseClient",),
         "agents.cosmos": ("CosmosDBClient",),
@@ -26,11 +31,14 @@ else:
         "agents.postgresql": ("PostgreSQLClient",),
         "agents.sqlite": ("SQLiteClient",),
         "agents.state_manager": ("StateManager",),
+        "agents.tables": ("declare_agents",),
+        "agents.values": ("etag_of",),
         "declaration": ("RecordStoreDeclaration",),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
+    "AgentPart",
     "CosmosDBClient",
     "DatabaseClient",
     "PostgreSQLClient",
@@ -40,4 +48,7 @@ __all__ = [
     "StorageClient",
     "ValuePage",
     "create_storage_client",
+    "current_agents",
+    "declare_agents",
+    "etag_of",
 ]

@@ -24,6 +24,7 @@ from api.http.bodies import read_object
 from api.http.idempotency import idempotent
 from api.http.parameters import number_of
 from api.http.parameters import refuse_parameters
+from api.http.parameters import refuse_undecodable
 from api.http.parameters import single_parameters
 from api.http.responses import empty
 from api.records.pages import MOST_BYTES
@@ -199,15 +200,6 @@ def search_entries(store: Store) -> ResponseReturnValue:
     vector = entries.checked_vector(asked.get("vector"), "vector")
     found = store.search(vector, limit=_limit(asked, 10), filters=asked.get("filters"))
     return {"data": [entry.known() | {"value": entry.value, "score": entry.score} for entry in found]}
-
-
-def refuse_undecodable() -> None:
-    """Refuse a path that is not UTF-8, in which several keys would look alike. :raises InvalidQuery: says so."""
-    if "\ufffd" in request.path:
-        try:
-            request.environ["PATH_INFO"].encode("latin-1").decode()
-        except UnicodeDecodeError:
-            raise InvalidQuery("the key in the URL must be percent-encoded UTF-8") from None
 
 
 def _limit(given: dict[str, Any], default: int = DEFAULT_LIMIT) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Any
 from typing import Final
 
@@ -64,6 +65,11 @@ def from_document(document: Any) -> Any:
         return from_json(document["value"].encode() if as_text else orjson.dumps(document))
     except (ValueError, KeyError, TypeError, AttributeError):
         return document
+
+
+def etag_of(value: Any) -> str:
+    """The entity tag of a value: the same for equal ones, because databases do not keep the order of members."""
+    return sha256(orjson.dumps(orjson.loads(to_json(value)), option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
 
 
 def _is_certainly_kept(value: Any, *, doubles: bool) -> bool:
