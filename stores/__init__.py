@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from stores.agents.cosmos import CosmosDBClient
     from stores.agents.environment import create_storage_client
     from stores.agents.postgresql import PostgreSQLClient
+    from stores.agents.records.values import etag_of
     from stores.agents.sqlite import SQLiteClient
     from stores.agents.state_manager import StateManager
     from stores.agents.tables import declare_agents
-    from stores.agents.values import etag_of
     from stores.declaration import RecordStoreDeclaration
 else:
     _HOMES = {
@@ -32,7 +32,7 @@ else:
         "agents.sqlite": ("SQLiteClient",),
         "agents.state_manager": ("StateManager",),
         "agents.tables": ("declare_agents",),
-        "agents.values": ("etag_of",),
+        "agents.records.values": ("etag_of",),
         "declaration": ("RecordStoreDeclaration",),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
