@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import datetime
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 from typing import Final
@@ -19,11 +20,13 @@ from typing import Self
 
 import orjson
 
+from database.core.clock import utc_now
 from database.core.tables.schema import new_id
 from storage.core.errors import StorageKeyError
 from storage.core.errors import StorageSerializationError
 from stores.agents.records.interface import AgentRecords
 from stores.agents.records.interface import Place
+from stores.agents.records.kinds import KINDS
 from stores.agents.records.kinds import MESSAGES
 from stores.agents.records.kinds import STATES
 from stores.agents.records.kinds import TASKS
@@ -198,6 +201,16 @@ class RecordsClient(StorageClient):
     def delete_transactions(self, case_id: str) -> int:
         """Delete the transactions of a case; returns their number."""
         return self.records.delete(TRANSACTIONS, checked_id(case_id, "case_id"))
+
+    def delete_older(self, than: timedelta) -> int:
+        """Delete all states, tasks, messages and transactions whose ``timestamp`` is longer ago; returns their number.
+
+        It may be interrupted, and run again.
+        """
+        if than <= timedelta():
+            raise StorageKeyError("than must be more than 0 seconds")
+        moment = (utc_now() - than).replace(tzinfo=None)
+        return sum(self.records.delete_before(kind, moment) for kind in KINDS)
 
     def close(self) -> None:
         """Close all connections; the next call opens them again."""
