@@ -9,12 +9,41 @@ from database.core.first_use import on_first_use
 
 if TYPE_CHECKING:
     from stores.declaration import RecordStoreDeclaration
+    from stores.evaluations.core import Evaluations
+    from stores.evaluations.meaning.statuses import WrongStep
+    from stores.evaluations.meaning.values import Evaluation
+    from stores.evaluations.meaning.values import EvaluationEvent
+    from stores.evaluations.meaning.values import EvaluationMetric
+    from stores.evaluations.meaning.values import EvaluationOutput
+    from stores.evaluations.meaning.values import EvaluationPage
+    from stores.evaluations.places.on_tables import EvaluationsInTables
+    from stores.evaluations.tables import declare_evaluations
 else:
     _HOMES = {
         "declaration": ("RecordStoreDeclaration",),
+        "evaluations.core": ("Evaluations",),
+        "evaluations.meaning.statuses": ("WrongStep",),
+        "evaluations.meaning.values": (
+            "Evaluation",
+            "EvaluationPage",
+            "EvaluationEvent",
+            "EvaluationMetric",
+            "EvaluationOutput",
+        ),
+        "evaluations.places.on_tables": ("EvaluationsInTables",),
+        "evaluations.tables": ("declare_evaluations",),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
+    "Evaluation",
+    "EvaluationEvent",
+    "EvaluationMetric",
+    "EvaluationOutput",
+    "EvaluationPage",
+    "Evaluations",
+    "EvaluationsInTables",
     "RecordStoreDeclaration",
+    "WrongStep",
+    "declare_evaluations",
 ]
