@@ -5,6 +5,40 @@ import type { Table } from "./lib/types";
 
 export const TABLES: Record<string, Table> = {
   ...INTERNAL_TABLES,
+  evaluations: {
+    columns: {
+      id: { kind: "text", nullable: false },
+      created_at: { kind: "timestamp", nullable: false },
+      updated_at: { kind: "timestamp", nullable: false },
+      version: { kind: "integer", nullable: false },
+      code_hash: { kind: "text", nullable: false },
+      status: { kind: "text", nullable: false },
+      started_at: { kind: "timestamp", nullable: true },
+      completed_at: { kind: "timestamp", nullable: true },
+      runtime_ms: { kind: "integer", nullable: true },
+      code: { kind: "text", nullable: false },
+      code_size: { kind: "integer", nullable: false },
+      code_s3_key: { kind: "text", nullable: true },
+      output_preview: { kind: "text", nullable: true },
+      output_size: { kind: "integer", nullable: true },
+      output_type: { kind: "text", nullable: true },
+      output_s3_key: { kind: "text", nullable: true },
+      error_preview: { kind: "text", nullable: true },
+      error_size: { kind: "integer", nullable: true },
+      error_type: { kind: "text", nullable: true },
+      error_s3_key: { kind: "text", nullable: true },
+      metadata: { kind: "json", nullable: false },
+    },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
+    unique: [["id"]],
+    references: {},
+    indexes: {
+      on_created_at_id: ["created_at", "id"],
+      on_id: ["id"],
+      on_status_created_at_id: ["status", "created_at", "id"],
+    },
+  },
   molecules: {
     columns: {
       id: { kind: "text", nullable: false },
@@ -59,6 +93,50 @@ export const TABLES: Record<string, Table> = {
     references: {},
     indexes: {
       on_id: ["id"],
+    },
+  },
+  evaluation_events: {
+    columns: {
+      id: { kind: "text", nullable: false },
+      evaluation_id: { kind: "text", nullable: false },
+      event_type: { kind: "text", nullable: false },
+      timestamp: { kind: "timestamp", nullable: false },
+      message: { kind: "text", nullable: false },
+      metadata: { kind: "json", nullable: false },
+    },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
+    unique: [["id"]],
+    references: {
+      evaluation_id: "evaluations",
+    },
+    indexes: {
+      on_evaluation_id: ["evaluation_id", "id"],
+      on_evaluation_id_id: ["evaluation_id", "id"],
+      on_event_type: ["event_type", "id"],
+      on_id: ["id"],
+    },
+  },
+  evaluation_metrics: {
+    columns: {
+      id: { kind: "text", nullable: false },
+      evaluation_id: { kind: "text", nullable: false },
+      metric_name: { kind: "text", nullable: false },
+      metric_value: { kind: "number", nullable: false },
+      unit: { kind: "text", nullable: true },
+      timestamp: { kind: "timestamp", nullable: false },
+    },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
+    unique: [["id"]],
+    references: {
+      evaluation_id: "evaluations",
+    },
+    indexes: {
+      on_evaluation_id: ["evaluation_id", "id"],
+      on_evaluation_id_id: ["evaluation_id", "id"],
+      on_id: ["id"],
+      on_metric_name_timestamp: ["metric_name", "timestamp"],
     },
   },
   experiments: {
