@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from stores.evaluations.meaning.values import EvaluationMetric
     from stores.evaluations.meaning.values import EvaluationOutput
     from stores.evaluations.meaning.values import EvaluationPage
+    from stores.evaluations.places.following import follow_events
     from stores.evaluations.places.on_tables import EvaluationsInTables
     from stores.evaluations.tables import declare_evaluations
 else:
@@ -30,6 +31,7 @@ else:
             "EvaluationMetric",
             "EvaluationOutput",
         ),
+        "evaluations.places.following": ("follow_events",),
         "evaluations.places.on_tables": ("EvaluationsInTables",),
         "evaluations.tables": ("declare_evaluations",),
     }
@@ -46,4 +48,5 @@ __all__ = [
     "RecordStoreDeclaration",
     "WrongStep",
     "declare_evaluations",
+    "follow_events",
 ]

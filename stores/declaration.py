@@ -38,6 +38,8 @@ class RecordStoreDeclaration:
             granted = granted_by(self.access, f"record store {name!r}")
         except (TypeError, ValueError) as error:
             raise ConfigurationError({f"record store {name}": str(error)}) from error
+        if any(access.names("owner") for access in granted):
+            raise ConfigurationError({f"record store {name}": "cannot grant access to owner: its records have none"})
         return dict(zip(_ACTIONS, granted, strict=True))
 
 
