@@ -115,13 +115,9 @@ class Evaluations(Appending):
         """
         if status is not None:
             check_status(status)
-        bodies = {
-            kind: checked_body(kind, value)
-            for kind, value in (("output", output), ("error", error))
-            if value is not None
-        }
-        given = stored_metadata(metadata)
-        return self._update(id, status, {kind: [body] for kind, body in bodies.items()}, given, expected)
+        given: dict[OutputKind, str | bytes | None] = {"output": output, "error": error}
+        bodies = {kind: [checked_body(kind, value)] for kind, value in given.items() if value is not None}
+        return self._update(id, status, bodies, stored_metadata(metadata), expected)
 
     def put_output(
         self,

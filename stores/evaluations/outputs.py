@@ -18,6 +18,8 @@ from typing import Any
 from typing import Final
 from typing import NamedTuple
 
+import orjson
+
 from database.core.context import active_unit
 from database.core.context import as_application
 from database.core.context import on_its_own
@@ -38,7 +40,7 @@ from stores.evaluations.places.records import TEXTS
 
 TEXT_TYPE: Final = "text/plain; charset=utf-8"
 
-_PREFIX: Final = "evaluations/"
+_PREFIX: Final = "outputs/"
 _TYPED: Final = ("output", "error")
 
 
@@ -74,12 +76,12 @@ class Outputs:
         rest = iter(chunks)
         start = _first(rest, self._inline)
         is_whole = len(start) <= self._inline
-        text = _text(start) if is_whole else None
+        text = _text(start, self._inline) if is_whole else None
         size, location = len(start), None
         kind = media_type or (TEXT_TYPE if text is not None else _kind(start))
         if text is None:
             size, location = self._store(id, field, start, rest, kind, is_whole=is_whole)
-        columns = {TEXTS[field]: _beginning(start) if text is None else text}
+        columns: dict[str, Any] = {TEXTS[field]: _beginning(start) if text is None else text}
         columns |= {f"{field}_size": size, f"{field}_s3_key": location}
         if field in _TYPED:
             columns[f"{field}_type"] = kind
@@ -247,13 +249,13 @@ def _first(chunks: Iterator[bytes], size: int) -> bytes:
     return bytes(start)
 
 
-def _text(body: bytes) -> str | None:
-    """The body as text that every database stores; None if it is none."""
+def _text(body: bytes, inline: int) -> str | None:
+    """The body as text that every database stores; None if it is none, or if JSON makes too much of it."""
     try:
         text = body.decode()
     except UnicodeDecodeError:
         return None
-    return None if "\0" in text else text
+    return None if "\0" in text or len(orjson.dumps(text)) > 2 * inline + 2 else text
 
 
 def _kind(start: bytes) -> str:

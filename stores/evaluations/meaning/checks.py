@@ -93,13 +93,27 @@ def stored_metadata(given: Mapping[str, Any] | None) -> dict[str, Any]:
         return {}
     if not isinstance(given, Mapping):
         raise StorageSerializationError(f"metadata must be an object, not {type(given).__name__}")
-    stored: dict[str, Any] = orjson.loads(to_json(dict(given)))
+    stored = {_checked_name(name): _stored(name, value) for name, value in given.items()}
     check_metadata_size(stored)
     try:
         JSON.check(stored)
     except ValueError as error:
         raise StorageSerializationError(f"metadata {error}") from None
     return stored
+
+
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str):
+        raise StorageSerializationError(f"metadata has a key of type {type(name).__name__}, and keys must be text")
+    return name
+
+
+def _stored(name: object, value: object) -> Any:
+    """A member of metadata: each for itself, so that members can be found and replaced."""
+    try:
+        return orjson.loads(to_json(value))
+    except StorageSerializationError as error:
+        raise StorageSerializationError(f"metadata {shown(name)}: {error}") from error
 
 
 def check_metadata_size(stored: Mapping[str, Any]) -> None:
@@ -145,7 +159,7 @@ def checked_filters(
     )
 
 
-def _checked_time(field: str, value: datetime | None) -> datetime | None:
+def _checked_time(field: str, value: object) -> datetime | None:
     if value is None:
         return None
     if not isinstance(value, datetime) or value.tzinfo is None:

@@ -68,12 +68,17 @@ def metric_of(row: Row) -> EvaluationMetric:
 
 def metadata_of(stored: dict[str, Any]) -> dict[str, Any]:
     """Metadata with the types that it was given with."""
+    return {name: _member(value) for name, value in stored.items()}
+
+
+def _member(stored: Any) -> Any:
+    if not isinstance(stored, dict | list):
+        return stored
     try:
-        read: dict[str, Any] = from_json(orjson.dumps(stored)) if stored else {}
+        return from_json(orjson.dumps(stored))
     except ValueError:
         # Another program has written something that looks like a type of ours.
         return stored
-    return read
 
 
 def new_event(id: str, type: str, message: str, now: datetime, metadata: dict[str, Any]) -> Row:

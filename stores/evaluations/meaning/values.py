@@ -65,7 +65,7 @@ class Evaluation:
 
     def known(self) -> dict[str, Any]:
         """All of it, as it is shown to clients."""
-        return asdict(self)  # type: ignore[call-overload,no-any-return]  # it is a dataclass
+        return asdict(self)
 
 
 @immutable

@@ -28,12 +28,9 @@ from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Update
 from database.core.operations import Upsert
-from database.core.query.filters import And
 from database.core.query.filters import Filter
-from database.core.query.filters import Or
 from database.core.query.filters import Order
 from database.core.query.filters import Where
-from database.core.query.filters import after as behind
 from database.core.result import Result
 from database.core.result import Row
 from database.purging import delete_in_parts
@@ -43,9 +40,10 @@ from stores.evaluations.meaning.errors import changed
 from stores.evaluations.meaning.errors import exists
 from stores.evaluations.meaning.errors import missing
 from stores.evaluations.meaning.values import EvaluationFilters
+from stores.evaluations.places.conditions import NEWEST
+from stores.evaluations.places.conditions import condition
 from stores.evaluations.places.records import HEADS
 from stores.evaluations.places.records import INLINE
-from stores.evaluations.places.records import TEXTS
 from stores.evaluations.places.records import EvaluationRecords
 from stores.evaluations.places.records import Position
 from stores.evaluations.places.records import Series
@@ -54,9 +52,8 @@ from stores.evaluations.tables import EVENTS
 from stores.evaluations.tables import METRICS
 
 _TABLES: Final[Mapping[Series, str]] = {"events": EVENTS, "metrics": METRICS}
-_NEWEST: Final = (Order("created_at", descending=True), Order("id", descending=True))
-_CONVEX_INLINE: Final = 200 << 10
-"""Of each of three texts: a document of Convex has 1 MiB at most."""
+_CONVEX_INLINE: Final = 150 << 10
+"""Of each of three texts: a document of Convex has 1 MiB of JSON at most."""
 
 
 class EvaluationsInTables(EvaluationRecords):
@@ -141,21 +138,15 @@ class EvaluationsInTables(EvaluationRecords):
         return [_with_nul(row, "evaluation_id") for row in rows]
 
     def find(self, filters: EvaluationFilters, after: Position | None, limit: int) -> Sequence[Row]:
-        parts = _conditions(filters)
-        if after is not None:
-            created_at, id_ = after
-            parts.append(behind(_NEWEST, (created_at, without_nul(id_))))
-            # Said twice, because databases find the place in an index by this one.
-            parts.append(Where("created_at", "lte", created_at))
-        where = And(tuple(parts)) if parts else None
-        return [_read(row) for row in self._run(Select(EVALUATIONS, HEADS, where, _NEWEST, limit)).rows]
+        select = Select(EVALUATIONS, HEADS, condition(filters, after), NEWEST, limit)
+        return [_read(row) for row in self._run(select).rows]
 
     def count(self, filters: EvaluationFilters) -> int:
-        select = Select(EVALUATIONS, ("id",), _together(filters), limit=0, count=True)
+        select = Select(EVALUATIONS, ("id",), condition(filters), limit=0, count=True)
         return self._run(select).count or 0
 
     def tally(self, filters: EvaluationFilters) -> Iterator[tuple[str, int | None, int]]:
-        grouped = Select(EVALUATIONS, None, _together(filters), group=("status", "runtime_ms"))
+        grouped = Select(EVALUATIONS, None, condition(filters), group=("status", "runtime_ms"))
         for row in self._run(grouped).rows:
             yield row["status"], row["runtime_ms"], row["count"]
 
@@ -177,32 +168,6 @@ class EvaluationsInTables(EvaluationRecords):
 def _inline(database: Database) -> int:
     adapters = getattr(database, "adapters", {"": database}).values()
     return _CONVEX_INLINE if any(getattr(one, "kind", "") == "convex" for one in adapters) else INLINE
-
-
-def _conditions(filters: EvaluationFilters) -> list[Filter]:
-    parts: list[Filter] = []
-    if filters.statuses is not None:
-        statuses = list(filters.statuses)
-        # One value leads to the index in the order of the listing.
-        parts.append(Where("status", "eq", statuses[0]) if len(statuses) == 1 else Where("status", "in", statuses))
-    if filters.since is not None:
-        parts.append(Where("created_at", "gte", filters.since))
-    if filters.until is not None:
-        parts.append(Where("created_at", "lt", filters.until))
-    if filters.metadata:
-        parts.append(Where("metadata", "contains", dict(filters.metadata)))
-    if filters.text:
-        parts.append(_containing(filters.text))
-    return parts
-
-
-def _together(filters: EvaluationFilters) -> Filter | None:
-    return And(tuple(parts)) if (parts := _conditions(filters)) else None
-
-
-def _containing(text: str) -> Filter:
-    literal = "".join(f"\\{each}" if each in "\\%_" else each for each in without_nul(text))
-    return Or(tuple(Where(column, "ilike", f"%{literal}%") for column in ("id", *TEXTS.values())))
 
 
 def _without_nul(row: Row, column: str) -> Row:

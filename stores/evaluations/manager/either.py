@@ -1,0 +1,34 @@
+"""Methods that are awaited in asynchronous code, and simply called in all other code."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextvars import copy_context
+from functools import partial
+from functools import wraps
+from typing import Any
+from typing import Concatenate
+from typing import ParamSpec
+from typing import TypeVar
+
+Self = TypeVar("Self")
+Parameters = ParamSpec("Parameters")
+
+
+def awaitable(method: Callable[Concatenate[Self, Parameters], Any]) -> Callable[Concatenate[Self, Parameters], Any]:
+    """The method; where an event loop runs, it returns a future, and the work is done in a thread.
+
+    The work has begun when the future is returned, and is done also if nobody awaits it.
+    """
+
+    @wraps(method)
+    def either(self: Self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
+        try:
+            loop = asyncio.get_running_loop()
+        except RuntimeError:
+            return method(self, *args, **kwargs)
+        work = partial(copy_context().run, method, self, *args, **kwargs)
+        return loop.run_in_executor(None, work)
+
+    return either
