@@ -29,7 +29,7 @@ from storage.core.errors import StorageConflictError
 from storage.core.errors import StorageConnectionError
 from storage.core.errors import is_outage
 from stores.evaluations.manager.cache import EvaluationCache
-from stores.evaluations.manager.journal import Journal
+from stores.evaluations.manager.journal import EvaluationJournal
 from stores.evaluations.manager.journal import Write
 from stores.evaluations.manager.replay import carry_out
 from stores.evaluations.meaning.errors import changed
@@ -60,7 +60,7 @@ class EvaluationsWithFallback(EvaluationRecords):
         self,
         primary: EvaluationRecords,
         fallback: EvaluationsInStore | None = None,
-        journal: Journal | None = None,
+        journal: EvaluationJournal | None = None,
         cache: EvaluationCache | None = None,
         clock: Clock = monotonic,
     ) -> None:
@@ -183,7 +183,7 @@ class EvaluationsWithFallback(EvaluationRecords):
             self._behind, self._looked = False, self._clock()
             return done
 
-    def _carry_out(self, journal: Journal, write: Write) -> None:
+    def _carry_out(self, journal: EvaluationJournal, write: Write) -> None:
         try:
             carry_out(self.primary, write)
         except RequestError as error:

@@ -39,7 +39,7 @@ class Write(NamedTuple):
     key: str = ""
 
 
-class Journal:
+class EvaluationJournal:
     """Entries of a store, in the order in which they were written, also by several processes.
 
     :param store: should be durable, and shared by all processes that use the primary place.

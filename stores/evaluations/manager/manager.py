@@ -19,7 +19,7 @@ from stores.evaluations.manager.documents import event_document
 from stores.evaluations.manager.documents import metric_document
 from stores.evaluations.manager.either import awaitable
 from stores.evaluations.manager.fallback import EvaluationsWithFallback
-from stores.evaluations.manager.journal import Journal
+from stores.evaluations.manager.journal import EvaluationJournal
 from stores.evaluations.manager.storages import DatabaseStorage
 from stores.evaluations.manager.storages import EvaluationStorage
 from stores.evaluations.manager.storages import storage_of
@@ -62,7 +62,7 @@ class FlexibleStorageManager:
         self._records = EvaluationsWithFallback(
             primary.records,
             None if fallback is None else EvaluationsInStore(fallback),
-            None if fallback is None else Journal(fallback),
+            None if fallback is None else EvaluationJournal(fallback),
             cache,
         )
         self.evaluations = Evaluations(self._records, blobs or _blobs(primary, fallback))

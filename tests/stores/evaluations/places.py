@@ -31,7 +31,7 @@ from storage.backends.memory import MemoryEntries
 from storage.core.store import Store
 from stores.evaluations.manager.cache import EvaluationCache
 from stores.evaluations.manager.fallback import EvaluationsWithFallback
-from stores.evaluations.manager.journal import Journal
+from stores.evaluations.manager.journal import EvaluationJournal
 from stores.evaluations.places.on_services import EvaluationsInService
 from stores.evaluations.places.on_stores import EvaluationsInStore
 from stores.evaluations.places.on_tables import EvaluationsInTables
@@ -158,7 +158,7 @@ def with_fallback(_: pytest.FixtureRequest) -> Iterator[EvaluationPlace]:
 
     def make(_: Path) -> tuple[EvaluationRecords, Store]:
         primary, fallback, cache = (Store(MemoryEntries()) for _ in range(3))
-        journal = Journal(fallback)
+        journal = EvaluationJournal(fallback)
         records = EvaluationsWithFallback(
             EvaluationsInStore(primary), EvaluationsInStore(fallback), journal, EvaluationCache(cache)
         )
