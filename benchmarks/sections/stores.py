@@ -41,7 +41,7 @@ _COLUMNS: Final = (
     *("error_size", "error_type", "error_s3_key", "metadata"),
 )
 _BY_STATUS: Final = "from evaluations where status = %s order by created_at desc, id desc limit %s"
-_SELECT: Final = f"select {', '.join(_COLUMNS)} {_BY_STATUS}"  # noqa: S608 - a constant of constants
+_SELECT: Final = f"select {', '.join(_COLUMNS)} {_BY_STATUS}"
 _FILL: Final = """
 insert into evaluations (id, created_at, updated_at, version, code_hash, status, started_at, completed_at, runtime_ms,
     code, code_size, output_preview, output_size, output_type, metadata)

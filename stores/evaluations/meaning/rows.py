@@ -19,7 +19,6 @@ from stores.evaluations.meaning.values import Evaluation
 from stores.evaluations.meaning.values import EvaluationEvent
 from stores.evaluations.meaning.values import EvaluationMetric
 
-
 _NESTED: Final = frozenset({dict, list})
 
 _KNOWN: Final = itemgetter(
