@@ -27,5 +27,7 @@ STORES = {
 }
 
 RECORD_STORES = {
+    "agents": RecordStoreDeclaration(),
     "evaluations": RecordStoreDeclaration(blobs="outputs"),
 }
+"""Stores with a meaning of their own, each with its tables in ``tables.py``. Without them, there are no routes."""

@@ -137,7 +137,9 @@ else:
         "providers.s3": ("S3Provider",),
         "providers.store": ("StoreProvider",),
     }
-    _OTHERS = dict.fromkeys(("DatabaseStorage", "FlexibleStorageManager", "InMemoryStorage", "StorageService"), "stores")
+    _OTHERS = dict.fromkeys(
+        ("DatabaseStorage", "FlexibleStorageManager", "InMemoryStorage", "StorageService"), "stores"
+    )
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names}, _OTHERS)
 
 __all__ = [

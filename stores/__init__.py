@@ -8,6 +8,18 @@ from typing import TYPE_CHECKING
 from database.core.first_use import on_first_use
 
 if TYPE_CHECKING:
+    from stores.agents.application import AgentPart
+    from stores.agents.application import current_agents
+    from stores.agents.client import StorageClient
+    from stores.agents.client import ValuePage
+    from stores.agents.clients import DatabaseClient
+    from stores.agents.cosmos import CosmosDBClient
+    from stores.agents.environment import create_storage_client
+    from stores.agents.postgresql import PostgreSQLClient
+    from stores.agents.sqlite import SQLiteClient
+    from stores.agents.state_manager import StateManager
+    from stores.agents.tables import declare_agents
+    from stores.agents.values import etag_of
     from stores.declaration import RecordStoreDeclaration
     from stores.evaluations.core import Evaluations
     from stores.evaluations.manager.configuration import StorageConfig
@@ -30,6 +42,16 @@ if TYPE_CHECKING:
     from stores.evaluations.tables import declare_evaluations
 else:
     _HOMES = {
+        "agents.application": ("AgentPart", "current_agents"),
+        "agents.client": ("StorageClient", "ValuePage"),
+        "agents.clients": ("DatabaseClient",),
+        "agents.cosmos": ("CosmosDBClient",),
+        "agents.environment": ("create_storage_client",),
+        "agents.postgresql": ("PostgreSQLClient",),
+        "agents.sqlite": ("SQLiteClient",),
+        "agents.state_manager": ("StateManager",),
+        "agents.tables": ("declare_agents",),
+        "agents.values": ("etag_of",),
         "declaration": ("RecordStoreDeclaration",),
         "evaluations.core": ("Evaluations",),
         "evaluations.manager.configuration": ("StorageConfig", "create_storage_manager"),
@@ -53,6 +75,9 @@ else:
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
+    "AgentPart",
+    "CosmosDBClient",
+    "DatabaseClient",
     "DatabaseStorage",
     "Evaluation",
     "EvaluationEvent",
@@ -65,12 +90,21 @@ __all__ = [
     "EvaluationsInTables",
     "FlexibleStorageManager",
     "InMemoryStorage",
+    "PostgreSQLClient",
     "RecordStoreDeclaration",
+    "SQLiteClient",
+    "StateManager",
+    "StorageClient",
     "StorageConfig",
     "StorageService",
     "StorageServiceSuite",
+    "ValuePage",
     "WrongStep",
+    "create_storage_client",
     "create_storage_manager",
+    "current_agents",
+    "declare_agents",
     "declare_evaluations",
+    "etag_of",
     "follow_events",
 ]

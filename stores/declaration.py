@@ -39,7 +39,8 @@ class RecordStoreDeclaration:
         except (TypeError, ValueError) as error:
             raise ConfigurationError({f"record store {name}": str(error)}) from error
         if any(access.names("owner") for access in granted):
-            raise ConfigurationError({f"record store {name}": "cannot grant access to owner: its records have none"})
+            reason = "cannot have the access rule owner, because its records have no owners; use user, or a role"
+            raise ConfigurationError({f"record store {name}": reason})
         return dict(zip(_ACTIONS, granted, strict=True))
 
 

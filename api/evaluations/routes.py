@@ -34,11 +34,13 @@ from api.http.idempotency import idempotent
 from api.http.live import MEDIA_TYPE
 from api.http.live import last_event_id
 from api.http.responses import empty
+from api.records.table_access import refuse_hidden
 from config.settings import ConfigurationError
 from config.settings import Settings
 from database import ConnectionManager
 from database import InvalidQuery
 from database import Isthmus
+from database import Schema
 from database import current_isthmus
 from database import transactional
 from database.core.tables.keys import text_address
@@ -61,14 +63,16 @@ blueprint = Blueprint(_NAME, __name__, url_prefix=PREFIX)
 blueprint.register_blueprint(outputs.blueprint)
 
 
-def init_app(app: Flask, manager: ConnectionManager, settings: Settings, stores: Stores) -> None:
+def init_app(app: Flask, manager: ConnectionManager, settings: Settings, schema: Schema, stores: Stores) -> None:
     """Add the routes of evaluations to ``app``, if the application declares them.
 
-    :raises ConfigurationError: if they are not declared as they must be.
+    :raises ConfigurationError: if they are not declared as they must be, and for a declared table whose routes these
+        would hide.
     """
     declaration = declared_in(settings.application_package).get(_NAME)
     if declaration is None:
         return
+    refuse_hidden(schema, _NAME, "evaluations", "take evaluations out of RECORD_STORES")
     if declaration.blobs is not None and declaration.blobs not in stores:
         reason = f"has the store {declaration.blobs!r} for blobs, which STORES does not declare"
         raise ConfigurationError({f"record store {_NAME}": reason})

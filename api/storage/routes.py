@@ -31,10 +31,10 @@ from api.http.parameters import single_parameters
 from api.http.responses import empty
 from api.records.pages import MOST_BYTES
 from api.records.table_access import View
+from api.records.table_access import refuse_hidden
 from api.records.table_access import require_access
 from api.storage import PREFIX
 from api.storage import entries
-from config.settings import ConfigurationError
 from database import InvalidQuery
 from database import NotFound
 from database import Schema
@@ -68,10 +68,7 @@ def init_app(app: Flask, stores: Stores, schema: Schema) -> None:
     """
     if not stores:
         return
-    name = PREFIX.rpartition("/")[2]
-    if name in schema and schema.table(name).rules.declared:
-        reason = f"has the routes of the stores ({PREFIX}); rename it, or declare no stores (STORES = {{}})"
-        raise ConfigurationError({f"table {name}": reason})
+    refuse_hidden(schema, PREFIX.rpartition("/")[2], "the stores", "declare no stores (STORES = {})")
     app.url_map.converters["key"] = KeyConverter
     app.register_blueprint(blueprint)
 
