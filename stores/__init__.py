@@ -16,10 +16,10 @@ if TYPE_CHECKING:
     from stores.agents.cosmos import CosmosDBClient
     from stores.agents.environment import create_storage_client
     from stores.agents.postgresql import PostgreSQLClient
+    from stores.agents.records.values import etag_of
     from stores.agents.sqlite import SQLiteClient
     from stores.agents.state_manager import StateManager
     from stores.agents.tables import declare_agents
-    from stores.agents.values import etag_of
     from stores.declaration import RecordStoreDeclaration
     from stores.evaluations.core import Evaluations
     from stores.evaluations.manager.configuration import StorageConfig
@@ -51,7 +51,7 @@ else:
         "agents.sqlite": ("SQLiteClient",),
         "agents.state_manager": ("StateManager",),
         "agents.tables": ("declare_agents",),
-        "agents.values": ("etag_of",),
+        "agents.records.values": ("etag_of",),
         "declaration": ("RecordStoreDeclaration",),
         "evaluations.core": ("Evaluations",),
         "evaluations.manager.configuration": ("StorageConfig", "create_storage_manager"),

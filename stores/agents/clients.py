@@ -15,7 +15,7 @@ from database.schema.sqlalchemy_engine import connected
 from storage.core.errors import StorageConfigurationError
 from storage.core.errors import as_storage_error
 from stores.agents.client import RecordsClient
-from stores.agents.in_tables import TableRecords
+from stores.agents.records.in_tables import TableRecords
 from stores.agents.tables import require_declared
 
 _ATTEMPTS: Final = 5

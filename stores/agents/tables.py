@@ -11,9 +11,9 @@ from database.columns import json
 from database.columns import table_metadata
 from database.columns import text
 from database.core.tables.schema import Schema
-from stores.agents.kinds import KINDS
-from stores.agents.kinds import MAX_ID
-from stores.agents.kinds import RecordKind
+from stores.agents.records.kinds import KINDS
+from stores.agents.records.kinds import MAX_ID
+from stores.agents.records.kinds import RecordKind
 
 
 def declare_agents(metadata: sa.MetaData) -> None:

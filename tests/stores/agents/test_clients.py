@@ -20,7 +20,7 @@ from storage import StorageSerializationError
 from stores import DatabaseClient
 from stores import StateManager
 from stores.agents.client import RecordsClient
-from stores.agents.kinds import KINDS
+from stores.agents.records.kinds import KINDS
 from stores.agents.tables import own_schema
 from tests.storage.contract.test_keys import HOSTILE
 from tests.stores.agents.conftest import Ids
@@ -311,8 +311,8 @@ def test_a_state_that_is_not_there_is_not_updated(client: RecordsClient, ids: Id
 def test_records_are_stored_elsewhere_as_they_are(
     client: RecordsClient, ids: Ids, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stores.agents.in_tables._AT_ONCE", 3)
-    monkeypatch.setattr("stores.agents.in_cosmos._AT_ONCE", 3)
+    monkeypatch.setattr("stores.agents.records.in_tables._AT_ONCE", 3)
+    monkeypatch.setattr("stores.agents.records.in_cosmos._AT_ONCE", 3)
     for number in range(4):
         client.save_state(ids("a"), f"s{number}\0", VALUES[-number])
         client.save_task(ids("a"), f"t{number}", {"number": number})

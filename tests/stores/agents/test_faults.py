@@ -31,8 +31,8 @@ from stores import SQLiteClient
 from stores import StateManager
 from stores import StorageClient
 from stores.agents.client import RecordsClient
-from stores.agents.in_cosmos import CosmosRecords
-from stores.agents.kinds import STATES
+from stores.agents.records.in_cosmos import CosmosRecords
+from stores.agents.records.kinds import STATES
 from stores.agents.tables import own_schema
 from tests.servers.cosmos.account import KEY
 from tests.servers.cosmos.account import CosmosAccount

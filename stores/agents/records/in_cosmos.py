@@ -41,16 +41,16 @@ from storage.core.errors import StorageCorruptError
 from storage.core.errors import StorageError
 from storage.core.errors import StorageTransactionConflict
 from storage.core.errors import as_storage_error
-from stores.agents.kinds import KINDS
-from stores.agents.kinds import AgentRecord
-from stores.agents.kinds import RecordKind
-from stores.agents.kinds import row_id
-from stores.agents.moments import moments
-from stores.agents.records import AgentRecords
-from stores.agents.records import Change
-from stores.agents.records import Place
-from stores.agents.values import from_document
-from stores.agents.values import to_document
+from stores.agents.records.interface import AgentRecords
+from stores.agents.records.interface import Change
+from stores.agents.records.interface import Place
+from stores.agents.records.kinds import KINDS
+from stores.agents.records.kinds import AgentRecord
+from stores.agents.records.kinds import RecordKind
+from stores.agents.records.kinds import row_id
+from stores.agents.records.moments import moments
+from stores.agents.records.values import from_document
+from stores.agents.records.values import to_document
 
 Answer = TypeVar("Answer")
 
