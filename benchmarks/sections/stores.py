@@ -1,4 +1,4 @@
-"""Record stores on PostgreSQL: a page of many evaluations, beside the bare statement."""
+"""Record stores on PostgreSQL: states of agents and a page of many evaluations, beside statements by hand."""
 
 from __future__ import annotations
 
@@ -7,13 +7,17 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
+from datetime import UTC
+from datetime import datetime
 from typing import Any
 from typing import Final
 
+import orjson
 import psycopg
 import sqlalchemy as sa
 from psycopg.rows import dict_row
 
+from benchmarks.contenders.stores import VALUE
 from benchmarks.harness import compare_by_turns
 from benchmarks.harness import on_one_core
 from benchmarks.plan import Plan
@@ -24,6 +28,7 @@ from database import Schema
 from database.columns import table_metadata
 from stores import Evaluations
 from stores import EvaluationsInTables
+from stores import PostgreSQLClient
 from stores import declare_evaluations
 from tests.servers.postgres import PostgresDatabase
 from tests.servers.postgres import PostgresServer
@@ -33,6 +38,8 @@ _EVALUATIONS: Final = 100_000
 _PAGE: Final = 50
 _STATUSES: Final = ("queued", "running", "completed", "failed")
 _PAGES: Final = f"Evaluations: {_PAGE} of {_EVALUATIONS:,} by status"
+_SAVED: Final = "Agents: save_state"
+_GOT: Final = "Agents: get_state"
 _NOTE: Final = "PostgreSQL, over TCP, on one core, serializable"
 
 _COLUMNS: Final = (
@@ -50,7 +57,16 @@ select 'eval-' || n, now() - n * interval '1 second', now(), 1, repeat('a', 64),
 from generate_series(1, %s) n
 """
 
+_SAVE: Final = """
+insert into agent_states (id, agent_id, state_id, state, timestamp) values (%s, %s, %s, %s::jsonb, %s)
+on conflict (agent_id, state_id) do update set state = excluded.state, timestamp = excluded.timestamp
+"""
+_GET: Final = "select state from agent_states where agent_id = %s and state_id = %s"
+_AGENT: Final = "agent"
+
 LINES: Final = (
+    Line(f"{_SAVED} of 1 KiB", _SAVED, "Isthmus", "psycopg 3, prepared", 1.15),
+    Line(f"{_GOT} of 1 KiB", _GOT, "Isthmus", "psycopg 3, prepared", 1.15),
     Line(f"{_PAGE} of {_EVALUATIONS:,} evaluations by status", _PAGES, "Isthmus", "psycopg 3, prepared, dicts", 1.2),
 )
 
@@ -63,7 +79,35 @@ def tables(plan: Plan) -> Iterator[Table]:
         server.database() as database,
         ExitStack() as resources,
     ):
+        yield from _states(plan, database, resources)
         yield _pages(plan, database, resources)
+
+
+def _states(plan: Plan, database: PostgresDatabase, resources: ExitStack) -> Iterator[Table]:
+    client = PostgreSQLClient(database.dsn)
+    resources.callback(client.close)
+    connection = _connection(database, resources)
+    states = [f"state-{number}" for number in range(plan.of(200))]
+
+    def save(state_id: str) -> None:
+        values = (f"{_AGENT}_{state_id}", _AGENT, state_id, orjson.dumps(VALUE).decode(), datetime.now(UTC))
+        connection.execute(_SAVE.encode(), values, prepare=True)
+
+    def get(state_id: str) -> Any:
+        found: Any = connection.execute(_GET.encode(), (_AGENT, state_id), prepare=True).fetchone()
+        return found["state"]
+
+    saving: dict[str, Callable[[str], object]] = {
+        _BY_HAND: save,
+        "Isthmus": lambda state_id: client.save_state("ours", state_id, VALUE),
+    }
+    getting: dict[str, Callable[[str], object]] = {
+        _BY_HAND: get,
+        "Isthmus": lambda state_id: client.get_state("ours", state_id),
+    }
+    for title, functions in ((_SAVED, saving), (_GOT, getting)):
+        yield compare_by_turns(title, functions, lambda: states, baseline=_BY_HAND, plan=plan, note=_NOTE)
+    assert all(one(states[0]) == VALUE for one in getting.values())
 
 
 def _pages(plan: Plan, database: PostgresDatabase, resources: ExitStack) -> Table:
@@ -90,10 +134,16 @@ def _fill(database: PostgresDatabase, metadata: sa.MetaData, number: int) -> Non
 
 
 def _by_hand(database: PostgresDatabase, resources: ExitStack) -> Callable[[str], Sequence[Any]]:
+    connection = _connection(database, resources)
+    return lambda status: connection.execute(_SELECT.encode(), (status, _PAGE), prepare=True).fetchall()
+
+
+def _connection(database: PostgresDatabase, resources: ExitStack) -> psycopg.Connection[Any]:
+    """A connection as those of Isthmus."""
     connection = psycopg.connect(database.dsn, autocommit=True, row_factory=dict_row)
     resources.callback(connection.close)
     connection.execute("set default_transaction_isolation = 'serializable'")
-    return lambda status: connection.execute(_SELECT.encode(), (status, _PAGE), prepare=True).fetchall()
+    return connection
 
 
 def _isthmus(database: PostgresDatabase, metadata: sa.MetaData, resources: ExitStack) -> Callable[[str], Sequence[Any]]:
