@@ -14,7 +14,10 @@ from typing import Any
 import pytest
 
 from api.evaluations.guarded import EvaluationPart
+from api.operations.purging import Purger
 from database import Isthmus
+from database import as_application
+from database.core.clock import utc_now
 from tests.integration.http.evaluated import PACKAGE
 from tests.integration.http.evaluations.conftest import PLACE
 from tests.integration.http.evaluations.conftest import Create
@@ -101,6 +104,25 @@ def test_what_is_too_large_or_cut_leaves_nothing(tmp_path: Path) -> None:
     assert (site.get(ONE, user).json["output_size"], list(files(tmp_path))) == (None, [])
     assert put(site, user, bytes(2 << 20)).status_code == 200
     site.close()
+
+
+def test_what_a_crash_has_left_is_purged(site: Site, user: Headers, monkeypatch: pytest.MonkeyPatch) -> None:
+    evaluations = Isthmus.of(site.app)[EvaluationPart].evaluations
+    evaluations.create("one", "1")
+    kept = evaluations.put_output("one", "output", [b"\xff"]).output_s3_key
+    assert evaluations.blobs is not None
+    lost = f"{str(kept).rpartition('-')[0]}-lost/000000"
+    with as_application():
+        evaluations.blobs.put(lost, b"\xff", metadata={"evaluation": "one", "parts": True})
+    purger = Purger(site.manager, evaluations=evaluations)
+    purger.run()
+    with as_application():
+        # It may belong to a request that goes on.
+        assert evaluations.blobs.exists(lost)
+        monkeypatch.setattr(evaluations, "_clock", lambda: utc_now() + timedelta(days=2))
+        purger.run()
+        assert not evaluations.blobs.exists(lost)
+    assert site.get(f"{ONE}/output", user).data == b"\xff"
 
 
 def files(folder: Path) -> Iterator[Path]:
