@@ -2,12 +2,19 @@
 
 Replace them with yours; ``docs/storage.md`` describes backends, layers and access rules. A store that is declared
 without a backend is in the application's database. Without stores, the HTTP interface has no routes for them.
+``RECORD_STORES`` are those of records with a meaning of their own, whose tables ``tables.py`` declares, too:
+``docs/evaluations.md``.
 """
 
 from __future__ import annotations
 
 from storage import StoreDeclaration
+from stores import RecordStoreDeclaration
 
 STORES = {
     "default": StoreDeclaration(access="user"),
+}
+
+RECORD_STORES = {
+    "evaluations": RecordStoreDeclaration(),
 }
