@@ -96,9 +96,9 @@ def test_what_cannot_be_known_is_an_error_and_no_guess(primary: Faulty, manager:
             lambda: manager.get_evaluation("unknown"),
             lambda: manager.update_evaluation("unknown", status="running"),
             lambda: manager.delete_evaluation("unknown"),
-            lambda: manager.list_evaluations(),
-            lambda: manager.count_evaluations(),
-            lambda: manager.get_statistics(),
+            manager.list_evaluations,
+            manager.count_evaluations,
+            manager.get_statistics,
         ]
         for call in calls:
             with pytest.raises(StorageConnectionError):
