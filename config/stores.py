@@ -4,7 +4,7 @@ Replace them with yours; ``docs/storage.md`` describes backends, layers and acce
 without a backend is in the application's database. Without stores, the HTTP interface has no routes for them.
 
 ``RECORD_STORES`` declares stores of records with routes of their own, such as ``/api/evaluations``; their tables are
-declared in ``config/tables.py``.
+declared in ``config/tables.py``: ``docs/stores/evaluations.md`` and ``docs/stores/agents.md``.
 """
 
 from __future__ import annotations

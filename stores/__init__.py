@@ -39,6 +39,8 @@ if TYPE_CHECKING:
     from stores.evaluations.places.on_tables import EvaluationsInTables
     from stores.evaluations.places.service import StorageService
     from stores.evaluations.places.suite import StorageServiceSuite
+    from stores.evaluations.retention import EvaluationRetention
+    from stores.evaluations.retention import EvaluationsRetained
     from stores.evaluations.tables import declare_evaluations
 else:
     _HOMES = {
@@ -70,6 +72,7 @@ else:
         "evaluations.places.service": ("StorageService",),
         "evaluations.places.suite": ("StorageServiceSuite",),
         "evaluations.places.on_tables": ("EvaluationsInTables",),
+        "evaluations.retention": ("EvaluationRetention", "EvaluationsRetained"),
         "evaluations.tables": ("declare_evaluations",),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
@@ -84,10 +87,12 @@ __all__ = [
     "EvaluationMetric",
     "EvaluationOutput",
     "EvaluationPage",
+    "EvaluationRetention",
     "EvaluationStorage",
     "Evaluations",
     "EvaluationsInStore",
     "EvaluationsInTables",
+    "EvaluationsRetained",
     "FlexibleStorageManager",
     "InMemoryStorage",
     "PostgreSQLClient",

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import sqlalchemy as sa
@@ -46,7 +46,7 @@ def block(section: str) -> Block:
     return found.with_replaced({text: other for text, other in IMPORTS.items() if text in found.code})
 
 
-def runs(section: str) -> Any:
+def runs(section: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Say which section's code a test runs."""
     _covered.add(section)
     return lambda test: test

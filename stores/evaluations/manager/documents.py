@@ -10,7 +10,7 @@ from typing import Final
 
 from storage.core.errors import StorageKeyError
 from storage.core.errors import shown
-from stores.evaluations.meaning.checks import check_status
+from stores.evaluations.meaning.statuses import check_status
 from stores.evaluations.meaning.values import Evaluation
 from stores.evaluations.meaning.values import EvaluationEvent
 from stores.evaluations.meaning.values import EvaluationMetric

@@ -8,27 +8,23 @@ from contextvars import copy_context
 from functools import partial
 from functools import wraps
 from typing import Any
-from typing import Concatenate
 from typing import ParamSpec
-from typing import TypeVar
 
-Self = TypeVar("Self")
 Parameters = ParamSpec("Parameters")
 
 
-def awaitable(method: Callable[Concatenate[Self, Parameters], Any]) -> Callable[Concatenate[Self, Parameters], Any]:
+def awaitable(method: Callable[Parameters, Any]) -> Callable[Parameters, Any]:
     """The method; where an event loop runs, it returns a future, and the work is done in a thread.
 
     The work has begun when the future is returned, and is done also if nobody awaits it.
     """
 
     @wraps(method)
-    def either(self: Self, *args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
+    def either(*args: Parameters.args, **kwargs: Parameters.kwargs) -> Any:
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
-            return method(self, *args, **kwargs)
-        work = partial(copy_context().run, method, self, *args, **kwargs)
-        return loop.run_in_executor(None, work)
+            return method(*args, **kwargs)
+        return loop.run_in_executor(None, partial(copy_context().run, method, *args, **kwargs))
 
     return either

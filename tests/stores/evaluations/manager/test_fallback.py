@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -91,14 +92,15 @@ def test_what_nobody_has_acknowledged_is_nowhere(primary: Faulty, tmp_path: Path
 def test_what_cannot_be_known_is_an_error_and_no_guess(primary: Faulty, manager: FlexibleStorageManager) -> None:
     in_primary(primary).create("unknown", "1")
     with primary.down():
-        for call in (
+        calls: list[Callable[[], object]] = [
             lambda: manager.get_evaluation("unknown"),
             lambda: manager.update_evaluation("unknown", status="running"),
             lambda: manager.delete_evaluation("unknown"),
             manager.list_evaluations,
             manager.count_evaluations,
             manager.get_statistics,
-        ):
+        ]
+        for call in calls:
             with pytest.raises(StorageConnectionError):
                 call()
         # What needs no knowledge is kept.

@@ -145,20 +145,6 @@ def test_the_environment_decides(
     assert folder is None or (tmp_path / folder).is_dir()
 
 
-def test_in_production_a_database_is_primary_and_its_tables_are_made(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("APPLICATION_PACKAGE", "config")
-    url = f"sqlite:///{tmp_path}/evaluations.db"
-    _with(monkeypatch, tmp_path, {"ENVIRONMENT": "production", "DATABASE_URL": url, "FILE_STORAGE_PATH": "files"})
-    manager = create_storage_manager()
-    manager.create_evaluation("a", "1")
-    manager.update_evaluation("a", output="x" * 2_000_000)
-    assert manager.count_evaluations() == 1
-    assert (tmp_path / "evaluations.db").is_file()
-    assert len(manager.get_output("a")) == 2_000_000
-
-
 @pytest.mark.parametrize(
     ("environ", "names"),
     [
