@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from database import columns
 from stores import declare_agents
+from stores import declare_evaluations
 
 metadata = columns.table_metadata()
 
@@ -57,3 +58,4 @@ notes = sa.Table(
 )
 
 declare_agents(metadata)
+declare_evaluations(metadata)

@@ -26,7 +26,7 @@ from api.http.bodies import read_object
 from api.http.idempotency import idempotent
 from api.http.parameters import refuse_parameters
 from api.http.responses import empty
-from config.settings import ConfigurationError
+from api.records.table_access import refuse_hidden
 from config.settings import Settings
 from database import ConnectionManager
 from database import Isthmus
@@ -55,9 +55,7 @@ def init_app(app: Flask, manager: ConnectionManager, settings: Settings, schema:
     if declaration is None:
         return
     for name in _HIDDEN:
-        if name in schema and schema.table(name).rules.declared:
-            reason = f"has the routes of agents (/api/{name}); rename it, or take agents out of RECORD_STORES"
-            raise ConfigurationError({f"table {name}": reason})
+        refuse_hidden(schema, name, "agents", "take agents out of RECORD_STORES")
     Isthmus.of(app)[AgentPart] = AgentPart(DatabaseClient(manager, schema), declaration.grants(_NAME))
     app.register_blueprint(blueprint)
 

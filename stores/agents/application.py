@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from config.settings import ConfigurationError
 from database.core.tables.access_rules import Access
 from database.core.tables.access_rules import Action
 from database.extension import current_isthmus
@@ -16,13 +15,9 @@ class AgentPart:
     """What an app has of agents.
 
     :param access: who may read, write and delete over HTTP.
-    :raises ConfigurationError: for the rule ``owner``: the records of agents have none.
     """
 
     def __init__(self, client: DatabaseClient, access: Mapping[Action, Access]) -> None:
-        if any(one.names("owner") for one in access.values()):
-            reason = "cannot have the access rule owner, because its records have no owners; use user, or a role"
-            raise ConfigurationError({"record store agents": reason})
         self.client = client
         self.access = access
 
