@@ -121,7 +121,8 @@ def test_transactions_of_a_list_are_all_stored_or_none(site: Site, user: Headers
     assert_problem(site.post(place, [{}] * 1001, user), 400)
     assert site.get(place, user).json["data"] == []
     stored = [{"id": 1, "sum": "2"}, {"sum": 3}]
-    assert site.post(place, [{"id": 1}, *stored], user).status_code == 201
+    answer = site.post(place, [{"id": 1}, *stored], user)
+    assert (answer.status_code, answer.json) == (201, {"data": stored})
     assert site.get(place, user).json["data"] == stored
     assert site.post(place, [], user).json == {"data": []}
 
