@@ -34,6 +34,7 @@ from stores.agents.records.kinds import TRANSACTIONS
 from stores.agents.records.kinds import AgentRecord
 from stores.agents.records.kinds import RecordKind
 from stores.agents.records.kinds import checked_id
+from stores.agents.records.kinds import named_id
 from stores.agents.records.kinds import row_id
 from stores.agents.records.moments import STEP
 from stores.agents.records.moments import moments
@@ -130,7 +131,10 @@ class RecordsClient(StorageClient):
         self.records.put(STATES, [_named(STATES, agent_id, state_id, state)])
 
     def get_state(self, agent_id: str, state_id: str) -> Value | None:
-        return self._value(STATES, agent_id, state_id)
+        value: Value | None = self.records.value(
+            STATES, checked_id(agent_id, "agent_id"), checked_id(state_id, "state_id")
+        )
+        return value
 
     def delete_state(self, agent_id: str, state_id: str) -> bool:
         """Delete a state of an agent; returns whether there was one."""
@@ -151,7 +155,10 @@ class RecordsClient(StorageClient):
         self.records.put(TASKS, [_named(TASKS, agent_id, task_id, task_data)])
 
     def get_task(self, agent_id: str, task_id: str) -> Value | None:
-        return self._value(TASKS, agent_id, task_id)
+        value: Value | None = self.records.value(
+            TASKS, checked_id(agent_id, "agent_id"), checked_id(task_id, "task_id")
+        )
+        return value
 
     def delete_task(self, agent_id: str, task_id: str) -> bool:
         """Delete a task of an agent; returns whether there was one."""
@@ -218,11 +225,6 @@ class RecordsClient(StorageClient):
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _value(self, kind: RecordKind, group: str, name: str) -> Value | None:
-        assert kind.name is not None
-        value: Value | None = self.records.value(kind, checked_id(group, kind.group), checked_id(name, kind.name))
-        return value
-
     def _deleted(self, kind: RecordKind, group: str, name: str) -> bool:
         assert kind.name is not None
         return self.records.delete(kind, checked_id(group, kind.group), checked_id(name, kind.name)) > 0
@@ -250,7 +252,7 @@ def _named(kind: RecordKind, group: str, name: str, value: Value) -> AgentRecord
     assert kind.name is not None
     group, name = checked_id(group, kind.group), checked_id(name, kind.name)
     value = checked_value(value, kind.value)
-    return AgentRecord(row_id(group, name), group, name, value, moments.of(value))
+    return AgentRecord(named_id(group, name), group, name, value, moments.of(value))
 
 
 def _by_row(case: str, transactions: Sequence[Value]) -> dict[tuple[str, str], Value]:

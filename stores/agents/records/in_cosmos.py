@@ -47,6 +47,7 @@ from stores.agents.records.interface import Place
 from stores.agents.records.kinds import KINDS
 from stores.agents.records.kinds import AgentRecord
 from stores.agents.records.kinds import RecordKind
+from stores.agents.records.kinds import named_id
 from stores.agents.records.kinds import row_id
 from stores.agents.records.moments import moments
 from stores.agents.records.values import from_document
@@ -134,11 +135,11 @@ class CosmosRecords(AgentRecords):
 
     def value(self, kind: RecordKind, group: str, name: str) -> Any:
         container = self._container(kind, group)
-        item = self._call(lambda: container.get(row_id(group, name)))
+        item = self._call(lambda: container.get(named_id(group, name)))
         return None if item is None else _value(kind, item)
 
     def change(self, kind: RecordKind, group: str, name: str, change: Change) -> Any:
-        container, id_ = self._container(kind, group), row_id(group, name)
+        container, id_ = self._container(kind, group), named_id(group, name)
 
         def attempt() -> Any:
             present = self._call(lambda: container.get(id_))
@@ -171,7 +172,7 @@ class CosmosRecords(AgentRecords):
     def delete(self, kind: RecordKind, group: str, name: str | None = None) -> int:
         container = self._container(kind, group)
         if name is not None:
-            return int(self._call(lambda: container.delete(row_id(group, name)), again=False))
+            return int(self._call(lambda: container.delete(named_id(group, name)), again=False))
         ids = self._call(lambda: [item["id"] for item in container.query("SELECT c.id FROM c", {}, _AT_ONCE)])
         for first in range(0, len(ids), MOST_TOGETHER):
             self._delete_all(container, ids[first : first + MOST_TOGETHER])

@@ -37,7 +37,7 @@ from stores.agents.records.interface import Change
 from stores.agents.records.interface import Place
 from stores.agents.records.kinds import AgentRecord
 from stores.agents.records.kinds import RecordKind
-from stores.agents.records.kinds import row_id
+from stores.agents.records.kinds import named_id
 from stores.agents.records.moments import moments
 from stores.agents.records.values import from_document
 from stores.agents.records.values import to_document
@@ -65,15 +65,15 @@ class TableRecords(AgentRecords):
         return bool(self._run(upsert).count)
 
     def value(self, kind: RecordKind, group: str, name: str) -> Any:
-        return self._value(self._run, kind, group, name)
+        return _value(self._run, kind, group, name)
 
     def change(self, kind: RecordKind, group: str, name: str, change: Change) -> Any:
         run = self._database.run
 
         def attempt() -> Any:
             with self._database.transaction():
-                value = change(self._value(run, kind, group, name))
-                run(_upsert(kind, [AgentRecord(row_id(group, name), group, name, value, moments.of(value))]))
+                value = change(_value(run, kind, group, name))
+                run(_upsert(kind, [AgentRecord(named_id(group, name), group, name, value, moments.of(value))]))
                 return value
 
         with self._acting():
@@ -103,15 +103,6 @@ class TableRecords(AgentRecords):
 
     def close(self) -> None:
         """The connections are those of the database, which others use, too."""
-
-    @staticmethod
-    def _value(run: Callable[[Operation], Result], kind: RecordKind, group: str, name: str) -> Any:
-        found = run(Get(kind.table, row_id(group, name), (kind.value,)))
-        if not (found.rows or found.unreadable):
-            # A row that another program has made has an id of its own.
-            found = run(Select(kind.table, (kind.value,), _named(kind, group, name)))
-        _require_readable(kind, found)
-        return from_document(found.rows[0][kind.value]) if found.rows else None
 
     def _records(self, kind: RecordKind, select: Select) -> list[AgentRecord]:
         found = self._run(select)
@@ -144,6 +135,16 @@ class TableRecords(AgentRecords):
         finally:
             active_unit.reset(unit)
             current_context.reset(context)
+
+
+def _value(run: Callable[[Operation], Result], kind: RecordKind, group: str, name: str) -> Any:
+    found = run(Get(kind.table, named_id(group, name), (kind.value,)))
+    if not found.rows:
+        if not found.unreadable:
+            # A row that another program has made has an id of its own.
+            found = run(Select(kind.table, (kind.value,), _named(kind, group, name)))
+        _require_readable(kind, found)
+    return from_document(found.rows[0][kind.value]) if found.rows else None
 
 
 def _as_ours(error: DataError) -> DataError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 from typing import Final
@@ -72,6 +73,12 @@ def checked_id(given: object, field: str) -> str:
         counted = ", of which NUL and U+0001 take two" if text != given else ""
         raise StorageKeyError(f"{field} must have at most {MAX_ID} characters{counted}, not {len(text):,}")
     return text
+
+
+@lru_cache(maxsize=4_096)
+def named_id(group: str, name: str) -> str:
+    """The id of the row with a name. An agent asks for the same ones again and again."""
+    return row_id(group, name)
 
 
 def row_id(*parts: str) -> str:

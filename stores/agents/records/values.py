@@ -1,8 +1,9 @@
 """Values as documents that a column of JSON, or an item of Cosmos DB, gives back as they were.
 
-Most are stored as they are, so that other programs can query them. Other types have tags, as in
-:mod:`storage.core.documents`. What a backend would change, such as a number of more digits than its own, makes the
-whole value a text: ``{"$type": "json", "value": "…"}``.
+Most are stored as they are, so that other programs can query them. One with parts of other types is
+``{"$type": "typed", "value": {…}}``, with tags inside, as in :mod:`storage.core.documents`. What a backend would
+change, such as a number of more digits than its own, makes the whole value a text: ``{"$type": "json", "value": "…"}``.
+So one look tells whether there is something to be read.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from storage.core.errors import StorageSerializationError
 
 _TAG: Final = "$type"
 _TAG_IN_JSON: Final = b'"$type"'
+_TYPED: Final = "typed"
 _AS_TEXT: Final = "json"
 _INT_64: Final = range(-(2**63), 2**63)
 _INT_53: Final = range(-(2**53), 2**53 + 1)
@@ -53,16 +55,20 @@ def to_document(value: Any, field: str, *, doubles: bool = False) -> Any:
     except StorageSerializationError as error:
         raise StorageSerializationError(f"{field}: {error.message}") from error
     tagged = orjson.loads(text)
-    return tagged if _is_kept(tagged, doubles=doubles) else {_TAG: _AS_TEXT, "value": text.decode()}
+    if _is_kept(tagged, doubles=doubles):
+        return {_TAG: _TYPED, "value": tagged}
+    return {_TAG: _AS_TEXT, "value": text.decode()}
 
 
 def from_document(document: Any) -> Any:
     """The value of a document. What another program has stored is what it is."""
+    kind = document.get(_TAG) if type(document) is dict else None
+    if kind is None:
+        return document
     try:
-        if _TAG_IN_JSON not in orjson.dumps(document):
-            return document
-        as_text = isinstance(document, dict) and document.get(_TAG) == _AS_TEXT
-        return from_json(document["value"].encode() if as_text else orjson.dumps(document))
+        if kind == _TYPED:
+            return from_json(orjson.dumps(document["value"]))
+        return from_json(document["value"].encode()) if kind == _AS_TEXT else document
     except (ValueError, KeyError, TypeError, AttributeError):
         return document
 

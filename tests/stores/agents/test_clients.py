@@ -39,6 +39,8 @@ VALUES: list[dict[str, Any]] = [
     {"decimal": Decimal("1.10"), "uuid": UUID(int=1), "bytes": b"\0\xff", "while": timedelta(days=1, microseconds=1)},
     {"deep": json.loads("[" * 100 + "]" * 100)},
     {"$type": "json", "value": "1"},
+    {"$type": "typed", "value": {"a": 1}},
+    {"inside": [{"$type": "decimal", "value": "1"}, '"$type"', "$type"]},
     {"$type": "object", "value": {"$type": "decimal"}},
 ]
 
