@@ -117,6 +117,15 @@ class StorageClient(ABC):
         self.save_state(agent_id, state_id, state)
         return state
 
+    def close(self) -> None:  # noqa: B027  # one of your own may have nothing to close
+        """Close all connections; the next call opens them again."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
 
 class RecordsClient(StorageClient):
     """The client of the backends of Isthmus.
@@ -216,14 +225,7 @@ class RecordsClient(StorageClient):
         return sum(self.records.delete_before(kind, moment) for kind in KINDS)
 
     def close(self) -> None:
-        """Close all connections; the next call opens them again."""
         self.records.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def _deleted(self, kind: RecordKind, group: str, name: str) -> bool:
         assert kind.name is not None

@@ -140,7 +140,7 @@ def test_the_configuration_may_be_in_a_file(
     for name in variables:
         monkeypatch.delenv(name)
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in variables.items()))
-    with create_storage_client() as storage:  # type: ignore[attr-defined]  # those of both backends can be closed
+    with create_storage_client() as storage:
         storage.save_state("agent", "state", {"from": "file"})
         assert storage.get_state("agent", "state") == {"from": "file"}
 

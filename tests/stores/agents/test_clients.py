@@ -256,6 +256,12 @@ def test_what_is_deleted_is_gone_and_nothing_else(client: RecordsClient, ids: Id
     assert (client.get_conversation_history(other), client.get_transactions(other)) == ([{}], [{}, {}])
 
 
+def test_a_client_that_was_closed_opens_again(client: RecordsClient, ids: Ids) -> None:
+    with client:
+        client.save_state(ids("a"), "s", {"a": 1})
+    assert client.get_state(ids("a"), "s") == {"a": 1}
+
+
 def test_what_is_older_is_deleted(client: RecordsClient, ids: Ids) -> None:
     for timestamp in ("2001-01-01T00:00:00", "", "2999-01-01T00:00:00"):
         value = {"timestamp": timestamp}
