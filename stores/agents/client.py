@@ -110,8 +110,8 @@ class StorageClient(ABC):
     def change_state(self, agent_id: str, state_id: str, change: Callable[[Value | None], Value]) -> Value:
         """Replace a state by what ``change`` makes of it, or of None; returns the new state.
 
-        ``change`` may be called several times. Backends of Isthmus see to it that nobody else changes the state
-        between; this method does not.
+        ``change`` may be called several times, and must not use the client. Backends of Isthmus see to it that nobody
+        else changes the state between; this method does not.
         """
         state = change(self.get_state(agent_id, state_id))
         self.save_state(agent_id, state_id, state)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import contextmanager
+from contextvars import copy_context
 from datetime import datetime
 from typing import Any
 from typing import Final
@@ -68,11 +69,11 @@ class TableRecords(AgentRecords):
         return _value(self._run, kind, group, name)
 
     def change(self, kind: RecordKind, group: str, name: str, change: Change) -> Any:
-        run = self._database.run
+        run, in_callers_name = self._database.run, self._in_callers_name(change)
 
         def attempt() -> Any:
             with self._database.transaction():
-                value = change(_value(run, kind, group, name))
+                value = in_callers_name(_value(run, kind, group, name))
                 run(_upsert(kind, [AgentRecord(named_id(group, name), group, name, value, moments.of(value))]))
                 return value
 
@@ -120,6 +121,22 @@ class TableRecords(AgentRecords):
             raise _as_ours(error) from error
         finally:
             current_context.reset(token)
+
+    def _in_callers_name(self, change: Change) -> Change:
+        """``change`` with the rights of its caller, whose code it is; it does not belong to a transaction elsewhere."""
+        if not self._joins:
+            everything = copy_context()
+            return lambda present: everything.run(change, present)
+        outside = current_context.get()
+
+        def called(present: Any) -> Any:
+            token = current_context.set(outside)
+            try:
+                return change(present)
+            finally:
+                current_context.reset(token)
+
+        return called
 
     @contextmanager
     def _acting(self) -> Iterator[None]:

@@ -15,6 +15,11 @@ from azure.cosmos import PartitionKey
 from config.settings import ConfigurationError
 from database.adapter.base import DatabaseAdapter
 from database.backends.memory import MemoryAdapter
+from database.core.context import Identity
+from database.core.context import acting_as
+from database.core.context import current_context
+from database.core.errors import PermissionDenied
+from database.core.operations import Select
 from database.core.tables.schema import Schema
 from database.resilience.settings import ResilienceSettings
 from storage import StorageCapacityError
@@ -157,6 +162,22 @@ def test_what_is_not_configured_is_named(monkeypatch: pytest.MonkeyPatch, own_en
     for both in ({}, {"storage_client": client, "cosmos_client": client}):
         with pytest.raises(StorageConfigurationError, match="storage_client"):
             StateManager(**both)
+
+
+def test_what_changes_a_state_has_the_rights_of_its_caller(places: tuple[RecordsClient, DatabaseAdapter, bool]) -> None:
+    client, application, belongs = places
+    ada, seen = Identity("ada", "authenticated"), []
+
+    def change(present: Any) -> Any:
+        seen.append(current_context.get().identity)
+        if not belongs:
+            with pytest.raises(PermissionDenied):
+                application.run(Select("agent_states"))
+        return {"n": 1}
+
+    with acting_as(ada):
+        assert client.change_state("a", "s", change) == client.get_state("a", "s") == {"n": 1}
+    assert seen == [ada]
 
 
 class Dictionary(StorageClient):
