@@ -7,7 +7,13 @@ without a backend is in the application's database. Without stores, the HTTP int
 from __future__ import annotations
 
 from storage import StoreDeclaration
+from stores import RecordStoreDeclaration
 
 STORES = {
     "default": StoreDeclaration(access="user"),
 }
+
+RECORD_STORES = {
+    "experiments": RecordStoreDeclaration(),
+}
+"""Stores of records with a meaning of their own. Each needs its tables in ``tables.py``; ``docs/experiments.md``."""

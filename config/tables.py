@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from database import columns
+from stores import declare_experiments
 
 metadata = columns.table_metadata()
 
@@ -54,3 +55,5 @@ notes = sa.Table(
     sa.Column("body", columns.text()),
     info={"access": columns.OWN_ROWS, "owner": "owner_id"},
 )
+
+declare_experiments(metadata)

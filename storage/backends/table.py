@@ -96,10 +96,10 @@ class TableEntries(StoreBackend):
     protected: ClassVar[bool] = True
     table: str = TABLE
     # Of the rows of an entry: another table may have others.
-    _id_column: ClassVar[str] = "id"
-    _head: ClassVar[tuple[str, ...]] = _HEAD
-    _columns: ClassVar[tuple[str, ...]] = (*_HEAD, "body", "vector")
-    _order: ClassVar[tuple[Order, ...]] = (Order("key_start"), Order("key"))
+    _id_column: str = "id"
+    _head: tuple[str, ...] = _HEAD
+    _columns: tuple[str, ...] = (*_HEAD, "body", "vector")
+    _order: tuple[Order, ...] = (Order("key_start"), Order("key"))
 
     def __init__(self, database: Database, store: str = "default", dimensions: int | None = None) -> None:
         self._database = database
@@ -207,7 +207,7 @@ class TableEntries(StoreBackend):
         return self._database.transaction()
 
     def _delete(self, where: Filter) -> int:
-        return delete_in_parts(self._database, self.table, where)
+        return delete_in_parts(self._database, self.table, where, self._id_column)
 
     def _whole(self, keys: Sequence[str]) -> list[Stored]:
         rows = {row[self._id_column]: row for row in self._of(keys, self._columns)}

@@ -47,6 +47,8 @@ INSIDE = {
     "database.sync": "the commands of sync",
     "database.translation": "a server process loads what its requests can need",
     "storage.stack": "create_app composes the stores",
+    "stores.declaration": "create_app reads what the application declares",
+    "stores.experiments": "create_app composes them",
     "database.unit_of_work": "an idempotency key is kept in its request's transaction",
 }
 """What routes and commands of ours import from inside of the packages, and the reason why no application needs to."""
