@@ -75,7 +75,8 @@ class Experiments:
     @classmethod
     def on_tables(cls, database: Database, general: Store | None = None) -> Self:
         """Records in the application's tables (:func:`stores.declare_experiments`), in the request's transaction."""
-        return cls(*(Store(RecordEntries(database, kind), kind.table) for kind in KINDS), general)
+        rl_data, experiments, runs = (Store(RecordEntries(database, kind), kind.table) for kind in KINDS)
+        return cls(rl_data, experiments, runs, general)
 
     @classmethod
     def on_store(cls, store: Store, *, general: bool = False) -> Self:

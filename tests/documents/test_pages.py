@@ -60,7 +60,10 @@ BLOCKS = {
     for language in ("python", "sh", "ts")
     for number, block in enumerate(blocks(page, language), 1)
 }
-ELSEWHERE = {"callers/python/1", *(name for name in BLOCKS if name.startswith(("make-it-yours/", "adopt/", "move/")))}
+ELSEWHERE = {
+    "callers/python/1",
+    *(name for name in BLOCKS if name.startswith(("make-it-yours/", "adopt/", "move/", "experiments/"))),
+}
 """Blocks with a test file of their own."""
 
 HOST = '"host": "127.0.0.1", "user": "postgres", "password": "…"'
