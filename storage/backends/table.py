@@ -100,6 +100,8 @@ class TableEntries(StoreBackend):
     _head: tuple[str, ...] = _HEAD
     _columns: tuple[str, ...] = (*_HEAD, "body", "vector")
     _order: tuple[Order, ...] = (Order("key_start"), Order("key"))
+    # By which a put finds the present row. A key that is not named `id` must be named for a put to be sent again.
+    _found_by: tuple[str, ...] = ()
 
     def __init__(self, database: Database, store: str = "default", dimensions: int | None = None) -> None:
         self._database = database
@@ -129,7 +131,7 @@ class TableEntries(StoreBackend):
 
     def _put(self, put: Put) -> None:
         if put.expected is None:
-            self._run(Upsert(self.table, [self._row(put.entry)], returning=False))
+            self._run(Upsert(self.table, [self._row(put.entry)], returning=False, on_conflict=self._found_by))
         elif put.expected == ABSENT:
             self._put_new(put)
         elif not self._replace(put, put.expected):
@@ -190,7 +192,7 @@ class TableEntries(StoreBackend):
                 return [self._answer(part, context) for part in batch.operations]
         # The last one of a key holds.
         rows = {row[self._id_column]: row for row in (self._row(put.entry) for put in puts)}
-        self._run(Upsert(self.table, list(rows.values()), returning=False))
+        self._run(Upsert(self.table, list(rows.values()), returning=False, on_conflict=self._found_by))
         return [None] * len(puts)
 
     def ping(self, context: Context) -> None:

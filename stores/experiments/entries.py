@@ -33,6 +33,7 @@ class RecordEntries(KeyedTableEntries):
         self._head = (kind.id_column, *_HEAD)
         self._columns = (*self._head, "record")
         self._order = (Order(kind.id_column),)
+        self._found_by = (kind.id_column,)
 
     def describe(self) -> Mapping[str, Any]:
         return {"table": self.table}
