@@ -17,6 +17,9 @@ from database.core.tables.access_rules import granted_by
 
 _ACTIONS: Final[tuple[Action, ...]] = ("read", "write", "delete")
 
+NAMES: Final = ("agents", "evaluations", "experiments")
+"""The record stores that an application may declare."""
+
 SIGNED_IN: Final = MappingProxyType({"read": "user", "write": "user", "delete": "role:admin"})
 """Who is signed in reads and writes; admins delete."""
 
@@ -38,6 +41,9 @@ class RecordStoreDeclaration:
             granted = granted_by(self.access, f"record store {name!r}")
         except (TypeError, ValueError) as error:
             raise ConfigurationError({f"record store {name}": str(error)}) from error
+        if any(access.names("owner") for access in granted):
+            reason = "cannot have the access rule owner, because its records have no owners; use user, or a role"
+            raise ConfigurationError({f"record store {name}": reason})
         return dict(zip(_ACTIONS, granted, strict=True))
 
 
@@ -54,5 +60,8 @@ def declared_in(package: str) -> Mapping[str, RecordStoreDeclaration]:
             return {}
         raise
     if isinstance(declared, Mapping) and all(isinstance(one, RecordStoreDeclaration) for one in declared.values()):
+        if unknown := [str(one) for one in declared if one not in NAMES]:
+            reason = f"there is no record store {unknown[0]!r}; use {', '.join(NAMES)}"
+            raise ConfigurationError({f"{name}.RECORD_STORES": reason})
         return dict(declared)
     raise ConfigurationError({name: "RECORD_STORES must be a dict of names to RecordStoreDeclaration(…)"})

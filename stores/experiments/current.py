@@ -29,6 +29,8 @@ def init_app(
     """
     if (declaration := declared.get(NAME)) is None:
         return None
+    if declaration.blobs is not None:
+        raise ConfigurationError({f"record store {NAME}": "has no blobs: its records are whole; leave blobs out"})
     if missing := [table for table in TABLES if table not in schema]:
         raise ConfigurationError(
             {

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
+import psycopg
 import pytest
 
 from config.settings import ConfigurationError
@@ -19,11 +21,14 @@ from storage import StorageNotFoundError
 from storage import verify_integration
 from stores import Experiments
 from stores import RecordStoreDeclaration
+from tests.contract.backends import supabase_database
 from tests.integration.http.support import CHEAP
 from tests.integration.http.support import PROBLEM
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
 from tests.integration.http.support import make_site
+from tests.integration.http.support import supabase_settings
+from tests.servers.postgres import PostgresServer
 from tests.stores.experiments.test_records import EXPERIMENT
 from tests.stores.experiments.test_records import RUN
 
@@ -219,14 +224,59 @@ def test_keys_come_in_pages(site: Site, user: Headers, experiments: Experiments)
         refused(site.get(f"{PLACE}/keys?{query}", user), 400)
 
 
-def test_a_declaration_without_tables_says_what_is_missing(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    declared = {"experiments": RecordStoreDeclaration()}
-    monkeypatch.setattr("tests.laboratory.config.stores.RECORD_STORES", declared, raising=False)
-    with pytest.raises(ConfigurationError, match=r"declare_experiments\(metadata\)"):
-        make_site(tmp_path)
+@pytest.mark.parametrize(
+    ("package", "declared", "message"),
+    [
+        ("tests.laboratory.config", RecordStoreDeclaration(), r"declare_experiments\(metadata\)"),
+        (DEFAULT_PACKAGE, RecordStoreDeclaration(access={"read": "owner"}), "have no owners"),
+        (DEFAULT_PACKAGE, RecordStoreDeclaration(access={"reads": "user"}), "keys read, write and delete"),
+        (DEFAULT_PACKAGE, RecordStoreDeclaration(blobs="default"), "has no blobs"),
+    ],
+)
+def test_a_wrong_declaration_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, package: str, declared: RecordStoreDeclaration, message: str
+) -> None:
+    monkeypatch.setattr(f"{package}.stores.RECORD_STORES", {"experiments": declared}, raising=False)
+    with pytest.raises(ConfigurationError, match=message):
+        make_site(tmp_path, APPLICATION_PACKAGE=package)
 
 
-def test_without_a_declaration_there_are_no_routes(tmp_path: Any) -> None:
+def test_a_name_that_no_record_store_has_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("config.stores.RECORD_STORES", {"experimets": RecordStoreDeclaration()})
+    with pytest.raises(ConfigurationError, match=r"experimets.*use agents, evaluations, experiments"):
+        make_site(tmp_path, APPLICATION_PACKAGE=DEFAULT_PACKAGE)
+
+
+def test_what_is_granted_to_nobody_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    declared = {"experiments": RecordStoreDeclaration(access={"read": "anyone"})}
+    monkeypatch.setattr("config.stores.RECORD_STORES", declared)
+    site = make_site(tmp_path, APPLICATION_PACKAGE=DEFAULT_PACKAGE).hash_with(CHEAP)
+    assert site.get(f"{PLACE}/keys").json["data"] == []
+    refused(site.post(f"{PLACE}/rl-data", EPISODE), 401)
+    assert "nobody" in refused(site.post(f"{PLACE}/rl-data", EPISODE, site.admin()), 403)
+    site.close()
+
+
+def test_without_a_declaration_there_are_no_routes(tmp_path: Path) -> None:
     site = make_site(tmp_path)
     assert site.get(f"{PLACE}/keys").status_code == 404
     site.close()
+
+
+def test_rows_of_a_project_are_read_by_its_application_only(tmp_path: Path, postgres_server: PostgresServer) -> None:
+    database = supabase_database(postgres_server)
+    site = make_site(tmp_path, APPLICATION_PACKAGE=DEFAULT_PACKAGE, **supabase_settings(database)).hash_with(CHEAP)
+    user = site.register()
+    assert site.post(f"{PLACE}/rl-data", EPISODE, user).status_code == 200
+    refused(site.post(f"{PLACE}/runs", {"run_id": "r", "status": "failed"}, user), 400)
+    assert site.get(f"{PLACE}/rl-data/{EPISODE['rl_key']}", user).json["data"] == EPISODE
+    assert site.get(f"{PLACE}/keys", user).json["data"] == [EPISODE["rl_key"]]
+    with psycopg.connect(database.dsn) as connection:
+        assert connection.execute("select agent_id, episode_timestamp from rl_data").fetchall() == [
+            ("a1", 1234567890.0)
+        ]
+        connection.execute("set role authenticated")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            connection.execute("select * from rl_data")
+    site.close()
+    postgres_server.drop_database(database)
