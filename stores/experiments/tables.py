@@ -20,9 +20,9 @@ def declare_experiments(metadata: sa.MetaData) -> None:
 
     They have no access rules, and so no routes as tables: who may use them is declared in ``RECORD_STORES``.
     """
-    sa.Table(
-        "rl_data",
+    _declare(
         metadata,
+        "rl_data",
         sa.Column("rl_key", text(_NAME), primary_key=True),
         sa.Column("rl_record_type", text(_NAME), index=True),
         sa.Column("agent_id", text(_NAME), index=True),
@@ -30,11 +30,10 @@ def declare_experiments(metadata: sa.MetaData) -> None:
         *(sa.Column(name, text(_NAME)) for name in ("civilization_id", "station")),
         *(sa.Column(name, sa.Double) for name in ("reward_score", "fitness_score")),
         sa.Column("success", sa.Boolean),
-        *_entry_columns(),
     )
-    sa.Table(
-        "optimization_experiments",
+    _declare(
         metadata,
+        "optimization_experiments",
         sa.Column("experiment_id", text(_NAME), primary_key=True),
         sa.Column("optimization_run_id", text(_NAME), index=True),
         *(sa.Column(name, text(_NAME)) for name in ("system_name", "algorithm_name", "test_case_id")),
@@ -44,11 +43,10 @@ def declare_experiments(metadata: sa.MetaData) -> None:
         sa.Column("generation_number", sa.BigInteger),
         *(sa.Column(name, sa.Double) for name in ("latency_ms", "cost_usd")),
         sa.Column("session_id", text(_NAME)),
-        *_entry_columns(),
     )
-    sa.Table(
-        "optimization_runs",
+    _declare(
         metadata,
+        "optimization_runs",
         sa.Column("run_id", text(_NAME), primary_key=True),
         sa.Column("system_name", text(_NAME), index=True),
         sa.Column("algorithm_name", text(_NAME)),
@@ -56,8 +54,15 @@ def declare_experiments(metadata: sa.MetaData) -> None:
         sa.Column("winning_config_id", text(_NAME)),
         sa.Column("total_generations", sa.BigInteger),
         sa.Column("convergence_achieved", sa.Boolean),
-        *_entry_columns(),
     )
+
+
+def _declare(metadata: sa.MetaData, name: str, *columns: sa.Column[Any]) -> None:
+    entry = _entry_columns()
+    # Of two sides that have changed a record, one has the whole of it: its columns repeat what is in it.
+    together = [str(column.name) for column in (*columns, *entry) if not column.primary_key]
+    groups = [[one for one in together if one not in {"created_at", "updated_at", "version"}]]
+    sa.Table(name, metadata, *columns, *entry, info={"merge_groups": groups})
 
 
 def _entry_columns() -> list[sa.Column[Any]]:

@@ -16,12 +16,12 @@ from api.flask_convex import FlaskConvexIntegration
 from database.adapter.base import DatabaseAdapter
 from database.connection_manager import ConnectionManager
 from database.core.lifecycle import in_background
-from database.declared import DEFAULT_PACKAGE
 from tests.documents.blocks import Block
 from tests.integration.http.support import CHEAP
 from tests.integration.http.support import Site
 from tests.integration.http.support import make_site
 from tests.servers.convex_deployment import ConvexDeployment
+from tests.stores.experiments.laboratory import PACKAGE
 
 Run = Callable[..., dict[str, Any]]
 
@@ -69,7 +69,7 @@ def run() -> Iterator[Run]:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Served]:
     """The application, served, and somebody who is signed in there."""
-    site = make_site(tmp_path, APPLICATION_PACKAGE=DEFAULT_PACKAGE).hash_with(CHEAP)
+    site = make_site(tmp_path, APPLICATION_PACKAGE=PACKAGE).hash_with(CHEAP)
     server = make_server("127.0.0.1", 0, site.app, threaded=True)
     thread = in_background("service", server.serve_forever)
     token = site.register()["Authorization"].removeprefix("Bearer ")

@@ -49,4 +49,7 @@ def test_the_tables_are_served_as_they_say(site: Site) -> None:
     assert site.post("/api/notes", {"title": "hers"}, ada).status_code == 201
     assert [len(site.get("/api/notes", who).json["data"]) for who in (ada, bob)] == [1, 0]
     assert site.call("DELETE", f"/api/molecules/{water['id']}", headers=ada).status_code == 403
+    run = {"run_id": "r", "system_name": "search", "algorithm_name": "mab"}
+    assert site.post("/api/convergence/storage/runs", run, ada).json["success"] is True
+    assert site.get("/api/convergence/storage/runs/r", bob).json["data"] == {**run, "status": "started"}
     assert {table.name for table in tables.metadata.sorted_tables} <= site.dump().keys()

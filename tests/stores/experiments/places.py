@@ -20,7 +20,6 @@ from database.backends.memory import MemoryAdapter
 from database.backends.postgres import PostgresAdapter
 from database.backends.sqlite import SQLiteAdapter
 from database.backends.supabase import SupabaseAdapter
-from database.columns import table_metadata
 from database.core.context import as_application
 from database.core.operations import Delete
 from database.core.query.filters import Where
@@ -31,7 +30,6 @@ from storage import MemoryEntries
 from storage import Mirrors
 from storage import Store
 from stores import Experiments
-from stores import declare_experiments
 from stores.experiments.kinds import KINDS
 from tests.contract.backends import supabase_database
 from tests.servers.available import available
@@ -39,11 +37,10 @@ from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
 from tests.servers.supabase_api import SupabaseApi
 from tests.storage.contract.places import lasting
+from tests.stores.experiments.laboratory.config.tables import metadata
 
 TIMEOUT: Final = 20  # seconds; only a broken backend needs them
 
-metadata = table_metadata()
-declare_experiments(metadata)
 SCHEMA: Final = schema_of(metadata)
 
 

@@ -33,7 +33,7 @@ def experiments(adapter: FaultyAdapter) -> Experiments:
 
 def test_a_record_whose_answer_was_lost_is_sent_again(experiments: Experiments, adapter: FaultyAdapter) -> None:
     for fault in ("cut", "error_after_commit"):
-        with adapter.faults.expected(fault):  # type: ignore[arg-type]
+        with adapter.faults.expected(fault):
             experiments.save(f"episode:{fault}", {"reward": 1})
         assert experiments.load(f"episode:{fault}") == {"reward": 1}
 

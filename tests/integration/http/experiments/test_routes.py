@@ -13,7 +13,6 @@ import pytest
 
 from config.settings import ConfigurationError
 from database.core.context import as_application
-from database.declared import DEFAULT_PACKAGE
 from database.extension import Isthmus
 from storage import ConvexStorage
 from storage import StorageError
@@ -29,6 +28,7 @@ from tests.integration.http.support import Site
 from tests.integration.http.support import make_site
 from tests.integration.http.support import supabase_settings
 from tests.servers.postgres import PostgresServer
+from tests.stores.experiments.laboratory import PACKAGE
 from tests.stores.experiments.test_records import EXPERIMENT
 from tests.stores.experiments.test_records import RUN
 
@@ -44,7 +44,7 @@ EPISODE: dict[str, Any] = {
 
 @pytest.fixture(scope="module")
 def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
-    site = make_site(tmp_path_factory.mktemp("site"), APPLICATION_PACKAGE=DEFAULT_PACKAGE).hash_with(CHEAP)
+    site = make_site(tmp_path_factory.mktemp("site"), APPLICATION_PACKAGE=PACKAGE).hash_with(CHEAP)
     yield site
     site.close()
 
@@ -228,9 +228,9 @@ def test_keys_come_in_pages(site: Site, user: Headers, experiments: Experiments)
     ("package", "declared", "message"),
     [
         ("tests.laboratory.config", RecordStoreDeclaration(), r"declare_experiments\(metadata\)"),
-        (DEFAULT_PACKAGE, RecordStoreDeclaration(access={"read": "owner"}), "have no owners"),
-        (DEFAULT_PACKAGE, RecordStoreDeclaration(access={"reads": "user"}), "keys read, write and delete"),
-        (DEFAULT_PACKAGE, RecordStoreDeclaration(blobs="default"), "has no blobs"),
+        (PACKAGE, RecordStoreDeclaration(access={"read": "owner"}), "have no owners"),
+        (PACKAGE, RecordStoreDeclaration(access={"reads": "user"}), "keys read, write and delete"),
+        (PACKAGE, RecordStoreDeclaration(blobs="default"), "has no blobs"),
     ],
 )
 def test_a_wrong_declaration_says_what_to_do(
@@ -242,15 +242,15 @@ def test_a_wrong_declaration_says_what_to_do(
 
 
 def test_a_name_that_no_record_store_has_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("config.stores.RECORD_STORES", {"experimets": RecordStoreDeclaration()})
+    monkeypatch.setattr(f"{PACKAGE}.stores.RECORD_STORES", {"experimets": RecordStoreDeclaration()})
     with pytest.raises(ConfigurationError, match=r"experimets.*use agents, evaluations, experiments"):
-        make_site(tmp_path, APPLICATION_PACKAGE=DEFAULT_PACKAGE)
+        make_site(tmp_path, APPLICATION_PACKAGE=PACKAGE)
 
 
 def test_what_is_granted_to_nobody_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     declared = {"experiments": RecordStoreDeclaration(access={"read": "anyone"})}
-    monkeypatch.setattr("config.stores.RECORD_STORES", declared)
-    site = make_site(tmp_path, APPLICATION_PACKAGE=DEFAULT_PACKAGE).hash_with(CHEAP)
+    monkeypatch.setattr(f"{PACKAGE}.stores.RECORD_STORES", declared)
+    site = make_site(tmp_path, APPLICATION_PACKAGE=PACKAGE).hash_with(CHEAP)
     assert site.get(f"{PLACE}/keys").json["data"] == []
     refused(site.post(f"{PLACE}/rl-data", EPISODE), 401)
     assert "nobody" in refused(site.post(f"{PLACE}/rl-data", EPISODE, site.admin()), 403)
@@ -265,7 +265,7 @@ def test_without_a_declaration_there_are_no_routes(tmp_path: Path) -> None:
 
 def test_rows_of_a_project_are_read_by_its_application_only(tmp_path: Path, postgres_server: PostgresServer) -> None:
     database = supabase_database(postgres_server)
-    site = make_site(tmp_path, APPLICATION_PACKAGE=DEFAULT_PACKAGE, **supabase_settings(database)).hash_with(CHEAP)
+    site = make_site(tmp_path, APPLICATION_PACKAGE=PACKAGE, **supabase_settings(database)).hash_with(CHEAP)
     user = site.register()
     assert site.post(f"{PLACE}/rl-data", EPISODE, user).status_code == 200
     refused(site.post(f"{PLACE}/runs", {"run_id": "r", "status": "failed"}, user), 400)
