@@ -16,4 +16,4 @@ STORES = {
 RECORD_STORES = {
     "experiments": RecordStoreDeclaration(),
 }
-"""Stores of records with a meaning of their own. Each needs its tables in ``tables.py``; ``docs/stores/experiments.md``."""
+"""Stores with a meaning of their own, each with its tables in ``tables.py``. Without them, there are no routes."""
