@@ -11,9 +11,11 @@ from argon2 import PasswordHasher
 from flask import Flask
 
 from api import server
+from api.agents import routes as agent_routes
 from api.auth import accounts
 from api.auth import discovery
 from api.auth import token_exchange
+from api.evaluations import routes as evaluation_routes
 from api.experiments import routes as experiment_routes
 from api.http import problem
 from api.http.json import OrjsonProvider
@@ -44,8 +46,6 @@ from database.declared import schema_for
 from database.sync.status import running
 from storage import Stores
 from storage import stack
-from stores.declaration import declared_in
-from stores.experiments import current
 
 logger = logging.getLogger(__name__)
 
@@ -90,8 +90,9 @@ def create_app(
     token_exchange.init_app(app, manager, settings)
     stores = stack.init_app(app, manager, settings)
     storage_routes.init_app(app, stores, schema_for(settings))
-    declared = declared_in(settings.application_package)
-    experiment_routes.init_app(app, current.init_app(app, manager, schema_for(settings), declared))
+    evaluation_routes.init_app(app, manager, settings, schema_for(settings), stores)
+    agent_routes.init_app(app, manager, settings, schema_for(settings))
+    experiment_routes.init_app(app, manager, settings, schema_for(settings))
     app.register_blueprint(routes.blueprint)
     discovery.init_app(app, bridge)
     purger = purging.init_app(app, manager, stores)

@@ -11,6 +11,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from database import columns
+from stores import declare_agents
+from stores import declare_evaluations
 from stores import declare_experiments
 
 metadata = columns.table_metadata()
@@ -56,4 +58,6 @@ notes = sa.Table(
     info={"access": columns.OWN_ROWS, "owner": "owner_id"},
 )
 
+declare_agents(metadata)
+declare_evaluations(metadata)
 declare_experiments(metadata)

@@ -28,15 +28,18 @@ from api.http.bodies import read_object
 from api.http.idempotency import idempotent
 from api.http.parameters import number_of
 from api.http.parameters import refuse_parameters
+from api.http.parameters import refuse_undecodable
 from api.http.parameters import single_parameters
 from api.http.problem import MIMETYPE
 from api.http.responses import empty
 from api.records.table_access import View
 from api.records.table_access import require_access
 from api.storage.routes import KeyConverter
-from api.storage.routes import refuse_undecodable
+from config.settings import Settings
+from database import ConnectionManager
 from database import InvalidQuery
 from database import Isthmus
+from database import Schema
 from database import current_isthmus
 from database import transactional
 from database.core.tables.access_rules import Access
@@ -44,8 +47,9 @@ from database.core.tables.access_rules import Action
 from database.resilience.repetition import ATTEMPTS
 from storage import Entry
 from stores import Experiments
-from stores import RecordStoreDeclaration
 from stores import current_experiments
+from stores.declaration import declared_in
+from stores.experiments import current
 
 PREFIX: Final = "/api/convergence/storage"
 DEFAULT_LIMIT: Final = 100
@@ -58,11 +62,16 @@ class _Grants(dict[Action, Access]):
     """Who may read, write and delete the experiments of an app."""
 
 
-def init_app(app: Flask, declaration: RecordStoreDeclaration | None) -> None:
-    """Add the routes to ``app``, if it has experiments. :raises ConfigurationError: for access rules that are none."""
+def init_app(app: Flask, manager: ConnectionManager, settings: Settings, schema: Schema) -> None:
+    """Add the routes to ``app``, if the application declares experiments.
+
+    :raises ConfigurationError: if they are not declared as they must be.
+    """
+    declaration = declared_in(settings.application_package).get(current.NAME)
     if declaration is None:
         return
-    Isthmus.of(app)[_Grants] = _Grants(declaration.grants("experiments"))
+    current.init_app(app, manager, schema, declaration)
+    Isthmus.of(app)[_Grants] = _Grants(declaration.grants(current.NAME))
     app.url_map.converters["key"] = KeyConverter
     app.register_blueprint(blueprint)
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from auth import AccessDenied
 from auth.guards import access_required
+from config.settings import ConfigurationError
 from database import DatabaseAdapter
 from database import NotFound
 from database import Schema
@@ -53,6 +54,16 @@ def require_access(access: Access) -> None:
     # A guard lets all who are signed in pass if there is no rule, because in tables the data layer refuses them then.
     if not access.rules:
         raise AccessDenied("Access denied. It is granted to nobody")
+
+
+def refuse_hidden(schema: Schema, name: str, what: str, remedy: str) -> None:
+    """Refuse a declared table whose routes those of something else would hide.
+
+    :raises ConfigurationError: says what has the routes, and what to do.
+    """
+    if name in schema and schema.table(name).rules.declared:
+        reason = f"has the routes of {what} (/api/{name}); rename it, or {remedy}"
+        raise ConfigurationError({f"table {name}": reason})
 
 
 def current_adapter() -> DatabaseAdapter:

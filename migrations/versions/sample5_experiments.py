@@ -11,7 +11,7 @@ from database.schema.migrations.columns import text
 from database.schema.migrations.columns import timestamp
 
 revision = "sample5"
-down_revision = "sample2"
+down_revision = "sample4"
 
 
 def upgrade() -> None:

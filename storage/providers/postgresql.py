@@ -15,6 +15,16 @@ _LONGEST_KEY: Final = 2_000
 """Bytes of a key: an index of PostgreSQL takes 2,704."""
 
 
+class _Backend(PostgresBackend):
+    settings_prefix: ClassVar[str] = "POSTGRES"
+
+
+class DocumentedPostgres(PostgresAdapter):
+    """PostgreSQL, whose variables in the environment begin with ``POSTGRES``, as messages name them."""
+
+    backend_class: ClassVar[type[PostgresBackend]] = _Backend
+
+
 class PostgreSQLProvider(StoreProvider):
     """A table with the columns ``key``, ``data`` and ``metadata`` (both ``jsonb``), ``created_at`` and others, which is
     created when it is first used.
@@ -41,12 +51,4 @@ class PostgreSQLProvider(StoreProvider):
             "password": password,
             "sslmode": sslmode,
         }
-        super().__init__(Store(DocumentEntries(_Adapter, config, table, _LONGEST_KEY), "postgresql"))
-
-
-class _Backend(PostgresBackend):
-    settings_prefix: ClassVar[str] = "POSTGRES"
-
-
-class _Adapter(PostgresAdapter):
-    backend_class: ClassVar[type[PostgresBackend]] = _Backend
+        super().__init__(Store(DocumentEntries(DocumentedPostgres, config, table, _LONGEST_KEY), "postgresql"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 from flask import Flask
@@ -20,15 +19,11 @@ NAME: Final = "experiments"
 """Its name in ``RECORD_STORES``."""
 
 
-def init_app(
-    app: Flask, database: Database, schema: Schema, declared: Mapping[str, RecordStoreDeclaration]
-) -> RecordStoreDeclaration | None:
-    """Keep the experiments in ``app``, if the application declares them; returns their declaration.
+def init_app(app: Flask, database: Database, schema: Schema, declaration: RecordStoreDeclaration) -> None:
+    """Keep the experiments in ``app``, as the application declares them.
 
     :raises ConfigurationError: if it does not declare their tables.
     """
-    if (declaration := declared.get(NAME)) is None:
-        return None
     if declaration.blobs is not None:
         raise ConfigurationError({f"record store {NAME}": "has no blobs: its records are whole; leave blobs out"})
     if missing := [table for table in TABLES if table not in schema]:
@@ -39,7 +34,6 @@ def init_app(
             }
         )
     Isthmus.of(app)[Experiments] = Experiments.on_tables(database)
-    return declaration
 
 
 def current_experiments() -> Experiments:

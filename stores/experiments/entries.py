@@ -13,7 +13,7 @@ from database.core.result import Row
 from storage.backends.keyed_table import KeyedTableEntries
 from storage.core.documents import from_json
 from storage.core.entry import Stored
-from stores.experiments.kinds import RecordKind
+from stores.experiments.kinds import RecordTable
 
 _HEAD: Final = ("etag", "headers", "metadata", "size", "stored_at", "expires_at")
 
@@ -26,7 +26,7 @@ class RecordEntries(KeyedTableEntries):
 
     kind: ClassVar[str] = "records"
 
-    def __init__(self, database: Database, kind: RecordKind) -> None:
+    def __init__(self, database: Database, kind: RecordTable) -> None:
         super().__init__(database)
         self._record = kind
         self.table, self.beginning, self._id_column = kind.table, kind.beginning, kind.id_column

@@ -65,7 +65,7 @@ def _moment(value: Any) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class RecordKind:
+class RecordTable:
     """One kind of records.
 
     :ivar table: its table.
@@ -95,7 +95,7 @@ class RecordKind:
             raise StorageSerializationError(f"the field {name} of a record {error}, not {shown(value)}") from None
 
 
-RL_DATA: Final = RecordKind(
+RL_DATA: Final = RecordTable(
     "rl_data",
     "rl_key",
     "",
@@ -111,7 +111,7 @@ RL_DATA: Final = RecordKind(
     },
     {},
 )
-EXPERIMENTS: Final = RecordKind(
+EXPERIMENTS: Final = RecordTable(
     "optimization_experiments",
     "experiment_id",
     f"{EXPERIMENT}:",
@@ -127,7 +127,7 @@ EXPERIMENTS: Final = RecordKind(
     },
     EXPERIMENT_FIELDS,
 )
-RUNS: Final = RecordKind(
+RUNS: Final = RecordTable(
     "optimization_runs",
     "run_id",
     f"{RUN}:",

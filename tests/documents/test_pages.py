@@ -60,10 +60,8 @@ BLOCKS = {
     for language in ("python", "sh", "ts")
     for number, block in enumerate(blocks(page, language), 1)
 }
-ELSEWHERE = {
-    "callers/python/1",
-    *(name for name in BLOCKS if name.startswith(("make-it-yours/", "adopt/", "move/", "experiments/"))),
-}
+_OWN_FILES = ("make-it-yours/", "adopt/", "move/", "evaluations/", "experiments/")
+ELSEWHERE = {"callers/python/1", *(name for name in BLOCKS if name.startswith(_OWN_FILES))}
 """Blocks with a test file of their own."""
 
 HOST = '"host": "127.0.0.1", "user": "postgres", "password": "…"'
@@ -87,6 +85,23 @@ def test_every_link_leads_to_a_page() -> None:
     assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
     linked = {(page.parent / link).resolve() for page, link in links}
     assert {page for page in PAGES[1:] if page not in linked} == set()
+
+
+@runs("agents/python/1", "agents/python/2")
+def test_a_client_of_agents(
+    postgres_database: PostgresDatabase, monkeypatch: pytest.MonkeyPatch, own_environment: None
+) -> None:
+    monkeypatch.setenv("POSTGRES_CONNECTION_STRING", postgres_database.url)
+    with BLOCKS["agents/python/1"].run()["storage"] as client:
+        assert client.get_state("reviewer", "run-2") == {"step": 1}
+        assert client.get_conversation_history("chat-1") == [{"role": "user", "text": "Hello"}]
+        assert len(client.get_transactions("case-1")) == 2
+    declared = BLOCKS["agents/python/2"].run()["RECORD_STORES"]["agents"]
+    assert {action: str(access) for action, access in declared.grants("agents").items()} == {
+        "read": "user",
+        "write": "role agent",
+        "delete": "role admin",
+    }
 
 
 @runs("storage/python/1")

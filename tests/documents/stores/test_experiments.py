@@ -22,7 +22,7 @@ from tests.documents.conftest import Served
 from tests.stores.experiments.test_records import EXPERIMENT
 from tests.stores.experiments.test_records import RUN
 
-VIEW, PLACES, DECLARATION, CLIENT = blocks(Path(__file__).parents[2] / "docs" / "stores" / "experiments.md", "python")
+VIEW, PLACES, DECLARATION, CLIENT = blocks(Path(__file__).parents[3] / "docs" / "stores" / "experiments.md", "python")
 
 
 def test_a_view_uses_the_experiments_of_the_application(service: Served) -> None:
