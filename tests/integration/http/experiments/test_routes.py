@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import psycopg
@@ -29,6 +30,7 @@ from tests.integration.http.support import make_site
 from tests.integration.http.support import supabase_settings
 from tests.servers.postgres import PostgresServer
 from tests.stores.experiments.laboratory import PACKAGE
+from tests.stores.experiments.test_keys import IDS
 from tests.stores.experiments.test_records import EXPERIMENT
 from tests.stores.experiments.test_records import RUN
 
@@ -222,6 +224,19 @@ def test_keys_come_in_pages(site: Site, user: Headers, experiments: Experiments)
     assert site.get(f"{PLACE}/keys?prefix=run:&cursor=run:2", user).json["data"] == ["run:3", "run:4"]
     for query in ("limit=0", "limit=501", "limit=x", "other=1"):
         refused(site.get(f"{PLACE}/keys?{query}", user), 400)
+
+
+def test_hostile_ids_are_found_by_their_urls(site: Site, user: Headers) -> None:
+    for number, id_ in enumerate(IDS):
+        run = {"run_id": id_, "system_name": str(number), "algorithm_name": "a"}
+        assert site.post(f"{PLACE}/runs", run, user).status_code == 200
+    for number, id_ in enumerate(IDS):
+        found = site.get(f"{PLACE}/runs/{quote(id_, safe='')}", user)
+        assert found.json["data"]["system_name"] == str(number)
+    keys = site.get(f"{PLACE}/keys?prefix=run:&limit=500", user).json["data"]
+    assert keys == sorted(f"run:{id_}" for id_ in IDS)
+    raw = {"PATH_INFO": f"{PLACE}/runs/\xff"}
+    assert "UTF-8" in refused(site.get(PLACE, user, environ_overrides=raw), 400)
 
 
 @pytest.mark.parametrize(
