@@ -16,6 +16,7 @@ from api.auth import accounts
 from api.auth import discovery
 from api.auth import token_exchange
 from api.evaluations import routes as evaluation_routes
+from api.experiments import routes as experiment_routes
 from api.http import problem
 from api.http.json import OrjsonProvider
 from api.operations import auto_migration
@@ -91,6 +92,7 @@ def create_app(
     storage_routes.init_app(app, stores, schema_for(settings))
     evaluation_routes.init_app(app, manager, settings, schema_for(settings), stores)
     agent_routes.init_app(app, manager, settings, schema_for(settings))
+    experiment_routes.init_app(app, manager, settings, schema_for(settings))
     app.register_blueprint(routes.blueprint)
     discovery.init_app(app, bridge)
     purger = purging.init_app(app, manager, stores)

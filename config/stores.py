@@ -29,5 +29,6 @@ STORES = {
 RECORD_STORES = {
     "agents": RecordStoreDeclaration(),
     "evaluations": RecordStoreDeclaration(blobs="outputs"),
+    "experiments": RecordStoreDeclaration(),
 }
 """Stores with a meaning of their own, each with its tables in ``tables.py``. Without them, there are no routes."""

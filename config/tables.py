@@ -13,6 +13,7 @@ import sqlalchemy as sa
 from database import columns
 from stores import declare_agents
 from stores import declare_evaluations
+from stores import declare_experiments
 
 metadata = columns.table_metadata()
 
@@ -59,3 +60,4 @@ notes = sa.Table(
 
 declare_agents(metadata)
 declare_evaluations(metadata)
+declare_experiments(metadata)

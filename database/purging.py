@@ -25,32 +25,33 @@ from database.sync.side import CONFLICTS
 _PART: Final = 500
 
 
-def delete_in_parts(database: Database, table: str, where: Filter) -> int:
+def delete_in_parts(database: Database, table: str, where: Filter, key: str = "id") -> int:
     """Delete the matching rows; returns their number. An interrupted run may be repeated.
 
+    :param key: the column that is the key of the table.
     :raises Unavailable: as :func:`ids_in_parts`.
     """
-    return sum(delete(database, table, ids) for ids in ids_in_parts(database, table, where))
+    return sum(delete(database, table, ids, key) for ids in ids_in_parts(database, table, where, key))
 
 
-def delete(database: Database, table: str, ids: list[str]) -> int:
+def delete(database: Database, table: str, ids: list[str], key: str = "id") -> int:
     """Delete the rows with these ids; returns the number of deleted rows."""
-    return database.run(Delete(table, where=Where("id", "in", ids))).count or 0
+    return database.run(Delete(table, where=Where(key, "in", ids))).count or 0
 
 
-def ids_in_parts(database: Database, table: str, where: Filter) -> Iterator[list[str]]:
+def ids_in_parts(database: Database, table: str, where: Filter, key: str = "id") -> Iterator[list[str]]:
     """The ids of the matching rows, in chunks; the caller must delete each chunk before it requests the next.
 
     :raises Unavailable: if the primary does not answer the query, because a fallback's rows may be outdated.
     """
-    query = Select(table, ("id",), where, limit=_PART)
+    query = Select(table, (key,), where, limit=_PART)
     while rows := (result := database.run(query)).rows:
         if result.source is not None:
             raise Unavailable(
                 f"no more rows are deleted from {table}: the primary database is unavailable, and the fallback"
                 f" {result.source} may be outdated; retry later"
             )
-        yield [row["id"] for row in rows]
+        yield [row[key] for row in rows]
 
 
 def purge_conflicts(adapter: DatabaseAdapter, older_than: timedelta) -> int:

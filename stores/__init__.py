@@ -42,6 +42,11 @@ if TYPE_CHECKING:
     from stores.evaluations.retention import EvaluationRetention
     from stores.evaluations.retention import EvaluationsRetained
     from stores.evaluations.tables import declare_evaluations
+    from stores.experiments.core import Experiments
+    from stores.experiments.current import current_experiments
+    from stores.experiments.faces import ExperimentClient
+    from stores.experiments.faces import ExperimentStorage
+    from stores.experiments.tables import declare_experiments
 else:
     _HOMES = {
         "agents.application": ("AgentPart", "current_agents"),
@@ -74,6 +79,10 @@ else:
         "evaluations.places.on_tables": ("EvaluationsInTables",),
         "evaluations.retention": ("EvaluationRetention", "EvaluationsRetained"),
         "evaluations.tables": ("declare_evaluations",),
+        "experiments.core": ("Experiments",),
+        "experiments.current": ("current_experiments",),
+        "experiments.faces": ("ExperimentClient", "ExperimentStorage"),
+        "experiments.tables": ("declare_experiments",),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
@@ -93,6 +102,9 @@ __all__ = [
     "EvaluationsInStore",
     "EvaluationsInTables",
     "EvaluationsRetained",
+    "ExperimentClient",
+    "ExperimentStorage",
+    "Experiments",
     "FlexibleStorageManager",
     "InMemoryStorage",
     "PostgreSQLClient",
@@ -108,8 +120,10 @@ __all__ = [
     "create_storage_client",
     "create_storage_manager",
     "current_agents",
+    "current_experiments",
     "declare_agents",
     "declare_evaluations",
+    "declare_experiments",
     "etag_of",
     "follow_events",
 ]

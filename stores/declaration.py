@@ -17,6 +17,9 @@ from database.core.tables.access_rules import granted_by
 
 _ACTIONS: Final[tuple[Action, ...]] = ("read", "write", "delete")
 
+NAMES: Final = ("agents", "evaluations", "experiments")
+"""The record stores that an application may declare."""
+
 SIGNED_IN: Final = MappingProxyType({"read": "user", "write": "user", "delete": "role:admin"})
 """Who is signed in reads and writes; admins delete."""
 
@@ -57,5 +60,8 @@ def declared_in(package: str) -> Mapping[str, RecordStoreDeclaration]:
             return {}
         raise
     if isinstance(declared, Mapping) and all(isinstance(one, RecordStoreDeclaration) for one in declared.values()):
+        if unknown := [str(one) for one in declared if one not in NAMES]:
+            reason = f"there is no record store {unknown[0]!r}; use {', '.join(NAMES)}"
+            raise ConfigurationError({f"{name}.RECORD_STORES": reason})
         return dict(declared)
     raise ConfigurationError({name: "RECORD_STORES must be a dict of names to RecordStoreDeclaration(…)"})

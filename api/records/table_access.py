@@ -7,6 +7,7 @@ from functools import cache
 from functools import wraps
 from typing import Any
 
+from auth import AccessDenied
 from auth.guards import access_required
 from config.settings import ConfigurationError
 from database import DatabaseAdapter
@@ -50,6 +51,9 @@ def require_readable(name: str) -> None:
 def require_access(access: Access) -> None:
     """Refuse callers to whom the rules grant nothing. :raises AuthError: as :func:`on_table`."""
     guarded(_nothing, access)()
+    # A guard lets all who are signed in pass if there is no rule, because in tables the data layer refuses them then.
+    if not access.rules:
+        raise AccessDenied("Access denied. It is granted to nobody")
 
 
 def refuse_hidden(schema: Schema, name: str, what: str, remedy: str) -> None:

@@ -80,6 +80,56 @@ export default defineSchema({
   })
     .index("on_id", ["id"])
     .index("on_owner_id", ["owner_id", "id"]),
+  optimization_experiments: defineTable({
+    experiment_id: v.string(),
+    optimization_run_id: v.optional(v.union(v.null(), v.string())),
+    system_name: v.optional(v.union(v.null(), v.string())),
+    algorithm_name: v.optional(v.union(v.null(), v.string())),
+    test_case_id: v.optional(v.union(v.null(), v.string())),
+    experiment_score: v.optional(v.union(v.null(), v.float64())),
+    test_passed: v.optional(v.union(v.null(), v.boolean())),
+    experiment_timestamp: v.optional(v.union(v.null(), v.float64())),
+    generation_number: v.optional(v.union(v.null(), v.int64())),
+    latency_ms: v.optional(v.union(v.null(), v.float64())),
+    cost_usd: v.optional(v.union(v.null(), v.float64())),
+    session_id: v.optional(v.union(v.null(), v.string())),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    record: v.string(),
+    etag: v.string(),
+    size: v.int64(),
+    headers: v.string(),
+    metadata: v.string(),
+    stored_at: v.string(),
+    expires_at: v.optional(v.union(v.null(), v.string())),
+  })
+    .index("on_experiment_id", ["experiment_id"])
+    .index("on_expires_at", ["expires_at", "experiment_id"])
+    .index("on_optimization_run_id", ["optimization_run_id", "experiment_id"]),
+  optimization_runs: defineTable({
+    run_id: v.string(),
+    system_name: v.optional(v.union(v.null(), v.string())),
+    algorithm_name: v.optional(v.union(v.null(), v.string())),
+    status: v.optional(v.union(v.null(), v.string())),
+    winning_config_id: v.optional(v.union(v.null(), v.string())),
+    total_generations: v.optional(v.union(v.null(), v.int64())),
+    convergence_achieved: v.optional(v.union(v.null(), v.boolean())),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    record: v.string(),
+    etag: v.string(),
+    size: v.int64(),
+    headers: v.string(),
+    metadata: v.string(),
+    stored_at: v.string(),
+    expires_at: v.optional(v.union(v.null(), v.string())),
+  })
+    .index("on_expires_at", ["expires_at", "run_id"])
+    .index("on_run_id", ["run_id"])
+    .index("on_status", ["status", "run_id"])
+    .index("on_system_name", ["system_name", "run_id"]),
   protocols: defineTable({
     id: v.string(),
     created_at: v.string(),
@@ -89,6 +139,31 @@ export default defineSchema({
     description: v.optional(v.union(v.null(), v.string())),
     steps: v.optional(v.any()),
   }).index("on_id", ["id"]),
+  rl_data: defineTable({
+    rl_key: v.string(),
+    rl_record_type: v.optional(v.union(v.null(), v.string())),
+    agent_id: v.optional(v.union(v.null(), v.string())),
+    episode_timestamp: v.optional(v.union(v.null(), v.float64())),
+    civilization_id: v.optional(v.union(v.null(), v.string())),
+    station: v.optional(v.union(v.null(), v.string())),
+    reward_score: v.optional(v.union(v.null(), v.float64())),
+    fitness_score: v.optional(v.union(v.null(), v.float64())),
+    success: v.optional(v.union(v.null(), v.boolean())),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    record: v.string(),
+    etag: v.string(),
+    size: v.int64(),
+    headers: v.string(),
+    metadata: v.string(),
+    stored_at: v.string(),
+    expires_at: v.optional(v.union(v.null(), v.string())),
+  })
+    .index("on_agent_id", ["agent_id", "rl_key"])
+    .index("on_expires_at", ["expires_at", "rl_key"])
+    .index("on_rl_key", ["rl_key"])
+    .index("on_rl_record_type", ["rl_record_type", "rl_key"]),
   transactions: defineTable({
     id: v.string(),
     case_id: v.string(),

@@ -45,12 +45,11 @@ from database.core.operations import Delete
 from database.core.operations import Operation
 from database.core.query.filters import Filter
 from database.core.query.filters import Order
-from database.core.query.filters import Where
 from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.schema import Schema
 from database.schema.sqlalchemy_engine import connected
-from storage.backends.table import TableEntries
+from storage.backends.keyed_table import KeyedTableEntries
 from storage.core.capabilities import StoreCapabilities
 from storage.core.entry import JSON_TYPE
 from storage.core.entry import MEDIA_TYPE
@@ -58,9 +57,7 @@ from storage.core.entry import Stored
 from storage.core.errors import StorageConfigurationError
 from storage.core.errors import StorageKeyError
 from storage.core.errors import shown
-from storage.core.keys import after_all
 from storage.core.keys import with_nul
-from storage.core.keys import without_nul
 
 _NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,62}")
 _HEAD: Final = ("key", "etag", "headers", "metadata", "size", "stored_at", "expires_at")
@@ -72,7 +69,7 @@ _BASE64: Final = "base64"
 _transaction: ContextVar[Transaction | None] = ContextVar("transaction of documents", default=None)
 
 
-class DocumentEntries(TableEntries):
+class DocumentEntries(KeyedTableEntries):
     """A table in a database that need not be that of the application. It is created when it is first used.
 
     :param adapter_class: of the database.
@@ -84,10 +81,10 @@ class DocumentEntries(TableEntries):
 
     kind: ClassVar[str] = "documents"
     capabilities = StoreCapabilities(batches=True)
-    _id_column: ClassVar[str] = "key"
-    _head: ClassVar[tuple[str, ...]] = _HEAD
-    _columns: ClassVar[tuple[str, ...]] = (*_HEAD, "data")
-    _order: ClassVar[tuple[Order, ...]] = (Order("key"),)
+    _id_column: str = "key"
+    _head: tuple[str, ...] = _HEAD
+    _columns: tuple[str, ...] = (*_HEAD, "data")
+    _order: tuple[Order, ...] = (Order("key"),)
 
     def __init__(
         self,
@@ -152,17 +149,8 @@ class DocumentEntries(TableEntries):
     def _delete(self, where: Filter) -> int:
         return self._run(Delete(self.table, where=where)).count or 0
 
-    def _behind(self, prefix: str, after: str | None) -> Filter:
-        where = self._within(prefix)
-        return where if after is None else where & Where("key", "gt", without_nul(after))
-
-    def _within(self, prefix: str) -> Filter:
-        start = without_nul(prefix)
-        where, end = Where("key", "gte", start), after_all(start)
-        return where if end is None else where & Where("key", "lt", end)
-
     def _id(self, key: str) -> str:
-        id_ = without_nul(key)
+        id_ = super()._id(key)
         if self._longest_key is not None and len(id_.encode()) > self._longest_key:
             raise StorageKeyError(f"a key in this store must have at most {self._longest_key:,} bytes")
         return id_

@@ -96,10 +96,12 @@ class TableEntries(StoreBackend):
     protected: ClassVar[bool] = True
     table: str = TABLE
     # Of the rows of an entry: another table may have others.
-    _id_column: ClassVar[str] = "id"
-    _head: ClassVar[tuple[str, ...]] = _HEAD
-    _columns: ClassVar[tuple[str, ...]] = (*_HEAD, "body", "vector")
-    _order: ClassVar[tuple[Order, ...]] = (Order("key_start"), Order("key"))
+    _id_column: str = "id"
+    _head: tuple[str, ...] = _HEAD
+    _columns: tuple[str, ...] = (*_HEAD, "body", "vector")
+    _order: tuple[Order, ...] = (Order("key_start"), Order("key"))
+    # By which a put finds the present row. A key that is not named `id` must be named for a put to be sent again.
+    _found_by: tuple[str, ...] = ()
 
     def __init__(self, database: Database, store: str = "default", dimensions: int | None = None) -> None:
         self._database = database
@@ -129,7 +131,7 @@ class TableEntries(StoreBackend):
 
     def _put(self, put: Put) -> None:
         if put.expected is None:
-            self._run(Upsert(self.table, [self._row(put.entry)], returning=False))
+            self._run(Upsert(self.table, [self._row(put.entry)], returning=False, on_conflict=self._found_by))
         elif put.expected == ABSENT:
             self._put_new(put)
         elif not self._replace(put, put.expected):
@@ -190,7 +192,7 @@ class TableEntries(StoreBackend):
                 return [self._answer(part, context) for part in batch.operations]
         # The last one of a key holds.
         rows = {row[self._id_column]: row for row in (self._row(put.entry) for put in puts)}
-        self._run(Upsert(self.table, list(rows.values()), returning=False))
+        self._run(Upsert(self.table, list(rows.values()), returning=False, on_conflict=self._found_by))
         return [None] * len(puts)
 
     def ping(self, context: Context) -> None:
@@ -207,7 +209,7 @@ class TableEntries(StoreBackend):
         return self._database.transaction()
 
     def _delete(self, where: Filter) -> int:
-        return delete_in_parts(self._database, self.table, where)
+        return delete_in_parts(self._database, self.table, where, self._id_column)
 
     def _whole(self, keys: Sequence[str]) -> list[Stored]:
         rows = {row[self._id_column]: row for row in self._of(keys, self._columns)}

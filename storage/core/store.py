@@ -248,7 +248,7 @@ class Store(Streaming):
         :param cursor: that of an earlier page.
         :param limit: how many at most, from 1 to :data:`MAX_PAGE`.
         """
-        _check_limit(limit)
+        check_limit(limit)
         after = None if cursor is None else check_prefix(cursor)
         found: list[Stored] = []
         # What has expired leaves no gap.
@@ -286,7 +286,7 @@ class Store(Streaming):
         :param filters: as :mod:`storage.core.conditions` describes them.
         :param limit: how many at most, from 1 to :data:`MAX_PAGE`.
         """
-        _check_limit(limit)
+        check_limit(limit)
         return list(islice(self.found(filters, prefix=prefix, at_once=limit), limit))
 
     def found(
@@ -316,7 +316,7 @@ class Store(Streaming):
         """
         wanted = filters or {}
         check_filters(wanted)
-        _check_limit(limit)
+        check_limit(limit)
         stored, now, first = self._maker.direction(vector), self._clock(), without_value(wanted)
 
         def fitting(found: Sequence[tuple[Stored, float]]) -> list[Entry]:
@@ -388,6 +388,7 @@ class Store(Streaming):
             raise made from error
 
 
-def _check_limit(limit: int) -> None:
-    if not 1 <= limit <= MAX_PAGE:
-        raise StorageKeyError(f"a limit must be from 1 to {MAX_PAGE}, not {limit}")
+def check_limit(limit: int, most: int = MAX_PAGE) -> None:
+    """Refuse a limit that no page has. :raises StorageKeyError: says so."""
+    if not 1 <= limit <= most:
+        raise StorageKeyError(f"a limit must be from 1 to {most}, not {limit}")

@@ -6,24 +6,23 @@ import asyncio
 import inspect
 import re
 import sqlite3
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
-from flask import Flask
-from flask import request
-from werkzeug.serving import make_server
 
+from database import Isthmus
 from database.backends.convex import ConvexAdapter
-from database.core.lifecycle import in_background
+from database.core.context import as_application
 from storage import ConvexStorage
 from storage import StorageProtocol
 from storage import StorageUnsupportedError
 from storage import verify_integration
+from stores import Experiments
 from tests.documents.blocks import Block
 from tests.documents.blocks import blocks
+from tests.documents.conftest import Served
 from tests.documents.optimizer import Client
 
 DOCUMENT = Path(__file__).with_name("000.txt")
@@ -33,10 +32,10 @@ REPLACEMENTS = {
     "from convergence import ConvergenceSDK": "from tests.documents.optimizer import ConvergenceSDK",
     "from my_app.convex import my_client": "from tests.documents.optimizer import my_client",
     "https://my-app.convex.cloud": "{url}",
+    '"api-key"': '"{token}"',
 }
 """All that is changed of the code."""
 
-KEY = "api-key"
 _covered: set[str] = set()
 
 
@@ -51,35 +50,9 @@ def block(request: pytest.FixtureRequest) -> Block:
     found = PYTHON[request.param]
     replaced = {text: other for text, other in REPLACEMENTS.items() if text in found.code}
     if "https://my-app.convex.cloud" in replaced:
-        replaced["https://my-app.convex.cloud"] = request.getfixturevalue("service").url
+        service: Served = request.getfixturevalue("service")
+        replaced |= {"https://my-app.convex.cloud": service.url, '"api-key"': repr(service.token)}
     return found.with_replaced(replaced)
-
-
-class Service:
-    """An HTTP server with the routes of the document, and what it has received."""
-
-    def __init__(self) -> None:
-        self.received: list[tuple[str, dict[str, Any]]] = []
-        app = Flask("service")
-        app.post("/api/convergence/storage/<path:what>")(self._answer)
-        self.server = make_server("127.0.0.1", 0, app, threaded=True)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def _answer(self, what: str) -> dict[str, Any]:
-        if request.headers["Authorization"] != f"Bearer {KEY}":
-            return {"success": False, "error": "the key is wrong"}
-        self.received.append((what, request.get_json()))
-        return {"success": True}
-
-
-@pytest.fixture
-def service() -> Iterator[Service]:
-    made = Service()
-    thread = in_background("service", made.server.serve_forever)
-    yield made
-    made.server.shutdown()
-    thread.join()
-    made.server.server_close()
 
 
 def test_every_block_of_the_document_is_run() -> None:
@@ -126,19 +99,21 @@ def test_the_required_methods_are_called_with_the_documented_arguments(block: Bl
 
 
 @runs("Example: Direct HTTP Integration")
-def test_a_client_over_http(block: Block, service: Service) -> None:
+def test_a_client_over_http(block: Block, service: Served) -> None:
     storage = block.run()["storage"]
+    experiment = {"experiment_id": "exp_001", "tested_config": {"a": 1}, "score": 0.9}
 
     async def use() -> None:
         await storage.save("episode:1", {"agent_id": "a", "timestamp": 2, "reward": 0.5})
-        await storage.save("experiment:exp_001", {"experiment_id": "exp_001", "tested_config": {"a": 1}, "score": 0.9})
+        await storage.save("experiment:exp_001", experiment)
         with pytest.raises(StorageUnsupportedError, match="get_rl_data_by_key"):
             await storage.load("episode:1")
 
     asyncio.run(use())
-    assert [what for what, _ in service.received] == ["rl-data", "experiments"]
-    assert service.received[0][1]["rl_episode_data"]["reward"] == 0.5
-    assert service.received[1][1]["tested_config"] == {"a": 1}
+    with as_application():
+        experiments = Isthmus.of(service.site.app)[Experiments]
+        assert experiments.load("episode:1") == {"agent_id": "a", "timestamp": 2, "reward": 0.5}
+        assert experiments.load("experiment:exp_001").items() >= experiment.items()
 
 
 @runs("Example: Function Injection")

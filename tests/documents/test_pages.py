@@ -60,7 +60,7 @@ BLOCKS = {
     for language in ("python", "sh", "ts")
     for number, block in enumerate(blocks(page, language), 1)
 }
-_OWN_FILES = ("make-it-yours/", "adopt/", "move/", "evaluations/")
+_OWN_FILES = ("make-it-yours/", "adopt/", "move/", "evaluations/", "experiments/")
 ELSEWHERE = {"callers/python/1", *(name for name in BLOCKS if name.startswith(_OWN_FILES))}
 """Blocks with a test file of their own."""
 

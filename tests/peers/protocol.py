@@ -17,6 +17,7 @@ from convergence.storage import StorageProtocol
 from convergence.storage import StorageRegistry
 
 import storage
+import stores
 
 
 def made() -> list[Any]:
@@ -27,7 +28,13 @@ def made() -> list[Any]:
         storage.MemoryStorage(),
         storage.MultiBackendStorage(sqlite_path="c.db", file_base_dir="more files"),
         storage.ConvexStorage(object()),
+        experiments(),
     ]
+
+
+def experiments() -> stores.ExperimentStorage:
+    """Where each record is one of its kind."""
+    return stores.ExperimentStorage(stores.Experiments.on_store(storage.Store(storage.MemoryEntries())))
 
 
 def episode(number: int) -> RLEpisode:
@@ -48,11 +55,8 @@ def episode(number: int) -> RLEpisode:
     )
 
 
-async def main() -> None:
-    """Use our storage. :raises AssertionError: if it is not accepted, or does not keep what it is given."""
-    accepted = [type(one).__name__ for one in made() if isinstance(one, StorageProtocol)]
-    StorageRegistry.register("isthmus", storage.MultiBackendStorage)
-    kept = StorageRegistry.get("isthmus", sqlite_path="b.db", file_base_dir="b")
+async def use(kept: Any) -> None:
+    """Have their manager record episodes. :raises AssertionError: if they are not kept."""
     manager = LegacyManager(kept)
     episodes = [episode(number) for number in range(5)]
     keys = [await manager.record_episode(one) for one in episodes]
@@ -61,8 +65,17 @@ async def main() -> None:
     legacy = await manager.get_agent_legacy("a1")
     assert legacy is not None
     assert legacy.total_episodes == len(episodes)
-    assert (await kept.verify_integrity()).consistency == 1.0
     await manager.close()
+
+
+async def main() -> None:
+    """Use our storage. :raises AssertionError: if it is not accepted, or does not keep what it is given."""
+    accepted = [type(one).__name__ for one in made() if isinstance(one, StorageProtocol)]
+    StorageRegistry.register("isthmus", storage.MultiBackendStorage)
+    kept = StorageRegistry.get("isthmus", sqlite_path="b.db", file_base_dir="b")
+    await use(kept)
+    assert (await kept.verify_integrity()).consistency == 1.0
+    await use(experiments())
     print(f"the-convergence {version('the-convergence')}: its protocol accepts {', '.join(accepted)}")  # noqa: T201
 
 

@@ -59,4 +59,7 @@ def test_agents_of_praval_have_storage(
 @pytest.mark.peer("convergence")
 def test_the_protocol_of_convergence_accepts_our_storage(tmp_path: Path) -> None:
     printed = run("convergence", "tests.peers.protocol", tmp_path)
-    assert "accepts SQLiteStorage, FileStorage, MemoryStorage, MultiBackendStorage, ConvexStorage" in printed
+    assert (
+        "accepts SQLiteStorage, FileStorage, MemoryStorage, MultiBackendStorage, ConvexStorage, ExperimentStorage"
+        in printed
+    )

@@ -28,7 +28,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def test_the_migrations_make_the_declared_tables(tmp_path: Path) -> None:
     adapter = SQLiteAdapter({"path": str(tmp_path / "sample.db")}, SCHEMA)
-    assert runner.upgrade(adapter)[-4:] == ["sample1", "sample2", "sample3", "sample4"]
+    assert runner.upgrade(adapter)[-5:] == ["sample1", "sample2", "sample3", "sample4", "sample5"]
     assert runner.check(adapter) == []
     adapter.disconnect()
 
@@ -49,4 +49,7 @@ def test_the_tables_are_served_as_they_say(site: Site) -> None:
     assert site.post("/api/notes", {"title": "hers"}, ada).status_code == 201
     assert [len(site.get("/api/notes", who).json["data"]) for who in (ada, bob)] == [1, 0]
     assert site.call("DELETE", f"/api/molecules/{water['id']}", headers=ada).status_code == 403
+    run = {"run_id": "r", "system_name": "search", "algorithm_name": "mab"}
+    assert site.post("/api/convergence/storage/runs", run, ada).json["success"] is True
+    assert site.get("/api/convergence/storage/runs/r", bob).json["data"] == {**run, "status": "started"}
     assert {table.name for table in tables.metadata.sorted_tables} <= site.dump().keys()

@@ -48,6 +48,7 @@ INSIDE = {
     "database.translation": "a server process loads what its requests can need",
     "storage.stack": "create_app composes the stores",
     "stores.declaration": "the routes of record stores find what the application declares of them",
+    "stores.experiments": "the routes of experiments set them up",
     "database.unit_of_work": "an idempotency key is kept in its request's transaction",
 }
 """What routes and commands of ours import from inside of the packages, and the reason why no application needs to."""

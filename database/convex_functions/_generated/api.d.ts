@@ -13,10 +13,12 @@ import type {
   FilterApi,
   FunctionReference,
 } from "convex/server";
+import type * as convergence from "../convergence.js";
 import type * as crons from "../crons.js";
 import type * as experiments from "../experiments.js";
 import type * as isthmus from "../isthmus.js";
 import type * as lib_access from "../lib/access.js";
+import type * as lib_convergence from "../lib/convergence.js";
 import type * as lib_database from "../lib/database.js";
 import type * as lib_errors from "../lib/errors.js";
 import type * as lib_identity from "../lib/identity.js";
@@ -61,10 +63,12 @@ import type * as users from "../users.js";
  * ```
  */
 declare const fullApi: ApiFromModules<{
+  convergence: typeof convergence;
   crons: typeof crons;
   experiments: typeof experiments;
   isthmus: typeof isthmus;
   "lib/access": typeof lib_access;
+  "lib/convergence": typeof lib_convergence;
   "lib/database": typeof lib_database;
   "lib/errors": typeof lib_errors;
   "lib/identity": typeof lib_identity;

@@ -14,7 +14,7 @@ from storage.core.keys import check_key
 
 EXPERIMENT: Final = "experiment"
 RUN: Final = "run"
-_RECORD_TYPES: Final = {
+RECORD_TYPES: Final = {
     "episode": "episode",
     "trajectory": "trajectory",
     "agent_legacy": "agent_legacy",
@@ -23,31 +23,43 @@ _RECORD_TYPES: Final = {
     "legacy": "agent_legacy",
     "rl_training": "training_run",
 }
-_PREFIXES: Final = (*_RECORD_TYPES, EXPERIMENT, RUN)
+"""The types of reinforcement-learning records, by the prefixes of their keys."""
 
-_Fields = Mapping[str, tuple[str, ...]]
+PREFIXES: Final = (*RECORD_TYPES, EXPERIMENT, RUN)
+
+Fields = Mapping[str, tuple[str, ...]]
 """By the argument of a function, the fields of a value that it is taken from: the first that is there."""
 
-_RL_FIELDS: Final[_Fields] = {
+_RL_FIELDS: Final[Fields] = {
     "civilization_id": ("civilization_id",),
     "station": ("station",),
     "reward_score": ("reward", "reward_score"),
     "fitness_score": ("fitness_score",),
     "success": ("success",),
 }
-_EXPERIMENT_FIELDS: Final[_Fields] = {
+_EXPERIMENT_FIELDS: Final[Fields] = {
     "generation_number": ("generation", "generation_number"),
     "latency_ms": ("latency_ms",),
     "cost_usd": ("cost_usd",),
     "full_metrics": ("metrics", "full_metrics"),
     "session_id": ("session_id",),
 }
-_RUN_FIELDS: Final[_Fields] = {
+_RUN_FIELDS: Final[Fields] = {
     "winning_config_id": ("winning_config_id",),
     "winning_config_snapshot": ("winning_config", "winning_config_snapshot"),
     "total_generations": ("total_generations",),
     "convergence_achieved": ("convergence_achieved",),
 }
+_NAMES: Final = ("optimization_run_id", "system_name", "algorithm_name", "test_case_id")
+_RESULTS: Final[Fields] = {
+    "tested_config": ("tested_config", "config"),
+    "experiment_score": ("score", "experiment_score"),
+    "test_passed": ("passed", "test_passed"),
+    "experiment_timestamp": ("timestamp", "experiment_timestamp"),
+}
+EXPERIMENT_FIELDS: Final[Fields] = {**{name: (name,) for name in _NAMES}, **_RESULTS, **_EXPERIMENT_FIELDS}
+RUN_FIELDS: Final[Fields] = {**{name: (name,) for name in ("system_name", "algorithm_name", "status")}, **_RUN_FIELDS}
+"""All documented fields of an experiment, and of a run, apart from their ids."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +74,11 @@ class Sent:
 
 
 def prefix_of(key: str) -> str:
-    """The part of a key before the first colon. :raises StorageKeyError: if no function is for it."""
+    """The part of a key before the first colon. :raises StorageKeyError: if no records have it."""
     prefix, colon, rest = check_key(key).partition(":")
-    if not (colon and rest) or prefix not in _PREFIXES:
-        known = ", ".join(f"{one}:" for one in _PREFIXES)
-        raise StorageKeyError(f"there is no function for the key {shown(key)}; it must begin with one of {known}")
+    if not (colon and rest) or prefix not in PREFIXES:
+        known = ", ".join(f"{one}:" for one in PREFIXES)
+        raise StorageKeyError(f"no records have the key {shown(key)}; it must have an id behind one of {known}")
     return prefix
 
 
@@ -88,7 +100,7 @@ def sent(key: str, value: Any) -> Sent:
         )
     if prefix == EXPERIMENT:
         return _experiment(key, value)
-    return _run(key, value) if prefix == RUN else _rl_data(key, _RECORD_TYPES[prefix], value)
+    return _run(key, value) if prefix == RUN else _rl_data(key, RECORD_TYPES[prefix], value)
 
 
 def _rl_data(key: str, record_type: str, value: Mapping[str, Any]) -> Sent:
@@ -105,14 +117,11 @@ def _rl_data(key: str, record_type: str, value: Mapping[str, Any]) -> Sent:
 def _experiment(key: str, value: Mapping[str, Any]) -> Sent:
     required = {
         "experiment_id": _checked_id(key, value, "experiment_id"),
-        "optimization_run_id": value.get("optimization_run_id", "unknown"),
-        "system_name": value.get("system_name", "unknown"),
-        "algorithm_name": value.get("algorithm_name", "unknown"),
-        "test_case_id": value.get("test_case_id", "unknown"),
-        "tested_config": _first(value, ("tested_config", "config"), {}),
-        "experiment_score": _first(value, ("score", "experiment_score"), 0.0),
-        "test_passed": _first(value, ("passed", "test_passed"), False),
-        "experiment_timestamp": _first(value, ("timestamp", "experiment_timestamp"), 0),
+        **{name: value.get(name, "unknown") for name in _NAMES},
+        "tested_config": first_of(value, _RESULTS["tested_config"], {}),
+        "experiment_score": first_of(value, _RESULTS["experiment_score"], 0.0),
+        "test_passed": first_of(value, _RESULTS["test_passed"], False),
+        "experiment_timestamp": first_of(value, _RESULTS["experiment_timestamp"], 0),
     }
     return Sent("save_experiment", {**required, **_given(_EXPERIMENT_FIELDS, value)})
 
@@ -125,6 +134,20 @@ def _run(key: str, value: Mapping[str, Any]) -> Sent:
     return Sent("start_optimization_run", {"run_id": id_, **names})
 
 
+def documented(arguments: Mapping[str, Any], fields: Fields) -> dict[str, Any]:
+    """The arguments of a function by the names that the fields of a value have; others keep their names.
+
+    :raises StorageSerializationError: if one is given by both of its names.
+    """
+    value: dict[str, Any] = {}
+    for name, part in arguments.items():
+        field = fields[name][0] if name in fields else name
+        if field in value:
+            raise StorageSerializationError(f"{name} and {field} are two names of one field; give one of them")
+        value[field] = part
+    return value
+
+
 def _checked_id(key: str, value: Mapping[str, Any], field: str) -> str:
     """The id by which it is found again: that of the key."""
     id_ = id_of(key)
@@ -135,10 +158,11 @@ def _checked_id(key: str, value: Mapping[str, Any], field: str) -> str:
     return id_
 
 
-def _given(fields: _Fields, value: Mapping[str, Any]) -> dict[str, Any]:
-    found = {name: _first(value, names, None) for name, names in fields.items()}
+def _given(fields: Fields, value: Mapping[str, Any]) -> dict[str, Any]:
+    found = {name: first_of(value, names, None) for name, names in fields.items()}
     return {name: part for name, part in found.items() if part is not None}
 
 
-def _first(value: Mapping[str, Any], names: tuple[str, ...], default: Any) -> Any:
+def first_of(value: Mapping[str, Any], names: tuple[str, ...], default: Any) -> Any:
+    """The field of a value by the first of its names that it has."""
     return next((value[name] for name in names if name in value), default)

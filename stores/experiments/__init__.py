@@ -1,0 +1,1 @@
+"""Reinforcement-learning records, optimization experiments and optimization runs, as Convergence stores them."""

@@ -1,0 +1,9 @@
+"""The tables of the application."""
+
+from __future__ import annotations
+
+from database import columns
+from stores import declare_experiments
+
+metadata = columns.table_metadata()
+declare_experiments(metadata)
