@@ -77,9 +77,9 @@ class Purger:
             try:
                 step()
             except DataError as error:
-                logger.warning("cannot purge %s, the next purge retries: %s", what, error)
+                logger.warning("the clean-up of %s has failed, the next purge retries: %s", what, error)
             except Exception:
-                logger.exception("cannot purge %s", what)
+                logger.exception("the clean-up of %s has failed", what)
 
     def _run(self) -> None:
         try:
@@ -95,6 +95,8 @@ class Purger:
         yield "ended sessions", partial(sessions.purge, manager, idle)
         if self._stores is not None:
             yield "expired entries of stores", self._stores.sweep_tables
+            for store in self._stores:
+                yield f"the copies of the store {store}", partial(self._stores.repair, store)
         for name, adapter in manager.adapters.items():
             yield f"old changes of {name}", partial(self._purge_changes, name, adapter)
             if conflicts:

@@ -46,6 +46,7 @@ INSIDE = {
     "database.schema": "migrations, and their commands",
     "database.sync": "the commands of sync",
     "database.translation": "a server process loads what its requests can need",
+    "storage.core.layer": "the commands for keys and copies look through the layers of stores",
     "storage.stack": "create_app composes the stores",
     "database.unit_of_work": "an idempotency key is kept in its request's transaction",
 }
