@@ -46,8 +46,6 @@ class ProviderSettings(BaseSettings):
     s3_region: str | None = Field(None, validation_alias=_named("AWS_REGION", "AWS_DEFAULT_REGION"))
     s3_endpoint_url: str | None = Field(None, validation_alias="S3_ENDPOINT_URL")
 
-    cosmos_key: SecretStr | None = Field(None, validation_alias="COSMOS_KEY")
-
     qdrant_url: str | None = Field(None, validation_alias="QDRANT_URL")
     qdrant_collection: str = Field(
         "praval_vectors", validation_alias=_named("QDRANT_COLLECTION", "QDRANT_COLLECTION_NAME")

@@ -7,7 +7,13 @@ without a backend is in the application's database. Without stores, the HTTP int
 from __future__ import annotations
 
 from storage import StoreDeclaration
+from stores import RecordStoreDeclaration
 
 STORES = {
     "default": StoreDeclaration(access="user"),
 }
+
+RECORD_STORES = {
+    "agents": RecordStoreDeclaration(),
+}
+"""Stores with a meaning of their own, each with its tables in ``tables.py``. Without them, there are no routes."""

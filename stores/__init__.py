@@ -8,13 +8,36 @@ from typing import TYPE_CHECKING
 from database.core.first_use import on_first_use
 
 if TYPE_CHECKING:
+    from stores.agents.client import StorageClient
+    from stores.agents.client import ValuePage
+    from stores.agents.clients import DatabaseClient
+    from stores.agents.cosmos import CosmosDBClient
+    from stores.agents.environment import create_storage_client
+    from stores.agents.postgresql import PostgreSQLClient
+    from stores.agents.sqlite import SQLiteClient
+    from stores.agents.state_manager import StateManager
     from stores.declaration import RecordStoreDeclaration
 else:
     _HOMES = {
+        "agents.client": ("StorageClient", "ValuePage"),
+        "agents.clients": ("DatabaseClient",),
+        "agents.cosmos": ("CosmosDBClient",),
+        "agents.environment": ("create_storage_client",),
+        "agents.postgresql": ("PostgreSQLClient",),
+        "agents.sqlite": ("SQLiteClient",),
+        "agents.state_manager": ("StateManager",),
         "declaration": ("RecordStoreDeclaration",),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
+    "CosmosDBClient",
+    "DatabaseClient",
+    "PostgreSQLClient",
     "RecordStoreDeclaration",
+    "SQLiteClient",
+    "StateManager",
+    "StorageClient",
+    "ValuePage",
+    "create_storage_client",
 ]

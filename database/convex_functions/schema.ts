@@ -6,6 +6,32 @@ import { INTERNAL_SCHEMA } from "./lib/internal_schema";
 
 export default defineSchema({
   ...INTERNAL_SCHEMA,
+  agent_states: defineTable({
+    id: v.string(),
+    agent_id: v.string(),
+    state_id: v.string(),
+    state: v.any(),
+    timestamp: v.optional(v.union(v.null(), v.string())),
+  })
+    .index("on_agent_id_state_id", ["agent_id", "state_id"])
+    .index("on_id", ["id"]),
+  agent_tasks: defineTable({
+    id: v.string(),
+    agent_id: v.string(),
+    task_id: v.string(),
+    task_data: v.any(),
+    timestamp: v.optional(v.union(v.null(), v.string())),
+  })
+    .index("on_agent_id_task_id", ["agent_id", "task_id"])
+    .index("on_id", ["id"]),
+  conversations: defineTable({
+    id: v.string(),
+    conversation_id: v.string(),
+    message: v.any(),
+    timestamp: v.optional(v.union(v.null(), v.string())),
+  })
+    .index("on_conversation_id", ["conversation_id", "id"])
+    .index("on_id", ["id"]),
   molecules: defineTable({
     id: v.string(),
     created_at: v.string(),
@@ -37,6 +63,14 @@ export default defineSchema({
     description: v.optional(v.union(v.null(), v.string())),
     steps: v.optional(v.any()),
   }).index("on_id", ["id"]),
+  transactions: defineTable({
+    id: v.string(),
+    case_id: v.string(),
+    transaction: v.any(),
+    timestamp: v.optional(v.union(v.null(), v.string())),
+  })
+    .index("on_case_id", ["case_id", "id"])
+    .index("on_id", ["id"]),
   experiments: defineTable({
     id: v.string(),
     created_at: v.string(),

@@ -5,6 +5,56 @@ import type { Table } from "./lib/types";
 
 export const TABLES: Record<string, Table> = {
   ...INTERNAL_TABLES,
+  agent_states: {
+    columns: {
+      id: { kind: "text", nullable: false },
+      agent_id: { kind: "text", nullable: false },
+      state_id: { kind: "text", nullable: false },
+      state: { kind: "json", nullable: false },
+      timestamp: { kind: "text", nullable: true },
+    },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
+    unique: [["id"], ["agent_id", "state_id"]],
+    references: {},
+    indexes: {
+      on_agent_id_state_id: ["agent_id", "state_id"],
+      on_id: ["id"],
+    },
+  },
+  agent_tasks: {
+    columns: {
+      id: { kind: "text", nullable: false },
+      agent_id: { kind: "text", nullable: false },
+      task_id: { kind: "text", nullable: false },
+      task_data: { kind: "json", nullable: false },
+      timestamp: { kind: "text", nullable: true },
+    },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
+    unique: [["id"], ["agent_id", "task_id"]],
+    references: {},
+    indexes: {
+      on_agent_id_task_id: ["agent_id", "task_id"],
+      on_id: ["id"],
+    },
+  },
+  conversations: {
+    columns: {
+      id: { kind: "text", nullable: false },
+      conversation_id: { kind: "text", nullable: false },
+      message: { kind: "json", nullable: false },
+      timestamp: { kind: "text", nullable: true },
+    },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
+    unique: [["id"]],
+    references: {},
+    indexes: {
+      on_conversation_id: ["conversation_id", "id"],
+      on_id: ["id"],
+    },
+  },
   molecules: {
     columns: {
       id: { kind: "text", nullable: false },
@@ -58,6 +108,22 @@ export const TABLES: Record<string, Table> = {
     unique: [["id"]],
     references: {},
     indexes: {
+      on_id: ["id"],
+    },
+  },
+  transactions: {
+    columns: {
+      id: { kind: "text", nullable: false },
+      case_id: { kind: "text", nullable: false },
+      transaction: { kind: "json", nullable: false },
+      timestamp: { kind: "text", nullable: true },
+    },
+    access: { read: [], write: [], delete: [] },
+    owner: null,
+    unique: [["id"]],
+    references: {},
+    indexes: {
+      on_case_id: ["case_id", "id"],
       on_id: ["id"],
     },
   },

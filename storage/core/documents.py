@@ -40,7 +40,7 @@ def to_json(value: Any) -> bytes:
     """``value`` as JSON. :raises StorageSerializationError: if a part of it has no JSON form; names where it is."""
     try:
         # Most values are written as they are.
-        return orjson.dumps(value if _is_plain(value, MAX_DEPTH) else _tagged(value, "the value"))
+        return orjson.dumps(value if is_plain(value) else _tagged(value, "the value"))
     except StorageSerializationError:
         # A TypeError, as those of orjson are.
         raise
@@ -55,7 +55,7 @@ def from_json(body: bytes) -> Any:
     return _untagged(value) if b"$" in body and _TAG_IN_JSON in body else value
 
 
-def _is_plain(value: Any, depth: int) -> bool:
+def is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:
     """Whether a value has only types of JSON, and no tag; keys of other types are refused when they are written."""
     kind = type(value)
     if kind is dict:
@@ -72,7 +72,7 @@ def _are_plain(parts: Iterable[Any], depth: int) -> bool:
         return False
     # A loop, without a call for most parts: this is done for every value.
     for part in parts:  # noqa: SIM110
-        if type(part) not in _PLAIN and not _is_plain(part, depth - 1):
+        if type(part) not in _PLAIN and not is_plain(part, depth - 1):
             return False
     return True
 
@@ -87,7 +87,7 @@ def _tagged(value: Any, where: str, depth: int = MAX_DEPTH) -> Any:
         return {_TAG: "object", "value": parts} if _TAG in parts else parts
     if isinstance(value, list | tuple):
         return [_tagged(part, f"{where}[{place}]"[:200], depth - 1) for place, part in enumerate(value)]
-    if _is_plain(value, 1):
+    if is_plain(value, 1):
         return value
     # The most special class first: a datetime is a date, too.
     for kind, name, write, _ in _FORMS:

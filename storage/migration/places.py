@@ -35,6 +35,7 @@ import sqlalchemy as sa
 from pydantic import SecretStr
 
 import storage
+from config.agents import agent_settings
 from config.fields import at_home
 from config.providers import ProviderSettings
 from database import internal_tables
@@ -209,7 +210,7 @@ def _s3(url: _Url) -> _Place:
 
 def _cosmos(url: _Url) -> _Place:
     database, store = url.path("the database, and the store behind a slash", _STORE)
-    key, container = _secret(_environment().cosmos_key), url.take("container") or "isthmus_entries"
+    key, container = _secret(agent_settings().cosmos_key), url.take("container") or "isthmus_entries"
     if key is None:
         raise StorageConfigurationError(f"the place {url.shown} needs the account's key; set COSMOS_KEY")
     return _Place(lambda: storage.CosmosEntries(url.at, key, database, store, container=container))
@@ -219,7 +220,7 @@ def _qdrant(url: _Url) -> _Place:
     (collection,), dimensions = url.path("the collection"), url.take("dimensions") or ""
     if not dimensions.isdecimal() or not int(dimensions):
         raise StorageConfigurationError(f"the place {url.shown} needs the dimensions of its vectors: ?dimensions=384")
-    key = _secret(_environment().qdrant_api_key)
+    key = _secret(ProviderSettings(_env_file=".env").qdrant_api_key)
     return _Place(lambda: storage.QdrantEntries(url.at, collection, dimensions=int(dimensions), api_key=key))
 
 
@@ -243,10 +244,6 @@ def _has_table(adapter: DatabaseAdapter, table: str) -> bool:
 
 def _schema() -> Schema:
     return Schema.of(internal_tables.metadata)
-
-
-def _environment() -> ProviderSettings:
-    return ProviderSettings(_env_file=".env")
 
 
 def _unquoted(text: str | None) -> str | None:

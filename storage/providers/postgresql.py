@@ -17,6 +17,16 @@ _LONGEST_KEY: Final = 2_000
 """Bytes of a key: an index of PostgreSQL takes 2,704."""
 
 
+class _Backend(PostgresBackend):
+    settings_prefix: ClassVar[str] = "POSTGRES"
+
+
+class DocumentedPostgres(PostgresAdapter):
+    """PostgreSQL, whose variables in the environment begin with ``POSTGRES``, as messages name them."""
+
+    backend_class: ClassVar[type[PostgresBackend]] = _Backend
+
+
 class PostgreSQLProvider(StoreProvider):
     """A table with the columns ``key``, ``data`` and ``metadata`` (both ``jsonb``), ``created_at`` and others, which is
     created when it is first used.
@@ -46,18 +56,10 @@ class PostgreSQLProvider(StoreProvider):
         super().__init__(Store(postgresql_documents(config, table), "postgresql"))
 
 
-class _Backend(PostgresBackend):
-    settings_prefix: ClassVar[str] = "POSTGRES"
-
-
-class _Adapter(PostgresAdapter):
-    backend_class: ClassVar[type[PostgresBackend]] = _Backend
-
-
 def postgresql_documents(config: Mapping[str, Any], table: str) -> DocumentEntries:
     """A table of entries in a database.
 
     :param config: of the adapter.
     :raises StorageConfigurationError: if the table cannot have that name.
     """
-    return DocumentEntries(_Adapter, config, table, _LONGEST_KEY)
+    return DocumentEntries(DocumentedPostgres, config, table, _LONGEST_KEY)

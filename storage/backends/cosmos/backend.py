@@ -23,10 +23,14 @@ from storage.backends.about import about
 from storage.backends.about import body_as_text
 from storage.backends.about import body_from_text
 from storage.backends.about import from_about
-from storage.backends.cosmos.container import KIND
-from storage.backends.cosmos.container import PARTITION
+from storage.backends.cosmos.account import PARTITION
+from storage.backends.cosmos.account import CosmosConnections
+from storage.backends.cosmos.account import Item
+from storage.backends.cosmos.account import Opening
+from storage.backends.cosmos.container import MOST_TOGETHER
 from storage.backends.cosmos.container import Container
-from storage.backends.cosmos.container import Item
+from storage.backends.cosmos.container import check_batch
+from storage.backends.cosmos.errors import KIND
 from storage.backends.ordered_names import LONGEST
 from storage.backends.ordered_names import key_of
 from storage.backends.ordered_names import name_of
@@ -37,7 +41,6 @@ from storage.core.backend import require_expected
 from storage.core.capabilities import StoreCapabilities
 from storage.core.entry import ABSENT
 from storage.core.entry import Stored
-from storage.core.errors import StorageCapacityError
 from storage.core.errors import StorageUnsupportedError
 from storage.core.errors import changed
 from storage.core.keys import after_all
@@ -50,10 +53,6 @@ from storage.core.operations import Scan
 
 LARGEST: Final = 900 << 10
 """The largest body, in bytes: an item has 2 MB, in which a quotation mark of JSON takes two bytes."""
-
-MOST_TOGETHER: Final = 100
-_MOST_BYTES: Final = 2_000_000
-"""How many items, and how many bytes, one batch takes."""
 
 _ATTEMPTS: Final = 5
 _LONGEST_TTL: Final = 2**31 - 1
@@ -98,12 +97,13 @@ class CosmosEntries(StoreBackend):
     ) -> None:
         self._where = {"url": url, "database": database, "container": container, "store": store}
         self._store = store
-        self._make = partial(Container, url, credential, database, container, store, create=create, timeout=timeout)
+        self._account = partial(CosmosConnections, url, credential, timeout)
+        self._opening = partial(Opening, database=database, name=container, create=create)
         self._create_runtime_state()
         rebuild_after_fork(self, CosmosEntries._create_runtime_state)
 
     def _create_runtime_state(self) -> None:
-        self._items = self._make()
+        self._items = Container(self._opening(self._account()), self._store)
 
     def put(self, put: Put, context: Context) -> None:
         item = self._item(put.entry)
@@ -125,7 +125,7 @@ class CosmosEntries(StoreBackend):
         if len(puts) != len(batch.operations):
             raise StorageUnsupportedError("other operations than puts in a batch", backend=self.kind)
         items = [self._item(put.entry) for put in puts]
-        _check_size(items)
+        check_batch(items)
         for _ in range(_ATTEMPTS):
             if self._items.batch([self._part(put, item) for put, item in zip(puts, items, strict=True)]):
                 return [None] * len(puts)
@@ -238,16 +238,6 @@ class CosmosEntries(StoreBackend):
             left = math.ceil((entry.expires_at - entry.stored_at).total_seconds()) + _GRACE
             item |= {"expires": _milliseconds(entry.expires_at), "ttl": min(left, _LONGEST_TTL)}
         return item
-
-
-def _check_size(items: Sequence[Item]) -> None:
-    size = sum(len(orjson.dumps(item)) for item in items)
-    if len(items) > MOST_TOGETHER or size > _MOST_BYTES:
-        raise StorageCapacityError(
-            f"a batch of {len(items):,} entries with {size:,} bytes is too large: Cosmos DB takes {MOST_TOGETHER}"
-            f" entries and {_MOST_BYTES:,} bytes; store them in smaller batches",
-            backend=KIND,
-        )
 
 
 def _stored(item: Item) -> Stored | None:

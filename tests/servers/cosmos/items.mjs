@@ -26,6 +26,11 @@ export class Items {
     return [...held.values()];
   }
 
+  /** The items of all partitions. */
+  every() {
+    return [...this.partitions.keys()].flatMap((partition) => this.all(JSON.parse(partition)));
+  }
+
   read(partition, id) {
     const item = this.#find(partition, id);
     if (item === undefined) throw notFound();

@@ -12,10 +12,14 @@ const PAGE_BYTES = 4 * 1024 * 1024;
 const ORDERED = /\bORDER\s+BY\s+(.+?)(?:\s+OFFSET\b|\s*$)/is;
 
 /** A page: its items, and the continuation of the next one. */
-export function runQuery(items, partition, { query, parameters = [] }, { most, continuation }) {
+export function runQuery(items, partition, { query, parameters = [] }, pages) {
   checkParameters(query, parameters);
   checkOrder(items.container, query);
-  const found = execute(items, partition, query, parameters);
+  return pageOf(execute(items, partition, query, parameters), pages);
+}
+
+/** A page of these items, and the continuation of the next one. */
+export function pageOf(found, { most, continuation }) {
   const from = continuation === undefined ? 0 : Number(continuation);
   const page = [];
   let bytes = 0;

@@ -6,7 +6,7 @@ import { Readable } from "node:stream";
 import { runBatch } from "./batches.mjs";
 import { badRequest, noContainer } from "./errors.mjs";
 import { Items } from "./items.mjs";
-import { runQuery } from "./queries.mjs";
+import { pageOf, runQuery } from "./queries.mjs";
 
 const require = createRequire(import.meta.url);
 const { default: Account } = require("@vercel/cosmosdb-server/lib/account");
@@ -31,6 +31,7 @@ export class Service {
     if (found === null) return this.#delegate(request, text);
     const [database, container, id] = found.slice(1).map((part) => part && decodeURIComponent(part));
     const items = this.#itemsOf(database, container);
+    if (id === undefined && request.method === "GET") return listed(items, request);
     const partition = partitionOf(request, items.container);
     const body = text.length > 0 ? JSON.parse(text) : undefined;
     const answer = id === undefined ? toAll(items, partition, request, body) : toOne(items, partition, id, request, body);
@@ -76,7 +77,7 @@ function partitionOf(request, { partitionKey }) {
 const isTrue = (request, name) => String(request.headers[name]).toLowerCase() === "true";
 
 function toAll(items, partition, request, body) {
-  if (request.method !== "POST") throw badRequest("Items are listed by a query.");
+  if (request.method !== "POST") throw badRequest(`The method ${request.method} is not supported here.`);
   if (isTrue(request, "x-ms-documentdb-isquery")) return queried(items, partition, request, body);
   if (isTrue(request, "x-ms-cosmos-is-batch-request")) {
     const results = runBatch(items, partition, body);
@@ -89,11 +90,21 @@ function toAll(items, partition, request, body) {
   return { status: 201, body: items.create(partition, body) };
 }
 
+/** The items of all partitions. */
+function listed(items, request) {
+  return answerOf(pageOf(items.every(), pagesOf(request)));
+}
+
 function queried(items, partition, request, body) {
-  const { page, continuation } = runQuery(items, partition, body, {
-    most: Number(request.headers["x-ms-max-item-count"]),
-    continuation: request.headers["x-ms-continuation"],
-  });
+  return answerOf(runQuery(items, partition, body, pagesOf(request)));
+}
+
+const pagesOf = ({ headers }) => ({
+  most: Number(headers["x-ms-max-item-count"]),
+  continuation: headers["x-ms-continuation"],
+});
+
+function answerOf({ page, continuation }) {
   const headers = continuation === undefined ? {} : { "x-ms-continuation": continuation };
   return { status: 200, body: { Documents: page, _count: page.length }, headers };
 }

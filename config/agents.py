@@ -1,0 +1,29 @@
+"""The environment variables of the client of agents: where it stores, with the documented names."""
+
+from __future__ import annotations
+
+from pydantic import Field
+from pydantic import SecretStr
+from pydantic_settings import BaseSettings
+from pydantic_settings import SettingsConfigDict
+
+
+class AgentSettings(BaseSettings):
+    """Where agents store. PostgreSQL comes before Cosmos DB, which needs both its variables."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    postgres: SecretStr | None = Field(None, validation_alias="POSTGRES_CONNECTION_STRING")
+
+    cosmos_endpoint: str | None = Field(None, validation_alias="COSMOS_ENDPOINT")
+    cosmos_key: SecretStr | None = Field(None, validation_alias="COSMOS_KEY")
+    cosmos_database: str = Field("transaction_review", validation_alias="COSMOS_DATABASE_NAME")
+    cosmos_states: str = Field("agent_states", validation_alias="COSMOS_STATE_CONTAINER")
+    cosmos_tasks: str = Field("agent_tasks", validation_alias="COSMOS_TASK_CONTAINER")
+    cosmos_conversations: str = Field("conversations", validation_alias="COSMOS_CONVERSATION_CONTAINER")
+    cosmos_transactions: str = Field("transactions", validation_alias="COSMOS_TRANSACTION_CONTAINER")
+
+
+def agent_settings() -> AgentSettings:
+    """The variables as they are now, in the environment or in the file ``.env``."""
+    return AgentSettings(_env_file=".env")

@@ -1,0 +1,44 @@
+"""The client on Azure Cosmos DB."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from config.agents import agent_settings
+from storage.core.errors import StorageConfigurationError
+from stores.agents.client import RecordsClient
+from stores.agents.in_cosmos import CosmosRecords
+
+
+class CosmosDBClient(RecordsClient):
+    """The four containers of a database, which are made with it if they are missing.
+
+    Several transactions are stored together only if they are 100 at most, with 2 MB.
+
+    :param endpoint: the URL of the account; ``COSMOS_ENDPOINT`` by default.
+    :param key: of the account, or a credential of ``azure.identity``; ``COSMOS_KEY`` by default.
+    :param database_name: ``COSMOS_DATABASE_NAME`` by default, or ``transaction_review``.
+    :raises StorageError: if the account cannot be reached, or a container has another partition key.
+    """
+
+    def __init__(self, endpoint: str | None = None, key: Any = None, database_name: str | None = None) -> None:
+        settings = agent_settings()
+        url = endpoint or settings.cosmos_endpoint
+        credential = key or (settings.cosmos_key and settings.cosmos_key.get_secret_value())
+        if not (url and credential):
+            raise StorageConfigurationError(
+                "COSMOS_ENDPOINT and COSMOS_KEY are not both set; set them, or give the endpoint and the key"
+            )
+        containers = {
+            "agent_states": settings.cosmos_states,
+            "agent_tasks": settings.cosmos_tasks,
+            "conversations": settings.cosmos_conversations,
+            "transactions": settings.cosmos_transactions,
+        }
+        records = CosmosRecords(url, credential, database_name or settings.cosmos_database, containers)
+        super().__init__(records)
+        try:
+            records.open()
+        except BaseException:
+            records.close()
+            raise

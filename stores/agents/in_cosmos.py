@@ -1,0 +1,230 @@
+"""Records of agents in four containers of Cosmos DB, with an item for each record.
+
+An item has the columns of the documented tables, and ``place``, by which the items of a group are in their order. The
+partition key of a container is the column by which its records belong together: so a history is read from one
+partition, and several transactions of a case are stored together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from collections.abc import Iterator
+from collections.abc import Mapping
+from collections.abc import Sequence
+from datetime import datetime
+from functools import partial
+from itertools import islice
+from typing import Any
+from typing import ClassVar
+from typing import Final
+from typing import TypeVar
+
+from database.core.context import Context
+from database.core.context import current_context
+from database.core.errors import DataError
+from database.core.immutable import immutable
+from database.core.lifecycle import rebuild_after_fork
+from database.core.operations import Operation
+from database.core.result import Result
+from database.resilience.pipeline import Pipeline
+from database.resilience.repetition import repeated
+from database.resilience.settings import ResilienceSettings
+from storage.backends.cosmos.account import CosmosConnections
+from storage.backends.cosmos.account import Item
+from storage.backends.cosmos.account import Opening
+from storage.backends.cosmos.container import MOST_TOGETHER
+from storage.backends.cosmos.container import Container
+from storage.backends.cosmos.container import check_batch
+from storage.backends.cosmos.errors import KIND
+from storage.core.errors import StorageError
+from storage.core.errors import StorageTransactionConflict
+from storage.core.errors import as_storage_error
+from stores.agents.kinds import KINDS
+from stores.agents.kinds import AgentRecord
+from stores.agents.kinds import RecordKind
+from stores.agents.kinds import row_id
+from stores.agents.moments import moments
+from stores.agents.records import AgentRecords
+from stores.agents.records import Change
+from stores.agents.records import Place
+from stores.agents.values import from_document
+from stores.agents.values import to_document
+
+Answer = TypeVar("Answer")
+
+_PAGE: Final = "SELECT * FROM c WHERE c.place > @after ORDER BY c.place"
+_MOST_AT_ONCE: Final = 1_000
+
+
+@immutable
+class _Call(Operation):
+    """A request.
+
+    :param again: whether it may be sent again if its answer is lost.
+    """
+
+    kind: ClassVar[str] = "call"
+    work: Callable[[], Any]
+    again: bool = True
+
+    @property
+    def idempotent(self) -> bool:
+        return self.again
+
+
+class CosmosRecords(AgentRecords):
+    """Items of four containers, which are made with their database if they are missing.
+
+    :param url: of the account.
+    :param credential: the account's key, or a credential of ``azure.identity``.
+    :param database: its name.
+    :param containers: the names of the containers by the names of the tables, where they differ.
+    :param settings: timeouts, retries and circuit breaker of the calls.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        credential: Any,
+        database: str,
+        containers: Mapping[str, str],
+        settings: ResilienceSettings | None = None,
+    ) -> None:
+        self._where = url, credential, database
+        self._containers = containers
+        self._settings = settings or ResilienceSettings()
+        self._create_runtime_state()
+        rebuild_after_fork(self, CosmosRecords._create_runtime_state)
+
+    def _create_runtime_state(self) -> None:
+        url, credential, database = self._where
+        account = CosmosConnections(url, credential, self._settings.timeout or 60)
+        self._openings = {
+            kind: Opening(
+                account,
+                database,
+                self._containers.get(kind.table, kind.table),
+                kind.group,
+                indexed=_without_index_on(kind.value),
+            )
+            for kind in KINDS
+        }
+        self._pipeline = Pipeline(KIND, self._execute, self._settings)
+
+    def open(self) -> None:
+        """Open the containers, and make those that are missing."""
+        for opening in self._openings.values():
+            self._call(opening.opened)
+
+    def put(self, kind: RecordKind, records: Sequence[AgentRecord]) -> None:
+        items = [_item(kind, one) for one in records]
+        container = self._container(kind, records[0].group)
+        if len(items) == 1:
+            self._call(lambda: container.upsert(items[0]))
+            return
+        check_batch(items)
+        self._call(lambda: container.batch([("upsert", (item,)) for item in items]))
+
+    def create(self, kind: RecordKind, record: AgentRecord) -> bool:
+        container, item = self._container(kind, record.group), _item(kind, record)
+        return self._call(lambda: container.create(item), again=False)
+
+    def value(self, kind: RecordKind, group: str, name: str) -> Any:
+        container = self._container(kind, group)
+        item = self._call(lambda: container.get(row_id(group, name)))
+        return None if item is None else from_document(item[kind.value])
+
+    def change(self, kind: RecordKind, group: str, name: str, change: Change) -> Any:
+        container, id_ = self._container(kind, group), row_id(group, name)
+
+        def attempt() -> Any:
+            present = self._call(lambda: container.get(id_))
+            value = change(None if present is None else from_document(present[kind.value]))
+            item = _item(kind, AgentRecord(id_, group, name, value, moments.of(value)))
+            if present is None:
+                done = self._call(lambda: container.create(item), again=False)
+            else:
+                done = self._call(lambda: container.replace(item, present["_etag"]), again=False)
+            if not done:
+                raise StorageTransactionConflict(f"somebody else has changed the {kind.value} meanwhile; retry")
+            return value
+
+        return repeated(attempt)
+
+    def page(self, kind: RecordKind, group: str, after: Place | None, limit: int) -> list[AgentRecord]:
+        container, behind = self._container(kind, group), {"@after": "" if after is None else _at(*after)}
+        items = self._call(lambda: list(islice(container.query(_PAGE, behind, limit), limit)))
+        return [_record(kind, item) for item in items]
+
+    def every(self, kind: RecordKind) -> Iterator[AgentRecord]:
+        opening, continuation = self._openings[kind], None
+        while True:
+            # Without partial(), the continuation would be that of a later turn.
+            items, continuation = self._call(partial(opening.part, _MOST_AT_ONCE, continuation))
+            yield from (_record(kind, item) for item in items)
+            if continuation is None:
+                return
+
+    def delete(self, kind: RecordKind, group: str, name: str | None = None) -> int:
+        container = self._container(kind, group)
+        if name is not None:
+            return int(self._call(lambda: container.delete(row_id(group, name)), again=False))
+        ids = self._call(lambda: [item["id"] for item in container.query("SELECT c.id FROM c", {}, _MOST_AT_ONCE)])
+        for first in range(0, len(ids), MOST_TOGETHER):
+            self._delete_all(container, ids[first : first + MOST_TOGETHER])
+        return len(ids)
+
+    def close(self) -> None:
+        self._pipeline.close()
+        for opening in self._openings.values():
+            opening.close()
+
+    def _delete_all(self, container: Container, ids: Sequence[str]) -> None:
+        if not self._call(lambda: container.batch([("delete", (id_,)) for id_ in ids])):
+            # Somebody else has deleted one of them.
+            for id_ in ids:
+                self._call(partial(container.delete, id_))
+
+    def _container(self, kind: RecordKind, group: str) -> Container:
+        return Container(self._openings[kind], group)
+
+    def _call(self, work: Callable[[], Answer], *, again: bool = True) -> Answer:
+        try:
+            answer: Answer = self._pipeline.call(_Call(work, again), current_context.get()).value
+        except StorageError:
+            raise
+        except DataError as error:
+            raise as_storage_error(error) from error
+        return answer
+
+    def _execute(self, operation: Operation, _: Context) -> Result:
+        if isinstance(operation, _Call):
+            return Result(value=operation.work())
+        # A ping of the circuit breaker.
+        Container(self._openings[KINDS[0]], "").ping()
+        return Result()
+
+
+def _without_index_on(field: str) -> dict[str, Any]:
+    excluded = [{"path": f"/{field}/*"}]
+    return {"indexingMode": "consistent", "includedPaths": [{"path": "/*"}], "excludedPaths": excluded}
+
+
+def _at(timestamp: datetime | None, id_: str) -> str:
+    return f"{'' if timestamp is None else timestamp.isoformat(timespec='microseconds')} {id_}"
+
+
+def _item(kind: RecordKind, record: AgentRecord) -> Item:
+    at = _at(record.timestamp, record.id)
+    item = {"id": record.id, kind.group: record.group, "place": at, "timestamp": at.partition(" ")[0]}
+    if kind.name is not None:
+        item[kind.name] = record.name or ""
+    # The numbers of Cosmos DB are doubles.
+    return item | {kind.value: to_document(record.value, kind.value, doubles=True)}
+
+
+def _record(kind: RecordKind, item: Item) -> AgentRecord:
+    at = item.get("timestamp")
+    name = None if kind.name is None else item[kind.name]
+    timestamp = datetime.fromisoformat(at) if at else None
+    return AgentRecord(item["id"], item[kind.group], name, from_document(item[kind.value]), timestamp)

@@ -1,0 +1,77 @@
+"""The four tables of agents, with the documented columns, types, constraints and indexes."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import sqlalchemy as sa
+
+from config.settings import ConfigurationError
+from database.columns import json
+from database.columns import table_metadata
+from database.columns import text
+from database.core.tables.schema import Schema
+from stores.agents.kinds import KINDS
+from stores.agents.kinds import MAX_ID
+from stores.agents.kinds import RecordKind
+
+
+def declare(metadata: sa.MetaData) -> None:
+    """Add the tables to an application's own. They have no access rules: the routes of agents are the way in."""
+    pairs = {
+        "agent_states": ("agent_id", "state_id", "state"),
+        "agent_tasks": ("agent_id", "task_id", "task_data"),
+    }
+    for table, (group, name, value) in pairs.items():
+        # The index of the constraint has the documented name, so that there is one index and not two.
+        unique = sa.UniqueConstraint(group, name, name=f"idx_{table}_{table.removesuffix('s')}")
+        sa.Table(table, metadata, *_columns(group, name, value=value), unique)
+    sa.Table(
+        "conversations",
+        metadata,
+        *_columns("conversation_id", value="message"),
+        sa.Index("idx_conversations_conv_id", "conversation_id"),
+    )
+    sa.Table(
+        "transactions",
+        metadata,
+        *_columns("case_id", value="transaction"),
+        sa.Index("idx_transactions_case_id", "case_id"),
+    )
+
+
+def own_schema() -> Schema:
+    """The tables alone, for a database of their own."""
+    metadata = table_metadata()
+    declare(metadata)
+    return Schema.of(metadata)
+
+
+def require_declared(schema: Schema) -> None:
+    """Refuse to keep agents in a database without their tables.
+
+    :raises ConfigurationError: says what to call.
+    """
+    missing = [kind.table for kind in KINDS if not _is_declared(schema, kind)]
+    if missing:
+        raise ConfigurationError(
+            {
+                "record store agents": f"needs the tables {', '.join(missing)} as they are declared by"
+                " stores.agents.tables.declare(metadata); call it in config/tables.py, and make a migration with"
+                " `flask db revision`"
+            }
+        )
+
+
+def _is_declared(schema: Schema, kind: RecordKind) -> bool:
+    names = {"id", "timestamp", kind.group, kind.value} | ({kind.name} if kind.name else set())
+    return kind.table in schema and names <= schema.table(kind.table).columns.keys()
+
+
+def _columns(*ids: str, value: str) -> list[sa.Column[Any]]:
+    return [
+        sa.Column("id", text(MAX_ID), primary_key=True),
+        *(sa.Column(name, text(MAX_ID), nullable=False) for name in ids),
+        sa.Column(value, json(), nullable=False),
+        sa.Column("timestamp", sa.DateTime(), server_default=sa.func.current_timestamp()),
+    ]
