@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -66,7 +68,7 @@ class _Place:
     there: Callable[[], bool] = lambda: True
 
 
-class _Url:
+class PlaceUrl:
     """A URL whose parts are taken one by one, so that what nobody takes can be refused."""
 
     def __init__(self, text: str, parts: SplitResult) -> None:
@@ -88,6 +90,16 @@ class _Url:
         if not 1 <= len(found) <= 1 + len(more):
             raise StorageConfigurationError(f"the place {self.shown} must have a path: {what}")
         return [*found, *more[len(found) - 1 :]]
+
+    def file(self) -> Path:
+        """A file of SQLite. :raises StorageConfigurationError: if it is none."""
+        # As for SQLAlchemy: three slashes before a relative path, and four before an absolute one.
+        path = unquote(self.parts.path.removeprefix("/"))
+        if not path or self.parts.netloc:
+            raise StorageConfigurationError(
+                "a file of SQLite is sqlite:///relative/path.db or sqlite:////absolute/path.db"
+            )
+        return at_home(Path(path))
 
     @property
     def rest(self) -> str:
@@ -135,14 +147,23 @@ def _parsed(place: str) -> tuple[_Place, str]:
     if scheme[1] not in _MAKERS:
         known = ", ".join(f"{name}:" for name in ("file", *_MAKERS))
         raise StorageConfigurationError(f"a place must be a folder or begin with {known}, not {scheme[0]}")
+    with parsed(place) as url:
+        return _MAKERS[scheme[1]](url), url.shown
+
+
+@contextmanager
+def parsed(place: str) -> Iterator[PlaceUrl]:
+    """The URL of a place, whose parts the block takes.
+
+    :raises StorageConfigurationError: if it is none, or has an option that the block has not taken.
+    """
     try:
-        url = _Url(place, urlsplit(place))
-        made = _MAKERS[scheme[1]](url)
+        url = PlaceUrl(place, urlsplit(place))
+        yield url
     except ValueError:
         # No cause: it may contain a password.
-        raise StorageConfigurationError(f"the place that begins with {scheme[0]} is no URL") from None
+        raise StorageConfigurationError(f"the place that begins with {place.partition(':')[0]}: is no URL") from None
     url.require_no_more()
-    return made, url.shown
 
 
 def _folder(text: str) -> tuple[_Place, str]:
@@ -152,16 +173,12 @@ def _folder(text: str) -> tuple[_Place, str]:
     return _Place(lambda: storage.FileEntries(folder), folder.is_dir), text
 
 
-def _sqlite(url: _Url) -> _Place:
-    # As for SQLAlchemy: three slashes before a relative path, and four before an absolute one.
-    path = unquote(url.parts.path.removeprefix("/"))
-    if not path or url.parts.netloc:
-        raise StorageConfigurationError("a file of SQLite is sqlite:///relative/path.db or sqlite:////absolute/path.db")
-    config = {"path": at_home(Path(path))}
+def _sqlite(url: PlaceUrl) -> _Place:
+    config = {"path": url.file()}
     return _in_tables(url, SQLiteAdapter, config, lambda table: storage.DocumentEntries(SQLiteAdapter, config, table))
 
 
-def _postgresql(url: _Url) -> _Place:
+def _postgresql(url: PlaceUrl) -> _Place:
     from storage.providers.postgresql import postgresql_documents  # noqa: PLC0415  # its driver
 
     parts = url.parts
@@ -178,7 +195,7 @@ def _postgresql(url: _Url) -> _Place:
 
 
 def _in_tables(
-    url: _Url,
+    url: PlaceUrl,
     adapter_class: type[DatabaseAdapter],
     config: Mapping[str, Any],
     documents: Callable[[str], StoreBackend],
@@ -196,19 +213,19 @@ def _in_tables(
     )
 
 
-def _redis(url: _Url) -> _Place:
+def _redis(url: PlaceUrl) -> _Place:
     store = url.take("store") or _STORE
     text = url.parts._replace(query=url.rest).geturl()
     return _Place(lambda: storage.RedisEntries(text, store))
 
 
-def _s3(url: _Url) -> _Place:
+def _s3(url: PlaceUrl) -> _Place:
     bucket, (store,) = url.parts.netloc, url.path("the store") if url.parts.path.strip("/") else [_STORE]
     endpoint, region = url.take("endpoint"), url.take("region")
     return _Place(lambda: storage.S3Entries(bucket, store, endpoint=endpoint, region=region))
 
 
-def _cosmos(url: _Url) -> _Place:
+def _cosmos(url: PlaceUrl) -> _Place:
     database, store = url.path("the database, and the store behind a slash", _STORE)
     key, container = _secret(agent_settings().cosmos_key), url.take("container") or "isthmus_entries"
     if key is None:
@@ -216,7 +233,7 @@ def _cosmos(url: _Url) -> _Place:
     return _Place(lambda: storage.CosmosEntries(url.at, key, database, store, container=container))
 
 
-def _qdrant(url: _Url) -> _Place:
+def _qdrant(url: PlaceUrl) -> _Place:
     (collection,), dimensions = url.path("the collection"), url.take("dimensions") or ""
     if not dimensions.isdecimal() or not int(dimensions):
         raise StorageConfigurationError(f"the place {url.shown} needs the dimensions of its vectors: ?dimensions=384")
@@ -224,7 +241,7 @@ def _qdrant(url: _Url) -> _Place:
     return _Place(lambda: storage.QdrantEntries(url.at, collection, dimensions=int(dimensions), api_key=key))
 
 
-_MAKERS: Final[Mapping[str, Callable[[_Url], _Place]]] = {
+_MAKERS: Final[Mapping[str, Callable[[PlaceUrl], _Place]]] = {
     "sqlite": _sqlite,
     "postgresql": _postgresql,
     "redis": _redis,
