@@ -124,9 +124,7 @@ class _Copying:
         try:
             if is_new and self._kind.name is not None:
                 if not self._target.create(self._kind, record):
-                    return self._leave(
-                        record, "was stored in the target by somebody else meanwhile; repeat the command"
-                    )
+                    return self._leave(record, "was stored in the target by somebody else meanwhile")
             else:
                 self._target.put(self._kind, [record])
         except (StorageCapacityError, StorageConflictError, StorageKeyError, StorageSerializationError) as error:

@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
 from typing import Literal
 
 import stores
@@ -26,18 +29,16 @@ def agents_at(place: str, missing: Literal["create", "refuse", "empty"] = "creat
     kind = place.partition(":")[0]
     if kind == "postgresql":
         return stores.PostgreSQLClient(place)
+    if kind not in {"sqlite", "cosmos", "cosmos+http", "cosmos+https"}:
+        raise StorageConfigurationError(
+            f"agents store in sqlite:///file, postgresql://host/database or cosmos://account/database, not {kind}:"
+        )
     with parsed(place) as url:
-        if kind == "sqlite":
-            return _in_file(url, missing)
-        if kind in {"cosmos", "cosmos+http", "cosmos+https"}:
-            return _in_cosmos(url)
-    raise StorageConfigurationError(
-        f"agents store in sqlite:///file, postgresql://host/database or cosmos://account/database, not {kind}:"
-    )
+        made = partial(_in_file, url.file(), missing) if kind == "sqlite" else _in_cosmos(url)
+    return made()
 
 
-def _in_file(url: PlaceUrl, missing: Literal["create", "refuse", "empty"]) -> RecordsClient:
-    file = url.file()
+def _in_file(file: Path, missing: Literal["create", "refuse", "empty"]) -> RecordsClient:
     if missing == "create" or file.exists():
         return stores.SQLiteClient(file)
     if missing == "refuse":
@@ -45,8 +46,8 @@ def _in_file(url: PlaceUrl, missing: Literal["create", "refuse", "empty"]) -> Re
     return stores.DatabaseClient(MemoryAdapter(schema=own_schema()))
 
 
-def _in_cosmos(url: PlaceUrl) -> RecordsClient:
+def _in_cosmos(url: PlaceUrl) -> Callable[[], RecordsClient]:
     (database,), key = url.path("the database"), agent_settings().cosmos_key
     if key is None:
         raise StorageConfigurationError(f"the place {url.shown} needs the account's key; set COSMOS_KEY")
-    return stores.CosmosDBClient(url.at, key.get_secret_value(), database)
+    return partial(stores.CosmosDBClient, url.at, key.get_secret_value(), database)
