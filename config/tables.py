@@ -11,6 +11,7 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from database import columns
+from stores import declare_evaluations
 from stores.agents import tables as agents
 
 metadata = columns.table_metadata()
@@ -55,6 +56,8 @@ notes = sa.Table(
     sa.Column("body", columns.text()),
     info={"access": columns.OWN_ROWS, "owner": "owner_id"},
 )
+
+declare_evaluations(metadata)
 
 agents.declare(metadata)
 """Of the record store ``agents`` (``config/stores.py``)."""

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from stores.agents.sqlite import SQLiteClient
     from stores.agents.state_manager import StateManager
     from stores.declaration import RecordStoreDeclaration
+    from stores.evaluations.core import Evaluations
+    from stores.evaluations.meaning.statuses import WrongStep
+    from stores.evaluations.meaning.values import Evaluation
+    from stores.evaluations.meaning.values import EvaluationEvent
+    from stores.evaluations.meaning.values import EvaluationMetric
+    from stores.evaluations.meaning.values import EvaluationOutput
+    from stores.evaluations.meaning.values import EvaluationPage
+    from stores.evaluations.places.on_tables import EvaluationsInTables
+    from stores.evaluations.tables import declare_evaluations
 else:
     _HOMES = {
         "agents.client": ("StorageClient", "ValuePage"),
@@ -27,17 +36,37 @@ else:
         "agents.sqlite": ("SQLiteClient",),
         "agents.state_manager": ("StateManager",),
         "declaration": ("RecordStoreDeclaration",),
+        "evaluations.core": ("Evaluations",),
+        "evaluations.meaning.statuses": ("WrongStep",),
+        "evaluations.meaning.values": (
+            "Evaluation",
+            "EvaluationPage",
+            "EvaluationEvent",
+            "EvaluationMetric",
+            "EvaluationOutput",
+        ),
+        "evaluations.places.on_tables": ("EvaluationsInTables",),
+        "evaluations.tables": ("declare_evaluations",),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
     "CosmosDBClient",
     "DatabaseClient",
+    "Evaluation",
+    "EvaluationEvent",
+    "EvaluationMetric",
+    "EvaluationOutput",
+    "EvaluationPage",
+    "Evaluations",
+    "EvaluationsInTables",
     "PostgreSQLClient",
     "RecordStoreDeclaration",
     "SQLiteClient",
     "StateManager",
     "StorageClient",
     "ValuePage",
+    "WrongStep",
     "create_storage_client",
+    "declare_evaluations",
 ]

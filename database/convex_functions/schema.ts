@@ -32,6 +32,32 @@ export default defineSchema({
   })
     .index("on_conversation_id", ["conversation_id", "id"])
     .index("on_id", ["id"]),
+  evaluations: defineTable({
+    id: v.string(),
+    created_at: v.string(),
+    updated_at: v.string(),
+    version: v.int64(),
+    code_hash: v.string(),
+    status: v.string(),
+    started_at: v.optional(v.union(v.null(), v.string())),
+    completed_at: v.optional(v.union(v.null(), v.string())),
+    runtime_ms: v.optional(v.union(v.null(), v.int64())),
+    code: v.string(),
+    code_size: v.int64(),
+    code_s3_key: v.optional(v.union(v.null(), v.string())),
+    output_preview: v.optional(v.union(v.null(), v.string())),
+    output_size: v.optional(v.union(v.null(), v.int64())),
+    output_type: v.optional(v.union(v.null(), v.string())),
+    output_s3_key: v.optional(v.union(v.null(), v.string())),
+    error_preview: v.optional(v.union(v.null(), v.string())),
+    error_size: v.optional(v.union(v.null(), v.int64())),
+    error_type: v.optional(v.union(v.null(), v.string())),
+    error_s3_key: v.optional(v.union(v.null(), v.string())),
+    metadata: v.any(),
+  })
+    .index("on_created_at_id", ["created_at", "id"])
+    .index("on_id", ["id"])
+    .index("on_status_created_at_id", ["status", "created_at", "id"]),
   molecules: defineTable({
     id: v.string(),
     created_at: v.string(),
@@ -71,6 +97,30 @@ export default defineSchema({
   })
     .index("on_case_id", ["case_id", "id"])
     .index("on_id", ["id"]),
+  evaluation_events: defineTable({
+    id: v.string(),
+    evaluation_id: v.string(),
+    event_type: v.string(),
+    timestamp: v.string(),
+    message: v.string(),
+    metadata: v.any(),
+  })
+    .index("on_evaluation_id", ["evaluation_id", "id"])
+    .index("on_evaluation_id_id", ["evaluation_id", "id"])
+    .index("on_event_type", ["event_type", "id"])
+    .index("on_id", ["id"]),
+  evaluation_metrics: defineTable({
+    id: v.string(),
+    evaluation_id: v.string(),
+    metric_name: v.string(),
+    metric_value: v.float64(),
+    unit: v.optional(v.union(v.null(), v.string())),
+    timestamp: v.string(),
+  })
+    .index("on_evaluation_id", ["evaluation_id", "id"])
+    .index("on_evaluation_id_id", ["evaluation_id", "id"])
+    .index("on_id", ["id"])
+    .index("on_metric_name_timestamp", ["metric_name", "timestamp"]),
   experiments: defineTable({
     id: v.string(),
     created_at: v.string(),

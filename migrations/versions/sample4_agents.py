@@ -11,7 +11,7 @@ from database.schema.migrations.columns import json
 from database.schema.migrations.columns import text
 
 revision = "sample4"
-down_revision = "sample2"
+down_revision = "sample3"
 
 
 def upgrade() -> None:

@@ -1,0 +1,1 @@
+"""Evaluations of code: their records, events, metrics and outputs."""

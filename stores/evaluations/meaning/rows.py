@@ -1,0 +1,105 @@
+"""Between the rows of records and the values that callers get."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from database.core.result import Row
+from database.core.tables.schema import new_id
+from storage.core.documents import from_json
+from stores.evaluations.meaning.checks import MAX_MESSAGE
+from stores.evaluations.meaning.checks import checked_number
+from stores.evaluations.meaning.checks import checked_text
+from stores.evaluations.meaning.values import Evaluation
+from stores.evaluations.meaning.values import EvaluationEvent
+from stores.evaluations.meaning.values import EvaluationMetric
+
+
+def evaluation_of(row: Row) -> Evaluation:
+    """The evaluation of a row, which may be without its texts."""
+    return Evaluation(
+        id=row["id"],
+        code=row.get("code"),
+        code_hash=row["code_hash"],
+        code_size=row["code_size"],
+        code_s3_key=row["code_s3_key"],
+        status=row["status"],
+        created_at=row["created_at"],
+        updated_at=row["updated_at"],
+        started_at=row["started_at"],
+        completed_at=row["completed_at"],
+        runtime_ms=row["runtime_ms"],
+        output=row.get("output_preview"),
+        output_size=row["output_size"],
+        output_type=row["output_type"],
+        output_truncated=row["output_s3_key"] is not None,
+        output_s3_key=row["output_s3_key"],
+        error=row.get("error_preview"),
+        error_size=row["error_size"],
+        error_type=row["error_type"],
+        error_truncated=row["error_s3_key"] is not None,
+        error_s3_key=row["error_s3_key"],
+        metadata=metadata_of(row["metadata"]),
+        etag=row["etag"],
+    )
+
+
+def event_of(row: Row) -> EvaluationEvent:
+    """The event of a row."""
+    return EvaluationEvent(
+        row["id"],
+        row["evaluation_id"],
+        row["event_type"],
+        row["timestamp"],
+        row["message"],
+        metadata_of(row["metadata"]),
+    )
+
+
+def metric_of(row: Row) -> EvaluationMetric:
+    """The metric of a row."""
+    return EvaluationMetric(
+        row["id"], row["evaluation_id"], row["metric_name"], row["metric_value"], row["unit"], row["timestamp"]
+    )
+
+
+def metadata_of(stored: dict[str, Any]) -> dict[str, Any]:
+    """Metadata with the types that it was given with."""
+    return {name: _member(value) for name, value in stored.items()}
+
+
+def _member(stored: Any) -> Any:
+    if not isinstance(stored, dict | list):
+        return stored
+    try:
+        return from_json(orjson.dumps(stored))
+    except ValueError:
+        # Another program has written something that looks like a type of ours.
+        return stored
+
+
+def new_event(id: str, type: str, message: str, now: datetime, metadata: dict[str, Any]) -> Row:
+    """A row for a new event. :raises StorageKeyError: if type or message are none."""
+    return {
+        "id": new_id(),
+        "evaluation_id": id,
+        "event_type": checked_text("type", type),
+        "timestamp": now,
+        "message": checked_text("message", message, MAX_MESSAGE, least=0),
+        "metadata": metadata,
+    }
+
+
+def new_metric(id: str, name: str, value: float, unit: str | None, now: datetime) -> Row:
+    """A row for a new metric. :raises StorageKeyError: names what is wrong."""
+    return {
+        "id": new_id(),
+        "evaluation_id": id,
+        "metric_name": checked_text("name", name),
+        "metric_value": checked_number(value),
+        "unit": None if unit is None else checked_text("unit", unit),
+        "timestamp": now,
+    }

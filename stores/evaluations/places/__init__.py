@@ -1,0 +1,1 @@
+"""Where evaluations are kept: one interface, and its implementations."""
