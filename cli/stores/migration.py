@@ -1,5 +1,5 @@
 """``flask storage migrate`` and ``python -m storage.migrate``: copy the entries of one store into another one, or the
-records of agents from one backend into another one.
+records of agents or the evaluations of one backend into another one.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC
 from datetime import datetime
-from typing import TYPE_CHECKING
 from typing import Any
 from typing import Final
 from typing import Literal
@@ -23,25 +22,19 @@ import orjson
 from flask.cli import with_appcontext
 
 import storage
-import stores
 from cli.progress import ProgressLine
 from cli.stores.found import all_stores
 from cli.stores.found import shown
-from cli.stores.found import stored
+from config.settings import ConfigurationError
 from database import DataError
 from database import RequestError
+from database import as_application
 from database import current_database
 from storage import Copied
 from storage import CopyOptions
 from storage import Store
+from storage import current_store
 
-if TYPE_CHECKING:
-    from stores.agents.client import RecordsClient
-
-_Missing = Literal["create", "refuse", "empty"]
-_Copy = Callable[[CopyOptions, Callable[[Copied], object]], Copied]
-
-_APPLICATION: Final = "application"
 _SHOWN: Final = 100
 """How many of those that were left are named, unless all are asked for as JSON."""
 
@@ -57,7 +50,9 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
 
 
 _OPTIONS = (
-    click.option("--agents", is_flag=True, help="Copy the records of agents, instead of the entries of stores."),
+    click.option(
+        "--records", type=click.Choice(["agents", "evaluations"]), help="Copy these, instead of the entries of stores."
+    ),
     click.option("--dry-run", is_flag=True, help="Only compare, and print what would be copied."),
     click.option("--since", callback=_moment, help="Only what was stored at this time (ISO 8601, UTC) or later."),
     click.option("--prefix", default="", help="Only the keys that begin with this text."),
@@ -66,21 +61,24 @@ _OPTIONS = (
 )
 
 
-def _with_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(_OPTIONS):
-        command = option(command)
-    return command
+def _with(*options: Callable[..., Any]) -> Callable[..., Any]:
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorated
 
 
 @click.command("migrate")
 @click.argument("source")
 @click.argument("target")
-@_with_options
+@_with(*_OPTIONS)
 @with_appcontext
 def migrate_stores(source: str, target: str, **given: Any) -> None:
     """Copy the entries of SOURCE into TARGET: names of stores of the application, folders or URLs.
 
-    A folder has a slash in its name, as in ./data. With --agents, `application` is the application's own database.
+    A folder has a slash in its name, as in ./data. With --records, `application` is the application's own database.
     The command may be interrupted at any time, and repeated: it copies what is missing, and compares everything.
     """
     _migrate((source, target), in_application=True, **given)
@@ -89,7 +87,7 @@ def migrate_stores(source: str, target: str, **given: Any) -> None:
 @click.command("migrate")
 @click.option("--source", required=True, help="A folder or a URL.")
 @click.option("--target", required=True, help="A folder or a URL.")
-@_with_options
+@_with(*_OPTIONS)
 def migrate_places(source: str, target: str, **given: Any) -> None:
     """Copy the entries of one store into another one.
 
@@ -98,29 +96,72 @@ def migrate_places(source: str, target: str, **given: Any) -> None:
     _migrate((source, target), in_application=False, **given)
 
 
+@click.command("migrate_old_data")
+@click.option("--source", required=True, help="The folder with `evaluations`, `events` and `metadata`.")
+@click.option("--target", required=True, help="A folder or a URL.")
+@_with(*_OPTIONS[1:3], *_OPTIONS[4:])
+def migrate_old_data(source: str, target: str, **given: Any) -> None:
+    """Copy evaluations from the old layout, three folders of JSON files, into a store of evaluations.
+
+    It changes nothing in the source, and may be repeated: it copies what is missing.
+    """
+    _migrate((source, target), in_application=False, records="old", **given)
+
+
 def _migrate(
-    places: tuple[str, str], *, in_application: bool, agents: bool, as_json: bool, dry_run: bool, **options: Any
+    places: tuple[str, str],
+    *,
+    in_application: bool,
+    records: Literal["agents", "evaluations", "old"] | None = None,
+    as_json: bool,
+    dry_run: bool,
+    **options: Any,
 ) -> None:
     given = CopyOptions(dry_run=dry_run, **options)
-    prepared = _of_agents if agents else _of_entries
     try:
-        with ExitStack() as stack:
-            copied = _copied(*prepared(stack, places, given, in_application=in_application), given)
-    except DataError as error:
+        if records is None:
+            copied = _copied_entries(places, given, in_application=in_application)
+        else:
+            copied = _copied_records(records, places, given, in_application=in_application)
+    except (RequestError, ConfigurationError) as error:
         raise click.ClickException(str(error)) from error
-    _tell(copied, "records" if agents else "entries", as_json=as_json, dry_run=dry_run)
+    except DataError as error:
+        raise click.ClickException(f"{error}; run the same command again, it goes on where it ended") from error
+    _tell(copied, "entries" if records is None else "records", as_json=as_json, dry_run=dry_run)
     if copied.left:
         raise click.exceptions.Exit(1)
 
 
-def _copied(copy: _Copy, total: int, given: CopyOptions) -> Copied:
+def _copied_entries(places: tuple[str, str], given: CopyOptions, *, in_application: bool) -> Copied:
+    with ExitStack() as stack:
+
+        def opened(place: str, missing: Literal["create", "refuse", "empty"]) -> Store:
+            if not in_application or (place not in all_stores() and any(sign in place for sign in "/:")):
+                return stack.enter_context(closing(storage.store_at(place, missing)))
+            stack.enter_context(as_application())
+            return current_store(place)
+
+        source, target = opened(places[0], "refuse"), opened(places[1], "empty" if given.dry_run else "create")
+        # It is counted only if somebody looks at it.
+        total = source.count(given.prefix) if sys.stderr.isatty() and given.since is None else 0
+        with _progress(total) as told:
+            return storage.copy_entries(source, target, given, told=told)
+
+
+def _copied_records(
+    kind: Literal["agents", "evaluations", "old"], places: tuple[str, str], given: CopyOptions, *, in_application: bool
+) -> Copied:
+    from stores.migration.records import copy_records  # noqa: PLC0415  # for this command only
+
+    with _progress(0) as told:
+        return copy_records(kind, places, given, told, current_database() if in_application else None)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[Copied], None]]:
     line = ProgressLine("compared", total)
     try:
-        return copy(given, lambda state: line.show(state.seen))
-    except RequestError:
-        raise
-    except DataError as error:
-        raise click.ClickException(f"{error}; run the same command again, it goes on where it ended") from error
+        yield lambda state: line.show(state.seen)
     finally:
         line.end()
 
@@ -137,47 +178,3 @@ def _tell(copied: Copied, what: str, *, as_json: bool, dry_run: bool) -> None:
         f"{copied.seen:,} {what}: {copied.moved:,} {'to be copied' if dry_run else 'copied'} ({copied.size:,} bytes),"
         f" {copied.same:,} there already, {len(copied.left):,} left; {copied.others:,} others in the target"
     )
-
-
-def _of_entries(
-    stack: ExitStack, places: tuple[str, str], given: CopyOptions, *, in_application: bool
-) -> tuple[_Copy, int]:
-    """The copy of entries, and their number; 0 if nobody looks at it."""
-
-    def opened(place: str, missing: _Missing) -> Store:
-        is_name = in_application and (place in all_stores() or not any(sign in place for sign in "/:"))
-        return stack.enter_context(stored(place) if is_name else closing(storage.store_at(place, missing)))
-
-    source, target = opened(places[0], "refuse"), opened(places[1], _missing_target(given))
-    total = source.count(given.prefix) if sys.stderr.isatty() and given.since is None else 0
-    return lambda options, told: storage.copy_entries(source, target, options, told=told), total
-
-
-def _of_agents(
-    stack: ExitStack, places: tuple[str, str], given: CopyOptions, *, in_application: bool
-) -> tuple[_Copy, int]:
-    """The copy of the records of agents, and 0, because their number is not known."""
-    from stores.migration.agents import copy_agents  # noqa: PLC0415  # for this command only
-
-    missing: tuple[_Missing, _Missing] = ("refuse", _missing_target(given))
-    source, target = (
-        stack.enter_context(_agents_at(place, what, in_application=in_application))
-        for place, what in zip(places, missing, strict=True)
-    )
-    return lambda options, told: copy_agents(source, target, options, told=told), 0
-
-
-def _missing_target(given: CopyOptions) -> _Missing:
-    return "empty" if given.dry_run else "create"
-
-
-@contextmanager
-def _agents_at(place: str, missing: _Missing, *, in_application: bool) -> Iterator[RecordsClient]:
-    """The records of agents at a place, or in the application's database."""
-    from stores.migration.places import agents_at  # noqa: PLC0415  # for this command only
-
-    if in_application and place == _APPLICATION:
-        yield stores.DatabaseClient(current_database())
-        return
-    with agents_at(place, missing) as client:
-        yield client

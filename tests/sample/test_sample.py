@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from config import tables
+from database import as_application
 from database.backends.sqlite import SQLiteAdapter
 from database.declared import DEFAULT_PACKAGE
 from database.declared import schema_in
 from database.schema import convex_schema
 from database.schema.migrations import runner
+from stores import DatabaseClient
+from stores import Evaluations
+from stores import EvaluationsInTables
 from tests.integration.http.support import Site
 from tests.integration.http.support import make_site
 
@@ -28,7 +33,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
 
 def test_the_migrations_make_the_declared_tables(tmp_path: Path) -> None:
     adapter = SQLiteAdapter({"path": str(tmp_path / "sample.db")}, SCHEMA)
-    assert runner.upgrade(adapter)[-3:] == ["sample1", "sample2", "sample4"]
+    assert runner.upgrade(adapter)[-4:] == ["sample1", "sample2", "sample3", "sample4"]
     assert runner.check(adapter) == []
     adapter.disconnect()
 
@@ -50,3 +55,18 @@ def test_the_tables_are_served_as_they_say(site: Site) -> None:
     assert [len(site.get("/api/notes", who).json["data"]) for who in (ada, bob)] == [1, 0]
     assert site.call("DELETE", f"/api/molecules/{water['id']}", headers=ada).status_code == 403
     assert {table.name for table in tables.metadata.sorted_tables} <= site.dump().keys()
+
+
+@pytest.mark.parametrize(("records", "elsewhere"), [("agents", "sqlite:///{}/agents.db"), ("evaluations", "{}/files")])
+def test_records_are_copied_to_another_place_and_back(site: Site, tmp_path: Path, records: str, elsewhere: str) -> None:
+    runner.upgrade(site.manager.adapter)
+    with as_application():
+        DatabaseClient(site.manager).save_state("agent", "state", {"n": 1})
+        Evaluations(EvaluationsInTables(site.manager)).create("eval", "1")
+    there = elsewhere.format(tmp_path)
+    for source, target, moved in (("application", there, 1), (there, "application", 0)):
+        words = ["storage", "migrate", "--records", records, "--json", source, target]
+        done = site.app.test_cli_runner().invoke(args=words)
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.output)
+        assert (found["moved"], found["seen"], found["left"]) == (moved, 1, {})

@@ -10,7 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 FLOORS = (
-    {"app", "storage.migrate"},
+    {"app", "storage.migrate", "storage.migrate_old_data"},
     {"config.application", "config.stores", "config.tables"},
     {"cli", "api"},
     {"stores"},

@@ -99,6 +99,9 @@ def test_entries_are_copied_between_stores_and_places(sqlite_site: Site, tmp_pat
         (("default", "default"), "the same place"),
         (("default", "ftp://a"), "must be a folder or begin with"),
         (("default", target, "--since", "today"), "ISO 8601"),
+        (("--records", "agents", "application", f"sqlite:///{target}.db"), "config/tables.py"),
+        (("--records", "evaluations", "application", target), "config/tables.py"),
+        (("--records", "agents", target, "application"), "agents store in"),
     ]:
         done = sqlite_site.app.test_cli_runner().invoke(args=["storage", "migrate", *words])
         assert done.exit_code in {1, 2}
