@@ -21,8 +21,10 @@ from storage import StorageConnectionError
 from storage import Store
 from storage import copy_entries
 from storage.core.entry import Stored
+from storage.core.operations import Fetch
 from storage.core.operations import FetchMany
 from storage.core.operations import Put
+from storage.core.vectors.directions import direction
 from tests.clocks import WallClock
 from tests.servers.s3 import ACCESS
 from tests.servers.s3 import BUCKET
@@ -111,6 +113,15 @@ def test_a_vector_is_not_lost_in_silence() -> None:
         found = copy_entries(source, Store(MemoryEntries(dimensions=dimensions)))
         assert (found.moved, list(found.left)) == (1, ["near"])
         assert "vector of 2 dimensions" in found.left["near"]
+
+
+def test_another_vector_is_another_entry() -> None:
+    source, target = (Store(MemoryEntries(dimensions=2)) for _ in range(2))
+    source.put("key", 1, vector=[1, 0])
+    assert copy_entries(source, target).moved == 1
+    entry: Stored = target.run(Fetch("key"))
+    target.run(Put(entry._replace(vector=direction([0, 1], 2))))
+    assert list(copy_entries(source, target).left) == ["key"]
 
 
 def test_what_has_expired_in_the_target_is_in_nobodys_way(pair: Pair) -> None:
