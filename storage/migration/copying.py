@@ -19,7 +19,6 @@ from database.core.context import Provenance
 from database.core.context import current_provenance
 from database.core.context import in_callers_name
 from database.core.operations import Batch
-from storage.core.backend import StoreBackend
 from storage.core.entry import ABSENT
 from storage.core.entry import DAMAGED
 from storage.core.entry import Stored
@@ -96,7 +95,7 @@ def copy_entries(
     :param told: called after each part.
     :raises StorageError: if a place cannot be reached. The same call goes on where this one has ended.
     """
-    if _is_one_place(source.backend, target.backend):
+    if source.backend is target.backend:
         raise StorageConfigurationError("the source and the target are the same place; name two places")
     copying = _Copying(source, target, options or CopyOptions(), clock)
     token = current_provenance.set(copying.provenance)
@@ -295,9 +294,3 @@ class _Copying:
 
 def _is_version(present: Stored | None, entry: Stored) -> bool:
     return present is not None and present.etag == entry.etag
-
-
-def _is_one_place(one: StoreBackend, other: StoreBackend) -> bool:
-    if one is other:
-        return True
-    return bool(one.describe()) and (one.kind, one.describe()) == (other.kind, other.describe())

@@ -8,9 +8,12 @@ from uuid import uuid4
 
 import pytest
 
+from database import internal_tables
+from database.backends.memory import MemoryAdapter
 from database.core.context import NO_CONTEXT
 from database.core.operations import Batch
 from database.core.operations import Operation
+from database.core.tables.schema import Schema
 from storage import Copied
 from storage import CopyOptions
 from storage import FileEntries
@@ -19,6 +22,7 @@ from storage import S3Entries
 from storage import StorageConfigurationError
 from storage import StorageConnectionError
 from storage import Store
+from storage import TableEntries
 from storage import copy_entries
 from storage.core.entry import Stored
 from storage.core.operations import Fetch
@@ -196,8 +200,21 @@ def test_a_copy_goes_on_after_an_outage(pair: Pair) -> None:
 
 
 def test_one_place_is_not_two(tmp_path: Path) -> None:
+    place = FileEntries(tmp_path)
     with pytest.raises(StorageConfigurationError, match="the same place"):
-        copy_entries(Store(FileEntries(tmp_path)), Store(FileEntries(tmp_path)))
+        copy_entries(Store(place), Store(place))
+    # One that was named in another way is harmless.
+    Store(place).put("key", 1)
+    found = copy_entries(Store(place), Store(FileEntries(tmp_path)), CopyOptions(replace=True))
+    assert (found.moved, found.same) == (0, 1)
+
+
+def test_two_databases_with_stores_of_one_name_are_two_places() -> None:
+    schema = Schema.of(internal_tables.metadata)
+    source, target = (Store(TableEntries(MemoryAdapter(schema=schema))) for _ in range(2))
+    source.put("key", 1)
+    assert copy_entries(source, target).moved == 1
+    assert target.load("key") == 1
 
 
 def test_large_bodies_pass_in_parts(s3_server: S3Server) -> None:
