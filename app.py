@@ -11,9 +11,11 @@ from argon2 import PasswordHasher
 from flask import Flask
 
 from api import server
+from api.agents import routes as agent_routes
 from api.auth import accounts
 from api.auth import discovery
 from api.auth import token_exchange
+from api.evaluations import routes as evaluation_routes
 from api.http import problem
 from api.http.json import OrjsonProvider
 from api.operations import auto_migration
@@ -87,6 +89,8 @@ def create_app(
     token_exchange.init_app(app, manager, settings)
     stores = stack.init_app(app, manager, settings)
     storage_routes.init_app(app, stores, schema_for(settings))
+    evaluation_routes.init_app(app, manager, settings, schema_for(settings), stores)
+    agent_routes.init_app(app, manager, settings, schema_for(settings))
     app.register_blueprint(routes.blueprint)
     discovery.init_app(app, bridge)
     purger = purging.init_app(app, manager, stores)

@@ -8,12 +8,16 @@ between machines.
 from __future__ import annotations
 
 import gc
+import os
 import random
 import statistics
+import sys
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import contextmanager
 from functools import partial
 from time import perf_counter
 from typing import TypeVar
@@ -100,6 +104,23 @@ def compare_by_turns(
 def share_of_others(plan: Plan) -> float:
     """The share of all processors that other processes use, from 0 to 1; waits meanwhile."""
     return float(psutil.cpu_percent(plan.watch)) / 100 if plan.watch else 0.0
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Run this process and the server on one core, if the system supports it.
+
+    Otherwise a call may take twice as long, depending on the scheduler and not on the contender.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
 
 
 def _rounds(measure: Callable[[], Mapping[str, float]], names: Iterable[str], plan: Plan) -> Mapping[str, list[float]]:

@@ -48,6 +48,9 @@ class StorageSettings(BaseModel):
     max_body_bytes: Positive = Field(
         16 << 20, description="Largest value in bytes that `PUT /api/storage/…` accepts; a store may accept less."
     )
+    max_output_bytes: Positive = Field(
+        64 << 20, description="Largest output in bytes that `PUT /api/evaluations/…/output` accepts."
+    )
 
     @field_validator("keys")
     @classmethod

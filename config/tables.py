@@ -11,8 +11,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 
 from database import columns
+from stores import declare_agents
 from stores import declare_evaluations
-from stores.agents import tables as agents
 
 metadata = columns.table_metadata()
 
@@ -57,7 +57,5 @@ notes = sa.Table(
     info={"access": columns.OWN_ROWS, "owner": "owner_id"},
 )
 
+declare_agents(metadata)
 declare_evaluations(metadata)
-
-agents.declare(metadata)
-"""Of the record store ``agents`` (``config/stores.py``)."""

@@ -144,7 +144,10 @@ else:
         "providers.s3": ("S3Provider",),
         "providers.store": ("StoreProvider",),
     }
-    __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
+    _OTHERS = dict.fromkeys(
+        ("DatabaseStorage", "FlexibleStorageManager", "InMemoryStorage", "StorageService"), "stores"
+    )
+    __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names}, _OTHERS)
 
 __all__ = [
     "AsyncStorage",

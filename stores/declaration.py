@@ -38,6 +38,9 @@ class RecordStoreDeclaration:
             granted = granted_by(self.access, f"record store {name!r}")
         except (TypeError, ValueError) as error:
             raise ConfigurationError({f"record store {name}": str(error)}) from error
+        if any(access.names("owner") for access in granted):
+            reason = "cannot have the access rule owner, because its records have no owners; use user, or a role"
+            raise ConfigurationError({f"record store {name}": reason})
         return dict(zip(_ACTIONS, granted, strict=True))
 
 

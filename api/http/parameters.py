@@ -1,10 +1,11 @@
-"""The parameters of a query string."""
+"""The parameters of a query string, and those in a path."""
 
 from __future__ import annotations
 
 from collections.abc import Collection
 from typing import Any
 
+from flask import request
 from werkzeug.datastructures import MultiDict
 
 from database import InvalidQuery
@@ -36,3 +37,12 @@ def number_of(name: str, value: Any, most: int | None = None) -> int:
     if number < 0 or (most is not None and number > most):
         raise InvalidQuery(f"{name} must be at least 0" + (f" and at most {most}" if most is not None else ""))
     return number
+
+
+def refuse_undecodable() -> None:
+    """Refuse a path that is not UTF-8, in which several keys would look alike. :raises InvalidQuery: says so."""
+    if "\ufffd" in request.path:
+        try:
+            request.environ["PATH_INFO"].encode("latin-1").decode()
+        except UnicodeDecodeError:
+            raise InvalidQuery("the key in the URL must be percent-encoded UTF-8") from None

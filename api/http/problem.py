@@ -29,6 +29,7 @@ from auth import InvalidRegistration
 from database.core import errors
 from storage import StorageCapacityError
 from storage import StorageCorruptError
+from stores import WrongStep
 
 logger = logging.getLogger(__name__)
 
@@ -38,9 +39,10 @@ BLANK = "about:blank"
 _URN = "urn:isthmus:problem:"
 
 _KINDS: dict[type[errors.DataError], tuple[int, str, str]] = {
-    errors.NotFound: (404, "not-found", "There is no such table, record, store or entry"),
+    errors.NotFound: (404, "not-found", "There is no such table, record, store, entry or evaluation"),
     errors.Conflict: (409, "conflict", "Another request has changed the data"),
     errors.SerializationFailure: (409, "conflict", "Another request has changed the data"),
+    WrongStep: (409, "wrong-step", "The status must not follow the present one"),
     errors.ConstraintViolated: (409, "constraint-violated", "The change violates a constraint"),
     errors.InvalidRow: (422, "invalid-row", "A row is not valid for its table"),
     errors.InvalidQuery: (400, "invalid-query", "The query is not valid"),
@@ -114,8 +116,8 @@ def problem_of(error: errors.DataError | AuthError) -> Problem:
     """The problem document of an error of the data layer or of authentication."""
     if isinstance(error, AuthError):
         return _auth_problem(error)
-    lost_race = isinstance(error, errors.SerializationFailure)
-    if isinstance(error, errors.Conflict) and not lost_race and is_conditional():
+    unconditional = isinstance(error, errors.SerializationFailure | WrongStep)
+    if isinstance(error, errors.Conflict) and not unconditional and is_conditional():
         return Problem(412, BLANK, HTTPStatus(412).phrase, error.message)
     status, name, title = next(_KINDS[kind] for kind in type(error).__mro__ if kind in _KINDS)
     if isinstance(error, errors.ConstraintViolated) and error.kind in _WRONG_BY_ITSELF:
@@ -139,6 +141,8 @@ def _auth_problem(error: AuthError) -> Problem:
 
 
 def _members(error: errors.DataError) -> dict[str, Any]:
+    if isinstance(error, WrongStep):
+        return {"before": error.before, "after": error.after}
     if isinstance(error, errors.BackendError):
         return {"outcome": error.outcome.value}
     if isinstance(error, errors.UnreadableRecord):

@@ -15,12 +15,14 @@ from threading import Lock
 
 from flask import Flask
 
+from api.evaluations.guarded import EvaluationPart
 from api.http import idempotency
 from auth.sessions import purging as sessions
 from config.settings import Settings
 from database import ConnectionManager
 from database import DatabaseAdapter
 from database import DataError
+from database import Isthmus
 from database.core.chance import chance
 from database.core.clock import Clock
 from database.core.clock import monotonic
@@ -31,6 +33,7 @@ from database.purging import purge_changes
 from database.purging import purge_conflicts
 from database.sync.checkpoint import followers
 from storage import Stores
+from stores import Evaluations
 
 logger = logging.getLogger(__name__)
 
@@ -45,11 +48,19 @@ class Purger:
 
     :param stores: those whose expired entries are deleted, too.
     :param clock: a monotonic clock.
+    :param evaluations: those whose lost codes and outputs are deleted, too.
     """
 
-    def __init__(self, manager: ConnectionManager, clock: Clock = monotonic, stores: Stores | None = None) -> None:
+    def __init__(
+        self,
+        manager: ConnectionManager,
+        clock: Clock = monotonic,
+        stores: Stores | None = None,
+        evaluations: Evaluations | None = None,
+    ) -> None:
         self._manager = manager
         self._stores = stores
+        self._evaluations = evaluations
         self._settings: Settings = manager.settings
         self._clock = clock
         self._create_runtime_state()
@@ -97,6 +108,8 @@ class Purger:
             yield "expired entries of stores", self._stores.sweep_tables
             for store in self._stores:
                 yield f"the copies of the store {store}", partial(self._stores.repair, store)
+        if self._evaluations is not None:
+            yield "outputs of no evaluation", self._evaluations.sweep
         for name, adapter in manager.adapters.items():
             yield f"old changes of {name}", partial(self._purge_changes, name, adapter)
             if conflicts:
@@ -120,7 +133,9 @@ class Purger:
 
 def init_app(app: Flask, manager: ConnectionManager, stores: Stores | None = None) -> Purger:
     """Purge the databases of ``manager`` with requests of ``app``, unless ``PURGE_INTERVAL`` is 0."""
-    purger = Purger(manager, stores=stores)
+    isthmus = Isthmus.of(app)
+    evaluations = isthmus[EvaluationPart].evaluations if EvaluationPart in isthmus else None
+    purger = Purger(manager, stores=stores, evaluations=evaluations)
     if manager.settings.purge_interval:
         app.before_request(purger.before_request)
     return purger

@@ -8,6 +8,7 @@ from functools import wraps
 from typing import Any
 
 from auth.guards import access_required
+from config.settings import ConfigurationError
 from database import DatabaseAdapter
 from database import NotFound
 from database import Schema
@@ -49,6 +50,16 @@ def require_readable(name: str) -> None:
 def require_access(access: Access) -> None:
     """Refuse callers to whom the rules grant nothing. :raises AuthError: as :func:`on_table`."""
     guarded(_nothing, access)()
+
+
+def refuse_hidden(schema: Schema, name: str, what: str, remedy: str) -> None:
+    """Refuse a declared table whose routes those of something else would hide.
+
+    :raises ConfigurationError: says what has the routes, and what to do.
+    """
+    if name in schema and schema.table(name).rules.declared:
+        reason = f"has the routes of {what} (/api/{name}); rename it, or {remedy}"
+        raise ConfigurationError({f"table {name}": reason})
 
 
 def current_adapter() -> DatabaseAdapter:

@@ -12,12 +12,16 @@ import math
 from collections.abc import Awaitable
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 from flask import Flask
 
+from api.evaluations import is_output
+from api.http.live import Bell
 from api.http.problem import BLANK
 from api.http.problem import Problem
 from api.operations.health import ALIVE
@@ -75,7 +79,7 @@ class Front:
         )
         self._streams, self._reads, self._writes = self._threads.lanes
         self._probes = Threads(PROBE_THREADS, "isthmus-probe", PROBE_THREADS)
-        most = max(settings.max_body_bytes, settings.storage.max_body_bytes)
+        most = max(settings.max_body_bytes, settings.storage.max_body_bytes, settings.storage.max_output_bytes)
         self._bodies = Bodies(settings.body_timeout or None, _largest(settings), most)
         self._app = app
         self._limit = settings.request_timeout or math.inf
@@ -223,22 +227,37 @@ class Front:
             while more and not gone.done():
                 sending = asyncio.ensure_future(_send_piece(send, piece))
                 await asyncio.wait((sending, gone), timeout=self._timeout, return_when=asyncio.FIRST_COMPLETED)
-                if not sending.done():
+                if not sending.done() or (call.bell is not None and not await self._rung(call.bell, gone)):
                     break
                 piece, more = await self._run(self._threads, self._streams, call.next_piece, math.inf)
             if not more:
                 await send({"type": "http.response.body", "body": piece})
                 return
             await self._run(self._threads, self._streams, call.close, math.inf)
-            # Returning here would end the response, which would look complete to the client. The wait for the client
-            # must not keep the process from stopping, so it does not count as active.
-            self._active -= 1
-            try:
+            # Returning here would end the response, which would look complete to the client.
+            with self._idly():
                 await gone
-            finally:
-                self._active += 1
         finally:
             gone.cancel()
+
+    async def _rung(self, bell: Bell, gone: asyncio.Task[None]) -> bool:
+        """Wait for the next piece without a thread; whether the client has waited, too."""
+        rung = asyncio.Event()
+        seconds = bell.when_rung(lambda: self._loop.call_soon_threadsafe(rung.set))
+        ringing = asyncio.create_task(rung.wait())
+        with self._idly():
+            await asyncio.wait((ringing, gone), timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        ringing.cancel()
+        return not gone.done()
+
+    @contextmanager
+    def _idly(self) -> Iterator[None]:
+        """A wait for somebody else, which must not keep the process from stopping: it does not count as active."""
+        self._active -= 1
+        try:
+            yield
+        finally:
+            self._active += 1
 
     @property
     def _timeout(self) -> float | None:
@@ -260,11 +279,13 @@ def most_writers(threads: int) -> int:
 
 
 def _largest(settings: Settings) -> Callable[[Scope], int]:
-    """The maximum bytes of the body of a request: values of stores may be larger."""
-    usual, stored = settings.max_body_bytes, settings.storage.max_body_bytes
+    """The maximum bytes of the body of a request: values of stores and outputs of evaluations may be larger."""
+    storage = settings.storage
 
     def largest(scope: Scope) -> int:
-        return stored if scope["method"] == "PUT" and scope["path"].startswith(f"{PREFIX}/") else usual
+        if scope["method"] == "PUT" and scope["path"].startswith(f"{PREFIX}/"):
+            return storage.max_body_bytes
+        return storage.max_output_bytes if is_output(scope["method"], scope["path"]) else settings.max_body_bytes
 
     return largest
 

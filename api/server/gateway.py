@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
+from api.http.live import BELL
+from api.http.live import Bell
 from database.flask_scope import BEGAN
 
 if TYPE_CHECKING:
@@ -55,6 +57,11 @@ class WsgiCall:
             self.close()
             return piece, False
         return piece, True
+
+    @property
+    def bell(self) -> Bell | None:
+        """What rings when the next piece is there; None if nothing does, and the response makes its pieces at once."""
+        return self._environ.get(BELL)
 
     def close(self) -> None:
         """Close the response: no more pieces will be read."""

@@ -17,6 +17,9 @@ from werkzeug.datastructures import Headers
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from api.http import preconditions
+from api.http.media import HARMLESS
+from api.http.media import JSON
+from api.http.media import typed
 from api.http.responses import empty
 from database import InvalidQuery
 from database import SerializationFailure
@@ -25,38 +28,12 @@ from storage import Entry
 from storage import StorageConflictError
 from storage import Store
 
-JSON: Final = "application/json"
 METADATA: Final = "X-Storage-Metadata"
 TTL: Final = "X-Storage-TTL"
 VECTOR: Final = "X-Storage-Vector"
 
-_BYTES: Final = "application/octet-stream"
-_MEDIA_TYPE: Final = re.compile(r"[!-~]+/[!-~]+( *;[ -~]*)?")
-_LONGEST_MEDIA_TYPE: Final = 255
 _RANGE: Final = re.compile(r"bytes= *(\d+-\d*|-\d+) *")
 """One range of bytes. Any other header is ignored, as RFC 9110 allows it."""
-
-_SHOWN: Final = frozenset(
-    {JSON, "text/plain", "image/png", "image/jpeg", "image/gif", "image/webp", "image/avif"}
-    | {"audio/mpeg", "audio/ogg", "video/mp4", "video/webm"}
-)
-"""Media types that a browser may show, because it runs nothing in them. It saves all others as files."""
-
-_HARMLESS: Final = {
-    # What somebody has stored must not run as a page of this server, whose cookies and routes it could use.
-    "Content-Security-Policy": "default-src 'none'; sandbox",
-    "X-Content-Type-Options": "nosniff",
-}
-
-
-def read_media_type() -> str | None:
-    """The media type of the request's body; None for JSON. :raises InvalidQuery: for something that is none."""
-    if request.mimetype == JSON:
-        return None
-    given = request.headers.get("Content-Type", _BYTES).strip()
-    if len(given) > _LONGEST_MEDIA_TYPE or _MEDIA_TYPE.fullmatch(given) is None:
-        raise InvalidQuery("Content-Type must be a media type such as text/plain, of at most 255 characters")
-    return given
 
 
 def read_metadata() -> dict[str, Any] | None:
@@ -102,7 +79,7 @@ def checked_vector(given: object, name: str) -> list[float]:
 
 def headed(entry: Entry) -> dict[str, str]:
     """The headers of an entry, apart from those of its body."""
-    headers = {"ETag": f'"{entry.etag}"', **_HARMLESS}
+    headers = {"ETag": f'"{entry.etag}"', **HARMLESS}
     if entry.metadata:
         headers[METADATA] = json.dumps(entry.metadata, separators=(",", ":"))
     if entry.expires_at is not None:
@@ -113,7 +90,7 @@ def headed(entry: Entry) -> dict[str, str]:
 def head(entry: Entry) -> Response:
     """The response to ``HEAD``. The size of JSON is not known without the value, which may be written otherwise."""
     response = Response(iter(()))
-    response.headers = Headers({**headed(entry), **_typed(entry), "Accept-Ranges": "bytes"})
+    response.headers = Headers({**headed(entry), **typed(entry.media_type), "Accept-Ranges": "bytes"})
     if entry.media_type != JSON:
         response.content_length = entry.size
     return response
@@ -168,7 +145,7 @@ def _asked_range(entry: Entry, size: int) -> tuple[int, int] | None:
 
 def _with_body(entry: Entry, body: bytes | Iterator[bytes], asked: tuple[int, int] | None, size: int) -> Response:
     response = Response(
-        body, 200 if asked is None else 206, {**headed(entry), **_typed(entry), "Accept-Ranges": "bytes"}
+        body, 200 if asked is None else 206, {**headed(entry), **typed(entry.media_type), "Accept-Ranges": "bytes"}
     )
     start, stop = asked or (0, size)
     response.content_length = stop - start
@@ -180,12 +157,3 @@ def _with_body(entry: Entry, body: bytes | Iterator[bytes], asked: tuple[int, in
 def is_known(entry: Entry) -> bool:
     """Whether the client has this version."""
     return "If-None-Match" in request.headers and preconditions.is_known(entry.etag)
-
-
-def _typed(entry: Entry) -> dict[str, str]:
-    # Also of code in Python, which may have given any.
-    media_type = entry.media_type if _MEDIA_TYPE.fullmatch(entry.media_type) else _BYTES
-    headers = {"Content-Type": media_type}
-    if media_type.partition(";")[0].strip().lower() not in _SHOWN:
-        headers["Content-Disposition"] = "attachment"
-    return headers

@@ -22,16 +22,19 @@ from api.http.bodies import read_chunks
 from api.http.bodies import read_json
 from api.http.bodies import read_object
 from api.http.idempotency import idempotent
+from api.http.media import JSON
+from api.http.media import read_media_type
 from api.http.parameters import number_of
 from api.http.parameters import refuse_parameters
+from api.http.parameters import refuse_undecodable
 from api.http.parameters import single_parameters
 from api.http.responses import empty
 from api.records.pages import MOST_BYTES
 from api.records.table_access import View
+from api.records.table_access import refuse_hidden
 from api.records.table_access import require_access
 from api.storage import PREFIX
 from api.storage import entries
-from config.settings import ConfigurationError
 from database import InvalidQuery
 from database import NotFound
 from database import Schema
@@ -65,10 +68,7 @@ def init_app(app: Flask, stores: Stores, schema: Schema) -> None:
     """
     if not stores:
         return
-    name = PREFIX.rpartition("/")[2]
-    if name in schema and schema.table(name).rules.declared:
-        reason = f"has the routes of the stores ({PREFIX}); rename it, or declare no stores (STORES = {{}})"
-        raise ConfigurationError({f"table {name}": reason})
+    refuse_hidden(schema, PREFIX.rpartition("/")[2], "the stores", "declare no stores (STORES = {})")
     app.url_map.converters["key"] = KeyConverter
     app.register_blueprint(blueprint)
 
@@ -122,7 +122,7 @@ def read_entry(store: Store, key: str) -> ResponseReturnValue:
             return entries.unchanged(known)
         if request.method == "HEAD":
             return entries.head(known)
-        if store.in_parts and known.media_type != entries.JSON:
+        if store.in_parts and known.media_type != JSON:
             return entries.streamed(store, known)
     return entries.whole(store.entry(key))
 
@@ -153,7 +153,7 @@ def _put(store: Store, key: str) -> ResponseReturnValue:
 
 def _writer(store: Store, key: str) -> Callable[..., Entry]:
     """What stores the request's value under a condition, which it gets."""
-    media_type, vector = entries.read_media_type(), entries.read_vector()
+    media_type, vector = read_media_type(), entries.read_vector()
     options: dict[str, Any] = {"metadata": entries.read_metadata(), "ttl": entries.read_ttl(), "media_type": media_type}
     if store.in_parts and media_type is not None and vector is None:
         # Received while it is stored. No transaction waits for it: such a store joins none.
@@ -199,15 +199,6 @@ def search_entries(store: Store) -> ResponseReturnValue:
     vector = entries.checked_vector(asked.get("vector"), "vector")
     found = store.search(vector, limit=_limit(asked, 10), filters=asked.get("filters"))
     return {"data": [entry.known() | {"value": entry.value, "score": entry.score} for entry in found]}
-
-
-def refuse_undecodable() -> None:
-    """Refuse a path that is not UTF-8, in which several keys would look alike. :raises InvalidQuery: says so."""
-    if "\ufffd" in request.path:
-        try:
-            request.environ["PATH_INFO"].encode("latin-1").decode()
-        except UnicodeDecodeError:
-            raise InvalidQuery("the key in the URL must be percent-encoded UTF-8") from None
 
 
 def _limit(given: dict[str, Any], default: int = DEFAULT_LIMIT) -> int:

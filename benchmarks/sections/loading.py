@@ -13,7 +13,7 @@ from benchmarks.table import Table
 
 SECTIONS = (
     *("pipeline", "sqlite", "types", "postgres", "flask", "start", "auth", "convex", "gunicorn", "supabase"),
-    *("sync", "storage"),
+    *("sync", "storage", "stores"),
 )
 """The modules of this package, in the order of the document's table."""
 

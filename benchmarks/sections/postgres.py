@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from collections.abc import Iterator
 from contextlib import ExitStack
-from contextlib import contextmanager
 from dataclasses import asdict
 from importlib import import_module
 from typing import Any
@@ -23,6 +20,7 @@ from benchmarks.contenders.sql import Isthmus
 from benchmarks.contenders.sql import IsthmusBuilder
 from benchmarks.contenders.sql import Peewee
 from benchmarks.contenders.sql import SqlAlchemyCore
+from benchmarks.harness import on_one_core
 from benchmarks.items import CHEAPEST
 from benchmarks.items import COLUMNS
 from benchmarks.items import INSERT
@@ -73,7 +71,7 @@ LINES = (
 def tables(plan: Plan) -> Iterator[Table]:
     """Measure each task."""
     with (
-        _on_one_core(),
+        on_one_core(),
         PostgresServer(durable=True) as server,
         server.database() as database,
         ExitStack() as resources,
@@ -82,23 +80,6 @@ def tables(plan: Plan) -> Iterator[Table]:
         contenders = {name: make(database, resources) for name, make in installed(_CONTENDERS).items()}
         note = f"PostgreSQL {_version(database)}, over TCP, on one core, commits on disk"
         yield from measure("PostgreSQL", contenders, baseline="psycopg 3, dicts, COPY", plan=plan, note=note)
-
-
-@contextmanager
-def _on_one_core() -> Iterator[None]:
-    """Run this process and the server on one core, if the system supports it.
-
-    Otherwise a call may take twice as long, depending on the scheduler and not on the contender.
-    """
-    if sys.platform != "linux":
-        yield
-        return
-    before = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {max(before)})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, before)
 
 
 class _Raw(Contender):

@@ -25,6 +25,11 @@ class StoreFace:
     def __init__(self, store: Store) -> None:
         self._store = store
 
+    @property
+    def store(self) -> Store:
+        """What it is a face of."""
+        return self._store
+
     async def load(self, key: str) -> Any:
         """The value of a key. :raises StorageNotFoundError: if there is none; it is a ``KeyError``."""
         return await self._run(lambda: self._store.load(key))

@@ -22,20 +22,20 @@ import orjson
 from database.core.tables.schema import new_id
 from storage.core.errors import StorageKeyError
 from storage.core.errors import StorageSerializationError
-from stores.agents.kinds import MESSAGES
-from stores.agents.kinds import STATES
-from stores.agents.kinds import TASKS
-from stores.agents.kinds import TRANSACTIONS
-from stores.agents.kinds import AgentRecord
-from stores.agents.kinds import RecordKind
-from stores.agents.kinds import checked_id
-from stores.agents.kinds import row_id
-from stores.agents.moments import STEP
-from stores.agents.moments import moments
-from stores.agents.records import AgentRecords
-from stores.agents.records import Place
-from stores.agents.values import checked_value
-from stores.agents.values import to_document
+from stores.agents.records.interface import AgentRecords
+from stores.agents.records.interface import Place
+from stores.agents.records.kinds import MESSAGES
+from stores.agents.records.kinds import STATES
+from stores.agents.records.kinds import TASKS
+from stores.agents.records.kinds import TRANSACTIONS
+from stores.agents.records.kinds import AgentRecord
+from stores.agents.records.kinds import RecordKind
+from stores.agents.records.kinds import checked_id
+from stores.agents.records.kinds import row_id
+from stores.agents.records.moments import STEP
+from stores.agents.records.moments import moments
+from stores.agents.records.values import checked_value
+from stores.agents.records.values import to_document
 
 Value = dict[str, Any]
 

@@ -7,7 +7,7 @@ from typing import Any
 from config.agents import agent_settings
 from storage.core.errors import StorageConfigurationError
 from stores.agents.client import RecordsClient
-from stores.agents.in_cosmos import CosmosRecords
+from stores.agents.records.in_cosmos import CosmosRecords
 
 
 class CosmosDBClient(RecordsClient):

@@ -11,12 +11,12 @@ from database.columns import json
 from database.columns import table_metadata
 from database.columns import text
 from database.core.tables.schema import Schema
-from stores.agents.kinds import KINDS
-from stores.agents.kinds import MAX_ID
-from stores.agents.kinds import RecordKind
+from stores.agents.records.kinds import KINDS
+from stores.agents.records.kinds import MAX_ID
+from stores.agents.records.kinds import RecordKind
 
 
-def declare(metadata: sa.MetaData) -> None:
+def declare_agents(metadata: sa.MetaData) -> None:
     """Add the tables to an application's own. They have no access rules: the routes of agents are the way in."""
     pairs = {
         "agent_states": ("agent_id", "state_id", "state"),
@@ -43,7 +43,7 @@ def declare(metadata: sa.MetaData) -> None:
 def own_schema() -> Schema:
     """The tables alone, for a database of their own."""
     metadata = table_metadata()
-    declare(metadata)
+    declare_agents(metadata)
     return Schema.of(metadata)
 
 
@@ -57,7 +57,7 @@ def require_declared(schema: Schema) -> None:
         raise ConfigurationError(
             {
                 "record store agents": f"needs the tables {', '.join(missing)} as they are declared by"
-                " stores.agents.tables.declare(metadata); call it in config/tables.py, and make a migration with"
+                " stores.declare_agents(metadata); call it in config/tables.py, and make a migration with"
                 " `flask db revision`"
             }
         )

@@ -65,6 +65,10 @@ class Appending:
         """
         return [event_of(row) for row in self._appended("events", id, after, limit)]
 
+    def all_events(self, id: str) -> Iterator[EvaluationEvent]:
+        """All events, read as they are needed."""
+        return map(event_of, self._all_appended("events", id))
+
     def record_metric(self, id: str, name: str, value: float, unit: str | None = None) -> EvaluationMetric:
         """Append a metric: a finite number, such as ``("memory", 12.5, "MiB")``."""
         row = new_metric(checked_id(id), name, value, unit, self._clock())
@@ -81,6 +85,10 @@ class Appending:
     ) -> list[EvaluationMetric]:
         """The metrics in their order; the parameters are those of :meth:`events`."""
         return [metric_of(row) for row in self._appended("metrics", id, after, limit, name)]
+
+    def all_metrics(self, id: str, name: str | None = None) -> Iterator[EvaluationMetric]:
+        """All metrics, or those of one name, read as they are needed."""
+        return map(metric_of, self._all_appended("metrics", id, name))
 
     def aggregates(self, id: str) -> dict[str, dict[str, float]]:
         """By name of the metric: ``count``, ``min``, ``max``, ``mean``, ``sum`` and ``last``."""
@@ -107,8 +115,8 @@ class Appending:
             self._current(id)
         return rows
 
-    def _all_appended(self, series: Series, id: str) -> Iterator[Row]:
+    def _all_appended(self, series: Series, id: str, name: str | None = None) -> Iterator[Row]:
         after = None
-        while rows := self._appended(series, id, after, MAX_PAGE):
+        while rows := self._appended(series, id, after, MAX_PAGE, name):
             yield from rows
             after = rows[-1]["id"]

@@ -89,6 +89,11 @@ class Evaluations(Appending):
         row = self.records.get(checked_id(id))
         return None if row is None else evaluation_of(row)
 
+    def head(self, id: str) -> Evaluation | None:
+        """The evaluation without its code and outputs, or None."""
+        row = self.records.get(checked_id(id), texts=False)
+        return None if row is None else evaluation_of(row)
+
     def update(
         self,
         id: str,

@@ -100,6 +100,19 @@ class Outputs:
             first = next(parts, b"")
         return chain([first], _as_application(parts))
 
+    def moved(self, row: Row, source: Outputs) -> Row:
+        """The evaluation with copies of its blobs here.
+
+        :param source: where they are.
+        """
+        copied = dict(row)
+        for field in TEXTS:
+            if row[f"{field}_s3_key"] is not None:
+                kind = row.get(f"{field}_type") or TEXT_TYPE
+                chunks = source.chunks(row, field)
+                _, copied[f"{field}_s3_key"] = self._store(row["id"], field, b"", chunks, kind, is_whole=False)
+        return copied
+
     def written(self, kept: Iterable[Kept], write: Callable[[], Row]) -> Row:
         """The result of ``write``, which names what was kept; if it is refused or rolled back, the blobs go, too."""
         new = [one.location for one in kept if one.location is not None]

@@ -25,9 +25,9 @@ from storage.core.errors import StorageSerializationError
 from storage.core.errors import StorageUnsupportedError
 from storage.core.keys import with_nul
 from stores.agents.client import RecordsClient
-from stores.agents.kinds import KINDS
-from stores.agents.kinds import AgentRecord
-from stores.agents.kinds import RecordKind
+from stores.agents.records.kinds import KINDS
+from stores.agents.records.kinds import AgentRecord
+from stores.agents.records.kinds import RecordKind
 
 _PART: Final = 100
 

@@ -49,6 +49,7 @@ INSIDE = {
     "storage.core.layer": "the commands for keys and copies look through the layers of stores",
     "storage.stack": "create_app composes the stores",
     "stores.migration": "the commands that copy records",
+    "stores.declaration": "the routes of record stores find what the application declares of them",
     "database.unit_of_work": "an idempotency key is kept in its request's transaction",
 }
 """What routes and commands of ours import from inside of the packages, and the reason why no application needs to."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from datetime import UTC
 from datetime import date
@@ -68,7 +67,7 @@ _LARGE = 1e16
 """From this value on, a whole double is written with an exponent, which jsonb would store as an integer."""
 
 
-_EXPONENT = re.compile(rb"\de\+?\d")
+_EXPONENT = b"e+"
 """What orjson writes for such a number; some texts have it, too."""
 
 
@@ -76,7 +75,7 @@ def encode_json(value: Any) -> str:
     """JSON text whose doubles remain doubles after jsonb has stored them as decimals."""
     text = orjson.dumps(value)
     # Few documents have such a number, and to look through each of them would cost several times as much.
-    return (orjson.dumps(_with_exact_floats(value)) if _EXPONENT.search(text) else text).decode()
+    return (orjson.dumps(_with_exact_floats(value)) if _EXPONENT in text else text).decode()
 
 
 def _with_exact_floats(value: Any) -> Any:

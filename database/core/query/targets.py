@@ -6,7 +6,10 @@ from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any
+
+import sqlalchemy as sa
 
 from database.core.errors import Conflict
 from database.core.errors import ConstraintKind
@@ -93,7 +96,7 @@ def conflict_columns(schema: TableSchema, operation: Upsert) -> tuple[str, ...]:
     if operation.verbatim and operation.on_conflict != schema.key:
         raise InvalidQuery("on_conflict cannot be combined with verbatim; leave out one of them")
     names = tuple([schema.column(name).name for name in operation.on_conflict])
-    known = list(dict.fromkeys(unique_sets(schema.source)))
+    known = _unique_sets(schema.source)
     if sorted(names) not in map(sorted, known):
         choice = "; ".join(", ".join(columns) for columns in known)
         raise InvalidQuery(
@@ -103,6 +106,11 @@ def conflict_columns(schema: TableSchema, operation: Upsert) -> tuple[str, ...]:
     if any(not schema.columns[name].kind.comparable for name in names):
         raise InvalidQuery("on_conflict cannot name a JSON column")
     return names
+
+
+@lru_cache(maxsize=512)
+def _unique_sets(table: sa.Table) -> tuple[tuple[str, ...], ...]:
+    return tuple(dict.fromkeys(unique_sets(table)))
 
 
 def with_values(columns: Sequence[str], values: Sequence[Sequence[Any]]) -> Iterator[Filter]:

@@ -57,16 +57,26 @@ def address_of(schema: TableSchema, row: Mapping[str, Any]) -> str:
 def url_address(schema: TableSchema, row: Mapping[str, Any]) -> str:
     """The address of a row in a URL, not yet percent-encoded."""
     given = address_of(schema, row)
-    return given if len(schema.key) > 1 else _WHOLE_ESCAPED.sub(lambda found: _ESCAPES[found[0]], given)
+    return given if len(schema.key) > 1 else text_address(given)
+
+
+def text_address(text: str) -> str:
+    """A text that is a whole key in a URL, not yet percent-encoded."""
+    return _WHOLE_ESCAPED.sub(lambda found: _ESCAPES[found[0]], text)
+
+
+def text_in_url(given: str) -> str:
+    """The text that :func:`text_address` has made this of. Other tildes stand for themselves."""
+    return _WHOLE_ESCAPE.sub(lambda found: _MEANT[found[0][1]], given)
 
 
 def key_in_url(schema: TableSchema, given: str) -> Key:
-    """Validate the key in a URL. Other tildes in a text that is the whole key stand for themselves.
+    """Validate the key in a URL.
 
     :raises InvalidQuery: says what is wrong.
     """
     if len(schema.key) == 1:
-        given = _WHOLE_ESCAPE.sub(lambda found: _MEANT[found[0][1]], given)
+        given = text_in_url(given)
     return checked_key(schema, given)
 
 

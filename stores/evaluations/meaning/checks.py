@@ -89,7 +89,7 @@ def stored_metadata(given: Mapping[str, Any] | None) -> dict[str, Any]:
     :raises StorageSerializationError: if it is no JSON object.
     :raises StorageCapacityError: if it is too large.
     """
-    if not given:
+    if given is None:
         return {}
     if not isinstance(given, Mapping):
         raise StorageSerializationError(f"metadata must be an object, not {type(given).__name__}")

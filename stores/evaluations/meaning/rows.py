@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
+from typing import Final
 
 import orjson
 
@@ -17,33 +19,45 @@ from stores.evaluations.meaning.values import Evaluation
 from stores.evaluations.meaning.values import EvaluationEvent
 from stores.evaluations.meaning.values import EvaluationMetric
 
+_NESTED: Final = frozenset({dict, list})
+
+_KNOWN: Final = itemgetter(
+    *("id", "code_hash", "code_size", "code_s3_key", "status"),
+    *("created_at", "updated_at", "started_at", "completed_at", "runtime_ms"),
+    *("output_size", "output_type", "output_s3_key", "error_size", "error_type", "error_s3_key", "metadata", "etag"),
+)
+"""The parts of a row that all listings have: with the names of columns, it takes half as long as one by one."""
+
 
 def evaluation_of(row: Row) -> Evaluation:
     """The evaluation of a row, which may be without its texts."""
+    id_, code_hash, code_size, code_key, status, created, updated, started, completed, runtime, *rest = _KNOWN(row)
+    output_size, output_type, output_key, error_size, error_type, error_key, metadata, etag = rest
+    get = row.get
     return Evaluation(
-        id=row["id"],
-        code=row.get("code"),
-        code_hash=row["code_hash"],
-        code_size=row["code_size"],
-        code_s3_key=row["code_s3_key"],
-        status=row["status"],
-        created_at=row["created_at"],
-        updated_at=row["updated_at"],
-        started_at=row["started_at"],
-        completed_at=row["completed_at"],
-        runtime_ms=row["runtime_ms"],
-        output=row.get("output_preview"),
-        output_size=row["output_size"],
-        output_type=row["output_type"],
-        output_truncated=row["output_s3_key"] is not None,
-        output_s3_key=row["output_s3_key"],
-        error=row.get("error_preview"),
-        error_size=row["error_size"],
-        error_type=row["error_type"],
-        error_truncated=row["error_s3_key"] is not None,
-        error_s3_key=row["error_s3_key"],
-        metadata=metadata_of(row["metadata"]),
-        etag=row["etag"],
+        id_,
+        get("code"),
+        code_hash,
+        code_size,
+        code_key,
+        status,
+        created,
+        updated,
+        started,
+        completed,
+        runtime,
+        get("output_preview"),
+        output_size,
+        output_type,
+        output_key is not None,
+        output_key,
+        get("error_preview"),
+        error_size,
+        error_type,
+        error_key is not None,
+        error_key,
+        metadata_of(metadata),
+        etag,
     )
 
 
@@ -68,12 +82,10 @@ def metric_of(row: Row) -> EvaluationMetric:
 
 def metadata_of(stored: dict[str, Any]) -> dict[str, Any]:
     """Metadata with the types that it was given with."""
-    return {name: _member(value) for name, value in stored.items()}
+    return {name: _member(value) if type(value) in _NESTED else value for name, value in stored.items()}
 
 
 def _member(stored: Any) -> Any:
-    if not isinstance(stored, dict | list):
-        return stored
     try:
         return from_json(orjson.dumps(stored))
     except ValueError:

@@ -69,6 +69,17 @@ class EvaluationsInStore(EvaluationRecords):
             raise exists(row["id"]) from error
 
     @as_application()
+    def adopt(self, row: Row) -> Row:
+        """Keep a copy of an evaluation of another place, without what was appended there."""
+        own = {**_EMPTY, **row, "uid": new_id(), "history": [], "copied": True}
+        return self._put(own, if_absent=True)
+
+    def is_complete(self, id: str) -> bool:
+        """Whether an evaluation is here with all that was ever appended to it."""
+        row = self.get(id)
+        return row is not None and not row.get("copied")
+
+    @as_application()
     def get(self, id: str, *, texts: bool = True) -> Row | None:
         try:
             return _row(self.store.entry(_PREFIX + id))

@@ -9,7 +9,6 @@ import json
 import os
 import subprocess
 import sys
-from itertools import islice
 from itertools import pairwise
 from pathlib import Path
 from time import sleep
@@ -60,7 +59,11 @@ def migrate(source: str, target: str, *words: str) -> Any:
 def killed(source: str, target: str, there: Store, number: int) -> None:
     """Begin a copy, and kill it with -9 when the target has so many entries."""
     with subprocess.Popen(command(source, target), cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL) as process:
-        while sum(1 for _ in islice(there.keys(), number)) < number:
+        count, cursor = 0, None
+        while count < number:
+            # Entries arrive nearly in the order of their keys.
+            found = there.page(cursor=cursor, limit=1_000).entries
+            count, cursor = count + len(found), found[-1].key if found else cursor
             assert process.poll() is None, "it has ended before it could be killed"
             sleep(0.01)
         process.kill()

@@ -29,6 +29,10 @@ from database.core.tables.schema import Schema
 from database.schema.migrations.supabase import functions
 from storage.backends.memory import MemoryEntries
 from storage.core.store import Store
+from stores.evaluations.manager.cache import EvaluationCache
+from stores.evaluations.manager.fallback import EvaluationsWithFallback
+from stores.evaluations.manager.journal import EvaluationJournal
+from stores.evaluations.places.on_services import EvaluationsInService
 from stores.evaluations.places.on_stores import EvaluationsInStore
 from stores.evaluations.places.on_tables import EvaluationsInTables
 from stores.evaluations.places.records import EvaluationRecords
@@ -40,6 +44,7 @@ from tests.servers.convex_deployment import ConvexDeployment
 from tests.servers.convex_deployment import functions_with
 from tests.servers.supabase_api import SupabaseApi
 from tests.storage.contract import places as stores
+from tests.stores.evaluations.services import JsonService
 
 TIMEOUT: Final = 20  # seconds; only a broken backend needs them
 
@@ -141,11 +146,33 @@ def _in_store(maker: stores.Maker) -> Maker:
     return in_store
 
 
+@contextmanager
+def service(_: pytest.FixtureRequest) -> Iterator[EvaluationPlace]:
+    """A place that an application has written itself."""
+    yield EvaluationPlace(lambda _: (EvaluationsInService(JsonService()), Store(MemoryEntries())))
+
+
+@contextmanager
+def with_fallback(_: pytest.FixtureRequest) -> Iterator[EvaluationPlace]:
+    """A place with a fallback, which it does not need, and a cache."""
+
+    def make(_: Path) -> tuple[EvaluationRecords, Store]:
+        primary, fallback, cache = (Store(MemoryEntries()) for _ in range(3))
+        journal = EvaluationJournal(fallback)
+        records = EvaluationsWithFallback(
+            EvaluationsInStore(primary), EvaluationsInStore(fallback), journal, EvaluationCache(cache)
+        )
+        return records, primary
+
+    yield EvaluationPlace(make)
+
+
 _ALL: Final = os.environ.get("STORAGE_STACKS") == "all"
 _TABLES: Final = (memory_table, sqlite, postgresql, convex, *((supabase_http,) if _ALL else ()))
+_OTHERS: Final = (service, with_fallback)
 _STORES: Final = (stores.memory, stores.file, stores.redis, stores.s3, *((stores.cosmos,) if _ALL else ()))
 PLACES: Final[dict[str, Maker]] = {
-    **{maker.__name__: maker for maker in _TABLES},
+    **{maker.__name__: maker for maker in (*_TABLES, *_OTHERS)},
     **{maker.__name__: _in_store(maker) for maker in _STORES},
 }
 """With ``STORAGE_STACKS=all`` also those that differ least from others."""

@@ -25,10 +25,10 @@ from stores import DatabaseClient
 from stores import PostgreSQLClient
 from stores import SQLiteClient
 from stores.agents.client import RecordsClient
-from stores.agents.kinds import KINDS
-from stores.agents.kinds import MESSAGES
-from stores.agents.kinds import STATES
-from stores.agents.kinds import AgentRecord
+from stores.agents.records.kinds import KINDS
+from stores.agents.records.kinds import MESSAGES
+from stores.agents.records.kinds import STATES
+from stores.agents.records.kinds import AgentRecord
 from stores.agents.tables import own_schema
 from stores.migration.agents import copy_agents
 from stores.migration.places import agents_at

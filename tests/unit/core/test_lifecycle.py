@@ -242,9 +242,10 @@ def test_a_child_can_stop_a_worker_of_its_parent(workers: list[Worker]) -> None:
     threading.setprofile(hold)
     try:
         worker.start()
+        # A thread looks for the hook only after it counts as started.
+        assert held.wait(PATIENCE)
     finally:
         threading.setprofile(None)
-    assert held.wait(PATIENCE)
 
     def stop() -> str:
         running = worker.running

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 
 from flask import Flask
 
+from api.http.live import Bell
+from api.http.live import Message
+from api.http.live import News
+from api.http.live import live
 from api.server import serving
 from api.server.arriving import Arrived
 from app import create_app
@@ -33,6 +38,20 @@ def make_app() -> Flask:
     @app.get("/stream/<int:number>")
     def stream(number: int) -> Any:
         return pieces(number)
+
+    bells: list[Bell] = []
+
+    @app.get("/live")
+    def follow() -> Any:
+        bell = Bell()
+        bells.append(bell)
+        return live(lambda: News([Message("news", len(bells))]), bell, nullcontext())
+
+    @app.get("/ring")
+    def ring() -> Any:
+        for bell in bells:
+            bell.ring()
+        return {"rung": len(bells)}
 
     @app.get("/broken")
     def broken() -> Any:

@@ -225,6 +225,33 @@ def test_streams_take_no_thread_while_nobody_reads_them(tmp_path: Path) -> None:
             client.close()
 
 
+def test_streams_that_wait_for_news_take_no_thread(tmp_path: Path) -> None:
+    command = ("-m", "tests.integration.http.server.streaming")
+    with serving(tmp_path, command=command, THREADS=1) as (process, port), ExitStack() as stack:
+        request = b"GET /live HTTP/1.1\r\nHost: a\r\n\r\n"
+        clients = [stack.enter_context(connect(port, request)) for _ in range(20)]
+        for client in clients:
+            assert b"text/event-stream" in _read_until(client, b"data: ")
+        assert call(port, "GET", "/ring")[1] == {"rung": 20}
+        for client in clients:
+            assert _read_until(client, b"data: 20\n\n")
+        with ThreadPoolExecutor() as readers:
+            whole = [readers.submit(_ends_well, client) for client in clients]
+            process.send_signal(SIGTERM)
+            assert process.wait(TIMEOUT) == 0
+            assert not any(answer.result() for answer in whole)
+
+
+def _read_until(connection: socket.socket, end: bytes) -> bytes:
+    connection.settimeout(TIMEOUT)
+    found = b""
+    while end not in found:
+        piece = connection.recv(1 << 16)
+        assert piece, found
+        found += piece
+    return found
+
+
 def _ends_well(client: socket.socket) -> bool:
     try:
         return read_all(client).endswith(b"0\r\n\r\n")

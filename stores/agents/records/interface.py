@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from stores.agents.kinds import AgentRecord
-from stores.agents.kinds import RecordKind
+from stores.agents.records.kinds import AgentRecord
+from stores.agents.records.kinds import RecordKind
 
 Place = tuple[datetime | None, str]
 """The timestamp and the id of a record, by which those of a group are ordered."""
@@ -21,7 +21,7 @@ Change = Callable[[Any], Any]
 
 
 class AgentRecords(ABC):
-    """Keeps records. All ids are as :func:`~stores.agents.kinds.checked_id` returns them.
+    """Keeps records. All ids are as :func:`~stores.agents.records.kinds.checked_id` returns them.
 
     :raises StorageError: by all methods, if the backend fails.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from database.core.context import active_unit
 from database.core.context import current_context
 from database.core.errors import DataError
 from database.core.errors import SchemaMismatch
+from database.core.operations import Get
 from database.core.operations import Operation
 from database.core.operations import Select
 from database.core.operations import Upsert
@@ -29,15 +31,15 @@ from storage.core.errors import StorageConfigurationError
 from storage.core.errors import StorageCorruptError
 from storage.core.errors import StorageError
 from storage.core.errors import as_storage_error
-from stores.agents.kinds import AgentRecord
-from stores.agents.kinds import RecordKind
-from stores.agents.kinds import row_id
-from stores.agents.moments import moments
-from stores.agents.records import AgentRecords
-from stores.agents.records import Change
-from stores.agents.records import Place
-from stores.agents.values import from_document
-from stores.agents.values import to_document
+from stores.agents.records.interface import AgentRecords
+from stores.agents.records.interface import Change
+from stores.agents.records.interface import Place
+from stores.agents.records.kinds import AgentRecord
+from stores.agents.records.kinds import RecordKind
+from stores.agents.records.kinds import row_id
+from stores.agents.records.moments import moments
+from stores.agents.records.values import from_document
+from stores.agents.records.values import to_document
 
 _IN_ORDER: Final = (Order("timestamp"),)
 _AT_ONCE: Final = 500
@@ -62,14 +64,14 @@ class TableRecords(AgentRecords):
         return bool(self._run(upsert).count)
 
     def value(self, kind: RecordKind, group: str, name: str) -> Any:
-        return _value(kind, self._run(_select_value(kind, group, name)))
+        return self._value(self._run, kind, group, name)
 
     def change(self, kind: RecordKind, group: str, name: str, change: Change) -> Any:
         run = self._database.run
 
         def attempt() -> Any:
             with self._database.transaction():
-                value = change(_value(kind, run(_select_value(kind, group, name))))
+                value = change(self._value(run, kind, group, name))
                 run(_upsert(kind, [AgentRecord(row_id(group, name), group, name, value, moments.of(value))]))
                 return value
 
@@ -96,6 +98,15 @@ class TableRecords(AgentRecords):
 
     def close(self) -> None:
         """The connections are those of the database, which others use, too."""
+
+    @staticmethod
+    def _value(run: Callable[[Operation], Result], kind: RecordKind, group: str, name: str) -> Any:
+        found = run(Get(kind.table, row_id(group, name), (kind.value,)))
+        if not (found.rows or found.unreadable):
+            # A row that another program has made has an id of its own.
+            found = run(Select(kind.table, (kind.value,), _named(kind, group, name)))
+        _require_readable(kind, found)
+        return from_document(found.rows[0][kind.value]) if found.rows else None
 
     def _records(self, kind: RecordKind, select: Select) -> list[AgentRecord]:
         found = self._run(select)
@@ -144,16 +155,6 @@ def _by(kind: RecordKind) -> tuple[str, ...]:
 
 def _upsert(kind: RecordKind, records: Sequence[AgentRecord]) -> Upsert:
     return Upsert(kind.table, [_row(kind, one) for one in records], returning=False, on_conflict=_by(kind))
-
-
-def _select_value(kind: RecordKind, group: str, name: str) -> Select:
-    # Not by the id: a row that another program made has one of its own.
-    return Select(kind.table, (kind.value,), _named(kind, group, name))
-
-
-def _value(kind: RecordKind, found: Result) -> Any:
-    _require_readable(kind, found)
-    return from_document(found.rows[0][kind.value]) if found.rows else None
 
 
 def _named(kind: RecordKind, group: str, name: str) -> Filter:

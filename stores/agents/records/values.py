@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from hashlib import sha256
 from typing import Any
 from typing import Final
 
@@ -16,12 +17,14 @@ import orjson
 
 from database.core.kinds.values import MAX_JSON_DEPTH
 from database.core.kinds.values import check_text
+from database.core.kinds.values import plain_json
 from storage.core.documents import from_json
 from storage.core.documents import is_plain
 from storage.core.documents import to_json
 from storage.core.errors import StorageSerializationError
 
 _TAG: Final = "$type"
+_TAG_IN_JSON: Final = b'"$type"'
 _AS_TEXT: Final = "json"
 _INT_64: Final = range(-(2**63), 2**63)
 _INT_53: Final = range(-(2**53), 2**53 + 1)
@@ -43,7 +46,7 @@ def to_document(value: Any, field: str, *, doubles: bool = False) -> Any:
     :param doubles: whether all numbers of the backend are doubles.
     :raises StorageSerializationError: if a part of the value has no form; names the field and the part.
     """
-    if is_plain(value) and _is_kept(value, doubles=doubles):
+    if _is_certainly_kept(value, doubles=doubles) or (is_plain(value) and _is_kept(value, doubles=doubles)):
         return value
     try:
         text = to_json(value)
@@ -55,13 +58,24 @@ def to_document(value: Any, field: str, *, doubles: bool = False) -> Any:
 
 def from_document(document: Any) -> Any:
     """The value of a document. What another program has stored is what it is."""
-    if is_plain(document):
-        return document
     try:
+        if _TAG_IN_JSON not in orjson.dumps(document):
+            return document
         as_text = isinstance(document, dict) and document.get(_TAG) == _AS_TEXT
         return from_json(document["value"].encode() if as_text else orjson.dumps(document))
     except (ValueError, KeyError, TypeError, AttributeError):
         return document
+
+
+def etag_of(value: Any) -> str:
+    """The entity tag of a value: the same for equal ones, because databases do not keep the order of members."""
+    return sha256(orjson.dumps(orjson.loads(to_json(value)), option=orjson.OPT_SORT_KEYS)).hexdigest()[:32]
+
+
+def _is_certainly_kept(value: Any, *, doubles: bool) -> bool:
+    """Whether a value is among those that are looked at as a whole, as most are, which takes a fifth of the time."""
+    text = None if doubles else plain_json(value)
+    return not (text is None or _TAG_IN_JSON in text or b"-0.0" in text or b"e+" in text)
 
 
 def _is_kept(value: Any, depth: int = MAX_JSON_DEPTH, *, doubles: bool) -> bool:

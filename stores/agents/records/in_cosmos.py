@@ -7,6 +7,7 @@ partition, and several transactions of a case are stored together.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
@@ -36,24 +37,26 @@ from storage.backends.cosmos.container import MOST_TOGETHER
 from storage.backends.cosmos.container import Container
 from storage.backends.cosmos.container import check_batch
 from storage.backends.cosmos.errors import KIND
+from storage.core.errors import StorageCorruptError
 from storage.core.errors import StorageError
 from storage.core.errors import StorageTransactionConflict
 from storage.core.errors import as_storage_error
-from stores.agents.kinds import KINDS
-from stores.agents.kinds import AgentRecord
-from stores.agents.kinds import RecordKind
-from stores.agents.kinds import row_id
-from stores.agents.moments import moments
-from stores.agents.records import AgentRecords
-from stores.agents.records import Change
-from stores.agents.records import Place
-from stores.agents.values import from_document
-from stores.agents.values import to_document
+from stores.agents.records.interface import AgentRecords
+from stores.agents.records.interface import Change
+from stores.agents.records.interface import Place
+from stores.agents.records.kinds import KINDS
+from stores.agents.records.kinds import AgentRecord
+from stores.agents.records.kinds import RecordKind
+from stores.agents.records.kinds import row_id
+from stores.agents.records.moments import moments
+from stores.agents.records.values import from_document
+from stores.agents.records.values import to_document
 
 Answer = TypeVar("Answer")
 
 _PAGE: Final = "SELECT * FROM c WHERE c.place > @after ORDER BY c.place"
-_MOST_AT_ONCE: Final = 1_000
+_NOT_IN_IDS: Final = re.compile(r"[/\\?#]")
+_AT_ONCE: Final = 1_000
 
 
 @immutable
@@ -132,14 +135,14 @@ class CosmosRecords(AgentRecords):
     def value(self, kind: RecordKind, group: str, name: str) -> Any:
         container = self._container(kind, group)
         item = self._call(lambda: container.get(row_id(group, name)))
-        return None if item is None else from_document(item[kind.value])
+        return None if item is None else _value(kind, item)
 
     def change(self, kind: RecordKind, group: str, name: str, change: Change) -> Any:
         container, id_ = self._container(kind, group), row_id(group, name)
 
         def attempt() -> Any:
             present = self._call(lambda: container.get(id_))
-            value = change(None if present is None else from_document(present[kind.value]))
+            value = change(None if present is None else _value(kind, present))
             item = _item(kind, AgentRecord(id_, group, name, value, moments.of(value)))
             if present is None:
                 done = self._call(lambda: container.create(item), again=False)
@@ -160,7 +163,7 @@ class CosmosRecords(AgentRecords):
         opening, continuation = self._openings[kind], None
         while True:
             # Without partial(), the continuation would be that of a later turn.
-            items, continuation = self._call(partial(opening.part, _MOST_AT_ONCE, continuation))
+            items, continuation = self._call(partial(opening.part, _AT_ONCE, continuation))
             yield from (_record(kind, item) for item in items)
             if continuation is None:
                 return
@@ -169,7 +172,7 @@ class CosmosRecords(AgentRecords):
         container = self._container(kind, group)
         if name is not None:
             return int(self._call(lambda: container.delete(row_id(group, name)), again=False))
-        ids = self._call(lambda: [item["id"] for item in container.query("SELECT c.id FROM c", {}, _MOST_AT_ONCE)])
+        ids = self._call(lambda: [item["id"] for item in container.query("SELECT c.id FROM c", {}, _AT_ONCE)])
         for first in range(0, len(ids), MOST_TOGETHER):
             self._delete_all(container, ids[first : first + MOST_TOGETHER])
         return len(ids)
@@ -216,15 +219,28 @@ def _at(timestamp: datetime | None, id_: str) -> str:
 
 def _item(kind: RecordKind, record: AgentRecord) -> Item:
     at = _at(record.timestamp, record.id)
-    item = {"id": record.id, kind.group: record.group, "place": at, "timestamp": at.partition(" ")[0]}
+    # An id that another program has given may have characters that those of items cannot have.
+    id_ = row_id(record.id) if _NOT_IN_IDS.search(record.id) else record.id
+    item = {"id": id_, kind.group: record.group, "place": at, "timestamp": at.partition(" ")[0]}
     if kind.name is not None:
         item[kind.name] = record.name or ""
     # The numbers of Cosmos DB are doubles.
     return item | {kind.value: to_document(record.value, kind.value, doubles=True)}
 
 
+def _value(kind: RecordKind, item: Item) -> Any:
+    """The value of an item. :raises StorageCorruptError: if another program has made it, or spoiled it."""
+    if kind.value not in item:
+        raise StorageCorruptError(str(item.get("id")), f"its item has no {kind.value}", backend=KIND)
+    return from_document(item[kind.value])
+
+
 def _record(kind: RecordKind, item: Item) -> AgentRecord:
-    at = item.get("timestamp")
-    name = None if kind.name is None else item[kind.name]
-    timestamp = datetime.fromisoformat(at) if at else None
-    return AgentRecord(item["id"], item[kind.group], name, from_document(item[kind.value]), timestamp)
+    """The record of an item. :raises StorageCorruptError: as :func:`_value`."""
+    value, at = _value(kind, item), item.get("timestamp")
+    try:
+        timestamp = datetime.fromisoformat(at) if at else None
+        name = None if kind.name is None else item[kind.name]
+    except (KeyError, TypeError, ValueError) as error:
+        raise StorageCorruptError(str(item.get("id")), "its item is damaged", backend=KIND) from error
+    return AgentRecord(item["id"], item[kind.group], name, value, timestamp)

@@ -1,0 +1,1 @@
+"""The HTTP interface of agents: their states and tasks, conversations, and the transactions of cases."""

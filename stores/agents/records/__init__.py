@@ -1,0 +1,1 @@
+"""The records of agents: what they are, and where they are kept."""

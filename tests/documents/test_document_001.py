@@ -1,0 +1,119 @@
+"""Document 001, "Storage System" of Crucible: all of its code runs, and does what the text around it says."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from config.settings import load_settings
+from database.backends.sqlite import SQLiteAdapter
+from database.connection_manager import ConnectionManager
+from storage import FileEntries
+from storage import Store
+from storage.base import StorageService
+from stores import EvaluationStorage
+from stores import FlexibleStorageManager
+from stores.evaluations.meaning.statuses import STATUSES
+from stores.evaluations.tables import declare_evaluations
+from tests.documents.blocks import Block
+from tests.documents.blocks import blocks
+from tests.stores.evaluations.places import SCHEMA
+from tests.stores.evaluations.places import create_sqlite
+
+DOCUMENT = Path(__file__).with_name("001.txt")
+PYTHON = {block.section.split(" / ")[-1]: block for block in blocks(DOCUMENT, "python")}
+IMPORTS = {
+    "from storage import FlexibleStorageManager, DatabaseStorage, FileStorage": (
+        "from storage import FlexibleStorageManager, DatabaseStorage, FileStorage, InMemoryStorage"
+    ),
+    "from storage.base import StorageService": "import redis; from typing import Any, Dict; from storage.base import"
+    " StorageService",
+}
+"""All that is changed of the code."""
+
+_covered: set[str] = set()
+
+
+def block(section: str) -> Block:
+    """That section's code, with the replacements."""
+    found = PYTHON[section]
+    return found.with_replaced({text: other for text, other in IMPORTS.items() if text in found.code})
+
+
+def runs(section: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Say which section's code a test runs."""
+    _covered.add(section)
+    return lambda test: test
+
+
+@pytest.fixture
+def application(tmp_path: Path) -> Iterator[SQLiteAdapter]:
+    """An application, in whose own database evaluations are."""
+    create_sqlite(tmp_path / "app.db")
+    adapter = SQLiteAdapter({"path": str(tmp_path / "app.db")}, SCHEMA)
+    settings = load_settings(None, ENVIRONMENT="testing")
+    ConnectionManager.set_instance(ConnectionManager(settings, {"local": adapter}, SCHEMA))
+    yield adapter
+    adapter.disconnect()
+
+
+def test_every_block_is_run() -> None:
+    assert _covered == PYTHON.keys()
+
+
+@runs("Basic Usage")
+def test_an_evaluation_is_created_updated_and_retrieved(application: SQLiteAdapter, tmp_path: Path) -> None:
+    found = block("Basic Usage").run()
+    evaluation = found["evaluation"]
+    assert (evaluation["status"], evaluation["output"], evaluation["code"]) == ("completed", "Hello", "print('Hello')")
+    (row,) = application.execute_query("select status, output_preview from evaluations where id = 'eval-123'")
+    assert row == {"status": "completed", "output_preview": "Hello"}
+    storage = found["storage"]
+    # The strategy for large data: as files, and their beginning in the database.
+    storage.update_evaluation("eval-123", error="é" * 600_000)
+    large = storage.get_evaluation("eval-123")
+    assert (large["error"], large["error_size"]) == ("é" * 512, 1_200_000)
+    assert Store(FileEntries(tmp_path / "data")).count(large["error_s3_key"]) == 1
+
+
+@runs("Configuration by Environment")
+def test_the_environment_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ENVIRONMENT", "testing")
+    storage = block("Configuration by Environment").run()["storage"]
+    assert isinstance(storage, FlexibleStorageManager)
+    assert storage.create_evaluation("a", "1")
+
+
+@runs("Adding New Storage Backends")
+def test_a_backend_implements_the_interface() -> None:
+    made = block("Adding New Storage Backends").run()["RedisStorage"]
+    assert issubclass(made, StorageService)
+    # "... implement other required methods"
+    required = made.__abstractmethods__
+    assert required == set(StorageService.__abstractmethods__) - {"store_evaluation"}
+    whole = type("Whole", (made,), {name: getattr(EvaluationStorage, name) for name in required})
+    assert whole("redis://127.0.0.1:1/0").client is not None
+
+
+def test_the_tables_have_the_documented_columns() -> None:
+    metadata = sa.MetaData()
+    declare_evaluations(metadata)
+    text = DOCUMENT.read_text()
+    for table in ("evaluations", "evaluation_events", "evaluation_metrics"):
+        section = re.search(rf"### {table}\n(.*?)\n(?:#|$)", text, re.S)
+        assert section is not None
+        documented = {name for line in section[1].splitlines() for name in re.findall(r"`(\w+)`", line)}
+        assert documented <= {column.name for column in metadata.tables[table].columns}
+        assert documented
+
+
+def test_the_documented_statuses_and_methods_are_there() -> None:
+    assert {"queued", "running", "completed", "failed"} <= set(STATUSES)
+    methods = {name for name, _ in inspect.getmembers(FlexibleStorageManager, inspect.isfunction)}
+    assert {"create_evaluation", "update_evaluation", "get_evaluation"} <= methods

@@ -1,0 +1,1 @@
+"""What ``APPLICATION_PACKAGE`` names."""
