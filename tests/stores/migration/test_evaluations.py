@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 
 from database.backends.memory import MemoryAdapter
-from database.backends.sqlite import SQLiteAdapter
 from database.core.operations import Operation
 from storage import Copied
 from storage import CopyOptions
@@ -27,8 +26,8 @@ from stores.migration.evaluations import copy_evaluations
 from stores.migration.evaluations import whole_evaluations
 from tests.storage.layers.faulty import Faulty
 from tests.storage.layers.faulty import over
+from tests.stores.evaluations.places import PLACES
 from tests.stores.evaluations.places import SCHEMA
-from tests.stores.evaluations.places import create_sqlite
 
 LARGE = "0123456789" * 150_000
 """More than is kept in a record."""
@@ -42,11 +41,10 @@ def in_store(store: Store | None = None) -> Evaluations:
 
 
 @pytest.fixture
-def in_tables(tmp_path: Path) -> Iterator[Evaluations]:
-    create_sqlite(tmp_path / "evaluations.db")
-    adapter = SQLiteAdapter({"path": str(tmp_path / "evaluations.db"), "synchronous": "normal"}, SCHEMA)
-    yield Evaluations(EvaluationsInTables(adapter), Store(MemoryEntries()))
-    adapter.disconnect()
+def in_tables(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Evaluations]:
+    """On PostgreSQL, which keeps the parts of JSON in an order of its own."""
+    with PLACES["postgresql"](request) as place:
+        yield Evaluations(*place.make(tmp_path))
 
 
 @pytest.fixture
