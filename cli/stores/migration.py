@@ -49,13 +49,13 @@ def _moment(_: click.Context, __: click.Parameter, text: str | None) -> datetime
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
-_OPTIONS = (
-    click.option(
-        "--records", type=click.Choice(["agents", "evaluations"]), help="Copy these, instead of the entries of stores."
-    ),
+_RECORDS = click.option(
+    "--records", type=click.Choice(["agents", "evaluations"]), help="Copy these, instead of the entries of stores."
+)
+_PREFIX = click.option("--prefix", default="", help="Only the keys that begin with this text.")
+_COMMON = (
     click.option("--dry-run", is_flag=True, help="Only compare, and print what would be copied."),
     click.option("--since", callback=_moment, help="Only what was stored at this time (ISO 8601, UTC) or later."),
-    click.option("--prefix", default="", help="Only the keys that begin with this text."),
     click.option("--replace", is_flag=True, help="Overwrite what differs in the target, also if it is newer."),
     click.option("--json", "as_json", is_flag=True, help="Print the result as a JSON object."),
 )
@@ -73,7 +73,7 @@ def _with(*options: Callable[..., Any]) -> Callable[..., Any]:
 @click.command("migrate")
 @click.argument("source")
 @click.argument("target")
-@_with(*_OPTIONS)
+@_with(_RECORDS, _PREFIX, *_COMMON)
 @with_appcontext
 def migrate_stores(source: str, target: str, **given: Any) -> None:
     """Copy the entries of SOURCE into TARGET: names of stores of the application, folders or URLs.
@@ -87,7 +87,7 @@ def migrate_stores(source: str, target: str, **given: Any) -> None:
 @click.command("migrate")
 @click.option("--source", required=True, help="A folder or a URL.")
 @click.option("--target", required=True, help="A folder or a URL.")
-@_with(*_OPTIONS)
+@_with(_RECORDS, _PREFIX, *_COMMON)
 def migrate_places(source: str, target: str, **given: Any) -> None:
     """Copy the entries of one store into another one.
 
@@ -99,7 +99,7 @@ def migrate_places(source: str, target: str, **given: Any) -> None:
 @click.command("migrate_old_data")
 @click.option("--source", required=True, help="The folder with `evaluations`, `events` and `metadata`.")
 @click.option("--target", required=True, help="A folder or a URL.")
-@_with(*_OPTIONS[1:3], *_OPTIONS[4:])
+@_with(*_COMMON)
 def migrate_old_data(source: str, target: str, **given: Any) -> None:
     """Copy evaluations from the old layout, three folders of JSON files, into a store of evaluations.
 

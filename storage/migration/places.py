@@ -256,7 +256,9 @@ def _has_table(adapter: DatabaseAdapter, table: str) -> bool:
     if not is_there(adapter):
         return False
     with connected(adapter, writes=False) as connection:
-        return sa.inspect(connection).has_table(table)
+        # Those of Isthmus have a schema of their own on PostgreSQL.
+        is_ours = table == TABLE and connection.dialect.name == "postgresql"
+        return sa.inspect(connection).has_table(table, internal_tables.SCHEMA if is_ours else None)
 
 
 def _schema() -> Schema:

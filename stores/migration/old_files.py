@@ -112,10 +112,14 @@ def _created(folder: Path, id: str, found: Mapping[str, Any]) -> datetime:
 
 def _own(found: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a program of its own."""
+    return {name: value for name, value in found.items() if name not in _MADE} | _given_metadata(found)
+
+
+def _given_metadata(found: Mapping[str, Any]) -> dict[str, Any]:
     given = found.get("metadata") or {}
     if not isinstance(given, dict):
-        raise StorageSerializationError("its metadata must be an object")
-    return {**{name: value for name, value in found.items() if name not in _MADE}, **given}
+        raise StorageSerializationError(f"metadata must be an object, not {shown(given)}")
+    return given
 
 
 def _status(given: object) -> str:
@@ -150,7 +154,7 @@ def _event(number: int, found: Mapping[str, Any], id: str, columns: Row) -> Row:
         "event_type": checked_text("type", kind),
         "timestamp": _moment(found.get("timestamp"), "timestamp") or columns["created_at"],
         "message": checked_text("message", found.get("message") or "", MAX_MESSAGE, least=0),
-        "metadata": stored_metadata({**rest, **(found.get("metadata") or {})}),
+        "metadata": stored_metadata(rest | _given_metadata(found)),
     }
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from database import internal_tables
 from storage import StorageConfigurationError
 from storage import StorageError
 from storage import store_at
@@ -78,6 +79,12 @@ def test_nothing_is_made_where_nothing_may_be(tmp_path: Path, postgres_database:
         with pytest.raises(StorageConfigurationError):
             store_at(place, "refuse")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_table_of_an_application_is_found_on_postgresql(postgres_database: PostgresDatabase) -> None:
+    postgres_database.create(internal_tables.metadata)
+    store_at(f"{postgres_database.url}?store=notes").put("key", 1)
+    assert store_at(f"{postgres_database.url}?store=notes", "refuse").load("key") == 1
 
 
 def test_what_is_there_is_found(tmp_path: Path, redis_server: RedisServer) -> None:

@@ -23,7 +23,7 @@ from tests.stores.migration.test_evaluations import LARGE
 from tests.stores.migration.test_evaluations import in_store
 
 ROOT = Path(__file__).parents[3]
-WRONG = {"strange", "another", "torn", "events/nobody"}
+WRONG = {"strange", "another", "torn", "listed", "events/nobody"}
 
 DONE = {
     "id": "eval-1",
@@ -61,6 +61,8 @@ def old(tmp_path: Path) -> Path:
     write("evaluations", "eval-2", {"status": "submitted", "code": "2"})
     write("evaluations", "strange", {"id": "strange", "status": "exploded"})
     write("evaluations", "another", {"id": "eval-1"})
+    write("evaluations", "listed", {"id": "listed"})
+    write("events", "listed", [{"type": "log", "metadata": ["no object"]}])
     write("events", "nobody", [])
     (folder / "evaluations" / "torn.json").write_text("{")
     return folder
