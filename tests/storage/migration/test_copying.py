@@ -8,8 +8,11 @@ from uuid import uuid4
 
 import pytest
 
+from config.settings import load_settings
 from database import internal_tables
+from database.backends.faulty import FaultyAdapter
 from database.backends.memory import MemoryAdapter
+from database.connection_manager import ConnectionManager
 from database.core.context import NO_CONTEXT
 from database.core.operations import Batch
 from database.core.operations import Operation
@@ -197,6 +200,22 @@ def test_a_copy_goes_on_after_an_outage(pair: Pair) -> None:
     found = pair.copy()
     assert (states, found.moved, found.same) == ([100, 200], 50, 200)
     assert hashes(pair.source) == hashes(pair.target)
+
+
+def test_what_a_fallback_answers_is_not_copied() -> None:
+    schema = Schema.of(internal_tables.metadata)
+    main = FaultyAdapter(MemoryAdapter(schema=schema), config={"retry_count": 0})
+    adapters = {"main": main, "spare": MemoryAdapter(schema=schema)}
+    manager = ConnectionManager(load_settings(None, ENVIRONMENT="testing"), adapters)
+    Store(TableEntries(manager)).put("key", "new")
+    Store(TableEntries(adapters["spare"])).put("key", "outdated")
+    target = Store(MemoryEntries())
+    main.faults.refuse = 1
+    with pytest.raises(StorageConnectionError, match="fallback spare"):
+        copy_entries(Store(TableEntries(manager)), target)
+    assert target.count() == 0
+    main.faults.refuse = 0
+    manager.disconnect()
 
 
 def test_one_place_is_not_two(tmp_path: Path) -> None:
