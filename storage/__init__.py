@@ -75,6 +75,10 @@ if TYPE_CHECKING:
     from storage.manager.provider import BaseStorageProvider
     from storage.manager.provider import StorageResult
     from storage.manager.references import DataReference
+    from storage.migration.copied import Copied
+    from storage.migration.copying import CopyOptions
+    from storage.migration.copying import copy_entries
+    from storage.migration.places import store_at
     from storage.providers.filesystem import FileSystemProvider
     from storage.providers.postgresql import PostgreSQLProvider
     from storage.providers.qdrant import QdrantProvider
@@ -130,6 +134,9 @@ else:
         "manager.manager": ("DataManager",),
         "manager.provider": ("BaseStorageProvider", "StorageResult"),
         "manager.references": ("DataReference",),
+        "migration.copied": ("Copied",),
+        "migration.copying": ("CopyOptions", "copy_entries"),
+        "migration.places": ("store_at",),
         "providers.filesystem": ("FileSystemProvider",),
         "providers.postgresql": ("PostgreSQLProvider",),
         "providers.qdrant": ("QdrantProvider",),
@@ -148,6 +155,8 @@ __all__ = [
     "Cache",
     "Compression",
     "ConvexStorage",
+    "Copied",
+    "CopyOptions",
     "CosmosEntries",
     "DataManager",
     "DataReference",
@@ -207,6 +216,7 @@ __all__ = [
     "StoreSetup",
     "Stores",
     "TableEntries",
+    "copy_entries",
     "current_store",
     "get_data_manager",
     "get_legacy_storage",
@@ -214,6 +224,7 @@ __all__ = [
     "requires_storage",
     "rewrap",
     "storage_enabled",
+    "store_at",
     "verify_integration",
     "written_to",
 ]

@@ -29,6 +29,8 @@ from storage.core.backend import StoreBackend
 from storage.core.errors import StorageConfigurationError
 from storage.core.errors import shown
 from storage.core.layer import Layer
+from storage.core.layer import Repaired
+from storage.core.layer import layers_within
 from storage.core.store import Store
 
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,63}")
@@ -138,6 +140,13 @@ class Stores(Mapping[str, Store]):
         """
         with as_application():
             return sum(store.sweep() for store in self._stores.values() if store.capabilities.joins)
+
+    def repair(self, name: str) -> Repaired:
+        """Bring up to date what the copies of a store have missed, also those of the stores of its layers."""
+        with as_application():
+            found = [layer.repair() for _, layer in layers_within(self._stores[name])]
+        repaired = [one for one in found if one is not None]
+        return Repaired(sum(one.done for one in repaired), sum(one.left for one in repaired))
 
     def close(self) -> None:
         """Close all connections; the next call opens them again."""

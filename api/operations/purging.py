@@ -88,9 +88,9 @@ class Purger:
             try:
                 step()
             except DataError as error:
-                logger.warning("cannot purge %s, the next purge retries: %s", what, error)
+                logger.warning("the clean-up of %s has failed, the next purge retries: %s", what, error)
             except Exception:
-                logger.exception("cannot purge %s", what)
+                logger.exception("the clean-up of %s has failed", what)
 
     def _run(self) -> None:
         try:
@@ -106,6 +106,8 @@ class Purger:
         yield "ended sessions", partial(sessions.purge, manager, idle)
         if self._stores is not None:
             yield "expired entries of stores", self._stores.sweep_tables
+            for store in self._stores:
+                yield f"the copies of the store {store}", partial(self._stores.repair, store)
         if self._evaluations is not None:
             yield "outputs of no evaluation", self._evaluations.sweep
         for name, adapter in manager.adapters.items():

@@ -15,11 +15,13 @@ from flask.cli import AppGroup
 from cli.stores.found import all_stores
 from cli.stores.found import shown
 from cli.stores.found import stored
+from cli.stores.migration import migrate_stores
 from cli.stores.rotation import rewrap_keys
 
 storage_commands = AppGroup("storage", help="Read, write and maintain the stores of the application.")
 """Register it with ``app.cli.add_command``; it uses the stores of ``app.extensions["isthmus"]``."""
 
+storage_commands.add_command(migrate_stores)
 storage_commands.add_command(rewrap_keys)
 
 _JSON: Final = "application/json"
@@ -96,6 +98,20 @@ def sweep(stores: Sequence[str]) -> None:
     for name in stores or list(all_stores()):
         with stored(name) as found:
             click.echo(f"{name}: {found.sweep():,} expired entries deleted")
+
+
+@storage_commands.command("repair")
+@click.argument("stores", nargs=-1)
+def repair(stores: Sequence[str]) -> None:
+    """Bring up to date what the copies of STORES have missed, by default of all; the application does so, too."""
+    left = 0
+    for name in stores or list(all_stores()):
+        with stored(name):
+            repaired = all_stores().repair(name)
+        click.echo(f"{name}: {repaired.done:,} writes repaired, {repaired.left:,} left")
+        left += repaired.left
+    if left:
+        raise click.ClickException("Some copies could not be reached, or are being written; repeat the command later.")
 
 
 @storage_commands.command("stats")

@@ -22,11 +22,11 @@ from storage.backends.file.backend import FileEntries
 from storage.backends.memory import MemoryEntries
 from storage.core.errors import StorageConfigurationError
 from storage.core.layer import Layer
+from storage.core.layer import Repaired
 from storage.core.store import Store
 from storage.layers.cache import Cache
 from storage.layers.mirror.integrity import Integrity
 from storage.layers.mirror.stage import Mirrors
-from storage.layers.mirror.stage import Repaired
 from storage.layers.written import written_to
 
 _BACKENDS: Final = ("sqlite", "file")

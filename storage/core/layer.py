@@ -5,7 +5,11 @@ from __future__ import annotations
 from abc import ABC
 from abc import abstractmethod
 from collections import Counter
+from collections.abc import Iterable
+from collections.abc import Iterator
+from dataclasses import dataclass
 from dataclasses import replace
+from typing import TYPE_CHECKING
 from typing import ClassVar
 
 from database.core.clock import monotonic
@@ -13,6 +17,21 @@ from database.resilience.metrics import Metrics
 from database.resilience.stages import Handler
 from storage.core.capabilities import StoreCapabilities
 from storage.core.errors import StorageConfigurationError
+
+if TYPE_CHECKING:
+    from storage.core.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class Repaired:
+    """What a repair has done.
+
+    :ivar done: writes whose copies are equal now.
+    :ivar left: writes that may be under way, or whose copies could not be reached.
+    """
+
+    done: int
+    left: int
 
 
 class Layer(ABC):
@@ -44,8 +63,26 @@ class Layer(ABC):
     def around(self, inner: Handler) -> Handler:
         """The stage around the next one."""
 
-    def close(self) -> None:  # noqa: B027 - some have nothing to do here
+    def places(self) -> Iterable[Store]:
+        """The stores in which it keeps entries itself."""
+        return ()
+
+    def repair(self) -> Repaired | None:
+        """Make up for what it has left to be done later; None if it never leaves anything. It is called regularly."""
+        return None
+
+    def close(self) -> None:
         """Close the connections of its own places; the next call opens them again."""
+        for place in self.places():
+            place.close()
+
+
+def layers_within(store: Store) -> Iterator[tuple[Store, Layer]]:
+    """The layers of a store, and those of the stores in which they keep entries, each with its store."""
+    for layer in store.layers:
+        yield store, layer
+        for place in layer.places():
+            yield from layers_within(place)
 
 
 def require_one_tenant(inner: StoreCapabilities, what: str) -> None:

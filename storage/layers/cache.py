@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import contextmanager
@@ -91,8 +92,8 @@ class Cache(Layer):
 
         return call
 
-    def close(self) -> None:
-        self._place.close()
+    def places(self) -> Iterable[Store]:
+        return (self._place,)
 
     def _read(self, inner: Handler, fetch: Fetch, context: Context) -> Result:
         if self._joins and _writes():

@@ -31,6 +31,7 @@ from storage.core.entry import Stored
 from storage.core.errors import StorageConfigurationError
 from storage.core.errors import StorageConflictError
 from storage.core.errors import StoragePermissionError
+from storage.core.operations import Fetch
 from storage.core.operations import Put
 from storage.core.operations import Scan
 from storage.layers.coding import Coding
@@ -125,18 +126,23 @@ class Encryption(Coding):
         except (InvalidTag, ValueError) as error:
             raise Undecodable("its bytes were changed, cut or exchanged") from error
 
-    def rewrapped(self, entry: Stored) -> Stored | None:
-        """The entry with its key wrapped by the current one; None if it is.
+    def is_current(self, entry: Stored) -> bool:
+        """Whether a rotation leaves an entry as it is: what is known about it without its body tells.
 
         A plain one is encrypted, unless encryption is required: then somebody has put it there.
+        """
+        if not self.has(entry):
+            return self.required or DAMAGED in entry.headers
+        return self.notes(entry).get("key") == self._keys.current
+
+    def rewrapped(self, entry: Stored) -> Stored:
+        """The entry with its key wrapped by the current one.
 
         :raises Undecodable: if its key cannot be unwrapped.
         """
         if not self.has(entry):
-            return None if self.required or DAMAGED in entry.headers else self._encoded(entry)
+            return self._encoded(entry)
         notes = self.notes(entry)
-        if notes.get("key") == self._keys.current:
-            return None
         # That of the entry: a rotation is nobody's own. If the note was changed, the key cannot be unwrapped.
         tenant = notes.get("for", "" if callable(self._tenant) else self._tenant)
         about = _about(tenant, self.before(entry))
@@ -193,27 +199,31 @@ def rewrap(
     """
     state = Rewrapping(0, 0, [], after)
     while True:
-        entries: list[Stored] = handler(Scan("", state.last, _PAGE, bodies=True), current_context.get()).value
+        entries: list[Stored] = handler(Scan("", state.last, _PAGE), current_context.get()).value
         for entry in entries:
-            _rewrap_one(handler, encryption, entry, state, dry_run=dry_run)
+            state.seen += 1
+            if not encryption.is_current(entry):
+                _rewrap_one(handler, encryption, entry.key, state, dry_run=dry_run)
+            # Last of all: who goes on behind it after an interruption misses nothing.
+            state.last = entry.key
         told(state)
         if len(entries) < _PAGE:
             return state
 
 
-def _rewrap_one(handler: Handler, encryption: Encryption, entry: Stored, state: Rewrapping, *, dry_run: bool) -> None:
-    state.seen += 1
-    state.last = entry.key
+def _rewrap_one(handler: Handler, encryption: Encryption, key: str, state: Rewrapping, *, dry_run: bool) -> None:
+    entry: Stored | None = handler(Fetch(key), current_context.get()).value
+    # Somebody may have deleted it in the meantime, or stored another one, with the current key.
+    if entry is None or encryption.is_current(entry):
+        return
     try:
         changed = encryption.rewrapped(entry)
-        if changed is None:
-            return
         if not dry_run:
             # The same version of the entry: whoever has read it can still replace it.
             handler(Put(changed, entry.etag), current_context.get())
         state.done += 1
     except Undecodable:
-        state.unreadable.append(entry.key)
+        state.unreadable.append(key)
     except StorageConflictError:
         # Somebody has stored another one in the meantime, with the current key.
         return

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hmac
 import logging
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import suppress
@@ -143,8 +144,8 @@ class SizeTier(Coding):
 
         return call
 
-    def close(self) -> None:
-        self._blobs.close()
+    def places(self) -> Iterable[Store]:
+        return (self._blobs,)
 
     def _address(self, body: bytes) -> str:
         return hmac.digest(self._secret, body, "sha256").hex() if self._secret else sha256(body).hexdigest()

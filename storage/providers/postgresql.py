@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
 from typing import ClassVar
 from typing import Final
 
@@ -51,4 +53,13 @@ class PostgreSQLProvider(StoreProvider):
             "password": password,
             "sslmode": sslmode,
         }
-        super().__init__(Store(DocumentEntries(DocumentedPostgres, config, table, _LONGEST_KEY), "postgresql"))
+        super().__init__(Store(postgresql_documents(config, table), "postgresql"))
+
+
+def postgresql_documents(config: Mapping[str, Any], table: str) -> DocumentEntries:
+    """A table of entries in a database.
+
+    :param config: of the adapter.
+    :raises StorageConfigurationError: if the table cannot have that name.
+    """
+    return DocumentEntries(DocumentedPostgres, config, table, _LONGEST_KEY)

@@ -15,8 +15,11 @@ from typing import Any
 
 import pytest
 import sqlalchemy as sa
+from click.testing import CliRunner
 
 import storage
+from cli.stores.migration import migrate_old_data
+from cli.stores.migration import migrate_places
 from config.settings import load_settings
 from config.settings import settings_table
 from database import RecordChange
@@ -30,6 +33,7 @@ from database.core.context import as_application
 from database.core.tables.schema import Schema
 from database.declared import declared_schema
 from database.schema.migrations import runner
+from storage import FileEntries
 from storage import MemoryEntries
 from storage import Store
 from storage import Stores
@@ -232,6 +236,24 @@ def test_the_commands_of_the_keys(tmp_path: Path) -> None:
         assert done.exit_code == 0, done.output
         assert done.output
     site.close()
+
+
+@runs("storage/sh/1", "storage/sh/2")
+def test_the_commands_that_move_entries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Store(FileEntries("./data")).put("key", 1)
+    (tmp_path / "old" / "evaluations").mkdir(parents=True)
+    site = make_site(tmp_path)
+    site.app.test_cli_runner().invoke(args=["db", "upgrade"])
+    first, second = BLOCKS["storage/sh/1"].code.splitlines()
+    old = BLOCKS["storage/sh/2"].with_replaced({"/src/storage": "./old", "--target /storage": "--target ./new"}).code
+    entries = CliRunner().invoke(migrate_places, first.split()[3:])
+    declared = site.app.test_cli_runner().invoke(args=second.split()[1:])
+    evaluations = CliRunner().invoke(migrate_old_data, old.split()[2:])
+    site.close()
+    assert "1 entries: 1 copied" in entries.output
+    assert "0 entries: 0 to be copied" in declared.output
+    assert "0 records: 0 copied" in evaluations.output
 
 
 @runs("auth/sh/3")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from config import tables
+from database import as_application
 from database.backends.sqlite import SQLiteAdapter
 from database.declared import DEFAULT_PACKAGE
 from database.declared import schema_in
 from database.schema import convex_schema
 from database.schema.migrations import runner
+from stores import DatabaseClient
+from stores import Evaluations
+from stores import EvaluationsInTables
 from tests.integration.http.support import Site
 from tests.integration.http.support import make_site
 
@@ -53,3 +58,18 @@ def test_the_tables_are_served_as_they_say(site: Site) -> None:
     assert site.post("/api/convergence/storage/runs", run, ada).json["success"] is True
     assert site.get("/api/convergence/storage/runs/r", bob).json["data"] == {**run, "status": "started"}
     assert {table.name for table in tables.metadata.sorted_tables} <= site.dump().keys()
+
+
+@pytest.mark.parametrize(("records", "elsewhere"), [("agents", "sqlite:///{}/agents.db"), ("evaluations", "{}/files")])
+def test_records_are_copied_to_another_place_and_back(site: Site, tmp_path: Path, records: str, elsewhere: str) -> None:
+    runner.upgrade(site.manager.adapter)
+    with as_application():
+        DatabaseClient(site.manager).save_state("agent", "state", {"n": 1})
+        Evaluations(EvaluationsInTables(site.manager)).create("eval", "1")
+    there = elsewhere.format(tmp_path)
+    for source, target, moved in (("application", there, 1), (there, "application", 0)):
+        words = ["storage", "migrate", "--records", records, "--json", source, target]
+        done = site.app.test_cli_runner().invoke(args=words)
+        assert done.exit_code == 0, done.output
+        found = json.loads(done.output)
+        assert (found["moved"], found["seen"], found["left"]) == (moved, 1, {})

@@ -22,6 +22,10 @@ from storage.backends.table import TableEntries
 from storage.core.backend import StoreBackend
 from storage.core.errors import StorageConflictError
 from storage.core.store import Store
+from storage.layers.encryption import Encryption
+from storage.layers.encryption import Keys
+from storage.layers.encryption import Rewrapping
+from storage.layers.encryption import rewrap
 from storage.layers.fallback.stage import Fallback
 from storage.layers.mirror.stage import Mirrors
 from storage.layers.size_tier import SizeTier
@@ -57,6 +61,15 @@ def out_of_reach(folder: Path) -> Callable[[], Store]:
     return partial(_out_of_reach, folder)
 
 
+def _sealed(folder: Path, keys: Mapping[str, bytes], current: str) -> Store:
+    return Store(FileEntries(folder), layers=[Encryption(Keys(keys, current))])
+
+
+def sealed(folder: Path, keys: Mapping[str, bytes], current: str) -> Callable[[], Store]:
+    """A store of encrypted files."""
+    return partial(_sealed, folder, keys, current)
+
+
 def store_of(recipe: Recipe) -> Store:
     """The store that a recipe makes."""
     made = recipe()
@@ -83,6 +96,18 @@ def write_on(store: Store, keys: int) -> None:
         sys.stdout.flush()
 
 
+def rotate(store: Store, _: int) -> None:
+    """Rotate the keys of an encrypted store, and print how many entries were seen after each part."""
+
+    def told(state: Rewrapping) -> None:
+        sys.stdout.write(f"{state.seen}\n")
+        sys.stdout.flush()
+
+    (encryption,) = store.layers
+    assert isinstance(encryption, Encryption)
+    rewrap(encryption.behind, encryption, told=told)
+
+
 @contextmanager
 def writer(work: Callable[[Store, int], None], number: int, recipe: Recipe) -> Iterator[subprocess.Popen[bytes]]:
     """A process that does the work; it is waited for."""
@@ -95,7 +120,7 @@ def writer(work: Callable[[Store, int], None], number: int, recipe: Recipe) -> I
 
 
 if __name__ == "__main__":
-    {"count_up": count_up, "write_on": write_on}[sys.argv[1]](
+    {"count_up": count_up, "write_on": write_on, "rotate": rotate}[sys.argv[1]](
         store_of(pickle.load(sys.stdin.buffer)),  # noqa: S301 - from the test that has begun the process
         int(sys.argv[2]),
     )

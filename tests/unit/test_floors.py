@@ -11,7 +11,11 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FLOORS = (
     # Doors: names of documents, for what is in rooms above.
-    {"app", "storage.base", "storage.integration_example", "storage.run_tests"},
+    {
+        "app",
+        *("storage.base", "storage.integration_example", "storage.migrate", "storage.migrate_old_data"),
+        "storage.run_tests",
+    },
     {"config.application", "config.stores", "config.tables"},
     {"cli", "api"},
     {"stores"},

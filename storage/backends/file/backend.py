@@ -22,6 +22,8 @@ from typing import Any
 from typing import ClassVar
 from typing import Final
 
+import uuid_utils
+
 from database.core.clock import monotonic
 from database.core.clock import utc_now
 from database.core.context import Context
@@ -155,7 +157,9 @@ class FileEntries(StoreBackend):
 
     def _keys(self) -> list[tuple[str, str]]:
         """All keys with the names of their files, in the order of the keys."""
-        self._make_folder()
+        # A listing makes no folder: the files may be on a disk that can only be read.
+        if not self._folder.is_dir():
+            return []
         changed = self._folder.stat().st_mtime_ns
         # A listing is read page by page. A change at the moment of the listing may leave no trace in the time.
         if self._listing is None or self._listing[0] != changed or time.time_ns() - changed < _UNCERTAIN:
@@ -178,7 +182,8 @@ class FileEntries(StoreBackend):
     def _temporary(self, entry: Stored) -> Iterator[Path]:
         """A file of another name with the entry, which is on disk; deleted unless it was renamed."""
         self._make_folder()
-        path = self._folder / f".{entry.etag}{_BEGUN}"
+        # A name of its own: somebody else may write the same version, as a copy or with another key.
+        path = self._folder / f".{uuid_utils.uuid7().hex}{_BEGUN}"
         try:
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as file:

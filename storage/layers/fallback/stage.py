@@ -8,6 +8,7 @@ the journal.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from dataclasses import replace
 from threading import RLock
 from typing import Any
@@ -127,8 +128,8 @@ class Fallback(Layer):
         """
         return self._heal(current_context.get())
 
-    def close(self) -> None:
-        self._to.close()
+    def places(self) -> Iterable[Store]:
+        return (self._to,)
 
     def _heal(self, context: Context) -> int:
         with on_its_own():

@@ -81,9 +81,10 @@ class RepairQueue:
         """Whether there is none."""
         return not self._store.run(Scan(limit=1))
 
-    def close(self) -> None:
-        """Close the store."""
-        self._store.close()
+    @property
+    def store(self) -> Store:
+        """Where the marks are kept."""
+        return self._store
 
 
 def _entry(mark: Mark) -> Stored:

@@ -7,11 +7,11 @@ nothing that happens in between, not even the end of the process, leaves a diffe
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from contextlib import nullcontext
-from dataclasses import dataclass
 from dataclasses import replace
 from typing import Any
 from typing import ClassVar
@@ -36,6 +36,7 @@ from storage.core.errors import StorageConfigurationError
 from storage.core.errors import StorageCorruptError
 from storage.core.errors import is_outage
 from storage.core.layer import Layer
+from storage.core.layer import Repaired
 from storage.core.layer import require_one_tenant
 from storage.core.operations import Clear
 from storage.core.operations import Fetch
@@ -55,18 +56,6 @@ logger = logging.getLogger(__name__)
 PATIENCE: Final = 900.0
 
 _ATTEMPTS: Final = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Repaired:
-    """What a repair has done.
-
-    :ivar done: marks whose copies are equal now.
-    :ivar left: marks whose writes may be under way, or whose copies could not be reached.
-    """
-
-    done: int
-    left: int
 
 
 class Mirrors(Layer):
@@ -143,10 +132,8 @@ class Mirrors(Layer):
         with on_its_own():
             return self._copies.compared(bodies=bodies, repair=repair)
 
-    def close(self) -> None:
-        self._queue.close()
-        for copy in self._copies.stores.values():
-            copy.close()
+    def places(self) -> Iterable[Store]:
+        return (self._queue.store, *self._copies.stores.values())
 
     def _own(self, operation: Operation) -> Any:
         return self._inner(operation, current_context.get()).value

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from database.core.clock import utc_now
+from database.core.context import NO_CONTEXT
 from storage import FileEntries
 from storage import StorageConfigurationError
 from storage import StorageConflictError
@@ -18,6 +21,9 @@ from storage import StorageCorruptError
 from storage import Store
 from storage.backends.file.names import key_of
 from storage.backends.file.names import name_of
+from storage.core.entry import Stored
+from storage.core.operations import Fetch
+from storage.core.operations import Put
 from tests.storage.contract.test_increments import in_processes
 from tests.storage.contract.test_keys import HOSTILE
 
@@ -75,6 +81,22 @@ def test_nothing_is_outside_of_the_folder(store: Store, folder: Path) -> None:
     assert [path.name for path in folder.parent.iterdir()] == ["data"]
     assert {path.name for path in folder.iterdir()} == {name_of(key) for key in HOSTILE} | {".locks"}
     assert {oct(path.stat().st_mode & 0o777) for path in folder.iterdir() if path.is_file()} == {"0o600"}
+
+
+def test_two_who_write_one_version_at_once_do_not_mix_their_files(folder: Path) -> None:
+    entry = Stored("key", "etag", b"[%s]" % b",".join([b"7"] * 50_000), 100_001, {}, {}, utc_now())
+    places = [FileEntries(folder) for _ in range(2)]
+
+    def write(place: FileEntries) -> None:
+        for _ in range(20):
+            place.put(Put(entry), NO_CONTEXT)
+
+    with ThreadPoolExecutor(len(places)) as threads:
+        writing = [threads.submit(write, place) for place in places]
+        while not all(one.done() for one in writing):
+            found = places[0].fetch(Fetch("key"), NO_CONTEXT)
+            assert found is None or found.body == entry.body
+    assert all(one.exception() is None for one in writing)
 
 
 @pytest.mark.parametrize("text", [b"", b"{", b"[]", b"null", b'{"key": "bad"}', b"\x00" * 50, b'{"data": 1}'])

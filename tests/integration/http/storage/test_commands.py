@@ -75,6 +75,40 @@ def test_a_sweep_deletes_what_has_expired(sqlite_site: Site) -> None:
     assert run(sqlite_site, "sweep", "files").output == "files: 0 expired entries deleted\n"
 
 
+def test_entries_are_copied_between_stores_and_places(sqlite_site: Site, tmp_path: Path) -> None:
+    with as_application():
+        for number in range(3):
+            sqlite_site.stores["default"].put(f"n{number}", number, metadata={"m": number}, ttl=1_000)
+    target = str(tmp_path / "copy")
+    assert "3 to be copied" in run(sqlite_site, "migrate", "default", target, "--dry-run").output
+    assert not Path(target).exists()
+    run(sqlite_site, "migrate", "default", target, "--prefix", "n1")
+    (done,) = map(json.loads, run(sqlite_site, "migrate", "default", target, "--json").output.splitlines())
+    assert done == {"dry_run": False, "seen": 3, "moved": 2, "size": 2, "same": 1, "others": 0, "left": {}}
+    assert "3 copied" in run(sqlite_site, "migrate", f"file:{target}", "files").output
+    with as_application():
+        found, kept = (sqlite_site.stores[name].entry("n2") for name in ("files", "default"))
+        assert found == kept
+        sqlite_site.stores["files"].put("n2", "newer")
+    left = run(sqlite_site, "migrate", target, "files", status=1).output
+    assert "n2 differs from the entry in the target" in left
+    assert "0 copied" in run(sqlite_site, "migrate", target, "files", "--since", "2999-01-01").output
+    for words, said in [
+        (("default", "none"), "the application declares default"),
+        (("./none", "default"), "nothing is stored at ./none"),
+        (("default", "default"), "the same place"),
+        (("default", "ftp://a"), "must be a folder or begin with"),
+        (("default", target, "--since", "today"), "ISO 8601"),
+        (("--records", "agents", "application", f"sqlite:///{target}.db"), "config/tables.py"),
+        (("--records", "evaluations", "application", target), "config/tables.py"),
+        (("--records", "agents", target, "application"), "agents store in"),
+    ]:
+        done = sqlite_site.app.test_cli_runner().invoke(args=["storage", "migrate", *words])
+        assert done.exit_code in {1, 2}
+        assert said in done.output
+        assert "same command again" not in done.output
+
+
 @pytest.fixture
 def keys() -> dict[str, str]:
     return {name: f"{name}={b64encode(os.urandom(32)).decode()}" for name in ("old", "new")}

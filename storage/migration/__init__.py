@@ -1,0 +1,1 @@
+"""Entries from one store into another one, and the places of stores as text."""

@@ -1,0 +1,1 @@
+"""Records from one database into another one."""
