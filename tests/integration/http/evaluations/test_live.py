@@ -11,6 +11,7 @@ from contextlib import nullcontext
 from http.client import HTTPConnection
 from http.client import HTTPResponse
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -37,6 +38,9 @@ from tests.integration.http.server.test_server import serving
 from tests.integration.http.support import TIMEOUT
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
+from tests.integration.http.support import supabase_settings
+from tests.servers.postgres import PostgresDatabase
+from tests.servers.supabase_api import add_roles
 
 ONE = f"{PLACE}/one"
 ENDING = (b"event: end", b"")
@@ -158,6 +162,28 @@ def test_a_bell_wakes_once_for_each_ring_and_at_each_heartbeat() -> None:
     assert woken == ["first", "second"]
 
 
+def test_a_new_event_rings_until_nobody_follows(site: Site, evaluations: Evaluations) -> None:
+    watch = Isthmus.of(site.app)[EvaluationPart].watch
+    rung, bells = Event(), (Bell(), Bell())
+
+    def subscriptions() -> int:
+        active: int = site.manager.adapter.get_connection_info()["subscriptions"]["active"]
+        return active
+
+    with watch.following("one", bells[0]), watch.following("one", bells[1]):
+        assert subscriptions() == 1
+        bells[1].wait()
+        bells[1].when_rung(rung.set)
+        assert rung.wait(TIMEOUT)
+        # Both of the beginning.
+        bells[1].wait()
+        rung.clear()
+        evaluations.logs("one", "news")
+        bells[1].when_rung(rung.set)
+        assert rung.wait(TIMEOUT)
+    assert subscriptions() == 0
+
+
 @pytest.mark.parametrize("news", [News([], more=True), News([], over=True)])
 def test_what_comes_next_or_ends_does_not_wait(site: Site, news: News) -> None:
     bell, woken = Bell(), []
@@ -220,8 +246,11 @@ def test_followers_are_told_until_the_evaluation_ends(tmp_path: Path) -> None:
             assert refused.status == 401
 
 
-def test_many_writers_and_followers_miss_nothing(tmp_path: Path) -> None:
-    with serving(tmp_path, APPLICATION_PACKAGE=PACKAGE, THREADS=4) as (_, port):
+def test_many_writers_and_followers_miss_nothing(tmp_path: Path, postgres_database: PostgresDatabase) -> None:
+    """On PostgreSQL, whose transactions commit in another order than that of their ids."""
+    add_roles(postgres_database)
+    settings = supabase_settings(postgres_database)
+    with serving(tmp_path, APPLICATION_PACKAGE=PACKAGE, THREADS=4, **settings) as (_, port):
         user = register(port)
         assert call(port, "POST", PLACE, {"id": "one", "code": "1"}, user)[0] == 201
 
