@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from collections.abc import Iterator
 from pathlib import Path
@@ -99,6 +101,15 @@ def test_a_backend_implements_the_interface() -> None:
     assert required == set(StorageService.__abstractmethods__) - {"store_evaluation"}
     whole = type("Whole", (made,), {name: getattr(EvaluationStorage, name) for name in required})
     assert whole("redis://127.0.0.1:1/0").client is not None
+
+
+def test_the_documented_command_runs_the_common_tests(tmp_path: Path) -> None:
+    command = "python storage/run_tests.py"
+    assert command in DOCUMENT.read_text()
+    root = DOCUMENT.parents[2]
+    done = subprocess.run([sys.executable, *command.split()[1:]], cwd=root, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "Ran 27 tests" in done.stderr
 
 
 def test_the_tables_have_the_documented_columns() -> None:

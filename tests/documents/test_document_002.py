@@ -187,7 +187,8 @@ def test_rows_of_the_documented_tables_are_read_and_replaced(postgres_database: 
         assert [one["text"] for one in storage.get_conversation_history("c")] == ["older", "old", "new", "unknown"]
         pages = storage.conversation_page("c", limit=3)
         assert storage.conversation_page("c", limit=3, cursor=pages.next_cursor).values == [{"text": "unknown"}]
-        assert storage.get_transactions("c") == [[1, "text"]]
+        transactions: list[Any] = storage.get_transactions("c")
+        assert transactions == [[1, "text"]]
         assert (storage.delete_state("a", "s"), storage.delete_conversation("c")) == (True, 4)
     assert _shown(postgres_database, "select count(*) from agent_states") == [(0,)]
 
@@ -197,7 +198,7 @@ def test_the_containers_are_made(cosmos_account: CosmosAccount) -> None:
     with CosmosDBClient(cosmos_account.url, KEY, "made"), CosmosDBClient(cosmos_account.url, KEY, "made"):
         client = CosmosClient(cosmos_account.url, KEY, enable_endpoint_discovery=False)
         containers = list(client.get_database_client("made").list_containers())
-        client.close()  # type: ignore[no-untyped-call]
+        client.close()
     assert [one["id"] for one in containers] == documented
     assert [one["partitionKey"]["paths"] for one in containers] == [
         ["/agent_id"],

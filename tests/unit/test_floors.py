@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FLOORS = (
     # Doors: names of documents, for what is in rooms above.
-    {"app", "storage.base", "storage.integration_example"},
+    {"app", "storage.base", "storage.integration_example", "storage.run_tests"},
     {"config.application", "config.stores", "config.tables"},
     {"cli", "api"},
     {"stores"},

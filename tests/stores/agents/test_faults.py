@@ -63,17 +63,19 @@ def reads(client: StorageClient) -> list[Callable[[], Any]]:
 
 @pytest.fixture
 def cosmos(cosmos_account: CosmosAccount) -> Iterator[CosmosDBClient]:
-    with CosmosDBClient(cosmos_account.url, KEY, "faults") as client:
-        yield client
-        cosmos_account.fail("", 500, times=0)
+    client = CosmosDBClient(cosmos_account.url, KEY, "faults")
+    yield client
+    cosmos_account.fail("", 500, times=0)
+    client.close()
 
 
 def test_an_outage_is_an_error_and_nothing_is_lost_when_it_is_over(durable_postgres: PostgresServer) -> None:
     with durable_postgres.database() as database, closing(PostgreSQLClient(database.url)) as client:
         client.save_state("a", "s", {"saved": 1})
         client.save_conversation("c", {"saved": 1})
+        calls: list[Callable[[], Any]] = [*reads(client), lambda: client.save_conversation("c", {"lost": 1})]
         durable_postgres.kill()
-        for call in [*reads(client), lambda: client.save_conversation("c", {"lost": 1})]:
+        for call in calls:
             with pytest.raises(StorageConnectionError):
                 call()
         durable_postgres.start()
@@ -268,4 +270,4 @@ def test_containers_that_are_not_ours_are_refused(
         items.upsert_item(item)
         with pytest.raises(StorageCorruptError, match="no state"):
             storage.get_state(ids("a"), "s")
-    client.close()  # type: ignore[no-untyped-call]
+    client.close()

@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 
+from database.core.errors import Conflict
 from database.core.errors import InvalidQuery
 from database.core.errors import NotFound
 from stores.evaluations.core import Evaluations
@@ -60,7 +61,12 @@ def test_code_may_be_as_large(evaluations: Evaluations) -> None:
     code = "# é\n" * (MIB // 4) + "\0"
     made = evaluations.create("a", code)
     assert made.code_size == len(code.encode())
+    # One that is refused leaves nothing behind.
+    with pytest.raises(Conflict):
+        evaluations.create("a", code)
     assert b"".join(evaluations.code("a").chunks).decode() == code
+    assert evaluations.blobs is not None
+    assert evaluations.blobs.count("outputs/") == 1
 
 
 def test_an_output_arrives_in_chunks_and_replaces_the_former_one(evaluations: Evaluations) -> None:
@@ -76,6 +82,7 @@ def test_an_output_arrives_in_chunks_and_replaces_the_former_one(evaluations: Ev
 
 def test_chunks_that_end_with_an_exception_change_nothing(evaluations: Evaluations) -> None:
     def chunks() -> Iterator[bytes]:
+        yield BYTES
         yield BYTES
         raise OSError("the connection was closed")
 

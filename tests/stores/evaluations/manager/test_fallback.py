@@ -182,5 +182,10 @@ def test_carrying_out_twice_is_the_same_as_once() -> None:
     assert (found.status, found.metadata, found.output) == ("running", {"a": 1, "b": 2, "c": 3}, "x")
     assert [one.id for one in evaluations.events("new")] == ["01", "02", "03"]
     assert evaluations.get("model") is None
+    # A later evaluation with the same id is another one.
+    evaluations.create("model", "2")
+    carry_out(evaluations.records, writes[-1])
+    assert evaluations.get("model") is not None
+    assert evaluations.delete("model")
     with pytest.raises(NotFound):
         carry_out(evaluations.records, Write("change", "model", {"status": "running"}))
