@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 from typing import Final
 
-import orjson
+from flask import current_app
 from flask import request
 
 from api.http.parameters import number_of
@@ -43,7 +43,7 @@ def _collected(page: Callable[..., ValuePage], limit: int, cursor: str | None) -
     while len(data) < limit and size < MOST_BYTES:
         values, cursor = page(limit=min(portion, limit - len(data)), cursor=cursor)
         data += values
-        size += len(orjson.dumps(values, str))
+        size += len(current_app.json.dumps(values))
         if cursor is None:
             break
         portion = LARGER_PORTION if size * LARGER_PORTION <= MOST_BYTES * len(data) else PORTION

@@ -160,8 +160,7 @@ def save_transactions(client: DatabaseClient, case: str) -> ResponseReturnValue:
     transactions = body if isinstance(body, list) else [body]
     if len(transactions) > MAX_ROWS:
         raise BadRequest(f"The body must have at most {MAX_ROWS} transactions")
-    client.save_transactions(case, transactions)
-    return {"data": transactions}, 201
+    return {"data": client.put_transactions(case, transactions)}, 201
 
 
 @blueprint.delete("/cases/<case>/transactions")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import datetime
+from datetime import timedelta
 from itertools import islice
 from typing import Any
 from typing import Final
@@ -19,11 +20,13 @@ from typing import Self
 
 import orjson
 
+from database.core.clock import utc_now
 from database.core.tables.schema import new_id
 from storage.core.errors import StorageKeyError
 from storage.core.errors import StorageSerializationError
 from stores.agents.records.interface import AgentRecords
 from stores.agents.records.interface import Place
+from stores.agents.records.kinds import KINDS
 from stores.agents.records.kinds import MESSAGES
 from stores.agents.records.kinds import STATES
 from stores.agents.records.kinds import TASKS
@@ -170,23 +173,19 @@ class RecordsClient(StorageClient):
         return self.records.delete(MESSAGES, checked_id(conversation_id, "conversation_id"))
 
     def save_transactions(self, case_id: str, transactions: Sequence[Value]) -> None:
-        group = checked_id(case_id, "case_id")
-        if isinstance(transactions, str | bytes | Mapping) or not isinstance(transactions, Sequence):
-            raise StorageSerializationError(f"transactions must be a list of dicts, not {type(transactions).__name__}")
-        values = {}
-        for number, value in enumerate(transactions):
-            # Here and not behind, where its number is not known any more.
-            to_document(checked_value(value, field := f"transactions[{number}]"), field)
-            values[_transaction_row(group, value)] = value
+        self.put_transactions(case_id, transactions)
+
+    def put_transactions(self, case_id: str, transactions: Sequence[Value]) -> list[Value]:
+        """As :meth:`save_transactions`; returns what is stored: of those with the same id, the last one."""
+        values = _by_row(checked_id(case_id, "case_id"), transactions)
         if values:
             first = moments.take(len(values))
-            self.records.put(
-                TRANSACTIONS,
-                [
-                    AgentRecord(id_, group, None, value, first + place * STEP)
-                    for place, (id_, value) in enumerate(values.items())
-                ],
-            )
+            records = [
+                AgentRecord(id_, case, None, value, first + place * STEP)
+                for place, ((case, id_), value) in enumerate(values.items())
+            ]
+            self.records.put(TRANSACTIONS, records)
+        return list(values.values())
 
     def get_transactions(self, case_id: str) -> list[Value]:
         return list(self._values(TRANSACTIONS, case_id))
@@ -198,6 +197,16 @@ class RecordsClient(StorageClient):
     def delete_transactions(self, case_id: str) -> int:
         """Delete the transactions of a case; returns their number."""
         return self.records.delete(TRANSACTIONS, checked_id(case_id, "case_id"))
+
+    def delete_older(self, than: timedelta) -> int:
+        """Delete all states, tasks, messages and transactions whose ``timestamp`` is longer ago; returns their number.
+
+        It may be interrupted, and run again.
+        """
+        if than <= timedelta():
+            raise StorageKeyError("than must be more than 0 seconds")
+        moment = (utc_now() - than).replace(tzinfo=None)
+        return sum(self.records.delete_before(kind, moment) for kind in KINDS)
 
     def close(self) -> None:
         """Close all connections; the next call opens them again."""
@@ -242,6 +251,21 @@ def _named(kind: RecordKind, group: str, name: str, value: Value) -> AgentRecord
     group, name = checked_id(group, kind.group), checked_id(name, kind.name)
     value = checked_value(value, kind.value)
     return AgentRecord(row_id(group, name), group, name, value, moments.of(value))
+
+
+def _by_row(case: str, transactions: Sequence[Value]) -> dict[tuple[str, str], Value]:
+    """The transactions by their case and the ids of their rows.
+
+    :raises StorageSerializationError: for one that cannot be stored; names its place.
+    """
+    if isinstance(transactions, str | bytes | Mapping) or not isinstance(transactions, Sequence):
+        raise StorageSerializationError(f"transactions must be a list of dicts, not {type(transactions).__name__}")
+    values: dict[tuple[str, str], Value] = {}
+    for number, value in enumerate(transactions):
+        # Here and not behind, where its number is not known any more.
+        to_document(checked_value(value, field := f"transactions[{number}]"), field)
+        values[case, _transaction_row(case, value)] = value
+    return values
 
 
 def _transaction_row(case: str, value: Value) -> str:

@@ -177,6 +177,10 @@ class CosmosRecords(AgentRecords):
             self._delete_all(container, ids[first : first + MOST_TOGETHER])
         return len(ids)
 
+    def delete_before(self, kind: RecordKind, moment: datetime) -> int:
+        old = (one for one in self.every(kind) if one.timestamp is not None and one.timestamp < moment)
+        return sum(self._call(partial(self._container(kind, one.group).delete, one.id)) for one in old)
+
     def close(self) -> None:
         self._pipeline.close()
         for opening in self._openings.values():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Any
 from typing import Final
 
@@ -95,6 +96,10 @@ class TableRecords(AgentRecords):
         where: Filter = Where(kind.group, "eq", group) if name is None else _named(kind, group, name)
         with self._acting():
             return delete_in_parts(self._database, kind.table, where)
+
+    def delete_before(self, kind: RecordKind, moment: datetime) -> int:
+        with self._acting():
+            return delete_in_parts(self._database, kind.table, Where("timestamp", "lt", moment))
 
     def close(self) -> None:
         """The connections are those of the database, which others use, too."""

@@ -57,5 +57,12 @@ class AgentRecords(ABC):
         """Delete a record, or those of a whole group; returns their number."""
 
     @abstractmethod
+    def delete_before(self, kind: RecordKind, moment: datetime) -> int:
+        """Delete the records of all groups with an earlier timestamp; returns their number. It may be interrupted.
+
+        :param moment: in UTC, without time zone.
+        """
+
+    @abstractmethod
     def close(self) -> None:
         """Close all connections; the next call opens them again."""

@@ -254,6 +254,33 @@ def test_what_is_deleted_is_gone_and_nothing_else(client: RecordsClient, ids: Id
     assert (client.get_conversation_history(other), client.get_transactions(other)) == ([{}], [{}, {}])
 
 
+def test_what_is_older_is_deleted(client: RecordsClient, ids: Ids) -> None:
+    for timestamp in ("2001-01-01T00:00:00", "", "2999-01-01T00:00:00"):
+        value = {"timestamp": timestamp}
+        client.save_state(ids("a"), f"s{timestamp}", value)
+        client.save_conversation(ids("c"), value)
+    client.save_transactions(ids("c"), [{"timestamp": "2001-01-01T00:00:00"}])
+    assert client.delete_older(timedelta(days=3_650)) == 2
+    assert client.get_state(ids("a"), "s2001-01-01T00:00:00") is None
+    assert [one["timestamp"][:4] for one in client.get_conversation_history(ids("c"))] == ["", "2999"]
+    assert len(client.get_transactions(ids("c"))) == 1
+    for wrong in (0, -1):
+        with pytest.raises(StorageKeyError, match="more than 0"):
+            client.delete_older(timedelta(days=wrong))
+
+
+def test_a_clock_that_is_set_back_changes_no_order(
+    client: RecordsClient, ids: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([MOMENT.replace(year=3000, microsecond=9 - number) for number in range(6)])
+    monkeypatch.setattr("stores.agents.records.moments.utc_now", lambda: next(clock))
+    for number in range(3):
+        client.save_conversation(ids("c"), {"number": number})
+        client.save_transactions(ids("c"), [{"id": f"{number} {place}", "number": number} for place in range(3)])
+    assert [one["number"] for one in client.get_conversation_history(ids("c"))] == [0, 1, 2]
+    assert [one["number"] for one in client.get_transactions(ids("c"))] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+
+
 def test_40_threads_save_at_once_and_each_finds_its_own_in_its_order(client: RecordsClient, ids: Ids) -> None:
     def work(number: int) -> None:
         client.save_state(ids("agent"), "shared", {"by": number})

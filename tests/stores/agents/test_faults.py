@@ -159,6 +159,37 @@ def test_what_is_not_configured_is_named(monkeypatch: pytest.MonkeyPatch, own_en
             StateManager(**both)
 
 
+class Dictionary(StorageClient):
+    """The eight methods, in a dictionary, as somebody else may write them."""
+
+    def __init__(self) -> None:
+        self.saved: dict[tuple[str, str], dict[str, Any]] = {}
+
+    def save_state(self, agent_id: str, state_id: str, state: dict[str, Any]) -> None:
+        self.saved[agent_id, state_id] = state
+
+    def get_state(self, agent_id: str, state_id: str) -> dict[str, Any] | None:
+        return self.saved.get((agent_id, state_id))
+
+    save_task, get_task = save_state, get_state  # type: ignore[assignment]
+
+    def save_conversation(self, conversation_id: str, message: dict[str, Any]) -> None: ...
+    def get_conversation_history(self, conversation_id: str) -> list[dict[str, Any]]: ...  # type: ignore[empty-body]
+    def save_transactions(self, case_id: str, transactions: Any) -> None: ...
+    def get_transactions(self, case_id: str) -> list[dict[str, Any]]: ...  # type: ignore[empty-body]
+
+
+def test_the_states_of_a_client_of_ones_own() -> None:
+    states = StateManager(Dictionary())
+    assert states.create_initial_state("a", "s", {"step": 0}) == {"step": 0}
+    assert states.create_initial_state("a", "s", {"step": 9}) == {"step": 0}
+    assert states.update_state("a", "s", {"step": 1}) == states.load_state("a", "s") == {"step": 1}
+    with pytest.raises(ValueError, match="has no state"):
+        states.update_state("a", "t", {})
+    with pytest.raises(TypeError, match="abstract"):
+        StorageClient()  # type: ignore[abstract]
+
+
 def test_a_table_with_other_columns_is_named(postgres_database: PostgresDatabase) -> None:
     postgres_database.execute("""create table conversations (id text primary key, context text, "user" text)""")
     with pytest.raises(StorageConfigurationError, match="conversation"):
