@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from contextlib import nullcontext
 from http.client import HTTPConnection
 from http.client import HTTPResponse
+from itertools import count
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -20,13 +21,17 @@ from api.evaluations.guarded import EvaluationPart
 from api.evaluations.live import BACK
 from api.evaluations.live import Reader
 from api.evaluations.live import back_from
+from api.evaluations.reads import KEPT
+from api.evaluations.reads import SharedReads
 from api.http.live import HEARTBEAT
 from api.http.live import Bell
 from api.http.live import News
 from api.http.live import live
 from database import Isthmus
+from database import TimedOut
 from database.core.clock import utc_now
 from database.core.tables.schema import new_id
+from stores import EvaluationEvent
 from stores import Evaluations
 from stores.evaluations.meaning.rows import new_event
 from tests.integration.http.evaluated import PACKAGE
@@ -68,7 +73,7 @@ def appended(evaluations: Evaluations, before: float, message: str) -> None:
 
 
 def reader(evaluations: Evaluations, after: str | None = None) -> Reader:
-    return Reader(evaluations, "one", after)
+    return Reader(SharedReads(evaluations, "one", count().__next__), after)
 
 
 def messages(read: Reader) -> list[str]:
@@ -162,6 +167,43 @@ def test_a_bell_wakes_once_for_each_ring_and_at_each_heartbeat() -> None:
     assert woken == ["first", "second"]
 
 
+class Counted(Evaluations):
+    """Evaluations that count how often their events are read."""
+
+    number = 0
+    error: Exception | None = None
+
+    def events(self, *args: Any, **options: Any) -> list[EvaluationEvent]:
+        self.number += 1
+        if self.error is not None:
+            raise self.error
+        return super().events(*args, **options)
+
+
+def test_followers_read_together(evaluations: Evaluations) -> None:
+    now = [0.0]
+    counted = Counted(evaluations.records)
+    reads = SharedReads(counted, "one", lambda: now[0])
+    followers = [Reader(reads, None) for _ in range(20)]
+    assert [messages(read) for read in followers] == [["Evaluation submitted"]] * 20
+    assert counted.number == 1
+    evaluations.logs("one", "news")
+    reads.forget()
+    assert [messages(read) for read in followers] == [["news"]] * 20
+    # All have the same place: it is one page again.
+    assert counted.number == 2
+    evaluations.logs("one", "unheard")
+    now[0] += KEPT
+    counted.error = TimedOut("away")
+    for read in followers:
+        with pytest.raises(TimedOut):
+            read()
+    assert counted.number == 3
+    now[0] += KEPT
+    counted.error = None
+    assert [messages(read) for read in followers] == [["unheard"]] * 20
+
+
 def test_a_new_event_rings_until_nobody_follows(site: Site, evaluations: Evaluations) -> None:
     watch = Isthmus.of(site.app)[EvaluationPart].watch
     rung, bells = Event(), (Bell(), Bell())
@@ -250,7 +292,7 @@ def test_many_writers_and_followers_miss_nothing(tmp_path: Path, postgres_databa
     """On PostgreSQL, whose transactions commit in another order than that of their ids."""
     add_roles(postgres_database)
     settings = supabase_settings(postgres_database)
-    with serving(tmp_path, APPLICATION_PACKAGE=PACKAGE, THREADS=4, **settings) as (_, port):
+    with serving(tmp_path, command=("app.py",), APPLICATION_PACKAGE=PACKAGE, THREADS=4, **settings) as (_, port):
         user = register(port)
         assert call(port, "POST", PLACE, {"id": "one", "code": "1"}, user)[0] == 201
 
