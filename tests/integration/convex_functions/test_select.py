@@ -84,7 +84,7 @@ orders = st.lists(
 )
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data(), world=rows)
 def test_every_plan_gives_the_rows_in_the_order_of_the_definition(
     store: Functions, data: st.DataObject, world: tuple[Row, ...]

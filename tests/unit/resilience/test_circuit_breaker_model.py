@@ -96,5 +96,5 @@ class GuardHistory(RuleBasedStateMachine):
         self.state, self.factor, self.calls = "closed", 1, []
 
 
-GuardHistory.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+GuardHistory.TestCase.settings = settings(max_examples=75, stateful_step_count=40, deadline=None)
 TestGuardHistory = GuardHistory.TestCase

@@ -115,7 +115,7 @@ rows = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(base=st.none() | rows, first=rows, second=rows)
 def test_the_result_is_the_same_whichever_side_is_the_first(base: Row | None, first: Row, second: Row) -> None:
     assert FORM.text(merged(base, first, second)) == FORM.text(merged(base, second, first))
@@ -125,7 +125,7 @@ def test_the_result_is_the_same_whichever_side_is_the_first(base: Row | None, fi
 TIMED = (row(updated_at="2024-01-01T00:00:01Z", notes=1), row(updated_at="2024-01-01T00:00:01Z"), row(version=2))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @example(*TIMED)
 @given(base=st.none() | rows, first=rows, second=rows)
 def test_both_sides_come_to_the_result_once(base: Row | None, first: Row, second: Row) -> None:
@@ -142,7 +142,7 @@ def test_both_sides_come_to_the_result_once(base: Row | None, first: Row, second
     assert (again, more) == (last, [])
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(base=rows, first=rows, second=rows)
 def test_what_one_side_has_changed_alone_is_in_the_result(base: Row, first: Row, second: Row) -> None:
     found = merged(base, first, second)

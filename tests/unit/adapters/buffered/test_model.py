@@ -65,7 +65,7 @@ operations: st.SearchStrategy[Operation] = st.one_of(
 scripts = st.lists(st.one_of(operations, st.sampled_from(["savepoint", "release", "undo"])), max_size=14)
 
 
-@settings(max_examples=200)
+@settings(max_examples=100)
 @given(before=st.lists(things, max_size=5, unique_by=lambda row: row["id"]), script=scripts)
 def test_a_buffered_transaction_is_like_any_other(before: list[dict[str, Any]], script: list[Any]) -> None:
     ordinary, buffered = MemoryAdapter(schema=SCHEMA), LoopbackAdapter(schema=SCHEMA)
