@@ -13,20 +13,27 @@ from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from contextlib import suppress
+from threading import Lock
 from threading import RLock
 from typing import Any
 from typing import Final
 from typing import TypeVar
+from typing import cast
 
 from database.core.clock import Clock
 from database.core.clock import monotonic
 from database.core.context import active_unit
+from database.core.context import on_its_own
 from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
 from database.core.errors import RequestError
+from database.core.errors import SerializationFailure
 from database.core.result import Row
+from database.resilience.repetition import repeated
 from storage.core.errors import StorageConflictError
 from storage.core.errors import StorageConnectionError
+from storage.core.errors import StorageNotFoundError
 from storage.core.errors import is_outage
 from stores.evaluations.manager.cache import EvaluationCache
 from stores.evaluations.manager.journal import EvaluationJournal
@@ -75,6 +82,8 @@ class EvaluationsWithFallback(EvaluationRecords):
         self._behind = journal is not None
         self._looked = clock()
         self._tried = 0
+        self._counting = Lock()
+        self._added = 0
 
     def insert(self, row: Row, event: Row) -> Row:
         def later(state: EvaluationsInStore) -> Row:
@@ -130,7 +139,8 @@ class EvaluationsWithFallback(EvaluationRecords):
             id_ = row["evaluation_id"]
 
             def append() -> None:
-                if state.get(id_) is not None:
+                # The journal has it in any case.
+                with suppress(StorageNotFoundError):
                     state.append(series, row)
 
             self._later(Write("append", id_, row, None, series), append)
@@ -168,24 +178,35 @@ class EvaluationsWithFallback(EvaluationRecords):
         journal, state = self.journal, self._state
         if journal is None or state is None:
             return 0
-        with self._healing:
-            done = 0
-            healed: set[str] = set()
-            while writes := journal.some():
+        # On its own: what is gone from the journal must not be rolled back.
+        with self._healing, on_its_own():
+            healed: list[str] = []
+            while True:
+                added = self._added
+                writes = journal.some()
                 for write in writes:
                     self._carry_out(journal, write)
-                    healed.add(write.id)
-                    done += 1
-            for id_ in healed:
+                    healed.append(write.id)
+                if not writes and self._is_up_to_date(added):
+                    break
+            for id_ in dict.fromkeys(healed):
                 state.remove(id_)
                 if self._cache is not None:
                     self._cache.forget(id_)
-            self._behind, self._looked = False, self._clock()
-            return done
+            return len(healed)
+
+    def _is_up_to_date(self, added: int) -> bool:
+        """Whether nobody has written to the journal since it was found empty."""
+        with self._counting:
+            if self._added == added:
+                self._behind, self._looked = False, self._clock()
+            return not self._behind
 
     def _carry_out(self, journal: EvaluationJournal, write: Write) -> None:
         try:
-            carry_out(self.primary, write)
+            repeated(lambda: carry_out(self.primary, write))
+        except SerializationFailure:
+            raise
         except RequestError as error:
             logger.warning("a write to the evaluation %.64r was put aside: %s", write.id, error)
             journal.refuse(write, str(error))
@@ -236,12 +257,18 @@ class EvaluationsWithFallback(EvaluationRecords):
     def _later(self, write: Write, on_state: Callable[[], _Answer]) -> _Answer:
         assert self.journal is not None
         key = self.journal.add(write)
-        self._behind = True
+        with self._counting:
+            self._added += 1
+            self._behind = True
         try:
             return on_state()
         except StorageConflictError:
-            self.journal.remove(key)
-            raise
+            # Not while somebody carries it out.
+            with self._healing:
+                if self.journal.remove(key):
+                    raise
+            answer: Any = self.primary.get(write.id)
+            return cast("_Answer", answer)
 
     def _known(self, id: str) -> Row | None:
         """What is known of an evaluation while its place is out of reach."""

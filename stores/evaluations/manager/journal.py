@@ -62,10 +62,10 @@ class EvaluationJournal:
         return list(islice(self._written(_PENDING), _SOME))
 
     @as_application()
-    def remove(self, key: str) -> None:
-        """Forget a write, because the primary place has it, or because it was refused at once."""
+    def remove(self, key: str) -> bool:
+        """Forget a write, because the primary place has it, or because it was refused; returns whether it was there."""
         with on_its_own():
-            self._store.delete(key)
+            return self._store.delete(key)
 
     @as_application()
     def refuse(self, write: Write, reason: str) -> None:

@@ -70,9 +70,15 @@ class EvaluationsInStore(EvaluationRecords):
 
     @as_application()
     def adopt(self, row: Row) -> Row:
-        """Keep a copy of an evaluation of another place, without what was appended there."""
+        """Keep a copy of an evaluation of another place, without what was appended there.
+
+        :raises StorageConflictError: if there is one already.
+        """
         own = {**_EMPTY, **row, "uid": new_id(), "history": [], "copied": True}
-        return self._put(own, if_absent=True)
+        try:
+            return self._put(own, if_absent=True)
+        except StorageConflictError as error:
+            raise changed(row["id"]) from error
 
     def is_complete(self, id: str) -> bool:
         """Whether an evaluation is here with all that was ever appended to it."""

@@ -14,8 +14,13 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from tenacity import Retrying
+from tenacity import retry_if_exception_type
+from tenacity import stop_after_delay
+from tenacity import wait_fixed
 
 from database.backends.postgres import PostgresAdapter
+from database.core.errors import Unavailable
 from storage import FileStorage
 from stores import DatabaseStorage
 from stores import FlexibleStorageManager
@@ -67,7 +72,10 @@ def test_nothing_is_lost_when_the_primary_is_killed(
         assert manager.pending() > 0
         durable_postgres.start()
     assert [writer.exception() for writer in writing] == [None] * WRITERS
-    manager.heal()
+    # As soon as the circuit breaker lets calls through again.
+    Retrying(retry=retry_if_exception_type(Unavailable), wait=wait_fixed(0.1), stop=stop_after_delay(SAFETY))(
+        manager.heal
+    )
     assert (manager.pending(), manager.refused()) == (0, [])
     # The primary itself, without fallback and cache.
     primary = Evaluations(EvaluationsInTables(adapter))
