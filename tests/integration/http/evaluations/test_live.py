@@ -24,7 +24,9 @@ from api.evaluations.live import back_from
 from api.evaluations.reads import KEPT
 from api.evaluations.reads import SharedReads
 from api.http.live import HEARTBEAT
+from api.http.live import LONGEST
 from api.http.live import Bell
+from api.http.live import Message
 from api.http.live import News
 from api.http.live import live
 from database import Isthmus
@@ -234,6 +236,23 @@ def test_what_comes_next_or_ends_does_not_wait(site: Site, news: News) -> None:
         assert [next(pieces), next(pieces)] == [b"retry: 1000\n\n", b":\n\n"]
     bell.when_rung(lambda: woken.append("at once"))
     assert woken == ["at once"]
+
+
+def test_a_stream_waits_for_a_database_that_is_away_and_ends_in_time(site: Site) -> None:
+    now = [0.0]
+
+    def read() -> News:
+        if now[0] < LONGEST / 2:
+            raise TimedOut("away")
+        return News([Message("event", "back", "1")])
+
+    with site.app.test_request_context():
+        pieces = live(read, Bell(lambda: now[0]), nullcontext(), lambda: now[0]).iter_encoded()
+        assert [next(pieces), next(pieces)] == [b"retry: 1000\n\n", b":\n\n"]
+        now[0] = LONGEST / 2
+        assert next(pieces) == b'id: 1\nevent: event\ndata: "back"\n\n'
+        now[0] = LONGEST
+        assert list(pieces) == []
 
 
 @contextmanager
