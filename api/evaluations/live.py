@@ -19,6 +19,8 @@ from typing import Final
 from flask import Response
 
 from api.evaluations.answers import existing
+from api.evaluations.reads import PAGE
+from api.evaluations.reads import SharedReads
 from api.evaluations.watch import Watch
 from api.http.live import Bell
 from api.http.live import Message
@@ -31,8 +33,6 @@ from stores import Evaluations
 BACK: Final = 60
 """Seconds that are looked back for late events: more than a transaction, and the difference of clocks, may take."""
 
-_PAGE: Final = 1_000
-
 _TIMED: Final = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}(-7[0-9a-f]{3}-[0-9a-f]{4}-[0-9a-f]{12})?")
 _PLACE: Final = re.compile(r"(?s:(?P<last>.{1,255}))~(?P<sent>\d{1,9})")
 
@@ -43,10 +43,11 @@ def follow(evaluations: Evaluations, id: str, watch: Watch, after: str | None) -
     It is empty if there will be none any more, which tells the client not to connect again.
     """
     evaluation = existing(evaluations, id)
-    if evaluation.ended and after is not None and len(Reader(evaluations, id, after)().messages) <= 1:
+    reads = watch.reads(evaluations, id)
+    if evaluation.ended and after is not None and len(Reader(reads, after)().messages) <= 1:
         return empty(204)
     bell = Bell()
-    return live(Reader(evaluations, id, after), bell, watch.following(id, bell))
+    return live(Reader(reads, after), bell, watch.following(id, bell))
 
 
 class Reader:
@@ -55,9 +56,8 @@ class Reader:
     :param after: the id of the last message that was sent; None for all events.
     """
 
-    def __init__(self, evaluations: Evaluations, id: str, after: str | None) -> None:
-        self._evaluations = evaluations
-        self._id = id
+    def __init__(self, reads: SharedReads, after: str | None) -> None:
+        self._reads = reads
         # The last event, and those that were sent in the time before it, sorted.
         self._last: str | None = None
         self._sent: list[str] = []
@@ -66,14 +66,14 @@ class Reader:
     def __call__(self) -> News:
         """The news. :raises DataError: if they cannot be read."""
         # Before the events, so that all that an evaluation had when it ended are read.
-        evaluation = self._evaluations.head(self._id)
+        evaluation = self._reads.head()
         if evaluation is None:
             # A client that connects again is told so.
             return News([], over=True)
         sent = set(self._sent)
-        unsent = list(islice((event for event in self._recent() if event.id not in sent), _PAGE))
+        unsent = list(islice((event for event in self._recent() if event.id not in sent), PAGE))
         messages = [self._message(event) for event in unsent]
-        if len(messages) == _PAGE:
+        if len(messages) == PAGE:
             return News(messages, more=True)
         if evaluation.ended:
             messages.append(Message("end", {"status": evaluation.status}, self._place))
@@ -93,9 +93,9 @@ class Reader:
         """The events from the time on in which late ones may be."""
         after = None if self._last is None else back_from(self._last)
         while True:
-            page = self._evaluations.events(self._id, after=after, limit=_PAGE)
+            page = self._reads.events(after)
             yield from page
-            if len(page) < _PAGE:
+            if len(page) < PAGE:
                 return
             after = page[-1].id
 

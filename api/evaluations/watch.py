@@ -9,11 +9,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import field
 from threading import Lock
+from weakref import WeakValueDictionary
 
+from api.evaluations.reads import SharedReads
 from api.http.live import Bell
 from database import ConnectionManager
 from database import DataError
 from database.core.lifecycle import rebuild_after_fork
+from stores import Evaluations
 from stores import follow_events
 
 
@@ -32,8 +35,8 @@ class _Followed:
 class Watch:
     """Rings the bells of those who follow an evaluation when it has a new event.
 
-    All subscriptions share one reader of the change feed. Where there is none, or while it fails, followers look for
-    themselves at each heartbeat.
+    All subscriptions share one reader of the change feed, and those who follow one evaluation share what they read of
+    it. Where there is no feed, or while it fails, followers look for themselves at each heartbeat.
     """
 
     def __init__(self, manager: ConnectionManager) -> None:
@@ -45,6 +48,15 @@ class Watch:
         """Everything that must not be shared with a forked child."""
         self._lock = Lock()
         self._followed: dict[str, _Followed] = {}
+        self._reads: WeakValueDictionary[str, SharedReads] = WeakValueDictionary()
+
+    def reads(self, evaluations: Evaluations, id: str) -> SharedReads:
+        """What reads an evaluation for all who follow it, as long as one of them keeps this."""
+        with self._lock:
+            reads = self._reads.get(id)
+            if reads is None:
+                reads = self._reads[id] = SharedReads(evaluations, id)
+            return reads
 
     @contextmanager
     def following(self, id: str, bell: Bell) -> Iterator[None]:
@@ -82,15 +94,17 @@ class Watch:
     def _begin(self, id: str, followed: _Followed) -> None:
         end = None
         with suppress(DataError):
-            end = follow_events(self._manager, id, lambda: self._ring(followed))
+            end = follow_events(self._manager, id, lambda: self._ring(id, followed))
         with self._lock:
             if followed.bells:
                 followed.end, end = end, None
         if end is not None:
             end()
 
-    def _ring(self, followed: _Followed) -> None:
+    def _ring(self, id: str, followed: _Followed) -> None:
         with self._lock:
-            bells = list(followed.bells)
+            bells, reads = list(followed.bells), self._reads.get(id)
+        if reads is not None:
+            reads.forget()
         for bell in bells:
             bell.ring()

@@ -272,6 +272,8 @@ def test_threads_and_hooks_of_a_fork_are_begun_here_alone() -> None:
 
 
 PARTS = {
+    "api/evaluations/reads.py",
+    "api/http/live.py",
     "database/adapter/transactions.py",
     "database/backends/memory/adapter.py",
     "database/backends/memory/log.py",

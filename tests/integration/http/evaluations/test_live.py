@@ -10,7 +10,9 @@ from contextlib import contextmanager
 from contextlib import nullcontext
 from http.client import HTTPConnection
 from http.client import HTTPResponse
+from itertools import count
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -19,13 +21,19 @@ from api.evaluations.guarded import EvaluationPart
 from api.evaluations.live import BACK
 from api.evaluations.live import Reader
 from api.evaluations.live import back_from
+from api.evaluations.reads import KEPT
+from api.evaluations.reads import SharedReads
 from api.http.live import HEARTBEAT
+from api.http.live import LONGEST
 from api.http.live import Bell
+from api.http.live import Message
 from api.http.live import News
 from api.http.live import live
 from database import Isthmus
+from database import TimedOut
 from database.core.clock import utc_now
 from database.core.tables.schema import new_id
+from stores import EvaluationEvent
 from stores import Evaluations
 from stores.evaluations.meaning.rows import new_event
 from tests.integration.http.evaluated import PACKAGE
@@ -37,6 +45,9 @@ from tests.integration.http.server.test_server import serving
 from tests.integration.http.support import TIMEOUT
 from tests.integration.http.support import Headers
 from tests.integration.http.support import Site
+from tests.integration.http.support import supabase_settings
+from tests.servers.postgres import PostgresDatabase
+from tests.servers.supabase_api import add_roles
 
 ONE = f"{PLACE}/one"
 ENDING = (b"event: end", b"")
@@ -64,7 +75,7 @@ def appended(evaluations: Evaluations, before: float, message: str) -> None:
 
 
 def reader(evaluations: Evaluations, after: str | None = None) -> Reader:
-    return Reader(evaluations, "one", after)
+    return Reader(SharedReads(evaluations, "one", count().__next__), after)
 
 
 def messages(read: Reader) -> list[str]:
@@ -158,6 +169,65 @@ def test_a_bell_wakes_once_for_each_ring_and_at_each_heartbeat() -> None:
     assert woken == ["first", "second"]
 
 
+class Counted(Evaluations):
+    """Evaluations that count how often their events are read."""
+
+    number = 0
+    error: Exception | None = None
+
+    def events(self, *args: Any, **options: Any) -> list[EvaluationEvent]:
+        self.number += 1
+        if self.error is not None:
+            raise self.error
+        return super().events(*args, **options)
+
+
+def test_followers_read_together(evaluations: Evaluations) -> None:
+    now = [0.0]
+    counted = Counted(evaluations.records)
+    reads = SharedReads(counted, "one", lambda: now[0])
+    followers = [Reader(reads, None) for _ in range(20)]
+    assert [messages(read) for read in followers] == [["Evaluation submitted"]] * 20
+    assert counted.number == 1
+    evaluations.logs("one", "news")
+    reads.forget()
+    assert [messages(read) for read in followers] == [["news"]] * 20
+    # All have the same place: it is one page again.
+    assert counted.number == 2
+    evaluations.logs("one", "unheard")
+    now[0] += KEPT
+    counted.error = TimedOut("away")
+    for read in followers:
+        with pytest.raises(TimedOut):
+            read()
+    assert counted.number == 3
+    now[0] += KEPT
+    counted.error = None
+    assert [messages(read) for read in followers] == [["unheard"]] * 20
+
+
+def test_a_new_event_rings_until_nobody_follows(site: Site, evaluations: Evaluations) -> None:
+    watch = Isthmus.of(site.app)[EvaluationPart].watch
+    rung, bells = Event(), (Bell(), Bell())
+
+    def subscriptions() -> int:
+        active: int = site.manager.adapter.get_connection_info()["subscriptions"]["active"]
+        return active
+
+    with watch.following("one", bells[0]), watch.following("one", bells[1]):
+        assert subscriptions() == 1
+        bells[1].wait()
+        bells[1].when_rung(rung.set)
+        assert rung.wait(TIMEOUT)
+        # Both of the beginning.
+        bells[1].wait()
+        rung.clear()
+        evaluations.logs("one", "news")
+        bells[1].when_rung(rung.set)
+        assert rung.wait(TIMEOUT)
+    assert subscriptions() == 0
+
+
 @pytest.mark.parametrize("news", [News([], more=True), News([], over=True)])
 def test_what_comes_next_or_ends_does_not_wait(site: Site, news: News) -> None:
     bell, woken = Bell(), []
@@ -166,6 +236,23 @@ def test_what_comes_next_or_ends_does_not_wait(site: Site, news: News) -> None:
         assert [next(pieces), next(pieces)] == [b"retry: 1000\n\n", b":\n\n"]
     bell.when_rung(lambda: woken.append("at once"))
     assert woken == ["at once"]
+
+
+def test_a_stream_waits_for_a_database_that_is_away_and_ends_in_time(site: Site) -> None:
+    now = [0.0]
+
+    def read() -> News:
+        if now[0] < LONGEST / 2:
+            raise TimedOut("away")
+        return News([Message("event", "back", "1")])
+
+    with site.app.test_request_context():
+        pieces = live(read, Bell(lambda: now[0]), nullcontext(), lambda: now[0]).iter_encoded()
+        assert [next(pieces), next(pieces)] == [b"retry: 1000\n\n", b":\n\n"]
+        now[0] = LONGEST / 2
+        assert next(pieces) == b'id: 1\nevent: event\ndata: "back"\n\n'
+        now[0] = LONGEST
+        assert list(pieces) == []
 
 
 @contextmanager
@@ -220,8 +307,11 @@ def test_followers_are_told_until_the_evaluation_ends(tmp_path: Path) -> None:
             assert refused.status == 401
 
 
-def test_many_writers_and_followers_miss_nothing(tmp_path: Path) -> None:
-    with serving(tmp_path, APPLICATION_PACKAGE=PACKAGE, THREADS=4) as (_, port):
+def test_many_writers_and_followers_miss_nothing(tmp_path: Path, postgres_database: PostgresDatabase) -> None:
+    """On PostgreSQL, whose transactions commit in another order than that of their ids."""
+    add_roles(postgres_database)
+    settings = supabase_settings(postgres_database)
+    with serving(tmp_path, command=("app.py",), APPLICATION_PACKAGE=PACKAGE, THREADS=4, **settings) as (_, port):
         user = register(port)
         assert call(port, "POST", PLACE, {"id": "one", "code": "1"}, user)[0] == 201
 
