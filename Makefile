@@ -27,9 +27,9 @@ supabase-dev: $(PACKAGES)/stamp ## serve a Supabase project on this machine, for
 	$(BIN)/python -m tests.servers.supabase_api
 
 # Each process keeps its part of the tests in their order, so that servers that a folder shares are started once. There is
-# one more than most machines have cores, because many tests wait.
+# two more than most machines have cores, because many tests wait.
 test: lint $(PACKAGES)/stamp ## check style and types, then run all tests
-	$(BIN)/pytest --numprocesses 3 --dist worksteal
+	$(BIN)/pytest --numprocesses 4 --dist worksteal
 
 SEED ?= $(shell date +%s)
 simulate: $(VENV)/dev.stamp ## try random histories of sync; set SEED to repeat a run, SYNC_HISTORIES for another number than 5000
