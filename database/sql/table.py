@@ -196,6 +196,8 @@ class SqlTable:
     def encoded_values(self, row: Row) -> list[Any]:
         """Checked values of a row in the form the driver binds."""
         encoders = self._encoders
+        if not encoders:
+            return list(row.values())
         return [
             value if value is None or (encoder := encoders.get(name)) is None else encoder(value)
             for name, value in row.items()

@@ -334,7 +334,10 @@ class SQLiteConnection:
         return ", ".join(names)
 
     def _change(self, text: str, values: Values) -> int:
-        self._execute(text, values, can_cache=len(text) <= _LONGEST_CACHED)
+        if len(text) > _LONGEST_CACHED:
+            self._execute(text, values, can_cache=False)
+        else:
+            self._execute(text, values)
         if self.known_triggers.relies:
             self.known_triggers.confirm()
         return self._db.changes()
