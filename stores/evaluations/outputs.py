@@ -27,11 +27,13 @@ from database.core.errors import DataError
 from database.core.result import Row
 from database.core.tables.schema import new_id
 from database.unit_of_work import UnitOfWork
+from storage.core.entry import Entry
 from storage.core.errors import StorageCapacityError
 from storage.core.errors import StorageCorruptError
 from storage.core.errors import StorageSerializationError
 from storage.core.keys import with_nul
 from storage.core.keys import without_nul
+from storage.core.store import MAX_PAGE
 from storage.core.store import PREVIEW
 from storage.core.store import Store
 from storage.core.streaming import PART
@@ -166,16 +168,25 @@ class Outputs:
 
     def _old(self, before: datetime) -> Iterator[tuple[str, str]]:
         """The locations of old blobs, each with the id of its evaluation."""
-        if self._blobs is None:
-            return
         last = None
-        with as_application():
-            heads = list(self._blobs.heads(_PREFIX))
-        for entry in heads:
+        for entry in self._heads():
             location = entry.key if "parts" not in entry.metadata else entry.key[: entry.key.rindex("/") + 1]
             if location != last and entry.stored_at is not None and entry.stored_at < before:
                 yield location, with_nul(entry.metadata.get("evaluation", ""))
             last = location
+
+    def _heads(self) -> Iterator[Entry]:
+        """What is known of all blobs, read page by page. Only the reading has the rights of the application."""
+        if self._blobs is None:
+            return
+        cursor = None
+        while True:
+            with as_application():
+                page = self._blobs.page(_PREFIX, cursor=cursor, limit=MAX_PAGE)
+            yield from page.entries
+            if page.next_cursor is None:
+                return
+            cursor = page.next_cursor
 
     def _store(
         self,
