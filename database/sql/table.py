@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
+from typing import TypeVar
 
 from database.core.caching import ByteCache
 from database.core.clock import LEAP
@@ -39,9 +40,11 @@ from database.sql.statements import Statements
 
 Values = Sequence[Any]
 
+Kept = TypeVar("Kept")
+
 _NULL = frozenset({type(None)})
 _MOST_TYPES = 1_000
-_MOST_MAKERS = 64
+_MOST_SHAPES = 64
 
 
 class SqlTable:
@@ -59,6 +62,8 @@ class SqlTable:
         self.every_column = tuple(schema.columns)
         self._make_whole = record_maker(self.every_column, self._decoders)
         self._makers: dict[tuple[str, ...], RecordMaker] = {}
+        # Statements by the names of what was given, which is less to look up than their own shapes are to make.
+        self._upserts: dict[tuple[tuple[str, ...], ...], Statement] = {}
         self.by_key = self.statements.get(self.every_column).text
         self.text_key = schema.text_key
         self.numbered = schema.numbered
@@ -115,10 +120,8 @@ class SqlTable:
     def _maker(self, columns: tuple[str, ...]) -> RecordMaker:
         maker = self._makers.get(columns)
         if maker is None:
-            # Callers choose the columns, and could fill the memory with combinations of them.
-            if len(self._makers) >= _MOST_MAKERS:
-                self._makers.clear()
-            maker = self._makers[columns] = record_maker(columns, self._decoders)
+            maker = record_maker(columns, self._decoders)
+            _keep(self._makers, columns, maker)
         return maker
 
     def _check_types(self, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
@@ -164,12 +167,17 @@ class SqlTable:
         """
         if operation.verbatim:
             return self.statements.upsert(names, names, returning, operation.same, by), []
-        touched = touched_values(self.schema, row)
-        changed = replaced_columns(self.schema, names, row)
-        believed = self.believed(row, utc_now())
-        timed = bool(believed)
-        statement = self.statements.upsert(names, changed, returning, operation.same, by, tuple(touched), timed=timed)
-        return statement, [*self.encoded_values(touched), *believed]
+        touched = touched_values(self.schema, row) if self.schema.touched else {}
+        believed = self.believed(row, utc_now()) if self.timed else []
+        shape = (names, tuple(row), tuple(touched), returning, operation.same, by)
+        statement = self._upserts.get(shape)
+        if statement is None:
+            changed = replaced_columns(self.schema, names, row)
+            statement = self.statements.upsert(
+                names, changed, returning, operation.same, by, shape[2], timed=bool(believed)
+            )
+            _keep(self._upserts, shape, statement)
+        return statement, [*self.encoded_values(touched), *believed] if touched or believed else []
 
     def believed(self, given: Mapping[str, Any], now: datetime) -> list[Any]:
         """The encoded time up to which a stored ``updated_at`` is believed; nothing if a change sets it as it is given.
@@ -207,6 +215,13 @@ class SqlTable:
         """One checked value in the form the driver binds."""
         encoder = self._encoders.get(name)
         return value if encoder is None or value is None else encoder(value)
+
+
+def _keep(known: dict[Shape, Kept], shape: Shape, made: Kept) -> None:
+    # Callers choose the columns, and could fill the memory with combinations of them.
+    if len(known) >= _MOST_SHAPES:
+        known.clear()
+    known[shape] = made
 
 
 def _require(meant: frozenset[type], types: Sequence[type]) -> None:

@@ -43,7 +43,6 @@ from database.core.errors import TransactionError
 from database.core.errors import UnreadableRecord
 from database.core.lifecycle import in_background
 from database.core.tables.schema import TableSchema
-from database.internal_tables import place_of
 from database.resilience.watchdog import Watchdog
 from database.sql.connection import Rewriting
 from database.sql.table import Values
@@ -122,7 +121,7 @@ class PostgresCall:
 
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         prepare = self._prepares(text, values)
-        return self._watched(lambda: fetch_all(self.connection, self._cursor.execute(text, values, prepare=prepare)))
+        return self._watched(lambda: fetch_all(self._cursor, self._cursor.run(text, values, prepare=prepare)))
 
     def value_alone(self, beginning: str, query: str) -> bytes | None:
         """The one value that a query without parameters returns, as text, in a transaction of its own.
@@ -138,15 +137,17 @@ class PostgresCall:
 
     def change(self, text: str, values: Values) -> int:
         prepare = self._prepares(text, values)
-        return self._watched(lambda: self._cursor.execute(text, values, prepare=prepare).rowcount)
+        return self._watched(lambda: self._cursor.run(text, values, prepare=prepare).command_tuples or 0)
 
     def _prepares(self, text: str, values: Values) -> bool:
         if not self._prepare or len(text) > LONGEST_PREPARED:
             return False
+        if list not in map(type, values):
+            return True
         return not any(type(value) is list and len(value) > _LONGEST_LIST for value in values)
 
     def rewriting(self, table: TableSchema) -> Rewriting:
-        return self.connection.known_rewriting.of(place_of(table.source), self._asked)
+        return self.connection.known_rewriting.of(table, self._asked)
 
     def _asked(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         """The rows of a query that precedes the write: if its response is lost, nothing has been applied."""

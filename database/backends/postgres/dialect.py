@@ -24,6 +24,7 @@ from psycopg.adapt import Loader
 from psycopg.adapt import PyFormat
 from psycopg.adapt import Transformer
 from psycopg.pq import Format
+from psycopg.pq.abc import PGresult
 from psycopg.types.datetime import IntervalBinaryLoader
 from psycopg.types.datetime import IntervalLoader
 from psycopg.types.datetime import TimestamptzBinaryLoader
@@ -34,6 +35,7 @@ from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
 from sqlalchemy.dialects import postgresql
 
+from database.backends.postgres.cursor import PreparedCursor
 from database.core.kinds.arrays import Arrays
 from database.core.kinds.binary import Bytes
 from database.core.kinds.calendar import Date
@@ -186,15 +188,14 @@ class Forgiving:
                     self.adapters.register_loader(oid, type("_Forgiving", (_Forgiving,), members))
 
 
-def fetch_all(connection: Connection[Any], cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Fetch all rows; a value that Python cannot represent is an :class:`Unread`."""
+def fetch_all(cursor: PreparedCursor, result: PGresult) -> list[tuple[Any, ...]]:
+    """The rows of a result; a value that Python cannot represent is an :class:`Unread`."""
     try:
-        return cursor.fetchall()
+        return cursor.load(result)
     except (psycopg.DataError, ValueError):
-        loading = Transformer(Forgiving(connection))
-        assert cursor.pgresult is not None, "the rows were being fetched from it"
-        loading.set_pgresult(cursor.pgresult)
-        return loading.load_rows(0, cursor.pgresult.ntuples, tuple)
+        loading = Transformer(Forgiving(cursor.connection))
+        loading.set_pgresult(result)
+        return loading.load_rows(0, result.ntuples, tuple)
 
 
 def unread_column(connection: Connection[Any], cursor: psycopg.Cursor[Any]) -> int:

@@ -62,7 +62,7 @@ class TableRecords(AgentRecords):
         self._run(_upsert(kind, records))
 
     def create(self, kind: RecordKind, record: AgentRecord) -> bool:
-        upsert = Upsert(kind.table, [_row(kind, record)], on_conflict=_by(kind), ignore_duplicates=True)
+        upsert = Upsert(kind.table, [_row(kind, record)], on_conflict=kind.by, ignore_duplicates=True)
         return bool(self._run(upsert).count)
 
     def value(self, kind: RecordKind, group: str, name: str) -> Any:
@@ -172,12 +172,8 @@ def _as_ours(error: DataError) -> DataError:
     return as_storage_error(error)
 
 
-def _by(kind: RecordKind) -> tuple[str, ...]:
-    return () if kind.name is None else (kind.group, kind.name)
-
-
 def _upsert(kind: RecordKind, records: Sequence[AgentRecord]) -> Upsert:
-    return Upsert(kind.table, [_row(kind, one) for one in records], returning=False, on_conflict=_by(kind))
+    return Upsert(kind.table, [_row(kind, one) for one in records], returning=False, on_conflict=kind.by)
 
 
 def _named(kind: RecordKind, group: str, name: str) -> Filter:
