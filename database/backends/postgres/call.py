@@ -292,7 +292,8 @@ class PostgresCall:
 
     def end(self) -> None:
         """Roll back an open transaction; close the connection if SQL text may have left state on it."""
-        self.undo()
+        if not self.connection.is_idle():
+            self.undo()
         if self._leaves:
             self.connection.close()
 

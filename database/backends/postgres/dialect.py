@@ -53,6 +53,7 @@ from database.core.kinds.values import FLOAT
 from database.core.kinds.values import JSON
 from database.core.kinds.values import TEXT
 from database.core.kinds.values import TIMESTAMP
+from database.core.kinds.values import JsonText
 from database.core.kinds.values import exactly
 from database.core.kinds.values import finite
 from database.sql.dialect import SqlDialect
@@ -75,9 +76,12 @@ _EXPONENT = b"e+"
 
 def encode_json(value: Any) -> str:
     """JSON text whose doubles remain doubles after jsonb has stored them as decimals."""
-    text = orjson.dumps(value)
+    known = type(value) is JsonText
+    text = value if known else orjson.dumps(value)
     # Few documents have such a number, and to look through each of them would cost several times as much.
-    return (orjson.dumps(_with_exact_floats(value)) if _EXPONENT in text else text).decode()
+    if _EXPONENT in text:
+        text = orjson.dumps(_with_exact_floats(orjson.loads(text) if known else value))
+    return text.decode()
 
 
 def _with_exact_floats(value: Any) -> Any:

@@ -82,9 +82,13 @@ class PostgresPool:
         :raises Throttled: if the server has no free connection slot.
         :raises PoolExhausted: if all connections remain in use.
         """
-        deadline = min(context.deadline, monotonic() + self._wait)
+        began: float | None = None
         while True:
-            connection = self._take_idle() or self._take_from_pool(deadline)
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                began = monotonic() if began is None else began
+                connection = self._take_from_pool(min(context.deadline, began + self._wait))
             if connection.is_alive():
                 return connection
             # The pool replaces a closed connection at once; its own check would cause a backoff of seconds.

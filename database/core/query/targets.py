@@ -98,8 +98,9 @@ def conflict_columns(schema: TableSchema, operation: Upsert) -> tuple[str, ...]:
     known = _unique_sets(schema.source)
     # Most are given as they are declared.
     names = operation.on_conflict if operation.on_conflict in known else _reordered(schema, operation, known)
-    if not all([schema.columns[name].kind.comparable for name in names]):
-        raise InvalidQuery("on_conflict cannot name a JSON column")
+    for name in names:
+        if not schema.columns[name].kind.comparable:
+            raise InvalidQuery("on_conflict cannot name a JSON column")
     return names
 
 

@@ -41,6 +41,7 @@ from stores.agents.records.kinds import RecordKind
 from stores.agents.records.kinds import named_id
 from stores.agents.records.moments import moments
 from stores.agents.records.values import from_document
+from stores.agents.records.values import text_as_it_is
 from stores.agents.records.values import to_document
 
 _IN_ORDER: Final = (Order("timestamp"),)
@@ -62,7 +63,8 @@ class TableRecords(AgentRecords):
         self._run(_upsert(kind, records))
 
     def create(self, kind: RecordKind, record: AgentRecord) -> bool:
-        upsert = Upsert(kind.table, [_row(kind, record)], on_conflict=kind.by, ignore_duplicates=True)
+        row = _row(kind, record, to_document(record.value, kind.value))
+        upsert = Upsert(kind.table, [row], on_conflict=kind.by, ignore_duplicates=True)
         return bool(self._run(upsert).count)
 
     def value(self, kind: RecordKind, group: str, name: str) -> Any:
@@ -173,7 +175,11 @@ def _as_ours(error: DataError) -> DataError:
 
 
 def _upsert(kind: RecordKind, records: Sequence[AgentRecord]) -> Upsert:
-    return Upsert(kind.table, [_row(kind, one) for one in records], returning=False, on_conflict=kind.by)
+    if len(records) == 1 and (text := text_as_it_is(records[0].value)) is not None:
+        row = _row(kind, records[0], records[0].value)
+        return Upsert(kind.table, [row], returning=False, on_conflict=kind.by, texts=((kind.value, text),))
+    rows = [_row(kind, one, to_document(one.value, kind.value)) for one in records]
+    return Upsert(kind.table, rows, returning=False, on_conflict=kind.by)
 
 
 def _named(kind: RecordKind, group: str, name: str) -> Filter:
@@ -181,8 +187,8 @@ def _named(kind: RecordKind, group: str, name: str) -> Filter:
     return Where(kind.group, "eq", group) & Where(kind.name, "eq", name)
 
 
-def _row(kind: RecordKind, record: AgentRecord) -> Row:
-    row = {"id": record.id, kind.group: record.group, kind.value: to_document(record.value, kind.value)}
+def _row(kind: RecordKind, record: AgentRecord, document: Any) -> Row:
+    row = {"id": record.id, kind.group: record.group, kind.value: document}
     if kind.name is not None:
         row[kind.name] = record.name
     if record.timestamp is not None:
