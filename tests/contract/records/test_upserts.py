@@ -163,7 +163,7 @@ def test_all_columns_are_no_value_to_compare(calm: DatabaseAdapter) -> None:
 
 def test_a_document_whose_text_is_known_is_stored_as_it_is(adapter: DatabaseAdapter) -> None:
     """What its writer has made the text of need not be made again; backends that have no use for it take the value."""
-    document = {"number": 1.5, "whole": 2.0, "large": 1e22, "text": "wässer", "inside": [{"a": None}, True]}
+    document = {"number": 1.5, "text": "wässer", "inside": [{"a": None}, True]}
     text = JsonText(orjson.dumps(document))
     for code in ("x", "x"):
         row = thing("a", code=code, data=document)

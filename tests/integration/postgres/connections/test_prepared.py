@@ -74,9 +74,10 @@ def test_values_of_other_types_have_a_statement_of_their_own(make: Make, databas
         for amount, id_ in ((2, "a"), (2**40, "b")):
             rows = adapter.run(Select("things", ("id",), Where("amount", "eq", amount))).rows
             assert [row["id"] for row in rows] == [id_]
-    for amount in (None, 3, 2**50, None):
-        adapter.run(Update("things", {"amount": amount}, id="c"))
-        assert adapter.run(Get("things", "c")).rows[0]["amount"] == amount
+    amounts: tuple[int | None, ...] = (None, 3, 2**50, None)
+    for stored in amounts:
+        adapter.run(Update("things", {"amount": stored}, id="c"))
+        assert adapter.run(Get("things", "c")).rows[0]["amount"] == stored
 
 
 def test_a_refused_statement_leaves_its_connection_as_it_was(make: Make, database: PostgresDatabase) -> None:
