@@ -9,7 +9,6 @@ from contextlib import suppress
 from typing import Any
 from typing import Final
 
-from config.settings import ConfigurationError
 from database.adapter.interface import Database
 from database.core.context import active_unit
 from database.core.context import as_application
@@ -36,6 +35,7 @@ from database.core.result import Row
 from database.purging import delete_in_parts
 from storage.core.keys import with_nul
 from storage.core.keys import without_nul
+from stores.declaration import require_tables
 from stores.evaluations.meaning.errors import changed
 from stores.evaluations.meaning.errors import exists
 from stores.evaluations.meaning.errors import missing
@@ -67,14 +67,7 @@ class EvaluationsInTables(EvaluationRecords):
     def __init__(self, database: Database, inline: int | None = None) -> None:
         self.database = database
         self.inline = _inline(database) if inline is None else inline
-        schema = getattr(database, "schema", ())
-        if lacking := [name for name in (EVALUATIONS, EVENTS, METRICS) if name not in schema]:
-            raise ConfigurationError(
-                {
-                    "config/tables.py": f"lacks the tables {', '.join(lacking)}: call declare_evaluations(metadata),"
-                    " from stores, and make a migration with `flask db revision`"
-                }
-            )
+        require_tables("evaluations", database, dict.fromkeys((EVALUATIONS, EVENTS, METRICS), ()))
 
     def insert(self, row: Row, event: Row) -> Row:
         id_ = row["id"]
