@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -30,6 +31,7 @@ from database.core.operations import Upsert
 from database.core.query.filters import Filter
 from database.core.query.filters import Order
 from database.core.query.filters import Where
+from database.core.query.targets import with_values
 from database.core.result import Result
 from database.core.result import Row
 from database.purging import delete_in_parts
@@ -44,6 +46,7 @@ from stores.evaluations.places.conditions import NEWEST
 from stores.evaluations.places.conditions import condition
 from stores.evaluations.places.records import HEADS
 from stores.evaluations.places.records import INLINE
+from stores.evaluations.places.records import LOCATIONS
 from stores.evaluations.places.records import EvaluationRecords
 from stores.evaluations.places.records import Position
 from stores.evaluations.places.records import Series
@@ -133,6 +136,16 @@ class EvaluationsInTables(EvaluationRecords):
     def find(self, filters: EvaluationFilters, after: Position | None, limit: int) -> Sequence[Row]:
         select = Select(EVALUATIONS, HEADS, condition(filters, after), NEWEST, limit)
         return [_read(row) for row in self._run(select).rows]
+
+    def locations(self, ids: Collection[str]) -> set[str]:
+        found: set[str] = set()
+        for where in with_values(("id",), [[without_nul(id_) for id_ in ids]]):
+            result = self._run(Select(EVALUATIONS, LOCATIONS, where))
+            for bad in result.unreadable:
+                # What it names is not known, and would be taken for lost.
+                raise bad.error()
+            found.update(row[name] for row in result.rows for name in LOCATIONS)
+        return found
 
     def count(self, filters: EvaluationFilters) -> int:
         select = Select(EVALUATIONS, ("id",), condition(filters), limit=0, count=True)
