@@ -25,6 +25,7 @@ from database.core.query.filters import Filter
 from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import after as rows_after
+from database.core.query.targets import with_values
 from database.core.result import Result
 from database.core.result import Row
 from database.purging import delete_in_parts
@@ -94,6 +95,15 @@ class TableRecords(AgentRecords):
         while found := self._records(kind, Select(kind.table, where=where, limit=_AT_ONCE)):
             yield from found
             where = Where("id", "gt", found[-1].id)
+
+    def found(self, kind: RecordKind, records: Sequence[AgentRecord]) -> list[AgentRecord]:
+        columns = kind.by or ("id",)
+        rows = [_row(kind, one, None) for one in records]
+        wheres = with_values(columns, [[row[name] for row in rows] for name in columns])
+        return [one for where in wheres for one in self._records(kind, Select(kind.table, where=where))]
+
+    def count(self, kind: RecordKind) -> int:
+        return self._run(Select(kind.table, ("id",), limit=0, count=True)).count or 0
 
     def delete(self, kind: RecordKind, group: str, name: str | None = None) -> int:
         where: Filter = Where(kind.group, "eq", group) if name is None else _named(kind, group, name)
