@@ -26,18 +26,20 @@ def declare_agents(metadata: sa.MetaData) -> None:
     for table, (group, name, value) in pairs.items():
         # The index of the constraint has the documented name, so that there is one index and not two.
         unique = sa.UniqueConstraint(group, name, name=f"idx_{table}_{table.removesuffix('s')}")
-        sa.Table(table, metadata, *_columns(group, name, value=value), unique)
+        sa.Table(table, metadata, *_columns(group, name, value=value), unique, info=_info(value))
     sa.Table(
         "conversations",
         metadata,
         *_columns("conversation_id", value="message"),
         sa.Index("idx_conversations_conv_id", "conversation_id"),
+        info=_info("message"),
     )
     sa.Table(
         "transactions",
         metadata,
         *_columns("case_id", value="transaction"),
         sa.Index("idx_transactions_case_id", "case_id"),
+        info=_info("transaction"),
     )
 
 
@@ -64,3 +66,8 @@ def _columns(*ids: str, value: str) -> list[sa.Column[Any]]:
         sa.Column(value, json(), nullable=False),
         sa.Column("timestamp", sa.DateTime(), server_default=sa.func.current_timestamp()),
     ]
+
+
+def _info(value: str) -> dict[str, Any]:
+    """For sync: of two changes of a record the last one stays, with its time."""
+    return {"changed_at": "timestamp", "merge_groups": [[value, "timestamp"]]}
