@@ -43,7 +43,7 @@ Open = Callable[[pytest.FixtureRequest, Path, ExitStack], DatabaseAdapter]
 class Side:
     """One database, with the record stores on it. Both sides have one store for what is large."""
 
-    def __init__(self, adapter: DatabaseAdapter, blobs: Store) -> None:
+    def __init__(self, adapter: DatabaseAdapter, blobs: Store | None) -> None:
         self.adapter = adapter
         self.agents = DatabaseClient(adapter)
         self.evaluations = Evaluations(EvaluationsInTables(adapter), blobs)
