@@ -38,8 +38,6 @@ from database.sql.record_maker import record_maker
 from database.sql.statements import Statement
 from database.sql.statements import Statements
 
-Values = Sequence[Any]
-
 Kept = TypeVar("Kept")
 
 _NULL = frozenset({type(None)})
