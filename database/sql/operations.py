@@ -249,7 +249,7 @@ class SqlOperations:
 
     def _upsert_one(self, connection: SqlConnection, table: SqlTable, operation: Upsert, by: tuple[str, ...]) -> Result:
         """One row, faster: one statement is atomic by itself."""
-        given = operation.rows[0]
+        (given,) = operation.rows
         row = complete_row(table.schema, {**given, **dict(operation.texts)} if operation.texts else given)
         return self._upsert_row(connection, table, operation, tuple(row), given, table.encoded_values(row), by)
 

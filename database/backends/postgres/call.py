@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from queue import Empty
 from queue import SimpleQueue
 from typing import Any
+from typing import ParamSpec
 from typing import TypeVar
 
 import psycopg
@@ -51,6 +52,7 @@ from database.sql.texts.answers import require_distinct
 
 logger = logging.getLogger(__name__)
 
+P = ParamSpec("P")
 Answer = TypeVar("Answer")
 
 LONGEST_PREPARED = 4000
@@ -121,7 +123,7 @@ class PostgresCall:
 
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         prepare = self._prepares(text, values)
-        return self._watched(lambda: fetch_all(self._cursor, self._cursor.run(text, values, prepare=prepare)))
+        return self._watched(fetch_all, self._cursor, text, values, prepare)
 
     def value_alone(self, beginning: str, query: str) -> bytes | None:
         """The one value that a query without parameters returns, as text, in a transaction of its own.
@@ -137,7 +139,7 @@ class PostgresCall:
 
     def change(self, text: str, values: Values) -> int:
         prepare = self._prepares(text, values)
-        return self._watched(lambda: self._cursor.run(text, values, prepare=prepare).command_tuples or 0)
+        return self._watched(self._cursor.run, text, values, prepare).command_tuples or 0
 
     def _prepares(self, text: str, values: Values) -> bool:
         if not self._prepare or len(text) > LONGEST_PREPARED:
@@ -312,14 +314,15 @@ class PostgresCall:
                 raise error_from_result(result)
         return results
 
-    def _watched(self, run: Callable[[], Answer]) -> Answer:
-        if self.deadline == math.inf:
-            return self._translating(run)
-        ticket = self._watchdog.watch(self.deadline, self._stop)
+    def _watched(self, run: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
+        watched = self.deadline != math.inf
+        ticket = self._watchdog.watch(self.deadline, self._stop) if watched else 0
         try:
-            return self._translating(run)
+            return run(*args, **kwargs)
+        except psycopg.Error as error:
+            raise self._translated(error) from error
         finally:
-            if not self._watchdog.done(ticket):
+            if watched and not self._watchdog.done(ticket):
                 self._stopped = True
                 self._finished.put(None)
                 # Close the connection, because a cancel request under way would hit its next statement. The result
@@ -327,14 +330,11 @@ class PostgresCall:
                 with self.connection.ending:
                     self.connection.close()
 
-    def _translating(self, run: Callable[[], Answer]) -> Answer:
-        try:
-            return run()
-        except psycopg.Error as error:
-            # libpq's own errors have no SQLSTATE, and from exec_() they do not even have a specific class.
-            if error.sqlstate is None and self.connection.closed:
-                raise (lost(may_have_applied=True) if self._may_have_applied else self._closed()) from error
-            raise translated(error, may_have_applied=self._may_have_applied) from error
+    def _translated(self, error: psycopg.Error) -> DataError:
+        # libpq's own errors have no SQLSTATE, and from exec_() they do not even have a specific class.
+        if error.sqlstate is None and self.connection.closed:
+            return lost(may_have_applied=True) if self._may_have_applied else self._closed()
+        return translated(error, may_have_applied=self._may_have_applied)
 
     def _closed(self) -> DataError:
         """The error for a closed connection if nothing can have been applied."""

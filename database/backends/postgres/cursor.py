@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Generator
 from collections.abc import Iterable
 from collections.abc import Iterator
+from collections.abc import Sequence
 from typing import Any
 from typing import cast
 
 import psycopg
 from psycopg._queries import PostgresQuery
+from psycopg.abc import Buffer
 from psycopg.abc import PQGen
 from psycopg.adapt import PyFormat
 from psycopg.adapt import Transformer
@@ -41,15 +43,20 @@ class PreparedCursor(psycopg.Cursor[tuple[Any, ...]]):
         # The statements with the places of their values in psycopg's form, by their text.
         self._known: dict[str, tuple[bytes, list[PyFormat]]] = {}
 
-    def run(self, text: str, values: Values, *, prepare: bool) -> PGresult:
+    def run(self, text: str, values: Values, prepare: bool) -> PGresult:
         """Run one statement.
 
         :param prepare: use a prepared statement, and prepare it if there is none.
         """
         if prepare:
             query, formats = self._known.get(text) or self._read(text, values)
-            if len(values) == len(formats) and (result := self._run_prepared(query, formats, values)) is not None:
-                return result
+            if len(values) == len(formats):
+                params = self._values.dump_sequence(values, formats)
+                key, names = (query, self._values.types or ()), self._conn._prepared._names
+                if (name := names.get(key)) is not None:
+                    # Those that were not used for longest are given up first.
+                    names.move_to_end(key)
+                    return self._sent(name, params)
         self.execute(text, values, prepare=prepare)
         assert self.pgresult is not None, "the statement was executed"
         return self.pgresult
@@ -67,15 +74,8 @@ class PreparedCursor(psycopg.Cursor[tuple[Any, ...]]):
         known = self._known[text] = query.query, query._want_formats or []
         return known
 
-    def _run_prepared(self, query: bytes, formats: list[PyFormat], values: Values) -> PGresult | None:
-        """The result of a statement; None if it is not prepared for values of these types."""
-        params = self._values.dump_sequence(values, formats)
-        key, names = (query, self._values.types or ()), self._conn._prepared._names
-        name = names.get(key)
-        if name is None:
-            return None
-        # Those that were not used for longest are given up first.
-        names.move_to_end(key)
+    def _sent(self, name: bytes, params: Sequence[Buffer | None]) -> PGresult:
+        """The result of a prepared statement."""
         self._pgconn.send_query_prepared(name, params, param_formats=self._values.formats, result_format=Format.BINARY)
         result: PGresult = self._conn.wait(execute(self._pgconn))[0]
         if result.status not in _LAST:

@@ -24,7 +24,6 @@ from psycopg.adapt import Loader
 from psycopg.adapt import PyFormat
 from psycopg.adapt import Transformer
 from psycopg.pq import Format
-from psycopg.pq.abc import PGresult
 from psycopg.types.datetime import IntervalBinaryLoader
 from psycopg.types.datetime import IntervalLoader
 from psycopg.types.datetime import TimestamptzBinaryLoader
@@ -58,6 +57,7 @@ from database.core.kinds.values import JsonText
 from database.core.kinds.values import exactly
 from database.core.kinds.values import finite
 from database.sql.dialect import SqlDialect
+from database.sql.many_rows import Values
 from database.sql.sequences import PASS
 from database.sql.texts.parameters import Parameters
 from database.sql.texts.parameters import json_document
@@ -193,8 +193,9 @@ class Forgiving:
                     self.adapters.register_loader(oid, type("_Forgiving", (_Forgiving,), members))
 
 
-def fetch_all(cursor: PreparedCursor, result: PGresult) -> list[tuple[Any, ...]]:
-    """The rows of a result; a value that Python cannot represent is an :class:`Unread`."""
+def fetch_all(cursor: PreparedCursor, text: str, values: Values, prepare: bool) -> list[tuple[Any, ...]]:
+    """The rows of a statement; a value that Python cannot represent is an :class:`Unread`."""
+    result = cursor.run(text, values, prepare)
     try:
         return cursor.load(result)
     except (psycopg.DataError, ValueError):
