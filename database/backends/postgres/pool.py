@@ -144,12 +144,15 @@ class PostgresPool:
 
     def _wait_for_connection(self, deadline: float) -> PostgresConnection:
         failed_before = self._failed_attempts()
-        # While no connection is in use, none can be released: waiting only helps if the server accepts a new one.
-        while not self._out and monotonic() < deadline:
+        while monotonic() < deadline:
+            # Those in use may all be lost meanwhile: then the pool connects again only for a caller who asks again.
+            patience = _RECONNECT_SECONDS if self._out else _PATIENCE
             try:
-                return self._pool.getconn(timeout=min(_seconds_until(deadline), _PATIENCE))
+                return self._pool.getconn(timeout=min(_seconds_until(deadline), patience))
             except PoolTimeout as error:
-                self._refuse_if_down(failed_before, error)
+                # While none is in use, none can be released: waiting only helps if the server accepts a new one.
+                if not self._out:
+                    self._refuse_if_down(failed_before, error)
         return self._pool.getconn(timeout=_seconds_until(deadline))
 
     def _hand_over(self) -> None:

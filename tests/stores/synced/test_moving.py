@@ -39,7 +39,12 @@ def both(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Side,
 @pytest.fixture
 def app(both: tuple[Side, Side], tmp_path: Path) -> Flask:
     settings = load_settings(
-        None, ENVIRONMENT="testing", INSTANCE_PATH=tmp_path, JWT_SECRET="s" * 40, APPLICATION_PACKAGE=PACKAGE
+        None,
+        ENVIRONMENT="testing",
+        INSTANCE_PATH=tmp_path,
+        JWT_SECRET="s" * 40,
+        APPLICATION_PACKAGE=PACKAGE,
+        DB_PRIMARY_CHECK="0.05",
     )
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
     return create_app(settings, {"supabase": both[0].adapter, "convex": both[1].adapter}, hasher)
