@@ -77,7 +77,7 @@ _EMPTY: Final = "{}"
 
 _ATTEMPTS: Final = 5
 
-_HEAD: Final = ("id", "store", "key", "etag", "headers", "metadata", "size", "stored_at", "expires_at")
+_HEAD: Final = ("id", "key", "etag", "headers", "metadata", "size", "stored_at", "expires_at")
 _TOGETHER: Final = 200
 _VECTORS: Final = 5_000
 """How many vectors, and how many keys of entries with vectors, are read at once."""
@@ -138,8 +138,7 @@ class TableEntries(StoreBackend):
             self._require(put)
 
     def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
-        # All columns: which they are is not checked then.
-        row = self._run(Get(self.table, self._id(fetch.key), self._head if fetch.head else None)).first
+        row = self._run(Get(self.table, self._id(fetch.key), self._head if fetch.head else self._columns)).first
         return None if row is None else self._stored(row)
 
     def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:
@@ -195,7 +194,7 @@ class TableEntries(StoreBackend):
         self._run(Upsert(self.table, list(rows.values()), returning=False, on_conflict=self._found_by))
         return [None] * len(puts)
 
-    def ping(self, context: Context) -> None:
+    def ping(self, ping: Ping, context: Context) -> None:
         self._database.run_alone(Ping())
 
     def describe(self) -> Mapping[str, Any]:
@@ -309,9 +308,9 @@ class TableEntries(StoreBackend):
             vector = _vector(row.get("vector"))
         except ValueError:
             return Stored.damaged(key, f"its row in {self.table} is damaged", row["stored_at"])
-        return Stored(
-            key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"], vector
-        )
+        known = (row["size"], headers, metadata, row["stored_at"], row["expires_at"])
+        # As _given_out() of entries in memory: made for every read.
+        return tuple.__new__(Stored, (key, row["etag"], body, *known, vector))
 
 
 def _object_as_text(given: Mapping[str, Any]) -> str:

@@ -28,6 +28,7 @@ from qdrant_client import models
 from database.core.clock import utc_now
 from database.core.context import Context
 from database.core.lifecycle import rebuild_after_fork
+from database.core.operations import Ping
 from storage.backends.about import about
 from storage.backends.about import body_as_text
 from storage.backends.about import body_from_text
@@ -170,7 +171,7 @@ class QdrantEntries(StoreBackend):
 
         return first_fitting(search.limit, lambda most: self._best(search.vector, most, conditions), fitting)
 
-    def ping(self, context: Context) -> None:
+    def ping(self, ping: Ping, context: Context) -> None:
         self._points.ping()
 
     def close(self) -> None:
