@@ -147,7 +147,8 @@ class MemoryEntries(StoreBackend):
             ]
 
         with self._lock:
-            return first_fitting(search.limit, lambda most: directions.best(search.vector, most), fitting)
+            among = self._order.between(search.prefix, None, sys.maxsize) if search.prefix else None
+            return first_fitting(search.limit, lambda most: directions.best(search.vector, most, among=among), fitting)
 
     def batch(self, batch: Batch, context: Context) -> list[Any]:
         with self._lock:

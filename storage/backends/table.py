@@ -166,7 +166,7 @@ class TableEntries(StoreBackend):
         vectors = self._vectors
         if vectors is None:
             return super().search(search, context)
-        present = self._present()
+        present = self._present(search.prefix)
 
         def fitting(best: Sequence[tuple[str, float]]) -> list[tuple[Stored, float]]:
             keys = [with_nul(present[etag]) for etag, _ in best]
@@ -175,7 +175,9 @@ class TableEntries(StoreBackend):
             return [(entry, score) for entry, score in found if fits(search, entry)]
 
         return first_fitting(
-            search.limit, lambda most: vectors.best(search.vector, most, present, self._read_vectors), fitting
+            search.limit,
+            lambda most: vectors.best(search.vector, most, present, self._read_vectors, search.prefix),
+            fitting,
         )
 
     def clear(self, clear: Clear, context: Context) -> int:
@@ -220,12 +222,12 @@ class TableEntries(StoreBackend):
             ids = [self._id(key) for key in keys[first : first + _TOGETHER]]
             yield from self._run(Select(self.table, columns, Where(self._id_column, "in", ids))).rows
 
-    def _present(self) -> dict[str, str]:
-        """The keys of all entries with vectors, as they are in the table, by etag."""
+    def _present(self, prefix: str) -> dict[str, str]:
+        """The keys of all entries with vectors and this prefix, as they are in the table, by etag."""
         found: dict[str, str] = {}
         after: str | None = None
         while True:
-            where = self._behind("", after) & Where("vector", "is_null", False)
+            where = self._behind(prefix, after) & Where("vector", "is_null", False)
             rows = self._run(Select(self.table, ("key", "etag"), where, self._order, limit=_VECTORS)).rows
             found |= {row["etag"]: row["key"] for row in rows}
             if len(rows) < _VECTORS:
