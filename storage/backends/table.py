@@ -23,13 +23,16 @@ import orjson
 from database.adapter.interface import Database
 from database.core.context import SERVICE
 from database.core.context import Context
+from database.core.context import active_unit
 from database.core.context import current_context
 from database.core.errors import BackendError
+from database.core.errors import ConstraintViolated
 from database.core.errors import OutcomeUnknown
 from database.core.kinds.binary import base64_text
 from database.core.operations import Batch
 from database.core.operations import Delete
 from database.core.operations import Get
+from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.operations import Select
@@ -189,6 +192,8 @@ class TableEntries(StoreBackend):
     def batch(self, batch: Batch, context: Context) -> list[Any]:
         puts = [part for part in batch.operations if isinstance(part, Put) and part.expected is None]
         if len(puts) < len(batch.operations):
+            if self._put_all_new(batch.operations):
+                return [None] * len(batch.operations)
             with self._together():
                 return [self._answer(part, context) for part in batch.operations]
         # The last one of a key holds.
@@ -237,6 +242,23 @@ class TableEntries(StoreBackend):
     def _read_vectors(self, keys: Sequence[str]) -> dict[str, bytes]:
         rows = self._of([with_nul(key) for key in keys], ("etag", "vector"))
         return {row["etag"]: _vector_or_none(row["vector"]) for row in rows}
+
+    def _put_all_new(self, parts: Sequence[Operation]) -> bool:
+        """Store entries where there are none with one statement; False if these are others, or one is there already.
+
+        A caller's transaction may tell only at its end that one is there.
+        """
+        rows = {
+            part.entry.key: self._row(part.entry) for part in parts if isinstance(part, Put) and part.expected == ABSENT
+        }
+        if len(rows) < len(parts) or active_unit.get() is not None:
+            return False
+        try:
+            with self._together():
+                self._run(Insert(self.table, list(rows.values()), returning=False))
+        except ConstraintViolated:
+            return False
+        return True
 
     def _put_new(self, put: Put) -> None:
         for _ in range(_ATTEMPTS):
