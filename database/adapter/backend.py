@@ -24,6 +24,7 @@ from database.core.errors import InvalidQuery
 from database.core.errors import Unsupported
 from database.core.operations import Batch
 from database.core.operations import Call
+from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import QueryCall
 from database.core.operations import locks
@@ -102,6 +103,10 @@ class Backend(ABC):
     @abstractmethod
     def execute(self, operation: Operation, context: Context) -> Result:
         """Execute one operation on its own; it is atomic, and committed when this returns."""
+
+    def prepared(self, operation: Insert) -> Insert:
+        """As much of an insert as needs no connection; the rest of it. :raises InvalidRow: if a row is not valid."""
+        return operation
 
     def open_session(self, context: Context) -> Session:
         """Begin an interactive transaction. :raises Unsupported: if the backend has none."""

@@ -49,6 +49,7 @@ from database.core.errors import InvalidQuery
 from database.core.errors import Unsupported
 from database.core.lifecycle import in_background
 from database.core.lifecycle import rebuild_after_fork
+from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.operations import Select
@@ -211,6 +212,15 @@ class DatabaseAdapter(Database):
     def run_alone(self, operation: Operation) -> Result:
         """Execute ``operation`` on its own, outside of any current unit of work."""
         return self._call(operation, current_context.get())
+
+    def prepared(self, operation: Insert) -> Insert:
+        """The same insert, whose rows are checked and encoded already: another thread can do that while this one waits.
+
+        The rows must not be changed afterwards. Not for inserts that return them.
+
+        :raises InvalidRow: names the first row that is not valid, and its column.
+        """
+        return self.backend.prepared(operation)
 
     @property
     def adapter(self) -> DatabaseAdapter:

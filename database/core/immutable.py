@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field
 from typing import TypeVar
 from typing import dataclass_transform
 
 Value = TypeVar("Value")
 
 
-@dataclass_transform(frozen_default=True)
+@dataclass_transform(frozen_default=True, field_specifiers=(field,))
 def immutable(cls: type[Value]) -> type[Value]:
     """Make a class a dataclass with slots, equality and a hash, whose attributes nobody may assign.
 

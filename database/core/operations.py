@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import field
 from typing import Any
 from typing import ClassVar
 
@@ -90,6 +91,7 @@ class Insert(Operation):
 
     :param verbatim: copies of whole rows: also with keys that the database always makes, and without the values of
         columns that it computes.
+    :param prepared: what ``DatabaseAdapter.prepared`` has made of the rows.
     """
 
     kind: ClassVar[str] = "insert"
@@ -97,6 +99,7 @@ class Insert(Operation):
     rows: Sequence[Record]
     returning: bool = True
     verbatim: bool = False
+    prepared: object = field(default=None, repr=False, compare=False)
 
 
 @immutable

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from dataclasses import field
@@ -11,7 +10,8 @@ from typing import Any
 from typing import Protocol
 
 from database.core.tables.schema import TableSchema
-from database.sql.table import Values
+from database.sql.many_rows import ManyRows
+from database.sql.many_rows import Values
 from database.sql.texts.answers import SqlAnswer
 
 
@@ -52,13 +52,16 @@ class SqlConnection(Protocol):
     def rewriting(self, table: TableSchema) -> Rewriting:
         """What the database does to the rows that are written to a table, apart from Isthmus' own triggers."""
 
-    def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
-        """Insert many rows in the fastest way the driver has."""
+    def insert_many(self, table: TableSchema, text: str, many: ManyRows) -> None:
+        """Insert many rows in the fastest way the driver has.
+
+        :param text: the statement that inserts one.
+        """
 
     def stages(self, number: int) -> bool:
         """Whether so many rows are written faster through a temporary table."""
 
-    def change_staged(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Sequence[Values]) -> None:
+    def change_staged(self, table: TableSchema, text: str, many: ManyRows) -> None:
         """Run a statement that takes its rows from the temporary table :data:`~database.sql.statements.STAGED`.
 
         :param table: the table whose columns have the types of these.

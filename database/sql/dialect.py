@@ -13,6 +13,7 @@ import sqlalchemy as sa
 
 from database.core.kinds.arrays import Arrays
 from database.core.kinds.values import Kind
+from database.sql.many_rows import LoadText
 from database.sql.texts.parameters import Parameters
 from database.sql.texts.placeholders import Style
 
@@ -56,6 +57,7 @@ class SqlDialect:
     :ivar has_schemas: whether Isthmus' own tables are in a schema of their own.
     :ivar pass_number: the statement that makes a table number its next records behind a key, if it must be told; its
         values are the key, the quoted name of the table, and the column.
+    :ivar load_text: makes the text from which the database loads many rows; None if it has no such way.
     :ivar overrides: whether a key that the database always makes is given with ``OVERRIDING SYSTEM VALUE``.
     :ivar style: the driver's placeholder in SQL text.
     :ivar parameters: converts the values of these placeholders to the driver's.
@@ -84,6 +86,7 @@ class SqlDialect:
     has_schemas: bool = False
     pass_number: str | None = None
     overrides: bool = False
+    load_text: LoadText | None = None
 
     def encoder(self, kind: Kind) -> Callable[[Any], Any] | None:
         """What makes a checked value what the driver binds; None if it is already."""

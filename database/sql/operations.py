@@ -36,6 +36,7 @@ from database.core.query.targets import one_row
 from database.core.query.targets import version_conflict
 from database.core.query.validation import checked_select
 from database.core.result import Result
+from database.core.result import Row
 from database.core.tables.keys import can_exist
 from database.core.tables.keys import checked_key
 from database.core.tables.keys import parts_of
@@ -53,11 +54,12 @@ from database.core.tables.unreadable import UNDECODABLE
 from database.sql.connection import Rewriting
 from database.sql.connection import SqlConnection
 from database.sql.dialect import SqlDialect
+from database.sql.many_rows import ManyRows
+from database.sql.many_rows import Values
 from database.sql.rewritten import RewrittenWrites
 from database.sql.statements import Statement
 from database.sql.statements import statement_cache
 from database.sql.table import SqlTable
-from database.sql.table import Values
 from database.sql.texts.answers import SqlAnswer
 from database.sql.texts.answers import may_repeat_a_name
 from database.sql.texts.placeholders import bind
@@ -151,14 +153,32 @@ class SqlOperations:
             return self._insert_one(connection, table, operation.rows[0], returning=operation.returning)
         if table.schema.server_made and differ_in_defaults(table.schema, operation.rows):
             return self._one_by_one(connection, operation)
+        many = operation.prepared
+        if isinstance(many, ManyRows) and many.source is operation.rows:
+            return self._insert_many(connection, table, many)
         columns = complete_rows(table.schema, operation.rows, utc_now())
-        names = tuple(columns)
-        rows = zip(*table.encoded(columns).values(), strict=True)
+        many = ManyRows(table.encoded(columns))
         if operation.returning and not table.echoes:
-            statement = table.statements.insert(names, table.every_column)
-            return self._each(connection, table, statement, rows)
-        connection.insert_many(table.schema, names, table.statements.insert(names, ()).text, rows)
-        return Result(as_rows(columns) if operation.returning else [], len(operation.rows))
+            statement = table.statements.insert(many.names, table.every_column)
+            return self._each(connection, table, statement, many.rows())
+        return self._insert_many(connection, table, many, as_rows(columns) if operation.returning else [])
+
+    @staticmethod
+    def _insert_many(
+        connection: SqlConnection, table: SqlTable, many: ManyRows, returned: Sequence[Row] = ()
+    ) -> Result:
+        connection.insert_many(table.schema, table.statements.insert(many.names, ()).text, many)
+        return Result(list(returned), len(many))
+
+    def prepared(self, operation: Insert) -> Insert:
+        """An insert of many rows that are checked and encoded. :raises InvalidRow: if one is not valid."""
+        table, rows = self._table(operation.table), operation.rows
+        differ = table.schema.server_made and differ_in_defaults(table.schema, rows)
+        if operation.returning or differ or len(rows) < 2:  # one row has a way of its own
+            return operation
+        columns = table.encoded(complete_rows(table.schema, rows, utc_now()))
+        text = None if self._dialect.load_text is None else self._dialect.load_text(columns)
+        return replace(operation, prepared=ManyRows(columns, text, rows))
 
     @staticmethod
     def _insert_one(connection: SqlConnection, table: SqlTable, given: Record, *, returning: bool) -> Result:

@@ -38,9 +38,9 @@ from database.core.tables.rows import complete_row
 from database.core.tables.schema import TableSchema
 from database.sql.connection import Rewriting
 from database.sql.connection import SqlConnection
+from database.sql.many_rows import Values
 from database.sql.statements import Statement
 from database.sql.table import SqlTable
-from database.sql.table import Values
 
 if TYPE_CHECKING:
     from database.sql.operations import SqlOperations

@@ -38,8 +38,6 @@ from database.sql.record_maker import record_maker
 from database.sql.statements import Statement
 from database.sql.statements import Statements
 
-Values = Sequence[Any]
-
 _NULL = frozenset({type(None)})
 _MOST_TYPES = 1_000
 _MOST_PROJECTIONS = 64

@@ -15,8 +15,9 @@ from database.core.tables.rows import Columns
 from database.sql.connection import Rewriting
 from database.sql.connection import SqlConnection
 from database.sql.dialect import SqlDialect
+from database.sql.many_rows import ManyRows
+from database.sql.many_rows import Values
 from database.sql.table import SqlTable
-from database.sql.table import Values
 
 Write = TypeVar("Write", Insert, Upsert)
 
@@ -47,12 +48,11 @@ def upsert_many(connection: SqlConnection, dialect: SqlDialect, table: SqlTable,
 
     :param columns: the completed rows, encoded.
     """
-    names, rows = tuple(columns), list(zip(*columns.values(), strict=True))
-    if connection.stages(len(rows)) and _are_distinct(table, columns):
-        statement = table.statements.upsert_staged(names)
-        connection.change_staged(table.schema, names, statement.text, rows)
+    many = ManyRows(columns)
+    if connection.stages(len(many)) and _are_distinct(table, columns):
+        connection.change_staged(table.schema, table.statements.upsert_staged(many.names).text, many)
     else:
-        connection.change_many(table.statements.upsert(names, names, ()).text, rows)
+        connection.change_many(table.statements.upsert(many.names, many.names, ()).text, many.rows())
     recount(connection, dialect, table, columns)
 
 

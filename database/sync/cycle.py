@@ -258,7 +258,7 @@ class Cycle:
         for name in self._tables[start:]:
             schema = self._sides[0].adapter.schema.table(name)
             behind = checked_key(schema, last) if last is not None and name == table else None
-            for window in windows(self._in_bulk, schema, behind, self._window_sizes):
+            for window in windows(self._in_bulk, schema, behind, self._window_sizes, self._current.epoch):
                 characters = sum([len(text) for one in window.texts for text in one.values()])
                 self._window_sizes.note(len(window.addresses), characters)
                 yield window

@@ -25,6 +25,7 @@ from database.core.context import SERVICE
 from database.core.context import Context
 from database.core.errors import BackendError
 from database.core.errors import SerializationFailure
+from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import reads_only
 from database.core.result import Result
@@ -75,6 +76,9 @@ class PostgresBackend(Backend):
         if self.isolation not in _ISOLATION:
             raise ValueError(f"'isolation' must be one of: {', '.join(sorted(_ISOLATION))}")
         self._pool = PostgresPool(self.config, self.settings.timeout, self.settings_prefix)
+
+    def prepared(self, operation: Insert) -> Insert:
+        return self._operations.prepared(operation)
 
     def execute(self, operation: Operation, context: Context) -> Result:
         if type(operation) is ReadChanges:

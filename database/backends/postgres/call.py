@@ -10,7 +10,6 @@ import socket
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Sequence
 from contextlib import contextmanager
 from queue import Empty
 from queue import SimpleQueue
@@ -46,7 +45,8 @@ from database.core.tables.schema import TableSchema
 from database.internal_tables import place_of
 from database.resilience.watchdog import Watchdog
 from database.sql.connection import Rewriting
-from database.sql.table import Values
+from database.sql.many_rows import ManyRows
+from database.sql.many_rows import Values
 from database.sql.texts.answers import SqlAnswer
 from database.sql.texts.answers import require_distinct
 
@@ -160,20 +160,19 @@ class PostgresCall:
         with self.atomic():
             self._watched(lambda: execute_many(self._cursor, text, rows))
 
-    def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
-        listed = list(rows)
-        if not self._copies or len(listed) < _COPY_FROM:
-            self.change_many(text, listed)
+    def insert_many(self, table: TableSchema, text: str, many: ManyRows) -> None:
+        if not self._copies or len(many) < _COPY_FROM:
+            self.change_many(text, many.rows())
             return
         with self.atomic():
-            self._watched(lambda: copy_rows(self._cursor, table, columns, listed))
+            self._watched(lambda: copy_rows(self._cursor, table, many))
 
     def stages(self, number: int) -> bool:
         return self._copies and number >= _STAGE_FROM
 
-    def change_staged(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Sequence[Values]) -> None:
+    def change_staged(self, table: TableSchema, text: str, many: ManyRows) -> None:
         with self.atomic():
-            self._watched(lambda: change_staged(self._cursor, table, columns, text, rows))
+            self._watched(lambda: change_staged(self._cursor, table, text, many))
 
     def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:
         self._leaves = self._leaves or _LEAVES.search(text) is not None

@@ -14,7 +14,7 @@ from psycopg.generators import fetch
 from psycopg.pq import ExecStatus
 from psycopg.pq.abc import PGresult
 
-from database.sql.table import Values
+from database.sql.many_rows import Values
 from database.sql.texts.limited import within_limits
 
 _LAST = {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}

@@ -34,6 +34,7 @@ from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
 from sqlalchemy.dialects import postgresql
 
+from database.backends.postgres.many_rows import copy_texts
 from database.core.kinds.arrays import Arrays
 from database.core.kinds.binary import Bytes
 from database.core.kinds.calendar import Date
@@ -267,6 +268,7 @@ DIALECT = SqlDialect(
     insert=postgresql.insert,
     style=Style.FORMAT,
     has_schemas=True,
+    load_text=copy_texts,
     # A uuid as text fits into columns of both types. What a list is, is asked of the server.
     parameters=Parameters({UUID: str, dict: lambda value: Jsonb(json_document(value))}, takes=_can_dump),
     member=_member,

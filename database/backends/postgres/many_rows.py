@@ -20,10 +20,12 @@ import orjson
 import psycopg
 from psycopg import sql
 
+from database.core.tables.rows import Columns
 from database.core.tables.schema import TableSchema
 from database.internal_tables import place_of
+from database.sql.many_rows import ManyRows
+from database.sql.many_rows import Values
 from database.sql.statements import STAGED
-from database.sql.table import Values
 
 _AT_ONCE: Final = 2000
 """Rows whose text is made at a time."""
@@ -49,47 +51,59 @@ def execute_many(cursor: psycopg.Cursor[Any], text: str, rows: Iterable[Values])
             raise
 
 
-def copy_rows(cursor: psycopg.Cursor[Any], table: TableSchema, columns: Sequence[str], rows: Sequence[Values]) -> None:
+def copy_rows(cursor: psycopg.Cursor[Any], table: TableSchema, many: ManyRows) -> None:
     """Insert rows."""
-    _copy(cursor, sql.Identifier(*place_of(table.source)), columns, rows)
+    _copy(cursor, sql.Identifier(*place_of(table.source)), many)
 
 
-def change_staged(
-    cursor: psycopg.Cursor[Any], table: TableSchema, columns: Sequence[str], text: str, rows: Sequence[Values]
-) -> None:
+def change_staged(cursor: psycopg.Cursor[Any], table: TableSchema, text: str, many: ManyRows) -> None:
     """Run a statement that takes rows from the table ``STAGED``, which has columns of the types of ``table``."""
     staged = sql.Identifier(STAGED)
-    cursor.execute(_MAKE.format(staged, _names(columns), sql.Identifier(*place_of(table.source))), prepare=False)
-    _copy(cursor, staged, columns, rows)
+    cursor.execute(_MAKE.format(staged, _names(many), sql.Identifier(*place_of(table.source))), prepare=False)
+    _copy(cursor, staged, many)
     cursor.execute(text, prepare=False)
     cursor.execute(sql.SQL("drop table {}").format(staged), prepare=False)
 
 
-def _copy(cursor: psycopg.Cursor[Any], into: sql.Identifier, columns: Sequence[str], rows: Sequence[Values]) -> None:
-    with cursor.copy(sql.SQL("copy {} ({}) from stdin").format(into, _names(columns))) as copy:
-        for start in range(0, len(rows), _AT_ONCE):
-            if (text := _copy_text(rows[start : start + _AT_ONCE])) is None:
-                for row in rows[start:]:
+def copy_texts(columns: Columns) -> list[str] | None:
+    """The text of rows for COPY, in parts.
+
+    :returns: None if a column has values of an unusual type.
+    """
+    texts: list[str] = []
+    for text in _copy_texts([*columns.values()]):
+        if text is None:
+            return None
+        texts.append(text)
+    return texts
+
+
+def _copy(cursor: psycopg.Cursor[Any], into: sql.Identifier, many: ManyRows) -> None:
+    with cursor.copy(sql.SQL("copy {} ({}) from stdin").format(into, _names(many))) as copy:
+        texts = _copy_texts([*many.columns.values()]) if many.text is None else many.text
+        for place, text in enumerate(texts):
+            if text is None:
+                for row in many.rows()[place * _AT_ONCE :]:
                     copy.write_row(row)
                 return
             copy.write(text)
 
 
-def _names(columns: Sequence[str]) -> sql.Composed:
-    return sql.SQL(", ").join(map(sql.Identifier, columns))
+def _names(many: ManyRows) -> sql.Composed:
+    return sql.SQL(", ").join(map(sql.Identifier, many.names))
 
 
-def _copy_text(rows: Sequence[Values]) -> str | None:
-    """The text of rows for COPY, made column by column, which costs a fraction of converting each value by itself.
+def _copy_texts(columns: Sequence[Values]) -> Iterator[str | None]:
+    """The text of rows for COPY, in parts; None in the place of one with values of an unusual type, at the end.
 
-    :returns: None if a column has values of an unusual type.
+    It is made column by column, which costs a fraction of converting each value by itself.
     """
-    columns = []
-    for values in zip(*rows, strict=True):
-        if (made := _column(values)) is None:
-            return None
-        columns.append(made)
-    return "".join([f"{line}\n" for line in map("\t".join, zip(*columns, strict=True))])
+    for start in range(0, len(columns[0]), _AT_ONCE):
+        made = [_column(values[start : start + _AT_ONCE]) for values in columns]
+        lines = None if None in made else map("\t".join, zip(*made, strict=True))
+        yield None if lines is None else "\n".join([*lines, ""])
+        if lines is None:
+            return
 
 
 def _column(values: Sequence[Any]) -> Sequence[str] | None:

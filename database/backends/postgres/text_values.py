@@ -17,7 +17,7 @@ from psycopg.types.json import Jsonb
 from database.core.errors import InvalidQuery
 from database.core.kinds.values import INTEGER_MAX
 from database.core.kinds.values import INTEGER_MIN
-from database.sql.table import Values
+from database.sql.many_rows import Values
 from database.sql.texts.parameters import json_document
 
 _types = psycopg.adapters.types

@@ -25,6 +25,7 @@ from database.core.context import Context
 from database.core.errors import ConnectFailed
 from database.core.errors import PoolExhausted
 from database.core.errors import Unavailable
+from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.operations import reads_only
@@ -68,6 +69,9 @@ class SQLiteBackend(Backend):
         self._is_open = False
         self._operations = SqlOperations(self.schema, DIALECT)
         self._scaled = scaled_columns(self.schema)
+
+    def prepared(self, operation: Insert) -> Insert:
+        return self._operations.prepared(operation)
 
     def execute(self, operation: Operation, context: Context) -> Result:
         if type(operation) is Ping:

@@ -39,7 +39,8 @@ from database.core.errors import UnreadableRecord
 from database.core.tables.schema import TableSchema
 from database.resilience.watchdog import Watchdog
 from database.sql.connection import Rewriting
-from database.sql.table import Values
+from database.sql.many_rows import ManyRows
+from database.sql.many_rows import Values
 from database.sql.texts.answers import Origin
 from database.sql.texts.answers import SqlAnswer
 from database.sql.texts.answers import require_distinct
@@ -171,14 +172,14 @@ class SQLiteConnection:
     def rewriting(self, table: TableSchema) -> Rewriting:
         return self.known_triggers.of(table.name)
 
-    def insert_many(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Iterable[Values]) -> None:
+    def insert_many(self, table: TableSchema, text: str, many: ManyRows) -> None:
         with self.atomic():
-            self.change_many(text, rows)
+            self.change_many(text, many.rows())
 
     def stages(self, number: int) -> bool:
         return False
 
-    def change_staged(self, table: TableSchema, columns: tuple[str, ...], text: str, rows: Sequence[Values]) -> None:
+    def change_staged(self, table: TableSchema, text: str, many: ManyRows) -> None:
         raise NotImplementedError("SQLite writes rows directly")
 
     def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:

@@ -8,7 +8,7 @@ from typing import Any
 import apsw
 
 from database.sql.connection import Rewriting
-from database.sql.table import Values
+from database.sql.many_rows import Values
 
 _QUERY = (
     "select coalesce(max(type = 'trigger' or sql like '%on conflict%'), 0), coalesce(max(type = 'view'), 0)"

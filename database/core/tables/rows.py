@@ -230,6 +230,8 @@ def _given_columns(schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> se
 
 
 def _refuse_non_records(rows: Sequence[Any]) -> None:
+    if {*map(type, rows)} == {dict}:
+        return
     for index, row in enumerate(rows):
         if not _is_record(row):
             raise InvalidRow(f"row {index + 1} must be a mapping of column names to values", row=index, column=None)

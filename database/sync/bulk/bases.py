@@ -132,20 +132,27 @@ class Bases:
         )
         return number
 
-    def add(self, table: str, texts: Mapping[str, str], epoch: str, written_from: int) -> None:
+    def add(self, first: Insert, epoch: str, written_from: int) -> None:
         """Store the first bases of records, and the mark of the read from which they are written.
 
-        :param texts: the agreed rows, by address.
+        :param first: as :meth:`first` makes it.
         :raises ConstraintViolated: if one of them has a base.
         """
         self.write((), epoch, max(written_from, self.marks(epoch).written_from))
+        self._adapter.run(first)
+
+    def first(self, table: str, texts: Mapping[str, str], epoch: str) -> Insert:
+        """What stores the first bases of records.
+
+        :param texts: the agreed rows, by address.
+        """
         same = {"version": 1, "pair": self._pair, "epoch": epoch, "table_name": table}
         ids = self.ids_of(table, texts, epoch)
         rows = [
             {**same, "id": base_id, "record_id": one, "row": text}
             for base_id, (one, text) in zip(ids, texts.items(), strict=True)
         ]
-        self._adapter.run(Insert(RECORDS, rows, returning=False, verbatim=True))
+        return Insert(RECORDS, rows, returning=False, verbatim=True)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete the bases with these ids."""

@@ -117,9 +117,11 @@ class Comparison:
         others: list[str],
     ) -> int:
         written_from = self._sides[1 - target].side.count_read(epoch)
-        sent = [rows[one] for one in texts] if rows else []
+        side, addition = self._sides[target], window.copy
+        if not (rows and addition and addition.epoch == epoch and len(addition.addresses) == len(texts)):
+            addition = side.addition(window.table, [rows[one] for one in texts] if rows else [], texts, epoch)
         try:
-            self._sides[target].add(window.table, sent, texts, epoch, written_from)
+            side.add(addition, written_from)
         except RequestError:
             others += texts
             return 0

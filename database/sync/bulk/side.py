@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import replace
 from typing import Final
 
 from database.core.operations import Insert
@@ -21,6 +24,22 @@ from database.sync.three_way_merge import RecordKey
 from database.unit_of_work import apart
 
 _ATTEMPTS: Final = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Addition:
+    """New records of a table for one side.
+
+    :ivar addresses: of all of them.
+    :ivar rows: inserts them; None if the side has them.
+    :ivar bases: inserts their first bases, of this epoch.
+    """
+
+    table: str
+    addresses: Collection[str]
+    epoch: str
+    rows: Insert | None
+    bases: Insert
 
 
 class BulkSide:
@@ -56,21 +75,34 @@ class BulkSide:
         with apart():
             return self.side.bases.of_range(table, addresses, epoch, faults)
 
-    def add(self, table: str, rows: Sequence[Row], texts: Mapping[str, str], epoch: str, written_from: int) -> None:
+    def addition(self, table: str, rows: Sequence[Row], texts: Mapping[str, str], epoch: str) -> Addition:
+        """New records of a table for this side.
+
+        :param rows: none to store only the bases.
+        :param texts: the rows, by address.
+        """
+        insert = Insert(table, rows, returning=False, verbatim=True) if rows else None
+        return Addition(table, texts.keys(), epoch, insert, self.side.bases.first(table, texts, epoch))
+
+    def prepared(self, addition: Addition) -> Addition:
+        """The same, of which as much is done as needs no connection. :raises RequestError: if a row is not valid."""
+        prepared = self._adapter.prepared
+        rows = None if addition.rows is None else prepared(addition.rows)
+        return replace(addition, rows=rows, bases=prepared(addition.bases))
+
+    def add(self, addition: Addition, written_from: int) -> None:
         """Insert records, which must have neither a row nor a base here, with their first bases, in one transaction.
 
-        :param rows: of one table; none to store only the bases.
-        :param texts: the rows, by address.
         :param written_from: the number of the read of the other side from which they come.
         :raises RequestError: if the database refuses any of them; then nothing is stored.
         """
         with apart():
-            as_sent = repeated(lambda: self._add(table, rows, texts, epoch, written_from), _ATTEMPTS)
+            as_sent = repeated(lambda: self._add(addition, written_from), _ATTEMPTS)
         if as_sent:
-            self.side.echoes.expect("insert", [RecordKey(table, one) for one in texts])
+            self.side.echoes.expect("insert", [RecordKey(addition.table, one) for one in addition.addresses])
 
-    def _add(self, table: str, rows: Sequence[Row], texts: Mapping[str, str], epoch: str, written_from: int) -> bool:
+    def _add(self, addition: Addition, written_from: int) -> bool:
         with self._adapter.transaction():
-            as_sent = bool(rows) and self._adapter.run(Insert(table, rows, returning=False, verbatim=True)).as_sent
-            self.side.bases.add(table, texts, epoch, written_from)
+            as_sent = addition.rows is not None and self._adapter.run(addition.rows).as_sent
+            self.side.bases.add(addition.bases, addition.epoch, written_from)
         return as_sent

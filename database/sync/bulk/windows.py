@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from database.core.errors import RequestError
 from database.core.result import Row
 from database.core.tables.keys import Key
 from database.core.tables.keys import address
 from database.core.tables.keys import key_of
 from database.core.tables.keys import readable_key
 from database.core.tables.schema import TableSchema
+from database.sync.bulk.side import Addition
 from database.sync.bulk.side import BulkSide
 from database.sync.chunks import Chunks
 
@@ -25,6 +28,7 @@ class RecordWindow:
     :ivar texts: the same rows as canonical texts.
     :ivar unreadable: the addresses of rows that cannot be read.
     :ivar addresses: all of these, in the order of the keys.
+    :ivar copy: if only one side has rows: all of them, prepared for the other one; None if they are not valid there.
     """
 
     table: str
@@ -32,6 +36,7 @@ class RecordWindow:
     texts: tuple[dict[str, str], dict[str, str]]
     unreadable: frozenset[str]
     addresses: Sequence[str]
+    copy: Addition | None
 
 
 class _Stream:
@@ -75,7 +80,7 @@ class _Stream:
 
 
 def windows(
-    sides: tuple[BulkSide, BulkSide], schema: TableSchema, last: Key | None, chunks: Chunks
+    sides: tuple[BulkSide, BulkSide], schema: TableSchema, last: Key | None, chunks: Chunks, epoch: str
 ) -> Iterator[RecordWindow]:
     """Read the records of a table.
 
@@ -90,11 +95,11 @@ def windows(
         more = until is not None
         taken = [one.take(until) for one in streams]
         if any(taken):
-            yield _window(sides, schema, taken)
+            yield _window(sides, schema, taken, epoch)
 
 
 def _window(
-    sides: tuple[BulkSide, BulkSide], schema: TableSchema, taken: Sequence[list[tuple[Key, Row | None]]]
+    sides: tuple[BulkSide, BulkSide], schema: TableSchema, taken: Sequence[list[tuple[Key, Row | None]]], epoch: str
 ) -> RecordWindow:
     first, second = ({address(schema, key): row for key, row in rows if row is not None} for rows in taken)
     bad = frozenset(address(schema, key) for rows in taken for key, row in rows if row is None)
@@ -106,7 +111,20 @@ def _window(
         for side, rows in zip(sides, (first, second), strict=True)
     ]
     addresses = [address(schema, key) for key in keys]
-    return RecordWindow(schema.name, (first, second), (texts[0], texts[1]), bad, addresses)
+    copy = None
+    if not (first and second) and (first or second):
+        source, target = (0, sides[1]) if first else (1, sides[0])
+        copy = _prepared(target, schema.name, (first or second).values(), texts[source], epoch)
+    return RecordWindow(schema.name, (first, second), (texts[0], texts[1]), bad, addresses, copy)
+
+
+def _prepared(
+    target: BulkSide, table: str, rows: Collection[Row], texts: dict[str, str], epoch: str
+) -> Addition | None:
+    try:
+        return target.prepared(target.addition(table, list(rows), texts, epoch))
+    except RequestError:
+        return None
 
 
 def _key_maker(schema: TableSchema) -> Any:

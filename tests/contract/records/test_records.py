@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
@@ -11,6 +12,8 @@ import pytest
 
 from database.adapter.base import DatabaseAdapter
 from database.core.errors import Conflict
+from database.core.errors import ConstraintViolated
+from database.core.errors import InvalidRow
 from database.core.operations import Delete
 from database.core.operations import Get
 from database.core.operations import Insert
@@ -54,6 +57,34 @@ def test_many_rows_are_inserted_in_the_order_given(adapter: DatabaseAdapter, cou
     assert result.count == count
     assert [row["id"] for row in result] == [row["id"] for row in rows]
     assert adapter.table("things").select().execute().rows == result.rows
+
+
+@pytest.mark.parametrize("count", [1, 2, 300])
+@pytest.mark.parametrize("verbatim", [False, True])
+def test_a_prepared_insert_stores_what_it_would_store_otherwise(
+    adapter: DatabaseAdapter, count: int, *, verbatim: bool
+) -> None:
+    rows = [thing(f"id-{number:03}", title="a\tb\\\n" if number % 2 else None) for number in range(count)]
+    prepared = adapter.prepared(Insert("things", rows, returning=False, verbatim=verbatim))
+    with adapter.transaction():
+        assert adapter.run(prepared).count == count
+    stored = adapter.table("things").select().execute().rows
+    assert [(row["id"], row["title"]) for row in stored] == [(row["id"], row["title"]) for row in rows]
+    with pytest.raises(ConstraintViolated):
+        adapter.run(prepared)
+
+
+def test_a_prepared_insert_of_other_rows_stores_those(adapter: DatabaseAdapter) -> None:
+    prepared = adapter.prepared(Insert("things", [thing("a"), thing("b")], returning=False))
+    adapter.run(replace(prepared, rows=[thing("c"), thing("d")]))
+    assert [row["id"] for row in adapter.table("things").select("id").execute()] == ["c", "d"]
+
+
+def test_an_invalid_row_is_refused_before_it_is_stored(adapter: DatabaseAdapter) -> None:
+    with pytest.raises(InvalidRow) as refused:
+        adapter.run(adapter.prepared(Insert("things", [thing("a"), thing("b", rank="first")], returning=False)))
+    assert (refused.value.row, refused.value.column) == (1, "rank")
+    assert not adapter.table("things").select().execute().rows
 
 
 def test_rows_of_one_insert_may_give_different_columns(adapter: DatabaseAdapter) -> None:

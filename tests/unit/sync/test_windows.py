@@ -48,11 +48,15 @@ def test_each_record_is_in_one_window_and_in_order(table: str, data: st.DataObje
     chunks = Chunks(bulk=True)
     chunks.size = data.draw(st.integers(1, 4))
     last = data.draw(st.none() | st.sampled_from(sorted(held[0] | held[1]) or [None]))
-    found = list(windows((BulkSide(pair.sides[0]), BulkSide(pair.sides[1])), schema, last, chunks))
+    found = list(windows((BulkSide(pair.sides[0]), BulkSide(pair.sides[1])), schema, last, chunks, "epoch"))
     keys = [key for key in sorted(held[0] | held[1]) if last is None or key > last]
     addresses = [one for window in found for one in window.addresses]
     assert addresses == [address(schema, key) for key in keys]
     assert [checked_key(schema, one) for one in addresses] == keys
     for side in (0, 1):
         assert {checked_key(schema, one) for window in found for one in window.rows[side]} == held[side] & set(keys)
+    for window in found:
+        present = [side for side in (0, 1) if window.rows[side]]
+        assert (window.copy is not None) == (len(present) == 1)
+        assert window.copy is None or [*window.copy.addresses] == [*window.rows[present[0]]]
     assert all(len(window.addresses) <= 2 * chunks.size for window in found)
