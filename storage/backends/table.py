@@ -325,15 +325,17 @@ class TableEntries(StoreBackend):
         }
 
     def _stored(self, row: Row) -> Stored:
-        key = with_nul(row["key"])
+        # For every read; most entries are JSON without metadata and vector, for which nothing more is called.
+        key, notes, named = with_nul(row["key"]), row["headers"], row["metadata"]
+        text, numbers = row.get("body", ""), row.get("vector")
         try:
-            headers, metadata = _object(row["headers"]), _object(row["metadata"])
-            body = body_from_text(row.get("body", ""), headers)
-            vector = _vector(row.get("vector"))
+            headers = {} if notes == _EMPTY else orjson.loads(notes)
+            metadata = {} if named == _EMPTY else orjson.loads(named)
+            body = body_from_text(text, headers) if headers else text.encode()
+            vector = b"" if numbers is None else _vector(numbers)
         except ValueError:
             return Stored.damaged(key, f"its row in {self.table} is damaged", row["stored_at"])
         known = (row["size"], headers, metadata, row["stored_at"], row["expires_at"])
-        # As _given_out() of entries in memory: made for every read.
         return tuple.__new__(Stored, (key, row["etag"], body, *known, vector))
 
 
@@ -342,19 +344,14 @@ def _object_as_text(given: Mapping[str, Any]) -> str:
     return orjson.dumps(given).decode() if given else _EMPTY
 
 
-def _object(text: str) -> Any:
-    """That of :func:`_object_as_text`. :raises ValueError: if the text is no JSON."""
-    return {} if text == _EMPTY else orjson.loads(text)
-
-
-def _vector(text: str | None) -> bytes:
-    return b"" if text is None else base64.b64decode(text, validate=True)
+def _vector(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
 def _vector_or_none(text: str | None) -> bytes:
     """The vector; empty if somebody has spoiled it."""
     try:
-        return _vector(text)
+        return b"" if text is None else _vector(text)
     except ValueError:
         return b""
 
