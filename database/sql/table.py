@@ -225,13 +225,13 @@ class SqlTable:
         """Checked columns in the form the driver binds."""
         encoded = dict(columns)
         for name in self._encoders.keys() & columns.keys():
-            values = columns[name]
+            values, encoder = columns[name], self._encoders[name]
             if self.schema.columns[name].kind is TIMESTAMP:
                 # Many rows have one of a few, such as the moment of their common transaction.
-                made = {value: self.encode(name, value) for value in {*values}}
-                encoded[name] = [made[value] for value in values]
+                made = {value: None if value is None else encoder(value) for value in {*values}}
+                encoded[name] = [*map(made.__getitem__, values)]
             else:
-                encoded[name] = [self.encode(name, value) for value in values]
+                encoded[name] = [None if value is None else encoder(value) for value in values]
         return encoded
 
     def encoded_values(self, row: Row) -> list[Any]:

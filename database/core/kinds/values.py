@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from collections.abc import Sequence
 from datetime import UTC
 from datetime import datetime
+from operator import attrgetter
 from typing import Any
 
 import orjson
@@ -30,6 +31,7 @@ _PLAIN_ONLY = (
 )
 """Refuses values of other types than those of JSON, and integers of more than 53 bits."""
 
+_ZONE = attrgetter("tzinfo")
 _IN_UTC = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
 _WITH_FRACTION = len('"2026-01-31T12:00:00.000001Z"')
 _WHOLE_SECOND = len('"2026-01-31T12:00:00Z"')
@@ -230,7 +232,7 @@ class Timestamp(Kind):
         return self.check(text)
 
     def accepts_all(self, values: Sequence[Any]) -> bool:
-        return all(value.tzinfo is UTC for value in values)
+        return {*map(id, map(_ZONE, values))} == {id(UTC)}
 
     @staticmethod
     def _from_text(text: str) -> datetime:
