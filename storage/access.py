@@ -36,6 +36,7 @@ from storage.core.operations import Put
 from storage.core.operations import Read
 from storage.core.operations import Remove
 from storage.core.operations import Scan
+from storage.core.operations import Search
 from storage.core.operations import Upload
 
 _ACTIONS: Final[tuple[Action, ...]] = ("read", "write", "delete")
@@ -160,7 +161,7 @@ def _remove(operation: Remove, own: str) -> Operation | Result:
     return Result(value=False)
 
 
-def _scan(operation: Scan, own: str) -> Operation | Result:
+def _listed(operation: Scan | Search, own: str) -> Operation | Result:
     prefix = _within(operation.prefix, own)
     return Result(value=[]) if prefix is None else replace(operation, prefix=prefix)
 
@@ -181,6 +182,7 @@ _NARROWED: Final[dict[type[Operation], Callable[[Any, str], Operation | Result]]
     Fetch: _fetch,
     FetchMany: _fetch_many,
     Remove: _remove,
-    Scan: _scan,
+    Scan: _listed,
+    Search: _listed,
     Clear: _clear,
 }

@@ -195,9 +195,10 @@ def find_entries(store: Store) -> ResponseReturnValue:
 @on_store("read")
 def search_entries(store: Store) -> ResponseReturnValue:
     """Return the entries whose vectors are most similar to ``vector``, the most similar first, with their scores."""
-    asked = _asked("vector", "filters", "limit")
+    asked = _asked("vector", "filters", "prefix", "limit")
     vector = entries.checked_vector(asked.get("vector"), "vector")
-    found = store.search(vector, limit=_limit(asked, 10), filters=asked.get("filters"))
+    prefix, filters = asked.get("prefix", ""), asked.get("filters")
+    found = store.search(vector, prefix=prefix, limit=_limit(asked, 10), filters=filters)
     return {"data": [entry.known() | {"value": entry.value, "score": entry.score} for entry in found]}
 
 

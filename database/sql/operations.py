@@ -34,11 +34,11 @@ from database.core.query.targets import conflict_columns
 from database.core.query.targets import not_same
 from database.core.query.targets import one_row
 from database.core.query.targets import version_conflict
-from database.core.query.validation import checked_get
 from database.core.query.validation import checked_select
 from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.keys import can_exist
+from database.core.tables.keys import checked_key
 from database.core.tables.keys import parts_of
 from database.core.tables.keys import sort_by_key
 from database.core.tables.rows import SERVER_DEFAULT
@@ -110,16 +110,12 @@ class SqlOperations:
 
     def _get(self, connection: SqlConnection, operation: Get) -> Result:
         table = self._tables.get(operation.table) or self._table(operation.table)
-        query = checked_get(table.schema, operation)
-        columns = query.columns or table.every_column
-        if query.lock:
-            text = table.statements.get(columns, lock=True).text
-        else:
-            text = table.by_key if columns is table.every_column else table.statements.get(columns).text
+        projection, key = table.reading(operation.columns), checked_key(table.schema, operation.id)
+        text = table.locking(projection) if operation.lock else projection.by_key or table.by_key(projection)
         if table.text_key:
-            return table.result(columns, connection.rows(text, (query.id,)))
-        found = can_exist(table.schema, query.id)
-        return table.result(columns, connection.rows(text, parts_of(table.schema, query.id)) if found else [])
+            return table.projected(projection, connection.rows(text, (key,)))
+        found = can_exist(table.schema, key)
+        return table.projected(projection, connection.rows(text, parts_of(table.schema, key)) if found else [])
 
     def _select(self, connection: SqlConnection, operation: Select) -> Result:
         table = self._tables.get(operation.table) or self._table(operation.table)

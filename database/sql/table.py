@@ -21,6 +21,7 @@ from database.core.operations import Upsert
 from database.core.query.filters import Where
 from database.core.query.targets import target
 from database.core.query.validation import GROUP_COUNT
+from database.core.query.validation import checked_columns
 from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.keys import checked_key
@@ -45,6 +46,23 @@ _MOST_TYPES = 1_000
 _MOST_SHAPES = 64
 
 
+class Projection:
+    """Some columns of a table, and what is known about reading them.
+
+    :param make: makes the driver's rows into records.
+    :ivar by_key: the statement that reads them by key, once it was needed.
+    :ivar known_types: the types that the values of one row had together.
+    """
+
+    __slots__ = ("by_key", "columns", "known_types", "make")
+
+    def __init__(self, columns: tuple[str, ...], make: RecordMaker) -> None:
+        self.columns = columns
+        self.make = make
+        self.by_key: str | None = None
+        self.known_types: set[tuple[type, ...]] = set()
+
+
 class SqlTable:
     """A table with its compiled statements and the values that need converting."""
 
@@ -56,13 +74,11 @@ class SqlTable:
         self._decoders = {name: found for name, kind in kinds.items() if (found := dialect.decoder(kind)) is not None}
         types = {name: dialect.types_of(kind) for name, kind in kinds.items()}
         self._types = {name: found | _NULL for name, found in types.items() if found is not None}
-        self._known_types: set[tuple[Any, ...]] = set()
         self.every_column = tuple(schema.columns)
-        self._make_whole = record_maker(self.every_column, self._decoders)
-        self._makers: dict[tuple[str, ...], RecordMaker] = {}
+        self._whole = self._projection_of(self.every_column)
+        self._projections: dict[tuple[str, ...], Projection] = {}
         # Statements by the names of what was given, which is less to look up than their own shapes are to make.
         self._upserts: dict[tuple[tuple[str, ...], ...], Statement] = {}
-        self.by_key = self.statements.get(self.every_column).text
         self.text_key = schema.text_key
         self.numbered = schema.numbered
         self.timed = "updated_at" in schema.managed
@@ -72,22 +88,45 @@ class SqlTable:
 
     def result(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int | None = None) -> Result:
         """The driver's rows as records, apart from those that cannot be read."""
+        return self.projected(self._projection(columns), rows, count)
+
+    def projected(self, projection: Projection, rows: list[tuple[Any, ...]], count: int | None = None) -> Result:
+        """As :meth:`result`, of a known projection."""
         try:
-            result = Result(self._records(columns, rows), count)
+            result = Result(self._records(projection, rows), count)
         except UNDECODABLE:
-            result = self._result_one_by_one(columns, rows, count)
+            result = self._result_one_by_one(projection, rows, count)
         if self._keyed is not None:
             result.table = self._keyed
         return result
 
-    def _result_one_by_one(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int | None) -> Result:
+    def reading(self, columns: tuple[str, ...] | None) -> Projection:
+        """The columns that a look-up returns, which are checked when they are first used; all of them for None.
+
+        :raises InvalidQuery: for unknown, repeated or no columns.
+        """
+        if columns is None:
+            return self._whole
+        found = self._projections.get(columns) if type(columns) is tuple else None
+        return found or self._projection(checked_columns(self.schema, columns))
+
+    def by_key(self, projection: Projection) -> str:
+        """The statement that reads these columns of the record with a key."""
+        text = projection.by_key = self.statements.get(projection.columns).text
+        return text
+
+    def locking(self, projection: Projection) -> str:
+        """As :meth:`by_key`; the record is locked."""
+        return self.statements.get(projection.columns, lock=True).text
+
+    def _result_one_by_one(self, projection: Projection, rows: list[tuple[Any, ...]], count: int | None) -> Result:
         records: list[Row] = []
         bad: list[Unreadable] = []
         for place, row in enumerate(rows):
             try:
-                records += self._records(columns, [row])
+                records += self._records(projection, [row])
             except UNDECODABLE:
-                bad.append(self._unreadable(columns, row, place))
+                bad.append(self._unreadable(projection.columns, row, place))
         return Result(records, count, unreadable=bad)
 
     def _unreadable(self, columns: tuple[str, ...], row: tuple[Any, ...], place: int) -> Unreadable:
@@ -95,7 +134,7 @@ class SqlTable:
         bad = []
         for name, value in zip(columns, row, strict=False):
             try:
-                values |= self._records((name,), [(value,)])[0]
+                values |= self._records(self._projection((name,)), [(value,)])[0]
             except UNDECODABLE:
                 bad.append(name)
         return unreadable(self.schema, bad[0], values, place)
@@ -107,35 +146,39 @@ class SqlTable:
         """
         if column not in self.schema.columns:
             return stored
-        return [record[column] for record in self._records((column,), [(value,) for value in stored])]
+        projection = self._projection((column,))
+        return [record[column] for record in self._records(projection, [(value,) for value in stored])]
 
-    def _records(self, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> list[Row]:
+    def _records(self, projection: Projection, rows: Sequence[tuple[Any, ...]]) -> list[Row]:
         """The driver's rows as records. Raises one of ``UNDECODABLE`` if a value is none of its column's kind."""
-        if self._types:
-            self._check_types(columns, rows)
-        return (self._make_whole if columns is self.every_column else self._maker(columns))(rows)
-
-    def _maker(self, columns: tuple[str, ...]) -> RecordMaker:
-        maker = self._makers.get(columns)
-        if maker is None:
-            maker = record_maker(columns, self._decoders)
-            _keep(self._makers, columns, maker)
-        return maker
-
-    def _check_types(self, columns: tuple[str, ...], rows: Sequence[tuple[Any, ...]]) -> None:
-        """Raise ``TypeError`` unless the values are of their columns' types."""
         # One row by the types that were seen together before, many column by column: each is the quicker one there.
-        known = self._known_types if len(rows) == 1 and columns is self.every_column else None
-        if known is not None and (found := tuple(map(type, rows[0]))) in known:
-            return
-        for place, name in enumerate(columns):
+        if self._types and not (len(rows) == 1 and tuple(map(type, rows[0])) in projection.known_types):
+            self._check_types(projection, rows)
+        return projection.make(rows)
+
+    def _projection(self, columns: tuple[str, ...]) -> Projection:
+        """That of checked columns."""
+        if columns is self.every_column:
+            return self._whole
+        found = self._projections.get(columns)
+        if found is None:
+            found = self._projection_of(columns)
+            _keep(self._projections, columns, found)
+        return found
+
+    def _projection_of(self, columns: tuple[str, ...]) -> Projection:
+        return Projection(columns, record_maker(columns, self._decoders))
+
+    def _check_types(self, projection: Projection, rows: Sequence[tuple[Any, ...]]) -> None:
+        """Raise ``TypeError`` unless the values are of their columns' types."""
+        for place, name in enumerate(projection.columns):
             if (meant := self._types.get(name)) is not None:
                 types = [*map(type, map(itemgetter(place), rows))]
                 # To count what most of them are is quicker than to look each one up.
                 if types and (types.count(types[0]) != len(types) or types[0] not in meant):
                     _require(meant, types)
-        if known is not None and len(known) < _MOST_TYPES:
-            known.add(found)
+        if len(rows) == 1 and len(projection.known_types) < _MOST_TYPES:
+            projection.known_types.add(tuple(map(type, rows[0])))
 
     def groups(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int | None) -> Result:
         """The driver's groups, whose last value is their number of rows, as records."""
@@ -190,13 +233,13 @@ class SqlTable:
         """Checked columns in the form the driver binds."""
         encoded = dict(columns)
         for name in self._encoders.keys() & columns.keys():
-            values = columns[name]
+            values, encoder = columns[name], self._encoders[name]
             if self.schema.columns[name].kind is TIMESTAMP:
                 # Many rows have one of a few, such as the moment of their common transaction.
-                made = {value: self.encode(name, value) for value in {*values}}
-                encoded[name] = [made[value] for value in values]
+                made = {value: None if value is None else encoder(value) for value in {*values}}
+                encoded[name] = [*map(made.__getitem__, values)]
             else:
-                encoded[name] = [self.encode(name, value) for value in values]
+                encoded[name] = [None if value is None else encoder(value) for value in values]
         return encoded
 
     def encoded_values(self, row: Row) -> list[Any]:

@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 PAGE: Final = 1000
 """The most records that are read at a time, or bases of records without a row."""
 
-WINDOW: Final = 2000
+WINDOW: Final = 5000
 """The most records of a comparison that are read and written at a time."""
 
 LARGE: Final = 1000

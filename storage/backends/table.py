@@ -23,13 +23,16 @@ import orjson
 from database.adapter.interface import Database
 from database.core.context import SERVICE
 from database.core.context import Context
+from database.core.context import active_unit
 from database.core.context import current_context
 from database.core.errors import BackendError
+from database.core.errors import ConstraintViolated
 from database.core.errors import OutcomeUnknown
 from database.core.kinds.binary import base64_text
 from database.core.operations import Batch
 from database.core.operations import Delete
 from database.core.operations import Get
+from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Ping
 from database.core.operations import Select
@@ -77,7 +80,7 @@ _EMPTY: Final = "{}"
 
 _ATTEMPTS: Final = 5
 
-_HEAD: Final = ("id", "store", "key", "etag", "headers", "metadata", "size", "stored_at", "expires_at")
+_HEAD: Final = ("id", "key", "etag", "headers", "metadata", "size", "stored_at", "expires_at")
 _TOGETHER: Final = 200
 _VECTORS: Final = 5_000
 """How many vectors, and how many keys of entries with vectors, are read at once."""
@@ -138,8 +141,7 @@ class TableEntries(StoreBackend):
             self._require(put)
 
     def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
-        # All columns: which they are is not checked then.
-        row = self._run(Get(self.table, self._id(fetch.key), self._head if fetch.head else None)).first
+        row = self._run(Get(self.table, self._id(fetch.key), self._head if fetch.head else self._columns)).first
         return None if row is None else self._stored(row)
 
     def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:
@@ -167,7 +169,7 @@ class TableEntries(StoreBackend):
         vectors = self._vectors
         if vectors is None:
             return super().search(search, context)
-        present = self._present()
+        present = self._present(search.prefix)
 
         def fitting(best: Sequence[tuple[str, float]]) -> list[tuple[Stored, float]]:
             keys = [with_nul(present[etag]) for etag, _ in best]
@@ -176,7 +178,9 @@ class TableEntries(StoreBackend):
             return [(entry, score) for entry, score in found if fits(search, entry)]
 
         return first_fitting(
-            search.limit, lambda most: vectors.best(search.vector, most, present, self._read_vectors), fitting
+            search.limit,
+            lambda most: vectors.best(search.vector, most, present, self._read_vectors, search.prefix),
+            fitting,
         )
 
     def clear(self, clear: Clear, context: Context) -> int:
@@ -188,6 +192,8 @@ class TableEntries(StoreBackend):
     def batch(self, batch: Batch, context: Context) -> list[Any]:
         puts = [part for part in batch.operations if isinstance(part, Put) and part.expected is None]
         if len(puts) < len(batch.operations):
+            if self._put_all_new(batch.operations):
+                return [None] * len(batch.operations)
             with self._together():
                 return [self._answer(part, context) for part in batch.operations]
         # The last one of a key holds.
@@ -195,7 +201,7 @@ class TableEntries(StoreBackend):
         self._run(Upsert(self.table, list(rows.values()), returning=False, on_conflict=self._found_by))
         return [None] * len(puts)
 
-    def ping(self, context: Context) -> None:
+    def ping(self, ping: Ping, context: Context) -> None:
         self._database.run_alone(Ping())
 
     def describe(self) -> Mapping[str, Any]:
@@ -221,12 +227,12 @@ class TableEntries(StoreBackend):
             ids = [self._id(key) for key in keys[first : first + _TOGETHER]]
             yield from self._run(Select(self.table, columns, Where(self._id_column, "in", ids))).rows
 
-    def _present(self) -> dict[str, str]:
-        """The keys of all entries with vectors, as they are in the table, by etag."""
+    def _present(self, prefix: str) -> dict[str, str]:
+        """The keys of all entries with vectors and this prefix, as they are in the table, by etag."""
         found: dict[str, str] = {}
         after: str | None = None
         while True:
-            where = self._behind("", after) & Where("vector", "is_null", False)
+            where = self._behind(prefix, after) & Where("vector", "is_null", False)
             rows = self._run(Select(self.table, ("key", "etag"), where, self._order, limit=_VECTORS)).rows
             found |= {row["etag"]: row["key"] for row in rows}
             if len(rows) < _VECTORS:
@@ -236,6 +242,23 @@ class TableEntries(StoreBackend):
     def _read_vectors(self, keys: Sequence[str]) -> dict[str, bytes]:
         rows = self._of([with_nul(key) for key in keys], ("etag", "vector"))
         return {row["etag"]: _vector_or_none(row["vector"]) for row in rows}
+
+    def _put_all_new(self, parts: Sequence[Operation]) -> bool:
+        """Store entries where there are none with one statement; False if these are others, or one is there already.
+
+        A caller's transaction may tell only at its end that one is there.
+        """
+        rows = {
+            part.entry.key: self._row(part.entry) for part in parts if isinstance(part, Put) and part.expected == ABSENT
+        }
+        if len(rows) < len(parts) or active_unit.get() is not None:
+            return False
+        try:
+            with self._together():
+                self._run(Insert(self.table, list(rows.values()), returning=False))
+        except ConstraintViolated:
+            return False
+        return True
 
     def _put_new(self, put: Put) -> None:
         for _ in range(_ATTEMPTS):
@@ -302,16 +325,18 @@ class TableEntries(StoreBackend):
         }
 
     def _stored(self, row: Row) -> Stored:
-        key = with_nul(row["key"])
+        # For every read; most entries are JSON without metadata and vector, for which nothing more is called.
+        key, notes, named = with_nul(row["key"]), row["headers"], row["metadata"]
+        text, numbers = row.get("body", ""), row.get("vector")
         try:
-            headers, metadata = _object(row["headers"]), _object(row["metadata"])
-            body = body_from_text(row.get("body", ""), headers)
-            vector = _vector(row.get("vector"))
+            headers = {} if notes == _EMPTY else orjson.loads(notes)
+            metadata = {} if named == _EMPTY else orjson.loads(named)
+            body = body_from_text(text, headers) if headers else text.encode()
+            vector = b"" if numbers is None else _vector(numbers)
         except ValueError:
             return Stored.damaged(key, f"its row in {self.table} is damaged", row["stored_at"])
-        return Stored(
-            key, row["etag"], body, row["size"], headers, metadata, row["stored_at"], row["expires_at"], vector
-        )
+        known = (row["size"], headers, metadata, row["stored_at"], row["expires_at"])
+        return tuple.__new__(Stored, (key, row["etag"], body, *known, vector))
 
 
 def _object_as_text(given: Mapping[str, Any]) -> str:
@@ -319,19 +344,14 @@ def _object_as_text(given: Mapping[str, Any]) -> str:
     return orjson.dumps(given).decode() if given else _EMPTY
 
 
-def _object(text: str) -> Any:
-    """That of :func:`_object_as_text`. :raises ValueError: if the text is no JSON."""
-    return {} if text == _EMPTY else orjson.loads(text)
-
-
-def _vector(text: str | None) -> bytes:
-    return b"" if text is None else base64.b64decode(text, validate=True)
+def _vector(text: str) -> bytes:
+    return base64.b64decode(text, validate=True)
 
 
 def _vector_or_none(text: str | None) -> bytes:
     """The vector; empty if somebody has spoiled it."""
     try:
-        return _vector(text)
+        return b"" if text is None else _vector(text)
     except ValueError:
         return b""
 

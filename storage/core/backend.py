@@ -34,8 +34,10 @@ from storage.core.operations import Scan
 from storage.core.operations import Search
 from storage.core.operations import Upload
 
-_OPERATIONS: Final = (Put, Fetch, FetchMany, Remove, Scan, Clear, Batch, Search, Read, Upload, Link)
-"""Those whose kinds are the names of methods."""
+_METHODS: Final[Mapping[type[Operation], str]] = {
+    kind: kind.kind for kind in (Put, Fetch, FetchMany, Remove, Scan, Clear, Batch, Search, Read, Upload, Link, Ping)
+}
+"""The methods that carry out the operations."""
 
 
 class StoreBackend(ABC):
@@ -58,11 +60,10 @@ class StoreBackend(ABC):
         return Result(value=self._answer(operation, context))
 
     def _answer(self, operation: Operation, context: Context) -> Any:
-        if isinstance(operation, _OPERATIONS):
-            return getattr(self, operation.kind)(operation, context)
-        if isinstance(operation, Ping):
-            return self.ping(context)
-        raise StorageUnsupportedError(operation.kind, backend=self.kind)
+        method = _METHODS.get(type(operation))
+        if method is None:
+            raise StorageUnsupportedError(operation.kind, backend=self.kind)
+        return getattr(self, method)(operation, context)
 
     @abstractmethod
     def put(self, put: Put, context: Context) -> None:
@@ -140,7 +141,7 @@ class StoreBackend(ABC):
         """A URL that reads the body of an entry; None if there is no entry."""
         raise StorageUnsupportedError("links", backend=self.kind)
 
-    def ping(self, context: Context) -> None:  # noqa: B027 - some have nothing to do here
+    def ping(self, ping: Ping, context: Context) -> None:  # noqa: B027 - some have nothing to do here
         """Check that the place can be reached."""
 
     def close(self) -> None:  # noqa: B027

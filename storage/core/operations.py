@@ -112,6 +112,7 @@ class Search(Operation):
     :param vector: a direction, as in ``Stored``.
     :param limit: how many at most; if there are fewer, there are no others.
     :param filters: only entries whose keys and metadata have these values; they need no value.
+    :param prefix: only entries whose keys begin with it.
     """
 
     kind: ClassVar[str] = "search"
@@ -120,6 +121,7 @@ class Search(Operation):
     now: datetime
     limit: int
     filters: Mapping[str, Any]
+    prefix: str = ""
 
 
 @immutable

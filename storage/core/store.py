@@ -304,11 +304,14 @@ class Store(Streaming):
         found = scanned if bodies else self._with_bodies(scanned, filters, min(at_once, _SCANNED))
         return (one for one in readable(found) if matches(filters, one.key, one.metadata, one.value))
 
-    def search(self, vector: Vector, *, limit: int = 10, filters: Mapping[str, Any] | None = None) -> Sequence[Entry]:
+    def search(
+        self, vector: Vector, *, prefix: str = "", limit: int = 10, filters: Mapping[str, Any] | None = None
+    ) -> Sequence[Entry]:
         """The entries whose vectors are most similar to ``vector``, the most similar one first, with their scores.
 
         Those with the same score are in the order of their keys. A damaged entry is left out, and named in the log.
 
+        :param prefix: only entries whose keys begin with it.
         :param limit: how many at most, from 1 to :data:`MAX_PAGE`.
         :param filters: as in :meth:`find`.
         :raises StorageVectorError: if the vector is not one that the store takes.
@@ -317,13 +320,14 @@ class Store(Streaming):
         wanted = filters or {}
         check_filters(wanted)
         check_limit(limit)
+        check_prefix(prefix)
         stored, now, first = self._maker.direction(vector), self._clock(), without_value(wanted)
 
         def fitting(found: Sequence[tuple[Stored, float]]) -> list[Entry]:
             entries = readable((one for one, _ in found), {one.key: score for one, score in found})
             return [one for one in entries if matches(wanted, one.key, one.metadata, one.value)]
 
-        return first_fitting(limit, lambda most: self.run(Search(stored, now, most, first)), fitting)
+        return first_fitting(limit, lambda most: self.run(Search(stored, now, most, first, prefix)), fitting)
 
     def ping(self) -> None:
         """Check that the store can be reached. :raises StorageConnectionError: if not."""

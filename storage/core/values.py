@@ -127,16 +127,10 @@ def value_of(stored: Stored) -> Any:
 
 def head_of(stored: Stored) -> Entry:
     """An entry without its value."""
-    return Entry(
-        stored.key,
-        None,
-        stored.etag,
-        stored.size,
-        stored.headers.get(MEDIA_TYPE, JSON_TYPE),
-        stored.metadata,
-        stored.stored_at,
-        stored.expires_at,
-    )
+    # Unpacked at once: this is done for every put.
+    key, etag, _, size, headers, metadata, stored_at, expires_at, _ = stored
+    media_type = headers.get(MEDIA_TYPE, JSON_TYPE) if headers else JSON_TYPE
+    return Entry(key, None, etag, size, media_type, metadata, stored_at, expires_at)
 
 
 def entry_of(stored: Stored, score: float | None = None) -> Entry:

@@ -12,10 +12,14 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import count
 from pathlib import Path
+from time import sleep
 from typing import Any
+from typing import Final
 
 from database import internal_tables
 from database.adapter.base import DatabaseAdapter
+from database.core.chance import chance
+from database.core.clock import monotonic
 from database.core.tables.schema import Schema
 from storage.backends.file.backend import FileEntries
 from storage.backends.table import TableEntries
@@ -33,6 +37,7 @@ from storage.layers.size_tier import SizeTier
 Recipe = Callable[[], StoreBackend | Store]
 """Makes a backend, or a store with layers, in any process, because it can be pickled."""
 
+_DOUBLINGS: Final = 5
 LENGTH = 2_000
 
 
@@ -77,13 +82,17 @@ def store_of(recipe: Recipe) -> Store:
 
 
 def count_up(store: Store, times: int) -> None:
-    """Increment the counter; somebody else does so at the same time."""
+    """Increment the counter; somebody else does so at the same time.
+
+    Who was not the first one waits for longer and longer: otherwise, of many at once, nearly all work is for nothing.
+    """
     for _ in range(times):
-        while True:
-            entry = store.entry("counter")
+        for attempt in count():
+            began, entry = monotonic(), store.entry("counter")
             try:
                 store.put("counter", entry.value + 1, expected=entry.etag)
             except StorageConflictError:
+                sleep(chance() * (monotonic() - began) * 2 ** min(attempt, _DOUBLINGS))
                 continue
             break
 

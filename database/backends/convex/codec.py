@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from collections.abc import Mapping
-from datetime import datetime
 from typing import Any
 from typing import Final
 from urllib.parse import quote
@@ -28,6 +27,7 @@ from database.core.kinds.values import Kind
 from database.core.kinds.values import exactly
 from database.core.kinds.values import finite
 from database.core.kinds.values import moment
+from database.core.kinds.values import moment_text
 from database.core.result import Row
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
@@ -50,12 +50,8 @@ def encode(column: Column, value: Any) -> Any:
     if kind is INTEGER:
         return ConvexInt64(value)
     if kind is TIMESTAMP:
-        return _text_of(value)
+        return moment_text(value)
     return encode_document(value) if kind is JSON else value
-
-
-def _text_of(moment: datetime) -> str:
-    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def decode_row(table: TableSchema, document: Mapping[str, Any]) -> Row:
@@ -160,7 +156,7 @@ def _place(kind: Kind, value: Any) -> Callable[[Any], bool] | bool:
     if not isinstance(value, meant):
         return _RANKS[type(value)] < _RANKS[meant]
     if kind is TIMESTAMP:
-        return lambda moment: bool(value < _text_of(moment))
+        return lambda time: bool(value < moment_text(time))
     return kind is FLOAT and bool(value < 0)
 
 

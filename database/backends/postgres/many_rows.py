@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import ExitStack
 from contextlib import suppress
-from datetime import UTC
 from datetime import datetime
 from typing import Any
 from typing import Final
@@ -20,6 +19,7 @@ import orjson
 import psycopg
 from psycopg import sql
 
+from database.core.kinds.values import TIMESTAMP
 from database.core.tables.rows import Columns
 from database.core.tables.schema import TableSchema
 from database.internal_tables import place_of
@@ -131,7 +131,7 @@ def _texts(values: Sequence[str]) -> list[str] | None:
 
 
 def _moments(values: Sequence[datetime]) -> list[str]:
-    if {value.tzinfo for value in values} != {UTC}:
+    if not TIMESTAMP.accepts_all(values):
         return [*map(str, values)]
     quoted: bytes = orjson.dumps(values)
     return quoted.decode()[2:-2].split('","')

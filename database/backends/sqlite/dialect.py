@@ -31,6 +31,7 @@ from database.core.kinds.values import Kind
 from database.core.kinds.values import exactly
 from database.core.kinds.values import finite
 from database.core.kinds.values import moment
+from database.core.kinds.values import moment_text
 from database.core.query.patterns import rewritten
 from database.sql.dialect import SqlDialect
 from database.sql.texts.parameters import Parameters
@@ -42,11 +43,6 @@ _LONG = "65536"
 
 _GLOB = re.compile(r"\[(.)\]|.", re.DOTALL)
 _LIKE = {"*": "%", "?": "_"}
-
-
-def encode_timestamp(value: datetime) -> str:
-    """ISO 8601 in UTC with a fixed width, so that text order is time order."""
-    return value.replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
 
 
 def glob(pattern: str) -> str:
@@ -87,7 +83,7 @@ def _decimal(value: Decimal) -> int | float:
 
 def _moment(value: datetime) -> str:
     """A moment as the tables keep it; one without a zone is in UTC, as on a connection to PostgreSQL."""
-    return encode_timestamp(value if value.tzinfo is None else TIMESTAMP.check(value))
+    return moment_text(value if value.tzinfo is None else TIMESTAMP.check(value))
 
 
 def _variant(operator: str, kind: Kind, operand: Any) -> str:
@@ -144,7 +140,7 @@ DIALECT = SqlDialect(
             list: lambda value: _encode_json(json_document(value)),
         }
     ),
-    encode={TIMESTAMP: encode_timestamp, JSON: _encode_json},
+    encode={TIMESTAMP: moment_text, JSON: _encode_json},
     decode={TIMESTAMP: moment, BOOLEAN: bool, JSON: orjson.loads, FLOAT: finite},
     types={
         TEXT: frozenset({str}),

@@ -19,6 +19,7 @@ from database.core.clock import utc_now
 from database.core.context import Context
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Batch
+from database.core.operations import Ping
 from storage.backends.about import about
 from storage.backends.about import body_as_text
 from storage.backends.about import body_from_text
@@ -176,7 +177,7 @@ class CosmosEntries(StoreBackend):
             clear, context, MOST_TOGETHER, lambda found: delete([short_name_of(entry.key) for entry in found])
         )
 
-    def ping(self, context: Context) -> None:
+    def ping(self, ping: Ping, context: Context) -> None:
         self._items.ping()
 
     def close(self) -> None:

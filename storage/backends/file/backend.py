@@ -27,6 +27,7 @@ import uuid_utils
 from database.core.clock import monotonic
 from database.core.clock import utc_now
 from database.core.context import Context
+from database.core.operations import Ping
 from storage.backends.file.document import read
 from storage.backends.file.document import written
 from storage.backends.file.names import is_long
@@ -118,7 +119,7 @@ class FileEntries(StoreBackend):
             self._discard_leftovers()
         return super().clear(clear, context)
 
-    def ping(self, context: Context) -> None:
+    def ping(self, ping: Ping, context: Context) -> None:
         with self._errors("read"):
             self._make_folder()
             os.scandir(self._folder).close()

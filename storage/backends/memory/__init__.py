@@ -120,7 +120,8 @@ class MemoryEntries(StoreBackend):
             entry = self._entries.get(fetch.key)
             if entry is not None:
                 self._entries.move_to_end(fetch.key)
-                return _given_out(entry if fetch.head else self._whole(entry), body=not fetch.head)
+                whole = entry if fetch.head or self._directions is None else self._whole(entry)
+                return _given_out(whole, body=not fetch.head)
         return None
 
     def remove(self, remove: Remove, context: Context) -> bool:
@@ -146,7 +147,8 @@ class MemoryEntries(StoreBackend):
             ]
 
         with self._lock:
-            return first_fitting(search.limit, lambda most: directions.best(search.vector, most), fitting)
+            among = self._order.between(search.prefix, None, sys.maxsize) if search.prefix else None
+            return first_fitting(search.limit, lambda most: directions.best(search.vector, most, among=among), fitting)
 
     def batch(self, batch: Batch, context: Context) -> list[Any]:
         with self._lock:
@@ -192,14 +194,14 @@ class MemoryEntries(StoreBackend):
         require_expected(present, put, self.kind)
         if present is None:
             self._order.add(entry.key)
+            self._bytes += self._size(entry)
         else:
-            self._bytes -= self._size(present)
+            self._bytes += len(entry.body) - len(present.body)
         if self._directions is not None:
             self._directions.set(entry.key, entry.vector)
             entry = entry._replace(vector=b"")
         self._entries[entry.key] = entry
         self._entries.move_to_end(entry.key)
-        self._bytes += self._size(entry)
         while self._bytes > self._most_bytes or len(self._entries) > self._most_entries:
             self._drop(next(iter(self._entries)))
 

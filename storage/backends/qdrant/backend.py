@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from collections.abc import Iterable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import replace
@@ -28,6 +29,7 @@ from qdrant_client import models
 from database.core.clock import utc_now
 from database.core.context import Context
 from database.core.lifecycle import rebuild_after_fork
+from database.core.operations import Ping
 from storage.backends.about import about
 from storage.backends.about import body_as_text
 from storage.backends.about import body_from_text
@@ -142,8 +144,7 @@ class QdrantEntries(StoreBackend):
         return not present.is_past(remove.now)
 
     def scan(self, scan: Scan, context: Context) -> list[Stored]:
-        keys = (record.payload["key"] for record in self._points.all(["key"]) if record.payload)
-        meant = (key for key in keys if key.startswith(scan.prefix) and key > (scan.after or ""))
+        meant = (key for key in self._keys_with(scan.prefix) if key > (scan.after or ""))
         return self._of(nsmallest(scan.limit, meant), None if scan.bodies else _HEAD)
 
     def clear(self, clear: Clear, context: Context) -> int:
@@ -161,7 +162,10 @@ class QdrantEntries(StoreBackend):
         return sum(clear.past or expires > now for expires in found.values())
 
     def search(self, search: Search, context: Context) -> list[tuple[Stored, float]]:
-        conditions = _conditions(search.filters)
+        conditions: list[models.Condition] = [*_conditions(search.filters)]
+        if search.prefix:
+            # Qdrant has no condition on the beginning of a text.
+            conditions.append(models.HasIdCondition(has_id=[*map(_id, self._keys_with(search.prefix))]))
 
         def fitting(best: Sequence[Scored]) -> list[tuple[Stored, float]]:
             of = dict(best)
@@ -170,7 +174,7 @@ class QdrantEntries(StoreBackend):
 
         return first_fitting(search.limit, lambda most: self._best(search.vector, most, conditions), fitting)
 
-    def ping(self, context: Context) -> None:
+    def ping(self, ping: Ping, context: Context) -> None:
         self._points.ping()
 
     def close(self) -> None:
@@ -199,6 +203,11 @@ class QdrantEntries(StoreBackend):
             self._points.upsert(_point(entry, replaced), ABSENT if present is None else present.etag)
         raise changed(entry.key, absent=False, backend=self.kind)
 
+    def _keys_with(self, prefix: str) -> Iterator[str]:
+        """The keys that begin with a prefix, in any order."""
+        keys = (str(record.payload["key"]) for record in self._points.all(["key"]) if record.payload)
+        return (key for key in keys if key.startswith(prefix))
+
     def _of(self, keys: Iterable[str], fields: Sequence[str] | None) -> list[Stored]:
         """The entries of these keys, in their order."""
         ids = [_id(key) for key in keys]
@@ -208,7 +217,7 @@ class QdrantEntries(StoreBackend):
             found |= {str(record.id): _stored(record) for record in records}
         return [found[id_] for id_ in ids if id_ in found]
 
-    def _best(self, stored: bytes, wanted: int, conditions: Sequence[models.FieldCondition]) -> list[Scored]:
+    def _best(self, stored: bytes, wanted: int, conditions: Sequence[models.Condition]) -> list[Scored]:
         """The keys of the most similar entries, with their exact scores, the best first."""
         asked = wanted + _SPARE
         while True:

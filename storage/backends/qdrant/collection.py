@@ -110,7 +110,7 @@ class Collection:
                 return
 
     def nearest(
-        self, stored: bytes, limit: int, conditions: Sequence[models.FieldCondition], *, exact: bool
+        self, stored: bytes, limit: int, conditions: Sequence[models.Condition], *, exact: bool
     ) -> list[models.ScoredPoint]:
         """The points with the most similar vectors, the best first, with their vectors and keys."""
         with self._opened(reads=True) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,6 +20,7 @@ from database.core.clock import utc_now
 from database.core.context import Context
 from database.core.lifecycle import rebuild_after_fork
 from database.core.operations import Batch
+from database.core.operations import Ping
 from storage.backends.about import about
 from storage.backends.about import from_about
 from storage.backends.redis.connection import KIND
@@ -42,7 +44,7 @@ _FOLDER: Final = Path(__file__).parent
 _PUT: Final = (_FOLDER / "put.lua").read_text()
 _REMOVE: Final = (_FOLDER / "remove.lua").read_text()
 _FORGET: Final = (_FOLDER / "forget.lua").read_text()
-_ANY: Final = "*"
+_ANY: Final = b"*"
 _HEAD: Final = ["about"]
 _WHOLE: Final = [*_HEAD, "body"]
 
@@ -95,7 +97,7 @@ class RedisEntries(StoreBackend):
         return self._entries(fetch.keys, _WHOLE)
 
     def remove(self, remove: Remove, context: Context) -> bool:
-        expected = _ANY if remove.expected is None else remove.expected
+        expected = _ANY if remove.expected is None else remove.expected.encode()
         with WRITING:
             found = self._called(
                 self._remove, [self._index, self._name(remove.key)], [_milliseconds(remove.now), remove.key, expected]
@@ -115,7 +117,7 @@ class RedisEntries(StoreBackend):
                 return found
             after = keys[-1]
 
-    def ping(self, context: Context) -> None:
+    def ping(self, ping: Ping, context: Context) -> None:
         with READING:
             self._client.ping()
 
@@ -131,12 +133,15 @@ class RedisEntries(StoreBackend):
         return f"{self._prefix}entry:{key}"
 
     def _put_all(self, puts: Sequence[Put]) -> None:
-        names = [self._index, *(self._name(put.entry.key) for put in puts)]
-        arguments: list[str | bytes | int] = [_milliseconds(puts[0].entry.stored_at)]
+        # Bytes, which the client sends as they are.
+        arguments: list[bytes] = []
         for put in puts:
-            arguments += _arguments(put)
+            entry = put.entry
+            arguments += [entry.etag.encode(), orjson.dumps(about(entry)), entry.body]
+        if not all(put.expected is None and put.entry.expires_at is None for put in puts):
+            arguments += _conditions(puts)
         with WRITING:
-            refused = self._called(self._put, names, arguments)
+            refused = self._called(self._put, [self._index, *(self._name(put.entry.key) for put in puts)], arguments)
         if refused:
             put = puts[refused - 1]
             raise changed(put.entry.key, absent=put.expected == ABSENT, backend=self.kind)
@@ -167,11 +172,12 @@ class RedisEntries(StoreBackend):
         return [entry for entry in found.values() if entry is not None]
 
 
-def _arguments(put: Put) -> list[str | bytes | int]:
-    entry = put.entry
-    expires = "" if entry.expires_at is None else _milliseconds(entry.expires_at)
-    known = orjson.dumps(about(entry))
-    return [_ANY if put.expected is None else put.expected, expires, entry.key, entry.etag, known, entry.body]
+def _conditions(puts: Sequence[Put]) -> Iterator[bytes]:
+    """The time, and what is expected of each entry, and when it expires."""
+    yield b"%d" % _milliseconds(puts[0].entry.stored_at)
+    for put in puts:
+        yield _ANY if put.expected is None else put.expected.encode()
+        yield b"" if put.entry.expires_at is None else b"%d" % _milliseconds(put.entry.expires_at)
 
 
 def _stored(key: str, found: Sequence[bytes | None]) -> Stored | None:

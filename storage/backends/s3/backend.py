@@ -18,6 +18,7 @@ from database.core.context import Context
 from database.core.errors import DataError
 from database.core.errors import OutcomeUnknown
 from database.core.lifecycle import rebuild_after_fork
+from database.core.operations import Ping
 from storage.backends.ordered_names import LONGEST
 from storage.backends.ordered_names import key_of
 from storage.backends.ordered_names import name_of
@@ -180,7 +181,7 @@ class S3Entries(StoreBackend):
             clear, context, _PAGE, lambda found: delete([short_name_of(entry.key) for entry in found])
         )
 
-    def ping(self, context: Context) -> None:
+    def ping(self, ping: Ping, context: Context) -> None:
         self._bucket.ping()
 
     def close(self) -> None:

@@ -8,6 +8,7 @@ with the same score are in the order of their keys. Whatever finds the candidate
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Sequence
 from typing import Any
 from typing import Final
@@ -126,25 +127,32 @@ class Directions:
             self._names[row] = last
             self._rows[last] = row
 
-    def best(self, stored: bytes, wanted: int, order: Callable[[str], str] = str) -> list[Scored]:
+    def best(
+        self, stored: bytes, wanted: int, order: Callable[[str], str] = str, among: Iterable[str] | None = None
+    ) -> list[Scored]:
         """Those most similar to a direction, the best first, or all if there are fewer.
 
         :param order: by what those with one score are ordered.
+        :param among: only those of these names.
         """
         query = floats(stored)
-        rows = self._candidates(query, wanted)
+        rows = self._candidates(query, wanted, None if among is None else self._rows_of(among))
         names = [self._names[row] for row in rows]
         found = zip(names, scores(self._matrix[rows], query), strict=True)
         return sorted(found, key=lambda scored: (-scored[1], order(scored[0])))[:wanted]
 
-    def _candidates(self, query: Floats, wanted: int) -> NDArray[np.intp]:
+    def _rows_of(self, names: Iterable[str]) -> NDArray[np.intp]:
+        return np.array([self._rows[name] for name in names if name in self._rows], np.intp)
+
+    def _candidates(self, query: Floats, wanted: int, among: NDArray[np.intp] | None) -> NDArray[np.intp]:
         """The rows of all that may be among the best, by 32-bit arithmetic."""
-        number = len(self._names)
+        number = len(self._names) if among is None else len(among)
         if wanted >= number:
-            return np.arange(number)
-        about = self._matrix[:number] @ query
+            return np.arange(number) if among is None else among
+        about = (self._matrix[:number] if among is None else self._matrix[among]) @ query
         least = np.partition(about, number - wanted)[number - wanted]
-        return np.flatnonzero(about >= least - margin(len(query)))
+        places = np.flatnonzero(about >= least - margin(len(query)))
+        return places if among is None else among[places]
 
 
 def _numbers(vector: object) -> NDArray[np.float64]:

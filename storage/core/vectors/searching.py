@@ -20,7 +20,11 @@ _FACTOR: Final = 4
 
 def fits(search: Search, entry: Stored) -> bool:
     """Whether an entry is one of those that a search means."""
-    return not entry.is_past(search.now) and matches(search.filters, entry.key, entry.metadata, None)
+    return (
+        entry.key.startswith(search.prefix)
+        and not entry.is_past(search.now)
+        and matches(search.filters, entry.key, entry.metadata, None)
+    )
 
 
 def first_fitting(

@@ -208,6 +208,21 @@ def test_what_triggers_make_of_many_rows_is_a_change(request: pytest.FixtureRequ
     assert names == [f"NAME {number}" for number in range(150)]
 
 
+def test_of_many_one_that_only_its_own_side_takes_costs_itself(request: pytest.FixtureRequest) -> None:
+    first, second = _sqlite(request), _supabase(request)
+    request.addfinalizer(first.disconnect)
+    request.addfinalizer(second.disconnect)
+    load(first, 150)
+    with closing(sqlite3.connect(first.config["path"])) as file, file:
+        file.execute("update molecules set properties = ? where id = '0000077'", [r'{"name": "a\u0000b"}'])
+    manager = SyncManager(first, second)
+    assert not manager.sync_all()
+    (failure,) = manager.get_sync_status()["failures"]
+    assert failure["id"] == "0000077"
+    assert "'properties'" in failure["reason"]
+    assert len(contents(second)["molecules"]) == 149
+
+
 COMPUTED = """
 create table counts (id text primary key, number bigint, twice bigint generated always as (number * 2) stored)"""
 

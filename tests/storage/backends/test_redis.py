@@ -81,3 +81,15 @@ def test_what_redis_has_deleted_leaves_the_index(store: Store, redis_server: Red
         client.delete("isthmus:{default}:entry:b")
         assert list(store.keys()) == ["a", "c"]
         assert client.zcard("isthmus:{default}:keys") == 2
+
+
+def test_redis_itself_deletes_only_what_expires(store: Store, redis_server: RedisServer) -> None:
+    keys = ["a", "b/\u00e9", "c"]
+    with redis_server.client() as client:
+        for ttl in (None, 1_000, 500, None):
+            store.put(keys[0], 1, ttl=ttl)
+            store.put_many(dict.fromkeys(keys[1:], 1), ttl=ttl)
+            left = [client.ttl(f"isthmus:{{default}}:entry:{key}") for key in store.keys()]  # noqa: SIM118
+            # -1 says that it stays.
+            assert left == [-1] * 3 if ttl is None else all(0 < time <= ttl for time in left)
+            assert list(store.keys()) == keys

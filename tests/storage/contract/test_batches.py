@@ -6,11 +6,13 @@ import pytest
 
 from database.core.context import NO_CONTEXT
 from database.core.operations import Batch
+from storage.core.entry import ABSENT
 from storage.core.errors import StorageConflictError
 from storage.core.errors import StorageUnsupportedError
 from storage.core.operations import Fetch
 from storage.core.operations import Put
 from storage.core.store import Store
+from tests.clocks import WallClock
 
 
 def test_all_are_stored_or_the_store_refuses(store: Store) -> None:
@@ -38,3 +40,27 @@ def test_with_one_conflict_none_is_stored(store: Store) -> None:
     assert [(entry.key, entry.etag) for entry in store.page().entries] == [("b", present.etag)]
     store.backend.execute(Batch((Put(new[0]), Put(new[1], present.etag))), NO_CONTEXT)
     assert [(entry.key, entry.etag) for entry in store.page().entries] == [("a", "new a"), ("b", "new b")]
+
+
+def test_new_entries_are_stored_where_there_are_none(store: Store, clock: WallClock) -> None:
+    if not store.capabilities.batches:
+        return
+
+    def store_new(**etags: str) -> None:
+        made = [one._replace(key=key, etag=etag, stored_at=clock()) for key, etag in etags.items()]
+        store.backend.execute(Batch(tuple(Put(entry, ABSENT) for entry in made)), NO_CONTEXT)
+
+    def etags() -> dict[str, str]:
+        return {entry.key: entry.etag for entry in store.page().entries}
+
+    store.put("old", 1, ttl=10)
+    one = store.backend.execute(Fetch("old"), NO_CONTEXT).value._replace(expires_at=None)
+    store_new(a="a1", b="b1")
+    assert etags() == {"a": "a1", "b": "b1", "old": one.etag}
+    with pytest.raises(StorageConflictError):
+        store_new(c="c1", b="b2", d="d1")
+    assert etags() == {"a": "a1", "b": "b1", "old": one.etag}
+    # What was sent before and what has expired are not in the way.
+    clock.advance(11)
+    store_new(c="c1", b="b1", old="new")
+    assert etags() == {"a": "a1", "b": "b1", "c": "c1", "old": "new"}

@@ -123,6 +123,29 @@ def test_filters_on_keys_metadata_and_values(store: Store) -> None:
     assert keys({"half": 1}, limit=100) == list(range(1, 12, 2))
 
 
+def test_only_keys_with_a_prefix(store: Store) -> None:
+    if not has_vectors(store):
+        return
+    for number, key in enumerate(("a/1", "a/2", "a", "b/1", "a\x00/", "a/\x00")):
+        store.put(key, {"n": number}, metadata={"even": number % 2 == 0}, vector=at(number))
+
+    def keys(prefix: str, **options: Any) -> list[str]:
+        return [key for key, _ in found(store, EAST, prefix=prefix, **options)]
+
+    assert keys("a/") == ["a/1", "a/2", "a/\x00"]
+    assert keys("a\x00") == ["a\x00/"]
+    assert keys("a/", limit=2) == ["a/1", "a/2"]
+    assert keys("a/", filters={"metadata.even": False}) == ["a/2", "a/\x00"]
+    assert keys("c") == keys("a/1/") == []
+    assert keys("") == ["a/1", "a/2", "a", "b/1", "a\x00/", "a/\x00"]
+    # Also what has changed since.
+    store.delete("a/1")
+    store.put("a/3", 1, vector=NORTH)
+    store.put("b/1", 1, vector=at(50))
+    assert keys("a/") == ["a/2", "a/\x00", "a/3"]
+    assert keys("") == ["a/2", "a", "a\x00/", "a/\x00", "b/1", "a/3"]
+
+
 def test_the_order_is_that_of_exact_arithmetic(store: Store) -> None:
     if not has_vectors(store):
         return

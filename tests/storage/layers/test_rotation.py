@@ -27,7 +27,7 @@ from tests.storage.writers import rotate
 from tests.storage.writers import sealed
 from tests.storage.writers import writer
 
-VALUES: Final = int(os.environ.get("ROTATED_VALUES", "250"))
+VALUES: Final = int(os.environ.get("ROTATED_VALUES", "150"))
 KILLS: Final = 2 if "ROTATED_VALUES" in os.environ else 1
 OLD, NEW = os.urandom(32), os.urandom(32)
 BOTH: Final = {"old": OLD, "new": NEW}

@@ -30,7 +30,7 @@ from tests.storage.contract.test_keys import HOSTILE
 from tests.storage.migration.filled import fill_all
 from tests.storage.migration.filled import hashes
 
-_FEW: Final = 160
+_FEW: Final = 110
 VALUES: Final = int(os.environ.get("MIGRATE_VALUES", _FEW))
 
 ROOT: Final = Path(__file__).parents[3]

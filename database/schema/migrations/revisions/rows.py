@@ -17,10 +17,10 @@ import sqlalchemy as sa
 from alembic.operations import ops
 from alembic.runtime.migration import MigrationContext
 
-from database.backends.sqlite.dialect import encode_timestamp
 from database.core.errors import RequestError
 from database.core.kinds.calendar import LOCAL_TIMESTAMP
 from database.core.kinds.enums import enums
+from database.core.kinds.values import moment_text
 from database.schema.adoption.marks import own
 from database.schema.migrations.revisions.enumerations import complete_enumerations
 
@@ -131,7 +131,7 @@ def default_of(column: sa.Column[Any]) -> str | sa.TextClause | None:
     if isinstance(value, int | float):
         return sa.text(repr(value))
     if isinstance(value, datetime):
-        return encode_timestamp(value) if value.tzinfo else LOCAL_TIMESTAMP.store(value)
+        return moment_text(value) if value.tzinfo else LOCAL_TIMESTAMP.store(value)
     return str(value)
 
 

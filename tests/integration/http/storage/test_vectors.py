@@ -76,6 +76,21 @@ def test_a_store_without_vectors_takes_none(parts_site: Site, parts_user: Header
         assert parts_site.get(place, parts_user).json["data"] == []
 
 
-def test_a_search_needs_the_right_to_read_all_entries(parts_site: Site, parts_user: Headers) -> None:
-    found = parts_site.post("/api/storage/mine/search", {"vector": [1, 0, 0]}, parts_user)
-    assert_problem(found, 403, "permission-denied")
+def test_callers_find_their_own_entries_only(parts_site: Site) -> None:
+    users = [parts_site.register(name) for name in ("searches", "searches-too")]
+    ids = [parts_site.get("/auth/me", user).json["id"] for user in users]
+    for user, id_ in zip(users, ids, strict=True):
+        for name, vector in (("near", "[1, 0, 0]"), ("far/off", "[0, 1, 0]")):
+            headers = {**user, "X-Storage-Vector": vector}
+            assert parts_site.call("PUT", f"/api/storage/mine/{id_}/{name}", headers=headers, json=1).status_code == 201
+
+    def keys(user: Headers, **asked: Any) -> list[str]:
+        found = parts_site.post("/api/storage/mine/search", {"vector": [1, 0, 0], **asked}, user)
+        assert found.status_code == 200, found.text
+        return [entry["key"] for entry in found.json["data"]]
+
+    for user, id_, other in zip(users, ids, reversed(ids), strict=True):
+        assert keys(user) == [f"{id_}/near", f"{id_}/far/off"]
+        assert keys(user, prefix=f"{id_}/far") == [f"{id_}/far/off"]
+        assert keys(user, prefix=f"{other}/") == keys(user, prefix="x") == []
+    assert_problem(parts_site.post("/api/storage/mine/search", {"vector": [1, 0, 0], "prefix": 1}, users[0]), 400)

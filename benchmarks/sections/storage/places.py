@@ -102,22 +102,32 @@ def _in_memory(plan: Plan, resources: ExitStack) -> Iterator[Table]:
 
 
 def _in_sqlite(plan: Plan, folder: Path, resources: ExitStack) -> Iterator[Table]:
-    paths = [folder / name for name in ("by-hand.db", "isthmus.db")]
-    for path in paths:
-        engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
-        internal_tables.metadata.create_all(engine)
-        engine.dispose()
-    adapter = SQLiteAdapter({"path": paths[1], "synchronous": "normal"}, Schema.of(internal_tables.metadata))
-    resources.callback(adapter.disconnect)
+    by_hand = folder / "by-hand.db"
+    _make_tables(by_hand)
+    table = table_in_sqlite(folder / "isthmus.db", resources)
     contenders = stores.installed(
         {
-            _BY_HAND: lambda: stores.sqlite(paths[0], resources),
-            "Isthmus": lambda: stores.isthmus(_store(TableEntries(adapter), resources)),
+            _BY_HAND: lambda: stores.sqlite(by_hand, resources),
+            "Isthmus": lambda: stores.isthmus(_store(table, resources)),
             "diskcache": lambda: stores.diskcache(folder / "diskcache", resources),
             "LangGraph": lambda: stores.langgraph(resources, folder / "langgraph.db"),
         }
     )
     yield from _compared("SQLite", contenders, plan, 500, note="journal_mode=wal, synchronous=normal")
+
+
+def table_in_sqlite(path: Path, resources: ExitStack, dimensions: int | None = None) -> TableEntries:
+    """The table of stores in a new file."""
+    _make_tables(path)
+    adapter = SQLiteAdapter({"path": path, "synchronous": "normal"}, Schema.of(internal_tables.metadata))
+    resources.callback(adapter.disconnect)
+    return TableEntries(adapter, dimensions=dimensions)
+
+
+def _make_tables(path: Path) -> None:
+    engine = sa.create_engine(f"sqlite:///{path}", poolclass=sa.NullPool)
+    internal_tables.metadata.create_all(engine)
+    engine.dispose()
 
 
 def _in_postgres(plan: Plan, resources: ExitStack) -> Iterator[Table]:
