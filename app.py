@@ -92,7 +92,7 @@ def create_app(
     storage_routes.init_app(app, stores, schema_for(settings))
     evaluation_routes.init_app(app, manager, settings, schema_for(settings), stores)
     agent_routes.init_app(app, manager, settings, schema_for(settings))
-    experiment_routes.init_app(app, manager, settings, schema_for(settings))
+    experiment_routes.init_app(app, manager, settings, schema_for(settings), stores)
     app.register_blueprint(routes.blueprint)
     discovery.init_app(app, bridge)
     purger = purging.init_app(app, manager, stores)

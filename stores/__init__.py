@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 from database.core.first_use import on_first_use
 
 if TYPE_CHECKING:
-    from stores.agents.application import AgentPart
-    from stores.agents.application import current_agents
     from stores.agents.client import StorageClient
     from stores.agents.client import ValuePage
     from stores.agents.clients import DatabaseClient
@@ -20,6 +18,9 @@ if TYPE_CHECKING:
     from stores.agents.sqlite import SQLiteClient
     from stores.agents.state_manager import StateManager
     from stores.agents.tables import declare_agents
+    from stores.current import current_agents
+    from stores.current import current_evaluations
+    from stores.current import current_experiments
     from stores.declaration import RecordStoreDeclaration
     from stores.evaluations.core import Evaluations
     from stores.evaluations.manager.configuration import StorageConfig
@@ -43,13 +44,11 @@ if TYPE_CHECKING:
     from stores.evaluations.retention import EvaluationsRetained
     from stores.evaluations.tables import declare_evaluations
     from stores.experiments.core import Experiments
-    from stores.experiments.current import current_experiments
     from stores.experiments.faces import ExperimentClient
     from stores.experiments.faces import ExperimentStorage
     from stores.experiments.tables import declare_experiments
 else:
     _HOMES = {
-        "agents.application": ("AgentPart", "current_agents"),
         "agents.client": ("StorageClient", "ValuePage"),
         "agents.clients": ("DatabaseClient",),
         "agents.cosmos": ("CosmosDBClient",),
@@ -59,6 +58,7 @@ else:
         "agents.state_manager": ("StateManager",),
         "agents.tables": ("declare_agents",),
         "agents.records.values": ("etag_of",),
+        "current": ("current_agents", "current_evaluations", "current_experiments"),
         "declaration": ("RecordStoreDeclaration",),
         "evaluations.core": ("Evaluations",),
         "evaluations.manager.configuration": ("StorageConfig", "create_storage_manager"),
@@ -80,14 +80,12 @@ else:
         "evaluations.retention": ("EvaluationRetention", "EvaluationsRetained"),
         "evaluations.tables": ("declare_evaluations",),
         "experiments.core": ("Experiments",),
-        "experiments.current": ("current_experiments",),
         "experiments.faces": ("ExperimentClient", "ExperimentStorage"),
         "experiments.tables": ("declare_experiments",),
     }
     __getattr__ = on_first_use(__name__, {name: home for home, names in _HOMES.items() for name in names})
 
 __all__ = [
-    "AgentPart",
     "CosmosDBClient",
     "DatabaseClient",
     "DatabaseStorage",
@@ -120,6 +118,7 @@ __all__ = [
     "create_storage_client",
     "create_storage_manager",
     "current_agents",
+    "current_evaluations",
     "current_experiments",
     "declare_agents",
     "declare_evaluations",

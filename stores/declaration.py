@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
@@ -11,14 +12,19 @@ from typing import Any
 from typing import Final
 
 from config.settings import ConfigurationError
+from database.adapter.interface import Database
 from database.core.tables.access_rules import Access
 from database.core.tables.access_rules import Action
 from database.core.tables.access_rules import granted_by
+from database.core.tables.schema import Schema
 
 _ACTIONS: Final[tuple[Action, ...]] = ("read", "write", "delete")
 
 NAMES: Final = ("agents", "evaluations", "experiments")
 """The record stores that an application may declare."""
+
+_OPTIONS: Final = {"blobs": "evaluations", "general": "experiments"}
+"""The record store that each of these options is for."""
 
 SIGNED_IN: Final = MappingProxyType({"read": "user", "write": "user", "delete": "role:admin"})
 """Who is signed in reads and writes; admins delete."""
@@ -29,11 +35,15 @@ class RecordStoreDeclaration:
     """A record store of the application. Its tables are declared among the application's own.
 
     :ivar access: who may read, write and delete over HTTP, as in ``info["access"]`` of a table.
-    :ivar blobs: the store, declared in ``STORES``, for what is too large for a row; None if there is none.
+    :ivar blobs: of evaluations, the store, declared in ``STORES``, for what is too large for a row; None if there is
+        none.
+    :ivar general: of experiments, the store, declared in ``STORES``, for values whose keys have no known prefix, which
+        are refused without it.
     """
 
     access: Mapping[str, object] = field(default_factory=lambda: SIGNED_IN)
     blobs: str | None = None
+    general: str | None = None
 
     def grants(self, name: str) -> dict[Action, Access]:
         """The grants of each action. :raises ConfigurationError: names what is wrong with them."""
@@ -63,5 +73,36 @@ def declared_in(package: str) -> Mapping[str, RecordStoreDeclaration]:
         if unknown := [str(one) for one in declared if one not in NAMES]:
             reason = f"there is no record store {unknown[0]!r}; use {', '.join(NAMES)}"
             raise ConfigurationError({f"{name}.RECORD_STORES": reason})
+        for one, declaration in declared.items():
+            _refuse_useless(one, declaration)
         return dict(declared)
     raise ConfigurationError({name: "RECORD_STORES must be a dict of names to RecordStoreDeclaration(…)"})
+
+
+def require_tables(name: str, database: Database, needed: Mapping[str, Collection[str]]) -> None:
+    """Refuse to keep records in a database without their tables.
+
+    :param name: the record store.
+    :param needed: the columns of each table.
+    :raises ConfigurationError: says what to call.
+    """
+    # A connection manager knows its tables also while it has no adapter that it could ask.
+    schema: Schema = getattr(database, "schema", None) or database.adapter.schema
+    missing = [table for table, columns in needed.items() if not _has(schema, table, columns)]
+    if missing:
+        reason = (
+            f"needs the tables {', '.join(missing)} as they are declared by stores.declare_{name}(metadata); call it in"
+            " config/tables.py, and make a migration with `flask db revision`"
+        )
+        raise ConfigurationError({f"record store {name}": reason})
+
+
+def _has(schema: Schema, table: str, columns: Collection[str]) -> bool:
+    return table in schema and schema.table(table).columns.keys() >= {*columns}
+
+
+def _refuse_useless(name: str, declaration: RecordStoreDeclaration) -> None:
+    for option, owner in _OPTIONS.items():
+        if name != owner and getattr(declaration, option) is not None:
+            reason = f"has no {option}, which only {owner} have; leave {option} out"
+            raise ConfigurationError({f"record store {name}": reason})

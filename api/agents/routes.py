@@ -17,7 +17,6 @@ from flask import url_for
 from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import BadRequest
 
-from api.agents.guarded import on_agents
 from api.agents.histories import read_history
 from api.http import preconditions
 from api.http.bodies import MAX_ROWS
@@ -26,23 +25,25 @@ from api.http.bodies import read_object
 from api.http.idempotency import idempotent
 from api.http.parameters import refuse_parameters
 from api.http.responses import empty
-from api.records.table_access import refuse_hidden
+from api.record_stores import on_records
+from api.record_stores import set_up
 from config.settings import Settings
 from database import ConnectionManager
-from database import Isthmus
 from database import NotFound
 from database import Schema
 from database import transactional
 from database.resilience.repetition import ATTEMPTS
-from stores import AgentPart
 from stores import DatabaseClient
 from stores import etag_of
-from stores.declaration import declared_in
 
-_NAME: Final = "agents"
 _HIDDEN: Final = ("agents", "cases", "conversations")
 
-blueprint = Blueprint(_NAME, __name__, url_prefix="/api")
+blueprint = Blueprint("agents", __name__, url_prefix="/api")
+on_agents = partial(on_records, blueprint.name, texts=("agent", "id_", "conversation", "case"))
+
+_GET: Final = {"state": DatabaseClient.get_state, "task": DatabaseClient.get_task}
+_SAVE: Final = {"state": DatabaseClient.save_state, "task": DatabaseClient.save_task}
+_DELETE: Final = {"state": DatabaseClient.delete_state, "task": DatabaseClient.delete_task}
 
 
 def init_app(app: Flask, manager: ConnectionManager, settings: Settings, schema: Schema) -> None:
@@ -51,65 +52,53 @@ def init_app(app: Flask, manager: ConnectionManager, settings: Settings, schema:
     :raises ConfigurationError: if they are not declared as they must be, and for a declared table whose routes these
         would hide.
     """
-    declaration = declared_in(settings.application_package).get(_NAME)
-    if declaration is None:
-        return
-    for name in _HIDDEN:
-        refuse_hidden(schema, name, "agents", "take agents out of RECORD_STORES")
-    Isthmus.of(app)[AgentPart] = AgentPart(DatabaseClient(manager, schema), declaration.grants(_NAME))
-    app.register_blueprint(blueprint)
+    set_up(app, settings, schema, blueprint, lambda _: DatabaseClient(manager), hides=_HIDDEN)
 
 
-@blueprint.get("/agents/<agent>/states/<state>")
+@blueprint.get("/agents/<agent>/states/<id_>", defaults={"kind": "state"})
+@blueprint.get("/agents/<agent>/tasks/<id_>", defaults={"kind": "task"})
 @transactional(lazy=True)
 @on_agents("read")
-def read_state(client: DatabaseClient, agent: str, state: str) -> ResponseReturnValue:
-    """Return a state with its ``ETag``; 304 if the client has it."""
-    return _read(client.get_state(agent, state), "state")
+def read_value(client: DatabaseClient, agent: str, kind: str, id_: str) -> ResponseReturnValue:
+    """Return a state or a task with its ``ETag``; 304 if the client has it."""
+    refuse_parameters(request.args)
+    value = _GET[kind](client, agent, id_)
+    tag = _existing(value, kind)
+    if "If-None-Match" in request.headers and preconditions.is_known(tag):
+        return empty(304, _tagged(tag))
+    return jsonify(value), _tagged(tag)
 
 
-@blueprint.put("/agents/<agent>/states/<state>")
+@blueprint.put("/agents/<agent>/states/<id_>", defaults={"kind": "state"})
+@blueprint.put("/agents/<agent>/tasks/<id_>", defaults={"kind": "task"})
 @transactional(attempts=ATTEMPTS)
 @on_agents("write")
 @idempotent
-def put_state(client: DatabaseClient, agent: str, state: str) -> ResponseReturnValue:
-    """Store a state, replacing the present one; 201 if there was none."""
-    return _put(partial(client.get_state, agent, state), partial(client.save_state, agent, state), "state")
+def put_value(client: DatabaseClient, agent: str, kind: str, id_: str) -> ResponseReturnValue:
+    """Store a state or a task, replacing the present one; 201 if there was none."""
+    refuse_parameters(request.args)
+    value, present = read_object(), _GET[kind](client, agent, id_)
+    preconditions.require(None if present is None else etag_of(present), exists=present is not None, what=kind)
+    _SAVE[kind](client, agent, id_, value)
+    headers = _tagged(etag_of(value))
+    if present is not None:
+        return jsonify(value), headers
+    return jsonify(value), 201, headers | {"Location": url_for(str(request.endpoint), **(request.view_args or {}))}
 
 
-@blueprint.delete("/agents/<agent>/states/<state>")
+@blueprint.delete("/agents/<agent>/states/<id_>", defaults={"kind": "state"})
+@blueprint.delete("/agents/<agent>/tasks/<id_>", defaults={"kind": "task"})
 @transactional(attempts=ATTEMPTS)
 @on_agents("delete")
 @idempotent
-def delete_state(client: DatabaseClient, agent: str, state: str) -> ResponseReturnValue:
-    """Delete a state."""
-    return _delete(partial(client.get_state, agent, state), partial(client.delete_state, agent, state), "state")
-
-
-@blueprint.get("/agents/<agent>/tasks/<task>")
-@transactional(lazy=True)
-@on_agents("read")
-def read_task(client: DatabaseClient, agent: str, task: str) -> ResponseReturnValue:
-    """Return a task with its ``ETag``; 304 if the client has it."""
-    return _read(client.get_task(agent, task), "task")
-
-
-@blueprint.put("/agents/<agent>/tasks/<task>")
-@transactional(attempts=ATTEMPTS)
-@on_agents("write")
-@idempotent
-def put_task(client: DatabaseClient, agent: str, task: str) -> ResponseReturnValue:
-    """Store a task, replacing the present one; 201 if there was none."""
-    return _put(partial(client.get_task, agent, task), partial(client.save_task, agent, task), "task")
-
-
-@blueprint.delete("/agents/<agent>/tasks/<task>")
-@transactional(attempts=ATTEMPTS)
-@on_agents("delete")
-@idempotent
-def delete_task(client: DatabaseClient, agent: str, task: str) -> ResponseReturnValue:
-    """Delete a task."""
-    return _delete(partial(client.get_task, agent, task), partial(client.delete_task, agent, task), "task")
+def delete_value(client: DatabaseClient, agent: str, kind: str, id_: str) -> ResponseReturnValue:
+    """Delete a state or a task."""
+    refuse_parameters(request.args)
+    if preconditions.is_conditional():
+        preconditions.require(_existing(_GET[kind](client, agent, id_), kind), exists=True, what=kind)
+    if not _DELETE[kind](client, agent, id_):
+        raise _missing(kind)
+    return empty(204)
 
 
 @blueprint.get("/conversations/<conversation>")
@@ -170,40 +159,6 @@ def save_transactions(client: DatabaseClient, case: str) -> ResponseReturnValue:
 def delete_transactions(client: DatabaseClient, case: str) -> ResponseReturnValue:
     """Delete the transactions of a case."""
     return _delete_all(partial(client.delete_transactions, case), "case")
-
-
-def _read(value: dict[str, Any] | None, what: str) -> ResponseReturnValue:
-    refuse_parameters(request.args)
-    tag = _existing(value, what)
-    if "If-None-Match" in request.headers and preconditions.is_known(tag):
-        return empty(304, _tagged(tag))
-    return jsonify(value), _tagged(tag)
-
-
-def _put(
-    get: Callable[[], dict[str, Any] | None], save: Callable[[dict[str, Any]], None], what: str
-) -> ResponseReturnValue:
-    refuse_parameters(request.args)
-    value = read_object()
-    present = get()
-    preconditions.require(None if present is None else etag_of(present), exists=present is not None, what=what)
-    save(value)
-    if present is not None:
-        return jsonify(value), _tagged(etag_of(value))
-    return (
-        jsonify(value),
-        201,
-        {**_tagged(etag_of(value)), "Location": url_for(str(request.endpoint), **(request.view_args or {}))},
-    )
-
-
-def _delete(get: Callable[[], dict[str, Any] | None], delete: Callable[[], bool], what: str) -> ResponseReturnValue:
-    refuse_parameters(request.args)
-    if preconditions.is_conditional():
-        preconditions.require(_existing(get(), what), exists=True, what=what)
-    if not delete():
-        raise _missing(what)
-    return empty(204)
 
 
 def _delete_all(delete: Callable[[], int], what: str) -> ResponseReturnValue:

@@ -20,7 +20,7 @@ from api.evaluations.answers import existing
 from api.evaluations.answers import expected_etag
 from api.evaluations.answers import missing
 from api.evaluations.answers import tagged
-from api.evaluations.guarded import EvaluationPart
+from api.evaluations.guarded import NAME
 from api.evaluations.guarded import on_evaluations
 from api.evaluations.live import follow
 from api.evaluations.reading import FILTERS
@@ -29,13 +29,14 @@ from api.evaluations.reading import filters_of
 from api.evaluations.reading import page_of
 from api.evaluations.reading import read_members
 from api.evaluations.reading import read_parameters
+from api.evaluations.watch import Watch
 from api.http import preconditions
 from api.http.idempotency import idempotent
 from api.http.live import MEDIA_TYPE
 from api.http.live import last_event_id
 from api.http.responses import empty
-from api.records.table_access import refuse_hidden
-from config.settings import ConfigurationError
+from api.record_stores import declared_store
+from api.record_stores import set_up
 from config.settings import Settings
 from database import ConnectionManager
 from database import InvalidQuery
@@ -52,14 +53,12 @@ from stores import EvaluationEvent
 from stores import EvaluationMetric
 from stores import Evaluations
 from stores import EvaluationsInTables
-from stores.declaration import declared_in
-
-_NAME: Final = "evaluations"
+from stores import RecordStoreDeclaration
 
 _UNREACHABLE: Final = (".", "..", "statistics")
 """Ids that an evaluation cannot be reached by: clients resolve the first two, and the other one is a route."""
 
-blueprint = Blueprint(_NAME, __name__, url_prefix=PREFIX)
+blueprint = Blueprint(NAME, __name__, url_prefix=PREFIX)
 blueprint.register_blueprint(outputs.blueprint)
 
 
@@ -69,17 +68,12 @@ def init_app(app: Flask, manager: ConnectionManager, settings: Settings, schema:
     :raises ConfigurationError: if they are not declared as they must be, and for a declared table whose routes these
         would hide.
     """
-    declaration = declared_in(settings.application_package).get(_NAME)
-    if declaration is None:
-        return
-    refuse_hidden(schema, _NAME, "evaluations", "take evaluations out of RECORD_STORES")
-    if declaration.blobs is not None and declaration.blobs not in stores:
-        reason = f"has the store {declaration.blobs!r} for blobs, which STORES does not declare"
-        raise ConfigurationError({f"record store {_NAME}": reason})
-    blobs = None if declaration.blobs is None else stores[declaration.blobs]
-    evaluations = Evaluations(EvaluationsInTables(manager), blobs)
-    Isthmus.of(app)[EvaluationPart] = EvaluationPart(evaluations, declaration.grants(_NAME), manager)
-    app.register_blueprint(blueprint)
+
+    def make(declaration: RecordStoreDeclaration) -> Evaluations:
+        return Evaluations(EvaluationsInTables(manager), declared_store(stores, NAME, declaration.blobs))
+
+    if set_up(app, settings, schema, blueprint, make, hides=(NAME,)):
+        Isthmus.of(app)[Watch] = Watch(manager)
 
 
 @blueprint.get("")
@@ -220,7 +214,7 @@ def follow_evaluation(evaluations: Evaluations, id: str) -> ResponseReturnValue:
     read_parameters()
     if request.method == "HEAD":
         return empty(200, {"Content-Type": MEDIA_TYPE})
-    return follow(evaluations, id, current_isthmus()[EvaluationPart].watch, last_event_id())
+    return follow(evaluations, id, current_isthmus()[Watch], last_event_id())
 
 
 def _head(evaluation: Evaluation) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
-from functools import wraps
+from functools import partial
 from http import HTTPStatus
 from inspect import Parameter
 from inspect import signature
@@ -28,28 +28,23 @@ from api.http.bodies import read_object
 from api.http.idempotency import idempotent
 from api.http.parameters import number_of
 from api.http.parameters import refuse_parameters
-from api.http.parameters import refuse_undecodable
 from api.http.parameters import single_parameters
 from api.http.problem import MIMETYPE
 from api.http.responses import empty
-from api.records.table_access import View
-from api.records.table_access import require_access
+from api.record_stores import declared_store
+from api.record_stores import on_records
+from api.record_stores import set_up
 from api.storage.routes import KeyConverter
 from config.settings import Settings
 from database import ConnectionManager
 from database import InvalidQuery
-from database import Isthmus
 from database import Schema
-from database import current_isthmus
 from database import transactional
-from database.core.tables.access_rules import Access
-from database.core.tables.access_rules import Action
 from database.resilience.repetition import ATTEMPTS
 from storage import Entry
+from storage import Stores
 from stores import Experiments
-from stores import current_experiments
-from stores.declaration import declared_in
-from stores.experiments import current
+from stores import RecordStoreDeclaration
 
 PREFIX: Final = "/api/convergence/storage"
 DEFAULT_LIMIT: Final = 100
@@ -58,38 +53,21 @@ MAX_LIMIT: Final = 500
 blueprint = Blueprint("experiments", __name__, url_prefix=PREFIX)
 
 
-class _Grants(dict[Action, Access]):
-    """Who may read, write and delete the experiments of an app."""
-
-
-def init_app(app: Flask, manager: ConnectionManager, settings: Settings, schema: Schema) -> None:
+def init_app(app: Flask, manager: ConnectionManager, settings: Settings, schema: Schema, stores: Stores) -> None:
     """Add the routes to ``app``, if the application declares experiments.
 
     :raises ConfigurationError: if they are not declared as they must be.
     """
-    declaration = declared_in(settings.application_package).get(current.NAME)
-    if declaration is None:
-        return
-    current.init_app(app, manager, schema, declaration)
-    Isthmus.of(app)[_Grants] = _Grants(declaration.grants(current.NAME))
+
+    def make(declaration: RecordStoreDeclaration) -> Experiments:
+        return Experiments.on_tables(manager, declared_store(stores, blueprint.name, declaration.general))
+
+    # Before the routes, whose rules use it.
     app.url_map.converters["key"] = KeyConverter
-    app.register_blueprint(blueprint)
+    set_up(app, settings, schema, blueprint, make)
 
 
-def permitted(*actions: Action) -> Callable[[View], View]:
-    """Pass the experiments to the view, if the access rules allow the actions. :raises AuthError: if they do not."""
-
-    def guarding(view: View) -> View:
-        @wraps(view)
-        def guarded(**values: Any) -> Any:
-            refuse_undecodable()
-            for action in actions:
-                require_access(current_isthmus()[_Grants][action])
-            return view(current_experiments(), **values)
-
-        return guarded
-
-    return guarding
+permitted = partial(on_records, blueprint.name)
 
 
 @blueprint.after_request

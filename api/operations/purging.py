@@ -15,7 +15,6 @@ from threading import Lock
 
 from flask import Flask
 
-from api.evaluations.guarded import EvaluationPart
 from api.http import idempotency
 from auth.sessions import purging as sessions
 from config.settings import Settings
@@ -34,6 +33,7 @@ from database.purging import purge_conflicts
 from database.sync.checkpoint import followers
 from storage import Stores
 from stores import Evaluations
+from stores.current import RecordStores
 
 logger = logging.getLogger(__name__)
 
@@ -134,7 +134,8 @@ class Purger:
 def init_app(app: Flask, manager: ConnectionManager, stores: Stores | None = None) -> Purger:
     """Purge the databases of ``manager`` with requests of ``app``, unless ``PURGE_INTERVAL`` is 0."""
     isthmus = Isthmus.of(app)
-    evaluations = isthmus[EvaluationPart].evaluations if EvaluationPart in isthmus else None
+    declared = isthmus[RecordStores].get("evaluations") if RecordStores in isthmus else None
+    evaluations = None if declared is None else declared.records
     purger = Purger(manager, stores=stores, evaluations=evaluations)
     if manager.settings.purge_interval:
         app.before_request(purger.before_request)

@@ -9,6 +9,7 @@ from typing import Any
 from typing import ClassVar
 
 from database.core.immutable import immutable
+from database.core.kinds.values import JsonText
 from database.core.query.filters import Filter
 from database.core.query.filters import Order
 from database.core.query.sql_text import certainly_reads
@@ -113,6 +114,8 @@ class Upsert(Operation):
     :param on_conflict: the columns by which a row is found to exist, instead of the key; they must be declared unique
         together. A row with a null in one of them does not exist yet.
     :param ignore_duplicates: leave existing rows as they are; only the inserted ones are returned and counted.
+    :param texts: of a single row, JSON columns and their values as the caller had them written when it checked them.
+        They need not be checked and written again where they are stored as text.
     """
 
     kind: ClassVar[str] = "upsert"
@@ -123,6 +126,7 @@ class Upsert(Operation):
     same: tuple[str, ...] = ()
     on_conflict: tuple[str, ...] = ()
     ignore_duplicates: bool = False
+    texts: Sequence[tuple[str, JsonText]] = ()
 
     @property
     def idempotent(self) -> bool:

@@ -245,8 +245,8 @@ class SqlOperations:
 
     def _upsert_one(self, connection: SqlConnection, table: SqlTable, operation: Upsert, by: tuple[str, ...]) -> Result:
         """One row, faster: one statement is atomic by itself."""
-        given = operation.rows[0]
-        row = complete_row(table.schema, given, utc_now())
+        (given,) = operation.rows
+        row = complete_row(table.schema, {**given, **dict(operation.texts)} if operation.texts else given)
         return self._upsert_row(connection, table, operation, tuple(row), given, table.encoded_values(row), by)
 
     def _upsert_row(

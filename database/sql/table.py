@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from operator import itemgetter
 from typing import Any
+from typing import TypeVar
 
 from database.core.caching import ByteCache
 from database.core.clock import LEAP
@@ -38,9 +39,11 @@ from database.sql.record_maker import record_maker
 from database.sql.statements import Statement
 from database.sql.statements import Statements
 
+Kept = TypeVar("Kept")
+
 _NULL = frozenset({type(None)})
 _MOST_TYPES = 1_000
-_MOST_PROJECTIONS = 64
+_MOST_SHAPES = 64
 
 
 class Projection:
@@ -74,6 +77,8 @@ class SqlTable:
         self.every_column = tuple(schema.columns)
         self._whole = self._projection_of(self.every_column)
         self._projections: dict[tuple[str, ...], Projection] = {}
+        # Statements by the names of what was given, which is less to look up than their own shapes are to make.
+        self._upserts: dict[tuple[tuple[str, ...], ...], Statement] = {}
         self.text_key = schema.text_key
         self.numbered = schema.numbered
         self.timed = "updated_at" in schema.managed
@@ -157,10 +162,8 @@ class SqlTable:
             return self._whole
         found = self._projections.get(columns)
         if found is None:
-            # Callers choose the columns, and could fill the memory with combinations of them.
-            if len(self._projections) >= _MOST_PROJECTIONS:
-                self._projections.clear()
-            found = self._projections[columns] = self._projection_of(columns)
+            found = self._projection_of(columns)
+            _keep(self._projections, columns, found)
         return found
 
     def _projection_of(self, columns: tuple[str, ...]) -> Projection:
@@ -205,12 +208,17 @@ class SqlTable:
         """
         if operation.verbatim:
             return self.statements.upsert(names, names, returning, operation.same, by), []
-        touched = touched_values(self.schema, row)
-        changed = replaced_columns(self.schema, names, row)
-        believed = self.believed(row, utc_now())
-        timed = bool(believed)
-        statement = self.statements.upsert(names, changed, returning, operation.same, by, tuple(touched), timed=timed)
-        return statement, [*self.encoded_values(touched), *believed]
+        touched = touched_values(self.schema, row) if self.schema.touched else {}
+        believed = self.believed(row, utc_now()) if self.timed else []
+        shape = (names, tuple(row), tuple(touched), returning, operation.same, by)
+        statement = self._upserts.get(shape)
+        if statement is None:
+            changed = replaced_columns(self.schema, names, row)
+            statement = self.statements.upsert(
+                names, changed, returning, operation.same, by, shape[2], timed=bool(believed)
+            )
+            _keep(self._upserts, shape, statement)
+        return statement, [*self.encoded_values(touched), *believed] if touched or believed else []
 
     def believed(self, given: Mapping[str, Any], now: datetime) -> list[Any]:
         """The encoded time up to which a stored ``updated_at`` is believed; nothing if a change sets it as it is given.
@@ -248,6 +256,13 @@ class SqlTable:
         """One checked value in the form the driver binds."""
         encoder = self._encoders.get(name)
         return value if encoder is None or value is None else encoder(value)
+
+
+def _keep(known: dict[Shape, Kept], shape: Shape, made: Kept) -> None:
+    # Callers choose the columns, and could fill the memory with combinations of them.
+    if len(known) >= _MOST_SHAPES:
+        known.clear()
+    known[shape] = made
 
 
 def _require(meant: frozenset[type], types: Sequence[type]) -> None:

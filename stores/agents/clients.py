@@ -10,7 +10,6 @@ from database.adapter.interface import Database
 from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
 from database.core.errors import InvalidQuery
-from database.core.tables.schema import Schema
 from database.schema.sqlalchemy_engine import connected
 from storage.core.errors import StorageConfigurationError
 from storage.core.errors import as_storage_error
@@ -27,12 +26,11 @@ class DatabaseClient(RecordsClient):
     A call belongs to the unit of work of its request: it is committed and rolled back with everything else.
 
     :param database: the application's connection manager, or one adapter.
-    :param schema: its tables, if they are known.
     :raises ConfigurationError: if the tables are not declared; says what to call.
     """
 
-    def __init__(self, database: Database, schema: Schema | None = None) -> None:
-        require_declared(database.adapter.schema if schema is None else schema)
+    def __init__(self, database: Database) -> None:
+        require_declared(database)
         super().__init__(TableRecords(database))
 
 

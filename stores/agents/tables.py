@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from config.settings import ConfigurationError
+from database.adapter.interface import Database
 from database.columns import json
 from database.columns import table_metadata
 from database.columns import text
@@ -14,6 +14,7 @@ from database.core.tables.schema import Schema
 from stores.agents.records.kinds import KINDS
 from stores.agents.records.kinds import MAX_ID
 from stores.agents.records.kinds import RecordKind
+from stores.declaration import require_tables
 
 
 def declare_agents(metadata: sa.MetaData) -> None:
@@ -25,18 +26,20 @@ def declare_agents(metadata: sa.MetaData) -> None:
     for table, (group, name, value) in pairs.items():
         # The index of the constraint has the documented name, so that there is one index and not two.
         unique = sa.UniqueConstraint(group, name, name=f"idx_{table}_{table.removesuffix('s')}")
-        sa.Table(table, metadata, *_columns(group, name, value=value), unique)
+        sa.Table(table, metadata, *_columns(group, name, value=value), unique, info=_info(value))
     sa.Table(
         "conversations",
         metadata,
         *_columns("conversation_id", value="message"),
         sa.Index("idx_conversations_conv_id", "conversation_id"),
+        info=_info("message"),
     )
     sa.Table(
         "transactions",
         metadata,
         *_columns("case_id", value="transaction"),
         sa.Index("idx_transactions_case_id", "case_id"),
+        info=_info("transaction"),
     )
 
 
@@ -47,25 +50,13 @@ def own_schema() -> Schema:
     return Schema.of(metadata)
 
 
-def require_declared(schema: Schema) -> None:
-    """Refuse to keep agents in a database without their tables.
-
-    :raises ConfigurationError: says what to call.
-    """
-    missing = [kind.table for kind in KINDS if not _is_declared(schema, kind)]
-    if missing:
-        raise ConfigurationError(
-            {
-                "record store agents": f"needs the tables {', '.join(missing)} as they are declared by"
-                " stores.declare_agents(metadata); call it in config/tables.py, and make a migration with"
-                " `flask db revision`"
-            }
-        )
+def require_declared(database: Database) -> None:
+    """Refuse to keep agents in a database without their tables. :raises ConfigurationError: says what to call."""
+    require_tables("agents", database, {kind.table: _names(kind) for kind in KINDS})
 
 
-def _is_declared(schema: Schema, kind: RecordKind) -> bool:
-    names = {"id", "timestamp", kind.group, kind.value} | ({kind.name} if kind.name else set())
-    return kind.table in schema and names <= schema.table(kind.table).columns.keys()
+def _names(kind: RecordKind) -> set[str]:
+    return {"id", "timestamp", kind.group, kind.value} | ({kind.name} if kind.name else set())
 
 
 def _columns(*ids: str, value: str) -> list[sa.Column[Any]]:
@@ -75,3 +66,8 @@ def _columns(*ids: str, value: str) -> list[sa.Column[Any]]:
         sa.Column(value, json(), nullable=False),
         sa.Column("timestamp", sa.DateTime(), server_default=sa.func.current_timestamp()),
     ]
+
+
+def _info(value: str) -> dict[str, Any]:
+    """For sync: of two changes of a record the last one stays, with its time."""
+    return {"changed_at": "timestamp", "merge_groups": [[value, "timestamp"]]}

@@ -219,7 +219,7 @@ class Evaluations(Appending):
 
         :param grace: how old they must be: more than any transaction takes.
         """
-        return self._outputs.sweep(self._clock() - grace, lambda id_: self.records.get(id_, texts=False))
+        return self._outputs.sweep(self._clock() - grace, self.records.locations)
 
     # Inside
 

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Callable
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from itertools import chain
 from itertools import count
+from itertools import islice
 from typing import Any
 from typing import Final
 from typing import NamedTuple
@@ -152,18 +154,17 @@ class Outputs:
         with on_its_own():
             self.discard(locations)
 
-    def sweep(self, before: datetime, current: Callable[[str], Row | None]) -> int:
+    def sweep(self, before: datetime, named: Callable[[Collection[str]], Collection[str]]) -> int:
         """Delete blobs that were stored before a time and that no evaluation names; returns their number.
 
         :param before: so long ago that no transaction of then is still open.
-        :param current: the evaluation with an id, or None.
+        :param named: the locations that the evaluations with some ids name.
         """
-        deleted = 0
-        for location, id_ in self._old(before):
-            row = current(id_)
-            if row is None or location not in {row[f"{field}_s3_key"] for field in TEXTS}:
-                self.discard([location])
-                deleted += 1
+        deleted, old = 0, self._old(before)
+        while part := dict(islice(old, MAX_PAGE)):
+            lost = part.keys() - named({*part.values()})
+            self.discard(lost)
+            deleted += len(lost)
         return deleted
 
     def _old(self, before: datetime) -> Iterator[tuple[str, str]]:

@@ -15,6 +15,13 @@ EVALUATIONS: Final = "evaluations"
 EVENTS: Final = "evaluation_events"
 METRICS: Final = "evaluation_metrics"
 
+_TOGETHER: Final = [
+    ["status", "started_at", "completed_at", "runtime_ms"],
+    ["code_hash", "code", "code_size", "code_s3_key"],
+    *([f"{text}_preview", f"{text}_size", f"{text}_type", f"{text}_s3_key"] for text in ("output", "error")),
+]
+"""The columns that sync takes from one side, if it merges the changes of both."""
+
 
 def declare_evaluations(metadata: sa.MetaData) -> None:
     """Add the tables to ``metadata``. They have no access rules: only the routes of evaluations give access to them."""
@@ -42,6 +49,7 @@ def declare_evaluations(metadata: sa.MetaData) -> None:
         sa.Column("metadata", json(), nullable=False),
         sa.Index("idx_evaluations_status", "status", "created_at", "id"),
         sa.Index("idx_evaluations_created", "created_at", "id"),
+        info={"merge_groups": _TOGETHER},
     )
     sa.Table(
         EVENTS,

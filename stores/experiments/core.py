@@ -9,6 +9,7 @@ from typing import Final
 from typing import Self
 
 from database.adapter.interface import Database
+from database.core.context import as_application
 from storage.asynchronous.convex.records import EXPERIMENT
 from storage.asynchronous.convex.records import EXPERIMENT_FIELDS
 from storage.asynchronous.convex.records import RECORD_TYPES
@@ -26,6 +27,7 @@ from storage.core.errors import StorageTransactionConflict
 from storage.core.errors import shown
 from storage.core.keys import check_key
 from storage.core.store import Store
+from stores.declaration import require_tables
 from stores.experiments.entries import RecordEntries
 from stores.experiments.kinds import KINDS
 from stores.experiments.kinds import OF_PREFIX
@@ -61,7 +63,11 @@ class Experiments(RecordPlaces):
 
     @classmethod
     def on_tables(cls, database: Database, general: Store | None = None) -> Self:
-        """Records in the application's tables (:func:`stores.declare_experiments`), in the request's transaction."""
+        """Records in the application's tables (:func:`stores.declare_experiments`), in the request's transaction.
+
+        :raises ConfigurationError: if the application does not declare them.
+        """
+        require_tables("experiments", database, {kind.table: (kind.id_column, "record") for kind in KINDS})
         rl_data, experiments, runs = (Store(RecordEntries(database, kind), kind.table) for kind in KINDS)
         return cls(rl_data, experiments, runs, general)
 
@@ -75,6 +81,7 @@ class Experiments(RecordPlaces):
 
     # Under keys
 
+    @as_application()
     def save(self, key: str, value: Any) -> Entry:
         """Store a value, replacing the one that is there; returns its entry, without the value.
 
@@ -86,6 +93,7 @@ class Experiments(RecordPlaces):
         call = sent(key, value)
         return self._put(key, call.arguments if _is_rl(key) else dict(value))
 
+    @as_application()
     def load(self, key: str) -> Any:
         """The value of a key, as it was saved. :raises StorageNotFoundError: if there is none."""
         value = self._of(key).load(key)
@@ -184,6 +192,7 @@ class Experiments(RecordPlaces):
 
     # What they have in common
 
+    @as_application()
     def _put(self, key: str, record: Record, **condition: Any) -> Entry:
         store = self._of(key)
         # Also where there are no columns: all places take the same records.

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from heapq import merge
 from itertools import islice
 
+from database.core.context import as_application
 from storage.asynchronous.convex.records import PREFIXES
 from storage.asynchronous.convex.records import prefix_of
 from storage.core.entry import Entry
@@ -26,6 +27,8 @@ from stores.experiments.kinds import OF_PREFIX
 class RecordPlaces:
     """Records in a store for each kind, which may be the same one; their keys say of which kind they are.
 
+    They are read and written as the application: also where a store has access rules for callers.
+
     :param general: where values with other keys are; without it, such keys are refused.
     """
 
@@ -40,14 +43,17 @@ class RecordPlaces:
         except StorageNotFoundError:
             return None
 
+    @as_application()
     def existing(self, key: str) -> Entry:
         """As :meth:`entry`. :raises StorageNotFoundError: if there is none."""
         return self._of(key).entry(key)
 
+    @as_application()
     def exists(self, key: str) -> bool:
         """Whether there is a value. :raises StorageError: if that cannot be known."""
         return self._of(key).exists(key)
 
+    @as_application()
     def delete(self, key: str) -> bool:
         """Delete a value; returns whether there was one."""
         return self._of(key).delete(key)
@@ -65,6 +71,7 @@ class RecordPlaces:
         """How many keys begin with ``prefix``."""
         return sum(1 for _ in self.keys(prefix))
 
+    @as_application()
     def page(self, prefix: str = "", *, cursor: str | None = None, limit: int = 100) -> tuple[list[str], str | None]:
         """Keys that begin with ``prefix``, in order, and the cursor of the next page; None after the last one.
 
@@ -74,10 +81,10 @@ class RecordPlaces:
         check_limit(limit, MAX_PAGE - 1)
         after = check_prefix(cursor or "")
         found = list(islice(self._recorded(check_prefix(prefix), after, limit + 1), limit + 1))
-        general = list(islice((key for key in self._general_keys(prefix) if key > after), limit + 1))
-        keys = list(merge(found, general))
+        keys = list(merge(found, islice(self._general_keys(prefix, after), limit + 1)))
         return keys[:limit], keys[limit - 1] if len(keys) > limit else None
 
+    @as_application()
     def clear(self, prefix: str = "") -> int:
         """Delete what begins with ``prefix``; returns the number of values."""
         cleared = sum([store.clear(part) for store, part in self._parts(check_prefix(prefix))])
@@ -119,7 +126,14 @@ class RecordPlaces:
                 page = store.page(part, cursor=after if after.startswith(part) else None, limit=limit)
                 yield from (entry.key for entry in page.entries)
 
-    def _general_keys(self, prefix: str) -> Iterator[str]:
-        if self._general is None:
-            return iter(())
-        return (key for key in self._general.keys(prefix) if not self._has_record(key))
+    def _general_keys(self, prefix: str, after: str = "") -> Iterator[str]:
+        """The keys of other values behind ``after``, in order."""
+        if self._general is None or (after > prefix and not after.startswith(prefix)):
+            return
+        cursor = after if after.startswith(prefix) and after else None
+        while True:
+            with as_application():
+                page = self._general.page(prefix, cursor=cursor, limit=MAX_PAGE)
+            yield from (entry.key for entry in page.entries if not self._has_record(entry.key))
+            if (cursor := page.next_cursor) is None:
+                return

@@ -1,17 +1,18 @@
 """Copying what agents have stored from one backend into another one: PostgreSQL, SQLite, Cosmos DB, an application.
 
-Records are compared with those of the target before and after. So a copy may be interrupted at any moment, and
-repeated: it stores what is missing. Of each record of the target, 100 bytes or so are held in memory.
+Records are compared with those of the target before and after, a hundred at a time. So a copy may be interrupted at any
+moment, and repeated: it stores what is missing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import UTC
-from datetime import datetime
 from hashlib import sha256
+from itertools import islice
 from typing import Final
-from typing import NamedTuple
 
 import orjson
 
@@ -32,22 +33,6 @@ from stores.agents.records.kinds import RecordKind
 _PART: Final = 100
 
 Told = Callable[[Copied], object]
-
-
-class _Present(NamedTuple):
-    """What is known about a record of the target."""
-
-    hash: bytes
-    timestamp: datetime | None
-
-    def is_same(self, record: AgentRecord) -> bool:
-        # A row of another program may have no time, and gets one when it is stored.
-        return self.hash == _hash(record) and record.timestamp in {None, self.timestamp}
-
-    def is_older(self, record: AgentRecord) -> bool:
-        if record.timestamp is None:
-            return False
-        return self.timestamp is None or self.timestamp < record.timestamp
 
 
 def copy_agents(
@@ -88,31 +73,34 @@ class _Copying:
         self._copied = copied
 
     def run(self, told: Told) -> None:
-        known = self._target.every(self._kind)
-        present = {_name(self._kind, one): _Present(_hash(one), one.timestamp) for one in known}
-        stored: dict[bytes, bytes] = {}
-        for number, record in enumerate(self._source.every(self._kind), 1):
-            name = _name(self._kind, record)
-            there = present.pop(name, None)
-            if self._is_meant(record) and self._is_stored(record, there):
-                stored[name] = _hash(record)
-            if number % _PART == 0:
-                told(self._copied)
-        self._copied.others += len(present)
+        self._copied.others += self._target.count(self._kind)
+        source = self._source.every(self._kind)
+        while part := list(islice(source, _PART)):
+            self._copy([one for one in part if self._is_meant(one)], self._present(part))
+            told(self._copied)
+
+    def _copy(self, part: Sequence[AgentRecord], present: Mapping[bytes, AgentRecord]) -> None:
+        stored = [one for one in part if self._is_stored(one, present.get(_name(self._kind, one)))]
         if stored:
             self._check(stored)
-        told(self._copied)
+
+    def _present(self, part: Sequence[AgentRecord]) -> dict[bytes, AgentRecord]:
+        """The records of the target with the names of these; they are not others."""
+        found = {_name(self._kind, one): one for one in self._target.found(self._kind, part)}
+        present = {name: found[name] for one in part if (name := _name(self._kind, one)) in found}
+        self._copied.others -= len(present)
+        return present
 
     def _is_meant(self, record: AgentRecord) -> bool:
         since = self._options.since
         return since is None or (record.timestamp is not None and record.timestamp.replace(tzinfo=UTC) >= since)
 
-    def _is_stored(self, record: AgentRecord, there: _Present | None) -> bool:
+    def _is_stored(self, record: AgentRecord, there: AgentRecord | None) -> bool:
         """Store a record unless it is there, or is left; returns whether that was done."""
         self._copied.seen += 1
-        if there is not None and there.is_same(record):
+        if there is not None and _is_same(there, record):
             self._copied.same += 1
-        elif not (there is None or there.is_older(record) or self._options.replace):
+        elif not (there is None or _is_older(there, record) or self._options.replace):
             self._leave(record, "differs from the record in the target, which is not older; --replace overwrites it")
         elif self._options.dry_run:
             self._copied.count_moved(_size(record))
@@ -131,23 +119,28 @@ class _Copying:
             return self._leave(record, f"could not be stored: {error}")
         return True
 
-    def _check(self, stored: dict[bytes, bytes]) -> None:
+    def _check(self, stored: Sequence[AgentRecord]) -> None:
         """Read back what was stored, and count it."""
-        for record in self._target.every(self._kind):
-            hashed = stored.pop(_name(self._kind, record), None)
-            if hashed is None:
-                continue
-            if hashed == _hash(record):
+        found = {_name(self._kind, one): _hash(one) for one in self._target.found(self._kind, stored)}
+        for record in stored:
+            if found.get(_name(self._kind, record)) == _hash(record):
                 self._copied.count_moved(_size(record))
             else:
                 self._leave(record, "was copied, and is another one in the target now; repeat the command")
-        if stored:
-            self._copied.left[f"{self._kind.table}: {len(stored):,} records"] = "were copied, and are not in the target"
 
     def _leave(self, record: AgentRecord, reason: str) -> bool:
         ids = "/".join(with_nul(part) for part in (record.group, record.name or record.id))
         self._copied.left[f"{self._kind.table}: {ids}"] = reason
         return False
+
+
+def _is_same(there: AgentRecord, record: AgentRecord) -> bool:
+    # A row of another program may have no time, and gets one when it is stored.
+    return _hash(there) == _hash(record) and record.timestamp in {None, there.timestamp}
+
+
+def _is_older(there: AgentRecord, record: AgentRecord) -> bool:
+    return record.timestamp is not None and (there.timestamp is None or there.timestamp < record.timestamp)
 
 
 def _name(kind: RecordKind, record: AgentRecord) -> bytes:

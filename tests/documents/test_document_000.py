@@ -19,7 +19,7 @@ from storage import ConvexStorage
 from storage import StorageProtocol
 from storage import StorageUnsupportedError
 from storage import verify_integration
-from stores import Experiments
+from stores.current import RecordStores
 from tests.documents.blocks import Block
 from tests.documents.blocks import blocks
 from tests.documents.conftest import Served
@@ -111,7 +111,7 @@ def test_a_client_over_http(block: Block, service: Served) -> None:
 
     asyncio.run(use())
     with as_application():
-        experiments = Isthmus.of(service.site.app)[Experiments]
+        experiments = Isthmus.of(service.site.app)[RecordStores]["experiments"].records
         assert experiments.load("episode:1") == {"agent_id": "a", "timestamp": 2, "reward": 0.5}
         assert experiments.load("experiment:exp_001").items() >= experiment.items()
 

@@ -6,9 +6,12 @@ import inspect
 import re
 import subprocess
 import sys
+import unittest
 from collections.abc import Callable
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 import pytest
 import sqlalchemy as sa
@@ -110,6 +113,17 @@ def test_the_documented_command_runs_the_common_tests(tmp_path: Path) -> None:
     done = subprocess.run([sys.executable, *command.split()[1:]], cwd=root, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "Ran 27 tests" in done.stderr
+
+
+@pytest.mark.parametrize("backend", ["database", "file", "memory"])
+def test_the_documented_command_runs_the_tests_of_one_backend(backend: str) -> None:
+    module = f"storage.backends.{backend}.tests"
+    assert f"python -m unittest {module}\n" in DOCUMENT.read_text()
+    found = unittest.defaultTestLoader.loadTestsFromName(module)
+    assert found.countTestCases() == 9
+    # With the command above, all of them were run.
+    (name,) = {str(type(test).__name__) for suite in found for test in cast("unittest.TestSuite", suite)}
+    assert getattr(import_module("storage.run_tests"), name).__module__ == module
 
 
 def test_the_tables_have_the_documented_columns() -> None:

@@ -16,6 +16,7 @@ FLOORS = (
         *("storage.base", "storage.integration_example", "storage.migrate", "storage.migrate_old_data"),
         "storage.run_tests",
     },
+    {"storage.backends.database.tests", "storage.backends.file.tests", "storage.backends.memory.tests"},
     {"config.application", "config.stores", "config.tables"},
     {"cli", "api"},
     {"stores"},

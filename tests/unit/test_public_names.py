@@ -50,7 +50,7 @@ INSIDE = {
     "storage.stack": "create_app composes the stores",
     "stores.migration": "the commands that copy records",
     "stores.declaration": "the routes of record stores find what the application declares of them",
-    "stores.experiments": "the routes of experiments set them up",
+    "stores.current": "the routes of record stores, and purging, have those of the app",
     "database.unit_of_work": "an idempotency key is kept in its request's transaction",
 }
 """What routes and commands of ours import from inside of the packages, and the reason why no application needs to."""

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from queue import Empty
 from queue import SimpleQueue
 from typing import Any
+from typing import ParamSpec
 from typing import TypeVar
 
 import psycopg
@@ -42,7 +43,6 @@ from database.core.errors import TransactionError
 from database.core.errors import UnreadableRecord
 from database.core.lifecycle import in_background
 from database.core.tables.schema import TableSchema
-from database.internal_tables import place_of
 from database.resilience.watchdog import Watchdog
 from database.sql.connection import Rewriting
 from database.sql.many_rows import ManyRows
@@ -52,6 +52,7 @@ from database.sql.texts.answers import require_distinct
 
 logger = logging.getLogger(__name__)
 
+P = ParamSpec("P")
 Answer = TypeVar("Answer")
 
 LONGEST_PREPARED = 4000
@@ -122,7 +123,7 @@ class PostgresCall:
 
     def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         prepare = self._prepares(text, values)
-        return self._watched(lambda: fetch_all(self.connection, self._cursor.execute(text, values, prepare=prepare)))
+        return self._watched(fetch_all, self._cursor, text, values, prepare)
 
     def value_alone(self, beginning: str, query: str) -> bytes | None:
         """The one value that a query without parameters returns, as text, in a transaction of its own.
@@ -138,15 +139,17 @@ class PostgresCall:
 
     def change(self, text: str, values: Values) -> int:
         prepare = self._prepares(text, values)
-        return self._watched(lambda: self._cursor.execute(text, values, prepare=prepare).rowcount)
+        return self._watched(self._cursor.run, text, values, prepare).command_tuples or 0
 
     def _prepares(self, text: str, values: Values) -> bool:
         if not self._prepare or len(text) > LONGEST_PREPARED:
             return False
+        if list not in map(type, values):
+            return True
         return not any(type(value) is list and len(value) > _LONGEST_LIST for value in values)
 
     def rewriting(self, table: TableSchema) -> Rewriting:
-        return self.connection.known_rewriting.of(place_of(table.source), self._asked)
+        return self.connection.known_rewriting.of(table, self._asked)
 
     def _asked(self, text: str, values: Values) -> list[tuple[Any, ...]]:
         """The rows of a query that precedes the write: if its response is lost, nothing has been applied."""
@@ -290,7 +293,8 @@ class PostgresCall:
 
     def end(self) -> None:
         """Roll back an open transaction; close the connection if SQL text may have left state on it."""
-        self.undo()
+        if not self.connection.is_idle():
+            self.undo()
         if self._leaves:
             self.connection.close()
 
@@ -310,14 +314,15 @@ class PostgresCall:
                 raise error_from_result(result)
         return results
 
-    def _watched(self, run: Callable[[], Answer]) -> Answer:
-        if self.deadline == math.inf:
-            return self._translating(run)
-        ticket = self._watchdog.watch(self.deadline, self._stop)
+    def _watched(self, run: Callable[P, Answer], *args: P.args, **kwargs: P.kwargs) -> Answer:
+        watched = self.deadline != math.inf
+        ticket = self._watchdog.watch(self.deadline, self._stop) if watched else 0
         try:
-            return self._translating(run)
+            return run(*args, **kwargs)
+        except psycopg.Error as error:
+            raise self._translated(error) from error
         finally:
-            if not self._watchdog.done(ticket):
+            if watched and not self._watchdog.done(ticket):
                 self._stopped = True
                 self._finished.put(None)
                 # Close the connection, because a cancel request under way would hit its next statement. The result
@@ -325,14 +330,11 @@ class PostgresCall:
                 with self.connection.ending:
                     self.connection.close()
 
-    def _translating(self, run: Callable[[], Answer]) -> Answer:
-        try:
-            return run()
-        except psycopg.Error as error:
-            # libpq's own errors have no SQLSTATE, and from exec_() they do not even have a specific class.
-            if error.sqlstate is None and self.connection.closed:
-                raise (lost(may_have_applied=True) if self._may_have_applied else self._closed()) from error
-            raise translated(error, may_have_applied=self._may_have_applied) from error
+    def _translated(self, error: psycopg.Error) -> DataError:
+        # libpq's own errors have no SQLSTATE, and from exec_() they do not even have a specific class.
+        if error.sqlstate is None and self.connection.closed:
+            return lost(may_have_applied=True) if self._may_have_applied else self._closed()
+        return translated(error, may_have_applied=self._may_have_applied)
 
     def _closed(self) -> DataError:
         """The error for a closed connection if nothing can have been applied."""

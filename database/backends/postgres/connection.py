@@ -11,6 +11,7 @@ from typing import Self
 import psycopg
 from psycopg.pq import TransactionStatus
 
+from database.backends.postgres.cursor import PreparedCursor
 from database.backends.postgres.rewriting import KnownRewriting
 from database.backends.postgres.text_values import MadeTypes
 
@@ -57,13 +58,13 @@ class PostgresConnection(psycopg.Connection[tuple[Any, ...]]):
             attempts.failure = None
         return connection
 
-    _own_cursor: psycopg.Cursor[tuple[Any, ...]] | None = None
+    _own_cursor: PreparedCursor | None = None
     _poller: select.poll | None = None
 
-    def reused_cursor(self) -> psycopg.Cursor[tuple[Any, ...]]:
+    def reused_cursor(self) -> PreparedCursor:
         """Return the cursor shared by all statements whose rows are fetched at once."""
         if self._own_cursor is None:
-            self._own_cursor = self.cursor(binary=True)
+            self._own_cursor = PreparedCursor(self)
         return self._own_cursor
 
     def is_alive(self) -> bool:

@@ -34,6 +34,7 @@ from psycopg.types.json import set_json_loads
 from psycopg.types.string import TextLoader
 from sqlalchemy.dialects import postgresql
 
+from database.backends.postgres.cursor import PreparedCursor
 from database.backends.postgres.many_rows import copy_texts
 from database.core.kinds.arrays import Arrays
 from database.core.kinds.binary import Bytes
@@ -52,9 +53,11 @@ from database.core.kinds.values import FLOAT
 from database.core.kinds.values import JSON
 from database.core.kinds.values import TEXT
 from database.core.kinds.values import TIMESTAMP
+from database.core.kinds.values import JsonText
 from database.core.kinds.values import exactly
 from database.core.kinds.values import finite
 from database.sql.dialect import SqlDialect
+from database.sql.many_rows import Values
 from database.sql.sequences import PASS
 from database.sql.texts.parameters import Parameters
 from database.sql.texts.parameters import json_document
@@ -74,9 +77,12 @@ _EXPONENT = b"e+"
 
 def encode_json(value: Any) -> str:
     """JSON text whose doubles remain doubles after jsonb has stored them as decimals."""
-    text = orjson.dumps(value)
+    known = type(value) is JsonText
+    text = value if known else orjson.dumps(value)
     # Few documents have such a number, and to look through each of them would cost several times as much.
-    return (orjson.dumps(_with_exact_floats(value)) if _EXPONENT in text else text).decode()
+    if _EXPONENT in text:
+        text = orjson.dumps(_with_exact_floats(orjson.loads(text) if known else value))
+    return text.decode()
 
 
 def _with_exact_floats(value: Any) -> Any:
@@ -187,15 +193,15 @@ class Forgiving:
                     self.adapters.register_loader(oid, type("_Forgiving", (_Forgiving,), members))
 
 
-def fetch_all(connection: Connection[Any], cursor: psycopg.Cursor[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
-    """Fetch all rows; a value that Python cannot represent is an :class:`Unread`."""
+def fetch_all(cursor: PreparedCursor, text: str, values: Values, prepare: bool) -> list[tuple[Any, ...]]:
+    """The rows of a statement; a value that Python cannot represent is an :class:`Unread`."""
+    result = cursor.run(text, values, prepare)
     try:
-        return cursor.fetchall()
+        return cursor.load(result)
     except (psycopg.DataError, ValueError):
-        loading = Transformer(Forgiving(connection))
-        assert cursor.pgresult is not None, "the rows were being fetched from it"
-        loading.set_pgresult(cursor.pgresult)
-        return loading.load_rows(0, cursor.pgresult.ntuples, tuple)
+        loading = Transformer(Forgiving(cursor.connection))
+        loading.set_pgresult(result)
+        return loading.load_rows(0, result.ntuples, tuple)
 
 
 def unread_column(connection: Connection[Any], cursor: psycopg.Cursor[Any]) -> int:

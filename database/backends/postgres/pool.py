@@ -82,9 +82,13 @@ class PostgresPool:
         :raises Throttled: if the server has no free connection slot.
         :raises PoolExhausted: if all connections remain in use.
         """
-        deadline = min(context.deadline, monotonic() + self._wait)
+        began: float | None = None
         while True:
-            connection = self._take_idle() or self._take_from_pool(deadline)
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                began = monotonic() if began is None else began
+                connection = self._take_from_pool(min(context.deadline, began + self._wait))
             if connection.is_alive():
                 return connection
             # The pool replaces a closed connection at once; its own check would cause a backoff of seconds.
@@ -140,12 +144,15 @@ class PostgresPool:
 
     def _wait_for_connection(self, deadline: float) -> PostgresConnection:
         failed_before = self._failed_attempts()
-        # While no connection is in use, none can be released: waiting only helps if the server accepts a new one.
-        while not self._out and monotonic() < deadline:
+        while monotonic() < deadline:
+            # Those in use may all be lost meanwhile: then the pool connects again only for a caller who asks again.
+            patience = _RECONNECT_SECONDS if self._out else _PATIENCE
             try:
-                return self._pool.getconn(timeout=min(_seconds_until(deadline), _PATIENCE))
+                return self._pool.getconn(timeout=min(_seconds_until(deadline), patience))
             except PoolTimeout as error:
-                self._refuse_if_down(failed_before, error)
+                # While none is in use, none can be released: waiting only helps if the server accepts a new one.
+                if not self._out:
+                    self._refuse_if_down(failed_before, error)
         return self._pool.getconn(timeout=_seconds_until(deadline))
 
     def _hand_over(self) -> None:

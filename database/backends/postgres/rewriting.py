@@ -8,6 +8,8 @@ from typing import Any
 from psycopg import sql
 
 from database.core.clock import monotonic
+from database.core.tables.schema import TableSchema
+from database.internal_tables import place_of
 from database.sql.connection import Rewriting
 
 _TRUST_SECONDS = 5.0
@@ -37,16 +39,16 @@ class KnownRewriting:
     __slots__ = ("_known",)
 
     def __init__(self) -> None:
-        self._known: dict[tuple[str, ...], tuple[float, Rewriting]] = {}
+        self._known: dict[str, tuple[float, Rewriting]] = {}
 
-    def of(self, table: tuple[str, ...], rows: Rows) -> Rewriting:
+    def of(self, table: TableSchema, rows: Rows) -> Rewriting:
         """What is done to the rows of a table.
 
-        :param table: the parts of its qualified name.
         :param rows: asks the database.
         """
-        known, now = self._known.get(table), monotonic()
+        known, now = self._known.get(table.name), monotonic()
         if known is None or now - known[0] > _TRUST_SECONDS:
-            ((triggers, rules, computed),) = rows(_REWRITING, (sql.Identifier(*table).as_string(None),))
-            known = self._known[table] = now, Rewriting(triggers, rules, tuple(computed))
+            name = sql.Identifier(*place_of(table.source)).as_string(None)
+            ((triggers, rules, computed),) = rows(_REWRITING, (name,))
+            known = self._known[table.name] = now, Rewriting(triggers, rules, tuple(computed))
         return known[1]

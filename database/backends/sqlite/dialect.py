@@ -26,6 +26,7 @@ from database.core.kinds.values import INTEGER
 from database.core.kinds.values import JSON
 from database.core.kinds.values import TEXT
 from database.core.kinds.values import TIMESTAMP
+from database.core.kinds.values import JsonText
 from database.core.kinds.values import Kind
 from database.core.kinds.values import exactly
 from database.core.kinds.values import finite
@@ -59,7 +60,7 @@ def _literal(character: str) -> str:
 
 
 def _encode_json(value: Any) -> str:
-    return orjson.dumps(value).decode()
+    return (value if type(value) is JsonText else orjson.dumps(value)).decode()
 
 
 def _number(value: float) -> float:

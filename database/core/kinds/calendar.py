@@ -18,6 +18,8 @@ from database.core.kinds.values import Kind
 _DATE: Final = r"\d{4}-\d\d-\d\d"
 _TIME: Final = r"\d\d:\d\d(:\d\d(\.\d{1,6})?)?"
 
+_OF_DAY: Final = (datetime, time)
+
 
 class Shown(Kind):
     """Text of fixed width on backends without this type, which is sorted as its values are.
@@ -35,10 +37,10 @@ class Shown(Kind):
             return self.parse(value)
         if not isinstance(value, self.python_type) or (self.python_type is date and isinstance(value, datetime)):
             raise ValueError(f"must be {self.example}")
-        if isinstance(value, datetime | time):
+        if isinstance(value, _OF_DAY):
             if value.tzinfo is not None:
                 raise ValueError("must not have a time zone")
-            return value.replace(fold=0)
+            return value.replace(fold=0) if value.fold else value
         return value
 
     def parse(self, text: str) -> Any:

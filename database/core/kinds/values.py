@@ -242,6 +242,10 @@ class Timestamp(Kind):
             raise ValueError("must be a timestamp in ISO 8601") from None
 
 
+class JsonText(bytes):
+    """The text that :func:`plain_json` has made of a value, in its place: it is checked and written already."""
+
+
 class Json(Kind):
     """Any JSON value, nested at most ``MAX_JSON_DEPTH`` deep, with the limits of the other types."""
 
@@ -250,7 +254,7 @@ class Json(Kind):
     comparable = False
 
     def check(self, value: Any) -> Any:
-        if plain_json(value) is None:
+        if type(value) is not JsonText and plain_json(value) is None:
             _check_json(value, MAX_JSON_DEPTH)
         return value
 

@@ -95,16 +95,23 @@ def conflict_columns(schema: TableSchema, operation: Upsert) -> tuple[str, ...]:
         return schema.key
     if operation.verbatim and operation.on_conflict != schema.key:
         raise InvalidQuery("on_conflict cannot be combined with verbatim; leave out one of them")
-    names = tuple([schema.column(name).name for name in operation.on_conflict])
     known = _unique_sets(schema.source)
+    # Most are given as they are declared.
+    names = operation.on_conflict if operation.on_conflict in known else _reordered(schema, operation, known)
+    for name in names:
+        if not schema.columns[name].kind.comparable:
+            raise InvalidQuery("on_conflict cannot name a JSON column")
+    return names
+
+
+def _reordered(schema: TableSchema, operation: Upsert, known: Sequence[tuple[str, ...]]) -> tuple[str, ...]:
+    names = tuple([schema.column(name).name for name in operation.on_conflict])
     if sorted(names) not in map(sorted, known):
         choice = "; ".join(", ".join(columns) for columns in known)
         raise InvalidQuery(
             f"on_conflict of table {schema.name!r} must be one of its unique sets of columns ({choice}), not"
             f" {', '.join(names)}"
         )
-    if any(not schema.columns[name].kind.comparable for name in names):
-        raise InvalidQuery("on_conflict cannot name a JSON column")
     return names
 
 

@@ -47,7 +47,7 @@ ADMIN: Final = "admin"
 SIGNED_IN: Final = "authenticated"
 """The database role of a caller with a token."""
 
-INFO: Final = ("access", "owner", "internal", "adopted", "read_only", "merge_groups")
+INFO: Final = ("access", "owner", "internal", "adopted", "read_only", "merge_groups", "changed_at")
 """The keys of a table's ``info`` that Isthmus reads."""
 
 _ALLOWED: Final = "anyone, user, owner, role:<name>, permission:<area>:<action>, or a list of these"

@@ -117,8 +117,13 @@ def known_values(schema: TableSchema, rows: Sequence[Mapping[str, Any]], name: s
     return [column.check(row[name]) if name in row else default for row in rows]
 
 
-def complete_row(schema: TableSchema, row: Mapping[str, Any], now: datetime) -> dict[str, Any]:
-    """Check and complete one row: a faster :func:`complete_rows` for a single row."""
+def complete_row(schema: TableSchema, row: Mapping[str, Any], now: datetime | None = None) -> dict[str, Any]:
+    """Check and complete one row: a faster :func:`complete_rows` for a single row.
+
+    :param now: the present time by default, which few tables without times need.
+    """
+    if now is None and schema.managed:
+        now = utc_now()
     if not _is_record(row) or not row.keys() <= schema.columns.keys():
         _given_columns(schema, [row])
     completed: dict[str, Any] = {}

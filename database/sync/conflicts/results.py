@@ -13,7 +13,9 @@ from typing import Final
 from database.core.clock import LEAP
 from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
+from database.core.kinds.calendar import LocalTimestamp
 from database.core.kinds.calendar import clock
+from database.core.kinds.values import Timestamp
 from database.core.result import Row
 from database.core.tables.keys import address_of
 from database.core.tables.keys import checked_key
@@ -24,6 +26,8 @@ from database.sync.canonical_rows import CanonicalRows
 from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import RecordState
 
+_CHANGED_AT: Final = "changed_at"
+_TIMES: Final = (Timestamp, LocalTimestamp)
 _BEGINNING: Final = datetime.min.replace(tzinfo=UTC)
 
 
@@ -62,6 +66,8 @@ def _replaced(form: CanonicalRows, state: RecordState, row: Row) -> list[Row]:
 
 
 def _not_before(table: TableSchema, row: Row, replaced: Iterable[Row]) -> Row:
+    if "updated_at" not in table.managed:
+        return row
     believed = utc_now() + LEAP
     times = [one["updated_at"] for one in replaced if _BEGINNING < stamp(table, one) <= believed]
     if not times:
@@ -75,8 +81,26 @@ def _not_before(table: TableSchema, row: Row, replaced: Iterable[Row]) -> Row:
 
 def stamp(table: TableSchema, row: Row) -> datetime:
     """When a row was changed, as far as the table says it: otherwise the beginning of time."""
-    time: datetime | None = row["updated_at"] if "updated_at" in table.managed else None
+    name = _time_column(table)
+    time: datetime | None = None if name is None else row[name]
     return _BEGINNING if time is None else _in_utc(time)
+
+
+def check_time_column(table: TableSchema) -> None:
+    """Refuse a column of times that is none, or is not needed. :raises ValueError: names it."""
+    name = table.source.info.get(_CHANGED_AT)
+    if name is None:
+        return
+    where = f'info["{_CHANGED_AT}"] of table {table.name}'
+    if "updated_at" in table.managed:
+        raise ValueError(f"{where} is not used, because the table has updated_at; leave it out")
+    if name not in table.columns or not isinstance(table.columns[name].kind, _TIMES):
+        raise ValueError(f"{where} names {name!r}, which is no column of times")
+
+
+def _time_column(table: TableSchema) -> str | None:
+    """The column with the time of the last change; None if the table has none."""
+    return "updated_at" if "updated_at" in table.managed else table.source.info.get(_CHANGED_AT)
 
 
 def _in_utc(time: datetime) -> datetime:

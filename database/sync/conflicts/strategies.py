@@ -46,6 +46,7 @@ from database.sync.conflicts.merging import InvalidMerge
 from database.sync.conflicts.merging import Merge
 from database.sync.conflicts.open_conflicts import OpenConflict
 from database.sync.conflicts.results import above_replaced
+from database.sync.conflicts.results import check_time_column
 from database.sync.conflicts.results import row_of
 from database.sync.conflicts.results import stamp
 from database.sync.conflicts.units import ConflictUnit
@@ -104,7 +105,7 @@ class Deciding:
     :param strategies: by table, as :func:`strategies_by_table` returns them.
     :param policies: by table, as :func:`policies_by_table` returns them.
     :ivar units: decide about their records together, before these are decided about one by one.
-    :raises ValueError: for an unknown table, and for a table that cannot be merged.
+    :raises ValueError: for an unknown table, and for one whose ``info`` is wrong.
     """
 
     def __init__(
@@ -118,6 +119,8 @@ class Deciding:
         self.units = Units(units, tables)
         if unknown := sorted((strategies.keys() | policies.keys()) - tables.keys() - {OTHERS}):
             raise ValueError(f"names tables that are not synced: {', '.join(unknown)}")
+        for table in tables.values():
+            check_time_column(table)
         self._tables = tables
         self._forms = {name: CanonicalRows(table) for name, table in tables.items()}
         self._strategies = {name: strategies.get(name, strategies.get(OTHERS, _DEFAULT)) for name in tables}

@@ -169,6 +169,13 @@ class CosmosRecords(AgentRecords):
             if continuation is None:
                 return
 
+    def found(self, kind: RecordKind, records: Sequence[AgentRecord]) -> list[AgentRecord]:
+        items = (self._call(partial(self._container(kind, one.group).get, _item_id(kind, one))) for one in records)
+        return [_record(kind, item) for item in items if item is not None]
+
+    def count(self, kind: RecordKind) -> int:
+        return sum(1 for _ in self.every(kind))
+
     def delete(self, kind: RecordKind, group: str, name: str | None = None) -> int:
         container = self._container(kind, group)
         if name is not None:
@@ -224,13 +231,19 @@ def _at(timestamp: datetime | None, id_: str) -> str:
 
 def _item(kind: RecordKind, record: AgentRecord) -> Item:
     at = _at(record.timestamp, record.id)
-    # An id that another program has given may have characters that those of items cannot have.
-    id_ = row_id(record.id) if _NOT_IN_IDS.search(record.id) else record.id
-    item = {"id": id_, kind.group: record.group, "place": at, "timestamp": at.partition(" ")[0]}
+    item = {"id": _item_id(kind, record), kind.group: record.group, "place": at, "timestamp": at.partition(" ")[0]}
     if kind.name is not None:
         item[kind.name] = record.name or ""
     # The numbers of Cosmos DB are doubles.
     return item | {kind.value: to_document(record.value, kind.value, doubles=True)}
+
+
+def _item_id(kind: RecordKind, record: AgentRecord) -> str:
+    """The id by which an item is found, whatever the id of its row was elsewhere."""
+    if kind.name is not None:
+        return named_id(record.group, record.name or "")
+    # An id that another program has given may have characters that those of items cannot have.
+    return row_id(record.id) if _NOT_IN_IDS.search(record.id) else record.id
 
 
 def _value(kind: RecordKind, item: Item) -> Any:

@@ -25,6 +25,7 @@ from database.core.query.filters import Filter
 from database.core.query.filters import Order
 from database.core.query.filters import Where
 from database.core.query.filters import after as rows_after
+from database.core.query.targets import with_values
 from database.core.result import Result
 from database.core.result import Row
 from database.purging import delete_in_parts
@@ -41,6 +42,7 @@ from stores.agents.records.kinds import RecordKind
 from stores.agents.records.kinds import named_id
 from stores.agents.records.moments import moments
 from stores.agents.records.values import from_document
+from stores.agents.records.values import text_as_it_is
 from stores.agents.records.values import to_document
 
 _IN_ORDER: Final = (Order("timestamp"),)
@@ -62,7 +64,8 @@ class TableRecords(AgentRecords):
         self._run(_upsert(kind, records))
 
     def create(self, kind: RecordKind, record: AgentRecord) -> bool:
-        upsert = Upsert(kind.table, [_row(kind, record)], on_conflict=_by(kind), ignore_duplicates=True)
+        row = _row(kind, record, to_document(record.value, kind.value))
+        upsert = Upsert(kind.table, [row], on_conflict=kind.by, ignore_duplicates=True)
         return bool(self._run(upsert).count)
 
     def value(self, kind: RecordKind, group: str, name: str) -> Any:
@@ -92,6 +95,15 @@ class TableRecords(AgentRecords):
         while found := self._records(kind, Select(kind.table, where=where, limit=_AT_ONCE)):
             yield from found
             where = Where("id", "gt", found[-1].id)
+
+    def found(self, kind: RecordKind, records: Sequence[AgentRecord]) -> list[AgentRecord]:
+        columns = kind.by or ("id",)
+        rows = [_row(kind, one, None) for one in records]
+        wheres = with_values(columns, [[row[name] for row in rows] for name in columns])
+        return [one for where in wheres for one in self._records(kind, Select(kind.table, where=where))]
+
+    def count(self, kind: RecordKind) -> int:
+        return self._run(Select(kind.table, ("id",), limit=0, count=True)).count or 0
 
     def delete(self, kind: RecordKind, group: str, name: str | None = None) -> int:
         where: Filter = Where(kind.group, "eq", group) if name is None else _named(kind, group, name)
@@ -172,12 +184,12 @@ def _as_ours(error: DataError) -> DataError:
     return as_storage_error(error)
 
 
-def _by(kind: RecordKind) -> tuple[str, ...]:
-    return () if kind.name is None else (kind.group, kind.name)
-
-
 def _upsert(kind: RecordKind, records: Sequence[AgentRecord]) -> Upsert:
-    return Upsert(kind.table, [_row(kind, one) for one in records], returning=False, on_conflict=_by(kind))
+    if len(records) == 1 and (text := text_as_it_is(records[0].value)) is not None:
+        row = _row(kind, records[0], records[0].value)
+        return Upsert(kind.table, [row], returning=False, on_conflict=kind.by, texts=((kind.value, text),))
+    rows = [_row(kind, one, to_document(one.value, kind.value)) for one in records]
+    return Upsert(kind.table, rows, returning=False, on_conflict=kind.by)
 
 
 def _named(kind: RecordKind, group: str, name: str) -> Filter:
@@ -185,8 +197,8 @@ def _named(kind: RecordKind, group: str, name: str) -> Filter:
     return Where(kind.group, "eq", group) & Where(kind.name, "eq", name)
 
 
-def _row(kind: RecordKind, record: AgentRecord) -> Row:
-    row = {"id": record.id, kind.group: record.group, kind.value: to_document(record.value, kind.value)}
+def _row(kind: RecordKind, record: AgentRecord, document: Any) -> Row:
+    row = {"id": record.id, kind.group: record.group, kind.value: document}
     if kind.name is not None:
         row[kind.name] = record.name
     if record.timestamp is not None:

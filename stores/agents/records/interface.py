@@ -53,6 +53,14 @@ class AgentRecords(ABC):
         """The records of all groups, in any order. :meth:`put` stores one of them elsewhere as it is."""
 
     @abstractmethod
+    def found(self, kind: RecordKind, records: Sequence[AgentRecord]) -> list[AgentRecord]:
+        """Those here that have the names of these records, or their ids if the kind has no names; in any order."""
+
+    @abstractmethod
+    def count(self, kind: RecordKind) -> int:
+        """The number of records of all groups."""
+
+    @abstractmethod
     def delete(self, kind: RecordKind, group: str, name: str | None = None) -> int:
         """Delete a record, or those of a whole group; returns their number."""
 

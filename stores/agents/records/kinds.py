@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from dataclasses import field
 from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
@@ -26,12 +27,17 @@ class RecordKind:
     :ivar group: the column by which records belong together.
     :ivar name: the column by which a record is found in its group; None if they are only read in their order.
     :ivar value: the column with the value.
+    :ivar by: the columns by which a record replaces another one; none for those that do so by their id.
     """
 
     table: str
     group: str
     name: str | None
     value: str
+    by: tuple[str, ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "by", () if self.name is None else (self.group, self.name))
 
 
 STATES: Final = RecordKind("agent_states", "agent_id", "state_id", "state")

@@ -22,7 +22,7 @@ class Moments:
     """The present time, in steps of a microsecond at least."""
 
     def __init__(self) -> None:
-        self._last = datetime.min.replace(tzinfo=UTC)
+        self._last = utc_now().replace(tzinfo=None)
         self._create_runtime_state()
         rebuild_after_fork(self, Moments._create_runtime_state)
 
@@ -31,11 +31,11 @@ class Moments:
 
     def take(self, count: int = 1) -> datetime:
         """The first of ``count`` moments that follow one another by a microsecond, in UTC without time zone."""
-        now = utc_now()
+        now = utc_now().replace(tzinfo=None)
         with self._lock:
-            first = not_before(now, self._last + STEP)
-            self._last = first + (count - 1) * STEP
-        return first.replace(tzinfo=None)
+            first = now if self._last < now else not_before(now, self._last + STEP)
+            self._last = first if count == 1 else first + (count - 1) * STEP
+        return first
 
     def of(self, value: dict[str, Any]) -> datetime:
         """The time of a value: its own, or now."""

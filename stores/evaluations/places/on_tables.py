@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -9,7 +10,6 @@ from contextlib import suppress
 from typing import Any
 from typing import Final
 
-from config.settings import ConfigurationError
 from database.adapter.interface import Database
 from database.core.context import active_unit
 from database.core.context import as_application
@@ -31,11 +31,13 @@ from database.core.operations import Upsert
 from database.core.query.filters import Filter
 from database.core.query.filters import Order
 from database.core.query.filters import Where
+from database.core.query.targets import with_values
 from database.core.result import Result
 from database.core.result import Row
 from database.purging import delete_in_parts
 from storage.core.keys import with_nul
 from storage.core.keys import without_nul
+from stores.declaration import require_tables
 from stores.evaluations.meaning.errors import changed
 from stores.evaluations.meaning.errors import exists
 from stores.evaluations.meaning.errors import missing
@@ -44,6 +46,7 @@ from stores.evaluations.places.conditions import NEWEST
 from stores.evaluations.places.conditions import condition
 from stores.evaluations.places.records import HEADS
 from stores.evaluations.places.records import INLINE
+from stores.evaluations.places.records import LOCATIONS
 from stores.evaluations.places.records import EvaluationRecords
 from stores.evaluations.places.records import Position
 from stores.evaluations.places.records import Series
@@ -67,14 +70,7 @@ class EvaluationsInTables(EvaluationRecords):
     def __init__(self, database: Database, inline: int | None = None) -> None:
         self.database = database
         self.inline = _inline(database) if inline is None else inline
-        schema = getattr(database, "schema", ())
-        if lacking := [name for name in (EVALUATIONS, EVENTS, METRICS) if name not in schema]:
-            raise ConfigurationError(
-                {
-                    "config/tables.py": f"lacks the tables {', '.join(lacking)}: call declare_evaluations(metadata),"
-                    " from stores, and make a migration with `flask db revision`"
-                }
-            )
+        require_tables("evaluations", database, dict.fromkeys((EVALUATIONS, EVENTS, METRICS), ()))
 
     def insert(self, row: Row, event: Row) -> Row:
         id_ = row["id"]
@@ -140,6 +136,16 @@ class EvaluationsInTables(EvaluationRecords):
     def find(self, filters: EvaluationFilters, after: Position | None, limit: int) -> Sequence[Row]:
         select = Select(EVALUATIONS, HEADS, condition(filters, after), NEWEST, limit)
         return [_read(row) for row in self._run(select).rows]
+
+    def locations(self, ids: Collection[str]) -> set[str]:
+        found: set[str] = set()
+        for where in with_values(("id",), [[without_nul(id_) for id_ in ids]]):
+            result = self._run(Select(EVALUATIONS, LOCATIONS, where))
+            for bad in result.unreadable:
+                # What it names is not known, and would be taken for lost.
+                raise bad.error()
+            found.update(row[name] for row in result.rows for name in LOCATIONS)
+        return found
 
     def count(self, filters: EvaluationFilters) -> int:
         select = Select(EVALUATIONS, ("id",), condition(filters), limit=0, count=True)

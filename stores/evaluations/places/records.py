@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC
 from abc import abstractmethod
+from collections.abc import Collection
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -30,6 +31,9 @@ HEADS: Final = (
     *("error_size", "error_type", "error_s3_key", "metadata"),
 )
 """All other columns."""
+
+LOCATIONS: Final = tuple(f"{text}_s3_key" for text in TEXTS)
+"""The columns that say where the rest of a text is; null for one that is there as a whole."""
 
 Position = tuple[datetime, str]
 """The creation time and the id of an evaluation, by which a listing goes on."""
@@ -92,6 +96,11 @@ class EvaluationRecords(ABC):
 
         :param after: only those behind this one.
         """
+
+    def locations(self, ids: Collection[str]) -> set[str]:
+        """The locations of all blobs that the evaluations with these ids name."""
+        rows = (self.get(id_, texts=False) for id_ in ids)
+        return {row[name] for row in rows if row is not None for name in LOCATIONS if row[name] is not None}
 
     @abstractmethod
     def count(self, filters: EvaluationFilters) -> int:

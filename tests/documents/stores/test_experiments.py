@@ -14,9 +14,9 @@ from database.core.context import as_application
 from storage import ConvexStorage
 from storage import StorageProtocol
 from stores import ExperimentClient
-from stores import Experiments
 from stores import ExperimentStorage
 from stores import RecordStoreDeclaration
+from stores.current import RecordStores
 from tests.documents.blocks import blocks
 from tests.documents.conftest import Served
 from tests.stores.experiments.test_records import EXPERIMENT
@@ -30,7 +30,7 @@ def test_a_view_uses_the_experiments_of_the_application(service: Served) -> None
     with service.site.app.test_request_context(), acting_as(SERVICE):
         assert best() == {"agent_id": "a1", "timestamp": 1234567890, "reward": 0.85}
     with as_application():
-        run = Isthmus.of(service.site.app)[Experiments].get_optimization_run("run_abc")
+        run = Isthmus.of(service.site.app)[RecordStores]["experiments"].records.get_optimization_run("run_abc")
     assert run is not None
     assert (run["status"], run["system_name"], run["winning_config_id"]) == ("completed", "search", "config_xyz")
 

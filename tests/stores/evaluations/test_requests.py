@@ -90,6 +90,9 @@ def test_a_cache_has_nothing_of_a_request_that_is_rolled_back(manager: Connectio
 
 
 def test_tables_that_are_not_declared_are_named() -> None:
-    with pytest.raises(ConfigurationError, match="lacks the tables evaluations, evaluation_events, evaluation_metrics"):
+    with pytest.raises(
+        ConfigurationError,
+        match=r"needs the tables evaluations, evaluation_events, evaluation_metrics .*declare_evaluations",
+    ):
         EvaluationsInTables(MemoryAdapter(schema=Schema([])))
     assert EvaluationsInTables(MemoryAdapter(schema=Schema.of(METADATA))).inline == 1 << 20

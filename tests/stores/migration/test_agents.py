@@ -131,6 +131,18 @@ def test_rows_of_other_programs_are_copied() -> None:
     assert target.get_state("a", "s") == {"v": 1}
 
 
+def test_a_row_of_another_program_is_found_by_its_name_in_cosmos(
+    cosmos_account: CosmosAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COSMOS_KEY", KEY)
+    source = in_memory()
+    source.records.put(STATES, [AgentRecord("an id of its own", "a", "s", {"v": 1}, None)])
+    url = f"cosmos+http://{cosmos_account.url.partition('://')[2].strip('/')}/foreign"
+    with agents_at(url) as target:
+        assert (copy_agents(source, target).moved, copy_agents(source, target).same) == (1, 1)
+        assert target.get_state("a", "s") == {"v": 1}
+
+
 def test_a_copy_that_was_killed_goes_on(tmp_path: Path, postgres_database: PostgresDatabase) -> None:
     with SQLiteClient(tmp_path / "agents.db") as source, PostgreSQLClient(postgres_database.url) as target:
         for number in range(VALUES):

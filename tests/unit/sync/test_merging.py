@@ -266,12 +266,21 @@ def test_a_function_that_fails_fails_for_its_record_only(caplog: pytest.LogCaptu
         (sa.Column("x", sa.Text), {"merge_groups": [["x", "y"]]}, "names 'y', which is no column"),
         (sa.Column("x", sa.Text), {"merge_groups": [["x"], ["x"]]}, "names 'x', which has another group"),
         (sa.Column("x", sa.Text, info={"merge": "max"}), {"merge_groups": [["x"]]}, "names 'x', which has a rule"),
+        (sa.Column("x", sa.Text), {"changed_at": "x"}, "is not used, because the table has updated_at"),
     ],
 )
 def test_a_wrong_declaration_is_refused_by_naming_the_column(column: Any, info: Any, problem: str) -> None:
     with pytest.raises(ValueError, match=problem):
         Deciding({"wells": "merge"}, {"wells": _table(column, **info)})
     Deciding({"wells": "last_modified"}, {"wells": _table(sa.Column("x", sa.Text))})
+
+
+@pytest.mark.parametrize("name", ["x", "y"])
+def test_the_time_of_a_change_must_be_one(name: str) -> None:
+    columns = sa.Column("id", sa.Text, primary_key=True), sa.Column("x", sa.Text)
+    table = table_schema(sa.Table("wells", sa.MetaData(), *columns, info={"changed_at": name}))
+    with pytest.raises(ValueError, match=f"wells names '{name}', which is no column of times"):
+        Deciding({}, {"wells": table})
 
 
 # Deletions

@@ -167,6 +167,8 @@ def test_a_request_that_fails_has_saved_nothing(site: Site, user: Headers) -> No
         ({"agents": RecordStoreDeclaration()}, "tests.laboratory.config", r"stores.declare_agents\(metadata\)"),
         ({"agents": RecordStoreDeclaration(access={"read": "owner"})}, PACKAGE, "have no owners"),
         ({"agents": RecordStoreDeclaration(access={"reads": "user"})}, PACKAGE, "keys read, write and delete"),
+        ({"agents": RecordStoreDeclaration(blobs="default")}, PACKAGE, "has no blobs, which only evaluations have"),
+        ({"agents": RecordStoreDeclaration(general="default")}, PACKAGE, "has no general, which only experiments have"),
     ],
 )
 def test_a_wrong_declaration_is_named_at_the_start(

@@ -17,12 +17,12 @@ from typing import Any
 
 import pytest
 
-from api.evaluations.guarded import EvaluationPart
 from api.evaluations.live import BACK
 from api.evaluations.live import Reader
 from api.evaluations.live import back_from
 from api.evaluations.reads import KEPT
 from api.evaluations.reads import SharedReads
+from api.evaluations.watch import Watch
 from api.http.live import HEARTBEAT
 from api.http.live import LONGEST
 from api.http.live import Bell
@@ -35,6 +35,7 @@ from database.core.clock import utc_now
 from database.core.tables.schema import new_id
 from stores import EvaluationEvent
 from stores import Evaluations
+from stores.current import RecordStores
 from stores.evaluations.meaning.rows import new_event
 from tests.integration.http.evaluated import PACKAGE
 from tests.integration.http.evaluations.conftest import PLACE
@@ -57,7 +58,7 @@ ENDING = (b"event: end", b"")
 def evaluations(site: Site, create: Create) -> Evaluations:
     """The evaluations of the application, of which there is ``one``."""
     create("one")
-    found: Evaluations = Isthmus.of(site.app)[EvaluationPart].evaluations
+    found: Evaluations = Isthmus.of(site.app)[RecordStores]["evaluations"].records
     return found
 
 
@@ -207,7 +208,7 @@ def test_followers_read_together(evaluations: Evaluations) -> None:
 
 
 def test_a_new_event_rings_until_nobody_follows(site: Site, evaluations: Evaluations) -> None:
-    watch = Isthmus.of(site.app)[EvaluationPart].watch
+    watch = Isthmus.of(site.app)[Watch]
     rung, bells = Event(), (Bell(), Bell())
 
     def subscriptions() -> int:

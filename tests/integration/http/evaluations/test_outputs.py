@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from api.evaluations.guarded import EvaluationPart
 from api.operations.purging import Purger
 from database import Isthmus
 from database import as_application
 from database.core.clock import utc_now
+from stores.current import RecordStores
 from tests.integration.http.evaluated import PACKAGE
 from tests.integration.http.evaluations.conftest import PLACE
 from tests.integration.http.evaluations.conftest import Create
@@ -73,7 +73,7 @@ def test_an_output_comes_back_as_it_was_put(site: Site, user: Headers, body: byt
 
 def test_the_whole_code_is_there(site: Site, user: Headers) -> None:
     code = "print('é')\n" * 90_000
-    Isthmus.of(site.app)[EvaluationPart].evaluations.create("one", code)
+    Isthmus.of(site.app)[RecordStores]["evaluations"].records.create("one", code)
     shown = site.get(ONE, user).json
     assert shown["code_size"] == len(code.encode())
     assert code.startswith(shown["code"])
@@ -107,7 +107,7 @@ def test_what_is_too_large_or_cut_leaves_nothing(tmp_path: Path) -> None:
 
 
 def test_what_a_crash_has_left_is_purged(site: Site, user: Headers, monkeypatch: pytest.MonkeyPatch) -> None:
-    evaluations = Isthmus.of(site.app)[EvaluationPart].evaluations
+    evaluations = Isthmus.of(site.app)[RecordStores]["evaluations"].records
     evaluations.create("one", "1")
     kept = evaluations.put_output("one", "output", [b"\xff"]).output_s3_key
     assert evaluations.blobs is not None
@@ -152,6 +152,6 @@ def test_50_mb_come_back_and_go_with_the_evaluation(tmp_path: Path) -> None:
     site = make_site(tmp_path, APPLICATION_PACKAGE=PACKAGE)
     site.grant("a", "admin")
     assert site.call("DELETE", ONE, headers=site.login("a")).status_code == 204
-    Isthmus.of(site.app)[EvaluationPart].evaluations.sweep(timedelta(0))
+    Isthmus.of(site.app)[RecordStores]["evaluations"].records.sweep(timedelta(0))
     assert list(files(tmp_path)) == []
     site.close()

@@ -16,11 +16,15 @@ from config.settings import ConfigurationError
 from database.core.context import as_application
 from database.extension import Isthmus
 from storage import ConvexStorage
+from storage import StorageConfigurationError
 from storage import StorageError
 from storage import StorageNotFoundError
+from storage import StoreDeclaration
 from storage import verify_integration
 from stores import Experiments
 from stores import RecordStoreDeclaration
+from stores import current_experiments
+from stores.current import RecordStores
 from tests.contract.backends import supabase_database
 from tests.integration.http.support import CHEAP
 from tests.integration.http.support import PROBLEM
@@ -63,7 +67,8 @@ def admin(shared_site: Site) -> Headers:
 
 @pytest.fixture
 def experiments(shared_site: Site) -> Experiments:
-    return Isthmus.of(shared_site.app)[Experiments]
+    found: Experiments = Isthmus.of(shared_site.app)[RecordStores]["experiments"].records
+    return found
 
 
 @pytest.fixture
@@ -246,6 +251,7 @@ def test_hostile_ids_are_found_by_their_urls(site: Site, user: Headers) -> None:
         (PACKAGE, RecordStoreDeclaration(access={"read": "owner"}), "have no owners"),
         (PACKAGE, RecordStoreDeclaration(access={"reads": "user"}), "keys read, write and delete"),
         (PACKAGE, RecordStoreDeclaration(blobs="default"), "has no blobs"),
+        (PACKAGE, RecordStoreDeclaration(general="none"), "'none', which STORES does not declare"),
     ],
 )
 def test_a_wrong_declaration_says_what_to_do(
@@ -275,6 +281,31 @@ def test_what_is_granted_to_nobody_is_refused(tmp_path: Path, monkeypatch: pytes
 def test_without_a_declaration_there_are_no_routes(tmp_path: Path) -> None:
     site = make_site(tmp_path)
     assert site.get(f"{PLACE}/keys").status_code == 404
+    with site.app.test_request_context(), pytest.raises(StorageConfigurationError, match="RECORD_STORES"):
+        current_experiments()
+    site.close()
+
+
+def test_values_with_other_keys_are_in_the_store_that_is_declared(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The store has no access rules, so that only the routes of experiments lead to its values."""
+    monkeypatch.setattr(f"{PACKAGE}.stores.STORES", {"rest": StoreDeclaration()})
+    monkeypatch.setattr(f"{PACKAGE}.stores.RECORD_STORES", {"experiments": RecordStoreDeclaration(general="rest")})
+    site = make_site(tmp_path, APPLICATION_PACKAGE=PACKAGE).hash_with(CHEAP)
+    user = site.register()
+    assert site.post(f"{PLACE}/rl-data", EPISODE, user).status_code == 200
+    with site.app.test_request_context():
+        for key in ("cache:1", "note:1", "note:2", "zoo"):
+            current_experiments().save(key, [key])
+    pages = [site.get(f"{PLACE}/keys?limit=2", user).json]
+    while pages[-1]["next_cursor"]:
+        pages.append(site.get(f"{PLACE}/keys?limit=2&cursor={pages[-1]['next_cursor']}", user).json)
+    assert [page["data"] for page in pages] == [["cache:1", EPISODE["rl_key"]], ["note:1", "note:2"], ["zoo"]]
+    assert site.get(f"{PLACE}/keys?prefix=note:", user).json["data"] == ["note:1", "note:2"]
+    assert site.call("DELETE", f"{PLACE}/keys/note:1", headers=site.admin()).json["data"] is True
+    assert site.get(f"{PLACE}/keys?prefix=n", user).json["data"] == ["note:2"]
+    assert site.get("/api/storage/rest/zoo", user).status_code == 404
     site.close()
 
 

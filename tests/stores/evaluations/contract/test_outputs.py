@@ -109,6 +109,8 @@ def test_there_may_be_none_and_no_other_kind(evaluations: Evaluations) -> None:
 def test_the_sweep_deletes_what_a_crash_has_left(evaluations: Evaluations) -> None:
     evaluations.create("a", "1")
     evaluations.update("a", output=BYTES)
+    evaluations.create("\0é", "1")
+    evaluations.update("\0é", output=BYTES, error=BYTES)
     kept = evaluations.create("b", "1")
     blobs = evaluations.blobs
     assert blobs is not None
@@ -118,3 +120,4 @@ def test_the_sweep_deletes_what_a_crash_has_left(evaluations: Evaluations) -> No
     assert evaluations.sweep() == 0
     assert evaluations.sweep(timedelta(seconds=-60)) == 2
     assert (whole(evaluations), evaluations.get("b")) == (BYTES, kept)
+    assert b"".join(evaluations.output("\0é", "error").chunks) == BYTES
