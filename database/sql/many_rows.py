@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from database.core.operations import Record
-from database.core.tables.rows import Columns
+from database.core.tables.columnar_rows import Columns
 
 Values = Sequence[Any]
 

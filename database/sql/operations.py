@@ -156,7 +156,8 @@ class SqlOperations:
         many = operation.prepared
         if isinstance(many, ManyRows) and many.source is operation.rows:
             return self._insert_many(connection, table, many)
-        columns = complete_rows(table.schema, operation.rows, utc_now())
+        copied = operation.verbatim and not operation.returning
+        columns = complete_rows(table.schema, operation.rows, utc_now(), copied=copied)
         many = ManyRows(table.encoded(columns))
         if operation.returning and not table.echoes:
             statement = table.statements.insert(many.names, table.every_column)
@@ -176,7 +177,7 @@ class SqlOperations:
         differ = table.schema.server_made and differ_in_defaults(table.schema, rows)
         if operation.returning or differ or len(rows) < 2:  # one row has a way of its own
             return operation
-        columns = table.encoded(complete_rows(table.schema, rows, utc_now()))
+        columns = table.encoded(complete_rows(table.schema, rows, utc_now(), copied=operation.verbatim))
         text = None if self._dialect.load_text is None else self._dialect.load_text(columns)
         return replace(operation, prepared=ManyRows(columns, text, rows))
 
@@ -224,7 +225,7 @@ class SqlOperations:
             return self._one_by_one(connection, operation)
         if len(operation.rows) == 1 and not operation.verbatim:
             return self._upsert_one(connection, table, operation, by)
-        columns = complete_rows(table.schema, operation.rows, utc_now())
+        columns = complete_rows(table.schema, operation.rows, utc_now(), copied=operation.verbatim)
         names, returning = tuple(columns), table.every_column if operation.returning else ()
         result = Result(count=len(operation.rows))
         by_name = table.encoded(columns)

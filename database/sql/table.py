@@ -24,8 +24,8 @@ from database.core.query.validation import GROUP_COUNT
 from database.core.query.validation import checked_columns
 from database.core.result import Result
 from database.core.result import Row
+from database.core.tables.columnar_rows import Columns
 from database.core.tables.keys import checked_key
-from database.core.tables.rows import Columns
 from database.core.tables.rows import replaced_columns
 from database.core.tables.rows import touched_values
 from database.core.tables.schema import TableSchema

@@ -11,7 +11,7 @@ from typing import TypeVar
 from database.core.operations import Insert
 from database.core.operations import Upsert
 from database.core.result import Result
-from database.core.tables.rows import Columns
+from database.core.tables.columnar_rows import Columns
 from database.sql.connection import Rewriting
 from database.sql.connection import SqlConnection
 from database.sql.dialect import SqlDialect

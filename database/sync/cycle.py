@@ -15,9 +15,9 @@ from typing import Final
 
 from database.changes.feed import MAX_PAGE
 from database.changes.feed import Change
+from database.core.bulk_work import bulk_work
 from database.core.clock import Clock
 from database.core.clock import monotonic
-from database.core.collecting import old_objects_spared
 from database.core.query.filters import Where
 from database.core.tables.keys import Key
 from database.core.tables.keys import checked_key
@@ -114,13 +114,14 @@ class Cycle:
         if self._is_idle():
             self._progress.note_caught_up()
             return True
-        self._resume(self._checkpoints.load())
-        try:
-            self._bring_together(stopped)
-        except Restored as error:
-            logger.warning("%s: %s", self._pair, error)
-            self._resume(self._checkpoints.begin_epoch())
-            self._bring_together(stopped)
+        with bulk_work():
+            self._resume(self._checkpoints.load())
+            try:
+                self._bring_together(stopped)
+            except Restored as error:
+                logger.warning("%s: %s", self._pair, error)
+                self._resume(self._checkpoints.begin_epoch())
+                self._bring_together(stopped)
         return not self._failures.keys()
 
     def _is_idle(self) -> bool:
@@ -223,7 +224,7 @@ class Cycle:
         self._compared = self._current.compared
         self._changed.clear()
         unsaved = 0
-        with old_objects_spared(), closing(self._windows()) as found:
+        with closing(self._windows()) as found:
             for window in found:
                 if stopped():
                     raise StoppedError
@@ -259,7 +260,7 @@ class Cycle:
             schema = self._sides[0].adapter.schema.table(name)
             behind = checked_key(schema, last) if last is not None and name == table else None
             for window in windows(self._in_bulk, schema, behind, self._window_sizes, self._current.epoch):
-                characters = sum([len(text) for one in window.texts for text in one.values()])
+                characters = sum(sum(map(len, one.values())) for one in window.texts)
                 self._window_sizes.note(len(window.addresses), characters)
                 yield window
 

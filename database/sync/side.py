@@ -300,8 +300,10 @@ class Side:
         A version that stays is counted by the database if something else has changed.
         """
         written = [one for one in actions if one.writes and one.row is not None]
-        self.echoes.expect("insert", [one.key for one in written if one.expected.row is None])
-        self.echoes.expect("update", [one.key for one in written if _counts(one)])
+        for table, keys in by_table([one.key for one in written if one.expected.row is None]):
+            self.echoes.expect("insert", table, [key.id for key in keys])
+        for table, keys in by_table([one.key for one in written if _counts(one)]):
+            self.echoes.expect("update", table, [key.id for key in keys])
 
     def _replace(self, table: str, expected: Record | None, row: Record) -> None:
         with self.adapter.transaction():

@@ -81,7 +81,7 @@ def encode_json(value: Any) -> str:
     text = value if known else orjson.dumps(value)
     # Few documents have such a number, and to look through each of them would cost several times as much.
     if _EXPONENT in text:
-        text = orjson.dumps(_with_exact_floats(orjson.loads(text) if known else value))
+        text = orjson.dumps(_with_exact_floats(orjson.loads(bytes(text)) if known else value))
     return text.decode()
 
 

@@ -20,7 +20,7 @@ import psycopg
 from psycopg import sql
 
 from database.core.kinds.values import TIMESTAMP
-from database.core.tables.rows import Columns
+from database.core.tables.columnar_rows import Columns
 from database.core.tables.schema import TableSchema
 from database.internal_tables import place_of
 from database.sql.many_rows import ManyRows

@@ -243,7 +243,10 @@ class Timestamp(Kind):
 
 
 class JsonText(bytes):
-    """The text that :func:`plain_json` has made of a value, in its place: it is checked and written already."""
+    """The text that :func:`plain_json` has made of a value, in its place: it is checked and written already.
+
+    ``orjson.loads`` takes only plain bytes.
+    """
 
 
 class Json(Kind):
@@ -270,14 +273,27 @@ def plain_json(value: Any) -> bytes | None:
 
     :returns: None for a value whose parts must be checked one by one, which takes several times as long.
     """
+    text = _short_text(value)
+    # What has no text of its own is another value then: NaN, a tuple, a UUID.
+    return text if text is not None and orjson.loads(text) == value else None
+
+
+def copied_json(value: Any) -> JsonText | None:
+    """As :func:`plain_json`, of a value that was read from a database, so that all its parts are JSON, or NaN."""
+    text = _short_text(value)
+    # NaN is written as null.
+    if text is None or (b"null" in text and orjson.loads(text) != value):
+        return None
+    return JsonText(text)
+
+
+def _short_text(value: Any) -> bytes | None:
     try:
         text = orjson.dumps(value, option=_PLAIN_ONLY)
     except TypeError:
         return None
-    if b"\\u0000" in text or text.count(b"{") + text.count(b"[") > MAX_JSON_DEPTH:
-        return None
-    # What has no text of its own is another value then: NaN, a tuple, a UUID.
-    return text if orjson.loads(text) == value else None
+    is_safe = b"\\u0000" not in text and text.count(b"{") + text.count(b"[") <= MAX_JSON_DEPTH
+    return text if is_safe else None
 
 
 def _check_json(value: Any, depth: int) -> None:

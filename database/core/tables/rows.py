@@ -19,13 +19,14 @@ from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
 from database.core.kinds.calendar import clock
+from database.core.kinds.values import JSON
+from database.core.kinds.values import copied_json
+from database.core.tables.columnar_rows import ColumnarRows
+from database.core.tables.columnar_rows import Columns
 from database.core.tables.defaults import MISSING
 from database.core.tables.schema import Column
 from database.core.tables.schema import TableSchema
 from database.core.tables.schema import make_id
-
-Columns = dict[str, Sequence[Any]]
-"""Column name to its checked values, one per row."""
 
 SERVER_DEFAULT: Final = object()
 """In place of an update's value: the default that only the database can make."""
@@ -39,7 +40,13 @@ _ALWAYS: Final = "is always numbered by the database; leave it out"
 
 
 def complete_rows(
-    schema: TableSchema, rows: Sequence[Mapping[str, Any]], now: datetime, *, server: bool = True, later: bool = False
+    schema: TableSchema,
+    rows: Sequence[Mapping[str, Any]],
+    now: datetime,
+    *,
+    server: bool = True,
+    later: bool = False,
+    copied: bool = False,
 ) -> Columns:
     """Check ``rows`` for an insert and fill in keys, versions, times and declared defaults.
 
@@ -48,6 +55,8 @@ def complete_rows(
 
     :param server: whether the database can make such a default.
     :param later: whether it can do so later, when the key must be known already.
+    :param copied: whether the rows were read from a database, and are only to be written: most JSON values then come
+        out as ``JsonText``.
     :raises InvalidRow: names the first bad row and its column.
     """
     given = _given_columns(schema, rows)
@@ -56,7 +65,8 @@ def complete_rows(
         if not server and column.stand_in is not None:
             column = replace(column, make=column.stand_in, server_default=False)  # noqa: PLW2901  # as it is here
         if column.name in given:
-            result[column.name] = _checked(schema, column, _values(schema, column, rows, now))
+            check = _copied if copied and column.checks is JSON else _checked
+            result[column.name] = check(schema, column, _values(schema, column, rows, now))
         elif column.make is not None:
             result[column.name] = [_made(schema, column, rows, index, row) for index, row in enumerate(rows)]
         elif (default := _default(column, now)) is not MISSING:
@@ -225,8 +235,9 @@ def _not_a_value(column: Column, error: ValueError) -> InvalidQuery:
 def _given_columns(schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> set[str]:
     if not rows:
         raise InvalidQuery("no rows were given; a write needs at least one")
-    _refuse_non_records(rows)
-    given: set[str] = set().union(*rows)
+    if not isinstance(rows, ColumnarRows):
+        _refuse_non_records(rows)
+    given: set[str] = {*rows.columns} if isinstance(rows, ColumnarRows) else set().union(*rows)
     if not given <= schema.columns.keys():
         index = next(i for i, row in enumerate(rows) if not row.keys() <= schema.columns.keys())
         unknown = min((name for name in rows[index] if name not in schema.columns), key=repr)
@@ -247,6 +258,8 @@ def _is_record(row: object) -> bool:
 
 
 def _values(schema: TableSchema, column: Column, rows: Sequence[Mapping[str, Any]], now: datetime) -> Sequence[Any]:
+    if isinstance(rows, ColumnarRows):
+        return rows.columns[column.name]
     try:
         return list(map(itemgetter(column.name), rows))
     except KeyError:
@@ -290,6 +303,14 @@ def _checked(schema: TableSchema, column: Column, values: Sequence[Any]) -> Sequ
     if len(values) > 1 and _are_valid(column, values):
         return values
     return [_checked_in_row(schema, column, values, index, value) for index, value in enumerate(values)]
+
+
+def _copied(schema: TableSchema, column: Column, values: Sequence[Any]) -> Sequence[Any]:
+    """As :func:`_checked`, of JSON values that were read from a database: most of them as their text."""
+    return [
+        (value is not None and copied_json(value)) or _checked_in_row(schema, column, values, index, value)
+        for index, value in enumerate(values)
+    ]
 
 
 def _are_valid(column: Column, values: Sequence[Any]) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+from operator import itemgetter
 from typing import Final
 
 from database.adapter.base import DatabaseAdapter
@@ -24,6 +24,7 @@ from database.core.operations import Upsert
 from database.core.query.filters import Where
 from database.core.query.targets import with_values
 from database.core.result import Result
+from database.core.tables.columnar_rows import ColumnarRows
 from database.core.tables.schema import new_id
 from database.sync.bulk.marks import Marks
 from database.sync.three_way_merge import Base
@@ -97,19 +98,17 @@ class Bases:
 
         :param addresses: all records from the first to the last one of a range, in the order of their keys.
         """
-        ids = dict(zip(self.ids_of(table, addresses, epoch), addresses, strict=True))
         beginning = self._beginning(epoch, table)
-        if addresses and table in self._text_keys and all(made.startswith(beginning) for made in ids):
+        if table in self._text_keys and self._are_in_ids(addresses, beginning, epoch):
             found = self._between(beginning + addresses[0], beginning + addresses[-1], epoch, faults)
-        else:
-            found = self.read(ids, epoch, faults)
-        return {ids[base_id]: base for base_id, base in found.items() if base_id in ids}
+            return {base_id.removeprefix(beginning): base for base_id, base in found.items()}
+        ids = dict(zip(self.ids_of(table, addresses, epoch), addresses, strict=True))
+        return {ids[base_id]: base for base_id, base in self.read(ids, epoch, faults).items()}
 
     def write(self, actions: Sequence[MergeAction], epoch: str, written_from: int) -> None:
         """Store the new bases of these records, and the mark of the read from which they are written."""
-        rows = [self._row(one.key, one.base, epoch) for one in actions if one.base is not None]
-        rows.append(self._row(_WRITTEN_FROM, Base(written_from, None), epoch))
-        self._adapter.run(Upsert(RECORDS, rows, returning=False, verbatim=True))
+        agreed = [(one.key, one.base) for one in actions if one.base is not None]
+        self._replace([*agreed, (_WRITTEN_FROM, Base(written_from, None))], epoch)
         self.remove([self.id_of(one.key, epoch) for one in actions if one.base is None])
 
     def mark_ids(self, epoch: str) -> tuple[str, str]:
@@ -127,9 +126,7 @@ class Bases:
     def count_read(self, epoch: str) -> int:
         """Count one more read of this side. :returns: its number."""
         number = self.marks(epoch).reads + 1
-        self._adapter.run(
-            Upsert(RECORDS, [self._row(_READS, Base(number, None), epoch)], returning=False, verbatim=True)
-        )
+        self._replace([(_READS, Base(number, None))], epoch)
         return number
 
     def add(self, first: Insert, epoch: str, written_from: int) -> None:
@@ -146,12 +143,8 @@ class Bases:
 
         :param texts: the agreed rows, by address.
         """
-        same = {"version": 1, "pair": self._pair, "epoch": epoch, "table_name": table}
-        ids = self.ids_of(table, texts, epoch)
-        rows = [
-            {**same, "id": base_id, "record_id": one, "row": text}
-            for base_id, (one, text) in zip(ids, texts.items(), strict=True)
-        ]
+        number = len(texts)
+        rows = self._rows([table] * number, [*texts], [1] * number, [*texts.values()], epoch)
         return Insert(RECORDS, rows, returning=False, verbatim=True)
 
     def remove(self, ids: Sequence[str]) -> None:
@@ -169,21 +162,44 @@ class Bases:
                 return bases
             behind = Where("id", "gt", max(ids))
 
+    @staticmethod
+    def _are_in_ids(addresses: Sequence[str], beginning: str, epoch: str) -> bool:
+        """Whether the ids of these records' bases end with their addresses."""
+        return epoch.endswith(_ORDERED) and 0 < max(map(len, addresses), default=0) <= _LONGEST - len(beginning)
+
     def _beginning(self, epoch: str, table: str) -> str:
         if (epoch, table) not in self._beginnings:
             self._beginnings[epoch, table] = digest(self._pair, epoch, table)[:_DIGITS] + ":"
         return self._beginnings[epoch, table]
 
-    def _row(self, key: RecordKey, base: Base, epoch: str) -> Mapping[str, Any]:
-        return {
-            "id": self.id_of(key, epoch),
-            "version": base.generation,
-            "pair": self._pair,
-            "epoch": epoch,
-            "table_name": key.table,
-            "record_id": key.id,
-            "row": base.text,
-        }
+    def _replace(self, agreed: Sequence[tuple[RecordKey, Base]], epoch: str) -> None:
+        tables, addresses = zip(*[key for key, _ in agreed], strict=True)
+        generations, texts = zip(*[(base.generation, base.text) for _, base in agreed], strict=True)
+        rows = self._rows(tables, addresses, generations, texts, epoch)
+        self._adapter.run(Upsert(RECORDS, rows, returning=False, verbatim=True))
+
+    def _rows(
+        self,
+        tables: Sequence[str],
+        addresses: Sequence[str],
+        generations: Sequence[int],
+        texts: Sequence[str | None],
+        epoch: str,
+    ) -> ColumnarRows:
+        ids: list[str] = []
+        for table, members in groupby(zip(tables, addresses, strict=True), key=itemgetter(0)):
+            ids += self.ids_of(table, [one for _, one in members], epoch)
+        return ColumnarRows(
+            {
+                "id": ids,
+                "version": generations,
+                "pair": [self._pair] * len(ids),
+                "epoch": [epoch] * len(ids),
+                "table_name": tables,
+                "record_id": addresses,
+                "row": texts,
+            }
+        )
 
 
 def _taken(page: Result, epoch: str, faults: Faults) -> dict[str, Base]:

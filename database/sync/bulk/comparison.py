@@ -80,6 +80,11 @@ class Comparison:
         if faults:
             decided.others = list(window.addresses)
             return decided
+        is_copy = not (first and second) and not (window.unreadable or changed or any(bases))
+        if is_copy and window.table not in self._with_units:
+            # As in a first load: all are of one kind.
+            decided.new[not first].update(first or second)
+            return decided
         for one in window.addresses:
             here, there = first.get(one), second.get(one)
             if one in window.unreadable or (changed and (window.table, one) in changed):

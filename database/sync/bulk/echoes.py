@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import repeat
 from typing import Final
 
 from database.changes.feed import Change
 from database.changes.feed import ChangeKind
 from database.changes.feed import Changes
-from database.sync.three_way_merge import RecordKey
 
 _MOST: Final = 100_000
 
@@ -22,12 +22,12 @@ class Echoes:
     """
 
     def __init__(self) -> None:
-        self._expected: set[tuple[str, ...]] = set()
+        self._expected: set[tuple[str, str, ChangeKind]] = set()
 
-    def expect(self, kind: ChangeKind, keys: Iterable[RecordKey]) -> None:
+    def expect(self, kind: ChangeKind, table: str, addresses: Iterable[str]) -> None:
         """Expect one entry for each of these records."""
         if len(self._expected) < _MOST:
-            self._expected.update([(*key, kind) for key in keys])
+            self._expected.update(zip(repeat(table), addresses, repeat(kind)))
 
     def not_in(self, page: Changes) -> list[Change]:
         """The changes of the next page that are not expected. The expected ones are expected no longer."""

@@ -20,7 +20,6 @@ from database.resilience.repetition import repeated
 from database.sync.bulk.bases import Faults
 from database.sync.side import Side
 from database.sync.three_way_merge import Base
-from database.sync.three_way_merge import RecordKey
 from database.unit_of_work import apart
 
 _ATTEMPTS: Final = 3
@@ -99,7 +98,7 @@ class BulkSide:
         with apart():
             as_sent = repeated(lambda: self._add(addition, written_from), _ATTEMPTS)
         if as_sent:
-            self.side.echoes.expect("insert", [RecordKey(addition.table, one) for one in addition.addresses])
+            self.side.echoes.expect("insert", addition.table, addition.addresses)
 
     def _add(self, addition: Addition, written_from: int) -> bool:
         with self._adapter.transaction():

@@ -6,13 +6,12 @@ from collections.abc import Collection
 from collections.abc import Iterator
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from operator import itemgetter
 
 from database.core.errors import RequestError
 from database.core.result import Row
 from database.core.tables.keys import Key
 from database.core.tables.keys import address
-from database.core.tables.keys import key_of
 from database.core.tables.keys import readable_key
 from database.core.tables.schema import TableSchema
 from database.sync.bulk.side import Addition
@@ -57,8 +56,7 @@ class _Stream:
 
     def _read(self, limit: int) -> None:
         found = self._side.rows_behind(self._schema.name, self._last, limit)
-        key_in = _key_maker(self._schema)
-        self._waiting = [(key_in(row), row) for row in found.rows]
+        self._waiting = [*zip(map(itemgetter(*self._schema.key), found.rows), found.rows, strict=True)]
         if found.unreadable:
             keys = [readable_key(self._schema, bad.values) for bad in found.unreadable]
             self._waiting += [(key, None) for key in keys if key is not None]
@@ -103,16 +101,14 @@ def _window(
 ) -> RecordWindow:
     first, second = ({address(schema, key): row for key, row in rows if row is not None} for rows in taken)
     bad = frozenset(address(schema, key) for rows in taken for key, row in rows if row is None)
-    keys = [key for key, _ in taken[0]]
-    if taken[1]:
-        keys = sorted({*keys, *(key for key, _ in taken[1])})
     texts = [
         dict(zip(rows, side.texts(schema.name, list(rows.values())), strict=True))
         for side, rows in zip(sides, (first, second), strict=True)
     ]
-    addresses = [address(schema, key) for key in keys]
-    copy = None
-    if not (first and second) and (first or second):
+    addresses, copy = [*first, *second], None
+    if bad or (first and second):
+        addresses = [address(schema, key) for key in sorted({key for rows in taken for key, _ in rows})]
+    if bool(first) != bool(second):
         source, target = (0, sides[1]) if first else (1, sides[0])
         copy = _prepared(target, schema.name, (first or second).values(), texts[source], epoch)
     return RecordWindow(schema.name, (first, second), (texts[0], texts[1]), bad, addresses, copy)
@@ -125,7 +121,3 @@ def _prepared(
         return target.prepared(target.addition(table, list(rows), texts, epoch))
     except RequestError:
         return None
-
-
-def _key_maker(schema: TableSchema) -> Any:
-    return lambda row: key_of(schema, row)

@@ -26,6 +26,7 @@ from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.operations import Upsert
 from database.core.query.filters import Where
+from database.core.tables.columnar_rows import ColumnarRows
 from tests.contract.backends import Backend
 from tests.contract.queries.generated import typed
 from tests.contract.tables import thing
@@ -152,6 +153,30 @@ def test_values_survive_an_update_and_an_upsert(calm: DatabaseAdapter, backend: 
         (again,) = calm.run(Upsert("things", [given]))
         _assert_kept(given, again, exact)
         backend.clear()
+
+
+def test_values_survive_being_copied(calm: DatabaseAdapter, backend: Backend) -> None:
+    """Whole rows that were read are inserted and replaced in bulk, as sync does it."""
+    exact = backend.case.capabilities.json_number_types
+    calm.run(Insert("things", [thing(f"{place:02}", **given) for place, given in enumerate(ROWS)]))
+    copies = [{**row, "id": f"copy-{row['id']}"} for row in calm.table("things").execute()]
+    for write in (
+        calm.prepared(Insert("things", copies, returning=False, verbatim=True)),
+        Upsert("things", copies, returning=False, verbatim=True),
+        Upsert("things", _by_column([*copies, *_renamed(copies, 100)]), returning=False, verbatim=True),
+    ):
+        calm.run(write)
+        stored = {row["id"]: row for row in calm.table("things").execute()}
+        for copy in copies:
+            _assert_kept(copy, stored[copy["id"]], exact)
+
+
+def _renamed(rows: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
+    return [{**rows[place % len(rows)], "id": f"more-{place}"} for place in range(number)]
+
+
+def _by_column(rows: list[dict[str, Any]]) -> ColumnarRows:
+    return ColumnarRows({name: [row[name] for row in rows] for name in rows[0]})
 
 
 EVERY: dict[str, Any] = {column: value for column, value in COLUMNS if column != "data"}
