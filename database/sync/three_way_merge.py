@@ -7,13 +7,13 @@ sides' bases is valid, so that a crash between two actions does no harm.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from dataclasses import field
 from typing import Final
 from typing import Literal
 from typing import NamedTuple
 
 from database.core.errors import UnreadableRecord
+from database.core.immutable import immutable
 from database.core.result import Row
 
 SideName = Literal["first", "second"]
@@ -28,7 +28,7 @@ class RecordKey(NamedTuple):
     id: str
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Base:
     """The row that both sides agreed on.
 
@@ -40,7 +40,7 @@ class Base:
     text: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class SideState:
     """The state of a record on one side.
 
@@ -61,7 +61,7 @@ class SideState:
         return self.fault is None and self.text == other.text and self.base == other.base
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class RecordState:
     """The state of a record on both sides."""
 
@@ -75,28 +75,30 @@ class RecordState:
 
     def newest_base(self) -> Base | None:
         """The last agreed row; None if it is not known."""
-        bases = [state.base for state in (self.first, self.second) if state.base is not None]
-        latest = max((base.generation for base in bases), default=0)
-        candidates = {base for base in bases if base.generation == latest}
+        first, second = self.first.base, self.second.base
+        if first is None or second is None:
+            return first or second
+        if first.generation != second.generation:
+            return first if first.generation > second.generation else second
         # Two different bases of one generation: two processes synced at once, and neither saw the other's base.
-        return candidates.pop() if len(candidates) == 1 else None
+        return first if first == second else None
 
     def changed_since_their_own(self) -> list[SideName]:
         """For two different bases of one generation: the sides whose row differs from their own base.
 
         Both bases were agreed on, one after the other, so a side whose row equals its own base has not changed since.
         """
-        bases = [self.of(side).base for side in SIDES]
-        if None in bases or self.newest_base() is not None:
+        if self.first.base is None or self.second.base is None or self.newest_base() is not None:
             return []
         return [side for side in SIDES if (state := self.of(side)).base is not None and state.text != state.base.text]
 
     def next_generation(self) -> int:
         """The generation of the next base."""
-        return 1 + max((state.base.generation for state in (self.first, self.second) if state.base), default=0)
+        first, second = self.first.base, self.second.base
+        return 1 + max(first.generation if first else 0, second.generation if second else 0)
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class Resolution:
     """The resolution of a conflict.
 
@@ -109,7 +111,7 @@ class Resolution:
     text: str | None
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class ResolvedConflict:
     """A conflict and its resolution, for the journal."""
 
@@ -117,7 +119,7 @@ class ResolvedConflict:
     resolution: Resolution
 
 
-@dataclass(frozen=True, slots=True)
+@immutable
 class MergeAction:
     """A write to one record on one side, in one transaction.
 

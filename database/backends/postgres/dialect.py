@@ -36,6 +36,7 @@ from sqlalchemy.dialects import postgresql
 
 from database.backends.postgres.cursor import PreparedCursor
 from database.backends.postgres.many_rows import copy_texts
+from database.backends.postgres.text_lists import TextListDumper
 from database.core.kinds.arrays import Arrays
 from database.core.kinds.binary import Bytes
 from database.core.kinds.calendar import Date
@@ -231,6 +232,7 @@ def configure(connection: Connection[Any]) -> None:
     """Configure how a new connection loads and dumps values."""
     set_json_loads(orjson.loads, connection)
     set_json_dumps(encode_json, connection)
+    connection.adapters.register_dumper(list, TextListDumper)
     connection.adapters.register_loader("uuid", _UuidAsText)
     connection.adapters.register_loader("uuid", TextLoader)
     connection.adapters.register_loader("bpchar", _CharsLoader)
