@@ -58,11 +58,11 @@ class SqlConnection(Protocol):
         :param text: the statement that inserts one.
         """
 
-    def stages(self, number: int) -> bool:
-        """Whether so many rows are written faster through a temporary table."""
+    def writes_together(self, number: int) -> bool:
+        """Whether one statement writes so many rows faster than one for each."""
 
-    def change_staged(self, table: TableSchema, text: str, many: ManyRows) -> None:
-        """Run a statement that takes its rows from the temporary table :data:`~database.sql.statements.STAGED`.
+    def change_together(self, table: TableSchema, text: str, many: ManyRows) -> None:
+        """Run a statement that takes many rows as one value, as ``SqlDialect.rows_of`` has it.
 
         :param table: the table whose columns have the types of these.
         """

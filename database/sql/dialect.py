@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import field
 from functools import lru_cache
@@ -58,6 +59,8 @@ class SqlDialect:
     :ivar pass_number: the statement that makes a table number its next records behind a key, if it must be told; its
         values are the key, the quoted name of the table, and the column.
     :ivar load_text: makes the text from which the database loads many rows; None if it has no such way.
+    :ivar rows_of: what a statement takes rows from that are one value: of a table, for these columns; None if there is
+        nothing like that.
     :ivar overrides: whether a key that the database always makes is given with ``OVERRIDING SYSTEM VALUE``.
     :ivar style: the driver's placeholder in SQL text.
     :ivar parameters: converts the values of these placeholders to the driver's.
@@ -87,6 +90,7 @@ class SqlDialect:
     pass_number: str | None = None
     overrides: bool = False
     load_text: LoadText | None = None
+    rows_of: Callable[[sa.Table, Sequence[str], Expression], sa.FromClause] | None = None
 
     def encoder(self, kind: Kind) -> Callable[[Any], Any] | None:
         """What makes a checked value what the driver binds; None if it is already."""

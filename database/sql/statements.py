@@ -28,9 +28,6 @@ from database.sql.conditions import Shape
 from database.sql.dialect import Expression
 from database.sql.dialect import SqlDialect
 
-STAGED = "isthmus_staged"
-"""The temporary table from which many rows are written by one statement."""
-
 _CACHED_BYTES = 8 << 20
 
 
@@ -166,18 +163,20 @@ class Statements:
 
         return self._cached(("upsert", columns, changed, returning, same, by, touched, timed), build)
 
-    def upsert_staged(self, columns: tuple[str, ...]) -> Statement:
-        """Insert the rows of the temporary table :data:`STAGED`, replacing rows of their keys; without values."""
+    def upsert_together(self, columns: tuple[str, ...]) -> Statement:
+        """Insert rows, replacing rows of their keys. Values: all rows as one, as the dialect has it."""
+        rows_of = self._dialect.rows_of
+        assert rows_of is not None, "a connection that writes rows together has a dialect with such a value"
 
         def build() -> Any:
-            staged = sa.table(STAGED, *map(sa.column, columns))
-            statement = self._dialect.insert(self._source).from_select(list(columns), sa.select(staged))
+            given = rows_of(self._source, columns, Params().next(sa.Text()))
+            statement = self._dialect.insert(self._source).from_select(list(columns), sa.select(given))
             values = {name: statement.excluded[name] for name in columns if name not in self._schema.key}
             if not values:
                 return statement.on_conflict_do_nothing(index_elements=self._named(self._schema.key))
             return statement.on_conflict_do_update(index_elements=self._named(self._schema.key), set_=values)
 
-        return self._cached(("upsert_staged", columns), build)
+        return self._cached(("upsert_together", columns), build)
 
     def recount(self) -> Statement:
         """Set the version and the time of a record, unless it has that version. Values: both, the key, the version."""

@@ -49,8 +49,8 @@ def upsert_many(connection: SqlConnection, dialect: SqlDialect, table: SqlTable,
     :param columns: the completed rows, encoded.
     """
     many = ManyRows(columns)
-    if connection.stages(len(many)) and _are_distinct(table, columns):
-        connection.change_staged(table.schema, table.statements.upsert_staged(many.names).text, many)
+    if connection.writes_together(len(many)) and _are_distinct(table, columns):
+        connection.change_together(table.schema, table.statements.upsert_together(many.names).text, many)
     else:
         connection.change_many(table.statements.upsert(many.names, many.names, ()).text, many.rows())
     recount(connection, dialect, table, columns)

@@ -29,9 +29,9 @@ from database.backends.postgres.cursor import TextCursor
 from database.backends.postgres.dialect import fetch_all
 from database.backends.postgres.dialect import unread_column
 from database.backends.postgres.errors import translated
-from database.backends.postgres.many_rows import change_staged
 from database.backends.postgres.many_rows import copy_rows
 from database.backends.postgres.many_rows import execute_many
+from database.backends.postgres.many_rows import row_texts
 from database.backends.postgres.sqlstates import lost
 from database.backends.postgres.text_values import json_lists
 from database.backends.postgres.text_values import whole_numbers
@@ -65,8 +65,8 @@ made while the table was empty compares each row with each value for as long as 
 _COPY_FROM = 20
 """Number of rows from which COPY is faster than one statement per row."""
 
-_STAGE_FROM = 100
-"""Number of rows from which a temporary table is faster than one statement per row."""
+_TOGETHER_FROM = 20
+"""Number of rows from which one statement for all is faster than one per row."""
 
 _CANCEL_SECONDS = 0.5
 _ROLLBACK_SECONDS = 1.0
@@ -170,12 +170,14 @@ class PostgresCall:
         with self.atomic():
             self._watched(lambda: copy_rows(self._cursor, table, many))
 
-    def stages(self, number: int) -> bool:
-        return self._copies and number >= _STAGE_FROM
+    def writes_together(self, number: int) -> bool:
+        return number >= _TOGETHER_FROM
 
-    def change_staged(self, table: TableSchema, text: str, many: ManyRows) -> None:
+    def change_together(self, table: TableSchema, text: str, many: ManyRows) -> None:
+        prepare = self._prepares(text, ())
         with self.atomic():
-            self._watched(lambda: change_staged(self._cursor, table, text, many))
+            for rows in row_texts(self.connection, table, many):
+                self._watched(self._cursor.run, text, (rows,), prepare)
 
     def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:
         self._leaves = self._leaves or _LEAVES.search(text) is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Sequence
 from datetime import UTC
 from datetime import date
 from datetime import datetime
@@ -57,6 +58,7 @@ from database.core.kinds.values import TIMESTAMP
 from database.core.kinds.values import JsonText
 from database.core.kinds.values import exactly
 from database.core.kinds.values import finite
+from database.sql.dialect import Expression
 from database.sql.dialect import SqlDialect
 from database.sql.many_rows import Values
 from database.sql.sequences import PASS
@@ -270,13 +272,23 @@ def _member(column: Any, param: Callable[[Any], Any]) -> Any:
     return column == sa.any_(param(postgresql.ARRAY(sa.Text() if textual else column.type)))
 
 
+_COMPILER: Final = postgresql.psycopg.dialect(paramstyle="format")  # type: ignore[no-untyped-call]
+
+
+def _rows_of(table: sa.Table, columns: Sequence[str], value: Any) -> sa.FromClause:
+    """The rows of a JSON array of objects, with the types that the table's columns have, whatever they are."""
+    row: Expression = sa.literal_column(f"NULL::{_COMPILER.identifier_preparer.format_table(table)}")
+    return sa.func.json_populate_recordset(row, sa.cast(value, sa.JSON)).table_valued(*columns, name="given")
+
+
 DIALECT = SqlDialect(
     name="postgresql",
-    compiler=postgresql.psycopg.dialect(paramstyle="format"),  # type: ignore[no-untyped-call]
+    compiler=_COMPILER,
     insert=postgresql.insert,
     style=Style.FORMAT,
     has_schemas=True,
     load_text=copy_texts,
+    rows_of=_rows_of,
     # A uuid as text fits into columns of both types. What a list is, is asked of the server.
     parameters=Parameters({UUID: str, dict: lambda value: Jsonb(json_document(value))}, takes=_can_dump),
     member=_member,

@@ -1,5 +1,5 @@
-"""Many rows at once: by COPY into their table, or into a temporary one from which one statement writes them; and by one
-statement for each, without waiting for each response.
+"""Many rows at once: by COPY into their table, as one value of a statement, or by one statement for each, without
+waiting for each response.
 """
 
 from __future__ import annotations
@@ -12,20 +12,23 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from contextlib import suppress
 from datetime import datetime
+from itertools import islice
 from typing import Any
 from typing import Final
 
 import orjson
 import psycopg
 from psycopg import sql
+from psycopg.adapt import PyFormat
+from psycopg.adapt import Transformer
 
+from database.core.kinds.values import JSON
 from database.core.kinds.values import TIMESTAMP
 from database.core.tables.columnar_rows import Columns
 from database.core.tables.schema import TableSchema
 from database.internal_tables import place_of
 from database.sql.many_rows import ManyRows
 from database.sql.many_rows import Values
-from database.sql.statements import STAGED
 
 _AT_ONCE: Final = 2000
 """Rows whose text is made at a time."""
@@ -34,8 +37,6 @@ _NULL: Final = "\\N"
 _ESCAPED: Final = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
 _BETWEEN: Final = "\0"
 """No text of PostgreSQL has this character."""
-
-_MAKE: Final = sql.SQL("create temporary table {} on commit drop as select {} from {} with no data")
 
 
 def execute_many(cursor: psycopg.Cursor[Any], text: str, rows: Iterable[Values]) -> None:
@@ -53,16 +54,33 @@ def execute_many(cursor: psycopg.Cursor[Any], text: str, rows: Iterable[Values])
 
 def copy_rows(cursor: psycopg.Cursor[Any], table: TableSchema, many: ManyRows) -> None:
     """Insert rows."""
-    _copy(cursor, sql.Identifier(*place_of(table.source)), many)
+    into = sql.Identifier(*place_of(table.source))
+    with cursor.copy(sql.SQL("copy {} ({}) from stdin").format(into, _names(many))) as copy:
+        texts = _copy_texts([*many.columns.values()]) if many.text is None else many.text
+        for place, text in enumerate(texts):
+            if text is None:
+                for row in many.rows()[place * _AT_ONCE :]:
+                    copy.write_row(row)
+                return
+            copy.write(text)
 
 
-def change_staged(cursor: psycopg.Cursor[Any], table: TableSchema, text: str, many: ManyRows) -> None:
-    """Run a statement that takes rows from the table ``STAGED``, which has columns of the types of ``table``."""
-    staged = sql.Identifier(STAGED)
-    cursor.execute(_MAKE.format(staged, _names(many), sql.Identifier(*place_of(table.source))), prepare=False)
-    _copy(cursor, staged, many)
-    cursor.execute(text, prepare=False)
-    cursor.execute(sql.SQL("drop table {}").format(staged), prepare=False)
+def row_texts(connection: psycopg.Connection[Any], table: TableSchema, many: ManyRows) -> Iterator[str]:
+    """The rows as JSON arrays of objects, a part at a time, for a statement that takes them as one value."""
+    written = Transformer(connection)
+
+    def other(value: Any) -> str:
+        return bytes(written.get_dumper(value, PyFormat.TEXT).dump(value) or b"").decode()
+
+    columns = [
+        [None if value is None else orjson.Fragment(value) for value in values]
+        if table.columns[name].kind is JSON
+        else values
+        for name, values in many.columns.items()
+    ]
+    rows = zip(*columns, strict=True)
+    while part := [*islice(rows, _AT_ONCE)]:
+        yield orjson.dumps([dict(zip(many.names, row, strict=True)) for row in part], other).decode()
 
 
 def copy_texts(columns: Columns) -> list[str] | None:
@@ -76,17 +94,6 @@ def copy_texts(columns: Columns) -> list[str] | None:
             return None
         texts.append(text)
     return texts
-
-
-def _copy(cursor: psycopg.Cursor[Any], into: sql.Identifier, many: ManyRows) -> None:
-    with cursor.copy(sql.SQL("copy {} ({}) from stdin").format(into, _names(many))) as copy:
-        texts = _copy_texts([*many.columns.values()]) if many.text is None else many.text
-        for place, text in enumerate(texts):
-            if text is None:
-                for row in many.rows()[place * _AT_ONCE :]:
-                    copy.write_row(row)
-                return
-            copy.write(text)
 
 
 def _names(many: ManyRows) -> sql.Composed:

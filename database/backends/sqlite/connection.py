@@ -176,10 +176,10 @@ class SQLiteConnection:
         with self.atomic():
             self.change_many(text, many.rows())
 
-    def stages(self, number: int) -> bool:
+    def writes_together(self, number: int) -> bool:
         return False
 
-    def change_staged(self, table: TableSchema, text: str, many: ManyRows) -> None:
+    def change_together(self, table: TableSchema, text: str, many: ManyRows) -> None:
         raise NotImplementedError("SQLite writes rows directly")
 
     def statement(self, text: str, values: Values, *, limited: bool) -> SqlAnswer:
