@@ -62,10 +62,18 @@ def test_a_project_without_the_log_says_what_to_do(make: Make, scripted: Scripte
         make(scripted.url).changes()
 
 
-@pytest.mark.parametrize("answer", [[], {}, {"changes": [], "cursor": None, "more": False, "gap": False}, "standby"])
+@pytest.mark.parametrize("answer", [[], {}, {"entries": [], "cursor": None, "more": False, "gap": False}, "standby"])
 def test_another_answer_is_none(make: Make, scripted: ScriptedServer, answer: object) -> None:
     scripted.answer = answering(200, answer)
     with pytest.raises(Unavailable):
+        make(scripted.url).changes()
+
+
+def test_a_log_of_a_former_version_says_what_to_do(make: Make, scripted: ScriptedServer) -> None:
+    scripted.answer = answering(
+        200, {"changes": [["things", "a", "insert"]], "cursor": "", "more": False, "gap": False}
+    )
+    with pytest.raises(SchemaMismatch, match="flask db upgrade"):
         make(scripted.url).changes()
 
 

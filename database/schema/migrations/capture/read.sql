@@ -7,7 +7,7 @@
 -- was told.
 
 -- The changes behind a cursor, at most that many; for null, the present end. The answer is
--- {"changes": [[table, id, kind], ...], "cursor": ..., "more": ..., "gap": ...}, or {"standby": true}.
+-- {"entries": [[table, kind, [id, ...]], ...], "cursor": ..., "more": ..., "gap": ...}, or {"standby": true}.
 create or replace function isthmus_changes.read(after text, most integer) returns jsonb
 language plpgsql volatile security definer set search_path = pg_catalog, pg_temp
 as $$
@@ -37,7 +37,10 @@ declare
     until pg_snapshot;
     passed bigint;
     running xid8[];
-    answer jsonb;
+    entry record;
+    entries jsonb[] := '{}';
+    told integer := 0;
+    more boolean := false;
 begin
     select parts.since, coalesce(parts.until, present), parts.passed into since, until, passed
     from isthmus_changes.parts(after, identity) as parts;
@@ -45,7 +48,7 @@ begin
         select from isthmus_changes.log where purged >= pg_snapshot_xmin(since)
     ) then
         return jsonb_build_object(
-            'changes', '[]'::jsonb, 'cursor', concat_ws('/', identity, present),
+            'entries', '[]'::jsonb, 'cursor', concat_ws('/', identity, present),
             'more', false, 'gap', after is not null
         );
     end if;
@@ -61,31 +64,36 @@ begin
     end if;
     if passed is null then
         return jsonb_build_object(
-            'changes', '[]'::jsonb, 'cursor', concat_ws('/', identity, until),
+            'entries', '[]'::jsonb, 'cursor', concat_ws('/', identity, until),
             'more', until::text <> present::text, 'gap', false
         );
     end if;
-    with fetched as (
-        select 64 * seq + place as number, table_name, record_id, kind
-        from isthmus_changes.entries cross join unnest(record_ids) with ordinality as records (record_id, place)
-        where seq >= passed / 64 and 64 * seq + place > passed
+    -- Entry by entry: to take each record by itself would cost several times as much.
+    for entry in
+        select seq, table_name, kind, record_ids, told_of, cardinality(record_ids) - told_of as size
+        from isthmus_changes.entries cross join lateral (select greatest(passed - 64 * seq, 0)::integer) as _ (told_of)
+        where seq >= passed / 64 and cardinality(record_ids) > told_of
             and not pg_visible_in_snapshot(xid, since) and pg_visible_in_snapshot(xid, until)
-        order by seq, place
-        limit most + 1
-    ), numbered as (
-        select *, row_number() over (order by number) as rank, count(*) over () > most as more from fetched
-    )
-    select jsonb_build_object(
-        'changes', coalesce(jsonb_agg(jsonb_build_array(table_name, record_id, kind) order by number), '[]'),
-        'cursor', case when bool_or(more) then concat_ws('/', identity, since, until, max(number))
+        order by seq
+    loop
+        more := told + entry.size > most;
+        exit when told = most;
+        if more or entry.told_of > 0 then
+            entry.size := least(entry.size, most - told);
+            entry.record_ids := entry.record_ids[entry.told_of + 1 : entry.told_of + entry.size];
+        end if;
+        entries := array_append(entries, jsonb_build_array(entry.table_name, entry.kind, entry.record_ids));
+        told := told + entry.size;
+        passed := 64 * entry.seq + entry.told_of + entry.size;
+    end loop;
+    return jsonb_build_object(
+        'entries', to_jsonb(entries),
+        'cursor', case when more then concat_ws('/', identity, since, until, passed)
             else concat_ws('/', identity, until) end,
         -- Behind a window that was begun some time ago there may be another one.
-        'more', coalesce(bool_or(more), false) or until::text <> present::text,
+        'more', more or until::text <> present::text,
         'gap', false
-    ) into answer
-    from numbered
-    where rank <= most;
-    return answer;
+    );
 end
 $$;
 
