@@ -14,11 +14,14 @@ from database.core.lifecycle import rebuild_after_fork
 _TURN: Final = 1e-3
 """Seconds for which one thread runs while others wait: Python's own five would be most of what a statement takes."""
 
+_OBJECTS: Final = 50_000
+"""New objects after which the collector looks for garbage: Python's own 700 are less than a tenth of a batch."""
+
 
 @contextmanager
 def bulk_work() -> Iterator[None]:
-    """Until the block ends, the garbage collector does not visit the objects that exist now, and threads take shorter
-    turns.
+    """Until the block ends, the garbage collector comes less often and does not visit the objects that exist now, and
+    threads take shorter turns.
 
     Otherwise work that makes many objects has the collector visit all of the process again and again, which can take a
     third of the time; and a thread that has waited for a database waits again, for one that is at work. Objects that
@@ -38,6 +41,7 @@ class _Process:
         self._blocks = 0
         self._lock = Lock()
         self._freezes = False
+        self._thresholds = gc.get_threshold()
         self._turn = 0.0
         rebuild_after_fork(self, _Process._begin_in_child)
 
@@ -51,6 +55,10 @@ class _Process:
             self._freezes = not gc.get_freeze_count()
             if self._freezes:
                 gc.freeze()
+            self._thresholds = gc.get_threshold()
+            # For zero it never comes.
+            if self._thresholds[0]:
+                gc.set_threshold(max(self._thresholds[0], _OBJECTS), *self._thresholds[1:])
             # Python keeps whole microseconds, and cuts off the rest.
             self._turn = round(sys.getswitchinterval(), 6)
             sys.setswitchinterval(min(self._turn, _TURN))
@@ -67,6 +75,7 @@ class _Process:
     def _restore(self) -> None:
         if self._freezes:
             gc.unfreeze()
+        gc.set_threshold(*self._thresholds)
         sys.setswitchinterval(self._turn)
 
     def _begin_in_child(self) -> None:

@@ -26,6 +26,7 @@ from database.backends.sqlite.forking import FORKS
 from database.backends.sqlite.functions import SqlFunctions
 from database.backends.sqlite.known_triggers import KnownTriggers
 from database.backends.sqlite.known_triggers import SchemaNotKnown
+from database.backends.sqlite.many_rows import insert_together
 from database.backends.sqlite.scaled import ScaledColumns
 from database.backends.sqlite.undecoded import decoded
 from database.backends.sqlite.undecoded import text_as_bytes
@@ -160,8 +161,8 @@ class SQLiteConnection:
         return self._watched(self._change, text, values)
 
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
-        remaining = iter(rows if isinstance(rows, list) else list(rows))
-        total = operator.length_hint(remaining)
+        given = rows if isinstance(rows, list) else list(rows)
+        total, remaining = len(given), iter(given[insert_together(self, text, given) :])
         try:
             self._watched(self._execute_many, text, remaining)
         except ConstraintViolated as error:
@@ -342,6 +343,10 @@ class SQLiteConnection:
         if self.known_triggers.relies:
             self.known_triggers.confirm()
         return self._db.changes()
+
+    def insert_several(self, text: str, values: Values) -> None:
+        """Run a long statement that the connection caches, because many like it follow."""
+        self._watched(self._execute_many, text, [values])
 
     def _execute_many(self, text: str, rows: Any) -> None:
         self._db.executemany(text, rows)

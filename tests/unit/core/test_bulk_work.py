@@ -48,6 +48,20 @@ def test_turns_that_are_shorter_already_stay() -> None:
         sys.setswitchinterval(usual)
 
 
+@pytest.mark.parametrize(("usual", "meanwhile"), [(700, 50_000), (60_000, 60_000), (0, 0)])
+def test_the_collector_comes_less_often_until_the_last_block_ends(usual: int, meanwhile: int) -> None:
+    before = gc.get_threshold()
+    gc.set_threshold(usual, 10, 10)
+    try:
+        with bulk_work():
+            with bulk_work():
+                pass
+            assert gc.get_threshold() == (meanwhile, 10, 10)
+        assert gc.get_threshold() == (usual, 10, 10)
+    finally:
+        gc.set_threshold(*before)
+
+
 def test_what_a_server_has_frozen_stays_frozen() -> None:
     gc.freeze()
     with bulk_work():
