@@ -42,6 +42,7 @@ class SqlDialect:
     :ivar compiler: SQLAlchemy's dialect, with positional parameters.
     :ivar insert: the dialect's own ``insert``, which supports ``on conflict``.
     :ivar encode: converts Python values to the driver's, for the kinds that differ.
+    :ivar encode_many: the same for all values of a column at once, some of them perhaps None, where that is quicker.
     :ivar decode: converts the driver's values to Python's, for the kinds that differ.
     :ivar types: the valid Python types, for the kinds whose columns may hold values of other types.
     :ivar operators: builds the conditions whose SQL differs between databases.
@@ -76,6 +77,7 @@ class SqlDialect:
     bound_list: Callable[[list[Any]], Any]
     variant: Callable[[str, Kind, Any], str] = _as_asked
     encode: Mapping[Kind, Callable[[Any], Any]] = field(default_factory=dict)
+    encode_many: Mapping[Kind, Callable[[Sequence[Any]], Sequence[Any]]] = field(default_factory=dict)
     decode: Mapping[Kind, Callable[[Any], Any]] = field(default_factory=dict)
     types: Mapping[Kind, frozenset[type]] = field(default_factory=dict)
     operators: Mapping[tuple[str, Kind | type[Kind]], Build] = field(default_factory=dict)

@@ -13,7 +13,6 @@ from database.core.caching import ByteCache
 from database.core.clock import LEAP
 from database.core.clock import utc_now
 from database.core.kinds.calendar import clock
-from database.core.kinds.values import TIMESTAMP
 from database.core.operations import Delete
 from database.core.operations import Record
 from database.core.operations import Update
@@ -71,6 +70,7 @@ class SqlTable:
         self.statements = Statements(schema, dialect, cache)
         kinds = {name: column.kind for name, column in schema.columns.items()}
         self._encoders = {name: found for name, kind in kinds.items() if (found := dialect.encoder(kind)) is not None}
+        self._encode_many = dialect.encode_many
         self._decoders = {name: found for name, kind in kinds.items() if (found := dialect.decoder(kind)) is not None}
         types = {name: dialect.types_of(kind) for name, kind in kinds.items()}
         self._types = {name: found | _NULL for name, found in types.items() if found is not None}
@@ -234,10 +234,8 @@ class SqlTable:
         encoded = dict(columns)
         for name in self._encoders.keys() & columns.keys():
             values, encoder = columns[name], self._encoders[name]
-            if self.schema.columns[name].kind is TIMESTAMP:
-                # Many rows have one of a few, such as the moment of their common transaction.
-                made = {value: None if value is None else encoder(value) for value in {*values}}
-                encoded[name] = [*map(made.__getitem__, values)]
+            if (encode_many := self._encode_many.get(self.schema.columns[name].kind)) is not None:
+                encoded[name] = encode_many(values)
             else:
                 encoded[name] = [None if value is None else encoder(value) for value in values]
         return encoded

@@ -36,8 +36,8 @@ from psycopg.types.string import TextLoader
 from sqlalchemy.dialects import postgresql
 
 from database.backends.postgres.cursor import PreparedCursor
+from database.backends.postgres.many_rows import TextListDumper
 from database.backends.postgres.many_rows import copy_texts
-from database.backends.postgres.text_lists import TextListDumper
 from database.core.kinds.arrays import Arrays
 from database.core.kinds.binary import Bytes
 from database.core.kinds.calendar import Date

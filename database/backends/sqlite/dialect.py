@@ -32,6 +32,7 @@ from database.core.kinds.values import exactly
 from database.core.kinds.values import finite
 from database.core.kinds.values import moment
 from database.core.kinds.values import moment_text
+from database.core.kinds.values import moment_texts
 from database.core.query.patterns import rewritten
 from database.sql.dialect import SqlDialect
 from database.sql.texts.parameters import Parameters
@@ -141,6 +142,7 @@ DIALECT = SqlDialect(
         }
     ),
     encode={TIMESTAMP: moment_text, JSON: _encode_json},
+    encode_many={TIMESTAMP: moment_texts},
     decode={TIMESTAMP: moment, BOOLEAN: bool, JSON: orjson.loads, FLOAT: finite},
     types={
         TEXT: frozenset({str}),

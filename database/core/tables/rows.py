@@ -235,9 +235,17 @@ def _not_a_value(column: Column, error: ValueError) -> InvalidQuery:
 def _given_columns(schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> set[str]:
     if not rows:
         raise InvalidQuery("no rows were given; a write needs at least one")
-    if not isinstance(rows, ColumnarRows):
-        _refuse_non_records(rows)
-    given: set[str] = {*rows.columns} if isinstance(rows, ColumnarRows) else set().union(*rows)
+    if isinstance(rows, ColumnarRows):
+        return _named_columns(schema, rows[:1])
+    _refuse_non_records(rows)
+    # With as many values as columns, an unknown one takes the place of a column, which is missed later.
+    if {*map(len, rows)} == {len(schema.columns)} and rows[0].keys() == schema.columns.keys():
+        return {*schema.columns}
+    return _named_columns(schema, rows)
+
+
+def _named_columns(schema: TableSchema, rows: Sequence[Mapping[str, Any]]) -> set[str]:
+    given: set[str] = set().union(*rows)
     if not given <= schema.columns.keys():
         index = next(i for i, row in enumerate(rows) if not row.keys() <= schema.columns.keys())
         unknown = min((name for name in rows[index] if name not in schema.columns), key=repr)
@@ -263,6 +271,7 @@ def _values(schema: TableSchema, column: Column, rows: Sequence[Mapping[str, Any
     try:
         return list(map(itemgetter(column.name), rows))
     except KeyError:
+        _named_columns(schema, rows)
         return _with_defaults(schema, column, rows, now)
 
 

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from database.core.kinds.values import TIMESTAMP
 from database.core.kinds.values import moment
 from database.core.kinds.values import moment_text
+from database.core.kinds.values import moment_texts
 
 ZONES = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes))) | st.just(UTC)
 TIMES = st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29), timezones=ZONES)  # noqa: DTZ001  # they get a zone
@@ -28,6 +29,13 @@ def test_times_are_text_of_one_width_in_their_order(one: datetime, other: dateti
     assert [len(text) for text in texts] == [27, 27]
     assert (texts[0] < texts[1]) == (one < other)
     assert texts[0] == TIMESTAMP.check(one).replace(tzinfo=None).isoformat(timespec="microseconds") + "Z"
+
+
+@given(st.lists(TIMES | st.none(), min_size=1))
+@example([datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC), None, datetime(1, 1, 1, tzinfo=UTC)])
+def test_many_times_are_written_as_each_of_them(times: list[datetime | None]) -> None:
+    checked = [None if one is None else TIMESTAMP.check(one) for one in times]
+    assert moment_texts(checked) == [None if one is None else moment_text(one) for one in checked]
 
 
 def test_a_time_without_a_zone_is_in_utc() -> None:
