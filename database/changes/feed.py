@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
+from typing import Final
 from typing import Literal
 from typing import NamedTuple
 
@@ -23,6 +27,10 @@ class Change(NamedTuple):
     table: str
     id: str
     kind: ChangeKind
+
+
+as_change: Final[Callable[[Sequence[str]], Change]] = partial(tuple.__new__, Change)
+"""A change of its table, id and kind; as ``Change._make`` makes it, in a third of the time."""
 
 
 @dataclass(frozen=True, slots=True)

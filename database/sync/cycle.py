@@ -47,7 +47,7 @@ logger = logging.getLogger(__name__)
 PAGE: Final = 1000
 """The most records that are read at a time, or bases of records without a row."""
 
-WINDOW: Final = 5000
+WINDOW: Final = 10_000
 """The most records of a comparison that are read and written at a time."""
 
 LARGE: Final = 1000
@@ -175,22 +175,22 @@ class Cycle:
 
         :returns: False if changes are missing from a feed, so that all records have to be compared.
         """
-        more = True
-        while more:
-            pages = {side.name: side.changes(self._cursors[side.name], MAX_PAGE) for side in self._sides}
+        unread: Sequence[Side] = self._sides
+        while unread:
+            pages = {side.name: side.changes(self._cursors[side.name], MAX_PAGE) for side in unread}
             if any(page.gap for page in pages.values()):
                 self._take(self._checkpoints.advance(self._current, self._checkpoints.ends(), comparing=True))
                 return False
             changes = {
                 side.name: [one for one in side.echoes.not_in(pages[side.name]) if one.table in self._tables]
-                for side in self._sides
+                for side in unread
             }
             found = {RecordKey(one.table, one.id) for one in chain.from_iterable(changes.values())}
             if self._current.comparing:
                 self._changed |= found
             actions = self._reconcile(found, stopped, again=True, changed_on=_only_changed_on(changes))
-            self._move({name: page.cursor for name, page in pages.items()}, keep=actions > 0)
-            more = any(page.more for page in pages.values())
+            self._move({**self._cursors, **{name: page.cursor for name, page in pages.items()}}, keep=actions > 0)
+            unread = [side for side in unread if pages[side.name].more]
         self._progress.note_caught_up()
         return True
 

@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import partial
 from itertools import chain
 from itertools import repeat
 from typing import Any
@@ -18,18 +16,15 @@ from psycopg.errors import InvalidSchemaName
 from psycopg.errors import UndefinedFunction
 
 from database.backends.postgres.call import PostgresCall
-from database.changes.feed import Change
 from database.changes.feed import Changes
 from database.changes.feed import ReadChanges
+from database.changes.feed import as_change
 from database.changes.feed import no_log
 from database.core.errors import InvalidQuery
 from database.core.errors import SchemaMismatch
 from database.core.errors import Unavailable
 from database.core.errors import Unsupported
 from database.core.result import Result
-
-_AS_CHANGE: Final[Callable[[tuple[str, str, str]], Change]] = partial(tuple.__new__, Change)
-"""As ``Change._make`` does, in a third of the time."""
 
 _READ: Final = sql.SQL("select isthmus_changes.read({}, {})")
 
@@ -61,7 +56,7 @@ def page(answer: Any) -> Changes:
     match answer:
         case {"entries": list(entries), "cursor": str(cursor), "more": bool(more), "gap": bool(gap)}:
             told = chain.from_iterable(zip(repeat(table), ids, repeat(kind)) for table, kind, ids in entries)
-            return Changes(tuple(map(_AS_CHANGE, told)), cursor, more, gap)
+            return Changes(tuple(map(as_change, told)), cursor, more, gap)
         case {"changes": list()}:
             raise SchemaMismatch("the log of changes is of a former version; run `flask db upgrade`, which renews it")
         case {"standby": True}:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from database.changes.feed import Change
 from database.changes.feed import Changes
 from database.changes.feed import ReadChanges
+from database.changes.feed import as_change
 from database.changes.feed import no_log
 from database.core.errors import InvalidQuery
 from database.core.errors import SchemaMismatch
@@ -46,7 +46,8 @@ def _read_page(connection: SqlConnection, operation: ReadChanges) -> Changes:
     if not rows or rows[0][:2] != entry:
         return Changes((), _read_end(connection), gap=True)
     page = rows[: operation.limit + 1]
-    return Changes(tuple(Change(*row[2:]) for row in page[1:]), _cursor(*page[-1][:2]), more=len(rows) > len(page))
+    changes = tuple([as_change(row[2:]) for row in page[1:]])
+    return Changes(changes, _cursor(*page[-1][:2]), more=len(rows) > len(page))
 
 
 def _read_end(connection: SqlConnection) -> str:
