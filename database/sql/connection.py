@@ -58,9 +58,6 @@ class SqlConnection(Protocol):
         :param text: the statement that inserts one.
         """
 
-    def writes_together(self, number: int) -> bool:
-        """Whether one statement writes so many rows faster than one for each."""
-
     def change_together(self, table: TableSchema, text: str, many: ManyRows) -> None:
         """Run a statement that takes many rows as one value, as ``SqlDialect.rows_of`` has it.
 

@@ -166,7 +166,7 @@ class Statements:
     def upsert_together(self, columns: tuple[str, ...]) -> Statement:
         """Insert rows, replacing rows of their keys. Values: all rows as one, as the dialect has it."""
         rows_of = self._dialect.rows_of
-        assert rows_of is not None, "a connection that writes rows together has a dialect with such a value"
+        assert rows_of is not None, "only asked for by who has found that there is one"
 
         def build() -> Any:
             given = rows_of(self._source, columns, Params().next(sa.Text()))

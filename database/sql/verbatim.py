@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import replace
+from typing import Final
 from typing import TypeVar
 
 from database.core.operations import Insert
@@ -20,6 +21,9 @@ from database.sql.many_rows import Values
 from database.sql.table import SqlTable
 
 Write = TypeVar("Write", Insert, Upsert)
+
+_TOGETHER_FROM: Final = 20
+"""Rows from which one statement that takes all as one value is faster than one for each."""
 
 
 def write_verbatim(
@@ -49,7 +53,7 @@ def upsert_many(connection: SqlConnection, dialect: SqlDialect, table: SqlTable,
     :param columns: the completed rows, encoded.
     """
     many = ManyRows(columns)
-    if connection.writes_together(len(many)) and _are_distinct(table, columns):
+    if dialect.rows_of is not None and len(many) >= _TOGETHER_FROM and _are_distinct(table, columns):
         connection.change_together(table.schema, table.statements.upsert_together(many.names).text, many)
     else:
         connection.change_many(table.statements.upsert(many.names, many.names, ()).text, many.rows())

@@ -65,9 +65,6 @@ made while the table was empty compares each row with each value for as long as 
 _COPY_FROM = 20
 """Number of rows from which COPY is faster than one statement per row."""
 
-_TOGETHER_FROM = 20
-"""Number of rows from which one statement for all is faster than one per row."""
-
 _CANCEL_SECONDS = 0.5
 _ROLLBACK_SECONDS = 1.0
 _DONE = {ExecStatus.COMMAND_OK, ExecStatus.TUPLES_OK}
@@ -169,9 +166,6 @@ class PostgresCall:
             return
         with self.atomic():
             self._watched(lambda: copy_rows(self._cursor, table, many))
-
-    def writes_together(self, number: int) -> bool:
-        return number >= _TOGETHER_FROM
 
     def change_together(self, table: TableSchema, text: str, many: ManyRows) -> None:
         prepare = self._prepares(text, ())

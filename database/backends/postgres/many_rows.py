@@ -34,6 +34,9 @@ from database.sql.many_rows import Values
 _AT_ONCE: Final = 2000
 """Rows whose text is made at a time."""
 
+_IN_ONE_VALUE: Final = 500
+"""Rows of one value, which may take a gigabyte."""
+
 _NULL: Final = "\\N"
 _ESCAPED: Final = (("\\", "\\\\"), ("\n", "\\n"), ("\r", "\\r"), ("\t", "\\t"))
 _BETWEEN: Final = "\0"
@@ -80,7 +83,7 @@ def row_texts(connection: psycopg.Connection[Any], table: TableSchema, many: Man
         for name, values in many.columns.items()
     ]
     rows = zip(*columns, strict=True)
-    while part := [*islice(rows, _AT_ONCE)]:
+    while part := [*islice(rows, _IN_ONE_VALUE)]:
         yield orjson.dumps([dict(zip(many.names, row, strict=True)) for row in part], other).decode()
 
 
@@ -108,7 +111,8 @@ class TextListDumper(ListDumper):
         if joined.count(_BETWEEN) != len(obj) - 1:
             return super().dump(obj)
         escaped = joined.replace("\\", "\\\\").replace('"', '\\"').replace(_BETWEEN, '","')
-        return f'{{"{escaped}"}}'.encode()
+        encoding = "utf-8" if self.connection is None else self.connection.info.encoding
+        return f'{{"{escaped}"}}'.encode(encoding)
 
 
 def _names(many: ManyRows) -> sql.Composed:

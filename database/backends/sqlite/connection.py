@@ -177,9 +177,6 @@ class SQLiteConnection:
         with self.atomic():
             self.change_many(text, many.rows())
 
-    def writes_together(self, number: int) -> bool:
-        return False
-
     def change_together(self, table: TableSchema, text: str, many: ManyRows) -> None:
         raise NotImplementedError("SQLite writes rows directly")
 

@@ -27,8 +27,10 @@ $$;
 create or replace function isthmus_changes.page(after text, most integer) returns jsonb
 -- Stable: all of it sees the log at one moment, so that a purge comes before the page or after it.
 language plpgsql stable
--- Within a window, go along the primary key, instead of sorting the rest of a large transaction for every page.
+-- Within a window, go along the primary key, instead of sorting the rest of a large transaction for every page; and do
+-- not compile for all the rest what a page needs the beginning of.
 set enable_sort = off
+set jit = off
 as $$
 declare
     identity constant text := isthmus_changes.identity();
