@@ -80,6 +80,8 @@ class Scan(Operation):
     :param after: only the keys behind this one.
     :param limit: how many at most; if there are fewer, they are the last ones.
     :param bodies: with their bodies.
+    :param small: also without ``bodies``, those of up to so many bytes may come with their entries, where that takes no
+        more requests.
     """
 
     kind: ClassVar[str] = "scan"
@@ -88,6 +90,7 @@ class Scan(Operation):
     after: str | None = None
     limit: int = 100
     bodies: bool = False
+    small: int = 0
 
 
 @immutable

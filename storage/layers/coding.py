@@ -114,6 +114,9 @@ class Coding(Layer):
         if isinstance(operation, Fetch) and operation.preview:
             # The beginning of the other form is of no use.
             return Fetch(operation.key)
+        if isinstance(operation, Scan) and operation.small:
+            # A body without its former headers could not be told from a whole one.
+            return replace(operation, small=0)
         return operation
 
     def _received(self, value: Any, read: Callable[[Stored], Stored]) -> Any:

@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
+from typing import TypeGuard
 
 from database.core.clock import utc_now
 from database.core.context import Provenance
@@ -44,10 +45,12 @@ from storage.migration.copied import Copied
 from storage.migration.digests import begun
 from storage.migration.digests import digest
 from storage.migration.digests import passed_on
+from storage.migration.parts import SMALL
 from storage.migration.parts import Pair
 from storage.migration.parts import batches
 from storage.migration.parts import by_key
 from storage.migration.parts import in_parts
+from storage.migration.parts import whole
 
 _PARALLEL: Final = 8
 """How many entries are stored at once where each of them is a request."""
@@ -131,7 +134,8 @@ class _Copying:
 
     def _pairs(self) -> Iterator[Pair]:
         now, prefix, since = self._clock(), self._options.prefix, self._options.since
-        places = {"source": scanned(self._source.run, prefix), "target": scanned(self._target.run, prefix)}
+        stores = {"source": self._source, "target": self._target}
+        places = {name: scanned(store.run, prefix, small=SMALL) for name, store in stores.items()}
         for _, found in side_by_side(places):
             entry, present = found.get("source"), found.get("target")
             if entry is None:
@@ -145,15 +149,15 @@ class _Copying:
         return head.size > PART and self._source.in_parts and self._target.in_parts and DAMAGED not in head.headers
 
     def _copy(self, part: Sequence[Pair]) -> None:
-        entries = by_key(self._source, [head.key for head, _ in part if self._fits(head)])
+        entries = whole(self._source, [head for head, _ in part if self._fits(head)])
         # Another version is another entry; only the same one must be read to be compared.
-        known = [head.key for head, present in part if head.key in entries and _is_version(present, head)]
-        whole = by_key(self._target, known)
+        known = [present for head, present in part if head.key in entries and _is_version(present, head)]
+        theirs = whole(self._target, known)
         puts = []
         for head, present in part:
             # None if somebody has just deleted it, or if it has been left.
             if (entry := entries.get(head.key)) is not None:
-                there = whole.get(head.key)
+                there = theirs.get(head.key)
                 same = there is not None and digest(there) == digest(entry)
                 puts.append(self._put(entry, there or present, same=same))
         self._store([put for put in puts if put is not None])
@@ -292,5 +296,5 @@ class _Copying:
             raise changed(head.key, absent=False, backend=store.name) from error
 
 
-def _is_version(present: Stored | None, entry: Stored) -> bool:
+def _is_version(present: Stored | None, entry: Stored) -> TypeGuard[Stored]:
     return present is not None and present.etag == entry.etag

@@ -17,13 +17,22 @@ _BYTES_READ: Final = 4 << 20
 _BYTES_WRITTEN: Final = 900_000
 """How many entries, and bytes of their values, are read and written at once; a batch of Cosmos DB has 2 MB."""
 
+SMALL: Final = 8 << 10
+"""The bytes of a body that may come with its head."""
+
 Pair = tuple[Stored, Stored | None]
-"""An entry of the source without its body, and that of the target, if there is one."""
+"""An entry of the source, and that of the target, if there is one; bodies that are not small are left out."""
 
 
 def by_key(store: Store, keys: Sequence[str]) -> dict[str, Stored]:
     """The entries of these keys that there are, with their bodies."""
     return {entry.key: entry for entry in store.run(FetchMany(tuple(keys)))} if keys else {}
+
+
+def whole(store: Store, found: Sequence[Stored]) -> dict[str, Stored]:
+    """The entries that were found, and are still there, by their keys; the bodies that were left out are read."""
+    known = {entry.key: entry for entry in found if entry.body and len(entry.body) == entry.size}
+    return known | by_key(store, [entry.key for entry in found if entry.key not in known])
 
 
 def in_parts(pairs: Iterator[Pair], is_alone: Callable[[Stored], bool]) -> Iterator[list[Pair]]:

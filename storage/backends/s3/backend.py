@@ -165,7 +165,8 @@ class S3Entries(StoreBackend):
         found: list[Stored] = []
         for names in self._names(scan):
             # The keys of long names are in the objects only.
-            entries = sorted(self._read_all(names, head=not scan.bodies), key=lambda entry: entry.key)
+            found_here = self._read_all(names, head=not scan.bodies, small=scan.small)
+            entries = sorted(found_here, key=lambda entry: entry.key)
             found += [
                 entry for entry in entries if entry.key.startswith(scan.prefix) and entry.key > (scan.after or "")
             ]
@@ -216,18 +217,18 @@ class S3Entries(StoreBackend):
                 part = []
         yield part
 
-    def _read_all(self, names: Sequence[str], *, head: bool) -> list[Stored]:
+    def _read_all(self, names: Sequence[str], *, head: bool, small: int = 0) -> list[Stored]:
         """The entries of the names, apart from those that have just been deleted."""
         if not names:
             return []
         with ThreadPoolExecutor(min(len(names), PARALLEL)) as threads:
-            found = threads.map(lambda name: self._read(name, head=head)[0], names)
+            found = threads.map(lambda name: self._read(name, head=head, small=small)[0], names)
             return [entry for entry in found if entry is not None]
 
-    def _read(self, name: str, *, head: bool) -> tuple[Stored | None, str]:
+    def _read(self, name: str, *, head: bool, small: int = 0) -> tuple[Stored | None, str]:
         """The entry of a name, without its body for a head, and the tag by which S3 knows it."""
         if head:
-            entry, tag, _ = self._known(name)
+            entry, tag, _ = self._known(name, small)
             return entry, tag
         found = self._bucket.get(name)
         if found is None:
@@ -235,14 +236,19 @@ class S3Entries(StoreBackend):
         entry, tag, start = known_of(found, name)
         return None if entry is None else entry._replace(body=found.content[start:]), tag
 
-    def _known(self, name: str) -> Known:
-        """The entry of a name, without its body."""
-        found = self._bucket.head(name)
+    def _known(self, name: str, small: int = 0) -> Known:
+        """The entry of a name, without its body, unless that is all of the object and has up to ``small`` bytes."""
+        found = self._bucket.get(name, 0, small) if small else self._bucket.head(name)
         if found is not None and not has_note(found):
             found = self._bucket.get(name, 0, LINE)
             if found is not None and b"\n" not in found.content:
                 found = self._bucket.get(name)
-        return Known(None, "", 0) if found is None else known_of(found, name)
+        if found is None:
+            return Known(None, "", 0)
+        known = known_of(found, name)
+        if known.entry is None or not has_note(found) or found.length > small or DAMAGED in known.entry.headers:
+            return known
+        return known._replace(entry=known.entry._replace(body=found.content))
 
     def _store(self, put: Put, request: Callable[[dict[str, str]], bool]) -> None:
         """Store an entry as :meth:`put` must.

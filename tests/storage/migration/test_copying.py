@@ -17,6 +17,7 @@ from database.core.context import NO_CONTEXT
 from database.core.operations import Batch
 from database.core.operations import Operation
 from database.core.tables.schema import Schema
+from storage import Compression
 from storage import Copied
 from storage import CopyOptions
 from storage import FileEntries
@@ -28,10 +29,12 @@ from storage import Store
 from storage import TableEntries
 from storage import copy_entries
 from storage.core.entry import Stored
+from storage.core.layer import Layer
 from storage.core.operations import Fetch
 from storage.core.operations import FetchMany
 from storage.core.operations import Put
 from storage.core.vectors.directions import direction
+from storage.migration.parts import SMALL
 from tests.clocks import WallClock
 from tests.servers.s3 import ACCESS
 from tests.servers.s3 import BUCKET
@@ -254,3 +257,22 @@ def test_large_bodies_pass_in_parts(s3_server: S3Server) -> None:
     assert hashes(source) == hashes(target)
     small = Store(MemoryEntries(), largest=1_000)
     assert "takes at most 1,000" in copy_entries(source, small).left["large"]
+
+
+@pytest.mark.parametrize("layers", [[], [Compression(threshold=0)]], ids=["bare", "compressed"])
+def test_small_bodies_come_with_their_heads(s3_server: S3Server, layers: list[Layer]) -> None:
+    place = Faulty(S3Entries(BUCKET, uuid4().hex, endpoint=s3_server.url, timeout=20, **ACCESS))
+    source, target = over(place, *layers), Store(MemoryEntries())
+    for key, value in {"empty": b"", "large": b"l" * (SMALL + 1), "packed": "p" * 100, "small": [1, "text"]}.items():
+        source.put(key, value, metadata={"of": key})
+    source.put("with a line", 1, metadata={"long": "m" * 3_000})
+    asked: list[str] = []
+    place.before = lambda operation: asked.extend(operation.keys) if isinstance(operation, FetchMany) else None
+    assert copy_entries(source, target).moved == 5
+    # What a layer has made of a body is not shown as one.
+    more = ["packed", "small"] if layers else []
+    assert sorted(asked) == sorted(["empty", "large", "with a line", *more])
+    assert hashes(target) == hashes(source)
+    asked.clear()
+    assert copy_entries(target, source).same == 5
+    assert sorted(asked) == sorted(["empty", "large", "with a line", *more])
