@@ -147,9 +147,9 @@ class Statements:
         def build() -> Any:
             params = Params()
             statement = self._insert(columns, params)
-            # A key by which the row was found is equal, and one that the database always makes cannot be set.
-            found = set(by).intersection(self._schema.key)
-            values = self._next_version() | {name: statement.excluded[name] for name in changed if name not in found}
+            # Those by which the row was found are equal. To set one would lock the row against who refers to it, and one
+            # that the database always makes cannot be set.
+            values = self._next_version() | {name: statement.excluded[name] for name in changed if name not in by}
             values |= {name: params.next(self._source.c[name].type) for name in touched}
             if timed:
                 values |= self._not_before(statement.excluded.updated_at, params)
