@@ -29,6 +29,7 @@ from database.adapter.transactions import Session
 from database.adapter.transactions import Transaction
 from database.adapter.transactions import carry_out
 from database.changes.feed import MAX_PAGE
+from database.changes.feed import PAGE
 from database.changes.feed import Changes
 from database.changes.feed import ReadChanges
 from database.changes.followed import require_followed
@@ -229,11 +230,12 @@ class DatabaseAdapter(Database):
 
     # Changes
 
-    def changes(self, cursor: str | None = None, limit: int = MAX_PAGE) -> Changes:
+    def changes(self, cursor: str | None = None, limit: int = PAGE) -> Changes:
         """Read the committed changes after a cursor, in the order of their commits.
 
         :param cursor: that of an earlier page; None for the current end of the feed, without changes.
-        :param limit: the maximum number of changes, from 1 to :data:`~database.changes.feed.MAX_PAGE`.
+        :param limit: the maximum number of changes, from 1 to :data:`~database.changes.feed.MAX_PAGE`. There may be
+            fewer in the page although it has ``more``.
         :raises Unsupported: if the backend has no change feed; before any I/O.
         :raises InvalidQuery: for a cursor of another backend, and for a limit out of range.
         """
@@ -252,7 +254,7 @@ class DatabaseAdapter(Database):
         require_followed(self, query.tables)
         return self._subscriptions.add(query, callback, on_error)
 
-    def _read_feed(self, cursor: str | None, limit: int = MAX_PAGE) -> Changes:
+    def _read_feed(self, cursor: str | None, limit: int = PAGE) -> Changes:
         """Read the feed for the subscriptions; each of them then repeats its query with its subscriber's identity."""
         with as_application():
             return self.changes(cursor, limit)

@@ -15,8 +15,11 @@ from database.core.errors import SchemaMismatch
 from database.core.immutable import immutable
 from database.core.operations import Operation
 
-MAX_PAGE = 1_000
-"""The most changes of one page."""
+PAGE: Final = 1_000
+"""The changes of one page, unless others are asked for."""
+
+MAX_PAGE: Final = 10_000
+"""The most changes that may be asked for."""
 
 ChangeKind = Literal["insert", "update", "delete"]
 
@@ -55,7 +58,8 @@ class ReadChanges(Operation):
     """Read the changes after a cursor. The result's ``value`` is a :class:`Changes`.
 
     :ivar cursor: that of an earlier page; None for the current end of the feed, without changes.
-    :ivar limit: the most changes to return, from 1 to :data:`MAX_PAGE`.
+    :ivar limit: the most changes to return, from 1 to :data:`MAX_PAGE`. A backend may return fewer although there are
+        more, but not none.
     """
 
     kind: ClassVar[str] = "changes"

@@ -147,8 +147,8 @@ class Statements:
         def build() -> Any:
             params = Params()
             statement = self._insert(columns, params)
-            # Those by which the row was found are equal. To set one would lock the row against who refers to it, and one
-            # that the database always makes cannot be set.
+            # Those by which the row was found are equal. One that was set would lock the row against who refers to it,
+            # and one that the database always makes cannot be set.
             values = self._next_version() | {name: statement.excluded[name] for name in changed if name not in by}
             values |= {name: params.next(self._source.c[name].type) for name in touched}
             if timed:

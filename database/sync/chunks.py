@@ -17,6 +17,8 @@ LARGEST: Final = 1000
 CHARACTERS: Final = 4 << 20
 """The target size of a chunk: characters of the rows of both sides together."""
 
+_GROWTH: Final = 4
+
 
 class Chunks:
     """Chunks that grow while their rows are small and shrink when they are large, so that memory use is bounded.
@@ -49,6 +51,6 @@ class Chunks:
             yield chunk
 
     def note(self, records: int, characters: int) -> None:
-        """Set the size of the next chunk from the average size of these records; at most twice the current size."""
+        """Set the size of the next chunk from the average size of these records; at most four times the current one."""
         fitting = CHARACTERS * records // max(characters, 1)
-        self.size = max(1, min(fitting, 2 * self.size, self._largest))
+        self.size = max(1, min(fitting, _GROWTH * self.size, self._largest))

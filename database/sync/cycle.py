@@ -56,8 +56,8 @@ LARGE: Final = 1000
 REQUEST: Final = 250
 """The same, if a side takes a transaction as one request: with bases, so many records are twice as many changes."""
 
-SAVED_AFTER: Final = 10_000
-"""Records after which the position of a comparison is stored."""
+SAVED_AFTER: Final = 1.0
+"""Seconds after which the position of a comparison is stored."""
 
 _KEEP: Final = 3600.0
 """Seconds for which cursors are moved in memory only, while no record had to be written: the changes that would be read
@@ -223,19 +223,16 @@ class Cycle:
         self._failures.open.load(again=True)
         self._compared = self._current.compared
         self._changed.clear()
-        unsaved = 0
         with closing(self._windows()) as found:
             for window in found:
                 if stopped():
                     raise StoppedError
                 self._compare_window(window, stopped)
-                unsaved += len(window.addresses)
                 # What sync has written is at the end of the feeds now. It is read soon, because only this process knows
                 # that it is no change, and because a feed may keep few changes.
                 if not self._follow(stopped):
                     return False
-                if unsaved >= SAVED_AFTER:
-                    unsaved = 0
+                if self._clock() - self._kept_at >= SAVED_AFTER:
                     self._keep()
         for keys in chain.from_iterable(map(self._remembered, self._sides)):
             self._reconcile(keys, stopped, again=True)

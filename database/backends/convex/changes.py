@@ -12,6 +12,7 @@ from convex import ConvexInt64
 
 from database.backends.convex.codec import plain
 from database.backends.convex.reading import Ask
+from database.changes.feed import PAGE
 from database.changes.feed import Change
 from database.changes.feed import Changes
 from database.changes.feed import ReadChanges
@@ -44,11 +45,13 @@ class ChangeReader:
         rev, seq = _position(operation.cursor)
         if rev < (utc_now() - _KEPT).timestamp() * 1e9:
             return Result(value=Changes((), self._end(context), gap=True))
-        arguments = {"rev": ConvexInt64(rev), "seq": ConvexInt64(seq), "limit": operation.limit}
+        # A query of Convex may read and return only so much.
+        limit = min(operation.limit, PAGE)
+        arguments = {"rev": ConvexInt64(rev), "seq": ConvexInt64(seq), "limit": limit}
         entries = [plain(entry) for entry in self._ask("changes", arguments, context)]
         changes = tuple(Change(entry["table"], entry["id"], entry["op"]) for entry in entries)
         cursor = _cursor(entries[-1]) if entries else operation.cursor
-        return Result(value=Changes(changes, cursor, more=len(entries) == operation.limit))
+        return Result(value=Changes(changes, cursor, more=len(entries) == limit))
 
     def _end(self, context: Context) -> str:
         # The maximum index, because changes committed at that same time are already readable.

@@ -108,7 +108,7 @@ def test_a_load_that_is_killed_does_not_start_over(
     sides: tuple[MortalMemory, MortalMemory], mortal: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("database.sync.cycle.WINDOW", 100)
-    monkeypatch.setattr("database.sync.cycle.SAVED_AFTER", 200)
+    monkeypatch.setattr("database.sync.cycle.SAVED_AFTER", 0)
     first, second = sides
     load(first, 1_000)
     load(first, 250, "protocols")

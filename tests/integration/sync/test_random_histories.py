@@ -108,8 +108,8 @@ class Histories(RuleBasedStateMachine):
         self.skews = dict.fromkeys(SIDES, timedelta())
         self.writer = SIDES[0]
         self.patch = pytest.MonkeyPatch()
-        for name in ("cycle.WINDOW", "cycle.SAVED_AFTER", "chunks.FIRST"):
-            self.patch.setattr(f"database.sync.{name}", 2)
+        for name, size in {"cycle.WINDOW": 2, "cycle.SAVED_AFTER": 0, "chunks.FIRST": 2}.items():
+            self.patch.setattr(f"database.sync.{name}", size)
         for module in (tables, kept_rows):
             self.patch.setattr(module, "utc_now", lambda: utc_now() + self.skews[self.writer])
         self.restart()
