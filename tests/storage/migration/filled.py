@@ -32,7 +32,7 @@ def fill_all(store: Store, keys: list[str]) -> None:
             key,
             value,
             metadata=METADATA if number % 3 == 0 else None,
-            ttl=1_000.5 if number % 4 == 0 else None,
+            ttl=86_400.5 if number % 4 == 0 else None,
             media_type="image/png" if isinstance(value, bytes) else None,
             vector=None if number % 5 == 0 else vector,
         )
