@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from database.core.kinds.values import MAX_JSON_DEPTH
+from database.core.kinds.json_texts import MAX_JSON_DEPTH
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any
 from typing import ClassVar
 
 from database.core.immutable import immutable
-from database.core.kinds.values import JsonText
+from database.core.kinds.json_texts import JsonText
 from database.core.query.filters import Filter
 from database.core.query.filters import Order
 from database.core.query.sql_text import certainly_reads

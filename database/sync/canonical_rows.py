@@ -25,6 +25,8 @@ _INT64: Final = 2.0**63
 _FINAL: Final = frozenset({str, int, bool, type(None)})
 """The types of JSON values that have one form only."""
 
+_are_final: Final = _FINAL.issuperset
+
 _PLAIN: Final = frozenset({TEXT, INTEGER, BOOLEAN, TIMESTAMP})
 """The kinds whose values have one form only."""
 
@@ -77,20 +79,20 @@ def _maker(table: TableSchema) -> Callable[[Sequence[Row]], list[Row]]:
 
 def _normal(value: Any) -> Any:
     """Replace every float that equals a 64-bit integer by that integer."""
-    # By exact type, and without a call for each number: documents are most of what a row costs.
+    # By exact type, and in a loop without a call for each part: documents are most of what a row costs.
     kind = type(value)
     if kind is dict:
-        return {
-            key: part if (kind := type(part)) in _FINAL else _whole(part) if kind is float else _normal(part)
-            for key, part in value.items()
-        }
+        made = {}
+        for key, part in value.items():
+            if (kind := type(part)) in _FINAL:
+                made[key] = part
+            elif kind is float:
+                made[key] = int(part) if part.is_integer() and -_INT64 <= part < _INT64 else part
+            else:
+                made[key] = _normal(part)
+        return made
     if kind is list:
-        return [
-            part if (kind := type(part)) in _FINAL else _whole(part) if kind is float else _normal(part)
-            for part in value
-        ]
-    return _whole(value) if isinstance(value, float) else value
-
-
-def _whole(value: float) -> float | int:
-    return int(value) if value.is_integer() and -_INT64 <= value < _INT64 else value
+        return value if _are_final(map(type, value)) else [_normal(part) for part in value]
+    if isinstance(value, float):
+        return int(value) if value.is_integer() and -_INT64 <= value < _INT64 else value
+    return value

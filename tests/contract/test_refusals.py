@@ -18,7 +18,7 @@ from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
 from database.core.errors import NotFound
 from database.core.errors import Unsupported
-from database.core.kinds.values import MAX_JSON_DEPTH
+from database.core.kinds.json_texts import MAX_JSON_DEPTH
 from database.core.operations import Delete
 from database.core.operations import Get
 from database.core.operations import Insert

@@ -10,6 +10,7 @@ from datetime import datetime
 from datetime import time
 from datetime import timedelta
 from datetime import tzinfo
+from functools import partial
 from typing import Any
 from typing import Final
 from uuid import UUID
@@ -51,11 +52,12 @@ from database.core.kinds.decimals import NumberDecimals
 from database.core.kinds.decimals import finite_decimal
 from database.core.kinds.durations import Durations
 from database.core.kinds.enums import is_native_enum
+from database.core.kinds.json_texts import JsonText
+from database.core.kinds.json_texts import in_text
 from database.core.kinds.values import FLOAT
 from database.core.kinds.values import JSON
 from database.core.kinds.values import TEXT
 from database.core.kinds.values import TIMESTAMP
-from database.core.kinds.values import JsonText
 from database.core.kinds.values import exactly
 from database.core.kinds.values import finite
 from database.sql.dialect import Expression
@@ -294,6 +296,7 @@ DIALECT = SqlDialect(
     member=_member,
     bound_list=list,
     encode={JSON: encode_json},
+    encode_many={JSON: partial(in_text, write=encode_json, unless=_EXPONENT)},
     decode={TIMESTAMP: decode_timestamp, JSON: decode_json, FLOAT: finite},
     operators={
         ("like", TEXT): lambda column, operand: sa.cast(column, sa.Text()).like(sa.cast(operand, sa.Text())),

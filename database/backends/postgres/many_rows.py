@@ -152,12 +152,15 @@ def _column(values: Sequence[Any]) -> Sequence[str] | None:
     return [_NULL if value is None else next(present) for value in values]
 
 
-def _texts(values: Sequence[str]) -> list[str] | None:
+def _texts(values: Sequence[str]) -> Sequence[str] | None:
     joined = _BETWEEN.join(values)
+    if joined.count(_BETWEEN) != len(values) - 1:
+        return None
+    if not any(raw in joined for raw, _ in _ESCAPED):
+        return values
     for raw, escaped in _ESCAPED:
         joined = joined.replace(raw, escaped)
-    found = joined.split(_BETWEEN)
-    return found if len(found) == len(values) else None
+    return joined.split(_BETWEEN)
 
 
 def _moments(values: Sequence[datetime]) -> list[str]:
@@ -167,7 +170,7 @@ def _moments(values: Sequence[datetime]) -> list[str]:
     return quoted.decode()[2:-2].split('","')
 
 
-_FORMS: Final[Mapping[type, Callable[[Sequence[Any]], list[str] | None]]] = {
+_FORMS: Final[Mapping[type, Callable[[Sequence[Any]], Sequence[str] | None]]] = {
     str: _texts,
     int: lambda values: [*map(str, values)],
     bool: lambda values: ["t" if value else "f" for value in values],

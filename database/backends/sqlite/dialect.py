@@ -10,6 +10,7 @@ from datetime import datetime
 from datetime import time
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -20,13 +21,14 @@ from sqlalchemy.dialects import sqlite
 from database.core.kinds.arrays import Arrays
 from database.core.kinds.binary import BYTES
 from database.core.kinds.binary import Bytes
+from database.core.kinds.json_texts import JsonText
+from database.core.kinds.json_texts import in_text
 from database.core.kinds.values import BOOLEAN
 from database.core.kinds.values import FLOAT
 from database.core.kinds.values import INTEGER
 from database.core.kinds.values import JSON
 from database.core.kinds.values import TEXT
 from database.core.kinds.values import TIMESTAMP
-from database.core.kinds.values import JsonText
 from database.core.kinds.values import Kind
 from database.core.kinds.values import exactly
 from database.core.kinds.values import finite
@@ -142,7 +144,7 @@ DIALECT = SqlDialect(
         }
     ),
     encode={TIMESTAMP: moment_text, JSON: _encode_json},
-    encode_many={TIMESTAMP: moment_texts},
+    encode_many={TIMESTAMP: moment_texts, JSON: partial(in_text, write=_encode_json)},
     decode={TIMESTAMP: moment, BOOLEAN: bool, JSON: orjson.loads, FLOAT: finite},
     types={
         TEXT: frozenset({str}),

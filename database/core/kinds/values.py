@@ -19,17 +19,12 @@ from typing import Any
 
 import orjson
 
+from database.core.kinds.json_texts import MAX_JSON_DEPTH
+from database.core.kinds.json_texts import JsonText
+from database.core.kinds.json_texts import plain_json
+
 INTEGER_MIN = -(2**63)
 INTEGER_MAX = 2**63 - 1
-MAX_JSON_DEPTH = 64
-
-_PLAIN_ONLY = (
-    orjson.OPT_PASSTHROUGH_DATACLASS
-    | orjson.OPT_PASSTHROUGH_DATETIME
-    | orjson.OPT_PASSTHROUGH_SUBCLASS
-    | orjson.OPT_STRICT_INTEGER
-)
-"""Refuses values of other types than those of JSON, and integers of more than 53 bits."""
 
 _ZONE = attrgetter("tzinfo")
 _IN_UTC = orjson.OPT_NAIVE_UTC | orjson.OPT_UTC_Z
@@ -242,13 +237,6 @@ class Timestamp(Kind):
             raise ValueError("must be a timestamp in ISO 8601") from None
 
 
-class JsonText(bytes):
-    """The text that :func:`plain_json` has made of a value, in its place: it is checked and written already.
-
-    ``orjson.loads`` takes only plain bytes.
-    """
-
-
 class Json(Kind):
     """Any JSON value, nested at most ``MAX_JSON_DEPTH`` deep, with the limits of the other types."""
 
@@ -266,34 +254,6 @@ class Json(Kind):
             return self.check(orjson.loads(text))
         except orjson.JSONDecodeError:
             raise ValueError("must be JSON") from None
-
-
-def plain_json(value: Any) -> bytes | None:
-    """The text of a value that is certainly JSON within the limits of all backends, as most are.
-
-    :returns: None for a value whose parts must be checked one by one, which takes several times as long.
-    """
-    text = _short_text(value)
-    # What has no text of its own is another value then: NaN, a tuple, a UUID.
-    return text if text is not None and orjson.loads(text) == value else None
-
-
-def copied_json(value: Any) -> JsonText | None:
-    """As :func:`plain_json`, of a value that was read from a database, so that all its parts are JSON, or NaN."""
-    text = _short_text(value)
-    # NaN is written as null.
-    if text is None or (b"null" in text and orjson.loads(text) != value):
-        return None
-    return JsonText(text)
-
-
-def _short_text(value: Any) -> bytes | None:
-    try:
-        text = orjson.dumps(value, option=_PLAIN_ONLY)
-    except TypeError:
-        return None
-    is_safe = b"\\u0000" not in text and text.count(b"{") + text.count(b"[") <= MAX_JSON_DEPTH
-    return text if is_safe else None
 
 
 def _check_json(value: Any, depth: int) -> None:

@@ -19,8 +19,9 @@ from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
 from database.core.kinds.calendar import clock
+from database.core.kinds.json_texts import copied_json
+from database.core.kinds.json_texts import copied_jsons
 from database.core.kinds.values import JSON
-from database.core.kinds.values import copied_json
 from database.core.tables.columnar_rows import ColumnarRows
 from database.core.tables.columnar_rows import Columns
 from database.core.tables.defaults import MISSING
@@ -316,6 +317,8 @@ def _checked(schema: TableSchema, column: Column, values: Sequence[Any]) -> Sequ
 
 def _copied(schema: TableSchema, column: Column, values: Sequence[Any]) -> Sequence[Any]:
     """As :func:`_checked`, of JSON values that were read from a database: most of them as their text."""
+    if (texts := copied_jsons(values)) is not None:
+        return texts
     return [
         (value is not None and copied_json(value)) or _checked_in_row(schema, column, values, index, value)
         for index, value in enumerate(values)

@@ -16,10 +16,10 @@ from typing import Final
 
 import orjson
 
-from database.core.kinds.values import MAX_JSON_DEPTH
-from database.core.kinds.values import JsonText
+from database.core.kinds.json_texts import MAX_JSON_DEPTH
+from database.core.kinds.json_texts import JsonText
+from database.core.kinds.json_texts import plain_json
 from database.core.kinds.values import check_text
-from database.core.kinds.values import plain_json
 from storage.core.documents import from_json
 from storage.core.documents import is_plain
 from storage.core.documents import to_json

@@ -12,7 +12,7 @@ from database.core.context import acting_as
 from database.core.errors import ConstraintViolated
 from database.core.errors import InvalidQuery
 from database.core.errors import PermissionDenied
-from database.core.kinds.values import JsonText
+from database.core.kinds.json_texts import JsonText
 from database.core.operations import Insert
 from database.core.operations import Update
 from database.core.operations import Upsert

@@ -171,6 +171,19 @@ def test_values_survive_being_copied(calm: DatabaseAdapter, backend: Backend) ->
             _assert_kept(copy, stored[copy["id"]], exact)
 
 
+@pytest.mark.parametrize("number", [1.5, 1e16, 1e300])
+def test_plain_documents_survive_being_copied_together(calm: DatabaseAdapter, backend: Backend, number: float) -> None:
+    copies = [
+        thing(f"{place:02}", data={"a": [place, 'line\n"quoted" \\ \t é'], "b": {"number": number}})
+        for place in range(30)
+    ]
+    calm.run(calm.prepared(Insert("things", copies, returning=False, verbatim=True)))
+    found = calm.table("things").order("id").execute().rows
+    assert [row["data"] for row in found] == [copy["data"] for copy in copies]
+    if backend.case.capabilities.json_number_types:
+        assert {type(row["data"]["b"]["number"]) for row in found} == {float}
+
+
 def _renamed(rows: list[dict[str, Any]], number: int) -> list[dict[str, Any]]:
     return [{**rows[place % len(rows)], "id": f"more-{place}"} for place in range(number)]
 

@@ -17,10 +17,11 @@ from database.columns import json
 from database.columns import record_columns
 from database.columns import text
 from database.core.errors import InvalidRow
+from database.core.kinds.json_texts import MAX_JSON_DEPTH
+from database.core.kinds.json_texts import JsonText
+from database.core.kinds.json_texts import copied_json
+from database.core.kinds.json_texts import copied_jsons
 from database.core.kinds.values import JSON
-from database.core.kinds.values import MAX_JSON_DEPTH
-from database.core.kinds.values import JsonText
-from database.core.kinds.values import copied_json
 from database.core.tables.columnar_rows import ColumnarRows
 from database.core.tables.columnar_rows import Columns
 from database.core.tables.rows import complete_rows
@@ -101,3 +102,17 @@ def test_a_document_that_is_nested_too_deeply_is_checked_closely() -> None:
         deep = [deep]
     assert copied_json(deep) is None
     assert copied_json(deep[0]) is not None
+
+
+@given(st.lists(documents, max_size=5))
+def test_many_copied_documents_are_what_each_of_them_is(values: list[Any]) -> None:
+    together = copied_jsons(values)
+    if together is not None:
+        assert together == [copied_json(value) for value in values]
+
+
+def test_one_unusual_document_has_all_looked_at_one_by_one() -> None:
+    plain = {"mass": 18.5, "names": ["a", "b"]}
+    assert copied_jsons([plain, [], "text"]) == [JsonText(b'{"mass":18.5,"names":["a","b"]}'), b"[]", b'"text"']
+    for unusual in (None, math.nan, "nul \0", 2**60, object()):
+        assert copied_jsons([plain, [unusual]]) is None
