@@ -325,10 +325,12 @@ def moment_text(value: datetime) -> str:
 
 def moment_texts(values: Sequence[datetime | None]) -> list[str | None]:
     """As :func:`moment_text`, of many times at once, in a third of the time; None stays."""
-    texts = orjson.dumps(values, None, _IN_UTC)[1:-1].decode().split(",")
+    together = orjson.dumps(values, None, _IN_UTC)
+    if together.count(b'Z"') == len(values) and len(together) == len(values) * (_WITH_FRACTION + 1) + 1:
+        return [*together[2:-2].decode().split('","')]
     return [
         text[1:-1] if len(text) == _WITH_FRACTION else None if value is None else moment_text(value)
-        for text, value in zip(texts, values, strict=True)
+        for text, value in zip(together[1:-1].decode().split(","), values, strict=True)
     ]
 
 
