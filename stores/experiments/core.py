@@ -10,11 +10,16 @@ from typing import Self
 
 from database.adapter.interface import Database
 from database.core.context import as_application
+from storage.asynchronous.convex.records import COMPLETED
+from storage.asynchronous.convex.records import EPISODE_DATA
 from storage.asynchronous.convex.records import EXPERIMENT
 from storage.asynchronous.convex.records import EXPERIMENT_FIELDS
 from storage.asynchronous.convex.records import RECORD_TYPES
 from storage.asynchronous.convex.records import RUN
 from storage.asynchronous.convex.records import RUN_FIELDS
+from storage.asynchronous.convex.records import STARTED
+from storage.asynchronous.convex.records import UNKNOWN
+from storage.asynchronous.convex.records import checked
 from storage.asynchronous.convex.records import documented
 from storage.asynchronous.convex.records import prefix_of
 from storage.asynchronous.convex.records import sent
@@ -34,11 +39,6 @@ from stores.experiments.kinds import OF_PREFIX
 from stores.experiments.kinds import RL_DATA
 from stores.experiments.places import RecordPlaces
 
-STARTED: Final = "started"
-COMPLETED: Final = "completed"
-
-_DATA: Final = "rl_episode_data"
-_UNKNOWN: Final = "unknown"
 _ATTEMPTS: Final = 10
 
 Record = dict[str, Any]
@@ -90,8 +90,8 @@ class Experiments(RecordPlaces):
         """
         if self._is_general(key):
             return self._of(key).put(key, value)
-        call = sent(key, value)
-        return self._put(key, call.arguments if _is_rl(key) else dict(value))
+        record = checked(key, value)
+        return self._put(key, sent(key, record).arguments if _is_rl(key) else dict(record))
 
     @as_application()
     def load(self, key: str) -> Any:
@@ -123,9 +123,9 @@ class Experiments(RecordPlaces):
             what = "is of no reinforcement-learning data" if expected is None else f"is of the type {expected!r}"
             raise StorageKeyError(f"the key {shown(rl_key)} {what}, not of {shown(rl_record_type)}")
         if not isinstance(rl_episode_data, Mapping):
-            raise StorageSerializationError(f"{_DATA} must be a dictionary, not {shown(rl_episode_data)}")
+            raise StorageSerializationError(f"{EPISODE_DATA} must be a dictionary, not {shown(rl_episode_data)}")
         named = {"rl_key": rl_key, "rl_record_type": rl_record_type, "agent_id": agent_id}
-        data = {"episode_timestamp": episode_timestamp, _DATA: dict(rl_episode_data)}
+        data = {"episode_timestamp": episode_timestamp, EPISODE_DATA: dict(rl_episode_data)}
         return self._put(rl_key, {**named, **data, **optional_fields})
 
     def get_rl_data_by_key(self, rl_key: str) -> Record | None:
@@ -179,7 +179,7 @@ class Experiments(RecordPlaces):
         Of a run that was not started here, the result is kept as well; its names are then ``unknown``.
         """
         result = documented(optional_fields, RUN_FIELDS)
-        unknown = {"run_id": run_id, "system_name": _UNKNOWN, "algorithm_name": _UNKNOWN}
+        unknown = {"run_id": run_id, "system_name": UNKNOWN, "algorithm_name": UNKNOWN}
         return self._change(_key(RUN, run_id), lambda present: {**(present or unknown), **result, "status": COMPLETED})
 
     def get_optimization_run(self, run_id: str) -> Record | None:
@@ -238,6 +238,6 @@ def _fields(key: str, value: Any) -> Record:
 def _data(key: str, value: Any) -> Any:
     """The value in the fields of reinforcement-learning data. :raises StorageCorruptError: if it is none."""
     fields = _fields(key, value)
-    if _DATA not in fields:
-        raise StorageCorruptError(key, f"it has no {_DATA}")
-    return fields[_DATA]
+    if EPISODE_DATA not in fields:
+        raise StorageCorruptError(key, f"it has no {EPISODE_DATA}")
+    return fields[EPISODE_DATA]

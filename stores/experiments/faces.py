@@ -69,6 +69,7 @@ class ExperimentClient:
 
     async def save_rl_data(
         self,
+        /,
         rl_key: str,
         rl_record_type: str,
         agent_id: str,
@@ -86,6 +87,7 @@ class ExperimentClient:
 
     async def save_experiment(  # noqa: PLR0913, PLR0917 - as documented
         self,
+        /,
         experiment_id: str,
         optimization_run_id: str,
         system_name: str,
@@ -110,7 +112,7 @@ class ExperimentClient:
         """As :meth:`Experiments.start_optimization_run`."""
         return await _stored(lambda: self._experiments.start_optimization_run(run_id, system_name, algorithm_name))
 
-    async def complete_optimization_run(self, run_id: str, **optional_fields: Any) -> Answer:
+    async def complete_optimization_run(self, /, run_id: str, **optional_fields: Any) -> Answer:
         """As :meth:`Experiments.complete_optimization_run`."""
         return await _stored(lambda: self._experiments.complete_optimization_run(run_id, **optional_fields))
 

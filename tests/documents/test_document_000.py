@@ -196,6 +196,11 @@ def test_no_part_of_an_experiment_is_lost(block: Block) -> None:
     assert names.keys() == value.keys() - {"experiment_id"}
     assert {name: row[other] for name, other in names.items()} == {name: value[name] for name in names}
 
+    async def get(experiment_id: str) -> dict[str, Any]:
+        return {"success": True, "data": client.experiments[experiment_id]}
+
+    assert asyncio.run(ConvexStorage(client, get_experiment_fn=get).load("experiment:exp_001")) == value
+
 
 @runs("Optimization Runs")
 def test_a_run_is_started_and_completed(block: Block) -> None:
@@ -204,10 +209,10 @@ def test_a_run_is_started_and_completed(block: Block) -> None:
     asyncio.run(storage.save("run:run_abc", {"run_id": "run_abc", "status": "started", "system_name": "context"}))
     value: dict[str, Any] = replace(block, code=f"value = {block.code}").run()["value"]
     asyncio.run(storage.save("run:run_abc", value))
-    assert asyncio.run(storage.load("run:run_abc")) == client.runs["run_abc"]
+    assert asyncio.run(storage.load("run:run_abc")) == value
     assert client.runs["run_abc"] == {
-        "system_name": "context",
-        "algorithm_name": "unknown",
+        "system_name": "context_enrichment",
+        "algorithm_name": "mab_evolution",
         "status": "completed",
         "winning_config_id": "config_xyz",
         "winning_config_snapshot": value["winning_config"],

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from collections.abc import Iterable
 from collections.abc import Mapping
+from inspect import Parameter
 from inspect import isawaitable
 from inspect import iscoroutinefunction
+from inspect import signature
 from typing import Any
 from typing import Final
 
 from storage.core.errors import StorageConnectionError
 from storage.core.errors import StorageError
+from storage.core.errors import StorageSerializationError
 from storage.core.errors import StorageUnsupportedError
 from storage.core.errors import shown
 
@@ -54,16 +58,44 @@ class Functions:
         """The names of the required functions that are not there."""
         return [name for name in REQUIRED if name not in self]
 
-    async def data(self, name: str, *arguments: Any, **named: Any) -> Any:
+    def not_taken(self, name: str, arguments: Iterable[str]) -> list[str]:
+        """The names of the arguments that a function does not take, if its signature tells."""
+        try:
+            parameters = signature(self._functions[name]).parameters.values()
+        except (KeyError, TypeError, ValueError):
+            return []
+        if any(one.kind is Parameter.VAR_KEYWORD for one in parameters):
+            return []
+        taken = {
+            one.name for one in parameters if one.kind in {Parameter.POSITIONAL_OR_KEYWORD, Parameter.KEYWORD_ONLY}
+        }
+        return [argument for argument in arguments if argument not in taken]
+
+    def require(self, name: str, arguments: Iterable[str]) -> None:
+        """Check that a function is there, and takes the arguments of these names.
+
+        :raises StorageUnsupportedError: if there is no such function.
+        :raises StorageSerializationError: if it does not take them; names them.
+        """
+        if name not in self:
+            raise StorageUnsupportedError(name, backend="convex", detail=f"the client has no function {name}")
+        if refused := self.not_taken(name, arguments):
+            raise StorageSerializationError(
+                f"{name} of the client does not take {', '.join(refused)}; leave this out of the value, or give the"
+                " function a parameter for it, such as **optional_fields",
+                backend="convex",
+            )
+
+    async def data(self, name: str, /, *arguments: Any, **named: Any) -> Any:
         """The data that a function answers with.
 
         :raises StorageUnsupportedError: if there is no such function.
+        :raises StorageSerializationError: if it does not take a named argument.
         :raises StorageConnectionError: if it has no connection.
         :raises Failure: if it was not successful.
         :raises StorageError: if its answer is none.
         """
-        if name not in self:
-            raise StorageUnsupportedError(name, backend="convex", detail=f"the client has no function {name}")
+        self.require(name, named)
         try:
             answer = await self._answer(self._functions[name], arguments, named)
         except StorageError:

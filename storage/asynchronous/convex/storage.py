@@ -71,6 +71,7 @@ class ConvexStorage:
 
         :raises StorageKeyError: if no function is for its key.
         :raises StorageUnsupportedError: if that function is not there.
+        :raises StorageSerializationError: if the functions have no place for a part of the value, such as a status.
         """
         await self._inner.save(key, value)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
 import sqlalchemy as sa
 
 from database import Isthmus
@@ -13,6 +14,7 @@ from database.core.context import acting_as
 from database.core.context import as_application
 from storage import ConvexStorage
 from storage import StorageProtocol
+from storage import StorageSerializationError
 from stores import ExperimentClient
 from stores import ExperimentStorage
 from stores import RecordStoreDeclaration
@@ -21,6 +23,7 @@ from tests.documents.blocks import blocks
 from tests.documents.conftest import Served
 from tests.stores.experiments.test_records import EXPERIMENT
 from tests.stores.experiments.test_records import RUN
+from tests.stores.experiments.test_records import STARTED_RUN
 
 VIEW, PLACES, DECLARATION, CLIENT = blocks(Path(__file__).parents[3] / "docs" / "stores" / "experiments.md", "python")
 
@@ -60,17 +63,23 @@ def test_the_declaration_is_the_default() -> None:
 
 def test_a_client_over_http_has_all_functions(service: Served) -> None:
     made = CLIENT.run()
-    asyncio.run(made["remember"](service.url, service.token))
+    admin = service.site.admin()["Authorization"].removeprefix("Bearer ")
+    report = asyncio.run(made["remember"](service.url, admin))
+    assert (report.ok, report.absent, report.unchecked) == (True, (), ()), str(report)
 
     async def use() -> None:
         storage = ConvexStorage(client=made["OverHttp"](service.url, service.token))
         assert (await storage.load("episode:test:001"))["reward"] == 0.9
-        assert not await storage.exists("experiment:exp_001")
+        assert await storage.list_keys() == ["episode:test:001"]
         experiment = {**EXPERIMENT, "metrics": {"recall": 1.0}}
         await storage.save("experiment:exp_001", experiment)
-        await storage.save("run:run_abc", {**RUN, "status": "started"})
+        await storage.save("run:run_abc", STARTED_RUN)
         await storage.save("run:run_abc", RUN)
         assert await storage.load("experiment:exp_001") == experiment
         assert await storage.load("run:run_abc") == RUN
+        with pytest.raises(StorageSerializationError, match="'failed'"):
+            await storage.save("run:run_abc", {**RUN, "status": "failed"})
+        await storage.save("run:run_abc", {**RUN, "outcome": "failed"})
+        assert (await storage.load("run:run_abc"))["outcome"] == "failed"
 
     asyncio.run(use())

@@ -55,6 +55,7 @@ RUN: dict[str, Any] = {
     "total_generations": 5,
     "convergence_achieved": True,
 }
+STARTED_RUN = {**{name: RUN[name] for name in ("run_id", "system_name", "algorithm_name")}, "status": "started"}
 DATA_KEYS = {
     "episode:a1:web:000001": "episode",
     "trajectory:a1:7": "trajectory",

@@ -37,6 +37,7 @@ from tests.stores.experiments.laboratory import PACKAGE
 from tests.stores.experiments.test_keys import IDS
 from tests.stores.experiments.test_records import EXPERIMENT
 from tests.stores.experiments.test_records import RUN
+from tests.stores.experiments.test_records import STARTED_RUN
 
 PLACE = "/api/convergence/storage"
 EPISODE: dict[str, Any] = {
@@ -128,7 +129,7 @@ def test_a_storage_uses_the_routes(site: Site, user: Headers, admin: Headers, ex
     async def use() -> None:
         await storage.save("episode:test:001", {"agent_id": "test_agent", "timestamp": 123456, "reward": 0.9})
         await storage.save("experiment:exp_001", {**plain, "metrics": {"recall": 1.0}})
-        await storage.save("run:run_abc", {**RUN, "status": "started"})
+        await storage.save("run:run_abc", STARTED_RUN)
         await storage.save("run:run_abc", RUN)
         assert (await storage.load("episode:test:001"))["timestamp"] == 123456
         assert await storage.load("experiment:exp_001") == {**plain, "metrics": {"recall": 1.0}}
