@@ -83,6 +83,7 @@ def create_storage_manager() -> FlexibleStorageManager:
     :class:`StorageConfig` apply. All of them may be in the file ``.env``, too; the environment comes first.
 
     :raises StorageConfigurationError: names the variables that are wrong.
+    :raises ConfigurationError: if the application's own database is not configured; names the settings.
     """
     environment = _checked(evaluation_settings).environment
     if environment == "testing":
