@@ -51,7 +51,10 @@ def _unused(settings: Settings, given: set[str]) -> Iterator[str]:
                 if name in given:
                     yield f"{name} is set, but DB_ADAPTER_ORDER ({','.join(order)}) does not name {database}"
     if "DATABASE_URL" in given:
-        yield "DATABASE_URL is not used; set SUPABASE_DB_HOST and DB_ADAPTER_ORDER instead"
+        yield (
+            "DATABASE_URL is used by create_storage_manager() only; set SUPABASE_DB_HOST and DB_ADAPTER_ORDER for the"
+            " application's database"
+        )
 
 
 def _unknown(given: set[str]) -> Iterator[str]:

@@ -22,11 +22,10 @@ from database.schema import migrations
 from database.schema.migrations.presence import adopted
 from database.schema.migrations.presence import advice
 from database.schema.migrations.presence import missing
-from database.schema.migrations.presence import was_there_before
+from database.schema.migrations.presence import reason_to_wait
 from database.schema.migrations.recorded import is_closed
 from database.schema.migrations.recorded import is_up_to_date
 from database.schema.sqlalchemy_engine import bare
-from database.schema.sqlalchemy_engine import has_engine
 
 logger = logging.getLogger(__name__)
 
@@ -95,7 +94,7 @@ class AutoMigration:
             return
         try:
             current = is_up_to_date(adapter)
-            kept = None if current else self._reason_to_wait(adapter)
+            kept = None if current else reason_to_wait(adapter, self._manager.settings)
             applied = [] if current or kept else migrations.runner.upgrade(adapter, always=is_closed(adapter))
             lacking = [] if kept else missing(adapter)
         except BackendError as error:
@@ -109,19 +108,6 @@ class AutoMigration:
             logger.info("%s: applied %s", name, ", ".join(applied))
         for line in advice(lacking, adopted(adapter)):
             logger.warning("%s: %s", name, line)
-
-    def _reason_to_wait(self, adapter: DatabaseAdapter) -> str | None:
-        """Why the database is migrated by a command only; None if it is not."""
-        settings = self._manager.settings
-        if settings.db_auto_migrate or not has_engine(adapter):
-            return None
-        if was_there_before(adapter):
-            return "others made its tables"
-        if bare(adapter).sql_dialect == "sqlite":
-            return None
-        if adopted(adapter):
-            return "its tables were adopted"
-        return "this is production" if settings.production else None
 
 
 def init_app(app: Flask, manager: ConnectionManager) -> None:

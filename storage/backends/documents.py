@@ -48,7 +48,7 @@ from database.core.query.filters import Order
 from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.schema import Schema
-from database.schema.sqlalchemy_engine import connected
+from database.schema.creating import create_tables
 from storage.backends.keyed_table import KeyedTableEntries
 from storage.core.capabilities import StoreCapabilities
 from storage.core.entry import JSON_TYPE
@@ -107,7 +107,9 @@ class DocumentEntries(KeyedTableEntries):
         try:
             return super().execute(operation, context)
         except SchemaMismatch:
-            self._create()
+            # What has that name and is no table is refused below.
+            with suppress(ConstraintViolated, InvalidQuery):
+                create_tables(self._adapter, self._declared.sorted_tables)
         try:
             return super().execute(operation, context)
         except SchemaMismatch as error:
@@ -120,11 +122,6 @@ class DocumentEntries(KeyedTableEntries):
 
     def describe(self) -> Mapping[str, Any]:
         return {"table": self.table, **self._adapter.describe()}
-
-    def _create(self) -> None:
-        # Refused if somebody else creates it at this moment.
-        with suppress(ConstraintViolated, InvalidQuery), connected(self._adapter, writes=True) as connection:
-            self._declared.create_all(connection)
 
     def _run(self, operation: Operation) -> Result:
         # Not in a request's unit of work, which is that of the application's database.

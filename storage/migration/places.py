@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 from typing import Final
 from typing import Literal
+from typing import get_args
 from urllib.parse import SplitResult
 from urllib.parse import parse_qsl
 from urllib.parse import unquote
@@ -38,6 +39,7 @@ from pydantic import SecretStr
 
 import storage
 from config.agents import agent_settings
+from config.fields import SslMode
 from config.fields import at_home
 from config.providers import ProviderSettings
 from database import internal_tables
@@ -55,6 +57,7 @@ from storage.core.store import Store
 _URL: Final = re.compile(r"([a-z][a-z0-9]*)(\+https?)?:")
 _DOCUMENTS: Final = "storage"
 _STORE: Final = "default"
+_SSL_MODES: Final[tuple[str, ...]] = get_args(get_args(SslMode)[0])
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,15 +176,20 @@ def _folder(text: str) -> tuple[_Place, str]:
     return _Place(lambda: storage.FileEntries(folder), folder.is_dir), text
 
 
-def _sqlite(url: PlaceUrl) -> _Place:
-    config = {"path": url.file()}
-    return _in_tables(url, SQLiteAdapter, config, lambda table: storage.DocumentEntries(SQLiteAdapter, config, table))
+def database_config(url: PlaceUrl) -> dict[str, Any]:
+    """What an adapter for ``sqlite:///…`` or ``postgresql://…`` is configured with.
 
-
-def _postgresql(url: PlaceUrl) -> _Place:
-    from storage.providers.postgresql import postgresql_documents  # noqa: PLC0415  # its driver
-
+    :raises StorageConfigurationError: says what is wrong with it.
+    """
+    if url.parts.scheme == "sqlite":
+        return {"path": url.file()}
     parts = url.parts
+    if "@" in f"{parts.path}{parts.query}{parts.fragment}":
+        # Not shown: what looks like another part of the URL is one of the password.
+        raise StorageConfigurationError(
+            "the URL of PostgreSQL has a user or a password with other characters than letters and digits;"
+            " percent-encode them"
+        )
     config: dict[str, Any] = {
         "host": parts.hostname or "localhost",
         "port": parts.port or 5432,
@@ -190,7 +198,21 @@ def _postgresql(url: PlaceUrl) -> _Place:
         "password": _unquoted(parts.password),
     }
     if (sslmode := url.take("sslmode")) is not None:
+        if sslmode not in _SSL_MODES:
+            raise StorageConfigurationError(f"sslmode of {url.shown} must be one of {', '.join(_SSL_MODES)}")
         config["sslmode"] = sslmode
+    return config
+
+
+def _sqlite(url: PlaceUrl) -> _Place:
+    config = database_config(url)
+    return _in_tables(url, SQLiteAdapter, config, lambda table: storage.DocumentEntries(SQLiteAdapter, config, table))
+
+
+def _postgresql(url: PlaceUrl) -> _Place:
+    from storage.providers.postgresql import postgresql_documents  # noqa: PLC0415  # its driver
+
+    config = database_config(url)
     return _in_tables(url, PostgresAdapter, config, lambda table: postgresql_documents(config, table))
 
 
@@ -255,10 +277,13 @@ _MAKERS: Final[Mapping[str, Callable[[PlaceUrl], _Place]]] = {
 def _has_table(adapter: DatabaseAdapter, table: str) -> bool:
     if not is_there(adapter):
         return False
-    with connected(adapter, writes=False) as connection:
-        # Those of Isthmus have a schema of their own on PostgreSQL.
-        is_ours = table == TABLE and connection.dialect.name == "postgresql"
-        return sa.inspect(connection).has_table(table, internal_tables.SCHEMA if is_ours else None)
+    try:
+        with connected(adapter, writes=False) as connection:
+            # Those of Isthmus have a schema of their own on PostgreSQL.
+            is_ours = table == TABLE and connection.dialect.name == "postgresql"
+            return sa.inspect(connection).has_table(table, internal_tables.SCHEMA if is_ours else None)
+    finally:
+        adapter.disconnect()
 
 
 def _schema() -> Schema:

@@ -2,22 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
-from typing import Final
-
 from database.adapter.base import DatabaseAdapter
 from database.adapter.interface import Database
-from database.core.errors import ConstraintViolated
 from database.core.errors import DataError
-from database.core.errors import InvalidQuery
-from database.schema.sqlalchemy_engine import connected
-from storage.core.errors import StorageConfigurationError
+from database.schema.creating import create_tables
 from storage.core.errors import as_storage_error
 from stores.agents.client import RecordsClient
 from stores.agents.records.in_tables import TableRecords
 from stores.agents.tables import require_declared
-
-_ATTEMPTS: Final = 5
 
 
 class DatabaseClient(RecordsClient):
@@ -45,18 +37,10 @@ class OwnTablesClient(RecordsClient):
         self.adapter = adapter
         super().__init__(TableRecords(adapter, joins=False))
         try:
-            self._create()
+            create_tables(adapter, adapter.schema.metadata.sorted_tables)
         except DataError as error:
             adapter.disconnect()
             raise as_storage_error(error) from error
 
     def close(self) -> None:
         self.adapter.disconnect()
-
-    def _create(self) -> None:
-        for _ in range(_ATTEMPTS):
-            # Refused if somebody else creates them at this moment.
-            with suppress(ConstraintViolated, InvalidQuery), connected(self.adapter, writes=True) as connection:
-                self.adapter.schema.metadata.create_all(connection)
-                return
-        raise StorageConfigurationError("the tables of agents could not be created; create them as documented")

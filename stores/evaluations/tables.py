@@ -1,4 +1,4 @@
-"""The tables of evaluations, for an application that declares them among its own."""
+"""The tables of evaluations: among those of an application that declares them, or on their own."""
 
 from __future__ import annotations
 
@@ -6,14 +6,19 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from database import internal_tables
 from database.columns import json
 from database.columns import record_columns
+from database.columns import table_metadata
 from database.columns import text
 from database.columns import timestamp
+from database.core.tables.schema import Schema
 
 EVALUATIONS: Final = "evaluations"
 EVENTS: Final = "evaluation_events"
 METRICS: Final = "evaluation_metrics"
+
+TABLES: Final = (EVALUATIONS, EVENTS, METRICS)
 
 _TOGETHER: Final = [
     ["status", "started_at", "completed_at", "runtime_ms"],
@@ -78,6 +83,14 @@ def declare_evaluations(metadata: sa.MetaData) -> None:
 
 
 declare: Final = declare_evaluations
+
+
+def own_schema() -> Schema:
+    """The tables, and that of stores for what is too large for a row; for a database that is not the application's."""
+    metadata, entries = table_metadata(), sa.MetaData()
+    declare_evaluations(metadata)
+    internal_tables.entries.to_metadata(entries)
+    return Schema.of(metadata, entries)
 
 
 def _id() -> sa.Column[str]:

@@ -16,9 +16,8 @@ from typing import cast
 import pytest
 import sqlalchemy as sa
 
-from config.settings import load_settings
-from database.backends.sqlite import SQLiteAdapter
 from database.connection_manager import ConnectionManager
+from database.declared import DEFAULT_PACKAGE
 from storage import FileEntries
 from storage import Store
 from storage.base import StorageService
@@ -28,8 +27,6 @@ from stores.evaluations.meaning.statuses import STATUSES
 from stores.evaluations.tables import declare_evaluations
 from tests.documents.blocks import Block
 from tests.documents.blocks import blocks
-from tests.stores.evaluations.places import SCHEMA
-from tests.stores.evaluations.places import create_sqlite
 
 DOCUMENT = Path(__file__).with_name("001.txt")
 PYTHON = {block.section.split(" / ")[-1]: block for block in blocks(DOCUMENT, "python")}
@@ -58,14 +55,12 @@ def runs(section: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 
 @pytest.fixture
-def application(tmp_path: Path) -> Iterator[SQLiteAdapter]:
-    """An application, in whose own database evaluations are."""
-    create_sqlite(tmp_path / "app.db")
-    adapter = SQLiteAdapter({"path": str(tmp_path / "app.db")}, SCHEMA)
-    settings = load_settings(None, ENVIRONMENT="testing")
-    ConnectionManager.set_instance(ConnectionManager(settings, {"local": adapter}, SCHEMA))
-    yield adapter
-    adapter.disconnect()
+def application(monkeypatch: pytest.MonkeyPatch) -> Iterator[ConnectionManager]:
+    """The sample application, which has no database yet."""
+    monkeypatch.setenv("APPLICATION_PACKAGE", DEFAULT_PACKAGE)
+    manager = ConnectionManager.get_instance()
+    yield manager
+    manager.disconnect()
 
 
 def test_every_block_is_run() -> None:
@@ -73,7 +68,7 @@ def test_every_block_is_run() -> None:
 
 
 @runs("Basic Usage")
-def test_an_evaluation_is_created_updated_and_retrieved(application: SQLiteAdapter, tmp_path: Path) -> None:
+def test_an_evaluation_is_created_updated_and_retrieved(application: ConnectionManager, tmp_path: Path) -> None:
     found = block("Basic Usage").run()
     evaluation = found["evaluation"]
     assert (evaluation["status"], evaluation["output"], evaluation["code"]) == ("completed", "Hello", "print('Hello')")

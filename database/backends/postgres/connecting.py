@@ -23,7 +23,8 @@ from database.core.errors import Throttled
 class Place:
     """The target of a connection attempt, for messages; does not contain the password.
 
-    :ivar settings: prefix of the names of its settings, such as ``SUPABASE_DB``.
+    :ivar settings: prefix of the names of its settings, such as ``SUPABASE_DB``; or, if it ends in ``_URL``, the one
+        setting that has all of them.
     """
 
     host: str
@@ -43,6 +44,25 @@ class Place:
             settings,
         )
 
+    @property
+    def is_url(self) -> bool:
+        """Whether one setting has all of them."""
+        return self.settings.endswith("_URL")
+
+    def named(self, *parts: str) -> str:
+        """The names of the settings with these endings."""
+        return self.settings if self.is_url else " and ".join(f"{self.settings}_{part}" for part in parts)
+
+    @property
+    def sslmode(self) -> str:
+        """How the TLS mode is set: a name, to which ``=require`` may be added."""
+        return f"{self.settings} with sslmode" if self.is_url else f"{self.settings}_SSLMODE"
+
+    @property
+    def limit(self) -> str:
+        """What limits the connections."""
+        return "the number of processes" if self.is_url else f"{self.settings}_MAX_CONNECTIONS"
+
 
 class Misdirected(ConnectFailed):
     """The settings name a host, database or TLS mode that does not exist; an immediate retry would not help."""
@@ -55,42 +75,42 @@ _Make = Callable[[Place], DataError]
 
 def _refused(place: Place) -> DataError:
     return CredentialsRefused(
-        f"the server at {place.host}:{place.port} rejected the user or the password; check {place.settings}_USER and"
-        f" {place.settings}_PASSWORD"
+        f"the server at {place.host}:{place.port} rejected the user or the password; check"
+        f" {place.named('USER', 'PASSWORD')}"
     )
 
 
 def _no_database(place: Place) -> DataError:
     return Misdirected(
-        f"the server at {place.host}:{place.port} has no database {place.database!r}; check {place.settings}_NAME"
+        f"the server at {place.host}:{place.port} has no database {place.database!r}; check {place.named('NAME')}"
     )
 
 
 def _unknown_host(place: Place) -> DataError:
-    return Misdirected(f"the host name {place.host!r} cannot be resolved; check {place.settings}_HOST")
+    return Misdirected(f"the host name {place.host!r} cannot be resolved; check {place.named('HOST')}")
 
 
 def _nobody(place: Place) -> DataError:
-    where = f"{place.settings}_HOST and {place.settings}_PORT"
+    where = place.named("HOST", "PORT")
     return ConnectFailed(f"no server is listening at {place.host}:{place.port}; start PostgreSQL or check {where}")
 
 
 def _not_admitted(place: Place) -> DataError:
     return CredentialsRefused(
         f"pg_hba.conf of the server at {place.host}:{place.port} does not admit this user from this host; try"
-        f" {place.settings}_SSLMODE=require if the server requires TLS, or another {place.settings}_USER"
+        f" {place.sslmode}=require if the server requires TLS, or another user ({place.named('USER')})"
     )
 
 
 def _no_tls(place: Place) -> DataError:
     where = f"{place.host}:{place.port}"
-    return Misdirected(f"the server at {where} does not support TLS, which {place.settings}_SSLMODE requires")
+    return Misdirected(f"the server at {where} does not support TLS, which {place.sslmode} requires")
 
 
 def _bad_certificate(place: Place) -> DataError:
     where = f"{place.host}:{place.port}"
     return Misdirected(
-        f"the TLS certificate of {where} could not be verified, as {place.settings}_SSLMODE requires; check the"
+        f"the TLS certificate of {where} could not be verified, as {place.sslmode} requires; check the"
         " certificate and the root certificates"
     )
 
@@ -98,7 +118,7 @@ def _bad_certificate(place: Place) -> DataError:
 def _full(place: Place) -> DataError:
     return Throttled(
         f"the server at {place.host}:{place.port} has no free connection slots; raise its max_connections or lower"
-        f" {place.settings}_MAX_CONNECTIONS"
+        f" {place.limit}"
     )
 
 
@@ -108,7 +128,7 @@ def _starting(place: Place) -> DataError:
 
 def _silent(place: Place) -> DataError:
     return ConnectFailed(
-        f"the server at {place.host}:{place.port} does not respond; check {place.settings}_HOST and the firewall"
+        f"the server at {place.host}:{place.port} does not respond; check {place.named('HOST')} and the firewall"
     )
 
 

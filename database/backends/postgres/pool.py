@@ -128,9 +128,9 @@ class PostgresPool:
             connection = self._take_idle() or self._wait_for_connection(deadline)
         except PoolTimeout as error:
             if self._out:
+                remedy = "" if self._place.is_url else f"raise {self._place.limit} or "
                 raise PoolExhausted(
-                    f"all {len(self._out)} connections to PostgreSQL remained in use; "
-                    f"raise {self._place.settings}_MAX_CONNECTIONS or shorten transactions"
+                    f"all {len(self._out)} connections to PostgreSQL remained in use; {remedy}shorten transactions"
                 ) from error
             raise self._failure(error) from self._reason(error)
         except psycopg.OperationalError as error:

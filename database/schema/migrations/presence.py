@@ -8,6 +8,7 @@ from typing import Final
 
 import sqlalchemy as sa
 
+from config.settings import Settings
 from database.adapter.base import DatabaseAdapter
 from database.core.context import as_application
 from database.core.operations import Sql
@@ -61,6 +62,24 @@ def was_there_before(adapter: DatabaseAdapter) -> bool:
     """
     own = {row["table_name"] for row in _rows(adapter, _TABLES) if row["table_name"].startswith(_OWN)}
     return not own and bool(_rows(adapter, _OTHERS))
+
+
+def reason_to_wait(adapter: DatabaseAdapter, settings: Settings) -> str | None:
+    """Why a database is migrated by a command only, and not by what needs its tables; None if it is not.
+
+    :raises DataError: if the database cannot be queried.
+    """
+    if settings.db_auto_migrate or not has_engine(adapter):
+        return None
+    if settings.db_auto_migrate is False:
+        return "DB_AUTO_MIGRATE is false"
+    if was_there_before(adapter):
+        return "others made its tables"
+    if bare(adapter).sql_dialect == "sqlite":
+        return None
+    if adopted(adapter):
+        return "its tables were adopted"
+    return "this is production" if settings.production else None
 
 
 def missing_tables(adapter: DatabaseAdapter) -> list[str]:

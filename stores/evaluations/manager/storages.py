@@ -11,6 +11,8 @@ from typing import Any
 from database.adapter.interface import Database
 from database.connection_manager import ConnectionManager
 from database.core.result import Row
+from database.schema.sqlalchemy_engine import bare
+from database.schema.sqlalchemy_engine import has_engine
 from storage.asynchronous.face import StoreFace
 from storage.backends.memory import MemoryEntries
 from storage.backends.table import TableEntries
@@ -29,11 +31,14 @@ from stores.evaluations.meaning.checks import checked_id
 from stores.evaluations.meaning.checks import stored_metadata
 from stores.evaluations.meaning.errors import missing
 from stores.evaluations.outputs import Outputs
+from stores.evaluations.places.made_tables import MadeTables
 from stores.evaluations.places.on_services import EvaluationsInService
 from stores.evaluations.places.on_stores import EvaluationsInStore
 from stores.evaluations.places.on_tables import EvaluationsInTables
 from stores.evaluations.places.records import EvaluationRecords
 from stores.evaluations.places.service import StorageService
+from stores.evaluations.tables import EVALUATIONS
+from stores.evaluations.tables import own_schema
 
 _STORE = "evaluations"
 
@@ -124,13 +129,15 @@ class EvaluationStorage(StorageService):
 
 
 class DatabaseStorage(EvaluationStorage):
-    """Evaluations in the tables of a database.
+    """Evaluations in the tables of a database of SQL, which are made with their first use if they are missing.
 
-    :param database: an adapter, or a connection manager; that of the application by default.
+    :param database: an adapter, or a connection manager; that of the application by default. If the application does
+        not declare the tables, they are made beside its own ones, and transactions of requests do not include them.
+    :raises ConfigurationError: if a given database is not known to have the tables.
     """
 
     def __init__(self, database: Database | None = None) -> None:
-        super().__init__(ConnectionManager.get_instance() if database is None else database)
+        super().__init__(_applications_own() if database is None else database)
 
 
 class InMemoryStorage(EvaluationStorage):
@@ -145,9 +152,19 @@ def storage_of(place: object) -> EvaluationStorage:
     return place if isinstance(place, EvaluationStorage) else EvaluationStorage(place)
 
 
+def _applications_own() -> Database:
+    """The application's databases, or its primary one with the tables of evaluations alone if it declares none."""
+    manager = ConnectionManager.get_instance()
+    primary = bare(manager.adapters[manager.primary_adapter])
+    if EVALUATIONS in manager.schema or not has_engine(primary):
+        return manager
+    return type(primary)(primary.config, own_schema(), primary.name)
+
+
 def _opened(place: object) -> tuple[EvaluationRecords, Store | None]:
     if isinstance(place, Database):
-        return EvaluationsInTables(place), Store(TableEntries(place, _STORE))
+        made = MadeTables(place)
+        return EvaluationsInTables(made), Store(TableEntries(made, _STORE))
     if isinstance(place, StoreFace):
         place = place.store
     if isinstance(place, Store):

@@ -53,6 +53,7 @@ from stores.evaluations.places.records import Series
 from stores.evaluations.tables import EVALUATIONS
 from stores.evaluations.tables import EVENTS
 from stores.evaluations.tables import METRICS
+from stores.evaluations.tables import TABLES
 
 _TABLES: Final[Mapping[Series, str]] = {"events": EVENTS, "metrics": METRICS}
 _CONVEX_INLINE: Final = 150 << 10
@@ -70,7 +71,7 @@ class EvaluationsInTables(EvaluationRecords):
     def __init__(self, database: Database, inline: int | None = None) -> None:
         self.database = database
         self.inline = _inline(database) if inline is None else inline
-        require_tables("evaluations", database, dict.fromkeys((EVALUATIONS, EVENTS, METRICS), ()))
+        require_tables("evaluations", database, dict.fromkeys(TABLES, ()))
 
     def insert(self, row: Row, event: Row) -> Row:
         id_ = row["id"]

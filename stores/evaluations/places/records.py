@@ -13,13 +13,14 @@ from typing import Any
 from typing import Final
 from typing import Literal
 
+from config.evaluations import LARGEST_INLINE
 from database.core.result import Row
 from stores.evaluations.meaning.values import EvaluationFilters
 
 Series = Literal["events", "metrics"]
 """What is appended to an evaluation, and never changed."""
 
-INLINE: Final = 1 << 20
+INLINE: Final = LARGEST_INLINE
 """The largest code, output or error, in bytes, that is kept in a record."""
 
 TEXTS: Final = {"code": "code", "output": "output_preview", "error": "error_preview"}

@@ -43,7 +43,7 @@ def test_a_database_that_is_configured_and_not_used() -> None:
 
 
 def test_the_address_that_platforms_set() -> None:
-    assert lines("DATABASE_URL")[0].startswith("DATABASE_URL is not used")
+    assert lines("DATABASE_URL")[0].startswith("DATABASE_URL is used by create_storage_manager() only")
 
 
 def test_what_has_nothing_to_do_with_us_is_left_alone() -> None:
