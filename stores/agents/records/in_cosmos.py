@@ -84,6 +84,8 @@ class CosmosRecords(AgentRecords):
     :param database: its name.
     :param containers: the names of the containers by the names of the tables, where they differ.
     :param settings: timeouts, retries and circuit breaker of the calls.
+    :param regions: the regions of the account to which reads are sent, and ``autoscale`` the throughput of containers
+        that are made, as for :class:`~storage.CosmosEntries`.
     """
 
     def __init__(
@@ -93,8 +95,12 @@ class CosmosRecords(AgentRecords):
         database: str,
         containers: Mapping[str, str],
         settings: ResilienceSettings | None = None,
+        *,
+        regions: Sequence[str] = (),
+        autoscale: int | None = None,
     ) -> None:
         self._where = url, credential, database
+        self._regions, self._autoscale = regions, autoscale
         self._containers = containers
         self._settings = settings or ResilienceSettings()
         self._create_runtime_state()
@@ -102,7 +108,7 @@ class CosmosRecords(AgentRecords):
 
     def _create_runtime_state(self) -> None:
         url, credential, database = self._where
-        account = CosmosConnections(url, credential, self._settings.timeout or 60)
+        account = CosmosConnections(url, credential, self._settings.timeout or 60, self._regions)
         self._openings = {
             kind: Opening(
                 account,
@@ -110,6 +116,7 @@ class CosmosRecords(AgentRecords):
                 self._containers.get(kind.table, kind.table),
                 kind.group,
                 indexed=_without_index_on(kind.value),
+                autoscale=self._autoscale,
             )
             for kind in KINDS
         }
