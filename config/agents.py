@@ -32,6 +32,16 @@ class AgentSettings(BaseSettings):
     cosmos_conversations: str = Field("conversations", validation_alias="COSMOS_CONVERSATION_CONTAINER")
     cosmos_transactions: str = Field("transactions", validation_alias="COSMOS_TRANSACTION_CONTAINER")
 
+    @property
+    def cosmos_containers(self) -> dict[str, str]:
+        """The names of the containers by those of the tables."""
+        return {
+            "agent_states": self.cosmos_states,
+            "agent_tasks": self.cosmos_tasks,
+            "conversations": self.cosmos_conversations,
+            "transactions": self.cosmos_transactions,
+        }
+
 
 def agent_settings() -> AgentSettings:
     """The variables as they are now, in the environment or in the file ``.env``.

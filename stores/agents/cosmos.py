@@ -43,17 +43,11 @@ class CosmosDBClient(RecordsClient):
             raise StorageConfigurationError(
                 "COSMOS_ENDPOINT and COSMOS_KEY are not both set; set them, or give the endpoint and the key"
             )
-        containers = {
-            "agent_states": settings.cosmos_states,
-            "agent_tasks": settings.cosmos_tasks,
-            "conversations": settings.cosmos_conversations,
-            "transactions": settings.cosmos_transactions,
-        }
         records = CosmosRecords(
             url,
             credential,
             database_name or settings.cosmos_database,
-            containers,
+            settings.cosmos_containers,
             regions=(settings.cosmos_regions or ()) if regions is None else regions,
             autoscale=settings.cosmos_autoscale if autoscale is None else autoscale,
         )

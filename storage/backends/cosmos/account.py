@@ -183,8 +183,11 @@ def _growing(most: int) -> ThroughputProperties:
 
 def _check(container: Mapping[str, Any], name: str, partition: str) -> None:
     """Refuse a container in which items would be lost, or not be atomic together."""
-    if container["partitionKey"]["paths"] != [f"/{partition}"]:
-        raise StorageConfigurationError(f"the container {name} must have the partition key /{partition}", backend=KIND)
+    if (paths := container["partitionKey"]["paths"]) != [f"/{partition}"]:
+        raise StorageConfigurationError(
+            f"the container {name} must have the partition key /{partition}, not {', '.join(paths)}; name another one",
+            backend=KIND,
+        )
     if (container.get("defaultTtl") or -1) > 0:
         raise StorageConfigurationError(
             f"the container {name} deletes all items after a time; set its default time to live to -1", backend=KIND
