@@ -91,6 +91,9 @@ class StorageClient(ABC):
     def save_transactions(self, case_id: str, transactions: Sequence[Value]) -> None:
         """Store transactions of a case, all or none. One with a ``transaction_id``, or an ``id``, replaces the one of
         this case that has it; all others are added.
+
+        :raises StorageCapacityError: for more than the backend stores all or none, of which nothing is stored then; in
+            Cosmos DB more than 100, or 2 MB.
         """
 
     @abstractmethod

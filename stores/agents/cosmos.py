@@ -14,7 +14,7 @@ from stores.agents.records.in_cosmos import CosmosRecords
 class CosmosDBClient(RecordsClient):
     """The four containers of a database, which are made with it if they are missing.
 
-    Several transactions are stored together only if they are 100 at most, with 2 MB.
+    Several transactions are stored all or none only if they are 100 at most, with 2 MB: more are refused as a whole.
 
     :param endpoint: the URL of the account; ``COSMOS_ENDPOINT`` by default.
     :param key: of the account, or a credential of ``azure.identity``; ``COSMOS_KEY`` by default.

@@ -45,6 +45,10 @@ from stores.agents.records.values import to_document
 _PAGE: Final = "SELECT * FROM c WHERE c.place > @after ORDER BY c.place"
 _NOT_IN_IDS: Final = re.compile(r"[/\\?#]")
 _AT_ONCE: Final = 1_000
+_FEWER: Final = (
+    "save them in several calls, each of which is all or none, and give each a transaction_id, so that a call that is"
+    " repeated adds nothing twice"
+)
 
 
 class CosmosRecords(AgentRecords):
@@ -105,7 +109,7 @@ class CosmosRecords(AgentRecords):
         if len(items) == 1:
             self._call(lambda: container.upsert(items[0]))
             return
-        check_batch(items)
+        check_batch(items, kind.table, _FEWER)
         self._call(lambda: container.batch([("upsert", (item,)) for item in items]))
 
     def create(self, kind: RecordKind, record: AgentRecord) -> bool:
