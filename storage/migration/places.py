@@ -23,6 +23,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 from typing import Final
@@ -249,10 +250,12 @@ def _s3(url: PlaceUrl) -> _Place:
 
 def _cosmos(url: PlaceUrl) -> _Place:
     database, store = url.path("the database, and the store behind a slash", _STORE)
-    key, container = _secret(agent_settings().cosmos_key), url.take("container") or "isthmus_entries"
+    settings, container = agent_settings(), url.take("container") or "isthmus_entries"
+    key, regions = _secret(settings.cosmos_key), settings.cosmos_regions or ()
     if key is None:
         raise StorageConfigurationError(f"the place {url.shown} needs the account's key; set COSMOS_KEY")
-    return _Place(lambda: storage.CosmosEntries(url.at, key, database, store, container=container))
+    made = partial(storage.CosmosEntries, container=container, regions=regions, autoscale=settings.cosmos_autoscale)
+    return _Place(lambda: made(url.at, key, database, store))
 
 
 def _qdrant(url: PlaceUrl) -> _Place:

@@ -35,7 +35,7 @@ from stores.agents.records.kinds import AgentRecord
 from stores.agents.records.kinds import RecordKind
 from stores.agents.records.kinds import checked_id
 from stores.agents.records.kinds import named_id
-from stores.agents.records.kinds import row_id
+from stores.agents.records.kinds import transaction_row
 from stores.agents.records.moments import STEP
 from stores.agents.records.moments import moments
 from stores.agents.records.values import checked_value
@@ -45,9 +45,6 @@ Value = dict[str, Any]
 
 MAX_PAGE: Final = 1_000
 """The most values of a page."""
-
-_KEYS: Final = ("transaction_id", "id")
-"""What a transaction may be known by, the first one first."""
 
 
 class ValuePage(NamedTuple):
@@ -94,6 +91,9 @@ class StorageClient(ABC):
     def save_transactions(self, case_id: str, transactions: Sequence[Value]) -> None:
         """Store transactions of a case, all or none. One with a ``transaction_id``, or an ``id``, replaces the one of
         this case that has it; all others are added.
+
+        :raises StorageCapacityError: for more than the backend stores all or none, of which nothing is stored then; in
+            Cosmos DB more than 100, or 2 MB.
         """
 
     @abstractmethod
@@ -268,18 +268,8 @@ def _by_row(case: str, transactions: Sequence[Value]) -> dict[tuple[str, str], V
     for number, value in enumerate(transactions):
         # Here and not behind, where its number is not known any more.
         to_document(checked_value(value, field := f"transactions[{number}]"), field)
-        values[case, _transaction_row(case, value)] = value
+        values[case, transaction_row(case, value) or new_id()] = value
     return values
-
-
-def _transaction_row(case: str, value: Value) -> str:
-    """The id of the row of a transaction: the same one for the same id in the same case."""
-    for key in _KEYS:
-        given = value.get(key)
-        if isinstance(given, str | int) and not isinstance(given, bool) and given != "":
-            # An id may be of any length, and have any characters.
-            return row_id(case, key, orjson.dumps(str(given)).decode())
-    return new_id()
 
 
 def _cursor(record: AgentRecord) -> str:

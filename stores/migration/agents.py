@@ -26,6 +26,8 @@ from storage.core.errors import StorageSerializationError
 from storage.core.errors import StorageUnsupportedError
 from storage.core.keys import with_nul
 from stores.agents.client import RecordsClient
+from stores.agents.records.interface import AgentRecords
+from stores.agents.records.interface import RecordReader
 from stores.agents.records.kinds import KINDS
 from stores.agents.records.kinds import AgentRecord
 from stores.agents.records.kinds import RecordKind
@@ -36,7 +38,7 @@ Told = Callable[[Copied], object]
 
 
 def copy_agents(
-    source: RecordsClient,
+    source: RecordsClient | RecordReader,
     target: RecordsClient,
     options: CopyOptions | None = None,
     *,
@@ -54,9 +56,9 @@ def copy_agents(
     chosen = options or CopyOptions()
     if chosen.prefix:
         raise StorageUnsupportedError("prefixes", detail="the records of agents have no keys; leave the prefix out")
-    copied = Copied()
+    copied, reader = Copied(), source.records if isinstance(source, RecordsClient) else source
     for kind in KINDS:
-        _Copying(kind, source, target, chosen, copied).run(told)
+        _Copying(kind, reader, target.records, chosen, copied).run(told)
     return copied
 
 
@@ -64,11 +66,11 @@ class _Copying:
     """The copy of one kind of records."""
 
     def __init__(
-        self, kind: RecordKind, source: RecordsClient, target: RecordsClient, options: CopyOptions, copied: Copied
+        self, kind: RecordKind, source: RecordReader, target: AgentRecords, options: CopyOptions, copied: Copied
     ) -> None:
         self._kind = kind
-        self._source = source.records
-        self._target = target.records
+        self._source = source
+        self._target = target
         self._options = options
         self._copied = copied
 

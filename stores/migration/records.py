@@ -15,6 +15,7 @@ from stores.migration.evaluations import whole_evaluations
 from stores.migration.old_files import old_evaluations
 from stores.migration.places import Missing
 from stores.migration.places import agents_at
+from stores.migration.places import agents_source
 from stores.migration.places import evaluations_at
 
 Told = Callable[[Copied], object]
@@ -37,7 +38,7 @@ def copy_records(
     missing: Missing = "empty" if options.dry_run else "create"
     source, target = places
     if kind == "agents":
-        with agents_at(source, "refuse", database) as one, agents_at(target, missing, database) as other:
+        with agents_source(source, database) as one, agents_at(target, missing, database) as other:
             return copy_agents(one, other, options, told=told)
     with evaluations_at(target, missing, database) as goal:
         if kind == "old":

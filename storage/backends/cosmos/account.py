@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Sequence
+from http import HTTPStatus
 from threading import Lock
 from typing import Any
 from typing import Final
 
+from azure.core.pipeline import PipelineResponse
 from azure.cosmos import ContainerProxy
 from azure.cosmos import CosmosClient
 from azure.cosmos import PartitionKey
+from azure.cosmos import ThroughputProperties
 from azure.cosmos.documents import ConnectionPolicy
 
 from storage.backends.cosmos.errors import KIND
+from storage.backends.cosmos.errors import WriteNotServed
 from storage.backends.cosmos.errors import translated_errors
 from storage.core.errors import StorageConfigurationError
 
@@ -25,6 +30,9 @@ _INDEXED: Final = {
     "excludedPaths": [{"path": "/*"}],
 }
 
+_STEP: Final = 1_000
+"""The least maximum of a throughput that grows, and the step between two, in request units per second."""
+
 Item = dict[str, Any]
 
 
@@ -33,10 +41,18 @@ class CosmosConnections:
 
     :param credential: the account's key, or a credential of ``azure.identity``.
     :param timeout: seconds for a connection, and for each answer.
+    :param regions: names of regions of the account, the nearest first, such as ``West US``. Reads are sent to the first
+        one that answers, and so are writes if the account takes writes in several regions. Without any, ``url`` is the
+        only address that is used, as emulators and private endpoints need it.
+    :raises StorageConfigurationError: if the regions are no sequence of names.
     """
 
-    def __init__(self, url: str, credential: Any, timeout: float) -> None:
-        self._arguments = url, credential, timeout
+    def __init__(self, url: str, credential: Any, timeout: float, regions: Sequence[str] = ()) -> None:
+        if isinstance(regions, str) or not all(name.strip() for name in regions):
+            raise StorageConfigurationError(
+                f"regions must be a list of names such as ['West US'], not {regions!r}", backend=KIND
+            )
+        self._arguments = url, credential, timeout, tuple(regions)
         self._lock = Lock()
         self._client: CosmosClient | None = None
 
@@ -65,6 +81,9 @@ class Opening:
     :param partition: the field by which items are in partitions.
     :param create: make the database and the container if they are missing.
     :param indexed: the indexing policy of a container that is made.
+    :param autoscale: the most request units per second of a container that is made, whose throughput then grows and
+        shrinks by itself. Without it, Cosmos DB chooses a throughput that stays as it is.
+    :raises StorageConfigurationError: if ``autoscale`` is none that Cosmos DB knows.
     """
 
     def __init__(
@@ -76,7 +95,9 @@ class Opening:
         *,
         create: bool = True,
         indexed: Mapping[str, Any] = _INDEXED,
+        autoscale: int | None = None,
     ) -> None:
+        self._throughput = None if autoscale is None else _growing(autoscale)
         self._account, self._database, self._name = account, database, name
         self._partition, self._create, self._indexed = partition, create, indexed
         self._lock = Lock()
@@ -109,7 +130,11 @@ class Opening:
         if self._create:
             database = client.create_database_if_not_exists(self._database)
             opened = database.create_container_if_not_exists(
-                self._name, PartitionKey(f"/{self._partition}"), default_ttl=-1, indexing_policy=dict(self._indexed)
+                self._name,
+                PartitionKey(f"/{self._partition}"),
+                default_ttl=-1,
+                indexing_policy=dict(self._indexed),
+                offer_throughput=self._throughput,
             )
         else:
             opened = client.get_database_client(self._database).get_container_client(self._name)
@@ -117,7 +142,7 @@ class Opening:
         return opened
 
 
-def _client(url: str, credential: Any, timeout: float) -> CosmosClient:
+def _client(url: str, credential: Any, timeout: float, regions: Sequence[str]) -> CosmosClient:
     # Retries are those of the store's pipeline, which knows what may be repeated. The client takes no 0 for this one.
     policy = ConnectionPolicy()
     policy.RetryOptions._max_retry_attempt_count = 0
@@ -129,8 +154,10 @@ def _client(url: str, credential: Any, timeout: float) -> CosmosClient:
         retry_connect=0,
         retry_read=0,
         retry_status=0,
-        # Another region is a retry, too.
-        enable_endpoint_discovery=False,
+        # Another region is a retry, too: only for those who ask for regions, and not for writes.
+        enable_endpoint_discovery=bool(regions),
+        preferred_locations=list(regions),
+        raw_response_hook=_keep_write_from_other_regions if regions else None,
         connection_timeout=timeout,
         read_timeout=timeout,
         no_response_on_write=True,
@@ -138,10 +165,29 @@ def _client(url: str, credential: Any, timeout: float) -> CosmosClient:
     )
 
 
+def _keep_write_from_other_regions(response: PipelineResponse[Any, Any]) -> None:
+    """Raise for a write that is answered with 503, which the client would send again: it may have been applied."""
+    request = response.http_request
+    is_read = request.method == "GET" or "x-ms-documentdb-isquery" in request.headers
+    if response.http_response.status_code == HTTPStatus.SERVICE_UNAVAILABLE and not is_read:
+        raise WriteNotServed
+
+
+def _growing(most: int) -> ThroughputProperties:
+    if type(most) is not int or most < _STEP or most % _STEP:
+        raise StorageConfigurationError(
+            f"autoscale must be a multiple of {_STEP:,} request units per second, not {most!r}", backend=KIND
+        )
+    return ThroughputProperties(auto_scale_max_throughput=most)
+
+
 def _check(container: Mapping[str, Any], name: str, partition: str) -> None:
     """Refuse a container in which items would be lost, or not be atomic together."""
-    if container["partitionKey"]["paths"] != [f"/{partition}"]:
-        raise StorageConfigurationError(f"the container {name} must have the partition key /{partition}", backend=KIND)
+    if (paths := container["partitionKey"]["paths"]) != [f"/{partition}"]:
+        raise StorageConfigurationError(
+            f"the container {name} must have the partition key /{partition}, not {', '.join(paths)}; name another one",
+            backend=KIND,
+        )
     if (container.get("defaultTtl") or -1) > 0:
         raise StorageConfigurationError(
             f"the container {name} deletes all items after a time; set its default time to live to -1", backend=KIND

@@ -80,12 +80,16 @@ class CosmosEntries(StoreBackend):
     :param container: its name. Its partition key must be ``/store``.
     :param create: make the database and the container if they are missing; the key must have the right to do so.
     :param timeout: seconds for a connection, and for each answer.
+    :param regions: of the account, the nearest first, such as ``["West US"]``; none by default, which sends all
+        requests to ``url``. Reads are sent to the first one that answers.
+    :param autoscale: the most request units per second of a container that is made, a multiple of 1,000.
+    :raises StorageConfigurationError: if the regions are no names, or ``autoscale`` is no such number.
     """
 
     kind: ClassVar[str] = KIND
     capabilities = StoreCapabilities(batches=True, expiry="itself", largest=LARGEST)
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the others by name
         self,
         url: str,
         credential: Any,
@@ -95,11 +99,13 @@ class CosmosEntries(StoreBackend):
         container: str = "isthmus_entries",
         create: bool = True,
         timeout: float = 10.0,
+        regions: Sequence[str] = (),
+        autoscale: int | None = None,
     ) -> None:
         self._where = {"url": url, "database": database, "container": container, "store": store}
         self._store = store
-        self._account = partial(CosmosConnections, url, credential, timeout)
-        self._opening = partial(Opening, database=database, name=container, create=create)
+        self._account = partial(CosmosConnections, url, credential, timeout, regions)
+        self._opening = partial(Opening, database=database, name=container, create=create, autoscale=autoscale)
         self._create_runtime_state()
         rebuild_after_fork(self, CosmosEntries._create_runtime_state)
 

@@ -117,13 +117,16 @@ class Container:
             return True
 
 
-def check_batch(items: Sequence[Item]) -> None:
-    """Refuse more items than one batch takes. :raises StorageCapacityError: says how many that are."""
+def check_batch(items: Sequence[Item], what: str = "entries", advice: str = "store them in smaller batches") -> None:
+    """Refuse more items than one batch takes. :raises StorageCapacityError: says how many that are.
+
+    :param what: the items' name in the message, and ``advice`` what it says to do.
+    """
     size = sum(len(orjson.dumps(item)) for item in items)
     if len(items) > MOST_TOGETHER or size > _MOST_BYTES:
         raise StorageCapacityError(
-            f"a batch of {len(items):,} entries with {size:,} bytes is too large: Cosmos DB takes {MOST_TOGETHER}"
-            f" entries and {_MOST_BYTES:,} bytes; store them in smaller batches",
+            f"{len(items):,} {what} with {size:,} bytes are too many to be stored all or none: Cosmos DB takes"
+            f" {MOST_TOGETHER} with {_MOST_BYTES:,} bytes; {advice}",
             backend=KIND,
         )
 

@@ -24,6 +24,13 @@ _RETRY_WITH: Final = 449
 _PARTITION_FULL: Final = 1014
 
 
+class WriteNotServed(core.AzureError):
+    """A write was answered with 503, and may have been applied nevertheless."""
+
+    def __init__(self) -> None:
+        super().__init__("Cosmos DB failed with status 503")
+
+
 @contextmanager
 def translated_errors(*, reads: bool) -> Iterator[None]:
     """Raise the errors of stores in the block.
@@ -40,6 +47,8 @@ def translated_errors(*, reads: bool) -> Iterator[None]:
         raise lost_answer("Cosmos DB did not answer in time", reads=reads, late=True) from error
     except core.ClientAuthenticationError as error:
         raise StorageCredentialsRefused("Cosmos DB refuses the credential", backend=KIND) from error
+    except WriteNotServed as error:
+        raise lost_answer(error.message, reads=reads) from error
     except core.AzureError as error:
         raise lost_answer("the connection to Cosmos DB was lost", reads=reads) from error
 

@@ -8,7 +8,6 @@ partition, and several transactions of a case are stored together.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
@@ -16,18 +15,9 @@ from datetime import datetime
 from functools import partial
 from itertools import islice
 from typing import Any
-from typing import ClassVar
 from typing import Final
-from typing import TypeVar
 
-from database.core.context import Context
-from database.core.context import current_context
-from database.core.errors import DataError
-from database.core.immutable import immutable
 from database.core.lifecycle import rebuild_after_fork
-from database.core.operations import Operation
-from database.core.result import Result
-from database.resilience.pipeline import Pipeline
 from database.resilience.repetition import repeated
 from database.resilience.settings import ResilienceSettings
 from storage.backends.cosmos.account import CosmosConnections
@@ -38,9 +28,8 @@ from storage.backends.cosmos.container import Container
 from storage.backends.cosmos.container import check_batch
 from storage.backends.cosmos.errors import KIND
 from storage.core.errors import StorageCorruptError
-from storage.core.errors import StorageError
 from storage.core.errors import StorageTransactionConflict
-from storage.core.errors import as_storage_error
+from stores.agents.records.cosmos_calls import CosmosCalls
 from stores.agents.records.interface import AgentRecords
 from stores.agents.records.interface import Change
 from stores.agents.records.interface import Place
@@ -53,27 +42,13 @@ from stores.agents.records.moments import moments
 from stores.agents.records.values import from_document
 from stores.agents.records.values import to_document
 
-Answer = TypeVar("Answer")
-
 _PAGE: Final = "SELECT * FROM c WHERE c.place > @after ORDER BY c.place"
 _NOT_IN_IDS: Final = re.compile(r"[/\\?#]")
 _AT_ONCE: Final = 1_000
-
-
-@immutable
-class _Call(Operation):
-    """A request.
-
-    :param again: whether it may be sent again if its answer is lost.
-    """
-
-    kind: ClassVar[str] = "call"
-    work: Callable[[], Any]
-    again: bool = True
-
-    @property
-    def idempotent(self) -> bool:
-        return self.again
+_FEWER: Final = (
+    "save them in several calls, each of which is all or none, and give each a transaction_id, so that a call that is"
+    " repeated adds nothing twice"
+)
 
 
 class CosmosRecords(AgentRecords):
@@ -84,6 +59,8 @@ class CosmosRecords(AgentRecords):
     :param database: its name.
     :param containers: the names of the containers by the names of the tables, where they differ.
     :param settings: timeouts, retries and circuit breaker of the calls.
+    :param regions: the regions of the account to which reads are sent, and ``autoscale`` the throughput of containers
+        that are made, as for :class:`~storage.CosmosEntries`.
     """
 
     def __init__(
@@ -93,8 +70,12 @@ class CosmosRecords(AgentRecords):
         database: str,
         containers: Mapping[str, str],
         settings: ResilienceSettings | None = None,
+        *,
+        regions: Sequence[str] = (),
+        autoscale: int | None = None,
     ) -> None:
         self._where = url, credential, database
+        self._regions, self._autoscale = regions, autoscale
         self._containers = containers
         self._settings = settings or ResilienceSettings()
         self._create_runtime_state()
@@ -102,7 +83,7 @@ class CosmosRecords(AgentRecords):
 
     def _create_runtime_state(self) -> None:
         url, credential, database = self._where
-        account = CosmosConnections(url, credential, self._settings.timeout or 60)
+        account = CosmosConnections(url, credential, self._settings.timeout or 60, self._regions)
         self._openings = {
             kind: Opening(
                 account,
@@ -110,10 +91,12 @@ class CosmosRecords(AgentRecords):
                 self._containers.get(kind.table, kind.table),
                 kind.group,
                 indexed=_without_index_on(kind.value),
+                autoscale=self._autoscale,
             )
             for kind in KINDS
         }
-        self._pipeline = Pipeline(KIND, self._execute, self._settings)
+        self._calls = CosmosCalls(self._openings[KINDS[0]], self._settings)
+        self._call = self._calls.call
 
     def open(self) -> None:
         """Open the containers, and make those that are missing."""
@@ -126,7 +109,7 @@ class CosmosRecords(AgentRecords):
         if len(items) == 1:
             self._call(lambda: container.upsert(items[0]))
             return
-        check_batch(items)
+        check_batch(items, kind.table, _FEWER)
         self._call(lambda: container.batch([("upsert", (item,)) for item in items]))
 
     def create(self, kind: RecordKind, record: AgentRecord) -> bool:
@@ -161,13 +144,7 @@ class CosmosRecords(AgentRecords):
         return [_record(kind, item) for item in items]
 
     def every(self, kind: RecordKind) -> Iterator[AgentRecord]:
-        opening, continuation = self._openings[kind], None
-        while True:
-            # Without partial(), the continuation would be that of a later turn.
-            items, continuation = self._call(partial(opening.part, _AT_ONCE, continuation))
-            yield from (_record(kind, item) for item in items)
-            if continuation is None:
-                return
+        return (_record(kind, item) for item in self._calls.items(self._openings[kind]))
 
     def found(self, kind: RecordKind, records: Sequence[AgentRecord]) -> list[AgentRecord]:
         items = (self._call(partial(self._container(kind, one.group).get, _item_id(kind, one))) for one in records)
@@ -190,7 +167,7 @@ class CosmosRecords(AgentRecords):
         return sum(self._call(partial(self._container(kind, one.group).delete, one.id)) for one in old)
 
     def close(self) -> None:
-        self._pipeline.close()
+        self._calls.close()
         for opening in self._openings.values():
             opening.close()
 
@@ -202,22 +179,6 @@ class CosmosRecords(AgentRecords):
 
     def _container(self, kind: RecordKind, group: str) -> Container:
         return Container(self._openings[kind], group)
-
-    def _call(self, work: Callable[[], Answer], *, again: bool = True) -> Answer:
-        try:
-            answer: Answer = self._pipeline.call(_Call(work, again), current_context.get()).value
-        except StorageError:
-            raise
-        except DataError as error:
-            raise as_storage_error(error) from error
-        return answer
-
-    def _execute(self, operation: Operation, _: Context) -> Result:
-        if isinstance(operation, _Call):
-            return Result(value=operation.work())
-        # A ping of the circuit breaker.
-        Container(self._openings[KINDS[0]], "").ping()
-        return Result()
 
 
 def _without_index_on(field: str) -> dict[str, Any]:

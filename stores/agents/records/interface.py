@@ -20,7 +20,22 @@ Change = Callable[[Any], Any]
 """Makes the new value from the present one, or from None; it may be called several times."""
 
 
-class AgentRecords(ABC):
+class RecordReader(ABC):
+    """Records that can be copied.
+
+    :raises StorageError: by all methods, if the backend fails.
+    """
+
+    @abstractmethod
+    def every(self, kind: RecordKind) -> Iterator[AgentRecord]:
+        """The records of all groups, in any order. :meth:`AgentRecords.put` stores one of them elsewhere as it is."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Close all connections; the next call opens them again."""
+
+
+class AgentRecords(RecordReader):
     """Keeps records. All ids are as :func:`~stores.agents.records.kinds.checked_id` returns them.
 
     :raises StorageError: by all methods, if the backend fails.
@@ -49,10 +64,6 @@ class AgentRecords(ABC):
         """The records of a group behind a place, by timestamp and then id."""
 
     @abstractmethod
-    def every(self, kind: RecordKind) -> Iterator[AgentRecord]:
-        """The records of all groups, in any order. :meth:`put` stores one of them elsewhere as it is."""
-
-    @abstractmethod
     def found(self, kind: RecordKind, records: Sequence[AgentRecord]) -> list[AgentRecord]:
         """Those here that have the names of these records, or their ids if the kind has no names; in any order."""
 
@@ -70,7 +81,3 @@ class AgentRecords(ABC):
 
         :param moment: in UTC, without time zone.
         """
-
-    @abstractmethod
-    def close(self) -> None:
-        """Close all connections; the next call opens them again."""

@@ -10,6 +10,8 @@ from hashlib import sha256
 from typing import Any
 from typing import Final
 
+import orjson
+
 from database.core.immutable import immutable
 from storage.core.errors import StorageKeyError
 from storage.core.errors import shown
@@ -17,6 +19,9 @@ from storage.core.keys import without_nul
 
 MAX_ID: Final = 255
 """The longest id, in characters."""
+
+_KEYS: Final = ("transaction_id", "id")
+"""What a transaction may be known by, the first one first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,3 +95,13 @@ def named_id(group: str, name: str) -> str:
 def row_id(*parts: str) -> str:
     """The id of the row with these ids, which no other ids have: an id has no NUL when it is stored."""
     return sha256("\0".join(parts).encode()).hexdigest()
+
+
+def transaction_row(case: str, value: dict[str, Any]) -> str | None:
+    """The id of the row of a transaction: the same one for the same id in the same case; None for one without an id."""
+    for key in _KEYS:
+        given = value.get(key)
+        if isinstance(given, str | int) and not isinstance(given, bool) and given != "":
+            # An id may be of any length, and have any characters.
+            return row_id(case, key, orjson.dumps(str(given)).decode())
+    return None

@@ -9,6 +9,7 @@ import base64
 import json
 import urllib.request
 from contextlib import suppress
+from typing import Any
 from typing import Final
 
 from tests.servers.node import FOLDER
@@ -47,11 +48,16 @@ class CosmosAccount(NodeServer):
         """How many requests have come since :meth:`fail`."""
         return int(self._steer(None)["requests"])
 
-    def _steer(self, fault: dict[str, str | int] | None) -> dict[str, int]:
+    def seen(self) -> list[dict[str, str | None]]:
+        """The last of them: ``method``, ``path``, ``host``, and the ``fixed`` or ``growing`` throughput asked for."""
+        found: list[dict[str, str | None]] = self._steer(None)["seen"]
+        return found
+
+    def _steer(self, fault: dict[str, str | int] | None) -> dict[str, Any]:
         body = None if fault is None else json.dumps(fault).encode()
         request = urllib.request.Request(f"{self.url}/_fault", body)  # noqa: S310 - our own address
         with urllib.request.urlopen(request, timeout=TIMEOUT) as response:  # noqa: S310
-            answer: dict[str, int] = json.load(response)
+            answer: dict[str, Any] = json.load(response)
         return answer
 
     def _arguments(self) -> list[str]:

@@ -3,7 +3,7 @@
 //   node main.mjs SETTINGS.json
 //
 // The settings are {port, key}. Tests tell it how to fail: POST /_fault {"match", "status", "times", "retryAfterMs"}; GET /_fault
-// answers how many requests have come since.
+// answers which requests have come since, but for those of the account itself, and the last of them in full.
 
 import { createHmac, randomUUID, timingSafeEqual } from "node:crypto";
 import { readFileSync } from "node:fs";
@@ -11,14 +11,18 @@ import http from "node:http";
 
 import { Refused, tooLarge } from "./errors.mjs";
 import { Service } from "./routes.mjs";
+import { throughputOf } from "./throughput.mjs";
 
 const LARGEST = 2 * 1024 * 1024; // bytes of a request
 const FAULTS = "/_fault";
+const ACCOUNT = "/";
+const KEPT = 100; // requests that are told in full
 
 const { port, key } = JSON.parse(readFileSync(process.argv[2], "utf8"));
 const service = new Service(port);
 let fault = { times: 0 };
 let requests = 0;
+let seen = [];
 
 const server = http.createServer({ keepAliveTimeout: 65_000 }, (request, response) => {
   answer(request).then(
@@ -33,7 +37,8 @@ async function answer(request) {
   const path = request.url.split("?")[0].replace(/^\/\//, "/").replace(/(.)\/+$/, "$1");
   const text = await bodyOf(request);
   if (path === FAULTS) return steered(request, text);
-  requests += 1;
+  // A client reads the account in a thread of its own, at a time that no test knows.
+  if (path !== ACCOUNT) count(request, path);
   if (!isAuthorized(request, path)) {
     throw new Refused(401, "Unauthorized", "The input authorization token can't serve the request.");
   }
@@ -46,12 +51,18 @@ async function answer(request) {
   return service.answer(request, path, text);
 }
 
+function count(request, path) {
+  requests += 1;
+  seen = [...seen.slice(1 - KEPT), { method: request.method, path, host: request.headers.host, ...throughputOf(request) }];
+}
+
 function steered(request, text) {
   if (request.method === "POST") {
     fault = JSON.parse(text);
     requests = 0;
+    seen = [];
   }
-  return { status: 200, body: { requests } };
+  return { status: 200, body: { requests, seen } };
 }
 
 async function bodyOf(request) {

@@ -7,6 +7,7 @@ import { runBatch } from "./batches.mjs";
 import { badRequest, noContainer } from "./errors.mjs";
 import { Items } from "./items.mjs";
 import { pageOf, runQuery } from "./queries.mjs";
+import { checkThroughput } from "./throughput.mjs";
 
 const require = createRequire(import.meta.url);
 const { default: Account } = require("@vercel/cosmosdb-server/lib/account");
@@ -15,13 +16,13 @@ const { default: route } = require("@vercel/cosmosdb-server/lib/routes");
 const DOCUMENTS = /^\/dbs\/([^/]+)\/colls\/([^/]+)\/docs(?:\/([^/]+))?$/;
 
 export class Service {
-  /** @param {number} port of this server, which clients are told to be the only region */
+  /** @param {number} port of this server, which clients are told to be two regions, by two names of this machine */
   constructor(port) {
     this.account = new Account("127.0.0.1", port);
-    const { writableLocations, readableLocations } = this.account.read();
-    for (const location of [...writableLocations, ...readableLocations]) {
-      location.databaseAccountEndpoint = `http://127.0.0.1:${port}/`;
-    }
+    const [written, read] = ["127.0.0.1", "localhost"].map((host) => `http://${host}:${port}/`);
+    const account = this.account.read();
+    account.writableLocations = [{ name: "East US", databaseAccountEndpoint: written }];
+    account.readableLocations = [...account.writableLocations, { name: "West US", databaseAccountEndpoint: read }];
     this.items = new Map();
   }
 
@@ -51,6 +52,7 @@ export class Service {
   async #delegate(request, text) {
     const found = route(request);
     if (found === undefined) throw badRequest("There is no such route.");
+    checkThroughput(request);
     const [parameters, handler] = found;
     const headers = {};
     const response = { statusCode: 200, setHeader: (name, value) => (headers[name] = value) };

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable
 from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -21,6 +24,7 @@ from storage import StorageCredentialsRefused
 from storage import StorageOutcomeUnknown
 from storage import StorageThrottled
 from storage import Store
+from storage import store_at
 from tests.clocks import WallClock
 from tests.servers.cosmos.account import KEY
 from tests.servers.cosmos.account import CosmosAccount
@@ -33,6 +37,9 @@ DATABASE = "isthmus"
 CONTAINER = "isthmus_entries"
 ONCE = ResilienceSettings(retry_count=0)
 
+REGIONS = ("West US", "East US")
+"""Of the account for the tests: it is written in East US, whose host is 127.0.0.1, and can be read in both."""
+
 
 class LoseOneReply(LoseReply):
     """Only the first one."""
@@ -43,6 +50,12 @@ class LoseOneReply(LoseReply):
 
 def entries(url: str, **options: Any) -> CosmosEntries:
     return CosmosEntries(url, KEY, DATABASE, "cosmos", timeout=20, **options)
+
+
+def hosts(account: CosmosAccount, method: str, path: str) -> list[str]:
+    """The hosts of the requests that the account has seen."""
+    seen = [one for one in account.seen() if one["method"] == method and path in (one["path"] or "")]
+    return [(one["host"] or "").partition(":")[0] for one in seen]
 
 
 @pytest.fixture
@@ -160,3 +173,78 @@ def test_a_spoiled_item_costs_its_own_entry_only(store: Store, client: CosmosCli
     assert list(store.keys()) == ["a", "b", "c"]
     store.put("b", "again")
     assert store.load("b") == "again"
+
+
+@pytest.mark.parametrize(
+    ("regions", "near"),
+    [((), "127.0.0.1"), (REGIONS, "localhost"), (["east us"], "127.0.0.1"), (["Mars", "West US"], "localhost")],
+)
+def test_reads_are_sent_to_the_first_region_and_writes_to_the_one_that_takes_them(
+    cosmos_account: CosmosAccount, regions: Sequence[str], near: str
+) -> None:
+    store = Store(entries(cosmos_account.url, regions=regions), settings=ONCE)
+    store.put("key", 1)
+    cosmos_account.fail("", 500, times=0)
+    store.put("key", 2)
+    assert (store.load("key"), store.exists("key")) == (2, True)
+    assert hosts(cosmos_account, "GET", "/docs/") == [near]
+    # The write, and the query for the head.
+    assert hosts(cosmos_account, "POST", "/docs") == ["127.0.0.1", near]
+    store.close()
+
+
+def test_a_read_goes_on_to_the_next_region_and_a_write_is_sent_once(cosmos_account: CosmosAccount) -> None:
+    store = Store(entries(cosmos_account.url, regions=REGIONS), settings=ONCE)
+    store.put("key", 1)
+    cosmos_account.fail("/docs", 503, times=1)
+    assert store.load("key") == 1
+    assert hosts(cosmos_account, "GET", "/docs/") == ["localhost", "127.0.0.1"]
+    for status in (408, 500, 503):
+        cosmos_account.fail("/docs", status, times=9)
+        with pytest.raises(StorageOutcomeUnknown, match=f"status {status}"):
+            store.put("key", 2)
+        assert len(hosts(cosmos_account, "POST", "/docs")) == 1
+    cosmos_account.fail("", 500, times=0)
+    store.close()
+
+
+@pytest.mark.parametrize("autoscale", [None, 1_000, 4_000])
+def test_a_container_is_made_with_a_throughput_that_grows(cosmos_account: CosmosAccount, autoscale: int | None) -> None:
+    cosmos_account.fail("", 500, times=0)
+    for _ in range(2):
+        store = Store(entries(cosmos_account.url, container=f"grows to {autoscale}", autoscale=autoscale))
+        store.put("key", 1)
+        store.close()
+    (made,) = (
+        one for one in cosmos_account.seen() if (one["method"], one["path"]) == ("POST", f"/dbs/{DATABASE}/colls")
+    )
+    growing = None if autoscale is None else {"maxThroughput": autoscale}
+    assert (made["fixed"], json.loads(made["growing"] or "null")) == (None, growing)
+
+
+def test_a_place_has_the_regions_and_the_throughput_of_the_environment(
+    cosmos_account: CosmosAccount, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    variables = {"COSMOS_KEY": KEY, "COSMOS_REGIONS": "West US,East US", "COSMOS_AUTOSCALE": "2000"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    cosmos_account.fail("", 500, times=0)
+    with closing(store_at(f"cosmos+http://127.0.0.1:{cosmos_account.port}/{DATABASE}?container=named")) as store:
+        assert not store.exists("key")
+    assert [one["growing"] for one in cosmos_account.seen() if one["growing"]] == ['{"maxThroughput": 2000}']
+    assert hosts(cosmos_account, "POST", "/docs") == ["localhost"]
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"regions": "West US"}, "list of names"),
+        ({"regions": [""]}, "list of names"),
+        ({"autoscale": 0}, "multiple of 1,000"),
+        ({"autoscale": 1_500}, "multiple of 1,000"),
+        ({"autoscale": True}, "multiple of 1,000"),
+    ],
+)
+def test_regions_and_a_throughput_that_are_none_are_refused_at_once(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(StorageConfigurationError, match=reason):
+        entries("http://127.0.0.1:1", **options)

@@ -35,6 +35,7 @@ from stores import PostgreSQLClient
 from stores import SQLiteClient
 from stores import StateManager
 from stores import StorageClient
+from stores import create_storage_client
 from stores.agents.client import RecordsClient
 from stores.agents.records.in_cosmos import CosmosRecords
 from stores.agents.records.kinds import STATES
@@ -149,6 +150,30 @@ def test_a_server_that_is_away_or_refuses(postgres_database: PostgresDatabase, c
         CosmosDBClient(f"http://127.0.0.1:{free_port()}", KEY)
     with pytest.raises(StorageCredentialsRefused):
         CosmosDBClient(cosmos_account.url, "wrong" + KEY[5:])
+
+
+def test_regions_and_the_throughput_of_containers_come_from_the_environment(
+    cosmos_account: CosmosAccount, monkeypatch: pytest.MonkeyPatch, own_environment: None
+) -> None:
+    monkeypatch.setenv("COSMOS_ENDPOINT", cosmos_account.url)
+    monkeypatch.setenv("COSMOS_KEY", KEY)
+    monkeypatch.setenv("COSMOS_DATABASE_NAME", "grows")
+    monkeypatch.setenv("COSMOS_REGIONS", "West US, East US")
+    monkeypatch.setenv("COSMOS_AUTOSCALE", "3000")
+    cosmos_account.fail("", 500, times=0)
+    with closing(create_storage_client()) as client:
+        made = [one["growing"] for one in cosmos_account.seen() if one["path"] == "/dbs/grows/colls"]
+        assert made == ['{"maxThroughput": 3000}'] * 4
+        client.save_state("a", "s", {"n": 1})
+        assert client.get_state("a", "s") == {"n": 1}
+    near = [one["host"] for one in cosmos_account.seen() if one["method"] == "GET" and "/docs/" in (one["path"] or "")]
+    assert near == [f"localhost:{cosmos_account.port}"]
+    monkeypatch.setenv("COSMOS_AUTOSCALE", "much")
+    with pytest.raises(ConfigurationError, match="COSMOS_AUTOSCALE"):
+        create_storage_client()
+    monkeypatch.setenv("COSMOS_AUTOSCALE", "1500")
+    with pytest.raises(StorageConfigurationError, match="multiple of 1,000"):
+        create_storage_client()
 
 
 def test_what_is_not_configured_is_named(monkeypatch: pytest.MonkeyPatch, own_environment: None) -> None:
@@ -294,7 +319,7 @@ def test_a_message_whose_answer_is_lost_is_added_once_to_cosmos(
 
 def test_more_than_cosmos_stores_together_is_refused_as_a_whole(cosmos: CosmosDBClient, ids: Ids) -> None:
     for transactions in ([{"n": n} for n in range(101)], [{"text": "x" * 1_100_000}] * 2):
-        with pytest.raises(StorageCapacityError, match="smaller batches"):
+        with pytest.raises(StorageCapacityError, match=r"(101|2) transactions .* several calls, .* transaction_id"):
             cosmos.save_transactions(ids("c"), transactions)
     with pytest.raises(StorageCapacityError):
         cosmos.save_transactions(ids("c"), [{"text": "x" * 2_200_000}])

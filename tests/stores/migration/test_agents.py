@@ -168,10 +168,12 @@ def test_a_copy_that_was_killed_goes_on(tmp_path: Path, postgres_database: Postg
         ("sqlite:///none.db", "there is no file none.db"),
         ("sqlite:///app.db?table=secret", "no option table"),
         ("cosmos://secret@host/a/b", "must have a path"),
+        ("cosmos://secret@host/a?partition=id", "only the source of a copy"),
         ("postgresql://me:secret@host:port/base", "POSTGRES"),
     ],
 )
-def test_what_is_no_place_of_agents(place: str, said: str) -> None:
+def test_what_is_no_place_of_agents(place: str, said: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COSMOS_KEY", KEY)
     with pytest.raises(StorageConfigurationError) as caught, agents_at(place, "refuse"):
         pass
     assert said in str(caught.value)
