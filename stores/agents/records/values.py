@@ -18,7 +18,7 @@ import orjson
 
 from database.core.kinds.json_texts import MAX_JSON_DEPTH
 from database.core.kinds.json_texts import JsonText
-from database.core.kinds.json_texts import plain_json
+from database.core.kinds.json_texts import copied_json
 from database.core.kinds.values import check_text
 from storage.core.documents import from_json
 from storage.core.documents import is_plain
@@ -26,7 +26,6 @@ from storage.core.documents import to_json
 from storage.core.errors import StorageSerializationError
 
 _TAG: Final = "$type"
-_TAG_IN_JSON: Final = b'"$type"'
 _TYPED: Final = "typed"
 _AS_TEXT: Final = "json"
 _INT_64: Final = range(-(2**63), 2**63)
@@ -68,8 +67,9 @@ def text_as_it_is(value: Any) -> JsonText | None:
 
     :returns: None for a value that must be looked at more closely, which takes five times as long.
     """
-    text = plain_json(value)
-    return None if text is None or _TAG_IN_JSON in text or b"-0.0" in text or b"e+" in text else JsonText(text)
+    # No part of a plain value is NaN, or has a tag.
+    text = copied_json(value) if is_plain(value) else None
+    return None if text is None or text.count(b"-0.0") or text.count(b"e+") else text
 
 
 def from_document(document: Any) -> Any:
