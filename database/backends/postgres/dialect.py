@@ -84,8 +84,9 @@ def encode_json(value: Any) -> str:
     """JSON text whose doubles remain doubles after jsonb has stored them as decimals."""
     known = type(value) is JsonText
     text = value if known else orjson.dumps(value)
-    # Few documents have such a number, and to look through each of them would cost several times as much.
-    if _EXPONENT in text:
+    # Few documents have such a number, and to look through each of them would cost several times as much; and one
+    # character is found many times faster than two.
+    if b"+" in text and _EXPONENT in text:
         text = orjson.dumps(_with_exact_floats(orjson.loads(bytes(text)) if known else value))
     return text.decode()
 

@@ -18,7 +18,7 @@ import orjson
 
 from database.core.kinds.json_texts import MAX_JSON_DEPTH
 from database.core.kinds.json_texts import JsonText
-from database.core.kinds.json_texts import copied_json
+from database.core.kinds.json_texts import known_json
 from database.core.kinds.values import check_text
 from storage.core.documents import from_json
 from storage.core.documents import is_plain
@@ -68,8 +68,10 @@ def text_as_it_is(value: Any) -> JsonText | None:
     :returns: None for a value that must be looked at more closely, which takes five times as long.
     """
     # No part of a plain value is NaN, or has a tag.
-    text = copied_json(value) if is_plain(value) else None
-    return None if text is None or text.count(b"-0.0") or text.count(b"e+") else text
+    text = known_json(value) if is_plain(value) else None
+    if text is None or (text.count(b"-") and text.count(b"-0.0")) or (text.count(b"+") and text.count(b"e+")):
+        return None
+    return text
 
 
 def from_document(document: Any) -> Any:
