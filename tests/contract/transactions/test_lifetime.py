@@ -98,7 +98,7 @@ def test_unknown_configuration_is_refused(backend: Backend) -> None:
 
 
 def test_a_transaction_that_outlives_its_deadline_is_rolled_back(make: Make) -> None:
-    adapter = make(timeout=0.3)
+    adapter = make(timeout=1.5)
     transaction = adapter.begin_transaction()
     transaction.execute(Insert("things", [thing("a")]), NO_CONTEXT)
     _wait_until(lambda: transaction.state == "expired")

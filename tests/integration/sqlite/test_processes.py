@@ -40,7 +40,7 @@ def test_two_processes_lose_no_update(make: Make, start: Start) -> None:
 
 
 def test_a_file_that_stays_locked_is_waited_for_until_the_deadline(make: Make, start: Start) -> None:
-    adapter = make(timeout=0.3)
+    adapter = make(timeout=1.0)
     writer = start("hold")
     assert _line(writer) == "holding"
     for refused in (lambda: adapter.run(Insert("things", [thing("a")])), adapter.begin_transaction):
