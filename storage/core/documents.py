@@ -24,6 +24,7 @@ from uuid import UUID
 import orjson
 
 from database.core.kinds.binary import base64_text
+from database.core.kinds.json_texts import compact
 from storage.core.errors import StorageSerializationError
 
 MAX_DEPTH: Final = 200
@@ -40,7 +41,7 @@ def to_json(value: Any) -> bytes:
     """``value`` as JSON. :raises StorageSerializationError: if a part of it has no JSON form; names where it is."""
     try:
         # Most values are written as they are.
-        return orjson.dumps(value if is_plain(value) else _tagged(value, "the value"))
+        return compact(orjson.dumps(value if is_plain(value) else _tagged(value, "the value")))
     except StorageSerializationError:
         # A TypeError, as those of orjson are.
         raise

@@ -21,6 +21,7 @@ from database.core.clock import utc_now
 from database.core.errors import ConstraintKind
 from database.core.errors import ConstraintViolated
 from database.core.kinds.calendar import clock
+from database.core.kinds.json_texts import compact
 from database.core.kinds.values import JSON
 from database.core.result import Row
 from database.core.tables.keys import Key
@@ -203,7 +204,7 @@ def _own(value: Any) -> Any:
 
 
 def _encoded(value: Any) -> Any:
-    return value if value is None or isinstance(value, ForeignValue) else orjson.dumps(value)
+    return value if value is None or isinstance(value, ForeignValue) else compact(orjson.dumps(value))
 
 
 def decoded(value: Any) -> Any:
