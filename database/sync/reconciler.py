@@ -15,6 +15,8 @@ from database.core.errors import Conflict
 from database.core.errors import RequestError
 from database.sync.bulk.marks import require_not_restored
 from database.sync.bulk.marks import seemingly_restored
+from database.sync.bulk.read_ahead import read_meanwhile
+from database.sync.chunks import FIRST
 from database.sync.chunks import Chunks
 from database.sync.conflicts.strategies import Deciding
 from database.sync.conflicts.units import FindKeys
@@ -155,10 +157,10 @@ class Reconciler:
         if isinstance(next_action, Deciding) and not next_action.units.tables.isdisjoint([key.table for key in keys]):
             return None
         given, target = self._sides if source == "first" else reversed(self._sides)
-        read = given.states(keys, epoch)
 
         def decide(present: Mapping[RecordKey, SideState]) -> tuple[list[MergeAction], int]:
-            first, second = (read, present) if source == "first" else (present, read)
+            changed = read()
+            first, second = (changed, present) if source == "first" else (present, changed)
             states = [RecordState(key, first[key], second[key]) for key in keys]
             failed: Failed = {}
             actions = self._decided(states, epoch, next_action, failed)
@@ -169,7 +171,8 @@ class Reconciler:
             return actions, given.count_read(epoch) if actions else 0
 
         try:
-            actions = target.apply_decided(keys, epoch, decide)
+            with read_meanwhile(lambda: given.states(keys, epoch), large=len(keys) > FIRST) as read:
+                actions = target.apply_decided(keys, epoch, decide)
         except (_NotSimple, RequestError):
             return None
         self._progress.count_compared(keys)

@@ -1,4 +1,4 @@
-"""Reads what comes next while a large part is worked on, so that the one database reads while the other one writes."""
+"""Reads in another thread what is needed next, so that both databases work at the same time."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Generator
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextlib import contextmanager
 from contextvars import copy_context
 from typing import TypeVar
 
@@ -23,7 +24,7 @@ def read_ahead(items: Iterator[Item], is_large: Callable[[Item], bool]) -> Gener
     try:
         item = next(items, None)
         while item is not None:
-            coming = _begun(items) if is_large(item) else None
+            coming = _begun(lambda: next(items, None)) if is_large(item) else None
             yield item
             item = next(items, None) if coming is None else coming.result()
     finally:
@@ -31,15 +32,33 @@ def read_ahead(items: Iterator[Item], is_large: Callable[[Item], bool]) -> Gener
             coming.exception()
 
 
-def _begun(items: Iterator[Item]) -> Future[Item | None]:
-    made: Future[Item | None] = Future()
+@contextmanager
+def read_meanwhile(read: Callable[[], Item], *, large: bool) -> Iterator[Callable[[], Item]]:
+    """Read something while the block begins with something else. When the block has ended, no thread reads any more.
 
-    def make() -> None:
+    :param large: whether it is worth another thread; otherwise it is read before the block.
+    :returns: a function that waits for what was read, and raises the error of reading it.
+    """
+    if not large:
+        found = read()
+        yield lambda: found
+        return
+    coming = _begun(read)
+    try:
+        yield coming.result
+    finally:
+        coming.exception()
+
+
+def _begun(make: Callable[[], Item]) -> Future[Item]:
+    made: Future[Item] = Future()
+
+    def work() -> None:
         try:
-            made.set_result(next(items, None))
+            made.set_result(make())
         except BaseException as error:  # noqa: BLE001  # it is the one of who waits for it
             made.set_exception(error)
 
     context = copy_context()
-    in_background("isthmus-sync-reader", lambda: context.run(make))
+    in_background("isthmus-sync-reader", lambda: context.run(work))
     return made

@@ -12,6 +12,7 @@ import pytest
 from database.core.context import as_application
 from database.core.context import current_context
 from database.sync.bulk.read_ahead import read_ahead
+from database.sync.bulk.read_ahead import read_meanwhile
 
 PATIENCE = 20.0
 
@@ -76,4 +77,48 @@ def test_when_it_is_closed_nothing_is_read_any_more() -> None:
     assert begun.wait(PATIENCE)
     closed.set()
     reading.close()
+    assert ended.is_set()
+
+
+def test_something_is_read_while_the_block_begins() -> None:
+    at_work = Event()
+
+    def read() -> str:
+        assert at_work.wait(PATIENCE)
+        return current_thread().name
+
+    with read_meanwhile(read, large=True) as found:
+        at_work.set()
+        assert [found(), found()] == ["isthmus-sync-reader"] * 2
+
+
+def test_a_little_is_read_before_the_block() -> None:
+    with read_meanwhile(current_thread, large=False) as found:
+        assert found() is current_thread()
+
+
+def test_an_error_of_reading_is_told_to_who_waits() -> None:
+    def read() -> str:
+        raise LookupError("gone")
+
+    with read_meanwhile(read, large=True) as found, pytest.raises(LookupError, match="gone"):
+        found()
+    with read_meanwhile(read, large=True):
+        pass  # nobody has waited
+
+
+def test_when_the_block_fails_nothing_is_read_any_more() -> None:
+    failed, ended = Event(), Event()
+
+    def read() -> None:
+        assert failed.wait(PATIENCE)
+        ended.set()
+
+    def fail() -> None:
+        with read_meanwhile(read, large=True):
+            failed.set()
+            raise LookupError("gone")
+
+    with pytest.raises(LookupError, match="gone"):
+        fail()
     assert ended.is_set()
