@@ -15,6 +15,7 @@ from typing import Final
 
 from database.changes.feed import MAX_PAGE
 from database.changes.feed import Change
+from database.changes.feed import Changes
 from database.core.bulk_work import bulk_work
 from database.core.clock import Clock
 from database.core.clock import monotonic
@@ -43,6 +44,9 @@ from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import SideName
 
 logger = logging.getLogger(__name__)
+
+Pages = Mapping[SideName, Changes]
+"""A page of the feed of each side, or of one."""
 
 PAGE: Final = 1000
 """The most records that are read at a time, or bases of records without a row."""
@@ -111,32 +115,34 @@ class Cycle:
         :raises BackendError: if a side does not respond.
         """
         self._failures.load()
-        if self._is_idle():
+        at, pages = self._checkpoint, self._read_at_rest()
+        if pages is not None and not any(page.changes or page.more or page.gap for page in pages.values()):
             self._progress.note_caught_up()
             return True
         with bulk_work():
             self._resume(self._checkpoints.load())
             try:
-                self._bring_together(stopped)
+                self._bring_together(stopped, pages if self._checkpoint is at else None)
             except Restored as error:
                 logger.warning("%s: %s", self._pair, error)
                 self._resume(self._checkpoints.begin_epoch())
                 self._bring_together(stopped)
         return not self._failures.keys()
 
-    def _is_idle(self) -> bool:
-        """Whether there is nothing to do, which most cycles find with three reads."""
+    def _read_at_rest(self) -> Pages | None:
+        """Read both feeds, unless there is something to do already. Most cycles find nothing, with three reads."""
         at = self._checkpoint
         if at is None or at.comparing or self._failures.keys() or self._clock() - self._kept_at > _KEEP:
-            return False
-        if not self._checkpoints.is_still(at):
-            return False
-        pages = [side.changes(self._cursors[side.name], 1) for side in self._sides]
-        return not any(page.changes or page.more or page.gap for page in pages)
+            return None
+        return self._read(self._sides) if self._checkpoints.is_still(at) else None
 
-    def _bring_together(self, stopped: Callable[[], bool]) -> None:
-        while (self._current.comparing and not self._compare(stopped)) or not self._follow(stopped):
+    def _read(self, sides: Iterable[Side]) -> Pages:
+        return {side.name: side.changes(self._cursors[side.name], MAX_PAGE) for side in sides}
+
+    def _bring_together(self, stopped: Callable[[], bool], pages: Pages | None = None) -> None:
+        while (self._current.comparing and not self._compare(stopped)) or not self._follow(stopped, pages):
             logger.info("the change feeds of %s lack changes; all records are compared", self._pair)
+            pages = None
         self._reconcile(self._failures.keys(), stopped)
 
     @property
@@ -170,14 +176,15 @@ class Cycle:
 
     # Following the feeds
 
-    def _follow(self, stopped: Callable[[], bool]) -> bool:
+    def _follow(self, stopped: Callable[[], bool], pages: Pages | None = None) -> bool:
         """Reconcile the changed records of both feeds, up to their ends.
 
+        :param pages: the first pages, if they were read already.
         :returns: False if changes are missing from a feed, so that all records have to be compared.
         """
         unread: Sequence[Side] = self._sides
         while unread:
-            pages = {side.name: side.changes(self._cursors[side.name], MAX_PAGE) for side in unread}
+            pages = pages or self._read(unread)
             if any(page.gap for page in pages.values()):
                 self._take(self._checkpoints.advance(self._current, self._checkpoints.ends(), comparing=True))
                 return False
@@ -190,7 +197,7 @@ class Cycle:
                 self._changed |= found
             actions = self._reconcile(found, stopped, again=True, changed_on=_only_changed_on(changes))
             self._move({**self._cursors, **{name: page.cursor for name, page in pages.items()}}, keep=actions > 0)
-            unread = [side for side in unread if pages[side.name].more]
+            unread, pages = [side for side in unread if pages[side.name].more], None
         self._progress.note_caught_up()
         return True
 

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from contextlib import suppress
 from datetime import datetime
+from functools import lru_cache
 from itertools import islice
 from typing import Any
 from typing import Final
@@ -30,6 +31,8 @@ from database.core.tables.schema import TableSchema
 from database.internal_tables import place_of
 from database.sql.many_rows import ManyRows
 from database.sql.many_rows import Values
+from database.sql.record_maker import RecordMaker
+from database.sql.record_maker import record_maker
 
 _AT_ONCE: Final = 2000
 """Rows whose text is made at a time."""
@@ -76,15 +79,17 @@ def row_texts(connection: psycopg.Connection[Any], table: TableSchema, many: Man
     def other(value: Any) -> str:
         return bytes(written.get_dumper(value, PyFormat.TEXT).dump(value) or b"").decode()
 
-    columns = [
-        [None if value is None else orjson.Fragment(value) for value in values]
-        if table.columns[name].kind is JSON
-        else values
-        for name, values in many.columns.items()
-    ]
-    rows = zip(*columns, strict=True)
+    documents = frozenset(name for name in many.names if table.columns[name].kind is JSON)
+    records = _records_of(many.names, documents)
+    rows = zip(*many.columns.values(), strict=True)
     while part := [*islice(rows, _IN_ONE_VALUE)]:
-        yield orjson.dumps([dict(zip(many.names, row, strict=True)) for row in part], other).decode()
+        yield orjson.dumps(records(part), other).decode()
+
+
+@lru_cache(maxsize=256)
+def _records_of(names: tuple[str, ...], documents: frozenset[str]) -> RecordMaker:
+    """Makes rows of these columns into records, in which each document is the text that it is already."""
+    return record_maker(names, dict.fromkeys(documents, orjson.Fragment))
 
 
 def copy_texts(columns: Columns) -> list[str] | None:

@@ -215,5 +215,5 @@ def marks_of(found: dict[str, Base], ids: tuple[str, str]) -> Marks:
 
 def by_table(keys: Iterable[RecordKey]) -> Iterable[tuple[str, list[RecordKey]]]:
     """The records of each table that stand together."""
-    for table, members in groupby(keys, key=lambda key: key.table):
+    for table, members in groupby(keys, key=itemgetter(0)):
         yield table, list(members)
