@@ -14,8 +14,10 @@ from database.core.lifecycle import rebuild_after_fork
 _TURN: Final = 1e-3
 """Seconds for which one thread runs while others wait: Python's own five would be most of what a statement takes."""
 
-_OBJECTS: Final = 50_000
-"""New objects after which the collector looks for garbage: Python's own 700 are less than a tenth of a batch."""
+_OBJECTS: Final = 500_000
+"""New objects after which the collector looks for garbage. Python's own 700 are less than a tenth of a batch; of those
+that a few windows of records have, all are in use, and to visit them takes a tenth of the time.
+"""
 
 
 @contextmanager

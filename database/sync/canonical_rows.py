@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from typing import Any
@@ -62,7 +63,7 @@ class CanonicalRows:
         return {name: None if value is None else self._columns[name].kind.check(value) for name, value in found.items()}
 
 
-def _maker(table: TableSchema) -> Callable[[Sequence[Row]], list[Row]]:
+def _maker(table: TableSchema) -> Callable[[Sequence[Row]], Iterator[Row]]:
     """A function that makes rows ready for their text; generated for the columns, as :mod:`database.sql.record_maker`
     explains, because this is done twice for each record that is compared.
     """
@@ -71,8 +72,8 @@ def _maker(table: TableSchema) -> Callable[[Sequence[Row]], list[Row]]:
         for name in sorted(table.columns)
     ]
     # All that is not constant in the text are the columns' names, as literals.
-    maker: Callable[[Sequence[Row]], list[Row]] = eval(  # noqa: S307
-        f"lambda rows: [{{{', '.join(pairs)}}} for row in rows]", {"normal": _normal}
+    maker: Callable[[Sequence[Row]], Iterator[Row]] = eval(  # noqa: S307
+        f"lambda rows: ({{{', '.join(pairs)}}} for row in rows)", {"normal": _normal}
     )
     return maker
 

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from collections.abc import Sequence
 from datetime import datetime
+from operator import itemgetter
 from threading import Lock
 from typing import Any
 from typing import Final
@@ -50,8 +51,8 @@ class Progress:
     def count_compared(self, keys: Iterable[RecordKey]) -> None:
         """Count records that were compared."""
         with self._lock:
-            for key in keys:
-                self._counts[key.table]["compared"] += 1
+            for table, number in Counter(map(itemgetter(0), keys)).items():
+                self._counts[table]["compared"] += number
 
     def count(self, table: str, name: str, number: int) -> None:
         """Add to one of the counts of a table."""

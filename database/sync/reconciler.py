@@ -104,7 +104,8 @@ class Reconciler:
         :raises Restored: if a side was restored from a backup.
         :raises BackendError: if a side does not respond.
         """
-        wanted = sorted(set(keys), key=lambda key: (self._places[key.table], key.id))
+        wanted = sorted(set(keys))
+        wanted.sort(key=lambda key: self._places[key.table])
         pending: Sequence[RecordKey] = wanted
         chunks: Iterable[Sequence[RecordKey]] = self._chunks.of(wanted)
         failed, actions = Failed(), 0
@@ -218,7 +219,7 @@ class Reconciler:
     def _decided(
         self, states: Sequence[RecordState], epoch: str, next_action: NextAction, failed: Failed
     ) -> list[MergeAction]:
-        self._chunks.note(len(states), sum(len(one.of(name).text or "") for one in states for name in SIDES))
+        self._chunks.note(len(states), sum(len(one.first.text or "") + len(one.second.text or "") for one in states))
         together = self._decided_together(states, epoch, next_action, failed)
         actions = [action for action in together.values() if action is not None]
         for state in states:

@@ -299,10 +299,19 @@ class Side:
 
         A version that stays is counted by the database if something else has changed.
         """
-        written = [one for one in actions if one.writes and one.row is not None]
-        for table, keys in by_table([one.key for one in written if one.expected.row is None]):
+        new: list[RecordKey] = []
+        counted: list[RecordKey] = []
+        for one in actions:
+            row, old = one.row, one.expected.row
+            if row is None or not one.writes:
+                continue
+            if old is None:
+                new.append(one.key)
+            elif "version" not in row or row["version"] != old["version"]:
+                counted.append(one.key)
+        for table, keys in by_table(new):
             self.echoes.expect("insert", table, [key.id for key in keys])
-        for table, keys in by_table([one.key for one in written if _counts(one)]):
+        for table, keys in by_table(counted):
             self.echoes.expect("update", table, [key.id for key in keys])
 
     def _replace(self, table: str, expected: Record | None, row: Record) -> None:
@@ -376,9 +385,3 @@ class Pair:
         names = first.name, second.name
         sides = (Side("first", first, names, tables), Side("second", second, names, tables))
         return cls(sides[0].pair, tables, sides)
-
-
-def _counts(action: MergeAction) -> bool:
-    """Whether an update counts the version itself, if the row has one."""
-    new, old = action.row, action.expected.row
-    return new is not None and old is not None and ("version" not in new or new["version"] != old["version"])

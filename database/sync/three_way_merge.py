@@ -163,15 +163,18 @@ def next_action(state: RecordState, resolve: Resolve) -> MergeAction | None:
 
 def changed_sides(state: RecordState) -> list[SideName]:
     """The sides whose row has changed since both agreed; none if the rows are equal."""
-    if state.first.text == state.second.text:
+    first, second = state.first.text, state.second.text
+    if first == second:
         return []
+    base = state.newest_base()
+    if base is not None:
+        if base.text in (first, second):
+            return ["second" if first == base.text else "first"]
+        return list(SIDES)
     if len(own := state.changed_since_their_own()) == 1:
         return own
-    base = state.newest_base()
-    if base is None:
-        # Without a base, a missing row does not count as a deletion: the side may never have had the row.
-        return [side for side in SIDES if state.of(side).text is not None]
-    return [side for side in SIDES if state.of(side).text != base.text]
+    # Without a base, a missing row does not count as a deletion: the side may never have had the row.
+    return [side for side in SIDES if state.of(side).text is not None]
 
 
 def next_forced_action(state: RecordState, target: SideName) -> MergeAction | None:

@@ -195,7 +195,7 @@ class TableEntries(StoreBackend):
             if self._put_all_new(batch.operations):
                 return [None] * len(batch.operations)
             with self._together():
-                return [self._answer(part, context) for part in batch.operations]
+                return [self.execute(part, context).value for part in batch.operations]
         # The last one of a key holds.
         rows = {row[self._id_column]: row for row in (self._row(put.entry) for put in puts)}
         self._run(Upsert(self.table, list(rows.values()), returning=False, on_conflict=self._found_by))

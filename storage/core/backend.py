@@ -57,13 +57,10 @@ class StoreBackend(ABC):
 
     def execute(self, operation: Operation, context: Context) -> Result:
         """Carry out one operation, which is atomic. The value of the result is that of the operation's method."""
-        return Result(value=self._answer(operation, context))
-
-    def _answer(self, operation: Operation, context: Context) -> Any:
         method = _METHODS.get(type(operation))
         if method is None:
             raise StorageUnsupportedError(operation.kind, backend=self.kind)
-        return getattr(self, method)(operation, context)
+        return Result(value=getattr(self, method)(operation, context))
 
     @abstractmethod
     def put(self, put: Put, context: Context) -> None:

@@ -8,7 +8,6 @@ A tuple becomes a list.
 from __future__ import annotations
 
 import base64
-import math
 from collections.abc import Callable
 from collections.abc import Iterable
 from datetime import date
@@ -17,6 +16,7 @@ from datetime import time
 from datetime import timedelta
 from decimal import Decimal
 from decimal import InvalidOperation
+from math import isfinite
 from typing import Any
 from typing import Final
 from uuid import UUID
@@ -58,22 +58,26 @@ def from_json(body: bytes) -> Any:
 
 def is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:
     """Whether a value has only types of JSON, and no tag; keys of other types are refused when they are written."""
-    kind = type(value)
-    if kind is dict:
+    if type(value) is dict:
         return _TAG not in value and _are_plain(value.values(), depth)
-    if kind is list:
-        return _are_plain(value, depth)
-    if kind is float:
-        return math.isfinite(value)
-    return value in _INT_64 if kind is int else kind in _PLAIN
+    return _are_plain((value,), 1) if type(value) is not list else _are_plain(value, depth)
 
 
 def _are_plain(parts: Iterable[Any], depth: int) -> bool:
     if depth == 0:
         return False
     # A loop, without a call for most parts: this is done for every value.
-    for part in parts:  # noqa: SIM110
-        if type(part) not in _PLAIN and not is_plain(part, depth - 1):
+    for part in parts:
+        kind = type(part)
+        if kind in _PLAIN:
+            continue
+        if kind is float:
+            if not isfinite(part):
+                return False
+        elif kind is int:
+            if part not in _INT_64:
+                return False
+        elif not ((kind is dict or kind is list) and is_plain(part, depth - 1)):
             return False
     return True
 

@@ -52,7 +52,7 @@ class Maker:
                 f"the value has {len(body):,} bytes, and {self.name} takes at most {self.capabilities.largest:,}"
             )
         now = self.clock()
-        etag, own = uuid_utils.uuid7().hex, checked_metadata(metadata)
+        etag, own = uuid_utils.uuid7().hex, checked_metadata(metadata) if metadata else {}
         expires_at = None if ttl is None else expiry(now, ttl)
         stored_vector = b"" if vector is None else self.direction(vector)
         # Made for every put; the generated constructor would take twice as long.

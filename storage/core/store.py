@@ -53,8 +53,8 @@ from storage.core.operations import Remove
 from storage.core.operations import Scan
 from storage.core.operations import Search
 from storage.core.streaming import Streaming
+from storage.core.values import absent
 from storage.core.values import entry_of
-from storage.core.values import expected_etag
 from storage.core.values import head_of
 from storage.core.values import readable
 from storage.core.values import readable_body
@@ -171,7 +171,7 @@ class Store(Streaming):
         :raises StorageVectorError: if the vector is not one that the store takes.
         :raises StorageCapacityError: if it is larger than the store takes.
         """
-        condition = expected_etag(expected, if_absent=if_absent)
+        condition = absent(expected) if if_absent else expected
         entry = self._maker.entry(key, value, metadata, ttl, media_type, vector)
         self.run(Put(entry, condition))
         return head_of(entry)

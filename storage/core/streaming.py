@@ -32,7 +32,7 @@ from storage.core.operations import Link
 from storage.core.operations import Put
 from storage.core.operations import Read
 from storage.core.operations import Upload
-from storage.core.values import expected_etag
+from storage.core.values import absent
 from storage.core.values import head_of
 
 PART: Final = 4 << 20
@@ -76,7 +76,7 @@ class Streaming(ABC):
 
         It is tried once, because chunks can be read once.
         """
-        condition = expected_etag(expected, if_absent=if_absent)
+        condition = absent(expected) if if_absent else expected
         entry = self._maker.entry(key, b"", metadata, ttl, media_type, None)
         if self._streams:
             size = self.run(Upload(entry, iter(chunks), condition))

@@ -53,14 +53,12 @@ def body_of(value: Any, media_type: str | None) -> tuple[bytes, Mapping[str, str
     return to_json(value), _JSON_HEADERS
 
 
-def checked_metadata(given: Mapping[str, Any] | None) -> Mapping[str, Any]:
+def checked_metadata(given: Mapping[str, Any]) -> Mapping[str, Any]:
     """A copy of the metadata of an entry.
 
     :raises StorageSerializationError: if it is no JSON object.
     :raises StorageCapacityError: if it is larger than :data:`MAX_METADATA`.
     """
-    if not given:
-        return {}
     try:
         text = orjson.dumps(JSON.check(dict(given)))
     except (TypeError, ValueError) as error:
@@ -97,11 +95,11 @@ def expiry(now: datetime, ttl: float | timedelta) -> datetime:
         raise StorageKeyError("a time to live must be a number of seconds, at most some thousand years") from None
 
 
-def expected_etag(expected: str | None, *, if_absent: bool) -> str | None:
-    """The condition of a put. :raises StorageKeyError: if there are two."""
-    if if_absent and expected is not None:
+def absent(expected: str | None) -> str:
+    """The condition of a put that there is no entry. :raises StorageKeyError: if there is another one, too."""
+    if expected is not None:
         raise StorageKeyError("a put is either conditional on an etag, or on there being no entry; give one of them")
-    return ABSENT if if_absent else expected
+    return ABSENT
 
 
 def readable_body(stored: Stored) -> bytes:

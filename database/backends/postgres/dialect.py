@@ -115,6 +115,15 @@ class _UuidAsText(Loader):
         return str(UUID(bytes=bytes(data)))
 
 
+class _JsonbLoader(Loader):
+    """Loads a document from binary, which is text behind the number of the format, without a copy of it."""
+
+    format = Format.BINARY
+
+    def load(self, data: Buffer) -> Any:
+        return orjson.loads(memoryview(data)[1:])
+
+
 class _UtcLoader(TimestamptzLoader):
     """Loads a timestamp from text as UTC: without the connection, psycopg's loader does not know its time zone."""
 
@@ -238,6 +247,7 @@ def configure(connection: Connection[Any]) -> None:
     set_json_loads(orjson.loads, connection)
     set_json_dumps(encode_json, connection)
     connection.adapters.register_dumper(list, TextListDumper)
+    connection.adapters.register_loader("jsonb", _JsonbLoader)
     connection.adapters.register_loader("uuid", _UuidAsText)
     connection.adapters.register_loader("uuid", TextLoader)
     connection.adapters.register_loader("bpchar", _CharsLoader)

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from itertools import repeat
+from operator import itemgetter
 from typing import Final
 
 from database.adapter.base import DatabaseAdapter
@@ -76,13 +77,13 @@ class States:
         schema = self.schemas[table]
         return key_filters(schema, [checked_key(schema, key.id) for key in keys])
 
-    def _rows(self, keys: Sequence[RecordKey], faults: Faults) -> dict[RecordKey, tuple[Row, str]]:
+    def _rows(self, keys: Sequence[RecordKey], faults: Faults) -> dict[tuple[str, str], tuple[Row, str]]:
         """The rows of these records, with their texts."""
-        rows: dict[RecordKey, tuple[Row, str]] = {}
+        rows: dict[tuple[str, str], tuple[Row, str]] = {}
         for table, members in by_table(sorted(keys)):
             for where in self.selecting(table, members):
                 found = self._adapter.run(Select(table, where=where))
-                named = map(RecordKey, repeat(table), self.addresses(table, found.rows))
+                named = zip(repeat(table), self.addresses(table, found.rows), strict=False)
                 with_texts = zip(found.rows, self.forms[table].texts(found.rows), strict=True)
                 rows |= zip(named, with_texts, strict=True)
                 faults |= {RecordKey(table, bad.id): bad.error() for bad in found.unreadable if bad.id is not None}
@@ -91,4 +92,4 @@ class States:
     def addresses(self, table: str, rows: Iterable[Row]) -> Iterator[str]:
         """The addresses of a table's rows."""
         schema = self.schemas[table]
-        return (address_of(schema, row) for row in rows)
+        return map(itemgetter(*schema.key), rows) if schema.text_key else (address_of(schema, row) for row in rows)

@@ -191,17 +191,18 @@ class MemoryEntries(StoreBackend):
     def _put(self, put: Put) -> None:
         entry = put.entry
         present = self._entries.get(entry.key)
-        require_expected(present, put, self.kind)
+        if put.expected is not None:
+            require_expected(present, put, self.kind)
         if present is None:
             self._order.add(entry.key)
             self._bytes += self._size(entry)
         else:
             self._bytes += len(entry.body) - len(present.body)
+            self._entries.move_to_end(entry.key)
         if self._directions is not None:
             self._directions.set(entry.key, entry.vector)
             entry = entry._replace(vector=b"")
         self._entries[entry.key] = entry
-        self._entries.move_to_end(entry.key)
         while self._bytes > self._most_bytes or len(self._entries) > self._most_entries:
             self._drop(next(iter(self._entries)))
 
