@@ -18,8 +18,9 @@ from database.schema.migrations.capture.tables import key_columns
 from database.schema.migrations.capture.tables import shape
 
 _quote: Final = sqlite.dialect().identifier_preparer.quote_identifier
-# Our own form comes first, because most rows have it.
-_OTHERWISE: Final = "({0} not glob '????-??-??T??:??:??.??????Z' and {0} like '____-__-__%')"
+# Our own form comes first, because most rows have it. All is short, because SQLite makes room for each trigger's values
+# again for each row, whether or not anything is to be done.
+_OTHERWISE: Final = "{0} not glob '????-??-??T??:??:??.??????Z' and {0} like '____-__-__%'"
 _SECONDS: Final = "strftime('%Y-%m-%dT%H:%M:%S', {})"
 # All digits of a fraction are kept, of which strftime has three.
 _REST: Final = "substr({0}, instr({0}, '.') + 1)"
@@ -64,19 +65,16 @@ def _columns(event: str, names: Sequence[str]) -> str:
 
 
 def _assignments(names: Sequence[str], row: str) -> str:
-    return ", ".join(
-        f"{_quote(name)} = iif({_known(name, row)}, {_moment(name, row)}, {_quote(name)})" for name in names
-    )
+    return ", ".join(f"{_quote(name)} = coalesce({_moment(name, row)}, {_quote(name)})" for name in names)
 
 
 def _condition(names: Sequence[str], row: str) -> str:
-    return " or ".join(_known(name, row) for name in names)
-
-
-def _known(name: str, row: str) -> str:
     """Whether a column has a moment in another form."""
-    return f"({_OTHERWISE.format(row + _quote(name))} and {_moment(name, row)} is not null)"
+    values = [row + _quote(name) for name in names]
+    return " or ".join(f"({_OTHERWISE.format(value)} and julianday({value}) is not null)" for value in values)
 
 
 def _moment(name: str, row: str) -> str:
-    return _MOMENT.format(row + _quote(name))
+    """A moment in our own form; null for what is in it already, and for what is none."""
+    value = row + _quote(name)
+    return f"iif({_OTHERWISE.format(value)}, {_MOMENT.format(value)}, null)"
