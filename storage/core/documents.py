@@ -58,26 +58,26 @@ def from_json(body: bytes) -> Any:
 
 def is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:
     """Whether a value has only types of JSON, and no tag; keys of other types are refused when they are written."""
-    if type(value) is dict:
-        return _TAG not in value and _are_plain(value.values(), depth)
-    return _are_plain((value,), 1) if type(value) is not list else _are_plain(value, depth)
+    return _are_plain((value,), depth + 1)
 
 
 def _are_plain(parts: Iterable[Any], depth: int) -> bool:
     if depth == 0:
         return False
-    # A loop, without a call for most parts: this is done for every value.
+    # One loop, without a call for most parts: this is done for every value.
     for part in parts:
         kind = type(part)
         if kind in _PLAIN:
             continue
         if kind is float:
-            if not isfinite(part):
-                return False
+            plain = isfinite(part)
         elif kind is int:
-            if part not in _INT_64:
-                return False
-        elif not ((kind is dict or kind is list) and is_plain(part, depth - 1)):
+            plain = part in _INT_64
+        elif kind is list:
+            plain = _are_plain(part, depth - 1)
+        else:
+            plain = kind is dict and _TAG not in part and _are_plain(part.values(), depth - 1)
+        if not plain:
             return False
     return True
 
