@@ -61,14 +61,15 @@ class Progress:
 
     def count_actions(self, actions: Iterable[MergeAction]) -> None:
         """Count actions that were applied."""
+        done: Counter[tuple[str, str]] = Counter()
+        for action in actions:
+            if action.conflict is not None:
+                done[action.key.table, "conflicts"] += 1
+            if action.writes:
+                done[action.key.table, "deleted" if action.row is None else f"copied_to_{action.side}"] += 1
         with self._lock:
-            for action in actions:
-                counts = self._counts[action.key.table]
-                counts["conflicts"] += action.conflict is not None
-                if action.deletes:
-                    counts["deleted"] += 1
-                elif action.writes:
-                    counts[f"copied_to_{action.side}"] += 1
+            for (table, name), number in done.items():
+                self._counts[table][name] += number
 
     def snapshot(self) -> dict[str, Any]:
         """The counts and times, for the status."""

@@ -238,11 +238,12 @@ def _forget(state: RecordState) -> MergeAction | None:
 
 def _copy(state: RecordState, source: SideName) -> MergeAction:
     """Copy the row of ``source``, or its deletion, to the other side."""
-    given, present = state.of(source), state.of(other(source))
-    if given.row is None and given.base is None:
-        return MergeAction(other(source), state.key, present, None, writes=True, base=None)
+    given, present = (state.first, state.second) if source == "first" else (state.second, state.first)
+    target, row = other(source), given.row
+    if row is None and given.base is None:
+        return MergeAction(target, state.key, present, None, writes=True, base=None)
     base = Base(state.next_generation(), given.text)
-    return MergeAction(other(source), state.key, present, given.row, writes=True, base=base, more=given.row is None)
+    return MergeAction(target, state.key, present, row, writes=True, base=base, more=row is None)
 
 
 def resolved(state: RecordState, resolution: Resolution, first: SideName = "first") -> MergeAction:
