@@ -40,6 +40,7 @@ from database.core.errors import ConstraintViolated
 from database.core.errors import InvalidQuery
 from database.core.errors import SchemaMismatch
 from database.core.kinds.binary import base64_text
+from database.core.kinds.json_texts import compact
 from database.core.kinds.values import JSON
 from database.core.operations import Delete
 from database.core.operations import Operation
@@ -191,7 +192,7 @@ def _data(entry: Stored) -> Any:
 
 
 def _body(data: Any, headers: Mapping[str, str]) -> bytes:
-    return base64.b64decode(data, validate=True) if _BASE64 in headers else orjson.dumps(data)
+    return base64.b64decode(data, validate=True) if _BASE64 in headers else compact(orjson.dumps(data))
 
 
 def _declared(name: str) -> sa.MetaData:

@@ -9,6 +9,7 @@ from typing import Final
 import orjson
 
 from database.core.kinds.binary import base64_text
+from database.core.kinds.json_texts import compact
 from storage.backends.about import about
 from storage.backends.about import from_about
 from storage.core.entry import JSON_TYPE
@@ -35,7 +36,7 @@ def read(text: bytes) -> Stored:
         raise ValueError("it is no entry of a store")
     if "data" not in document:
         return from_about(document, _decoded(document.get("base64")))
-    body = orjson.dumps(document["data"])
+    body = compact(orjson.dumps(document["data"]))
     # A person may have edited the value.
     return from_about({**document, "size": len(body)}, body)
 
