@@ -39,6 +39,7 @@ SPELLINGS = {
     "'2024-02-29 12:00:00.000001'": NOON + timedelta(microseconds=1),
     "'2024-02-29T13:00:00.9999999+01:00'": NOON + timedelta(microseconds=999_999),
     "'2024-02-29 11:59:59.999999'": NOON - timedelta(microseconds=1),
+    "'2024-02-29 12:00:00.'": NOON,
 }
 
 
@@ -59,10 +60,10 @@ def program(path: Path) -> Iterator[apsw.Connection]:
     file.close()
 
 
-def _write(program: apsw.Connection, record: str, expression: str) -> None:
+def _write(program: apsw.Connection, record: str, expression: str, now: str = "datetime('now')") -> None:
     program.execute(
         "insert into things (id, label, rank, version, created_at, updated_at, seen)"
-        f" values ('{record}', '', 0, 1, datetime('now'), datetime('now'), {expression})"
+        f" values ('{record}', '', 0, 1, {now}, {now}, {expression})"
     )
 
 
@@ -81,6 +82,14 @@ def test_it_is_that_moment_in_answers_filters_and_order(make: Make, program: aps
         assert found == [record for record in sorted(expected) if holds(expected[record])], operator
     (row,) = adapter.run(Select("things", where=Where("id", "eq", "00")))
     assert abs(row["created_at"] - datetime.now(UTC)) < timedelta(minutes=10)
+
+
+def test_it_is_stored_in_our_form_also_if_the_others_are_already(make: Make, program: apsw.Connection) -> None:
+    make()
+    for number, expression in enumerate(SPELLINGS):
+        _write(program, f"{number:02}", expression, now="'2024-02-29T12:00:00.000000Z'")
+    stored = [seen for (seen,) in program.execute("select seen from things order by id")]
+    assert stored == [f"{moment:%Y-%m-%dT%H:%M:%S.%f}Z" for moment in SPELLINGS.values()]
 
 
 def test_a_change_is_written_in_our_form_and_counted(make: Make, program: apsw.Connection) -> None:

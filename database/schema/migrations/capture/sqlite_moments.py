@@ -71,7 +71,9 @@ def _assignments(names: Sequence[str], row: str) -> str:
 def _condition(names: Sequence[str], row: str) -> str:
     """Whether a column has a moment in another form."""
     values = [row + _quote(name) for name in names]
-    return " or ".join(f"({_OTHERWISE.format(value)} and julianday({value}) is not null)" for value in values)
+    return " or ".join(
+        f"({_OTHERWISE.format(value)} and julianday({_WHOLE.format(value)}) is not null)" for value in values
+    )
 
 
 def _moment(name: str, row: str) -> str:
