@@ -12,6 +12,9 @@ import orjson
 
 MAX_JSON_DEPTH: Final = 64
 
+_LONG: Final = 1 << 16
+"""Bytes from which what a buffer has left over is too little for a copy."""
+
 _PLAIN_ONLY: Final = (
     orjson.OPT_PASSTHROUGH_DATACLASS
     | orjson.OPT_PASSTHROUGH_DATETIME
@@ -33,8 +36,8 @@ class JsonText(bytes):
 
 
 def compact(text: bytes) -> bytes:
-    """A copy of what orjson has returned, to be kept: the original occupies its whole buffer, of 4 kB or more."""
-    return b"".join((text, b""))
+    """What orjson has returned, to be kept: a copy of a short one, which occupies its whole buffer, of 4 kB or more."""
+    return text if len(text) > _LONG else b"".join((text, b""))
 
 
 def plain_json(value: Any) -> bytes | None:

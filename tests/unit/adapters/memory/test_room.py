@@ -8,6 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from database.backends.memory import MemoryAdapter
+from database.core.kinds.json_texts import compact
 from database.core.operations import Insert
 from storage import MemoryEntries
 from storage import Store
@@ -41,3 +42,10 @@ def test_a_small_document_takes_less_than_two_kilobytes(keep: Callable[[], objec
         tracemalloc.stop()
     assert kept is not None
     assert used / MANY < 2048
+
+
+def test_a_long_text_is_not_copied() -> None:
+    short, long = b"{}", b"[" + b"0," * 40_000 + b"0]"
+    assert compact(long) is long
+    assert compact(short) == short
+    assert compact(short) is not short
