@@ -6,17 +6,14 @@ import logging
 from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 from threading import RLock
 from typing import Final
 
 from database.core.errors import Conflict
 from database.core.errors import RequestError
+from database.sync.bulk.copying import Copying
 from database.sync.bulk.marks import require_not_restored
-from database.sync.bulk.marks import seemingly_restored
-from database.sync.bulk.read_ahead import read_meanwhile
-from database.sync.chunks import FIRST
 from database.sync.chunks import Chunks
 from database.sync.conflicts.strategies import Deciding
 from database.sync.conflicts.units import FindKeys
@@ -30,7 +27,6 @@ from database.sync.three_way_merge import NextAction
 from database.sync.three_way_merge import RecordKey
 from database.sync.three_way_merge import RecordState
 from database.sync.three_way_merge import SideName
-from database.sync.three_way_merge import SideState
 from database.sync.untangling.dependents import with_dependents
 from database.sync.untangling.needs import Needs
 from database.sync.untangling.ordering import in_order
@@ -51,10 +47,6 @@ Callback = Callable[..., object]
 
 class StoppedError(Exception):
     """The cycle was stopped; the next cycle processes the remaining records."""
-
-
-class _NotSimple(Exception):
-    """Records need more than changes that are copied from one side to the other."""
 
 
 class Reconciler:
@@ -81,6 +73,7 @@ class Reconciler:
         self._on_failure = on_failure
         # A backend that checks constraints at the commit only receives a transaction as one request.
         self._chunks = Chunks(bulk=all(side.adapter.capabilities.immediate_constraints for side in pair.sides))
+        self._copying = Copying(pair.sides, self._chunks, progress)
         self.lock = RLock()
 
     def reconcile(
@@ -151,34 +144,10 @@ class Reconciler:
     def _copy_over(
         self, source: SideName, keys: Sequence[RecordKey], epoch: str, next_action: NextAction
     ) -> int | None:
-        """Bring changes of one side to the other one, which is read in the transaction that writes it, and only there.
-
-        :returns: the number of actions; None if they are not so simple. Then nothing was written.
-        """
+        """Copy changes of one side. :returns: the number of actions; None if it takes more, and nothing was written."""
         if isinstance(next_action, Deciding) and not next_action.units.tables.isdisjoint([key.table for key in keys]):
             return None
-        given, target = self._sides if source == "first" else reversed(self._sides)
-
-        def decide(present: Mapping[RecordKey, SideState]) -> tuple[list[MergeAction], int]:
-            changed = read()
-            first, second = (changed, present) if source == "first" else (present, changed)
-            states = [RecordState(key, first[key], second[key]) for key in keys]
-            failed: Failed = {}
-            actions = self._decided(states, epoch, next_action, failed)
-            simple = all(one.side == target.name and not one.deletes and not one.more for one in actions)
-            if failed or not simple or seemingly_restored(self._sides):
-                raise _NotSimple
-            # The transaction has read only, so it holds no lock that another process may wait for.
-            return actions, given.count_read(epoch) if actions else 0
-
-        try:
-            with read_meanwhile(lambda: given.states(keys, epoch), large=len(keys) > FIRST) as read:
-                actions = target.apply_decided(keys, epoch, decide)
-        except (_NotSimple, RequestError):
-            return None
-        self._progress.count_compared(keys)
-        self._report(actions)
-        return len(actions)
+        return self._copying.carry_out(source, keys, epoch)
 
     def _reconcile_chunk(
         self,

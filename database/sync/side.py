@@ -5,13 +5,12 @@ All calls are made as the application itself and outside of the caller's unit of
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from collections.abc import Iterable
 from collections.abc import Iterator
-from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any
 from typing import Final
 
@@ -41,6 +40,7 @@ from database.sync.bulk.bases import digest
 from database.sync.bulk.echoes import Echoes
 from database.sync.bulk.marks import Marks
 from database.sync.bulk.states import States
+from database.sync.bulk.states import TableStates
 from database.sync.conflicts.journal import conflict_row
 from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
@@ -59,11 +59,8 @@ from database.unit_of_work import apart
 
 CONFLICTS: Final = "isthmus_sync_conflicts"
 
-_ATTEMPTS_TOGETHER: Final = 3
+ATTEMPTS_TOGETHER: Final = 3
 """The most attempts at a transaction on several records, before it is split into smaller ones."""
-
-Actions = Sequence[MergeAction]
-Decide = Callable[[Mapping[RecordKey, SideState]], tuple[Actions, int]]
 
 Ordered = Sequence[Component[MergeAction]]
 """Actions in the order of their needs."""
@@ -78,6 +75,7 @@ class Side:
     :ivar schemas: the synced tables, by name.
     :ivar forms: makes the canonical texts of their rows.
     :ivar bases: the bases that this side stores.
+    :ivar records: reads the states of its records within the caller's unit of work.
     :ivar echoes: the changes in the feed that are known to be sync's own.
     """
 
@@ -89,9 +87,9 @@ class Side:
         self._places = {table: place for place, table in enumerate(tables)}
         text_keys = [table for table in tables if adapter.schema.table(table).text_key]
         self.bases = Bases(adapter, self.pair, text_keys)
-        self._states = States(adapter, tables, self.bases)
-        self.schemas = self._states.schemas
-        self.forms = self._states.forms
+        self.records = States(adapter, tables, self.bases)
+        self.schemas = self.records.schemas
+        self.forms = self.records.forms
         self.echoes = Echoes()
         self._relations = [Relations(adapter.schema, tables, suspecting=suspecting) for suspecting in (False, True)]
         self._writes = [OrderedWrites(adapter.schema, one, self._is_taken) for one in self._relations]
@@ -129,12 +127,17 @@ class Side:
         :param epoch: the current epoch; bases of other epochs are ignored.
         """
         with apart():
-            return self._states.read(list(keys), epoch)
+            return self.records.read(list(keys), epoch)
+
+    def table_states(self, keys: Iterable[RecordKey], epoch: str) -> dict[str, TableStates]:
+        """Read the same, table by table."""
+        with apart():
+            return self.records.of_tables(keys, epoch)
 
     def absent(self, keys: Sequence[RecordKey]) -> set[RecordKey]:
         """The records without a row on this side."""
         with apart():
-            return self._states.absent(keys)
+            return self.records.absent(keys)
 
     def keys_with(self, table: str, columns: tuple[str, ...], values: Sequence[tuple[Any, ...]]) -> list[RecordKey]:
         """The records of a table whose columns have one of these combinations of values."""
@@ -143,17 +146,17 @@ class Side:
 
     def addresses(self, table: str, rows: Iterable[Row]) -> Iterator[str]:
         """The addresses of a table's rows."""
-        return self._states.addresses(table, rows)
+        return self.records.addresses(table, rows)
 
     @property
     def marks(self) -> Marks:
         """The marks of this side, as they were read last."""
-        return self._states.marks
+        return self.records.marks
 
     def read_marks(self, epoch: str) -> Marks:
         """Read the marks of this side."""
         with apart():
-            self._states.marks = self.bases.marks(epoch)
+            self.records.marks = self.bases.marks(epoch)
         return self.marks
 
     def count_read(self, epoch: str) -> int:
@@ -180,30 +183,12 @@ class Side:
         :raises RequestError: if the database refuses one of the rows.
         """
         # Few attempts at many records: concurrent changes of one record would delay all others.
-        attempts = ATTEMPTS if len(actions) == 1 else _ATTEMPTS_TOGETHER
+        attempts = ATTEMPTS if len(actions) == 1 else ATTEMPTS_TOGETHER
         with apart():
             as_sent = repeated(
                 lambda: self._apply(actions, epoch, written_from, ordered, suspecting=suspecting), attempts
             )
         self._expect_echoes([one for one in actions if one.key.table in as_sent])
-
-    def apply_decided(self, keys: Sequence[RecordKey], epoch: str, decide: Decide) -> Actions:
-        """Decide about records and apply the actions, in one transaction; returns the actions.
-
-        :param decide: what to do on this side, where the records have these states, and the number of the read of the
-            other side from which that follows, as for :meth:`apply`. May be asked again.
-        :raises RequestError: as :meth:`apply`.
-        """
-
-        def carry_out() -> tuple[Actions, set[str]]:
-            with self.adapter.transaction(reads=True):
-                actions, written_from = decide(self._states.read(keys, epoch))
-                return actions, self._write(actions, epoch, written_from) if actions else set()
-
-        with apart():
-            actions, as_sent = repeated(carry_out, _ATTEMPTS_TOGETHER)
-        self._expect_echoes([one for one in actions if one.key.table in as_sent])
-        return actions
 
     def dependents(self, actions: Sequence[MergeAction]) -> dict[RecordKey, Dependent]:
         """The records that the database deletes or changes with those that the actions delete, without their own."""
@@ -268,7 +253,7 @@ class Side:
     ) -> set[str]:
         """Apply the actions. :returns: as :meth:`_write`."""
         with self.adapter.transaction():
-            states = self._states.read([action.key for action in actions], epoch)
+            states = self.records.read([action.key for action in actions], epoch)
             if not all(states[action.key].same_as(action.expected) for action in actions):
                 raise Conflict("the record has changed since it was read", backend=self.adapter.name)
             return self._write(actions, epoch, written_from, ordered, suspecting=suspecting)
@@ -295,24 +280,10 @@ class Side:
         return as_sent
 
     def _expect_echoes(self, actions: Iterable[MergeAction]) -> None:
-        """Expect the entries of rows that were stored as they were sent.
-
-        A version that stays is counted by the database if something else has changed.
-        """
-        new: list[RecordKey] = []
-        counted: list[RecordKey] = []
-        for one in actions:
-            row, old = one.row, one.expected.row
-            if row is None or not one.writes:
-                continue
-            if old is None:
-                new.append(one.key)
-            elif "version" not in row or row["version"] != old["version"]:
-                counted.append(one.key)
-        for table, keys in by_table(new):
-            self.echoes.expect("insert", table, [key.id for key in keys])
-        for table, keys in by_table(counted):
-            self.echoes.expect("update", table, [key.id for key in keys])
+        """Expect the entries of rows that were stored as they were sent."""
+        for table, members in groupby(actions, key=lambda one: one.key.table):
+            written = [(one.key.id, one.expected.row, one.row) for one in members if one.writes and one.row is not None]
+            self.echoes.expect_written(table, written)
 
     def _replace(self, table: str, expected: Record | None, row: Record) -> None:
         with self.adapter.transaction():
@@ -335,16 +306,16 @@ class Side:
         for table, keys in by_table(action.key for action in reversed(ordered) if action.deletes):
             yield TableWrite(table, gone=keys)
 
+    def write_rows(self, table: str, rows: Sequence[Row]) -> bool:
+        """Write whole rows, within the caller's unit of work; returns whether they are certainly stored as they are."""
+        key = self.schemas[table].key
+        by = () if key == ("id",) else key
+        return self.adapter.run(Upsert(table, rows, returning=False, verbatim=True, on_conflict=by)).as_sent
+
     def _carry_out(self, step: TableWrite) -> bool:
         """Write or delete records. :returns: whether they are rows that are certainly stored as they were sent."""
-        as_sent = False
-        if step.rows:
-            key = self.schemas[step.table].key
-            by = () if key == ("id",) else key
-            as_sent = self.adapter.run(
-                Upsert(step.table, step.rows, returning=False, verbatim=True, on_conflict=by)
-            ).as_sent
-        for where in self._states.selecting(step.table, step.gone):
+        as_sent = bool(step.rows) and self.write_rows(step.table, step.rows)
+        for where in self.records.selecting(step.table, step.gone):
             self.adapter.run(Delete(step.table, where=where))
         return as_sent
 

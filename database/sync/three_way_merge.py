@@ -40,6 +40,21 @@ class Base:
     text: str | None
 
 
+def newest_base(first: Base | None, second: Base | None) -> Base | None:
+    """The last agreed row, of the bases of both sides; None if it is not known."""
+    if first is None or second is None:
+        return first or second
+    if first.generation != second.generation:
+        return first if first.generation > second.generation else second
+    # Two different bases of one generation: two processes synced at once, and neither saw the other's base.
+    return first if first == second else None
+
+
+def next_generation(first: Base | None, second: Base | None) -> int:
+    """The generation of the base that follows those of both sides."""
+    return 1 + max(first.generation if first else 0, second.generation if second else 0)
+
+
 @immutable
 class SideState:
     """The state of a record on one side.
@@ -75,13 +90,7 @@ class RecordState:
 
     def newest_base(self) -> Base | None:
         """The last agreed row; None if it is not known."""
-        first, second = self.first.base, self.second.base
-        if first is None or second is None:
-            return first or second
-        if first.generation != second.generation:
-            return first if first.generation > second.generation else second
-        # Two different bases of one generation: two processes synced at once, and neither saw the other's base.
-        return first if first == second else None
+        return newest_base(self.first.base, self.second.base)
 
     def changed_since_their_own(self) -> list[SideName]:
         """For two different bases of one generation: the sides whose row differs from their own base.
@@ -94,8 +103,7 @@ class RecordState:
 
     def next_generation(self) -> int:
         """The generation of the next base."""
-        first, second = self.first.base, self.second.base
-        return 1 + max(first.generation if first else 0, second.generation if second else 0)
+        return next_generation(self.first.base, self.second.base)
 
 
 @immutable

@@ -11,6 +11,8 @@ import hashlib
 from collections.abc import Iterable
 from collections.abc import Mapping
 from collections.abc import Sequence
+from dataclasses import dataclass
+from dataclasses import field
 from itertools import groupby
 from operator import itemgetter
 from typing import Final
@@ -45,8 +47,28 @@ _READS: Final = RecordKey("", "reads")
 _WRITTEN_FROM: Final = RecordKey("", "written_from")
 """In place of a record's table and address: the rows of the marks. Their number is in place of the generation."""
 
-Faults = dict[RecordKey | str, UnreadableRecord]
-"""The errors of unreadable rows: a record's by its key, a base's by its id."""
+Faults = dict[str, UnreadableRecord]
+"""The errors of unreadable bases, by their ids."""
+
+
+@dataclass(slots=True)
+class Agreed:
+    """Records with their new bases, column by column.
+
+    :ivar texts: the agreed rows as canonical texts; None for one that there is not.
+    """
+
+    tables: list[str] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+    generations: list[int] = field(default_factory=list)
+    texts: list[str | None] = field(default_factory=list)
+
+    def add(self, key: RecordKey, base: Base) -> None:
+        """Add a record."""
+        self.tables.append(key.table)
+        self.addresses.append(key.id)
+        self.generations.append(base.generation)
+        self.texts.append(base.text)
 
 
 def new_epoch() -> str:
@@ -107,9 +129,17 @@ class Bases:
 
     def write(self, actions: Sequence[MergeAction], epoch: str, written_from: int) -> None:
         """Store the new bases of these records, and the mark of the read from which they are written."""
-        agreed = [(one.key, one.base) for one in actions if one.base is not None]
-        self._replace([*agreed, (_WRITTEN_FROM, Base(written_from, None))], epoch)
+        agreed = Agreed()
+        for one in actions:
+            if one.base is not None:
+                agreed.add(one.key, one.base)
+        self.replace(agreed, epoch, written_from)
         self.remove([self.id_of(one.key, epoch) for one in actions if one.base is None])
+
+    def replace(self, agreed: Agreed, epoch: str, written_from: int) -> None:
+        """The same for records of which none is without a base."""
+        agreed.add(_WRITTEN_FROM, Base(written_from, None))
+        self._store(agreed, epoch)
 
     def mark_ids(self, epoch: str) -> tuple[str, str]:
         """The ids under which :meth:`read` finds the marks."""
@@ -126,7 +156,9 @@ class Bases:
     def count_read(self, epoch: str) -> int:
         """Count one more read of this side. :returns: its number."""
         number = self.marks(epoch).reads + 1
-        self._replace([(_READS, Base(number, None))], epoch)
+        counted = Agreed()
+        counted.add(_READS, Base(number, None))
+        self._store(counted, epoch)
         return number
 
     def add(self, first: Insert, epoch: str, written_from: int) -> None:
@@ -144,8 +176,8 @@ class Bases:
         :param texts: the agreed rows, by address.
         """
         number = len(texts)
-        rows = self._rows([table] * number, [*texts], [1] * number, [*texts.values()], epoch)
-        return Insert(RECORDS, rows, returning=False, verbatim=True)
+        agreed = Agreed([table] * number, [*texts], [1] * number, [*texts.values()])
+        return Insert(RECORDS, self._rows(agreed, epoch), returning=False, verbatim=True)
 
     def remove(self, ids: Sequence[str]) -> None:
         """Delete the bases with these ids."""
@@ -172,32 +204,22 @@ class Bases:
             self._beginnings[epoch, table] = digest(self._pair, epoch, table)[:_DIGITS] + ":"
         return self._beginnings[epoch, table]
 
-    def _replace(self, agreed: Sequence[tuple[RecordKey, Base]], epoch: str) -> None:
-        tables, addresses = zip(*[key for key, _ in agreed], strict=True)
-        generations, texts = zip(*[(base.generation, base.text) for _, base in agreed], strict=True)
-        rows = self._rows(tables, addresses, generations, texts, epoch)
-        self._adapter.run(Upsert(RECORDS, rows, returning=False, verbatim=True))
+    def _store(self, agreed: Agreed, epoch: str) -> None:
+        self._adapter.run(Upsert(RECORDS, self._rows(agreed, epoch), returning=False, verbatim=True))
 
-    def _rows(
-        self,
-        tables: Sequence[str],
-        addresses: Sequence[str],
-        generations: Sequence[int],
-        texts: Sequence[str | None],
-        epoch: str,
-    ) -> ColumnarRows:
+    def _rows(self, agreed: Agreed, epoch: str) -> ColumnarRows:
         ids: list[str] = []
-        for table, members in groupby(zip(tables, addresses, strict=True), key=itemgetter(0)):
+        for table, members in groupby(zip(agreed.tables, agreed.addresses, strict=True), key=itemgetter(0)):
             ids += self.ids_of(table, [one for _, one in members], epoch)
         return ColumnarRows(
             {
                 "id": ids,
-                "version": generations,
+                "version": agreed.generations,
                 "pair": [self._pair] * len(ids),
                 "epoch": [epoch] * len(ids),
-                "table_name": tables,
-                "record_id": addresses,
-                "row": texts,
+                "table_name": agreed.tables,
+                "record_id": agreed.addresses,
+                "row": agreed.texts,
             }
         )
 

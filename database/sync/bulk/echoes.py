@@ -9,6 +9,7 @@ from typing import Final
 from database.changes.feed import Change
 from database.changes.feed import ChangeKind
 from database.changes.feed import Changes
+from database.core.result import Row
 
 _MOST: Final = 100_000
 
@@ -28,6 +29,22 @@ class Echoes:
         """Expect one entry for each of these records."""
         if len(self._expected) < _MOST:
             self._expected.update(zip(repeat(table), addresses, repeat(kind)))
+
+    def expect_written(self, table: str, rows: Iterable[tuple[str, Row | None, Row]]) -> None:
+        """Expect the entries of rows that were stored as they were sent.
+
+        :param rows: for each of them its address, the row that was there before, and the row.
+        """
+        new: list[str] = []
+        counted: list[str] = []
+        for address, old, row in rows:
+            if old is None:
+                new.append(address)
+            elif "version" not in row or row["version"] != old["version"]:
+                # A version that stays is counted by the database if something else has changed.
+                counted.append(address)
+        self.expect("insert", table, new)
+        self.expect("update", table, counted)
 
     def not_in(self, page: Changes) -> list[Change]:
         """The changes of the next page that are not expected. The expected ones are expected no longer."""

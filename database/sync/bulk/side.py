@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import dataclass
 from dataclasses import replace
-from typing import Final
 
 from database.core.operations import Insert
 from database.core.operations import Select
@@ -18,11 +17,10 @@ from database.core.tables.keys import Key
 from database.core.tables.keys import parts_of
 from database.resilience.repetition import repeated
 from database.sync.bulk.bases import Faults
+from database.sync.side import ATTEMPTS_TOGETHER
 from database.sync.side import Side
 from database.sync.three_way_merge import Base
 from database.unit_of_work import apart
-
-_ATTEMPTS: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +94,7 @@ class BulkSide:
         :raises RequestError: if the database refuses any of them; then nothing is stored.
         """
         with apart():
-            as_sent = repeated(lambda: self._add(addition, written_from), _ATTEMPTS)
+            as_sent = repeated(lambda: self._add(addition, written_from), ATTEMPTS_TOGETHER)
         if as_sent:
             self.side.echoes.expect("insert", addition.table, addition.addresses)
 

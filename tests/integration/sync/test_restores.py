@@ -10,7 +10,12 @@ import pytest
 from database.core.operations import Insert
 from database.core.operations import Operation
 from database.core.operations import Update
+from database.sync.bulk.copying import Copying
+from database.sync.chunks import Chunks
 from database.sync.manager import SyncManager
+from database.sync.progress import Progress
+from database.sync.side import Pair
+from database.sync.three_way_merge import RecordKey
 from tests.integration.sync.histories.databases import UnrulyMemory
 from tests.integration.sync.support import Killed
 
@@ -53,6 +58,21 @@ def test_what_was_copied_before_a_restore_stays(
         if ended:
             break
     assert {True, False} <= {*arrived}
+
+
+def test_nothing_is_copied_to_a_side_that_was_restored() -> None:
+    adapters = first, second = UnrulyMemory("first"), UnrulyMemory("second")
+    _sync(adapters)
+    backup = second.backend.backup()
+    second.run(Insert("molecules", [{"id": "a", "name": "undone"}]))
+    _sync(adapters)
+    second.backend.restore(backup)
+    first.run(Insert("molecules", [{"id": "b", "name": "new"}]))
+    pair = Pair.of(first, second, ("molecules",))
+    (checkpoint,) = first.table("isthmus_sync_cursors").execute()
+    copying = Copying(pair.sides, Chunks(bulk=True), Progress(pair.tables))
+    assert copying.carry_out("first", [RecordKey("molecules", "b")], checkpoint["epoch"]) is None
+    assert _names(second) == set()
 
 
 def _sync(adapters: tuple[UnrulyMemory, UnrulyMemory]) -> None:

@@ -12,12 +12,18 @@ import pytest
 from database.core.clock import utc_now
 from database.core.errors import InvalidQuery
 from database.core.errors import InvalidRow
+from database.core.errors import UnreadableRecord
 from database.core.result import Row
 from database.core.tables.schema import Schema
+from database.sync.bulk.bases import Agreed
+from database.sync.bulk.copying import Copies
+from database.sync.bulk.copying import NotSimple
+from database.sync.bulk.states import TableStates
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.conflicts.strategies import Deciding
 from database.sync.conflicts.strategies import Resolver
 from database.sync.conflicts.strategies import strategies_by_table
+from database.sync.three_way_merge import SIDES
 from database.sync.three_way_merge import Base
 from database.sync.three_way_merge import MergeAction
 from database.sync.three_way_merge import RecordKey
@@ -27,6 +33,7 @@ from database.sync.three_way_merge import SideName
 from database.sync.three_way_merge import SideState
 from database.sync.three_way_merge import next_action
 from database.sync.three_way_merge import next_forced_action
+from database.sync.three_way_merge import other
 from tests.contract.tables import metadata
 
 SCHEMA = Schema.of(metadata)
@@ -166,6 +173,47 @@ def test_an_edit_between_the_two_writes_of_a_result_is_a_conflict_with_it() -> N
     edited = RecordState(KEY, half.first, held("z", half.second.base))
     last, _ = merged(edited, resolver(merge))
     assert last.second.row == {"id": "a", "body": "xyz"}
+
+
+@pytest.mark.parametrize("source", SIDES)
+def test_many_records_are_copied_as_each_is_by_itself(source: SideName) -> None:
+    for state in STATES:
+        changed, present = state.of(source), state.of(other(source))
+        action, copies = next_action(state, resolver("last_modified")), Copies()
+        agreed = state.newest_base() is not None or changed.base is None is present.base
+        copied = action is None or (action.side != source and action.writes and action.conflict is None)
+        if changed.text is None or not agreed or not copied:
+            with pytest.raises(NotSimple):
+                add(copies, changed, present)
+            continue
+        add(copies, changed, present)
+        if action is None:
+            assert copies == Copies()
+            continue
+        assert action.base is not None
+        assert copies.written == {"notes": [("a", present.row, action.row)]}
+        assert copies.agreed == Agreed(["notes"], ["a"], [action.base.generation], [action.base.text])
+
+
+@pytest.mark.parametrize("unreadable", [0, 1])
+def test_many_records_are_not_copied_if_one_cannot_be_read(unreadable: int) -> None:
+    sides = [states_of(held("x")), states_of(held(None))]
+    sides[unreadable].faults["b"] = UnreadableRecord("notes", "b", "body", "it is no text")
+    with pytest.raises(NotSimple):
+        Copies().add("notes", ["a"], *sides)
+
+
+def add(copies: Copies, changed: SideState, present: SideState) -> None:
+    copies.add("notes", ["a"], states_of(changed), states_of(present))
+
+
+def states_of(one: SideState) -> TableStates:
+    states = TableStates()
+    if one.row is not None and one.text is not None:
+        states.rows["a"], states.texts["a"] = one.row, one.text
+    if one.base is not None:
+        states.bases["a"] = one.base
+    return states
 
 
 @pytest.mark.parametrize("target", ["first", "second"])
