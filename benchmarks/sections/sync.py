@@ -58,7 +58,7 @@ INTERVAL = 1.0
 """Seconds between two cycles, where the freshness is measured."""
 
 _ROUNDS = 3
-_MEMORY = {"shared_buffers": "1GB", "max_wal_size": "4GB", "checkpoint_timeout": "1h"}
+_MEMORY = {"shared_buffers": "2GB", "max_wal_size": "4GB", "checkpoint_timeout": "1h"}
 _SYNC = "Isthmus, two-way"
 _LARGE = f"{_SYNC}, ten times the rows"
 _FEW = f"{_SYNC}, few rows"
