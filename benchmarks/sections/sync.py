@@ -2,18 +2,20 @@
 
 A first load begins with an empty target; what reading, comparing and remembering cost is in its time. Changes are 1,000
 updates by plain SQL on the first side; those that were made for other contenders are synced before. All databases are
-new for each measurement, on one machine. PostgreSQL has as much memory as its manual recommends for a server of one's
-own, so that neither the disk nor a checkpoint decides.
+new for each measurement, on one machine. PostgreSQL has memory for all contenders' tables, and as much log as its
+manual recommends for large loads, so that neither the disk nor a checkpoint decides.
 """
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Callable
 from collections.abc import Iterator
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from contextlib import ExitStack
+from dataclasses import asdict
 from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
@@ -28,6 +30,7 @@ from typing import TypeVar
 import psycopg
 
 from benchmarks.contenders import captured
+from benchmarks.contenders import loaded
 from benchmarks.contenders import one_way
 from benchmarks.harness import Measure
 from benchmarks.harness import compare
@@ -36,8 +39,10 @@ from benchmarks.places import Places
 from benchmarks.places import emptied
 from benchmarks.places import fill
 from benchmarks.plan import Plan
+from benchmarks.processes import cost
 from benchmarks.summary import Line
 from benchmarks.table import Table
+from benchmarks.table import megabytes
 from database import DatabaseAdapter
 from database import Insert
 from database import SyncManager
@@ -58,6 +63,9 @@ INTERVAL = 1.0
 """Seconds between two cycles, where the freshness is measured."""
 
 _ROUNDS = 3
+_SAME = 1.1
+"""The largest ratio of two sizes of memory that count as the same: the allocator's pieces differ from run to run."""
+
 _MEMORY = {"shared_buffers": "2GB", "max_wal_size": "4GB", "checkpoint_timeout": "1h"}
 _SYNC = "Isthmus, two-way"
 _LARGE = f"{_SYNC}, ten times the rows"
@@ -70,6 +78,7 @@ _BATCHES = "the largest batches"
 _LOGGED = "with the change log"
 _PLAIN = "without"
 _TO_POSTGRES = "Sync, first load, SQLite to PostgreSQL"
+_NEEDED = "Sync, first load, SQLite to PostgreSQL: peak memory of the process"
 _TO_SQLITE = "Sync, first load, PostgreSQL to SQLite"
 _PAIR = "Sync, first load, PostgreSQL to PostgreSQL"
 _TO_CONVEX = "Sync, first load, SQLite to Convex"
@@ -88,6 +97,7 @@ LINES = (
     Line("change log: SQLite insert of 1,000 rows", _CAPTURE_SQLITE, _LOGGED, "without triggers", 2),
     Line("sync: first load of 100,000 rows, SQLite to PostgreSQL", _TO_POSTGRES, _SYNC, "`COPY`, one way", 5),
     Line("sync: 1,000,000 rows", _TO_POSTGRES, _LARGE, "100,000 rows", 11, base=_SYNC),
+    Line("sync: 1,000,000 rows, peak memory", _NEEDED, _LARGE, "100,000 rows", _SAME, base=_SYNC),
     Line("sync: dlt, first load of 100,000 rows", _TO_POSTGRES, _DLT, "Isthmus", base=_SYNC),
     Line("sync: first load of 100,000 rows, PostgreSQL to SQLite", _TO_SQLITE, _SYNC, "`executemany`, one way", 5),
     Line("sync: first load of 100,000 rows, a PostgreSQL pair", _PAIR, _SYNC, "`COPY`, one way", 5),
@@ -108,7 +118,7 @@ def tables(plan: Plan) -> Iterator[Table]:
     with TemporaryDirectory() as folder, PostgresServer(durable=True, settings=_MEMORY) as server:
         places = Places(Path(folder), server)
         yield from _captures(places, plan)
-        yield _loads_to_postgres(places, few)
+        yield from _loads_to_postgres(places, few)
         yield _loads_to_sqlite(places, few)
         yield _loads_of_a_pair(places, few)
         yield _changes(places, plan)
@@ -189,9 +199,9 @@ def _loaded(
     return seconds
 
 
-def _loads_to_postgres(places: Places, plan: Plan) -> Table:
+def _loads_to_postgres(places: Places, plan: Plan) -> Iterator[Table]:
     rows, many = plan.of(ROWS), plan.of(MANY)
-    with places.sqlite(rows) as (source, path), places.sqlite(many) as (large, _):
+    with places.sqlite(rows) as (source, path), places.sqlite(many) as (large, file):
         by_hand: dict[str, Callable[[Any], object]] = {
             _COPY: lambda there: one_way.copy_to_postgres(path, there),
             "COPY and upsert": lambda there: one_way.upsert_to_postgres(path, there),
@@ -199,7 +209,15 @@ def _loads_to_postgres(places: Places, plan: Plan) -> Table:
         if find_spec("dlt"):
             by_hand[_DLT] = lambda there: one_way.dlt_to_postgres(path, there)
         more: dict[str, Measure] = {_LARGE: lambda: _loaded(large, places.postgres, many)}
-        return _loads(_TO_POSTGRES, source, places.postgres, rows, by_hand, plan, more)
+        yield _loads(_TO_POSTGRES, source, places.postgres, rows, by_hand, plan, more)
+        needed = {_SYNC: [_needed(places, path)] * plan.rounds, _LARGE: [_needed(places, file)] * plan.rounds}
+        yield Table(_NEEDED, _SYNC, needed, megabytes, _size(rows))
+
+
+def _needed(places: Places, path: Path) -> float:
+    """The most memory that a process has while it loads a file, in bytes; measured once, because it hardly differs."""
+    with places.postgres() as (_, database):
+        return cost(("-m", loaded.__name__, str(path), json.dumps(asdict(database)))).memory
 
 
 def _loads_to_sqlite(places: Places, plan: Plan) -> Table:
