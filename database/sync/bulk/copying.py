@@ -39,7 +39,7 @@ class NotSimple(Exception):
 
 
 @dataclass(slots=True)
-class Copies:
+class PlannedCopies:
     """Rows that are to be written on one side.
 
     :ivar written: by table; for each record its address, the row that is there, and the new one.
@@ -92,7 +92,7 @@ class Copying:
         """
         given, target = self._sides if source == "first" else reversed(self._sides)
 
-        def copy() -> tuple[Copies, list[str]]:
+        def copy() -> tuple[PlannedCopies, list[str]]:
             with target.adapter.transaction(reads=True):
                 present = target.records.of_tables(keys, epoch)
                 copies = self._decided(keys, changed(), present)
@@ -108,11 +108,11 @@ class Copying:
         self._count(keys, copies, target)
         return sum(map(len, copies.written.values()))
 
-    def _decided(self, keys: Sequence[RecordKey], changed: ByTable, present: ByTable) -> Copies:
+    def _decided(self, keys: Sequence[RecordKey], changed: ByTable, present: ByTable) -> PlannedCopies:
         """What is to be copied. :raises NotSimple: if that is not all."""
         if seemingly_restored(self._sides):
             raise NotSimple
-        copies, characters = Copies(), 0
+        copies, characters = PlannedCopies(), 0
         for table, members in by_table(keys):
             copies.add(table, [key.id for key in members], changed[table], present[table])
             characters += sum(sum(map(len, one[table].texts.values())) for one in (changed, present))
@@ -120,7 +120,7 @@ class Copying:
         return copies
 
     @staticmethod
-    def _write(copies: Copies, given: Side, target: Side, epoch: str) -> list[str]:
+    def _write(copies: PlannedCopies, given: Side, target: Side, epoch: str) -> list[str]:
         """Write rows and bases. :returns: the tables whose rows are certainly stored as they were sent."""
         # The transaction has read only, so it holds no lock that another process may wait for.
         written_from = max(given.count_read(epoch), target.marks.written_from)
@@ -129,7 +129,7 @@ class Copying:
         target.bases.replace(copies.agreed, epoch, written_from)
         return as_sent
 
-    def _count(self, keys: Sequence[RecordKey], copies: Copies, target: Side) -> None:
+    def _count(self, keys: Sequence[RecordKey], copies: PlannedCopies, target: Side) -> None:
         self._progress.count_compared(keys)
         for table, rows in copies.written.items():
             self._progress.count(table, f"copied_to_{target.name}", len(rows))

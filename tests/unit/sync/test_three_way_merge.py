@@ -16,8 +16,8 @@ from database.core.errors import UnreadableRecord
 from database.core.result import Row
 from database.core.tables.schema import Schema
 from database.sync.bulk.bases import Agreed
-from database.sync.bulk.copying import Copies
 from database.sync.bulk.copying import NotSimple
+from database.sync.bulk.copying import PlannedCopies
 from database.sync.bulk.states import TableStates
 from database.sync.canonical_rows import CanonicalRows
 from database.sync.conflicts.strategies import Deciding
@@ -179,7 +179,7 @@ def test_an_edit_between_the_two_writes_of_a_result_is_a_conflict_with_it() -> N
 def test_many_records_are_copied_as_each_is_by_itself(source: SideName) -> None:
     for state in STATES:
         changed, present = state.of(source), state.of(other(source))
-        action, copies = next_action(state, resolver("last_modified")), Copies()
+        action, copies = next_action(state, resolver("last_modified")), PlannedCopies()
         agreed = state.newest_base() is not None or changed.base is None is present.base
         copied = action is None or (action.side != source and action.writes and action.conflict is None)
         if changed.text is None or not agreed or not copied:
@@ -188,7 +188,7 @@ def test_many_records_are_copied_as_each_is_by_itself(source: SideName) -> None:
             continue
         add(copies, changed, present)
         if action is None:
-            assert copies == Copies()
+            assert copies == PlannedCopies()
             continue
         assert action.base is not None
         assert copies.written == {"notes": [("a", present.row, action.row)]}
@@ -200,10 +200,10 @@ def test_many_records_are_not_copied_if_one_cannot_be_read(unreadable: int) -> N
     sides = [states_of(held("x")), states_of(held(None))]
     sides[unreadable].faults["b"] = UnreadableRecord("notes", "b", "body", "it is no text")
     with pytest.raises(NotSimple):
-        Copies().add("notes", ["a"], *sides)
+        PlannedCopies().add("notes", ["a"], *sides)
 
 
-def add(copies: Copies, changed: SideState, present: SideState) -> None:
+def add(copies: PlannedCopies, changed: SideState, present: SideState) -> None:
     copies.add("notes", ["a"], states_of(changed), states_of(present))
 
 
