@@ -315,7 +315,7 @@ class Side:
     def _carry_out(self, step: TableWrite) -> bool:
         """Write or delete records. :returns: whether they are rows that are certainly stored as they were sent."""
         as_sent = bool(step.rows) and self.write_rows(step.table, step.rows)
-        for where in self.records.selecting(step.table, step.gone):
+        for where in self.records.selecting(step.table, [key.id for key in step.gone]):
             self.adapter.run(Delete(step.table, where=where))
         return as_sent
 

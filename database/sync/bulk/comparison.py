@@ -8,7 +8,6 @@ was changed meanwhile is in the change feeds, and follows, or has followed alrea
 from __future__ import annotations
 
 from collections.abc import Collection
-from collections.abc import Iterable
 from collections.abc import Mapping
 from dataclasses import dataclass
 from dataclasses import field
@@ -22,8 +21,8 @@ from database.sync.bulk.side import BulkSide
 from database.sync.bulk.windows import RecordWindow
 from database.sync.progress import Progress
 from database.sync.three_way_merge import SIDES
-from database.sync.three_way_merge import Base
 from database.sync.three_way_merge import RecordKey
+from database.sync.three_way_merge import newest_base
 
 
 @dataclass(slots=True)
@@ -90,7 +89,8 @@ class Comparison:
             if one in window.unreadable or (changed and (window.table, one) in changed):
                 decided.others.append(one)
             elif one in bases[0] or one in bases[1]:
-                if here is None or here != there or not _agreed(here, bases[0].get(one), bases[1].get(one)):
+                agreed = newest_base(bases[0].get(one), bases[1].get(one))
+                if here is None or here != there or agreed is None or agreed.text != here:
                     decided.others.append(one)
             elif here is None or there is None:
                 if window.table in self._with_units:
@@ -131,10 +131,3 @@ class Comparison:
             others += texts
             return 0
         return len(texts)
-
-
-def _agreed(text: str, *bases: Base | None) -> bool:
-    """Whether the newest of these bases is a row."""
-    known: Iterable[Base] = [base for base in bases if base is not None]
-    latest = max(base.generation for base in known)
-    return {base.text for base in known if base.generation == latest} == {text}

@@ -100,19 +100,18 @@ class States:
         """The records without a row."""
         found: set[RecordKey] = set()
         for table, members in by_table(sorted(keys)):
-            for where in self.selecting(table, members):
+            for where in self.selecting(table, [key.id for key in members]):
                 result = self._adapter.run(Select(table, self.schemas[table].key, where))
                 found |= {RecordKey(table, address) for address in self.addresses(table, result.rows)}
         return set(keys) - found
 
-    def selecting(self, table: str, keys: Iterable[RecordKey]) -> Iterator[Filter]:
+    def selecting(self, table: str, addresses: Iterable[str]) -> Iterator[Filter]:
         """The filters that together select these records of a table."""
         schema = self.schemas[table]
-        return key_filters(schema, [checked_key(schema, key.id) for key in keys])
+        return key_filters(schema, [checked_key(schema, one) for one in addresses])
 
     def _add_rows(self, table: str, addresses: Sequence[str], states: TableStates) -> None:
-        schema = self.schemas[table]
-        for where in key_filters(schema, [checked_key(schema, one) for one in sorted(addresses)]):
+        for where in self.selecting(table, sorted(addresses)):
             found = self._adapter.run(Select(table, where=where))
             named = [*self.addresses(table, found.rows)]
             states.rows.update(zip(named, found.rows, strict=True))
