@@ -25,7 +25,7 @@ CAPACITY = 10_000
 
 
 class LoggedTables(Tables):
-    """Tables that record the changes made to them.
+    """Tables that record the changes made to them, except to internal ones, as on every backend.
 
     :param changes: the changes made so far.
     """
@@ -50,11 +50,15 @@ class LoggedTables(Tables):
     def _store(self, schema: TableSchema, row: Row, index: int | None) -> None:
         kind: ChangeKind = "update" if self._exists(schema.name, key_of(schema, row)) else "insert"
         super()._store(schema, row, index)
-        self._changes.append(Change(schema.name, address_of(schema, row), kind))
+        self._log(schema, address_of(schema, row), kind)
 
     def _erase(self, schema: TableSchema, key: Key) -> None:
         super()._erase(schema, key)
-        self._changes.append(Change(schema.name, address(schema, key), "delete"))
+        self._log(schema, address(schema, key), "delete")
+
+    def _log(self, schema: TableSchema, record: str, kind: ChangeKind) -> None:
+        if not schema.internal:
+            self._changes.append(Change(schema.name, record, kind))
 
 
 class ChangeLog:

@@ -9,6 +9,7 @@ import pytest
 from config.settings import ConfigurationError
 from database.adapter.base import DatabaseAdapter
 from database.core.context import as_application
+from database.core.operations import Insert
 from database.internal_tables import ENTRIES
 from database.sync import SyncManager
 from storage import Entry
@@ -49,6 +50,18 @@ def test_entries_are_carried_over_in_both_directions(two: Two) -> None:
     # What was deleted does not come back, in a new process either.
     two.sync(sync_tables=TABLES)
     assert set(same(two)) == {"a", "b\0/é", "new"}
+
+
+def test_a_feed_tells_of_no_internal_table(two: Two) -> None:
+    for side in (two.first, two.second):
+        side.run(Insert("molecules", [{"id": "before", "name": "Ice"}]))
+    begun = [(side, side.changes().cursor) for side in (two.first, two.second)]
+    of(two.first).put("a", 1)
+    two.first.run(Insert("molecules", [{"id": "m", "name": "Water"}]))
+    two.sync(sync_tables=TABLES)
+    # Not of the entry, the bases and the checkpoints, which sync has stored on both sides.
+    for side, cursor in begun:
+        assert {change.table for change in side.changes(cursor).changes} == {"molecules"}, side.name
 
 
 def test_of_two_changes_the_later_one_stays_as_a_whole(two: Two) -> None:

@@ -1,5 +1,6 @@
 import { inBatches } from "./batches";
 import { inIndex, type Range, type Reader, type Writer } from "../database";
+import { INTERNAL_TABLES } from "../internal_tables";
 
 const LOG = "isthmusChanges";
 
@@ -21,8 +22,13 @@ export interface Entry extends Cursor, LoggedChange {
   actor: string | null;
 }
 
-/** Log changes in the transaction that makes them; they share one `rev` and have consecutive `seq`. */
-export async function logChanges(db: Writer, changes: LoggedChange[], actor: string | null): Promise<void> {
+/**
+ * Log changes in the transaction that makes them; they share one `rev` and have consecutive `seq`.
+ *
+ * Those of internal tables are not logged, as on every backend: nobody follows them.
+ */
+export async function logChanges(db: Writer, steps: LoggedChange[], actor: string | null): Promise<void> {
+  const changes = steps.filter(({ table }) => !Object.hasOwn(INTERNAL_TABLES, table));
   if (changes.length === 0) {
     return;
   }
