@@ -8,11 +8,17 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from contextvars import copy_context
+from functools import partial
+from queue import SimpleQueue
+from typing import Final
 from typing import TypeVar
 
 from database.core.lifecycle import in_background
 
 Item = TypeVar("Item")
+Work = Callable[[], None]
+
+_NAME: Final = "isthmus-sync-reader"
 
 
 def read_ahead(items: Iterator[Item], is_large: Callable[[Item], bool]) -> Generator[Item, None, None]:
@@ -21,15 +27,17 @@ def read_ahead(items: Iterator[Item], is_large: Callable[[Item], bool]) -> Gener
     To be closed by the caller: then no thread works any more.
     """
     coming: Future[Item | None] | None = None
+    reader = _Reader()
     try:
         item = next(items, None)
         while item is not None:
-            coming = _begun(lambda: next(items, None)) if is_large(item) else None
+            coming = reader.begin(lambda: next(items, None)) if is_large(item) else None
             yield item
             item = next(items, None) if coming is None else coming.result()
     finally:
         if coming is not None:
             coming.exception()
+        reader.end()
 
 
 @contextmanager
@@ -43,14 +51,48 @@ def read_meanwhile(read: Callable[[], Item], *, large: bool) -> Iterator[Callabl
         found = read()
         yield lambda: found
         return
-    coming = _begun(read)
+    coming, work = _planned(read)
+    in_background(_NAME, work)
     try:
         yield coming.result
     finally:
         coming.exception()
 
 
-def _begun(make: Callable[[], Item]) -> Future[Item]:
+class _Reader:
+    """A thread that makes one thing after another.
+
+    Each new thread may take another arena of the C library's allocator, and what is freed in one stays there for its
+    next thread: with a thread for each item, memory grows for as many items as there are arenas.
+    """
+
+    def __init__(self) -> None:
+        self._tasks: SimpleQueue[Work | None] | None = None
+
+    def begin(self, make: Callable[[], Item]) -> Future[Item]:
+        """Begin to make something, with the caller's context."""
+        if self._tasks is None:
+            self._tasks = SimpleQueue()
+            in_background(_NAME, partial(_work_through, self._tasks))
+        made, work = _planned(make)
+        self._tasks.put(work)
+        return made
+
+    def end(self) -> None:
+        """End the thread, after everything that was begun."""
+        if self._tasks is not None:
+            self._tasks.put(None)
+
+
+def _work_through(tasks: SimpleQueue[Work | None]) -> None:
+    while (work := tasks.get()) is not None:
+        work()
+        # Not kept until the next one comes: it has what it has made.
+        del work
+
+
+def _planned(make: Callable[[], Item]) -> tuple[Future[Item], Work]:
+    """What will be made, and the work of making it, with the caller's context."""
     made: Future[Item] = Future()
 
     def work() -> None:
@@ -59,6 +101,4 @@ def _begun(make: Callable[[], Item]) -> Future[Item]:
         except BaseException as error:  # noqa: BLE001  # it is the one of who waits for it
             made.set_exception(error)
 
-    context = copy_context()
-    in_background("isthmus-sync-reader", lambda: context.run(work))
-    return made
+    return made, partial(copy_context().run, work)

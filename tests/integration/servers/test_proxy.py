@@ -6,6 +6,7 @@ from collections.abc import Callable
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from concurrent.futures import wait
+from contextlib import closing
 from contextlib import suppress
 
 import psycopg
@@ -44,7 +45,8 @@ def dsn(between: FaultProxy, postgres_database: PostgresDatabase) -> str:
 @pytest.fixture
 def client(dsn: str) -> Iterator[Connection]:
     """A connection through the proxy, established before any fault."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    # Its own block would commit, which a connection refuses that was cut within a statement.
+    with closing(psycopg.connect(dsn, autocommit=True)) as connection:
         yield connection
 
 
