@@ -6,6 +6,7 @@ import contextvars
 import math
 from collections.abc import Iterable
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 from typing import Protocol
@@ -32,7 +33,7 @@ class Stream:
     def __init__(self, pieces: Iterable[Any], caller: Context) -> None:
         self._pieces = pieces
         self._iterator = iter(pieces)
-        self._caller = caller._replace(deadline=math.inf)
+        self._caller = replace(caller, deadline=math.inf)
 
     @cached_property
     def _variables(self) -> contextvars.Context:

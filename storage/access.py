@@ -66,6 +66,7 @@ class StoreAccess(Layer):
     """
 
     name: ClassVar[str] = "access"
+    needs_whole: ClassVar[bool] = False
 
     def __init__(self, store: str, access: object) -> None:
         super().__init__()

@@ -210,6 +210,11 @@ class DatabaseAdapter(Database):
             return self._call(operation, current_context.get())
         return unit.run(self, operation)
 
+    def run_in(self, context: Context, operation: Operation) -> Result:
+        """As :meth:`run`, with the identity and the deadline of ``context`` instead of the current ones."""
+        # Without a unit of work, nothing looks for the current context.
+        return self._call(operation, context) if active_unit.get() is None else super().run_in(context, operation)
+
     def run_alone(self, operation: Operation) -> Result:
         """Execute ``operation`` on its own, outside of any current unit of work."""
         return self._call(operation, current_context.get())

@@ -13,6 +13,7 @@ from typing import Any
 from database.adapter.builder import TableQuery
 from database.adapter.transactions import BoundAdapter
 from database.adapter.transactions import Transaction
+from database.core.context import Context
 from database.core.context import active_unit
 from database.core.context import current_context
 from database.core.errors import InvalidQuery
@@ -64,6 +65,14 @@ class Database(ABC):
         """Execute ``operation``: in the current unit of work if there is one, otherwise on its own."""
         unit = active_unit.get()
         return self.run_alone(operation) if unit is None else unit.run(self, operation)
+
+    def run_in(self, context: Context, operation: Operation) -> Result:
+        """As :meth:`run`, with the identity and the deadline of ``context`` instead of the current ones."""
+        token = current_context.set(context)
+        try:
+            return self.run(operation)
+        finally:
+            current_context.reset(token)
 
     def get(
         self,

@@ -20,7 +20,7 @@ from database.changes.budget import Share
 from database.changes.crew import Crew
 from database.changes.interest import ChangedRecords
 from database.changes.outage import Outage
-from database.core.context import NO_CONTEXT
+from database.core.context import Context
 from database.core.context import current_context
 from database.core.errors import BackendError
 from database.core.errors import RequestError
@@ -85,7 +85,7 @@ class Subscription(ABC):
         self._on_error = on_error
         self._share = Share(around.budget)
         # Without the subscriber's deadline: that belongs to its request, which the subscription outlives.
-        self._context = NO_CONTEXT._replace(identity=current_context.get().identity)
+        self._context = Context(identity=current_context.get().identity)
         self._unreadable: Set[tuple[str, str | None, str]] = set()
         self.waiting = False
         self._process = os.getpid()

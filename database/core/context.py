@@ -14,12 +14,12 @@ from dataclasses import field
 from functools import wraps
 from typing import TYPE_CHECKING
 from typing import Any
-from typing import NamedTuple
 from typing import ParamSpec
 from typing import Protocol
 from typing import TypeVar
 
 from database.core.clock import monotonic
+from database.core.immutable import immutable
 
 if TYPE_CHECKING:
     from database.core.operations import Operation
@@ -50,7 +50,8 @@ SERVICE = Identity(role="service_role")
 """The application itself, which may do everything."""
 
 
-class Context(NamedTuple):
+@immutable
+class Context:
     """The context of a call.
 
     :ivar deadline: monotonic seconds at which the caller stops waiting; ``inf`` for no limit.
@@ -66,26 +67,22 @@ class Context(NamedTuple):
 
     def until(self, deadline: float) -> Context:
         """The same context with the earlier of its own deadline and ``deadline``."""
-        if deadline >= self.deadline:
-            return self
-        # Made on every call; the generated constructor would take twice as long.
-        return tuple.__new__(Context, (deadline, self.identity, self.transaction))
+        return self if deadline >= self.deadline else Context(deadline, self.identity, self.transaction)
 
     def inside(self, transaction: Any, deadline: float) -> Context:
         """The same context inside a transaction that has its own deadline."""
-        earlier = deadline if deadline < self.deadline else self.deadline
-        return tuple.__new__(Context, (earlier, self.identity, transaction))
+        return Context(min(deadline, self.deadline), self.identity, transaction)
 
     def acting_as(self, identity: Identity) -> Context:
         """The same context for another identity."""
-        return tuple.__new__(Context, (self.deadline, identity, self.transaction))
+        return Context(self.deadline, identity, self.transaction)
 
     def begun(self, identity: Identity | None, deadline: float) -> Context:
         """The context of a request that is handled inside this one.
 
         :param identity: the caller until the request is authenticated; not inherited from this context.
         """
-        return tuple.__new__(Context, (min(self.deadline, deadline), identity, None))
+        return Context(min(self.deadline, deadline), identity)
 
 
 NO_CONTEXT = Context()

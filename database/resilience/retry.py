@@ -98,6 +98,7 @@ class Retry:
 
     def __init__(self, count: int, clock: Clock, sleep: Sleep | None = None) -> None:
         self.budget = RetryBudget()
+        self._count = count
         self._clock = clock
         self._enough = stop_after_attempt(count + 1)
         self._retrying = Retrying(
@@ -115,6 +116,8 @@ class Retry:
             ``OutcomeUnknown``, because the last error does not say whether that attempt was applied. It does if the
             backend itself refused an operation that it executes exactly once.
         """
+        if not self._count:
+            return inner
         budget = self.budget
 
         def call(operation: Operation, context: Context) -> Answer:

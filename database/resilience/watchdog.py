@@ -1,12 +1,14 @@
 """One thread that calls callbacks when deadlines have passed.
 
 It covers what drivers cannot time out themselves: silent connections and forgotten transactions. Watching costs only a
-dictionary entry, so that every statement can be watched; the thread checks all entries ten times a second.
+dictionary entry, or for a :class:`WatchedLimit` an assignment, so that every statement can be watched; the thread
+checks all of them ten times a second.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from itertools import count
 
@@ -21,41 +23,88 @@ _MOST_IDLE = 50
 """The number of successive checks without entries after which the thread ends."""
 
 
+class WatchedLimit:
+    """The deadline of one statement after another, of somebody who runs one at a time.
+
+    Before a statement its owner sets :attr:`deadline`, then calls :meth:`Watchdog.look_on` unless the worker is at
+    work; behind it, the owner sets it to ``inf``. The callback may then be about to begin, or under way, if
+    :attr:`called` is set, which is for the owner to clear.
+
+    :param expired: called in the watchdog's thread, again and again from the deadline on. It must look itself whether
+        the deadline is still the same.
+    """
+
+    __slots__ = ("called", "deadline", "expired")
+
+    def __init__(self, expired: Callable[[], None]) -> None:
+        self.deadline = math.inf
+        self.expired = expired
+        self.called = False
+
+
 class Watchdog:
     """Watches any number of deadlines; starts its thread with the first one and ends it when idle.
 
     :param clock: monotonic seconds.
+    :ivar worker: the thread.
     """
 
     def __init__(self, clock: Clock = monotonic) -> None:
         self._clock = clock
         self._entries: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._limits: dict[WatchedLimit, None] = {}
         self._tickets = count()
         self._idle = 0
-        self._worker = Worker("isthmus-watchdog", self._look, _INTERVAL, first=_INTERVAL, goes_on=self._is_needed)
+        self.worker = Worker("isthmus-watchdog", self._look, _INTERVAL, first=_INTERVAL, goes_on=self._is_needed)
 
     def watch(self, deadline: float, expired: Callable[[], None]) -> int:
         """Call ``expired`` once, in the watchdog's thread, when ``deadline`` has passed. :returns: a ticket."""
         ticket = next(self._tickets)
         self._entries[ticket] = (deadline, expired)
-        if not self._worker.at_work:
-            self._idle = 0
-            self._worker.start()
+        if not self.worker.at_work:
+            self.look_on()
         return ticket
 
     def done(self, ticket: int) -> bool:
         """Stop watching. :returns: False if the callback was already called."""
         return self._entries.pop(ticket, None) is not None
 
+    def limit(self, expired: Callable[[], None]) -> WatchedLimit:
+        """A limit that is looked at until it is handed to :meth:`forget`."""
+        limit = WatchedLimit(expired)
+        self._limits[limit] = None
+        return limit
+
+    def forget(self, limit: WatchedLimit) -> None:
+        """Look at a limit no more."""
+        self._limits.pop(limit, None)
+
+    def look_on(self) -> None:
+        """Start the thread, if it has ended."""
+        self._idle = 0
+        self.worker.start()
+
     def _is_needed(self) -> bool:
-        return bool(self._entries) or self._idle < _MOST_IDLE
+        return self._has_any() or self._idle < _MOST_IDLE
+
+    def _has_any(self) -> bool:
+        return bool(self._entries) or any(limit.deadline < math.inf for limit in list(self._limits))
 
     def _look(self) -> None:
-        self._idle = 0 if self._entries else self._idle + 1
+        self._idle = 0 if self._has_any() else self._idle + 1
         now = self._clock()
         for ticket, (deadline, expired) in list(self._entries.items()):
             if now >= deadline and self.done(ticket):
-                try:
-                    expired()
-                except Exception:
-                    logger.exception("a callback of the watchdog failed")
+                _call(expired)
+        for limit in list(self._limits):
+            if now >= limit.deadline:
+                # Before the call: its owner may be behind the statement, and must not begin another one meanwhile.
+                limit.called = True
+                _call(limit.expired)
+
+
+def _call(expired: Callable[[], None]) -> None:
+    try:
+        expired()
+    except Exception:
+        logger.exception("a callback of the watchdog failed")

@@ -81,7 +81,7 @@ class SqlOperations:
         self._rewritten = RewrittenWrites(self)
         self._handlers: dict[type[Operation], Callable[[SqlConnection, Any], Result]] = {
             Ping: self._ping,
-            Get: self._get,
+            Get: self.get,
             Select: self._select,
             Insert: self._insert,
             Upsert: self._upsert,
@@ -108,9 +108,14 @@ class SqlOperations:
         connection.rows("select 1", ())
         return Result()
 
-    def _get(self, connection: SqlConnection, operation: Get) -> Result:
+    def get(self, connection: SqlConnection, operation: Get) -> Result:
+        """Look one record up by its key."""
         table = self._tables.get(operation.table) or self._table(operation.table)
-        projection, key = table.reading(operation.columns), checked_key(table.schema, operation.id)
+        try:
+            projection = table.projections[operation.columns]
+        except (KeyError, TypeError):
+            projection = table.reading(operation.columns)
+        key = checked_key(table.schema, operation.id)
         text = table.locking(projection) if operation.lock else projection.by_key or table.by_key(projection)
         if table.text_key:
             return table.projected(projection, connection.rows(text, (key,)))

@@ -33,15 +33,17 @@ from database.core.tables.unreadable import Unreadable
 from database.core.tables.unreadable import unreadable
 from database.sql.conditions import Shape
 from database.sql.dialect import SqlDialect
+from database.sql.record_maker import OneRecordMaker
 from database.sql.record_maker import RecordMaker
+from database.sql.record_maker import one_record_maker
 from database.sql.record_maker import record_maker
 from database.sql.statements import Statement
 from database.sql.statements import Statements
 
+Form = TypeVar("Form")
 Kept = TypeVar("Kept")
 
 _NULL = frozenset({type(None)})
-_MOST_TYPES = 1_000
 _MOST_SHAPES = 64
 
 
@@ -49,17 +51,17 @@ class Projection:
     """Some columns of a table, and what is known about reading them.
 
     :param make: makes the driver's rows into records.
+    :param make_one: makes the values of one row into a record.
     :ivar by_key: the statement that reads them by key, once it was needed.
-    :ivar known_types: the types that the values of one row had together.
     """
 
-    __slots__ = ("by_key", "columns", "known_types", "make")
+    __slots__ = ("by_key", "columns", "make", "make_one")
 
-    def __init__(self, columns: tuple[str, ...], make: RecordMaker) -> None:
+    def __init__(self, columns: tuple[str, ...], make: RecordMaker, make_one: OneRecordMaker) -> None:
         self.columns = columns
         self.make = make
+        self.make_one = make_one
         self.by_key: str | None = None
-        self.known_types: set[tuple[type, ...]] = set()
 
 
 class SqlTable:
@@ -76,7 +78,7 @@ class SqlTable:
         self._types = {name: found | _NULL for name, found in types.items() if found is not None}
         self.every_column = tuple(schema.columns)
         self._whole = self._projection_of(self.every_column)
-        self._projections: dict[tuple[str, ...], Projection] = {}
+        self.projections: dict[tuple[str, ...] | None, Projection] = {None: self._whole}
         # Statements by the names of what was given, which is less to look up than their own shapes are to make.
         self._upserts: dict[tuple[tuple[str, ...], ...], Statement] = {}
         self.text_key = schema.text_key
@@ -93,7 +95,9 @@ class SqlTable:
     def projected(self, projection: Projection, rows: list[tuple[Any, ...]], count: int | None = None) -> Result:
         """As :meth:`result`, of a known projection."""
         try:
-            result = Result(self._records(projection, rows), count)
+            # One row value by value, many column by column: each is the quicker one there.
+            one = len(rows) == 1
+            result = Result([projection.make_one(*rows[0])] if one else self._records(projection, rows), count)
         except UNDECODABLE:
             result = self._result_one_by_one(projection, rows, count)
         if self._keyed is not None:
@@ -105,10 +109,7 @@ class SqlTable:
 
         :raises InvalidQuery: for unknown, repeated or no columns.
         """
-        if columns is None:
-            return self._whole
-        found = self._projections.get(columns) if type(columns) is tuple else None
-        return found or self._projection(checked_columns(self.schema, columns))
+        return self._whole if columns is None else self._projection(checked_columns(self.schema, columns))
 
     def by_key(self, projection: Projection) -> str:
         """The statement that reads these columns of the record with a key."""
@@ -151,8 +152,7 @@ class SqlTable:
 
     def _records(self, projection: Projection, rows: Sequence[tuple[Any, ...]]) -> list[Row]:
         """The driver's rows as records. Raises one of ``UNDECODABLE`` if a value is none of its column's kind."""
-        # One row by the types that were seen together before, many column by column: each is the quicker one there.
-        if self._types and not (len(rows) == 1 and tuple(map(type, rows[0])) in projection.known_types):
+        if self._types:
             self._check_types(projection, rows)
         return projection.make(rows)
 
@@ -160,14 +160,15 @@ class SqlTable:
         """That of checked columns."""
         if columns is self.every_column:
             return self._whole
-        found = self._projections.get(columns)
+        found = self.projections.get(columns)
         if found is None:
             found = self._projection_of(columns)
-            _keep(self._projections, columns, found)
+            _keep(self.projections, columns, found)
         return found
 
     def _projection_of(self, columns: tuple[str, ...]) -> Projection:
-        return Projection(columns, record_maker(columns, self._decoders))
+        decoders = self._decoders
+        return Projection(columns, record_maker(columns, decoders), one_record_maker(columns, decoders, self._types))
 
     def _check_types(self, projection: Projection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Raise ``TypeError`` unless the values are of their columns' types."""
@@ -177,8 +178,6 @@ class SqlTable:
                 # To count what most of them are is quicker than to look each one up.
                 if types and (types.count(types[0]) != len(types) or types[0] not in meant):
                     _require(meant, types)
-        if len(rows) == 1 and len(projection.known_types) < _MOST_TYPES:
-            projection.known_types.add(tuple(map(type, rows[0])))
 
     def groups(self, columns: tuple[str, ...], rows: list[tuple[Any, ...]], count: int | None) -> Result:
         """The driver's groups, whose last value is their number of rows, as records."""
@@ -256,7 +255,7 @@ class SqlTable:
         return value if encoder is None or value is None else encoder(value)
 
 
-def _keep(known: dict[Shape, Kept], shape: Shape, made: Kept) -> None:
+def _keep(known: dict[Form, Kept], shape: Form, made: Kept) -> None:
     # Callers choose the columns, and could fill the memory with combinations of them.
     if len(known) >= _MOST_SHAPES:
         known.clear()

@@ -85,6 +85,7 @@ class DocumentEntries(KeyedTableEntries):
     _id_column: str = "key"
     _head: tuple[str, ...] = _HEAD
     _columns: tuple[str, ...] = (*_HEAD, "data")
+    _value: tuple[str, ...] = ()
     _order: tuple[Order, ...] = (Order("key"),)
 
     def __init__(
@@ -173,7 +174,7 @@ class DocumentEntries(KeyedTableEntries):
         try:
             body = _body(row["data"], headers) if "data" in row else b""
         except (binascii.Error, ValueError, TypeError):
-            return Stored.damaged(key, f"its row in {self.table} is damaged", row["stored_at"])
+            return self._damaged(key, row["stored_at"])
         headers.pop(_BASE64, None)
         return Stored(
             key, row["etag"], body, row["size"], headers, row["metadata"], row["stored_at"], row["expires_at"]

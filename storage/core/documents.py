@@ -32,6 +32,7 @@ MAX_DEPTH: Final = 200
 
 _TAG: Final = "$type"
 _TAG_IN_JSON: Final = b'"$type"'
+_DOLLAR: Final = ord("$")
 _PLAIN: Final = frozenset({str, bool, type(None)})
 _MICROSECOND: Final = timedelta(microseconds=1)
 _INT_64: Final = range(-(2**63), 2**64)
@@ -52,8 +53,8 @@ def to_json(value: Any) -> bytes:
 def from_json(body: bytes) -> Any:
     """The value of :func:`to_json`. :raises ValueError: if the bytes are none."""
     value = orjson.loads(body)
-    # One character is found much faster than a text.
-    return _untagged(value) if b"$" in body and _TAG_IN_JSON in body else value
+    # One byte is found many times faster than several, and as a number than as a text.
+    return _untagged(value) if _DOLLAR in body and _TAG_IN_JSON in body else value
 
 
 def is_plain(value: Any, depth: int = MAX_DEPTH) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 from dataclasses import field
+from datetime import UTC
 from datetime import datetime
 from typing import Any
 from typing import Final
@@ -25,6 +26,10 @@ MEDIA_TYPE: Final = "media_type"
 
 DAMAGED: Final = "damaged"
 """The header of an entry that cannot be read: the reason."""
+
+
+NOT_READ: Final = datetime.min.replace(tzinfo=UTC)
+"""In the place of the time of an entry of which only what its value needs was read."""
 
 
 class Stored(NamedTuple):

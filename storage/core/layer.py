@@ -39,11 +39,13 @@ class Layer(ABC):
     :meth:`around`, once each.
 
     :cvar name: in the status of the store.
+    :cvar needs_whole: whether it needs whole entries also where a value is all that is read.
     :ivar metrics: of the operations that reach it.
     :ivar counts: what it has done, by names of its own. Like all metrics, they are incremented without a lock.
     """
 
     name: ClassVar[str]
+    needs_whole: ClassVar[bool] = True
 
     def __init__(self) -> None:
         self.metrics = Metrics(monotonic)

@@ -38,6 +38,8 @@ class Fetch(Operation):
 
     :param head: without its body.
     :param preview: the beginning of its body is enough, and all of it as good.
+    :param value_only: what its value needs is enough: key, body, headers and the time at which it expires. The others
+        may be missing, so that it is nothing to keep.
     """
 
     kind: ClassVar[str] = "fetch"
@@ -45,6 +47,7 @@ class Fetch(Operation):
     key: str
     head: bool = False
     preview: bool = False
+    value_only: bool = False
 
 
 @immutable

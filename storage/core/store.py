@@ -12,7 +12,6 @@ from itertools import islice
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import Final
-from typing import TypedDict
 
 from database.core.clock import utc_now
 from database.core.context import current_context
@@ -21,9 +20,7 @@ from database.core.errors import DataError
 from database.core.operations import Batch
 from database.core.operations import Operation
 from database.core.operations import Ping
-from database.resilience.metrics import OperationCounts
 from database.resilience.pipeline import Pipeline
-from database.resilience.pipeline import PipelineSnapshot
 from database.resilience.settings import ResilienceSettings
 from database.resilience.stages import Handler
 from storage.core.backend import StoreBackend
@@ -52,6 +49,8 @@ from storage.core.operations import Put
 from storage.core.operations import Remove
 from storage.core.operations import Scan
 from storage.core.operations import Search
+from storage.core.snapshots import LayerSnapshot
+from storage.core.snapshots import StoreSnapshot
 from storage.core.streaming import Streaming
 from storage.core.values import absent
 from storage.core.values import entry_of
@@ -70,35 +69,14 @@ MAX_PAGE: Final = 1_000
 PREVIEW: Final = 1 << 10
 """The bytes of a preview."""
 
-_NO_LIMITS: Final = ResilienceSettings(timeout=0, max_concurrency=0)
-"""Those of a backend that does not wait: only the caller's own deadline."""
+_NO_LIMITS: Final = ResilienceSettings(timeout=0, max_concurrency=0, retry_count=0)
+"""Those of a backend that does not wait: only the caller's own deadline, and what fails would fail again."""
+
+_NONE: Final = object()
 
 _SCANNED: Final = 200
 _SCANNED_WHOLE: Final = 20
 """How many entries are read at once, without and with their bodies."""
-
-
-class LayerSnapshot(TypedDict):
-    """What a layer has done.
-
-    ``operations`` are those that have reached it, with the durations until its answer; ``counts`` has its own numbers,
-    such as the hits of a cache.
-    """
-
-    name: str
-    operations: dict[str, OperationCounts]
-    counts: dict[str, int]
-
-
-class StoreSnapshot(TypedDict):
-    """The state of a store, for the status page.
-
-    ``pipeline`` is None for a backend with a pipeline of its own; ``layers`` begin with the first one.
-    """
-
-    name: str
-    pipeline: PipelineSnapshot | None
-    layers: list[LayerSnapshot]
 
 
 class Store(Streaming):
@@ -110,8 +88,8 @@ class Store(Streaming):
     :param backend: where the entries are.
     :param name: its name in errors, metrics and status; the kind of the backend by default.
     :param settings: timeouts, retries and circuit breaker of its calls; not used by a backend that is protected itself.
-        By default those of :class:`ResilienceSettings`, without the limits of time and number if the backend never
-        waits.
+        By default those of :class:`ResilienceSettings`, without retries and the limits of time and number if the
+        backend never waits.
     :param clock: the time of day, for what is stored and what expires.
     :param layers: what is done to entries on their way, the first one first.
     :param largest: the largest value in bytes, if it is less than the backend takes.
@@ -143,6 +121,7 @@ class Store(Streaming):
         # Bodies in parts may be of any size.
         self._streams = self.capabilities.uploads and largest is None
         self._maker = Maker(self.name, self.capabilities, clock)
+        self._value_only = not any(layer.needs_whole for layer in self.layers)
 
     # One entry
 
@@ -178,12 +157,17 @@ class Store(Streaming):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or ``default``."""
-        stored = self._fetch(key)
-        return default if stored is None else value_of(stored)
+        stored: Stored | None = self.run(Fetch(check_key(key), value_only=self._value_only))
+        # Most entries stay; the clock is not read for them.
+        if stored is None or (stored.expires_at is not None and stored.is_past(self._clock())):
+            return default
+        return value_of(stored)
 
     def load(self, key: str) -> Any:
         """The value of a key. :raises StorageNotFoundError: if there is none."""
-        return self.entry(key).value
+        if (value := self.get(key, _NONE)) is _NONE:
+            raise missing(key, backend=self.name)
+        return value
 
     def entry(self, key: str) -> Entry:
         """The entry of a key. :raises StorageNotFoundError: if there is none."""
@@ -352,10 +336,7 @@ class Store(Streaming):
 
     def _fetch(self, key: str, *, head: bool = False) -> Stored | None:
         stored: Stored | None = self.run(Fetch(check_key(key), head))
-        # Most entries stay; the clock is not read for them.
-        if stored is None or stored.expires_at is None:
-            return stored
-        return None if stored.is_past(self._clock()) else stored
+        return None if stored is None or stored.is_past(self._clock()) else stored
 
     def _with_bodies(self, heads: Iterable[Stored], filters: Mapping[str, Any], at_once: int) -> Iterator[Stored]:
         """The whole entries of the heads in which the filters hold; those that are damaged, too."""

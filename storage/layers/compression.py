@@ -29,6 +29,7 @@ class Compression(Coding):
 
     media_type: ClassVar[str] = "application/zstd"
     name: ClassVar[str] = "packed"
+    needs_whole: ClassVar[bool] = False
 
     def __init__(self, threshold: int = _THRESHOLD, level: int = _LEVEL, largest: int = _LARGEST) -> None:
         super().__init__()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from database import translation
@@ -162,7 +163,7 @@ class BufferedSession(Session):
         if not self.changed and sum(party.moments for party in self._parties) <= 1:
             return
         request = self._request()
-        answer = self._send(request, context._replace(identity=self._committer(request.parties)))
+        answer = self._send(request, replace(context, identity=self._committer(request.parties)))
         for (_, deferred, _), value in zip(self._deferred, answer.value or (), strict=False):
             deferred.settle(value)
         self._complete(answer.rows, context)
@@ -195,7 +196,7 @@ class BufferedSession(Session):
         for place, (row, identity) in self._answered.items():
             schema = self._schema.table(place[0])
             if place in places or (place[0] in unfinished and row.keys() < schema.columns.keys()):
-                self._read_again(schema, place[1], row, context._replace(identity=identity))
+                self._read_again(schema, place[1], row, replace(context, identity=identity))
 
     def _read_again(self, schema: TableSchema, key: Key, row: Row, context: Context) -> None:
         try:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from collections.abc import Sequence
 from contextlib import contextmanager
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 from typing import TypeVar
@@ -60,6 +61,8 @@ _LONGEST_CACHED = 1000
 """Maximum length of the statements that a connection caches; a compiled one takes twenty bytes per character."""
 
 Answer = TypeVar("Answer")
+Run = Callable[[str, Values], Answer]
+"""Runs a statement with its values."""
 
 _SETUP_SECONDS = 5.0
 _PAUSES = (0.001, 0.002, 0.005, 0.01, 0.015, 0.02, 0.025, 0.05)
@@ -89,9 +92,7 @@ class SQLiteConnection:
         self._functions = SqlFunctions()
         self._steps = self._functions.steps
         self._stopping = threading.Lock()
-        self._running = False
-        self._ticket = 0
-        self._expired = self._stop
+        self._limit = watchdog.limit(self._stop)
         self._moved = ctypes.c_int()
         self._moved_at = ctypes.addressof(self._moved)
         try:
@@ -103,6 +104,9 @@ class SQLiteConnection:
         self._scaled = ScaledColumns(self._db, scaled) if scaled else None
         # All statements whose rows are fetched at once share a cursor: a new one would cost a tenth of a read.
         self._execute = self._db.cursor().execute
+        self.rows: Run[list[tuple[Any, ...]]] = partial(self._watched, self._fetch)
+        self.returned: Run[list[tuple[Any, ...]]] = partial(self._watched, self._fetch_returned)
+        self.change: Run[int] = partial(self._watched, self._change)
         self.known_triggers = KnownTriggers(self._db, self.rows)
         # For good, because to set it makes SQLite compile all statements again.
         self._db.authorizer = self._authorize
@@ -150,15 +154,6 @@ class SQLiteConnection:
             ) from error
         except _REFUSED as error:
             raise translated(error) from error
-
-    def rows(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        return self._watched(self._fetch, text, values)
-
-    def returned(self, text: str, values: Values) -> list[tuple[Any, ...]]:
-        return self._watched(self._fetch_returned, text, values)
-
-    def change(self, text: str, values: Values) -> int:
-        return self._watched(self._change, text, values)
 
     def change_many(self, text: str, rows: Iterable[Values]) -> None:
         given = rows if isinstance(rows, list) else list(rows)
@@ -279,6 +274,7 @@ class SQLiteConnection:
 
     def close(self) -> None:
         """Close the file; closing the last connection merges the write-ahead log into the database."""
+        self._watchdog.forget(self._limit)
         with FORKS.inside(self):
             self._db.close()
 
@@ -354,8 +350,10 @@ class SQLiteConnection:
         FORKS.enter(self)
         if FORKS.closed:
             FORKS.wait(self)
-        self._running = True
-        self._ticket = self._watchdog.watch(self._steps.deadline, self._expired)
+        limit = self._limit
+        limit.deadline = self._steps.deadline
+        if not self._watchdog.worker.at_work:
+            self._watchdog.look_on()
         try:
             return run(text, values)
         except apsw.AuthError as error:
@@ -364,9 +362,9 @@ class SQLiteConnection:
         except _REFUSED as error:
             raise translated(error) from error
         finally:
-            self._running = False
+            limit.deadline = math.inf
             FORKS.leave(self)
-            if not self._watchdog.done(self._ticket):
+            if limit.called:
                 self._wait_for_stop()
             if self._functions.used:
                 self._functions.forget()
@@ -387,11 +385,10 @@ class SQLiteConnection:
     def _wait_for_stop(self) -> None:
         """Wait for an interruption of this statement to finish, so that it cannot stop the next one."""
         with self._stopping:
-            self._watchdog.done(self._ticket)
+            self._limit.called = False
 
     def _stop(self) -> None:
-        """Interrupt a statement at its deadline; repeatedly, because a statement that begins later misses it."""
+        """Interrupt a statement at its deadline, again and again, because one that begins later misses it."""
         with self._stopping:
-            if self._running and monotonic() >= self._steps.deadline:
+            if monotonic() >= self._limit.deadline:
                 self._db.interrupt()
-                self._ticket = self._watchdog.watch(self._steps.deadline, self._expired)

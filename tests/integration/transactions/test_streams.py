@@ -116,7 +116,7 @@ def test_a_stream_that_nobody_closes_ends_when_it_is_forgotten(
 def test_a_stream_reads_as_the_caller_and_without_the_requests_deadline(app: Flask, wrap: Wrap) -> None:
     @app.before_request
     def authenticate() -> None:
-        current_context.set(current_context.get()._replace(identity=Identity(request.headers["X-User"])))
+        current_context.set(current_context.get().acting_as(Identity(request.headers["X-User"])))
 
     def pieces() -> Iterator[str]:
         context = current_context.get()
