@@ -116,6 +116,8 @@ class Upsert(Operation):
     :param ignore_duplicates: leave existing rows as they are; only the inserted ones are returned and counted.
     :param texts: of a single row, JSON columns and their values as the caller had them written when it checked them.
         They need not be checked and written again where they are stored as text.
+    :param derived: columns whose values follow from those by which a row is found to exist. An existing row has them
+        already, so that a database need not set them, and look for their places in its indexes.
     """
 
     kind: ClassVar[str] = "upsert"
@@ -127,6 +129,7 @@ class Upsert(Operation):
     on_conflict: tuple[str, ...] = ()
     ignore_duplicates: bool = False
     texts: Sequence[tuple[str, JsonText]] = ()
+    derived: tuple[str, ...] = ()
 
     @property
     def idempotent(self) -> bool:

@@ -36,7 +36,7 @@ class WatchedLimit:
 
     __slots__ = ("called", "deadline", "expired")
 
-    def __init__(self, expired: Callable[[], None]) -> None:
+    def __init__(self, expired: Callable[[], object]) -> None:
         self.deadline = math.inf
         self.expired = expired
         self.called = False
@@ -51,13 +51,13 @@ class Watchdog:
 
     def __init__(self, clock: Clock = monotonic) -> None:
         self._clock = clock
-        self._entries: dict[int, tuple[float, Callable[[], None]]] = {}
+        self._entries: dict[int, tuple[float, Callable[[], object]]] = {}
         self._limits: dict[WatchedLimit, None] = {}
         self._tickets = count()
         self._idle = 0
         self.worker = Worker("isthmus-watchdog", self._look, _INTERVAL, first=_INTERVAL, goes_on=self._is_needed)
 
-    def watch(self, deadline: float, expired: Callable[[], None]) -> int:
+    def watch(self, deadline: float, expired: Callable[[], object]) -> int:
         """Call ``expired`` once, in the watchdog's thread, when ``deadline`` has passed. :returns: a ticket."""
         ticket = next(self._tickets)
         self._entries[ticket] = (deadline, expired)
@@ -69,7 +69,7 @@ class Watchdog:
         """Stop watching. :returns: False if the callback was already called."""
         return self._entries.pop(ticket, None) is not None
 
-    def limit(self, expired: Callable[[], None]) -> WatchedLimit:
+    def limit(self, expired: Callable[[], object]) -> WatchedLimit:
         """A limit that is looked at until it is handed to :meth:`forget`."""
         limit = WatchedLimit(expired)
         self._limits[limit] = None
@@ -103,7 +103,7 @@ class Watchdog:
                 _call(limit.expired)
 
 
-def _call(expired: Callable[[], None]) -> None:
+def _call(expired: Callable[[], object]) -> None:
     try:
         expired()
     except Exception:

@@ -188,13 +188,17 @@ class SqlOperations:
 
     @staticmethod
     def _insert_one(connection: SqlConnection, table: SqlTable, given: Record, *, returning: bool) -> Result:
+        if not returning:
+            names, values = table.written(given)
+            connection.change(table.statements.insert(names, ()).text, values)
+            return Result([], 1)
         row = complete_row(table.schema, given, utc_now())
         names, values = tuple(row), table.encoded_values(row)
-        if returning and not table.echoes:
+        if not table.echoes:
             text = table.statements.insert(names, table.every_column).text
             return table.result(table.every_column, connection.returned(text, values), 1)
         connection.change(table.statements.insert(names, ()).text, values)
-        return Result([row] if returning else [], 1)
+        return Result([row], 1)
 
     def _one_by_one(self, connection: SqlConnection, operation: Insert | Upsert) -> Result:
         """Write rows that leave different columns to the database's own defaults."""
@@ -252,8 +256,8 @@ class SqlOperations:
     def _upsert_one(self, connection: SqlConnection, table: SqlTable, operation: Upsert, by: tuple[str, ...]) -> Result:
         """One row, faster: one statement is atomic by itself."""
         (given,) = operation.rows
-        row = complete_row(table.schema, {**given, **dict(operation.texts)} if operation.texts else given)
-        return self._upsert_row(connection, table, operation, tuple(row), given, table.encoded_values(row), by)
+        names, values = table.written({**given, **dict(operation.texts)} if operation.texts else given)
+        return self._upsert_row(connection, table, operation, names, given, values, by)
 
     def _upsert_row(
         self,

@@ -25,6 +25,7 @@ from database.core.result import Result
 from database.core.result import Row
 from database.core.tables.columnar_rows import Columns
 from database.core.tables.keys import checked_key
+from database.core.tables.rows import complete_row
 from database.core.tables.rows import replaced_columns
 from database.core.tables.rows import touched_values
 from database.core.tables.schema import TableSchema
@@ -37,6 +38,8 @@ from database.sql.record_maker import OneRecordMaker
 from database.sql.record_maker import RecordMaker
 from database.sql.record_maker import one_record_maker
 from database.sql.record_maker import record_maker
+from database.sql.row_writer import RowWriter
+from database.sql.row_writer import row_writer
 from database.sql.statements import Statement
 from database.sql.statements import Statements
 
@@ -81,6 +84,7 @@ class SqlTable:
         self.projections: dict[tuple[str, ...] | None, Projection] = {None: self._whole}
         # Statements by the names of what was given, which is less to look up than their own shapes are to make.
         self._upserts: dict[tuple[tuple[str, ...], ...], Statement] = {}
+        self._writers: dict[tuple[str, ...], RowWriter | None] = {}
         self.text_key = schema.text_key
         self.numbered = schema.numbered
         self.timed = "updated_at" in schema.managed
@@ -209,10 +213,11 @@ class SqlTable:
             return self.statements.upsert(names, names, returning, operation.same, by), []
         touched = touched_values(self.schema, row) if self.schema.touched else {}
         believed = self.believed(row, utc_now()) if self.timed else []
-        shape = (names, tuple(row), tuple(touched), returning, operation.same, by)
+        shape = (names, tuple(row), tuple(touched), returning, operation.same, by, operation.derived)
         statement = self._upserts.get(shape)
         if statement is None:
-            changed = replaced_columns(self.schema, names, row)
+            replaced = replaced_columns(self.schema, names, row)
+            changed = tuple(name for name in replaced if name not in operation.derived)
             statement = self.statements.upsert(
                 names, changed, returning, operation.same, by, shape[2], timed=bool(believed)
             )
@@ -238,6 +243,22 @@ class SqlTable:
             else:
                 encoded[name] = [None if value is None else encoder(value) for value in values]
         return encoded
+
+    def written(self, row: Record) -> tuple[tuple[str, ...], Sequence[Any]]:
+        """The columns of a new row, and their values in the form that the driver binds.
+
+        :raises InvalidRow: if the row is not valid.
+        """
+        now, writer = utc_now(), self._writer(tuple(row)) if type(row) is dict else None
+        if writer is not None and (values := writer.values(*row.values(), now)) is not None:
+            return writer.columns, values
+        completed = complete_row(self.schema, row, now)
+        return tuple(completed), self.encoded_values(completed)
+
+    def _writer(self, given: tuple[str, ...]) -> RowWriter | None:
+        if given not in self._writers:
+            _keep(self._writers, given, row_writer(self.schema, given, self._encoders))
+        return self._writers[given]
 
     def encoded_values(self, row: Row) -> list[Any]:
         """Checked values of a row in the form the driver binds."""

@@ -85,7 +85,6 @@ class DocumentEntries(KeyedTableEntries):
     _id_column: str = "key"
     _head: tuple[str, ...] = _HEAD
     _columns: tuple[str, ...] = (*_HEAD, "data")
-    _value: tuple[str, ...] = ()
     _order: tuple[Order, ...] = (Order("key"),)
 
     def __init__(

@@ -17,6 +17,8 @@ class KeyedTableEntries(TableEntries):
     """
 
     beginning: str = ""
+    _value: tuple[str, ...] = ()
+    _derived: tuple[str, ...] = ()
 
     def _behind(self, prefix: str, after: str | None) -> Filter:
         where = self._within(prefix)

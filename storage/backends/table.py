@@ -114,6 +114,7 @@ class TableEntries(StoreBackend):
     _order: tuple[Order, ...] = (Order("key_start"), Order("key"))
     # By which a put finds the present row. A key that is not named `id` must be named for a put to be sent again.
     _found_by: tuple[str, ...] = ()
+    _derived: tuple[str, ...] = ("store", "key", "key_start")
 
     def __init__(self, database: Database, store: str = "default", dimensions: int | None = None) -> None:
         self._database = database
@@ -148,7 +149,7 @@ class TableEntries(StoreBackend):
 
     def _put(self, put: Put) -> None:
         if put.expected is None:
-            self._run(Upsert(self.table, [self._row(put.entry)], returning=False, on_conflict=self._found_by))
+            self._upsert([self._row(put.entry)])
         elif put.expected == ABSENT:
             self._put_new(put)
         elif not self._replace(put, put.expected):
@@ -212,7 +213,7 @@ class TableEntries(StoreBackend):
                 return [self.execute(part, context).value for part in batch.operations]
         # The last one of a key holds.
         rows = {row[self._id_column]: row for row in (self._row(put.entry) for put in puts)}
-        self._run(Upsert(self.table, list(rows.values()), returning=False, on_conflict=self._found_by))
+        self._upsert(list(rows.values()))
         return [None] * len(puts)
 
     def ping(self, ping: Ping, context: Context) -> None:
@@ -223,6 +224,10 @@ class TableEntries(StoreBackend):
 
     def _run(self, operation: Operation) -> Result:
         return self._database.run(operation)
+
+    def _upsert(self, rows: Sequence[Row]) -> None:
+        by, derived = self._found_by, self._derived
+        self._run(Upsert(self.table, rows, returning=False, on_conflict=by, derived=derived))
 
     def _together(self) -> AbstractContextManager[Any]:
         """A block in which all operations are carried out, or none."""
