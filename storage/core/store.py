@@ -72,8 +72,6 @@ PREVIEW: Final = 1 << 10
 _NO_LIMITS: Final = ResilienceSettings(timeout=0, max_concurrency=0, retry_count=0)
 """Those of a backend that does not wait: only the caller's own deadline, and what fails would fail again."""
 
-_NONE: Final = object()
-
 _SCANNED: Final = 200
 _SCANNED_WHOLE: Final = 20
 """How many entries are read at once, without and with their bodies."""
@@ -165,9 +163,7 @@ class Store(Streaming):
 
     def load(self, key: str) -> Any:
         """The value of a key. :raises StorageNotFoundError: if there is none."""
-        if (value := self.get(key, _NONE)) is _NONE:
-            raise missing(key, backend=self.name)
-        return value
+        return self.entry(key).value
 
     def entry(self, key: str) -> Entry:
         """The entry of a key. :raises StorageNotFoundError: if there is none."""

@@ -31,6 +31,7 @@ from database.core.result import Row
 from database.purging import delete_in_parts
 from database.resilience.repetition import repeated
 from storage.core.errors import StorageConfigurationError
+from storage.core.errors import StorageConflictError
 from storage.core.errors import StorageCorruptError
 from storage.core.errors import StorageError
 from storage.core.errors import as_storage_error
@@ -61,12 +62,12 @@ class TableRecords(AgentRecords):
         self._joins = joins
 
     def put(self, kind: RecordKind, records: Sequence[AgentRecord]) -> None:
-        self._run(_upsert(kind, records))
+        self._upserted(_upsert(kind, records))
 
     def create(self, kind: RecordKind, record: AgentRecord) -> bool:
         row = _row(kind, record, to_document(record.value, kind.value))
         upsert = Upsert(kind.table, [row], on_conflict=kind.by, ignore_duplicates=True)
-        return bool(self._run(upsert).count)
+        return bool(self._upserted(upsert).count)
 
     def value(self, kind: RecordKind, group: str, name: str) -> Any:
         return _value(self._run, kind, group, name)
@@ -121,6 +122,16 @@ class TableRecords(AgentRecords):
         found = self._run(select)
         _require_readable(kind, found)
         return [_record(kind, row) for row in found.rows]
+
+    def _upserted(self, upsert: Upsert) -> Result:
+        try:
+            return self._run(upsert)
+        except StorageConflictError:
+            if self._joins and active_unit.get() is not None:
+                raise
+            # PostgreSQL may meet the id of a record that is written at the same moment before the columns by which it
+            # looks for it. It is there now.
+            return self._run(upsert)
 
     def _run(self, operation: Operation) -> Result:
         # As in _acting(), with less for each call.
