@@ -14,15 +14,16 @@ from storage.core.entry import Stored
 
 
 def about(entry: Stored) -> dict[str, Any]:
-    """The object; its values are those of JSON."""
+    """The object; its values are those of JSON, and times, which orjson writes in ISO 8601."""
+    key, etag, _, size, headers, metadata, stored_at, expires_at, _ = entry
     return {
-        "key": entry.key,
-        "etag": entry.etag,
-        "size": entry.size,
-        "stored_at": entry.stored_at.isoformat(),
-        "expires_at": None if entry.expires_at is None else entry.expires_at.isoformat(),
-        "headers": dict(entry.headers),
-        "metadata": dict(entry.metadata),
+        "key": key,
+        "etag": etag,
+        "size": size,
+        "stored_at": stored_at,
+        "expires_at": expires_at,
+        "headers": dict(headers),
+        "metadata": dict(metadata),
     }
 
 

@@ -173,7 +173,7 @@ class DocumentEntries(KeyedTableEntries):
         try:
             body = _body(row["data"], headers) if "data" in row else b""
         except (binascii.Error, ValueError, TypeError):
-            return self._damaged(key, row["stored_at"])
+            return Stored.damaged(key, f"its row in {self.table} is damaged", row["stored_at"])
         headers.pop(_BASE64, None)
         return Stored(
             key, row["etag"], body, row["size"], headers, row["metadata"], row["stored_at"], row["expires_at"]

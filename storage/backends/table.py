@@ -6,21 +6,17 @@ has, the store has: retries and circuit breaker, failover, sync and backups.
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Iterator
 from collections.abc import Mapping
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from datetime import datetime
 from functools import lru_cache
 from hashlib import sha256
 from typing import TYPE_CHECKING
 from typing import Any
 from typing import ClassVar
 from typing import Final
-
-import orjson
 
 from database.adapter.interface import Database
 from database.core.context import SERVICE
@@ -30,7 +26,6 @@ from database.core.context import current_context
 from database.core.errors import BackendError
 from database.core.errors import ConstraintViolated
 from database.core.errors import OutcomeUnknown
-from database.core.kinds.binary import base64_text
 from database.core.operations import Batch
 from database.core.operations import Delete
 from database.core.operations import Get
@@ -48,12 +43,15 @@ from database.core.result import Result
 from database.core.result import Row
 from database.purging import delete_in_parts
 from storage.backends.about import body_as_text
-from storage.backends.about import body_from_text
+from storage.backends.table_rows import entry_in
+from storage.backends.table_rows import object_as_text
+from storage.backends.table_rows import value_in
+from storage.backends.table_rows import vector_as_text
+from storage.backends.table_rows import vector_in
 from storage.core.backend import StoreBackend
 from storage.core.backend import require_expected
 from storage.core.capabilities import StoreCapabilities
 from storage.core.entry import ABSENT
-from storage.core.entry import NOT_READ
 from storage.core.entry import Stored
 from storage.core.errors import changed
 from storage.core.keys import after_all
@@ -82,8 +80,6 @@ _START: Final = 200
 _HOT_KEYS: Final = 1_000
 _SHORT: Final = 200
 """Of how many keys the reads are kept, and the characters that these have at most."""
-
-_EMPTY: Final = "{}"
 
 _ATTEMPTS: Final = 5
 
@@ -128,7 +124,7 @@ class TableEntries(StoreBackend):
         # The table is the application's own; who may use a store is decided above it.
         acting = context if context.identity is SERVICE else context.acting_as(SERVICE)
         if type(operation) is Fetch and operation.value_only and self._value:
-            return Result([], value=self._read_value(operation.key, acting))
+            return self._read_value(operation.key, acting)
         token = current_context.set(acting)
         try:
             return super().execute(operation, acting)
@@ -260,12 +256,15 @@ class TableEntries(StoreBackend):
 
     def _read_vectors(self, keys: Sequence[str]) -> dict[str, bytes]:
         rows = self._of([with_nul(key) for key in keys], ("etag", "vector"))
-        return {row["etag"]: _vector_or_none(row["vector"]) for row in rows}
+        return {row["etag"]: vector_in(row) for row in rows}
 
-    def _read_value(self, key: str, context: Context) -> Stored | None:
+    def _read_value(self, key: str, context: Context) -> Result:
         reading = self._reads(key) if len(key) <= _SHORT else self._read_of(key)
-        row = self._database.run_in(context, reading).first
-        return None if row is None else self._stored_value(key, row)
+        result = self._database.run_in(context, reading)
+        row = result.first
+        # It is of this call alone: another one would cost as much as the value.
+        result.value = None if row is None else value_in(self.table, key, row)
+        return result
 
     def _read_of(self, key: str) -> Get:
         """The read of the value of a key."""
@@ -345,56 +344,15 @@ class TableEntries(StoreBackend):
             "etag": entry.etag,
             "body": body_as_text(entry),
             "size": entry.size,
-            "headers": _object_as_text(entry.headers),
-            "metadata": _object_as_text(entry.metadata),
+            "headers": object_as_text(entry.headers),
+            "metadata": object_as_text(entry.metadata),
             "stored_at": entry.stored_at,
             "expires_at": entry.expires_at,
-            "vector": base64_text(entry.vector) if entry.vector else None,
+            "vector": vector_as_text(entry),
         }
 
-    def _stored_value(self, key: str, row: Row) -> Stored:
-        text, notes = row["body"], row["headers"]
-        try:
-            headers = {} if notes == _EMPTY else orjson.loads(notes)
-            body = body_from_text(text, headers) if headers else text.encode()
-        except ValueError:
-            return self._damaged(key, NOT_READ)
-        # As below, this is done for every read.
-        return tuple.__new__(Stored, (key, "", body, len(body), headers, {}, NOT_READ, row["expires_at"], b""))
-
     def _stored(self, row: Row) -> Stored:
-        # For every read; most entries are JSON without metadata and vector, for which nothing more is called.
-        key, notes, named = with_nul(row["key"]), row["headers"], row["metadata"]
-        text, numbers = row.get("body", ""), row.get("vector")
-        try:
-            headers = {} if notes == _EMPTY else orjson.loads(notes)
-            metadata = {} if named == _EMPTY else orjson.loads(named)
-            body = body_from_text(text, headers) if headers else text.encode()
-            vector = b"" if numbers is None else _vector(numbers)
-        except ValueError:
-            return self._damaged(key, row["stored_at"])
-        known = (row["size"], headers, metadata, row["stored_at"], row["expires_at"])
-        return tuple.__new__(Stored, (key, row["etag"], body, *known, vector))
-
-    def _damaged(self, key: str, stored_at: datetime) -> Stored:
-        return Stored.damaged(key, f"its row in {self.table} is damaged", stored_at)
-
-
-def _object_as_text(given: Mapping[str, Any]) -> str:
-    """A JSON object; most are empty."""
-    return orjson.dumps(given).decode() if given else _EMPTY
-
-
-def _vector(text: str) -> bytes:
-    return base64.b64decode(text, validate=True)
-
-
-def _vector_or_none(text: str | None) -> bytes:
-    """The vector; empty if somebody has spoiled it."""
-    try:
-        return b"" if text is None else _vector(text)
-    except ValueError:
-        return b""
+        return entry_in(self.table, row)
 
 
 def _vectors(dimensions: int) -> TableVectors:

@@ -60,7 +60,7 @@ class StoreBackend(ABC):
         method = _METHODS.get(type(operation))
         if method is None:
             raise StorageUnsupportedError(operation.kind, backend=self.kind)
-        return Result(value=getattr(self, method)(operation, context))
+        return Result([], value=getattr(self, method)(operation, context))
 
     @abstractmethod
     def put(self, put: Put, context: Context) -> None:

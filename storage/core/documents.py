@@ -42,7 +42,8 @@ def to_json(value: Any) -> bytes:
     """``value`` as JSON. :raises StorageSerializationError: if a part of it has no JSON form; names where it is."""
     try:
         # Most values are written as they are.
-        return compact(orjson.dumps(value if is_plain(value) else _tagged(value, "the value")))
+        plain = _are_plain((value,), MAX_DEPTH + 1)
+        return compact(orjson.dumps(value if plain else _tagged(value, "the value")))
     except StorageSerializationError:
         # A TypeError, as those of orjson are.
         raise
@@ -70,15 +71,13 @@ def _are_plain(parts: Iterable[Any], depth: int) -> bool:
         kind = type(part)
         if kind in _PLAIN:
             continue
-        if kind is float:
-            plain = isfinite(part)
-        elif kind is int:
-            plain = part in _INT_64
+        if kind is dict:
+            if _TAG in part or not _are_plain(part.values(), depth - 1):
+                return False
         elif kind is list:
-            plain = _are_plain(part, depth - 1)
-        else:
-            plain = kind is dict and _TAG not in part and _are_plain(part.values(), depth - 1)
-        if not plain:
+            if not _are_plain(part, depth - 1):
+                return False
+        elif not (isfinite(part) if kind is float else kind is int and part in _INT_64):
             return False
     return True
 

@@ -26,6 +26,7 @@ from storage.backends.about import from_about
 from storage.backends.redis.connection import KIND
 from storage.backends.redis.connection import READING
 from storage.backends.redis.connection import WRITING
+from storage.backends.redis.connection import answer
 from storage.backends.redis.connection import client_of
 from storage.core.backend import StoreBackend
 from storage.core.capabilities import StoreCapabilities
@@ -90,8 +91,8 @@ class RedisEntries(StoreBackend):
 
     def fetch(self, fetch: Fetch, context: Context) -> Stored | None:
         with READING:
-            found = self._client.hmget(self._name(fetch.key), _HEAD if fetch.head else _WHOLE)
-        return _stored(fetch.key, cast("list[bytes | None]", found))
+            found = answer(self._client, "HMGET", self._name(fetch.key), *(_HEAD if fetch.head else _WHOLE))
+        return _stored(fetch.key, found)
 
     def fetch_many(self, fetch: FetchMany, context: Context) -> list[Stored]:
         return self._entries(fetch.keys, _WHOLE)
@@ -138,18 +139,20 @@ class RedisEntries(StoreBackend):
         for put in puts:
             entry = put.entry
             arguments += [entry.etag.encode(), orjson.dumps(about(entry)), entry.body]
-        if not all(put.expected is None and put.entry.expires_at is None for put in puts):
+        if [put for put in puts if put.expected is not None or put.entry.expires_at is not None]:
             arguments += _conditions(puts)
         with WRITING:
-            refused = self._called(self._put, [self._index, *(self._name(put.entry.key) for put in puts)], arguments)
+            refused = self._called(self._put, [self._index, *[self._name(put.entry.key) for put in puts]], arguments)
         if refused:
             put = puts[refused - 1]
             raise changed(put.entry.key, absent=put.expected == ABSENT, backend=self.kind)
 
     def _called(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> int:
         """The answer of a script, which nearly always is there already: calling it by its name costs less."""
+        # Bytes, which are sent as they are; the others take a look at their types each.
+        named = [b"EVALSHA", script.sha.encode(), b"%d" % len(keys), *[key.encode() for key in keys]]
         try:
-            return cast("int", self._client.evalsha(script.sha, len(keys), *keys, *args))
+            return int(answer(self._client, *named, *args))
         except NoScriptError:
             return cast("int", script(keys=keys, args=args))
 
