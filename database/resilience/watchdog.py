@@ -27,19 +27,17 @@ class WatchedLimit:
     """The deadline of one statement after another, of somebody who runs one at a time.
 
     Before a statement its owner sets :attr:`deadline`, then calls :meth:`Watchdog.look_on` unless the worker is at
-    work; behind it, the owner sets it to ``inf``. The callback may then be about to begin, or under way, if
-    :attr:`called` is set, which is for the owner to clear.
+    work; behind it, the owner sets it to ``inf``.
 
-    :param expired: called in the watchdog's thread, again and again from the deadline on. It must look itself whether
-        the deadline is still the same.
+    :param expired: called in the watchdog's thread, again and again from the deadline on. The owner may have begun the
+        next statement by then, so that it must look at the deadline itself.
     """
 
-    __slots__ = ("called", "deadline", "expired")
+    __slots__ = ("deadline", "expired")
 
     def __init__(self, expired: Callable[[], object]) -> None:
         self.deadline = math.inf
         self.expired = expired
-        self.called = False
 
 
 class Watchdog:
@@ -98,8 +96,6 @@ class Watchdog:
                 _call(expired)
         for limit in list(self._limits):
             if now >= limit.deadline:
-                # Before the call: its owner may be behind the statement, and must not begin another one meanwhile.
-                limit.called = True
                 _call(limit.expired)
 
 

@@ -92,7 +92,7 @@ class SQLiteConnection:
         self._functions = SqlFunctions()
         self._steps = self._functions.steps
         self._stopping = threading.Lock()
-        self._limit = watchdog.limit(self._stop)
+        self._stop_began = False
         self._moved = ctypes.c_int()
         self._moved_at = ctypes.addressof(self._moved)
         try:
@@ -101,6 +101,7 @@ class SQLiteConnection:
                 self._set_up(synchronous)
         except apsw.Error as error:
             raise translated(error) from error
+        self._limit = watchdog.limit(self._stop)
         self._scaled = ScaledColumns(self._db, scaled) if scaled else None
         # All statements whose rows are fetched at once share a cursor: a new one would cost a tenth of a read.
         self._execute = self._db.cursor().execute
@@ -364,7 +365,7 @@ class SQLiteConnection:
         finally:
             limit.deadline = math.inf
             FORKS.leave(self)
-            if limit.called:
+            if self._stop_began:
                 self._wait_for_stop()
             if self._functions.used:
                 self._functions.forget()
@@ -385,10 +386,12 @@ class SQLiteConnection:
     def _wait_for_stop(self) -> None:
         """Wait for an interruption of this statement to finish, so that it cannot stop the next one."""
         with self._stopping:
-            self._limit.called = False
+            self._stop_began = False
 
     def _stop(self) -> None:
         """Interrupt a statement at its deadline, again and again, because one that begins later misses it."""
         with self._stopping:
+            # Before the deadline is read: the end of the statement sets that first, and looks at this then.
+            self._stop_began = True
             if monotonic() >= self._limit.deadline:
                 self._db.interrupt()
