@@ -51,7 +51,7 @@ class RedisServer(ProcessServer):
         return [self._binary, *address, "--save", "", "--appendonly", "no", "--dir", str(self._folder)]
 
     def _is_ready(self) -> bool:
-        with suppress(redis.ConnectionError), self.client() as client:
+        with suppress(redis.ConnectionError, redis.TimeoutError), self.client() as client:
             return bool(client.ping())
         return False
 

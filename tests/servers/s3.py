@@ -53,6 +53,6 @@ class S3Server(ProcessServer):
         return [sys.executable, str(_MAIN), str(self.port)]
 
     def _is_ready(self) -> bool:
-        with suppress(URLError, ConnectionError), urlopen(f"{self.url}/", timeout=1):  # noqa: S310
+        with suppress(URLError, ConnectionError, TimeoutError), urlopen(f"{self.url}/", timeout=1):  # noqa: S310
             return True
         return False

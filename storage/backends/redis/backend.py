@@ -68,8 +68,9 @@ class RedisEntries(StoreBackend):
         self._url = url
         self._timeout = timeout
         self._store = store
-        self._prefix = f"isthmus:{{{store}}}:"
-        self._index = f"{self._prefix}keys"
+        # Bytes, which are sent as they are; the client looks at the type of all else.
+        self._prefix = f"isthmus:{{{store}}}:".encode()
+        self._index = self._prefix + b"keys"
         self._create_runtime_state()
         rebuild_after_fork(self, RedisEntries._create_runtime_state)
 
@@ -130,11 +131,10 @@ class RedisEntries(StoreBackend):
         where: dict[str, Any] = {name: settings[name] for name in ("host", "port", "db") if name in settings}
         return {**where, "store": self._store}
 
-    def _name(self, key: str) -> str:
-        return f"{self._prefix}entry:{key}"
+    def _name(self, key: str) -> bytes:
+        return b"%sentry:%s" % (self._prefix, key.encode())
 
     def _put_all(self, puts: Sequence[Put]) -> None:
-        # Bytes, which the client sends as they are.
         arguments: list[bytes] = []
         for put in puts:
             entry = put.entry
@@ -147,12 +147,10 @@ class RedisEntries(StoreBackend):
             put = puts[refused - 1]
             raise changed(put.entry.key, absent=put.expected == ABSENT, backend=self.kind)
 
-    def _called(self, script: Script, keys: Sequence[str], args: Sequence[str | bytes | int]) -> int:
+    def _called(self, script: Script, keys: Sequence[bytes], args: Sequence[str | bytes | int]) -> int:
         """The answer of a script, which nearly always is there already: calling it by its name costs less."""
-        # Bytes, which are sent as they are; the others take a look at their types each.
-        named = [b"EVALSHA", script.sha.encode(), b"%d" % len(keys), *[key.encode() for key in keys]]
         try:
-            return int(answer(self._client, *named, *args))
+            return int(answer(self._client, b"EVALSHA", script.sha.encode(), b"%d" % len(keys), *keys, *args))
         except NoScriptError:
             return cast("int", script(keys=keys, args=args))
 
@@ -168,7 +166,7 @@ class RedisEntries(StoreBackend):
         """The entries of these keys. Those that Redis has deleted because they expired leave the index."""
         with READING, self._client.pipeline(transaction=False) as pipeline:
             for key in keys:
-                pipeline.hmget(self._name(key), fields)
+                pipeline.execute_command("HMGET", self._name(key), *fields)  # type: ignore[no-untyped-call]
             found = {key: _stored(key, values) for key, values in zip(keys, pipeline.execute(), strict=True)}
             if gone := [key for key, entry in found.items() if entry is None]:
                 self._forget(keys=[self._index, *map(self._name, gone)], args=gone)
