@@ -18,7 +18,6 @@ from typing import Protocol
 from database import translation
 from database.adapter.transactions import Commit
 from database.core.capabilities import Capabilities
-from database.core.context import SERVICE
 from database.core.context import Context
 from database.core.context import Identity
 from database.core.errors import CallerMissing
@@ -113,8 +112,6 @@ class AccessRules:
 
         def enforce(operation: Operation, context: Context) -> Result:
             identity = context.identity
-            if identity is SERVICE:
-                return handler(operation, context)
             if identity is None or not is_caller(identity):
                 if identity is None and self.demand_caller:
                     raise CallerMissing(backend=self._backend.name, operation=operation.kind)

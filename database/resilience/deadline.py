@@ -27,10 +27,10 @@ def bounded(inner: BackendCall[Answer], backend: str, timeout: float, clock: Clo
 
     def call(operation: Operation, context: Context) -> Answer:
         try:
-            now, deadline = clock(), context.deadline
-            if now >= deadline:
+            now = clock()
+            if now >= context.deadline:
                 raise TimedOut("the deadline passed before the call began")
-            return inner(operation, context if now + timeout >= deadline else context.until(now + timeout))
+            return inner(operation, context.until(now + timeout))
         except DataError as error:
             _label(error, backend, operation)
             raise

@@ -115,9 +115,7 @@ class SqlOperations:
             projection = table.projections[operation.columns]
         except (KeyError, TypeError):
             projection = table.reading(operation.columns)
-        key = operation.id
-        if not (table.text_key and type(key) is str and key.isascii() and "\0" not in key):
-            key = checked_key(table.schema, key)
+        key = checked_key(table.schema, operation.id)
         text = table.locking(projection) if operation.lock else projection.by_key or table.by_key(projection)
         if table.text_key:
             return table.projected(projection, connection.rows(text, (key,)))

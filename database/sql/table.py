@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from collections.abc import Sequence
 from datetime import datetime
+from functools import cached_property
 from operator import itemgetter
 from typing import Any
 from typing import TypeVar
@@ -34,6 +35,7 @@ from database.core.tables.unreadable import Unreadable
 from database.core.tables.unreadable import unreadable
 from database.sql.conditions import Shape
 from database.sql.dialect import SqlDialect
+from database.sql.record_maker import Decoder
 from database.sql.record_maker import OneRecordMaker
 from database.sql.record_maker import RecordMaker
 from database.sql.record_maker import one_record_maker
@@ -51,20 +53,31 @@ _MOST_SHAPES = 64
 
 
 class Projection:
-    """Some columns of a table, and what is known about reading them.
+    """Some columns of a table, and what is known about reading them. Callers choose them, so that nothing is compiled
+    before it is needed.
 
-    :param make: makes the driver's rows into records.
-    :param make_one: makes the values of one row into a record.
+    :param decoders: as :func:`record_maker` takes them.
+    :param types: as :func:`one_record_maker` takes them.
     :ivar by_key: the statement that reads them by key, once it was needed.
     """
 
-    __slots__ = ("by_key", "columns", "make", "make_one")
-
-    def __init__(self, columns: tuple[str, ...], make: RecordMaker, make_one: OneRecordMaker) -> None:
+    def __init__(
+        self, columns: tuple[str, ...], decoders: Mapping[str, Decoder], types: Mapping[str, frozenset[type]]
+    ) -> None:
         self.columns = columns
-        self.make = make
-        self.make_one = make_one
+        self._decoders = decoders
+        self._types = types
         self.by_key: str | None = None
+
+    @cached_property
+    def make(self) -> RecordMaker:
+        """Makes the driver's rows into records."""
+        return record_maker(self.columns, self._decoders)
+
+    @cached_property
+    def make_one(self) -> OneRecordMaker:
+        """Checks the values of one row, and makes them into a record."""
+        return one_record_maker(self.columns, self._decoders, self._types)
 
 
 class SqlTable:
@@ -171,8 +184,7 @@ class SqlTable:
         return found
 
     def _projection_of(self, columns: tuple[str, ...]) -> Projection:
-        decoders = self._decoders
-        return Projection(columns, record_maker(columns, decoders), one_record_maker(columns, decoders, self._types))
+        return Projection(columns, self._decoders, self._types)
 
     def _check_types(self, projection: Projection, rows: Sequence[tuple[Any, ...]]) -> None:
         """Raise ``TypeError`` unless the values are of their columns' types."""
@@ -257,7 +269,11 @@ class SqlTable:
 
     def _writer(self, given: tuple[str, ...]) -> RowWriter | None:
         if given not in self._writers:
-            _keep(self._writers, given, row_writer(self.schema, given, self._encoders))
+            # The first ones stay: callers choose the columns, and a new function costs as much as many rows. What names
+            # no column is not kept.
+            if len(self._writers) >= _MOST_SHAPES or not self.schema.columns.keys() >= {*given}:
+                return None
+            self._writers[given] = row_writer(self.schema, given, self._encoders)
         return self._writers[given]
 
     def encoded_values(self, row: Row) -> list[Any]:

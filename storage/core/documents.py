@@ -42,8 +42,7 @@ def to_json(value: Any) -> bytes:
     """``value`` as JSON. :raises StorageSerializationError: if a part of it has no JSON form; names where it is."""
     try:
         # Most values are written as they are.
-        plain = _are_plain((value,), MAX_DEPTH + 1)
-        return compact(orjson.dumps(value if plain else _tagged(value, "the value")))
+        return compact(orjson.dumps(value if is_plain(value) else _tagged(value, "the value")))
     except StorageSerializationError:
         # A TypeError, as those of orjson are.
         raise

@@ -155,11 +155,8 @@ class Store(Streaming):
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or ``default``."""
-        stored: Stored | None = self.run(Fetch(check_key(key), value_only=self._value_only))
-        # Most entries stay; the clock is not read for them.
-        if stored is None or (stored.expires_at is not None and stored.is_past(self._clock())):
-            return default
-        return value_of(stored)
+        stored = self._fetch(Fetch(check_key(key), value_only=self._value_only))
+        return default if stored is None else value_of(stored)
 
     def load(self, key: str) -> Any:
         """The value of a key. :raises StorageNotFoundError: if there is none."""
@@ -167,14 +164,14 @@ class Store(Streaming):
 
     def entry(self, key: str) -> Entry:
         """The entry of a key. :raises StorageNotFoundError: if there is none."""
-        stored = self._fetch(key)
+        stored = self._fetch(Fetch(check_key(key)))
         if stored is None:
             raise missing(key, backend=self.name)
         return entry_of(stored)
 
     def head(self, key: str) -> Entry | None:
         """The entry of a key without its value, or None."""
-        stored = self._fetch(key, head=True)
+        stored = self._fetch(Fetch(check_key(key), head=True))
         return None if stored is None else head_of(stored)
 
     def preview(self, key: str) -> bytes | None:
@@ -182,12 +179,12 @@ class Store(Streaming):
 
         A :class:`~storage.layers.size_tier.SizeTier` that is the first layer reads them without the blob.
         """
-        stored: Stored | None = self.run(Fetch(check_key(key), preview=True))
-        return None if stored is None or stored.is_past(self._clock()) else readable_body(stored)[:PREVIEW]
+        stored = self._fetch(Fetch(check_key(key), preview=True))
+        return None if stored is None else readable_body(stored)[:PREVIEW]
 
     def exists(self, key: str) -> bool:
         """Whether there is an entry."""
-        return self._fetch(key, head=True) is not None
+        return self._fetch(Fetch(check_key(key), head=True)) is not None
 
     def delete(self, key: str, *, expected: str | None = None) -> bool:
         """Delete an entry; returns whether there was one.
@@ -330,9 +327,12 @@ class Store(Streaming):
         ]
         return StoreSnapshot(name=self.name, pipeline=pipeline, layers=layers)
 
-    def _fetch(self, key: str, *, head: bool = False) -> Stored | None:
-        stored: Stored | None = self.run(Fetch(check_key(key), head))
-        return None if stored is None or stored.is_past(self._clock()) else stored
+    def _fetch(self, fetch: Fetch) -> Stored | None:
+        stored: Stored | None = self.run(fetch)
+        # Most entries stay; the clock is not read for them.
+        if stored is None or stored.expires_at is None:
+            return stored
+        return None if stored.is_past(self._clock()) else stored
 
     def _with_bodies(self, heads: Iterable[Stored], filters: Mapping[str, Any], at_once: int) -> Iterator[Stored]:
         """The whole entries of the heads in which the filters hold; those that are damaged, too."""

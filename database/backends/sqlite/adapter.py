@@ -101,10 +101,7 @@ class SQLiteBackend(Backend):
             connection.limit(context)
             return self._operations.get(connection, operation)
         finally:
-            if self._is_open:
-                self._free.append(connection)
-            else:
-                connection.close()
+            self._put_back(connection)
 
     def open_session(self, context: Context) -> Session:
         # The commit checks that the file is in place before it reports success.
@@ -215,6 +212,9 @@ class SQLiteBackend(Backend):
                 # If the rollback fails, closing the connection rolls back.
                 connection.close()
                 return
+        self._put_back(connection, least_used=least_used)
+
+    def _put_back(self, connection: SQLiteConnection, *, least_used: bool = False) -> None:
         if not self._is_open:
             connection.close()
         elif least_used:

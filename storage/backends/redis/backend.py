@@ -139,7 +139,8 @@ class RedisEntries(StoreBackend):
         for put in puts:
             entry = put.entry
             arguments += [entry.etag.encode(), orjson.dumps(about(entry)), entry.body]
-        if [put for put in puts if put.expected is not None or put.entry.expires_at is not None]:
+        conditional = [put for put in puts if put.expected is not None or put.entry.expires_at is not None]
+        if conditional:
             arguments += _conditions(puts)
         with WRITING:
             refused = self._called(self._put, [self._index, *[self._name(put.entry.key) for put in puts]], arguments)

@@ -6,6 +6,7 @@ from datetime import UTC
 from datetime import datetime
 from datetime import timedelta
 from datetime import timezone
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -113,3 +114,25 @@ def test_a_row_without_a_column_that_it_needs_is_left_to_the_checks(missing: str
 def test_a_row_that_is_no_mapping_is_refused() -> None:
     with pytest.raises(InvalidRow, match="must be a mapping"):
         TABLE.written(["a"])  # type: ignore[arg-type]
+
+
+def test_callers_choose_the_columns_of_a_limited_number_of_functions(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[str, ...]] = []
+
+    def counted(schema: TableSchema, given: tuple[str, ...], encoders: Any) -> Any:
+        made.append(given)
+        return row_writer(schema, given, encoders)
+
+    monkeypatch.setattr("database.sql.table.row_writer", counted)
+    table, optional = made_table(), ["order by", "weight", "at", "more", "count", "done"]
+    for order in permutations(optional):
+        row = dict.fromkeys(order[:3]) | {"id": "a", "short": "b", "count": 1, "done": True}
+        assert table.written(row)[0] == tuple(SCHEMA.columns)
+    assert len(made) == 64
+
+
+def test_the_names_of_no_column_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("database.sql.table.row_writer", lambda *_: pytest.fail("it has no such column"))
+    for name in ("unknown", "z" * 1_000):
+        with pytest.raises(InvalidRow, match="does not exist"):
+            made_table().written({"id": "a", "short": "b", name: 1})
